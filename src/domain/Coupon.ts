@@ -1,0 +1,26 @@
+import * as Either from "effect/Either"
+import type { CampaignId } from "./Campaign.ts"
+import type { EpochMillis } from "./Time.ts"
+import { InvalidArgument } from "./IssueFailure.ts"
+
+/** Any positive 64-bit integer; the identity of a user is the caller's business. */
+export type UserId = bigint
+
+/** A coupon that a user holds. Never changes once it is issued. */
+export interface Coupon {
+  readonly campaignId: CampaignId
+  /** The coupon's number within its campaign: 1, 2, 3, … in the order of issue, without a gap. */
+  readonly id: number
+  readonly userId: UserId
+  /** See `CouponCode`. */
+  readonly code: string
+  readonly issuedAt: EpochMillis
+}
+
+const MAX_USER_ID = 9_223_372_036_854_775_807n
+
+/** Validates a user id. */
+export const parseUserId = (value: bigint): Either.Either<UserId, InvalidArgument> =>
+  value >= 1n && value <= MAX_USER_ID
+    ? Either.right(value)
+    : Either.left(new InvalidArgument({ field: "userId", reason: "must be a positive 64-bit integer" }))

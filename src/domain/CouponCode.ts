@@ -1,0 +1,36 @@
+import { randomFillSync } from "node:crypto"
+
+/** The 28 syllables and 10 digits a code is drawn from: 38^10, about 6·10^15 codes. */
+export const ALPHABET = "가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허0123456789"
+
+/** How many characters a code has. */
+export const LENGTH = 10
+
+const symbols = Array.from(ALPHABET)
+
+/** Bytes from here on are drawn again: the largest multiple of 38 that fits a byte keeps every symbol equally likely. */
+const FAIR = 256 - (256 % symbols.length)
+
+const pool = new Uint8Array(8192)
+let used = pool.length
+
+const nextSymbol = (): string => {
+  for (;;) {
+    if (used === pool.length) {
+      randomFillSync(pool)
+      used = 0
+    }
+    const byte = pool[used++]!
+    if (byte < FAIR) return symbols[byte % symbols.length]!
+  }
+}
+
+/**
+ * Draws a code from the operating system's CSPRNG, 8 KiB at a time because one call to it costs more than a code does.
+ * Codes are unique per campaign by the ledger's unique key, not by this draw.
+ */
+export const generate = (): string => {
+  let code = ""
+  for (let i = 0; i < LENGTH; i++) code += nextSymbol()
+  return code
+}

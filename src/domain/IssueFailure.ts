@@ -1,0 +1,56 @@
+import * as Data from "effect/Data"
+import type { Coupon } from "./Coupon.ts"
+
+/** A field breaks its rule; nothing was stored. `field` is the JSON name of the field, or `body` for the message itself. */
+export class InvalidArgument extends Data.TaggedError("InvalidArgument")<{
+  readonly field: string
+  readonly reason: string
+}> {}
+
+/** There is no such campaign, or the user holds no coupon of it. */
+export class RecordNotFound extends Data.TaggedError("RecordNotFound") {}
+
+/** The ledger's clock has not reached the campaign's start. */
+export class CampaignNotStarted extends Data.TaggedError("CampaignNotStarted") {}
+
+/** The user holds a coupon of this campaign already; here it is, so that a client whose first reply was lost loses nothing. */
+export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: Coupon }> {}
+
+/** The campaign's end has passed, or an operator ended it. */
+export class CampaignEnded extends Data.TaggedError("CampaignEnded") {}
+
+/** An operator paused the campaign. */
+export class CampaignPaused extends Data.TaggedError("CampaignPaused") {}
+
+/** As many coupons as the campaign's limit are issued: a fact, never a guess (invariants I8, I8b). */
+export class CouponSoldOut extends Data.TaggedError("CouponSoldOut") {}
+
+/** Shed before anything was taken, because a queue is at its bound; ask again after `retryAfterSeconds`. */
+export class Overloaded extends Data.TaggedError("Overloaded")<{ readonly retryAfterSeconds: number }> {}
+
+/** A store is down, or the gate is being rebuilt, and nothing was issued; ask again after `retryAfterSeconds`. */
+export class Unavailable extends Data.TaggedError("Unavailable")<{
+  readonly retryAfterSeconds: number
+  /** For the log, never for the client. */
+  readonly cause?: unknown
+}> {}
+
+/** The ledger failed while committing and has not told yet which way: ask again, or look the claim up. */
+export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown") {}
+
+/** The caller's own timeout ran out first; a claim may still be issued, so ask again, or look it up. */
+export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded") {}
+
+/** Everything the public API may fail with; `transport/ErrorCatalog` maps each to its message and code. */
+export type IssueFailure =
+  | InvalidArgument
+  | RecordNotFound
+  | CampaignNotStarted
+  | CouponAlreadyClaimed
+  | CampaignEnded
+  | CampaignPaused
+  | CouponSoldOut
+  | Overloaded
+  | Unavailable
+  | OutcomeUnknown
+  | DeadlineExceeded

@@ -1,0 +1,135 @@
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
+
+/** The gate did not answer; whether it did what was asked is unknown, and does not matter: every operation is idempotent. */
+export class GateUnavailable extends Data.TaggedError("GateUnavailable")<{ readonly cause: unknown }> {}
+
+/** A slot held for a user while the ledger decides. `value` is `microseconds:nonce` of the gate's own clock. */
+export interface Reservation {
+  readonly userId: UserId
+  readonly value: string
+}
+
+/** One user's request for a slot; the same nonce gets the same answer. */
+export interface ReserveRequest {
+  readonly userId: UserId
+  /** Unique per attempt, at most 32 characters of [0-9a-z-]. */
+  readonly nonce: string
+}
+
+/**
+ * The gate's answer:
+ * - `Reserved`: a slot is held under `value`;
+ * - `Already`: the user is in the issued set; `Pending`: another attempt of the user holds a slot (tentative);
+ * - `NotStarted`, `Ended`: by the gate's clock with 2 s of slack, in favour of asking the ledger; `Paused`;
+ * - `SoldOut`: the issued set alone reaches the limit, a fact; `Full`: only together with reservations (tentative: ask again);
+ * - `Cold`: the gate knows too little and must be rebuilt.
+ */
+export type ReserveAnswer =
+  | { readonly _tag: "Reserved"; readonly value: string }
+  | {
+    readonly _tag: "Already" | "Pending" | "NotStarted" | "Ended" | "Paused" | "SoldOut" | "Full" | "Cold"
+  }
+
+/** A look at a campaign's gate. */
+export interface GateState {
+  /** The token of the hydration that is under way or completed; `undefined`: none since the gate lost its memory. */
+  readonly generation: string | undefined
+  readonly hydrated: boolean
+  /** Users in the issued set. */
+  readonly issued: number
+  /** Reservations in flight. */
+  readonly pending: number
+  /** Age of the oldest reservation in milliseconds by the gate's clock; 0 if there is none. */
+  readonly oldestPendingMillis: number
+}
+
+/** Whether a hydration may begin: `Granted`; `Hydrated`: no need; `Busy`: somebody else holds an unexpired lease. */
+export type HydrateGrant = "Granted" | "Hydrated" | "Busy"
+
+/**
+ * The admission filter in front of the ledger (PROTOCOL, "Gate"). It may lose everything at any moment without a wrong
+ * coupon. Its issued set only grows and is always a subset of the ledger. Every operation concerns one campaign and is
+ * atomic and idempotent.
+ */
+export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
+  /** Answers each request of a micro-batch, in order. */
+  readonly reserve: (
+    campaignId: CampaignId,
+    requests: ReadonlyArray<ReserveRequest>
+  ) => Effect.Effect<ReadonlyArray<ReserveAnswer>, GateUnavailable>
+
+  /** Gives slots back: deletes each reservation that still has this value, and leaves any other alone. */
+  readonly release: (
+    campaignId: CampaignId,
+    reservations: ReadonlyArray<Reservation>
+  ) => Effect.Effect<void, GateUnavailable>
+
+  /**
+   * Records coupons that the ledger committed: the users join the issued set, their reservations go whatever their value,
+   * and one CouponIssued event a coupon is published, also if the user had joined before. Works on a cold gate.
+   */
+  readonly confirm: (campaignId: CampaignId, coupons: ReadonlyArray<Coupon>) => Effect.Effect<void, GateUnavailable>
+
+  /**
+   * For each user, in order: is it definitely refused because the campaign is sold out? True only if the gate is
+   * hydrated, the issued set reaches the limit and the user is not in it; false means: ask `reserve`.
+   */
+  readonly check: (
+    campaignId: CampaignId,
+    userIds: ReadonlyArray<UserId>
+  ) => Effect.Effect<ReadonlyArray<boolean>, GateUnavailable>
+
+  /** Reservations older than `olderThanMillis` by the gate's clock, at most `limit`. */
+  readonly expired: (
+    campaignId: CampaignId,
+    olderThanMillis: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<Reservation>, GateUnavailable>
+
+  /** Applies terms of a newer version than the gate has; older or equal ones change nothing. A cold gate ignores them. */
+  readonly configure: (terms: CampaignTerms) => Effect.Effect<void, GateUnavailable>
+
+  /**
+   * Asks to rebuild the gate under `token` (unique, at most 64 characters of [0-9a-z-]), which becomes the generation; the
+   * lease lasts `leaseMillis` and every chunk renews it. On `Granted` the terms are applied if newer and the cursor is 0.
+   */
+  readonly hydrateBegin: (
+    terms: CampaignTerms,
+    token: string,
+    leaseMillis: number
+  ) => Effect.Effect<HydrateGrant, GateUnavailable>
+
+  /**
+   * Adds a page of the ledger's coupons (ascending ids, all greater than `fromCursor`) to the live set and moves the
+   * cursor to the last one's id; a user the set did not know yet also gets its CouponIssued event (invariant I10 after a loss).
+   * False, and no effect, unless generation and cursor are still `token` and `fromCursor`: the gate was lost meanwhile.
+   */
+  readonly hydrateChunk: (
+    campaignId: CampaignId,
+    token: string,
+    fromCursor: number,
+    coupons: ReadonlyArray<Coupon>
+  ) => Effect.Effect<boolean, GateUnavailable>
+
+  /** Declares the gate complete. False, and no effect, unless generation and cursor still match. */
+  readonly hydrateEnd: (campaignId: CampaignId, token: string, cursor: number) => Effect.Effect<boolean, GateUnavailable>
+
+  /** Closes this generation for rebuild; false if the gate has moved on to another one. */
+  readonly cold: (campaignId: CampaignId, generation: string) => Effect.Effect<boolean, GateUnavailable>
+
+  /** Forgets the campaign altogether, as a flush would: for a gate that claims more than the ledger has. */
+  readonly forget: (campaignId: CampaignId) => Effect.Effect<void, GateUnavailable>
+
+  readonly inspect: (campaignId: CampaignId) => Effect.Effect<GateState, GateUnavailable>
+
+  /** CouponIssued events from now on, at least one a coupon. */
+  readonly events: (campaignId: CampaignId) => Stream.Stream<Coupon, GateUnavailable>
+
+  /** Emits whenever the gate may have lost memory (a connection came back): time to audit. */
+  readonly suspicions: Stream.Stream<void>
+}>() {}

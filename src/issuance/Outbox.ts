@@ -1,0 +1,35 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
+import type { Coupon } from "../domain/Coupon.ts"
+import type { LedgerUnavailable } from "./Ledger.ts"
+
+/** A fact that the ledger committed and the gate has yet to learn. */
+export type OutboxEvent =
+  | { readonly _tag: "Issued"; readonly id: string; readonly campaignId: CampaignId; readonly coupons: ReadonlyArray<Coupon> }
+  | { readonly _tag: "Changed"; readonly id: string; readonly campaignId: CampaignId; readonly terms: CampaignTerms }
+
+/** What waits in the outbox; VOID markers do not count. */
+export interface OutboxBacklog {
+  readonly events: number
+  /** Age of the oldest event in milliseconds, by the ledger's clock; 0 if there is none. */
+  readonly oldestAgeMillis: number
+}
+
+/** Events committed together with what they tell of. Delivered at least once, in no particular order. */
+export class Outbox extends Context.Tag("coupon/issuance/Outbox")<Outbox, {
+  /**
+   * Takes at most `limit` events that no other instance is publishing right now, hands them to `publish`, and deletes
+   * those whose ids it returns; the others stay for a later poll. If `publish` fails, all stay. Returns how many events
+   * were taken and how many settled.
+   */
+  readonly poll: <E, R>(
+    limit: number,
+    publish: (events: ReadonlyArray<OutboxEvent>) => Effect.Effect<ReadonlyArray<string>, E, R>
+  ) => Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | E, R>
+
+  readonly backlog: Effect.Effect<OutboxBacklog, LedgerUnavailable>
+
+  /** Deletes VOID markers older than `olderThanMillis`, at most 1,000; returns how many. */
+  readonly purgeVoid: (olderThanMillis: number) => Effect.Effect<number, LedgerUnavailable>
+}>() {}

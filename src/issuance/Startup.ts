@@ -1,0 +1,17 @@
+import * as Context from "effect/Context"
+import type { Campaigns } from "./Campaigns.ts"
+import type { IssueCoupon } from "./IssueCoupon.ts"
+
+/** The use cases, once the stores are there. */
+export interface UseCases {
+  readonly issueCoupon: IssueCoupon["Type"]
+  readonly campaigns: Campaigns["Type"]
+}
+
+/** What the transport asks before it serves: the service listens from its first second, whether or not its stores do. */
+export class Startup extends Context.Tag("coupon/issuance/Startup")<Startup, {
+  /** The use cases, or `undefined` while a store is still awaited. */
+  readonly current: () => UseCases | undefined
+  /** The stores still awaited, in words an operator understands, e.g. `MySQL at db:3306`; empty when ready. */
+  readonly waitingFor: () => ReadonlyArray<string>
+}>() {}
