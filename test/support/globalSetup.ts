@@ -1,0 +1,125 @@
+import { execFileSync, spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import type { TestProject } from "vitest/node"
+import { databasePrograms, query, startDatabase, startRedis, type DatabaseKind } from "./privateServers.ts"
+
+/** Shows what goes on before the first test, which may take a while on a machine that lacks a server. */
+const say = (text: string): void => {
+  process.stdout.write(`${text}\n`)
+}
+
+const hasRedis = (): boolean => {
+  try {
+    execFileSync("redis-server", ["--version"], { stdio: "ignore" })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const installable = (): boolean => process.getuid?.() === 0 && spawnSync("apt-get", ["--version"], { stdio: "ignore" }).status === 0
+
+/**
+ * Installs server programs without starting any service: Debian starts what it installs, on the standard ports, unless a
+ * policy says no. A policy that is already there is the machine's own and stays.
+ */
+const install = (packages: ReadonlyArray<string>): void => {
+  const policy = "/usr/sbin/policy-rc.d"
+  const ours = !Fs.existsSync(policy)
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" }
+  const apt = (...args: ReadonlyArray<string>) => {
+    const { status, error } = spawnSync("apt-get", ["-q", "-o", "DPkg::Lock::Timeout=300", ...args], {
+      env,
+      stdio: ["ignore", "inherit", "inherit"]
+    })
+    if (status !== 0) throw new Error(`apt-get ${args.join(" ")} failed${error === undefined ? "" : `: ${error.message}`}`)
+  }
+  if (ours) Fs.writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" })
+  try {
+    say(`installing ${packages.join(", ")} for the tests (apt-get)`)
+    apt("update")
+    apt("install", "-y", "--no-install-recommends", ...packages)
+  } finally {
+    if (ours) Fs.rmSync(policy, { force: true })
+  }
+}
+
+const describe = async (url: string): Promise<{ readonly kind: DatabaseKind; readonly version: string }> => {
+  const [row] = await query(url, "SELECT VERSION() AS version")
+  const text = String(row?.["version"])
+  return { kind: /mariadb/i.test(text) ? "mariadb" : "mysql", version: /^\d+\.\d+/.exec(text)?.[0] ?? text }
+}
+
+/**
+ * Provides the servers that tests share: those whose URLs are in the environment, else private ones. The variables have
+ * the names that the service itself reads, so they are taken out of the environment here: a service under test is
+ * told its servers by its test or has none.
+ */
+export default async (project: TestProject): Promise<() => Promise<void>> => {
+  const take = (name: string): string | undefined => {
+    const value = process.env[name]
+    delete process.env[name]
+    return value === undefined || value.trim() === "" ? undefined : value.trim()
+  }
+  const given = [["MYSQL_URL", take("MYSQL_URL")], ["MARIADB_URL", take("MARIADB_URL")]] as const
+  const givenRedis = take("REDIS_URL")
+
+  const missing = [
+    ...Object.keys(databasePrograms()).length === 0 ? ["mariadb-server-core", "mariadb-client-core"] : [],
+    ...hasRedis() ? [] : ["redis-server"]
+  ]
+  if (missing.length > 0) {
+    if (installable()) install(missing)
+    const still = [
+      ...Object.keys(databasePrograms()).length === 0 ? ["a MySQL or MariaDB server (mysqld, mariadbd)"] : [],
+      ...hasRedis() ? [] : ["a Redis server (redis-server)"]
+    ]
+    if (still.length > 0) {
+      throw new Error(
+        `The tests start private servers and find no program for ${still.join(" and ")} on the PATH. Install them, on Debian\n` +
+          `or Ubuntu with: apt-get install ${missing.join(" ")} (as root, \`npm test\` does so itself)`
+      )
+    }
+  }
+
+  const databases: Partial<Record<DatabaseKind, string>> = {}
+  const shown: Array<string> = []
+  const stops: Array<() => Promise<void>> = []
+  const stop = async () => {
+    await Promise.all(stops.map((one) => one()))
+  }
+  try {
+    for (const [name, url] of given) {
+      if (url === undefined) continue
+      const { kind, version } = await describe(url).catch((cause: unknown) => {
+        // The URL may hold a password: only where it points is said.
+        throw new Error(`${name} names a server at ${URL.canParse(url) ? new URL(url).host : "?"} that does not answer`, { cause })
+      })
+      databases[kind] = url
+      shown.push(`${kind} ${version} (${name})`)
+    }
+    for (const [kind, program] of Object.entries(databasePrograms()) as Array<[DatabaseKind, { readonly version: string }]>) {
+      if (databases[kind] !== undefined) continue
+      const server = await startDatabase(kind)
+      stops.push(server.stop)
+      databases[kind] = server.url
+      shown.push(`${kind} ${program.version} (private)`)
+    }
+    let redis = givenRedis
+    if (redis === undefined) {
+      const server = await startRedis()
+      stops.push(server.stop)
+      redis = server.url
+    }
+    project.provide("databases", databases)
+    project.provide("redis", redis)
+    say(`ledger tests on: ${shown.sort().join(", ")}`)
+    say(`gate tests on: redis (${givenRedis === undefined ? "private" : "REDIS_URL"})`)
+    const crash = Object.entries(databasePrograms()).map(([kind, { version }]) => `${kind} ${version}`).sort()
+    say(`crash tests on: ${crash.join(", ")} (private)`)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return stop
+}
