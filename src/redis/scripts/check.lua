@@ -1,0 +1,20 @@
+-- Is the campaign sold out for these users, definitely?
+--
+-- KEYS[1] m, the campaign's terms and generation
+-- KEYS[2] i, users with a coupon and the sentinel #
+-- ARGV    user ids
+-- Returns nil unless the gate is hydrated and the issued set reaches the limit; else a digit a user, in order: 1 has a coupon
+--
+-- A missing key answers 0 to SISMEMBER: without the sentinel in the same call, a flush would tell holders "sold out" (I8b).
+local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
+
+local m = redis.call("HMGET", KEYS[1], "generation", "hydrated", "limit")
+if not m[1] or m[2] ~= "1" or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return nil end
+if redis.call("SCARD", KEYS[2]) - 1 < tonumber(m[3]) then return nil end
+
+local members = {}
+for from = 1, #ARGV, BLOCK do
+  local to = math.min(from + BLOCK - 1, #ARGV)
+  members[#members + 1] = table.concat(redis.call("SMISMEMBER", KEYS[2], unpack(ARGV, from, to)))
+end
+return table.concat(members)

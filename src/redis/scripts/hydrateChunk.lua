@@ -1,0 +1,24 @@
+-- Adds a page of the ledger's coupons to the live set and renews the lease.
+--
+-- KEYS[1] m, the campaign's terms and generation
+-- KEYS[2] i, users with a coupon
+-- KEYS[3] e, CouponIssued events
+-- ARGV    token, cursor the page begins after, kept events (approximately), then (coupon id, user id, code, issuedAt)*
+-- Returns 1; 0 and no effect unless generation and cursor still match: the gate was lost or taken over meanwhile
+--
+-- A user that the set did not know gets the event here: after a loss of Redis nobody else would publish it again (I10).
+local m = redis.call("HMGET", KEYS[1], "generation", "cursor", "lease")
+if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end
+
+local time = redis.call("TIME")
+local millis = time[1] * 1000 + math.floor(time[2] / 1000)
+local cursor = ARGV[2]
+for k = 4, #ARGV, 4 do
+  local id, user, code, at = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3]
+  if redis.call("SADD", KEYS[2], user) == 1 then
+    redis.call("XADD", KEYS[3], "MAXLEN", "~", ARGV[3], "*", "id", id, "user", user, "code", code, "at", at)
+  end
+  cursor = id
+end
+redis.call("HSET", KEYS[1], "cursor", cursor, "leaseUntil", string.format("%.0f", millis + m[3]))
+return 1

@@ -1,0 +1,12 @@
+-- Declares the gate complete: only now does it answer.
+--
+-- KEYS[1] m, the campaign's terms and generation
+-- KEYS[2] i, users with a coupon and the sentinel #
+-- ARGV    token, cursor
+-- Returns 1; 0 and no effect unless generation and cursor still match
+local m = redis.call("HMGET", KEYS[1], "generation", "cursor")
+if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end
+redis.call("SADD", KEYS[2], "#")
+redis.call("HSET", KEYS[1], "hydrated", "1")
+redis.call("HDEL", KEYS[1], "lease", "leaseUntil")
+return 1
