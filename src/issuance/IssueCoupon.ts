@@ -1,14 +1,41 @@
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
+import { randomBytes } from "node:crypto"
+import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
+import {
+  CampaignEnded,
+  CampaignNotStarted,
+  CampaignPaused,
+  CouponAlreadyClaimed,
+  CouponSoldOut,
+  DeadlineExceeded,
+  OutcomeUnknown,
+  Overloaded,
+  RecordNotFound,
+  Unavailable
+} from "../domain/IssueFailure.ts"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
+import { Auditor } from "./Auditor.ts"
+import * as Batcher from "./Batcher.ts"
+import { CouponLookup } from "./CouponLookup.ts"
+import { Gate, type GateUnavailable, type ReserveAnswer, type ReserveRequest } from "./Gate.ts"
+import { GateRebuilder } from "./GateRebuilder.ts"
+import { GroupCommit } from "./GroupCommit.ts"
+import { KnownCampaigns } from "./KnownCampaigns.ts"
+import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
+import { makeFlights } from "./UserFlights.ts"
 
 /** The use case this service exists for. */
 export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<IssueCoupon, {
   /**
    * Claims a coupon; succeeds only after the ledger's commit. Ids are validated by the caller. `timeoutMillis` is the
-   * caller's own timeout, if any (Connect-Timeout-Ms, grpc-timeout).
+   * caller's own timeout, if any (Connect-Timeout-Ms, grpc-timeout). An admitted claim runs to its end even if the caller
+   * leaves.
    */
   readonly claim: (
     campaignId: CampaignId,
@@ -16,3 +43,208 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
     timeoutMillis: number | undefined
   ) => Effect.Effect<Coupon, IssueFailure>
 }>() {}
+
+/** One claim on its way. */
+interface Claim {
+  readonly campaignId: CampaignId
+  readonly userId: UserId
+  /** When the caller is answered at the latest, in milliseconds of `performance.now()`. */
+  readonly expiresAt: number
+  /** Whether `expiresAt` is the caller's own deadline rather than the server's. */
+  readonly ownDeadline: boolean
+  /** How often the gate's answer was tentative, and until when asking again makes sense. */
+  tentative: number
+  patientUntil: number
+}
+
+/** How long claims go to the ledger alone after the gate failed to answer, before one tries the gate again. */
+const GATE_DOWN_MILLIS = 200
+
+/** Requests of one micro-batch; the gate answers one at a time, so larger ones delay everybody. */
+const MICRO_BATCH = 512
+
+// Built once: an error takes its stack trace when it is made, which costs more than the rest of a rejection.
+const notFound = Effect.fail(new RecordNotFound())
+const notStarted = Effect.fail(new CampaignNotStarted())
+const ended = Effect.fail(new CampaignEnded())
+const paused = Effect.fail(new CampaignPaused())
+const soldOut = Effect.fail(new CouponSoldOut())
+const overloaded = Effect.fail(new Overloaded({ retryAfterSeconds: 1 }))
+const unavailable = Effect.fail(new Unavailable({ retryAfterSeconds: 1 }))
+const deadlineExceeded = Effect.fail(new DeadlineExceeded())
+const outcomeUnknown = Effect.fail(new OutcomeUnknown())
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const auditor = yield* Auditor
+  const gate = yield* Gate
+  const groupCommit = yield* GroupCommit
+  const known = yield* KnownCampaigns
+  const ledger = yield* Ledger
+  const lookup = yield* CouponLookup
+  const rebuilder = yield* GateRebuilder
+  const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+
+  const requestMillis = Duration.toMillis(config.requestTimeout)
+  const coldWaitMillis = Duration.toMillis(config.coldWait)
+  const noncePrefix = `${randomBytes(6).toString("hex")}-`
+  let nonces = 0
+  let gateDownUntil = 0
+  /** Campaigns whose gate said SOLD_OUT: their claims are checked, not reserved. Only a detour; the gate still decides. */
+  const latched = new Set<CampaignId>()
+
+  const reservations = yield* Batcher.make<ReserveRequest, ReserveAnswer, GateUnavailable>({
+    maxBatch: MICRO_BATCH,
+    maxInFlight: config.gateBatchesInFlight,
+    run: gate.reserve,
+    abandoned: (campaignId, { userId }, answer) => {
+      if (answer._tag === "Reserved") runFork(Effect.ignore(gate.release(campaignId, [{ userId, value: answer.value }])))
+    }
+  })
+  const soldOutChecks = yield* Batcher.make<UserId, boolean, GateUnavailable>({
+    maxBatch: MICRO_BATCH,
+    maxInFlight: config.gateBatchesInFlight,
+    run: gate.check
+  })
+
+  // 1. A user's second claim waits for the first; too many claims of a campaign are shed before a slot is taken.
+  const flights = makeFlights(config.issueQueueLimit)
+
+  const claim = (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.suspend(() => {
+      known.touch(campaignId)
+      const now = performance.now()
+      const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
+      const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
+      return start({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 })
+    })
+
+  const start = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
+    flights.fly(claim, admit(claim), {
+      full: overloaded,
+      landed: (coupon) => Effect.fail(new CouponAlreadyClaimed({ coupon })),
+      // The first claim got no coupon, so this one asks for itself.
+      vanished: Effect.suspend(() => start(claim)),
+      expired: () => expire(claim, false)
+    })
+
+  // 2. The gate filters: one micro-batch a turn of the event loop.
+  const admit = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.suspend(() => {
+      if (performance.now() < gateDownUntil) return commit(claim, undefined)
+      return latched.has(claim.campaignId) ? checkSoldOut(claim) : reserve(claim)
+    })
+
+  const reserve = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.matchEffect(
+      reservations.submit(claim.campaignId, { userId: claim.userId, nonce: noncePrefix + (nonces++).toString(36) }, claim.expiresAt),
+      {
+        onSuccess: (answer) => follow(claim, answer),
+        onFailure: (failure) => withoutGate(claim, failure)
+      }
+    )
+
+  const checkSoldOut = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.matchEffect(soldOutChecks.submit(claim.campaignId, claim.userId, claim.expiresAt), {
+      onSuccess: (refused) => refused ? soldOut : reserve(claim),
+      onFailure: (failure) => withoutGate(claim, failure)
+    })
+
+  const follow = (claim: Claim, answer: ReserveAnswer): Effect.Effect<Coupon, IssueFailure> => {
+    switch (answer._tag) {
+      case "Reserved":
+        latched.delete(claim.campaignId)
+        return commit(claim, answer.value)
+      case "Already":
+        return showHeld(claim)
+      case "NotStarted":
+        return notStarted
+      case "Ended":
+        return ended
+      case "Paused":
+        return paused
+      case "SoldOut":
+        latched.add(claim.campaignId)
+        return soldOut
+      case "Pending":
+      case "Full":
+      case "Cold":
+        return askAgain(claim, answer._tag)
+    }
+  }
+
+  /** The gate is down: the ledger decides alone, behind the same bounded queue. */
+  const withoutGate = (claim: Claim, failure: GateUnavailable | Batcher.BatchTimeout): Effect.Effect<Coupon, IssueFailure> => {
+    if (failure._tag === "BatchTimeout") return expire(claim, false)
+    gateDownUntil = performance.now() + GATE_DOWN_MILLIS
+    return commit(claim, undefined)
+  }
+
+  // 3. A tentative answer is no answer: wait a little and ask again, for as long as that makes sense.
+  const askAgain = (claim: Claim, answer: "Pending" | "Full" | "Cold"): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.suspend(() => {
+      const now = performance.now()
+      if (claim.tentative++ === 0) claim.patientUntil = Math.min(now + coldWaitMillis, claim.expiresAt)
+      const patience = claim.patientUntil - now
+      if (patience <= 0) return giveUp(claim, answer)
+      // 2 ms doubling to 50 ms, with jitter so that those who wait together do not come back together.
+      const pause = Effect.sleep(Duration.millis(Math.min(Math.min(2 ** claim.tentative, 50) * (0.5 + Math.random()), patience)))
+      if (answer !== "Cold") return Effect.zipRight(pause, admit(claim))
+      const rebuilt = rebuildGate(claim, patience)
+      return Effect.zipRight(claim.tentative === 1 ? rebuilt : Effect.zipRight(pause, rebuilt), admit(claim))
+    })
+
+  const giveUp = (claim: Claim, answer: "Pending" | "Full" | "Cold"): Effect.Effect<Coupon, IssueFailure> => {
+    switch (answer) {
+      // The user's own slot is held, perhaps by an instance that died: the ledger knows whether there is a coupon, and the
+      // slot counts for whoever commits it.
+      case "Pending":
+        return commit(claim, undefined)
+      case "Full":
+        return overloaded
+      case "Cold":
+        return unavailable
+    }
+  }
+
+  const rebuildGate = (claim: Claim, patience: number): Effect.Effect<void, RecordNotFound | Unavailable> =>
+    Effect.matchEffect(ledger.findCampaign(claim.campaignId), {
+      onFailure: (failure) => storeDown(failure),
+      onSuccess: (campaign) =>
+        campaign === undefined
+          ? notFound
+          : Effect.raceFirst(
+            Effect.interruptible(rebuilder.ensure(claim.campaignId)),
+            Effect.interruptible(Effect.sleep(Duration.millis(patience)))
+          )
+    })
+
+  // 4. The ledger decides.
+  const commit = (claim: Claim, reservation: string | undefined): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.matchEffect(groupCommit.commit(claim.campaignId, { userId: claim.userId, reservation }, claim.expiresAt), {
+      onSuccess: (outcome): Effect.Effect<Coupon, IssueFailure> =>
+        outcome._tag === "Issued" ? Effect.succeed(outcome.coupon) : Effect.fail(outcome.reason),
+      onFailure: ({ started }) => expire(claim, started)
+    })
+
+  /** The gate knows the user as a holder; what they hold, the ledger knows. */
+  const showHeld = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
+    Effect.matchEffect(lookup.find(claim.campaignId, claim.userId, claim.expiresAt), {
+      onSuccess: (coupon): Effect.Effect<Coupon, IssueFailure> => {
+        if (coupon !== undefined) return Effect.fail(new CouponAlreadyClaimed({ coupon }))
+        // The gate has a holder that the ledger does not know (a ledger restored to an earlier state): the ledger is right.
+        runFork(Effect.ignore(auditor.runOnce(claim.campaignId)))
+        return commit(claim, undefined)
+      },
+      onFailure: (failure) => failure._tag === "BatchTimeout" ? expire(claim, false) : storeDown(failure)
+    })
+
+  const storeDown = (failure: LedgerUnavailable) => Effect.fail(new Unavailable({ retryAfterSeconds: 1, cause: failure.cause }))
+
+  const expire = (claim: Claim, committing: boolean): Effect.Effect<Coupon, IssueFailure> =>
+    claim.ownDeadline ? deadlineExceeded : committing ? outcomeUnknown : unavailable
+
+  return IssueCoupon.of({ claim })
+})
+
+export const layer = Layer.scoped(IssueCoupon, make)

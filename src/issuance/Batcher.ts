@@ -1,0 +1,152 @@
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+
+/** The item's deadline passed. `started`: its batch is under way, so what becomes of it is not known yet. */
+export class BatchTimeout extends Data.TaggedError("BatchTimeout")<{ readonly started: boolean }> {}
+
+/** How items of one key become batches. */
+export interface BatcherOptions<In, Out, E> {
+  /** Most items in a batch. */
+  readonly maxBatch: number
+  /** Batches of one key under way side by side; with 1, a batch is what queued while the last one ran. */
+  readonly maxInFlight: number
+  /** Processes a batch, one result an item, in order. Runs in the batcher's own fiber: no caller's end interrupts it. */
+  readonly run: (key: number, items: ReadonlyArray<In>) => Effect.Effect<ReadonlyArray<Out>, E>
+  /** Told of a result whose submitter had timed out and left. */
+  readonly abandoned?: (key: number, item: In, out: Out) => void
+}
+
+/** Turns single submissions into batches, per key. */
+export interface Batcher<In, Out, E> {
+  /**
+   * Queues an item and waits for its result. Fails with `BatchTimeout` once `expiresAt` (milliseconds of
+   * `performance.now()`) has passed: an item that still queues then is dropped, one under way is abandoned.
+   */
+  readonly submit: (key: number, item: In, expiresAt: number) => Effect.Effect<Out, E | BatchTimeout>
+  /** Completes when nothing queues or is under way. */
+  readonly idle: Effect.Effect<void>
+  /** Items that queue or are under way. */
+  readonly size: () => number
+}
+
+interface Entry<In, Out, E> {
+  readonly item: In
+  readonly expiresAt: number
+  /** `undefined` once the submitter has its answer. */
+  resume: ((result: Effect.Effect<Out, E | BatchTimeout>) => void) | undefined
+}
+
+interface Lane<In, Out, E> {
+  waiting: Array<Entry<In, Out, E>>
+  readonly running: Set<ReadonlyArray<Entry<In, Out, E>>>
+  scheduled: boolean
+}
+
+/** How often deadlines are looked at: one timer for all items costs less than a timer each (some 1 µs a request). */
+const SWEEP_MILLIS = 20
+
+/**
+ * Makes a batcher. A lane of a key flushes at the end of the event loop's turn (`setImmediate`), so that all requests
+ * read in one poll phase share a batch, and whenever a batch of it ends. The per-item path is plain callbacks and one
+ * `Effect.async`; Effect proper starts with the batch.
+ */
+export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Effect<Batcher<In, Out, E>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const lanes = new Map<number, Lane<In, Out, E>>()
+    let size = 0
+    let sweeper: NodeJS.Timeout | undefined
+    const idleWaiters: Array<() => void> = []
+
+    const settle = (entry: Entry<In, Out, E>, result: Effect.Effect<Out, E | BatchTimeout>) => {
+      const resume = entry.resume
+      entry.resume = undefined
+      resume?.(result)
+    }
+
+    const leave = (count: number) => {
+      size -= count
+      if (size > 0) return
+      clearInterval(sweeper)
+      sweeper = undefined
+      for (const wake of idleWaiters.splice(0)) wake()
+    }
+
+    /** A lane in use stays the only one of its key, or two would run side by side. */
+    const retire = (key: number, lane: Lane<In, Out, E>) => {
+      if (lane.waiting.length === 0 && lane.running.size === 0 && !lane.scheduled) lanes.delete(key)
+    }
+
+    const finish = (key: number, lane: Lane<In, Out, E>, batch: ReadonlyArray<Entry<In, Out, E>>, exit: Exit.Exit<ReadonlyArray<Out>, E>) => {
+      lane.running.delete(batch)
+      if (Exit.isSuccess(exit)) {
+        for (let i = 0; i < batch.length; i++) {
+          const entry = batch[i]!
+          const out = exit.value[i]!
+          if (entry.resume === undefined) options.abandoned?.(key, entry.item, out)
+          else settle(entry, Effect.succeed(out))
+        }
+      } else {
+        const failure = Effect.failCause(exit.cause)
+        for (const entry of batch) settle(entry, failure)
+      }
+      leave(batch.length)
+      flush(key, lane)
+    }
+
+    const flush = (key: number, lane: Lane<In, Out, E>) => {
+      lane.scheduled = false
+      while (lane.waiting.length > 0 && lane.running.size < options.maxInFlight) {
+        const batch = lane.waiting.length <= options.maxBatch ? lane.waiting : lane.waiting.slice(0, options.maxBatch)
+        lane.waiting = batch === lane.waiting ? [] : lane.waiting.slice(options.maxBatch)
+        lane.running.add(batch)
+        runFork(options.run(key, batch.map((entry) => entry.item))).addObserver((exit) => finish(key, lane, batch, exit))
+      }
+      retire(key, lane)
+    }
+
+    const sweep = () => {
+      const now = performance.now()
+      for (const [key, lane] of lanes) {
+        if (lane.waiting.some((entry) => entry.expiresAt <= now)) {
+          const expired = lane.waiting.filter((entry) => entry.expiresAt <= now)
+          lane.waiting = lane.waiting.filter((entry) => entry.expiresAt > now)
+          for (const entry of expired) settle(entry, Effect.fail(new BatchTimeout({ started: false })))
+          leave(expired.length)
+          retire(key, lane)
+        }
+        for (const batch of lane.running) {
+          for (const entry of batch) {
+            if (entry.resume !== undefined && entry.expiresAt <= now) settle(entry, Effect.fail(new BatchTimeout({ started: true })))
+          }
+        }
+      }
+    }
+
+    const enqueue = (key: number, entry: Entry<In, Out, E>) => {
+      let lane = lanes.get(key)
+      if (lane === undefined) lanes.set(key, lane = { waiting: [], running: new Set(), scheduled: false })
+      lane.waiting.push(entry)
+      size++
+      sweeper ??= setInterval(sweep, SWEEP_MILLIS)
+      if (!lane.scheduled && lane.running.size < options.maxInFlight) {
+        lane.scheduled = true
+        setImmediate(flush, key, lane)
+      }
+    }
+
+    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(sweeper)))
+
+    return {
+      submit: (key, item, expiresAt) => Effect.async((resume) => enqueue(key, { item, expiresAt, resume })),
+      idle: Effect.async((resume) => {
+        if (size === 0) return resume(Effect.void)
+        idleWaiters.push(() => resume(Effect.void))
+      }),
+      size: () => size
+    }
+  })
+

@@ -1,0 +1,96 @@
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import { randomUUID } from "node:crypto"
+import { AppConfig } from "../AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import { Gate, type GateUnavailable } from "./Gate.ts"
+import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
+
+/** `Ready`: the gate is hydrated. `Missing`: the ledger knows no such campaign. */
+export type RebuildOutcome = "Ready" | "Missing"
+
+/** Rebuilds a cold gate from the ledger, in pages, into the live set (PROTOCOL, "Gate"). */
+export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<GateRebuilder, {
+  /** Rebuilds unless the gate is hydrated; waits while another instance does it. */
+  readonly runOnce: (campaignId: CampaignId) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
+  /** Sees to it that a rebuild is under way and waits for its end, if it has one; never fails and does not own it. */
+  readonly ensure: (campaignId: CampaignId) => Effect.Effect<void>
+}>() {}
+
+/** A rebuild that does not move its cursor for this long may be taken over by another instance. */
+const LEASE_MILLIS = 5_000
+
+/** How soon to look again while another instance rebuilds. */
+const BUSY_PAUSE = "25 millis"
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const gate = yield* Gate
+  const ledger = yield* Ledger
+  const scope = yield* Effect.scope
+  const underWay = new Map<CampaignId, Deferred.Deferred<void>>()
+
+  /** Feeds the ledger's pages to the gate; false if the gate was lost meanwhile. */
+  const hydrate = (campaignId: CampaignId, token: string) =>
+    Effect.gen(function*() {
+      let cursor = 0
+      for (;;) {
+        const coupons = yield* ledger.listCoupons(campaignId, cursor, config.hydratePageSize)
+        if (coupons.length > 0) {
+          if (!(yield* gate.hydrateChunk(campaignId, token, cursor, coupons))) return false
+          cursor = coupons.at(-1)!.id
+        }
+        if (coupons.length < config.hydratePageSize) return yield* gate.hydrateEnd(campaignId, token, cursor)
+      }
+    })
+
+  const runOnce = (campaignId: CampaignId): Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable> =>
+    Effect.gen(function*() {
+      for (;;) {
+        const before = yield* ledger.findCampaign(campaignId)
+        if (before === undefined) return "Missing"
+        const token = randomUUID()
+        const grant = yield* gate.hydrateBegin(before, token, LEASE_MILLIS)
+        if (grant === "Hydrated") return "Ready"
+        if (grant === "Busy") {
+          yield* Effect.sleep(BUSY_PAUSE)
+          continue
+        }
+        // A change that was relayed before this generation began found no gate to configure: read the terms once more,
+        // now that the gate takes newer ones.
+        const after = yield* ledger.findCampaign(campaignId)
+        if (after !== undefined) yield* gate.configure(after)
+        if (yield* hydrate(campaignId, token)) {
+          yield* Effect.logInfo("rebuilt the gate from the ledger").pipe(
+            Effect.annotateLogs({ campaignId, issued: before.issuedCount })
+          )
+          return "Ready"
+        }
+      }
+    })
+
+  const attempt = (campaignId: CampaignId) =>
+    Effect.catchAllCause(Effect.asVoid(runOnce(campaignId)), (cause) =>
+      Effect.logWarning("could not rebuild the gate", cause).pipe(Effect.annotateLogs({ campaignId })))
+
+  return GateRebuilder.of({
+    runOnce,
+    ensure: (campaignId) =>
+      Effect.suspend(() => {
+        const joined = underWay.get(campaignId)
+        if (joined !== undefined) return Deferred.await(joined)
+        const done = Deferred.unsafeMake<void>(FiberId.none)
+        underWay.set(campaignId, done)
+        const ended = Effect.suspend(() => {
+          underWay.delete(campaignId)
+          return Deferred.succeed(done, undefined)
+        })
+        return Effect.zipRight(Effect.forkIn(Effect.ensuring(attempt(campaignId), ended), scope), Deferred.await(done))
+      })
+  })
+})
+
+export const layer = Layer.scoped(GateRebuilder, make)

@@ -1,0 +1,76 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import { AppConfig } from "../AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { Coupon } from "../domain/Coupon.ts"
+import * as Agent from "./Agent.ts"
+import { Gate, type GateUnavailable } from "./Gate.ts"
+import type { LedgerUnavailable } from "./Ledger.ts"
+import { Outbox, type OutboxEvent } from "./Outbox.ts"
+
+/**
+ * Polls the outbox, tells the gate (which confirms the reservations and publishes CouponIssued), and settles the events.
+ * At least once: an event is deleted only after the gate has it.
+ */
+export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
+  /** Asks for a poll soon: this instance has committed an event. */
+  readonly wake: Effect.Effect<void>
+  /** One poll; returns how many events were taken and settled. Several instances may poll at once. */
+  readonly runOnce: Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | GateUnavailable>
+  /** Polls until nothing more can be settled: the last thing before the stores are left. */
+  readonly settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+}>() {}
+
+/** Commits of this long after a wake-up share one poll: a poll costs a transaction, whatever it finds. */
+const GATHER = Duration.millis(10)
+
+/** VOID markers forbid zombies for this long (PROTOCOL: an hour), and are looked for this often. */
+const VOID_KEPT_MILLIS = Duration.toMillis("1 hour")
+const VOID_INTERVAL = Duration.minutes(1)
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const gate = yield* Gate
+  const outbox = yield* Outbox
+  const wakes = yield* Queue.sliding<void>(1)
+
+  const publish = (events: ReadonlyArray<OutboxEvent>) =>
+    Effect.gen(function*() {
+      const issued = new Map<CampaignId, Array<Coupon>>()
+      for (const event of events) {
+        if (event._tag === "Changed") {
+          yield* gate.configure(event.terms)
+          continue
+        }
+        const coupons = issued.get(event.campaignId)
+        if (coupons === undefined) issued.set(event.campaignId, [...event.coupons])
+        else for (const coupon of event.coupons) coupons.push(coupon)
+      }
+      yield* Effect.forEach(issued, ([campaignId, coupons]) => gate.confirm(campaignId, coupons), { concurrency: 4, discard: true })
+      return events.map((event) => event.id)
+    })
+
+  const runOnce = outbox.poll(config.relayBatchSize, publish)
+
+  const settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable> = Effect.suspend(() =>
+    Effect.flatMap(runOnce, ({ settled }) => settled > 0 ? settle : Effect.void)
+  )
+
+  const pause = Effect.raceFirst(
+    Effect.zipRight(Queue.take(wakes), Effect.sleep(GATHER)),
+    Effect.sleep(config.relayInterval)
+  )
+
+  // A full poll means more is waiting: no pause until the backlog is gone.
+  const drain = Effect.repeat(runOnce, { while: ({ taken }) => taken >= config.relayBatchSize })
+
+  yield* Agent.run("the outbox relay", drain, pause)
+  yield* Agent.run("the removal of old VOID markers", outbox.purgeVoid(VOID_KEPT_MILLIS), Effect.sleep(VOID_INTERVAL))
+
+  return OutboxRelay.of({ wake: Effect.asVoid(Queue.offer(wakes, undefined)), runOnce, settle })
+})
+
+export const layer = Layer.scoped(OutboxRelay, make)
