@@ -8,5 +8,5 @@ local m = redis.call("HMGET", KEYS[1], "generation", "cursor")
 if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end
 redis.call("SADD", KEYS[2], "#")
 redis.call("HSET", KEYS[1], "hydrated", "1")
-redis.call("HDEL", KEYS[1], "lease", "leaseUntil")
+redis.call("HDEL", KEYS[1], "leaseUntil")
 return 1

@@ -1,0 +1,229 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import { Gate, type ReserveAnswer, type ReserveRequest } from "../issuance/Gate.ts"
+
+/** What the gate knows of one campaign; `RedisGate` keeps the same in four keys. */
+interface Memory {
+  /** Users with a coupon. Only grows. */
+  readonly issued: Set<UserId>
+  /** Reservations in flight, oldest first: a key is never set twice without being deleted between. */
+  readonly pending: Map<UserId, string>
+  terms: CampaignTerms | undefined
+  generation: string | undefined
+  hydrated: boolean
+  cursor: number
+  leaseMillis: number
+  leaseUntil: EpochMillis
+}
+
+/** The ledger's clock decides; the slack forgives a difference between the two. */
+const SLACK_MILLIS = 2_000
+
+/** `CouponIssued` events that a slow subscriber may lag behind before it loses the oldest. */
+const EVENTS_LAG = 65_536
+
+const cold: ReserveAnswer = { _tag: "Cold" }
+const already: ReserveAnswer = { _tag: "Already" }
+const pendingAnswer: ReserveAnswer = { _tag: "Pending" }
+const notStarted: ReserveAnswer = { _tag: "NotStarted" }
+const ended: ReserveAnswer = { _tag: "Ended" }
+const paused: ReserveAnswer = { _tag: "Paused" }
+const soldOut: ReserveAnswer = { _tag: "SoldOut" }
+const full: ReserveAnswer = { _tag: "Full" }
+
+const nonceOf = (value: string) => value.slice(value.indexOf(":") + 1)
+const millisOf = (value: string) => Number(value.slice(0, value.indexOf(":"))) / 1_000
+
+const applyNewer = (memory: Memory, terms: CampaignTerms) => {
+  if (memory.terms === undefined || memory.terms.version < terms.version) memory.terms = terms
+}
+
+/** Why a user whom the gate does not know yet gets no slot, apart from reservations. */
+const refusalOf = (terms: CampaignTerms, issued: number, now: EpochMillis): ReserveAnswer | undefined => {
+  if (terms.status === "ENDED" || (terms.endTime !== undefined && now >= terms.endTime + SLACK_MILLIS)) return ended
+  if (terms.status === "PAUSED") return paused
+  return issued >= terms.couponLimit ? soldOut : undefined
+}
+
+const reserveAll = (
+  { issued, pending, ...memory }: Memory,
+  requests: ReadonlyArray<ReserveRequest>,
+  now: EpochMillis
+): ReadonlyArray<ReserveAnswer> => {
+  const terms = memory.terms
+  if (terms === undefined || memory.generation === undefined || !memory.hydrated) return requests.map(() => cold)
+  if (now < terms.startTime - SLACK_MILLIS) return requests.map(() => notStarted)
+  const refusal = refusalOf(terms, issued.size, now)
+  return requests.map(({ nonce, userId }): ReserveAnswer => {
+    if (issued.has(userId)) return already
+    const held = pending.get(userId)
+    if (held !== undefined) return nonceOf(held) === nonce ? { _tag: "Reserved", value: held } : pendingAnswer
+    if (refusal !== undefined) return refusal
+    if (issued.size + pending.size >= terms.couponLimit) return full
+    const value = `${now}000:${nonce}`
+    pending.set(userId, value)
+    return { _tag: "Reserved", value }
+  })
+}
+
+/**
+ * The gate in this process: the same answers as `RedisGate`, each operation one synchronous step. It forgets everything
+ * when the process ends, and is rebuilt from the ledger like the other.
+ */
+export const make = (options: {
+  /** The gate's clock; it has milliseconds only, so the microseconds of a reservation end in 000. */
+  readonly now?: () => EpochMillis
+} = {}): Effect.Effect<Gate["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const now = options.now ?? Date.now
+    const published = yield* Effect.acquireRelease(PubSub.sliding<Coupon>(EVENTS_LAG), PubSub.shutdown)
+    const campaigns = new Map<CampaignId, Memory>()
+
+    const recall = (campaignId: CampaignId): Memory => {
+      let memory = campaigns.get(campaignId)
+      if (memory === undefined) {
+        memory = {
+          issued: new Set(),
+          pending: new Map(),
+          terms: undefined,
+          generation: undefined,
+          hydrated: false,
+          cursor: 0,
+          leaseMillis: 0,
+          leaseUntil: 0
+        }
+        campaigns.set(campaignId, memory)
+      }
+      return memory
+    }
+
+    return Gate.of({
+      reserve: (campaignId, requests) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          return memory === undefined ? requests.map(() => cold) : reserveAll(memory, requests, now())
+        }),
+
+      release: (campaignId, reservations) =>
+        Effect.sync(() => {
+          const pending = campaigns.get(campaignId)?.pending
+          for (const { userId, value } of reservations) {
+            if (pending?.get(userId) === value) pending.delete(userId)
+          }
+        }),
+
+      confirm: (campaignId, coupons) =>
+        Effect.sync(() => {
+          if (coupons.length === 0) return
+          const { issued, pending } = recall(campaignId)
+          for (const coupon of coupons) {
+            issued.add(coupon.userId)
+            pending.delete(coupon.userId)
+            published.unsafeOffer(coupon)
+          }
+        }),
+
+      check: (campaignId, userIds) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          const isSoldOut = memory?.terms !== undefined && memory.generation !== undefined && memory.hydrated &&
+            memory.issued.size >= memory.terms.couponLimit
+          return userIds.map((userId) => isSoldOut && !memory.issued.has(userId))
+        }),
+
+      expired: (campaignId, olderThanMillis, limit) =>
+        Effect.sync(() => {
+          const latest = now() - olderThanMillis
+          const found = []
+          for (const [userId, value] of campaigns.get(campaignId)?.pending ?? []) {
+            if (found.length >= limit) break
+            if (millisOf(value) <= latest) found.push({ userId, value })
+          }
+          return found
+        }),
+
+      configure: (terms) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(terms.campaignId)
+          if (memory?.generation !== undefined) applyNewer(memory, terms)
+        }),
+
+      hydrateBegin: (terms, token, leaseMillis) =>
+        Effect.sync(() => {
+          const memory = recall(terms.campaignId)
+          const isHydrated = memory.generation !== undefined && memory.hydrated
+          const isLeased = memory.generation !== undefined && memory.generation !== token && memory.leaseUntil > now()
+          if (!isHydrated && isLeased) return "Busy"
+          applyNewer(memory, terms)
+          if (isHydrated) return "Hydrated"
+          memory.generation = token
+          memory.cursor = 0
+          memory.leaseMillis = leaseMillis
+          memory.leaseUntil = now() + leaseMillis
+          return "Granted"
+        }),
+
+      hydrateChunk: (campaignId, token, fromCursor, coupons) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          if (memory === undefined || memory.generation !== token || memory.cursor !== fromCursor) return false
+          for (const coupon of coupons) {
+            if (!memory.issued.has(coupon.userId)) {
+              memory.issued.add(coupon.userId)
+              published.unsafeOffer(coupon)
+            }
+            memory.cursor = coupon.id
+          }
+          memory.leaseUntil = now() + memory.leaseMillis
+          return true
+        }),
+
+      hydrateEnd: (campaignId, token, cursor) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          if (memory === undefined || memory.generation !== token || memory.cursor !== cursor) return false
+          memory.hydrated = true
+          memory.leaseUntil = 0
+          return true
+        }),
+
+      cold: (campaignId, generation) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          if (memory === undefined || memory.generation !== generation) return false
+          memory.generation = undefined
+          memory.hydrated = false
+          memory.leaseUntil = 0
+          return true
+        }),
+
+      forget: (campaignId) => Effect.sync(() => void campaigns.delete(campaignId)),
+
+      inspect: (campaignId) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          const [oldest] = memory?.pending.values() ?? []
+          return {
+            generation: memory?.generation,
+            hydrated: memory?.generation !== undefined && memory.hydrated,
+            issued: memory?.issued.size ?? 0,
+            pending: memory?.pending.size ?? 0,
+            oldestPendingMillis: oldest === undefined ? 0 : Math.max(0, Math.floor(now() - millisOf(oldest)))
+          }
+        }),
+
+      events: (campaignId) => Stream.filter(Stream.fromPubSub(published), (coupon) => coupon.campaignId === campaignId),
+
+      // It lives and dies with the process: nobody can lose it and come back.
+      suspicions: Stream.never
+    })
+  })
+
+/** The gate of the embedded assembly. */
+export const layer: Layer.Layer<Gate> = Layer.scoped(Gate, make())
