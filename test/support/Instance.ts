@@ -1,0 +1,121 @@
+import * as Path from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { removeDirectory, spawnGuarded, temporaryDirectory } from "./guardian.ts"
+
+/** The real program, running as a process of its own. */
+export interface Instance {
+  /** `http://127.0.0.1:port`, without a slash at the end. */
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  /** Everything it has printed so far, on either stream. */
+  readonly logs: () => string
+  /** SIGTERM; resolves with its exit code, `null` if a signal ended it. Safe to repeat. */
+  readonly stop: () => Promise<number | null>
+  /** SIGKILL; resolves when it is gone. */
+  readonly kill: () => Promise<void>
+  /** SIGSTOP and SIGCONT: the process freezes with everything it holds. */
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Resolves with its exit code when it ends, `null` if a signal ended it. */
+  readonly exited: Promise<number | null>
+}
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
+
+/** The Node that the project brings, whatever runs the tests. */
+export const nodeProgram = Path.join(root, "node_modules/.bin/node")
+
+const STARTUP_MILLIS = 60_000
+
+/**
+ * Starts the program on a free port with exactly these settings: nothing of the tests' own environment reaches it but PATH
+ * and HOME. Without a DATA_DIR in `env` the embedded ledger gets a fresh one, gone with the instance. Resolves once
+ * `/readyz` answers 200, or with `ready: false` as soon as it listens; rejects with its output if it ends before.
+ */
+export const startInstance = async (
+  env: Readonly<Record<string, string>> = {},
+  options: { readonly ready?: boolean; readonly program?: ReadonlyArray<string> } = {}
+): Promise<Instance> => {
+  const dir = env["DATA_DIR"] === undefined ? temporaryDirectory("data") : undefined
+  const child = spawnGuarded(nodeProgram, options.program ?? ["src/main.ts"], {
+    cwd: root,
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      PORT: "0",
+      HOST: "127.0.0.1",
+      LOG_FORMAT: "json",
+      ...dir === undefined ? {} : { DATA_DIR: dir },
+      ...env
+    }
+  })
+  let output = ""
+  const keep = (chunk: string) => {
+    output += chunk
+  }
+  child.stdout?.setEncoding("utf8").on("data", keep)
+  child.stderr?.setEncoding("utf8").on("data", keep)
+  let ended = false
+  const exited = new Promise<number | null>((resolve, reject) => {
+    // "close", not "exit": by then all it printed has been read.
+    child.once("close", (code) => {
+      ended = true
+      if (dir !== undefined) removeDirectory(dir)
+      resolve(code)
+    })
+    child.once("error", reject)
+  })
+  // Whoever awaits it hears of a failed start; nobody has to.
+  exited.catch(() => {
+    ended = true
+  })
+
+  const end = Date.now() + STARTUP_MILLIS
+  const until = async <A>(what: string, attempt: () => A | undefined | Promise<A | undefined>): Promise<A> => {
+    for (;;) {
+      const value = await attempt()
+      if (value !== undefined) return value
+      if (ended) throw new Error(`the instance ended (exit code ${child.exitCode ?? child.signalCode}) before it ${what}\n${output}`)
+      if (Date.now() > end) {
+        child.kill("SIGKILL")
+        throw new Error(`the instance has not ${what} within ${STARTUP_MILLIS / 1_000} s\n${output}`)
+      }
+      await pause(10)
+    }
+  }
+  const port = await until("listened", () => {
+    const match = /http:\/\/[\d.]+:(\d+)/.exec(output)
+    return match === null ? undefined : Number(match[1])
+  })
+  const url = `http://127.0.0.1:${port}`
+  if (options.ready !== false) {
+    await until("became ready", async () => {
+      const status = await fetch(`${url}/readyz`, { headers: { connection: "close" } }).then((reply) => reply.status, () => 0)
+      return status === 200 ? true : undefined
+    })
+  }
+  return {
+    url,
+    port,
+    pid: child.pid ?? -1,
+    logs: () => output,
+    stop: () => {
+      child.kill("SIGCONT")
+      child.kill("SIGTERM")
+      return exited
+    },
+    kill: async () => {
+      child.kill("SIGKILL")
+      await exited
+    },
+    pause: () => {
+      child.kill("SIGSTOP")
+    },
+    resume: () => {
+      child.kill("SIGCONT")
+    },
+    exited
+  }
+}
