@@ -1,0 +1,107 @@
+import { create } from "@bufbuild/protobuf"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
+import { parseCampaignId, parseDraft } from "../domain/Campaign.ts"
+import type { Coupon } from "../domain/Coupon.ts"
+import { parseUserId } from "../domain/Coupon.ts"
+import { InvalidArgument } from "../domain/IssueFailure.ts"
+import { formatRfc3339 } from "../domain/Time.ts"
+import {
+  CampaignStatus,
+  CouponService,
+  CreateCampaignResponseSchema,
+  GetCampaignResponseSchema,
+  GetCouponResponseSchema,
+  IssueCouponResponseSchema
+} from "./gen/coupon/v1/coupon_pb.ts"
+import type { Route } from "./Route.ts"
+import * as Routes from "./Route.ts"
+
+const statuses = {
+  ACTIVE: CampaignStatus.ACTIVE,
+  PAUSED: CampaignStatus.PAUSED,
+  ENDED: CampaignStatus.ENDED
+} satisfies Record<DomainStatus, CampaignStatus>
+
+const createCampaign = Routes.make({
+  method: CouponService.method.createCampaign,
+  bound: "write",
+  call: (useCases, input) => Effect.flatMap(parseDraft(input), useCases.campaigns.create),
+  respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
+})
+
+const getCampaign = Routes.make({
+  method: CouponService.method.getCampaign,
+  bound: "read",
+  call: (useCases, { campaignId, pageSize, pageToken }) =>
+    Effect.flatMap(parseCampaignId(campaignId), (id) =>
+      pageSize < 0
+        ? Effect.fail(new InvalidArgument({ field: "pageSize", reason: "must not be negative" }))
+        : useCases.campaigns.get(id, pageSize, pageToken)),
+  respond: ({ campaign, coupons, nextPageToken }) =>
+    create(GetCampaignResponseSchema, {
+      id: campaign.campaignId,
+      name: campaign.name,
+      couponLimit: BigInt(campaign.couponLimit),
+      currentCoupon: BigInt(campaign.issuedCount),
+      startTime: formatRfc3339(campaign.startTime),
+      createdAt: formatRfc3339(campaign.createdAt),
+      updatedAt: formatRfc3339(campaign.updatedAt),
+      issuedCoupons: coupons.map((coupon) => coupon.code),
+      issuedCouponsTruncated: nextPageToken !== undefined,
+      nextPageToken: nextPageToken ?? "",
+      status: statuses[campaign.status],
+      endTime: campaign.endTime === undefined ? "" : formatRfc3339(campaign.endTime),
+      version: BigInt(campaign.version)
+    })
+})
+
+const getCoupon = Routes.make({
+  method: CouponService.method.getCoupon,
+  bound: "read",
+  call: (useCases, input) =>
+    Effect.flatMap(parseCampaignId(input.campaignId), (campaignId) =>
+      Effect.flatMap(parseUserId(input.userId), (userId) => useCases.campaigns.getCoupon(campaignId, userId))),
+  respond: (coupon) =>
+    create(GetCouponResponseSchema, {
+      coupon: {
+        campaignId: coupon.campaignId,
+        userId: coupon.userId,
+        code: coupon.code,
+        issuedAt: formatRfc3339(coupon.issuedAt)
+      }
+    })
+})
+
+/**
+ * The request as nearly every client writes it: both fields once, in order, as plain digits that a number holds exactly
+ * (a user id as a string may be longer). Anything else, right or wrong, is left to the general reader.
+ */
+const PLAIN_ISSUE = /^\s*\{\s*"campaignId"\s*:\s*(0|[1-9]\d{0,8})\s*,\s*"userId"\s*:\s*(?:(0|[1-9]\d{0,14})|"(0|[1-9]\d{0,17})")\s*\}\s*$/
+
+const issueCoupon = Routes.make({
+  method: CouponService.method.issueCoupon,
+  bound: "itself",
+  call: (useCases, input, timeoutMillis) => {
+    const campaignId = parseCampaignId(input.campaignId)
+    if (Either.isLeft(campaignId)) return Effect.fail(campaignId.left)
+    const userId = parseUserId(input.userId)
+    if (Either.isLeft(userId)) return Effect.fail(userId.left)
+    return useCases.issueCoupon.claim(campaignId.right, userId.right, timeoutMillis)
+  },
+  respond: (coupon: Coupon) =>
+    create(IssueCouponResponseSchema, { message: "OK", code: coupon.code, issuedAt: formatRfc3339(coupon.issuedAt) }),
+  readJson: (bytes) => {
+    // Latin-1 is enough to recognise a text of ASCII, and bytes beyond it do not match.
+    const match = PLAIN_ISSUE.exec((bytes as Buffer).toString("latin1", 0, 128))
+    return match === null || bytes.length > 128
+      ? undefined
+      : { campaignId: +match[1]!, userId: BigInt(match[2] ?? match[3]!) }
+  },
+  writeJson: (coupon) =>
+    `{"message":"OK","code":${JSON.stringify(coupon.code)},"issuedAt":"${formatRfc3339(coupon.issuedAt)}"}`
+})
+
+/** Every RPC of `coupon.v1.CouponService`. */
+export const routes: ReadonlyArray<Route> = [createCampaign, getCampaign, issueCoupon, getCoupon]

@@ -1,0 +1,140 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import { AppConfig } from "../AppConfig.ts"
+import type { IssueFailure } from "../domain/IssueFailure.ts"
+import { DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable } from "../domain/IssueFailure.ts"
+import type { UseCases } from "../issuance/Startup.ts"
+import { Startup } from "../issuance/Startup.ts"
+import type { Bound, Route } from "./Route.ts"
+
+/** Told how a call ended: with an answer, with a failure, or (`failed` with `undefined`) with a defect. Never throws. */
+export interface Reply {
+  readonly answered: (answer: unknown) => void
+  readonly failed: (failure: IssueFailure | undefined) => void
+}
+
+/** Runs calls: admission, readiness, timeouts, and the log of what went wrong. */
+export interface Dispatcher {
+  /** Calls in progress. */
+  readonly inFlight: () => number
+  /** Runs one call; `reply` hears exactly once. `timeoutMillis` is the caller's own. */
+  readonly dispatch: (route: Route, input: unknown, timeoutMillis: number | undefined, reply: Reply) => void
+  /** Logs a defect of the transport itself. */
+  readonly report: (cause: unknown) => void
+}
+
+/** Longest delay a timer of the platform takes: 24.8 days, beyond which there is no timeout to speak of. */
+export const MAX_TIMEOUT_MILLIS = 2_147_483_647
+
+const overloaded = new Overloaded({ retryAfterSeconds: 1 })
+const notReady = new Unavailable({ retryAfterSeconds: 1 })
+
+/** How often at most the same kind of trouble is logged: during an outage every request fails, 10,000 times a second. */
+const LOG_INTERVAL_MILLIS = 1_000
+
+export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const startup = yield* Startup
+  const runtime = yield* Effect.runtime<never>()
+  const run = Runtime.runFork(runtime)
+  const limit = config.maxInFlight
+  let inFlight = 0
+
+  const limited = (log: (suppressed: number, cause: unknown) => Effect.Effect<void>) => {
+    let last = -Infinity
+    let suppressed = 0
+    return (cause: unknown) => {
+      const now = performance.now()
+      if (now - last < LOG_INTERVAL_MILLIS) {
+        suppressed++
+        return
+      }
+      run(log(suppressed, cause))
+      last = now
+      suppressed = 0
+    }
+  }
+
+  const report = limited((suppressed, cause) =>
+    Effect.logError("a request failed unexpectedly", Cause.isCause(cause) ? cause : Cause.die(cause)).pipe(
+      Effect.annotateLogs({ suppressed })
+    ))
+  const warn = limited((suppressed, cause) =>
+    Effect.logWarning("a request was told UNAVAILABLE", Cause.fail(cause)).pipe(Effect.annotateLogs({ suppressed })))
+
+  const timedOut: Record<Exclude<Bound, "itself">, () => IssueFailure> = {
+    read: () => new Unavailable({ retryAfterSeconds: 1, cause: "REQUEST_TIMEOUT" }),
+    write: () => new OutcomeUnknown()
+  }
+  const serverTimeout = Duration.toMillis(config.requestTimeout)
+
+  /** The call with the shorter of both timeouts; disconnected, so that a store that cannot be interrupted delays no answer. */
+  const bounded = (
+    bound: Exclude<Bound, "itself">,
+    call: Effect.Effect<unknown, IssueFailure>,
+    timeoutMillis: number | undefined
+  ) => {
+    const callers = timeoutMillis !== undefined && timeoutMillis <= serverTimeout
+    return Effect.disconnect(call).pipe(Effect.timeoutFail({
+      duration: callers ? timeoutMillis : serverTimeout,
+      onTimeout: callers ? () => new DeadlineExceeded() : timedOut[bound]
+    }))
+  }
+
+  const effectOf = (useCases: UseCases, route: Route, input: unknown, timeoutMillis: number | undefined) => {
+    try {
+      const call = route.call(useCases, input, timeoutMillis)
+      return route.bound === "itself" || Exit.isExit(call) ? call : bounded(route.bound, call, timeoutMillis)
+    } catch (defect) {
+      return Exit.die(defect)
+    }
+  }
+
+  const settle = (exit: Exit.Exit<unknown, IssueFailure>, reply: Reply) => {
+    if (exit._tag === "Success") {
+      reply.answered(exit.value)
+      return
+    }
+    const failure = exit.cause._tag === "Fail" ? exit.cause.error : undefined
+    if (failure === undefined) report(exit.cause)
+    else if (failure._tag === "Unavailable" && failure.cause !== undefined) warn(failure.cause)
+    reply.failed(failure)
+  }
+
+  return {
+    inFlight: () => inFlight,
+    report,
+    dispatch: (route, input, timeoutMillis, reply) => {
+      if (inFlight >= limit) {
+        reply.failed(overloaded)
+        return
+      }
+      const useCases = startup.current()
+      if (useCases === undefined) {
+        reply.failed(notReady)
+        return
+      }
+      if (timeoutMillis !== undefined) {
+        if (timeoutMillis <= 0) {
+          reply.failed(new DeadlineExceeded())
+          return
+        }
+        timeoutMillis = Math.min(timeoutMillis, MAX_TIMEOUT_MILLIS)
+      }
+      const call = effectOf(useCases, route, input, timeoutMillis)
+      // Known at once, as an answer from the sold-out latch is: no fiber needed.
+      if (Exit.isExit(call)) {
+        settle(call as Exit.Exit<unknown, IssueFailure>, reply)
+        return
+      }
+      inFlight++
+      run(call).addObserver((exit) => {
+        inFlight--
+        settle(exit, reply)
+      })
+    }
+  }
+})

@@ -1,0 +1,103 @@
+import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf"
+import { fromBinary, fromJson, fromJsonString, ScalarType } from "@bufbuild/protobuf"
+import { isFieldError } from "@bufbuild/protobuf/reflect"
+import { EmptySchema } from "@bufbuild/protobuf/wkt"
+import { InvalidArgument } from "../domain/IssueFailure.ts"
+
+const refuse = (field: string, reason: string) => new InvalidArgument({ field, reason })
+
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+const is64 = (field: DescField) => field.fieldKind === "scalar" && field.scalar === ScalarType.INT64
+const is32 = (field: DescField) => field.fieldKind === "scalar" && field.scalar === ScalarType.INT32
+
+/** Number literals that a double may not hold: long ones, and any with an exponent (123456789012e7 is one already). */
+const RISKY_LITERAL = /\d[\d.]{15}|\d[eE]/
+
+/** An integer literal in any notation JSON allows, as plain digits; `undefined` if it has a fraction or is absurdly long. */
+const plainDigits = (literal: string): string | undefined => {
+  const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(literal) ?? []
+  if (whole === undefined || literal.length > 400) return undefined
+  const shift = Number(exponent) - fraction.length
+  if (Math.abs(shift) > 400) return undefined
+  const digits = whole + fraction
+  if (shift >= 0) return sign + digits + "0".repeat(shift)
+  const cut = digits.length + shift
+  return /^0*$/.test(cut <= 0 ? digits : digits.slice(cut)) ? sign + (cut <= 0 ? "0" : digits.slice(0, cut)) : undefined
+}
+
+/** Keeps what a client wrote: `JSON.parse` would round 9223372036854775807, and protobuf-es would take the rounded number. */
+const exactly = (fields: ReadonlyMap<string, DescField>) =>
+  (key: string, value: unknown, context: { readonly source: string }): unknown => {
+    const field = fields.get(key)
+    if (typeof value !== "number" || field === undefined || !(is64(field) || is32(field))) return value
+    if (!RISKY_LITERAL.test(context.source)) return value
+    const digits = plainDigits(context.source)
+    return digits === undefined ? 0.5 : is64(field) ? digits : Number(digits)
+  }
+
+const integral = (value: unknown) =>
+  typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^-?\d+$/.test(value)
+
+const reason = (field: DescField, value: unknown, detail: string): string => {
+  if (detail === "set multiple times") return "must be given once"
+  if (is64(field) || is32(field)) return integral(value) ? `must be a ${is64(field) ? 64 : 32}-bit integer` : "must be an integer"
+  if (field.fieldKind === "scalar" && field.scalar === ScalarType.STRING) {
+    return typeof value === "string" ? "must be well-formed Unicode" : "must be a string"
+  }
+  return "has a value of the wrong type"
+}
+
+/**
+ * Reads a request from JSON as protobuf's JSON mapping has it, but exactly: an integer never loses a digit, in whichever
+ * notation the client chose, and the text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the
+ * field (JSON name) and its rule. Fields that are not known are ignored, `null` means the default.
+ */
+export const decodeJson = <Desc extends DescMessage>(desc: Desc): (bytes: Uint8Array) => MessageShape<Desc> => {
+  const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
+  const reviver = exactly(fields) as (key: string, value: unknown) => unknown
+  return (bytes) => {
+    let text: string
+    let json: unknown
+    try {
+      text = utf8.decode(bytes)
+    } catch {
+      throw refuse("body", "is not valid UTF-8")
+    }
+    try {
+      json = RISKY_LITERAL.test(text) ? JSON.parse(text, reviver) : JSON.parse(text)
+    } catch {
+      throw refuse("body", "is not valid JSON")
+    }
+    if (typeof json !== "object" || json === null || Array.isArray(json)) throw refuse("body", "must be a JSON object")
+    const object = json as Record<string, never>
+    try {
+      fromJsonString(EmptySchema, text, { ignoreUnknownFields: true })
+    } catch {
+      throw refuse("body", "must not repeat a key")
+    }
+    for (const [name, field] of fields) {
+      // protobuf-es reads such strings by BigInt(), which takes "0x10" and " 1 " too.
+      const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined
+      if (is64(field) && typeof value === "string" && !integral(value)) throw refuse(field.jsonName, "must be an integer")
+    }
+    try {
+      return fromJson(desc, object, { ignoreUnknownFields: true })
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined
+      if (!isFieldError(cause)) throw error
+      const field = cause.field()
+      if (field.kind !== "field") throw error
+      throw refuse(field.jsonName, reason(field, object[field.jsonName] ?? object[field.name], cause.message))
+    }
+  }
+}
+
+/** Reads a request from protobuf's binary form. Throws `InvalidArgument`. */
+export const decodeBinary = <Desc extends DescMessage>(desc: Desc): (bytes: Uint8Array) => MessageShape<Desc> => (bytes) => {
+  try {
+    return fromBinary(desc, bytes)
+  } catch {
+    throw refuse("body", "is not a valid protobuf message")
+  }
+}

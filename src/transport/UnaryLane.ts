@@ -1,0 +1,177 @@
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
+import { InvalidArgument } from "../domain/IssueFailure.ts"
+import type { Dispatcher } from "./Dispatcher.ts"
+import type { ErrorReply } from "./ErrorCatalog.ts"
+import { badRequestReply, bodyTooLargeReply, toErrorReply } from "./ErrorCatalog.ts"
+import type { Route } from "./Route.ts"
+
+/** A request and response of either HTTP version. */
+export type Request = IncomingMessage | Http2ServerRequest
+export type Response = ServerResponse | Http2ServerResponse
+
+const JSON_TYPE = "application/json"
+const PROTO_TYPE = "application/proto"
+
+/** What the headers say of a call; `undefined`: the lane does not serve it. */
+interface Head {
+  readonly binary: boolean
+  readonly timeoutMillis: number | undefined
+  readonly length: number | undefined
+  readonly refusal: ErrorReply | undefined
+}
+
+/** Connect's rule; longer timeouts and other notations are the client's mistake. */
+const TIMEOUT = /^\d{1,10}$/
+
+/**
+ * Reads what matters off the raw headers: `request.headers` builds an object of all of them (about 1.5 µs). A header
+ * given twice, or anything unusual, leaves the request to the adapter, which knows best.
+ */
+const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined => {
+  let type: string | undefined
+  let timeout: string | undefined
+  let version: string | undefined
+  let length: string | undefined
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!
+    switch (name.length) {
+      case 12:
+        if (name.toLowerCase() !== "content-type") break
+        if (type !== undefined) return undefined
+        type = raw[i + 1]!
+        break
+      case 14:
+        if (name.toLowerCase() === "content-length") length = raw[i + 1]!
+        break
+      case 15:
+        // Large answers are worth compressing, which the adapter does; those of the hot path are too small.
+        if (!hot && name.toLowerCase() === "accept-encoding") return undefined
+        break
+      case 16:
+        if (name.toLowerCase() === "content-encoding" && raw[i + 1] !== "identity") return undefined
+        break
+      case 18:
+        if (name.toLowerCase() !== "connect-timeout-ms") break
+        if (timeout !== undefined) return undefined
+        timeout = raw[i + 1]!
+        break
+      case 24:
+        if (name.toLowerCase() !== "connect-protocol-version") break
+        if (version !== undefined) return undefined
+        version = raw[i + 1]!
+        break
+    }
+  }
+  const binary = type === PROTO_TYPE
+  if (!binary && type !== JSON_TYPE && type !== "application/json; charset=utf-8") return undefined
+  return {
+    binary,
+    timeoutMillis: timeout === undefined ? undefined : Number(timeout),
+    length: length === undefined ? undefined : Number(length),
+    // In the adapter's order: version, then timeout, then the body.
+    refusal: version !== undefined && version !== "1"
+      ? badRequestReply(`Connect-Protocol-Version must be "1": got "${version}"`)
+      : timeout !== undefined && !TIMEOUT.test(timeout)
+      ? badRequestReply(`protocol error: invalid connect timeout value: ${timeout}`)
+      : undefined
+  }
+}
+
+/** Writes an answer in one piece; one that the client no longer waits for is dropped. */
+export const send = (
+  response: Response,
+  status: number,
+  type: string,
+  body: string | Uint8Array,
+  length: number,
+  last: boolean,
+  retryAfterSeconds?: number
+): void => {
+  if (response.destroyed || response.headersSent) return
+  // HTTP/2 says goodbye by GOAWAY, and forbids this header.
+  if (last && "shouldKeepAlive" in response) response.shouldKeepAlive = false
+  const headers: Record<string, string | number> = { "Content-Type": type, "Content-Length": length }
+  if (retryAfterSeconds !== undefined) headers["Retry-After"] = retryAfterSeconds
+  // Both kinds of response take this call; their overloads only have no common signature.
+  const plain = response as ServerResponse
+  plain.writeHead(status, headers)
+  plain.end(body)
+}
+
+/**
+ * The fast path of Connect's unary protocol: exactly POST, a path without a query, JSON or protobuf, not compressed.
+ * 26 to 31 µs a request where the adapter takes 173 (async iterables, undici Headers, an AbortController each), with the
+ * same answers, which a differential test proves. Returns false, having touched nothing, for what it does not serve.
+ */
+export const make = (
+  routes: ReadonlyArray<Route>,
+  options: {
+    readonly dispatcher: Dispatcher
+    readonly maxBodyBytes: number
+    readonly draining: () => boolean
+  }
+): (request: Request, response: Response) => boolean => {
+  const { dispatcher, draining, maxBodyBytes } = options
+  const byPath = new Map(routes.map((route) => [route.path, route]))
+
+  const sendError = (response: Response, reply: ErrorReply) =>
+    send(response, reply.status, JSON_TYPE, reply.body, Buffer.byteLength(reply.body), draining(), reply.retryAfterSeconds)
+
+  const serve = (route: Route, head: Head, response: Response, body: Uint8Array) => {
+    let input: unknown
+    try {
+      input = head.binary ? route.decodeBinary(body) : route.decodeJson(body)
+    } catch (error) {
+      if (!(error instanceof InvalidArgument)) dispatcher.report(error)
+      sendError(response, toErrorReply(error instanceof InvalidArgument ? error : undefined))
+      return
+    }
+    dispatcher.dispatch(route, input, head.timeoutMillis, {
+      answered: (answer) => {
+        try {
+          const encoded = head.binary ? route.encodeBinary(answer) : route.encodeJson(answer)
+          const length = typeof encoded === "string" ? Buffer.byteLength(encoded) : encoded.length
+          send(response, 200, head.binary ? PROTO_TYPE : JSON_TYPE, encoded, length, draining())
+        } catch (error) {
+          dispatcher.report(error)
+          sendError(response, toErrorReply(undefined))
+        }
+      },
+      failed: (failure) => sendError(response, toErrorReply(failure))
+    })
+  }
+
+  return (request, response) => {
+    const route = byPath.get(request.url!)
+    if (route === undefined || request.method !== "POST") return false
+    const head = readHead(request.rawHeaders, route.bound === "itself")
+    if (head === undefined) return false
+    if (head.refusal !== undefined) {
+      sendError(response, head.refusal)
+      return true
+    }
+    if (head.length !== undefined && head.length > maxBodyBytes) {
+      sendError(response, bodyTooLargeReply(maxBodyBytes))
+      return true
+    }
+    let size = 0
+    let first: Buffer | undefined
+    let rest: Array<Buffer> | undefined
+    request.on("data", (chunk: Buffer) => {
+      if (size > maxBodyBytes) return
+      size += chunk.length
+      if (size > maxBodyBytes) {
+        rest = undefined
+        // What still comes is read and dropped, within the request timeout, so that the client gets to see this answer.
+        sendError(response, bodyTooLargeReply(maxBodyBytes))
+      } else if (first === undefined) first = chunk
+      else (rest ??= [first]).push(chunk)
+    })
+    request.on("end", () => {
+      if (size > maxBodyBytes) return
+      serve(route, head, response, rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size))
+    })
+    return true
+  }
+}
