@@ -64,7 +64,8 @@ export const make = Effect.gen(function*() {
         const after = yield* ledger.findCampaign(campaignId)
         if (after !== undefined) yield* gate.configure(after)
         if (yield* hydrate(campaignId, token)) {
-          yield* Effect.logInfo("rebuilt the gate from the ledger").pipe(
+          // A new campaign's gate is opened this way too: nothing to tell an operator.
+          yield* (before.issuedCount === 0 ? Effect.logDebug : Effect.logInfo)("rebuilt the gate from the ledger").pipe(
             Effect.annotateLogs({ campaignId, issued: before.issuedCount })
           )
           return "Ready"

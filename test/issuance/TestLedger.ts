@@ -1,0 +1,157 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
+import type { Coupon } from "../../src/domain/Coupon.ts"
+import {
+  CampaignEnded,
+  CampaignNotStarted,
+  CampaignPaused,
+  CouponAlreadyClaimed,
+  CouponSoldOut,
+  RecordNotFound
+} from "../../src/domain/IssueFailure.ts"
+import {
+  type ClaimBatch,
+  type ClaimVerdict,
+  CommitInDoubt,
+  Ledger,
+  LedgerUnavailable,
+  type ResolvedVerdict
+} from "../../src/issuance/Ledger.ts"
+import { Outbox, type OutboxEvent } from "../../src/issuance/Outbox.ts"
+
+/** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
+export type Fate = "commit" | "doubtCommitted" | "doubtLost" | "unavailable"
+
+/** What tests see and set of the ledger in memory. */
+export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
+  readonly batches: Array<ClaimBatch>
+  readonly coupons: (campaignId: CampaignId) => Array<Coupon>
+  readonly outbox: Map<string, OutboxEvent>
+  /** Runs before each batch is decided: a test holds it, or says how it ends. */
+  onIssue: (batch: ClaimBatch) => Effect.Effect<Fate>
+  /** Every other operation fails while this is true. */
+  down: boolean
+  readonly addCampaign: (terms?: Partial<Campaign>) => Campaign
+  /** Forgets coupons with a greater id, as a restored backup would. */
+  readonly restore: (campaignId: CampaignId, lastId: number) => void
+}>() {}
+
+const make = Effect.sync(() => {
+  const campaigns = new Map<CampaignId, Campaign>()
+  const coupons = new Map<CampaignId, Array<Coupon>>()
+  const outbox = new Map<string, OutboxEvent>()
+  const voided = new Set<string>()
+  const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
+
+  const control: TestLedger["Type"] = {
+    batches: [],
+    coupons: held,
+    outbox,
+    onIssue: () => Effect.succeed("commit"),
+    down: false,
+    addCampaign: (terms = {}) => {
+      const campaign: Campaign = {
+        campaignId: campaigns.size + 1,
+        name: "test",
+        couponLimit: 100,
+        status: "ACTIVE",
+        startTime: 0,
+        endTime: undefined,
+        version: 1,
+        issuedCount: 0,
+        createdAt: 0,
+        updatedAt: 0,
+        ...terms
+      }
+      campaigns.set(campaign.campaignId, campaign)
+      coupons.set(campaign.campaignId, [])
+      return campaign
+    },
+    restore: (campaignId, lastId) => void coupons.set(campaignId, held(campaignId).slice(0, lastId))
+  }
+
+  const up = Effect.suspend(() => control.down ? Effect.fail(new LedgerUnavailable({ cause: "test" })) : Effect.void)
+  const read = <A>(f: () => A) => Effect.map(up, f)
+  const find = (campaignId: CampaignId) => {
+    const campaign = campaigns.get(campaignId)
+    return campaign && { ...campaign, issuedCount: held(campaignId).length }
+  }
+
+  const decide = (batch: ClaimBatch): ReadonlyArray<ClaimVerdict> => {
+    const campaign = campaigns.get(batch.campaignId)
+    const issued: Array<Coupon> = []
+    const now = Date.now()
+    const verdicts = batch.claims.map(({ code, userId }): ClaimVerdict => {
+      if (campaign === undefined) return { _tag: "Refused", reason: new RecordNotFound() }
+      if (now < campaign.startTime) return { _tag: "Refused", reason: new CampaignNotStarted() }
+      const existing = held(batch.campaignId).find((coupon) => coupon.userId === userId)
+      if (existing) return { _tag: "Refused", reason: new CouponAlreadyClaimed({ coupon: existing }) }
+      if (campaign.status === "ENDED") return { _tag: "Refused", reason: new CampaignEnded() }
+      if (campaign.status === "PAUSED") return { _tag: "Refused", reason: new CampaignPaused() }
+      if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Refused", reason: new CouponSoldOut() }
+      const coupon = { campaignId: batch.campaignId, id: held(batch.campaignId).length + 1, userId, code, issuedAt: now }
+      held(batch.campaignId).push(coupon)
+      issued.push(coupon)
+      return { _tag: "Issued", coupon }
+    })
+    if (issued.length > 0) outbox.set(batch.batchId, { _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
+    return verdicts
+  }
+
+  const ledger = Ledger.of({
+    createCampaign: (draft) => read(() => control.addCampaign(draft)),
+    findCampaign: (campaignId) => read(() => find(campaignId)),
+    newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit)),
+    issue: (batch) =>
+      Effect.gen(function*() {
+        control.batches.push(batch)
+        const fate = yield* control.onIssue(batch)
+        if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
+        if (fate === "doubtLost" || voided.has(batch.batchId)) return yield* new CommitInDoubt({ cause: "test" })
+        const verdicts = decide(batch)
+        return fate === "commit" ? verdicts : yield* new CommitInDoubt({ cause: "test" })
+      }),
+    resolve: (batch) =>
+      read(() => {
+        voided.add(batch.batchId)
+        return batch.claims.map(({ code, userId }): ResolvedVerdict => {
+          const coupon = held(batch.campaignId).find((coupon) => coupon.userId === userId)
+          if (coupon === undefined) return { _tag: "NotIssued" }
+          return coupon.code === code ? { _tag: "Issued", coupon } : { _tag: "HeldAlready", coupon }
+        })
+      }),
+    findCoupons: (campaignId, userIds) => read(() => held(campaignId).filter(({ userId }) => userIds.includes(userId))),
+    listCoupons: (campaignId, afterId, limit) => read(() => held(campaignId).filter(({ id }) => id > afterId).slice(0, limit)),
+    tally: (campaignId) =>
+      read(() =>
+        campaigns.has(campaignId)
+          ? {
+            issued: held(campaignId).length,
+            unrelayed: [...outbox.values()].reduce(
+              (sum, event) => event._tag === "Issued" && event.campaignId === campaignId ? sum + event.coupons.length : sum,
+              0
+            )
+          }
+          : undefined
+      )
+  })
+
+  const box = Outbox.of({
+    poll: (limit, publish) =>
+      Effect.gen(function*() {
+        yield* up
+        const events = [...outbox.values()].slice(0, limit)
+        const settled = events.length === 0 ? [] : yield* publish(events)
+        for (const id of settled) outbox.delete(id)
+        return { taken: events.length, settled: settled.length }
+      }),
+    backlog: read(() => ({ events: outbox.size, oldestAgeMillis: 0 })),
+    purgeVoid: () => Effect.succeed(0)
+  })
+
+  return Context.make(TestLedger, control).pipe(Context.add(Ledger, ledger), Context.add(Outbox, box))
+})
+
+export const layer: Layer.Layer<TestLedger | Ledger | Outbox> = Layer.effectContext(make)
