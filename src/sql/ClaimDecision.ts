@@ -1,0 +1,91 @@
+import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
+import {
+  CampaignEnded,
+  CampaignNotStarted,
+  CampaignPaused,
+  CouponAlreadyClaimed,
+  CouponSoldOut,
+  RecordNotFound
+} from "../domain/IssueFailure.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { Claim, ClaimVerdict, Refusal, ResolvedVerdict } from "../issuance/Ledger.ts"
+
+/** The campaign as the transaction saw it under the lock of its row, before it issued anything. */
+export interface LockedCampaign {
+  readonly couponLimit: number
+  readonly issuedCount: number
+  readonly status: CampaignStatus
+  readonly startTime: EpochMillis
+  readonly endTime: EpochMillis | undefined
+}
+
+/** What a group commit did. */
+export interface CommitFacts {
+  readonly campaignId: CampaignId
+  /** `undefined`: there is no such campaign. */
+  readonly campaign: LockedCampaign | undefined
+  /** The ledger's clock, read after the lock: it decides the window, and is when the coupons were issued. */
+  readonly now: EpochMillis
+  /** Coupons that the transaction inserted. */
+  readonly inserted: number
+}
+
+const refused = (reason: Refusal): ClaimVerdict => ({ _tag: "Refused", reason })
+
+/**
+ * The verdicts when they follow from the commit alone, without reading what the users hold: every claim was issued (ids
+ * follow the order of arrival), the campaign does not exist, or it has not started. Else `undefined`.
+ */
+export const decideWithoutReading = (
+  facts: CommitFacts,
+  claims: ReadonlyArray<Claim>
+): ReadonlyArray<ClaimVerdict> | undefined => {
+  const { campaign, campaignId, inserted, now } = facts
+  if (campaign === undefined) return claims.map(() => refused(new RecordNotFound()))
+  if (inserted === claims.length) {
+    return claims.map((claim, index) => ({
+      _tag: "Issued",
+      coupon: { campaignId, id: campaign.issuedCount + index + 1, userId: claim.userId, code: claim.code, issuedAt: now }
+    }))
+  }
+  return inserted === 0 && now < campaign.startTime ? claims.map(() => refused(new CampaignNotStarted())) : undefined
+}
+
+/**
+ * The verdict of each claim, in order, given the coupons its users hold after the commit. A coupon is this batch's if and
+ * only if it has the claim's code. The precedence of refusals is the public contract's (DESIGN, section 1).
+ */
+export const decide = (
+  facts: CommitFacts,
+  claims: ReadonlyArray<Claim>,
+  held: ReadonlyArray<Coupon>
+): ReadonlyArray<ClaimVerdict> => {
+  const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
+  const verdicts = claims.map((claim): ClaimVerdict => {
+    const coupon = byUser.get(claim.userId)
+    return coupon !== undefined && coupon.code === claim.code ? { _tag: "Issued", coupon } : refused(refusal(facts, coupon))
+  })
+  const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
+  if (issued !== facts.inserted) throw new Error(`the batch inserted ${facts.inserted} coupons, but ${issued} of its users hold them`)
+  return verdicts
+}
+
+const refusal = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): Refusal => {
+  if (campaign === undefined) return new RecordNotFound()
+  if (now < campaign.startTime) return new CampaignNotStarted()
+  if (coupon !== undefined) return new CouponAlreadyClaimed({ coupon })
+  if (campaign.status === "ENDED" || (campaign.endTime !== undefined && now >= campaign.endTime)) return new CampaignEnded()
+  if (campaign.status === "PAUSED") return new CampaignPaused()
+  if (campaign.issuedCount + inserted >= campaign.couponLimit) return new CouponSoldOut()
+  throw new Error("the ledger refused a claim although the campaign is open, has coupons left and the user holds none")
+}
+
+/** What an in-doubt batch that is now forbidden came to, given the coupons its users hold; in the order of the claims. */
+export const resolution = (claims: ReadonlyArray<Claim>, held: ReadonlyArray<Coupon>): ReadonlyArray<ResolvedVerdict> => {
+  const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
+  return claims.map(({ code, userId }): ResolvedVerdict => {
+    const coupon = byUser.get(userId)
+    return coupon === undefined ? { _tag: "NotIssued" } : { _tag: coupon.code === code ? "Issued" : "HeldAlready", coupon }
+  })
+}

@@ -1,0 +1,237 @@
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import { AppConfig } from "../AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { UserId } from "../domain/Coupon.ts"
+import * as CouponCode from "../domain/CouponCode.ts"
+import {
+  CommitInDoubt,
+  Ledger,
+  LedgerUnavailable,
+  type Claim,
+  type ClaimBatch
+} from "../issuance/Ledger.ts"
+import { decide, decideWithoutReading, resolution, type CommitFacts } from "./ClaimDecision.ts"
+import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
+import { lockWaitSeconds, runText, sessionSettings, timeFromSql, timeToSql } from "./MySql.ts"
+import { couponColumns, makeRows, type Row } from "./Rows.ts"
+import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
+
+const rowsOf = makeRows(timeFromSql)
+
+/** How often a batch is sent at most, when each attempt ended in a way that proves it did nothing. */
+const ATTEMPTS = 6
+
+const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
+
+/** 0 to 4, 8, 16, … ms: two instances that deadlocked should not meet again. */
+const backoff = (attempt: number): Effect.Effect<void> =>
+  Effect.flatMap(Random.nextRange(0, 2 ** (attempt + 1)), (millis) => Effect.sleep(millis))
+
+/** A failed text whose transaction is over: rolled back, or never begun, or beyond our reach. */
+interface FailedText {
+  readonly failure: SqlFailure
+  readonly cause: SqlError
+}
+
+/**
+ * Ends the transaction that a failed text left open, and says what the failure proves. A proof counts only if ROLLBACK
+ * went through. mysqld keeps a transaction open after any error but a deadlock, also after 1205 (PROTOCOL, bug 4).
+ */
+const settle = (connection: Connection, cause: SqlError): Effect.Effect<FailedText> => {
+  const failure = classifyMysql(cause)
+  if (failure === "NotSent") return Effect.succeed({ failure, cause })
+  // KILL, because the pool must not hand this connection out again and offers no other way to say so.
+  const drop = Effect.ignore(runText(connection, "KILL CONNECTION_ID()"))
+  return Effect.matchEffect(runText(connection, "ROLLBACK"), {
+    onFailure: () => Effect.as(drop, { failure: "InDoubt" as SqlFailure, cause }),
+    onSuccess: () => Effect.as(failure === "ReadOnly" ? drop : Effect.void, { failure, cause })
+  })
+}
+
+const readFacts = (campaignId: CampaignId, results: ReadonlyArray<any>): CommitFacts => {
+  // In the order of the text: two settings, START, campaign, clock, coupons, count, counter, outbox, facts, COMMIT.
+  const locked: Row | undefined = results[3][0]
+  const facts: Row = results[9][0]
+  return {
+    campaignId,
+    now: timeFromSql(facts.now),
+    inserted: Number(facts.inserted),
+    campaign: locked === undefined ? undefined : {
+      couponLimit: Number(locked.coupon_limit),
+      issuedCount: Number(locked.current_coupon),
+      status: locked.status,
+      startTime: timeFromSql(locked.start_time),
+      endTime: locked.end_time === null ? undefined : timeFromSql(locked.end_time)
+    }
+  }
+}
+
+export const make = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const config = yield* AppConfig
+  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
+  const patienceMillis = Duration.toMillis(config.mysqlReplyTimeout)
+
+  /** One statement on any connection of the pool; for reads, which may fail in any way they like. */
+  const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+    Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+
+  /**
+   * One text on a connection of its own, its transaction over in any case when this ends. Uninterruptible: a fiber that
+   * leaves would give a connection with an open transaction back to the pool.
+   */
+  const send = (text: string): Effect.Effect<Either.Either<ReadonlyArray<any>, FailedText>, LedgerUnavailable> =>
+    sql.reserve.pipe(
+      Effect.mapError(unavailable),
+      Effect.flatMap((connection) =>
+        Effect.matchEffect(runText(connection, text), {
+          onFailure: (cause) => Effect.map(settle(connection, cause), Either.left),
+          onSuccess: (results) => Effect.succeed(Either.right(results))
+        })
+      ),
+      Effect.scoped,
+      Effect.uninterruptible
+    )
+
+  const createCampaign: Ledger["Type"]["createCampaign"] = (draft) => {
+    // As hexadecimal digits the name needs no escaping, whatever the SQL mode.
+    const name = `_utf8mb4 x'${Buffer.from(draft.name, "utf8").toString("hex")}'`
+    const end = draft.endTime === undefined ? "NULL" : timeToSql(draft.endTime)
+    return Effect.flatMap(
+      send(
+        `${settings};
+SET @now = SYSDATE(6);
+INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at)
+VALUES (${name}, ${integer(draft.couponLimit)}, ${timeToSql(draft.startTime)}, ${end}, @now, @now);
+SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
+      ),
+      Either.match({
+        onLeft: ({ cause }) => Effect.fail(unavailable(cause)),
+        onRight: (results) => Effect.sync(() => rowsOf.campaign(results[4][0]))
+      })
+    )
+  }
+
+  const findCampaign: Ledger["Type"]["findCampaign"] = (campaignId) =>
+    Effect.map(
+      read(`SELECT * FROM campaigns WHERE id = ${integer(campaignId)}`),
+      ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
+    )
+
+  const newestCampaignIds: Ledger["Type"]["newestCampaignIds"] = (limit) =>
+    Effect.map(
+      read(`SELECT id FROM campaigns ORDER BY id DESC LIMIT ${integer(limit)}`),
+      (rows) => rows.map((row) => Number(row.id))
+    )
+
+  const couponsOf = (campaignId: CampaignId, userIds: ReadonlyArray<UserId>) =>
+    `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`
+
+  const findCoupons: Ledger["Type"]["findCoupons"] = (campaignId, userIds) =>
+    userIds.length === 0
+      ? Effect.succeed([])
+      : Effect.map(read(couponsOf(campaignId, userIds)), (rows) => rows.map(rowsOf.coupon))
+
+  const listCoupons: Ledger["Type"]["listCoupons"] = (campaignId, afterId, limit) =>
+    Effect.map(
+      read(
+        `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(afterId)} ` +
+          `ORDER BY id LIMIT ${integer(limit)}`
+      ),
+      (rows) => rows.map(rowsOf.coupon)
+    )
+
+  const tally: Ledger["Type"]["tally"] = (campaignId) =>
+    Effect.map(
+      read(
+        `SELECT c.current_coupon AS issued, (
+  SELECT COALESCE(SUM(o.last_id - o.first_id + 1), 0) FROM outbox AS o WHERE o.kind = 'ISSUED' AND o.campaign_id = c.id
+) AS unrelayed FROM campaigns AS c WHERE c.id = ${integer(campaignId)}`
+      ),
+      ([row]) => row === undefined ? undefined : { issued: Number(row.issued), unrelayed: Number(row.unrelayed) }
+    )
+
+  /** The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs them. */
+  const recoded = new WeakMap<ClaimBatch, ReadonlyArray<Claim>>()
+
+  /** Sends the batch until its outcome is known; returns the facts and the claims with the codes that count. */
+  const commit = (
+    batch: ClaimBatch
+  ): Effect.Effect<{ readonly facts: CommitFacts; readonly claims: ReadonlyArray<Claim> }, LedgerUnavailable | CommitInDoubt> =>
+    Effect.gen(function*() {
+      let claims = recoded.get(batch) ?? batch.claims
+      const began = yield* Clock.currentTimeMillis
+      for (let attempt = 1;; attempt++) {
+        const sent = yield* send(groupCommitText(settings, batch.batchId, batch.campaignId, claims))
+        if (Either.isRight(sent)) return { facts: readFacts(batch.campaignId, sent.right), claims }
+        const { cause, failure } = sent.left
+        if (failure === "InDoubt") return yield* new CommitInDoubt({ cause })
+        if (failure === "Refused" || failure === "ReadOnly") return yield* unavailable(cause)
+        // Each failure from here on proves that nothing was committed, so it is safe to give up too: lock waits take seconds.
+        const waited = (yield* Clock.currentTimeMillis) - began
+        if (attempt === ATTEMPTS || waited > patienceMillis) return yield* unavailable(cause)
+        if (failure === "CodeTaken") {
+          claims = claims.map(({ userId }) => ({ userId, code: CouponCode.generate() }))
+          recoded.set(batch, claims)
+        }
+        yield* Effect.logDebug("group commit tried again").pipe(
+          Effect.annotateLogs({ campaign: batch.campaignId, attempt, failure, cause: String(cause.cause) })
+        )
+        yield* backoff(attempt)
+      }
+    })
+
+  const issue: Ledger["Type"]["issue"] = (batch) => {
+    if (batch.claims.length === 0) return Effect.succeed([])
+    return commit(batch).pipe(
+      Effect.flatMap(({ claims, facts }) => {
+        const verdicts = decideWithoutReading(facts, claims)
+        if (verdicts !== undefined) return Effect.succeed(verdicts)
+        return findCoupons(batch.campaignId, claims.map((claim) => claim.userId)).pipe(
+          // The commit stands; only who got what is not known yet.
+          Effect.mapError((error) => facts.inserted > 0 ? new CommitInDoubt({ cause: error.cause }) : error),
+          Effect.map((held) => decide(facts, claims, held))
+        )
+      }),
+      Effect.uninterruptible
+    )
+  }
+
+  /** Makes sure that no transaction under this batch id can commit from now on. */
+  const forbid = (batch: ClaimBatch): Effect.Effect<void, LedgerUnavailable> =>
+    Effect.gen(function*() {
+      for (let attempt = 1;; attempt++) {
+        const sent = yield* send(
+          `${settings};
+INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDATE(6))`
+        )
+        // A duplicate is as good: the batch committed, or is forbidden already.
+        if (Either.isRight(sent) || isDuplicateKey(sent.left.cause)) return
+        const { cause, failure } = sent.left
+        if ((failure !== "Retry" && failure !== "NotSent") || attempt === ATTEMPTS) return yield* unavailable(cause)
+        yield* backoff(attempt)
+      }
+    })
+
+  const resolve: Ledger["Type"]["resolve"] = (batch) => {
+    if (batch.claims.length === 0) return Effect.succeed([])
+    const claims = recoded.get(batch) ?? batch.claims
+    return forbid(batch).pipe(
+      Effect.zipRight(findCoupons(batch.campaignId, claims.map((claim) => claim.userId))),
+      Effect.map((coupons) => resolution(claims, coupons))
+    )
+  }
+
+  return Ledger.of({ createCampaign, findCampaign, newestCampaignIds, issue, resolve, findCoupons, listCoupons, tally })
+})
+
+/** The ledger on MySQL 8.0.19 or later, or MariaDB 10.6 or later. */
+export const layer: Layer.Layer<Ledger, never, SqlClient | AppConfig> = Layer.effect(Ledger, make)

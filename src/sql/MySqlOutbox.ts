@@ -1,0 +1,91 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { AppConfig } from "../AppConfig.ts"
+import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import { Outbox } from "../issuance/Outbox.ts"
+import { batchKey, integer } from "./GroupCommitText.ts"
+import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
+import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
+import { couponColumns, makeRows, type Row } from "./Rows.ts"
+
+const rowsOf = makeRows(timeFromSql)
+
+const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
+
+export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig> = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const config = yield* AppConfig
+  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
+
+  const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+    Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+
+  /** The poll that finds nothing, ten times a second on every instance: one statement, no lock, no transaction. */
+  const isEmpty = Effect.map(
+    read("SELECT 1 FROM outbox FORCE INDEX (outbox_poll) WHERE kind IN ('ISSUED', 'CHANGED') LIMIT 1"),
+    (rows) => rows.length === 0
+  )
+
+  // The index leads through a kind by age, so there is nothing to sort: ORDER BY would sort, and lock every row first.
+  // Without FORCE INDEX a small table is scanned, and rows of other kinds are locked on the way.
+  const takeText = (limit: number) =>
+    `${settings};
+START TRANSACTION;
+SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id FROM outbox FORCE INDEX (outbox_poll)
+WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCKED`
+
+  const poll: Outbox["Type"]["poll"] = (limit, publish) =>
+    Effect.flatMap(isEmpty, (empty) => empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish))
+
+  /** The rows stay locked while they are published. If this connection dies, they come back: at least once. */
+  const takeAndPublish: Outbox["Type"]["poll"] = (limit, publish) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.scoped(Effect.gen(function*() {
+        const connection = yield* Effect.mapError(sql.reserve, unavailable)
+        const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
+        const work = Effect.gen(function*() {
+          const taken = (yield* run(takeText(limit)))[3].map(outboxRow)
+          if (taken.length === 0) return { taken: 0, settled: 0 }
+          const ranges = couponRanges(taken)
+          const changed = changedCampaigns(taken)
+          const coupons = ranges === "" ? [] : yield* run(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
+          const campaigns = changed === "" ? [] : yield* run(`SELECT * FROM campaigns WHERE id IN (${changed})`)
+          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign))
+          const published = new Set(yield* restore(publish(events)))
+          const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
+          if (settled.length > 0) yield* run(`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`)
+          return { taken: taken.length, settled: settled.length }
+        })
+        const exit = yield* Effect.exit(work)
+        if (Exit.isSuccess(exit)) {
+          yield* run("COMMIT")
+          return exit.value
+        }
+        yield* run("ROLLBACK").pipe(Effect.catchAll(() => Effect.ignore(run("KILL CONNECTION_ID()"))))
+        return yield* Effect.failCause(exit.cause)
+      }))
+    )
+
+  const backlog: Outbox["Type"]["backlog"] = Effect.map(
+    read(
+      "SELECT COUNT(*) AS events, TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)) AS age " +
+        "FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')"
+    ),
+    ([row]) => ({ events: Number(row!.events), oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000)) })
+  )
+
+  const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) =>
+    Effect.scoped(Effect.flatMap(sql.reserve, (connection) =>
+      runText(
+        connection,
+        `${settings};
+DELETE FROM outbox WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTERVAL ${integer(olderThanMillis * 1_000)} MICROSECOND
+ORDER BY created_at LIMIT 1000`
+      ))).pipe(
+        Effect.uninterruptible,
+        Effect.mapBoth({ onFailure: unavailable, onSuccess: (results) => Number(results[2].affectedRows) })
+      )
+
+  return Outbox.of({ poll, backlog, purgeVoid })
+})

@@ -1,0 +1,75 @@
+import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
+import type { Coupon } from "../domain/Coupon.ts"
+import type { OutboxEvent } from "../issuance/Outbox.ts"
+import { integer } from "./GroupCommitText.ts"
+import type { Row } from "./Rows.ts"
+
+/** A row of the outbox that the relay is to publish. */
+export interface OutboxRow {
+  readonly id: string
+  readonly kind: "ISSUED" | "CHANGED"
+  readonly campaignId: CampaignId
+  /** Of `ISSUED`: its coupons have exactly the ids from here … */
+  readonly firstId: number
+  /** … to here. */
+  readonly lastId: number
+}
+
+export const outboxRow = (row: Row): OutboxRow => ({
+  id: row.batch_id,
+  kind: row.kind,
+  campaignId: Number(row.campaign_id),
+  firstId: Number(row.first_id),
+  lastId: Number(row.last_id)
+})
+
+interface Range {
+  readonly campaignId: CampaignId
+  readonly firstId: number
+  lastId: number
+}
+
+/** The coupons of all `ISSUED` rows as a condition on the primary key; neighbouring ranges, the usual case, become one. */
+export const couponRanges = (rows: ReadonlyArray<OutboxRow>): string => {
+  const ranges: Array<Range> = []
+  const issued = rows.filter((row) => row.kind === "ISSUED")
+    .sort((a, b) => a.campaignId - b.campaignId || a.firstId - b.firstId)
+  for (const { campaignId, firstId, lastId } of issued) {
+    const last = ranges.at(-1)
+    if (last !== undefined && last.campaignId === campaignId && last.lastId + 1 === firstId) last.lastId = lastId
+    else ranges.push({ campaignId, firstId, lastId })
+  }
+  return ranges.map(({ campaignId, firstId, lastId }) =>
+    `(campaign_id = ${integer(campaignId)} AND id BETWEEN ${integer(firstId)} AND ${integer(lastId)})`
+  ).join(" OR ")
+}
+
+/** The ids of the campaigns whose terms `CHANGED` rows tell of, separated by commas; empty if there are none. */
+export const changedCampaigns = (rows: ReadonlyArray<OutboxRow>): string =>
+  Array.from(new Set(rows.filter((row) => row.kind === "CHANGED").map((row) => integer(row.campaignId)))).join(",")
+
+/**
+ * Puts events together from their rows and what those refer to. A coupon or campaign that is missing breaks an invariant
+ * of the schema, so it throws.
+ */
+export const outboxEvents = (
+  rows: ReadonlyArray<OutboxRow>,
+  coupons: ReadonlyArray<Coupon>,
+  terms: ReadonlyArray<CampaignTerms>
+): ReadonlyArray<OutboxEvent> => {
+  const byKey = new Map(coupons.map((coupon) => [`${coupon.campaignId}/${coupon.id}`, coupon]))
+  const byCampaign = new Map(terms.map((of) => [of.campaignId, of]))
+  return rows.map(({ campaignId, firstId, id, kind, lastId }): OutboxEvent => {
+    if (kind === "CHANGED") {
+      const of = byCampaign.get(campaignId)
+      if (of === undefined) throw new Error(`event ${id} tells of campaign ${campaignId}, which does not exist`)
+      return { _tag: "Changed", id, campaignId, terms: of }
+    }
+    const list = Array.from({ length: lastId - firstId + 1 }, (_, index) => {
+      const coupon = byKey.get(`${campaignId}/${firstId + index}`)
+      if (coupon === undefined) throw new Error(`event ${id} tells of coupon ${firstId + index} of campaign ${campaignId}, which does not exist`)
+      return coupon
+    })
+    return { _tag: "Issued", id, campaignId, coupons: list }
+  })
+}

@@ -1,0 +1,18 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../AppConfig.ts"
+import { Outbox } from "../issuance/Outbox.ts"
+import * as LibSqlOutbox from "./LibSqlOutbox.ts"
+import * as MySqlOutbox from "./MySqlOutbox.ts"
+
+/** The outbox of whichever database the client is connected to. */
+export const layer: Layer.Layer<Outbox, never, SqlClient | AppConfig> = Layer.effect(
+  Outbox,
+  Effect.flatMap(SqlClient, (sql) =>
+    sql.onDialectOrElse({
+      sqlite: () => LibSqlOutbox.make,
+      mysql: () => MySqlOutbox.make,
+      orElse: () => Effect.dieMessage("the outbox knows MySQL and libSQL only")
+    }) as typeof MySqlOutbox.make)
+)
