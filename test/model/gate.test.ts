@@ -1,0 +1,77 @@
+import * as fc from "fast-check"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Redacted from "effect/Redacted"
+import { afterAll, beforeAll, describe, test } from "vitest"
+import { Gate } from "../../src/issuance/Gate.ts"
+import * as MemoryGate from "../../src/memory/MemoryGate.ts"
+import * as RedisClient from "../../src/redis/RedisClient.ts"
+import * as RedisGate from "../../src/redis/RedisGate.ts"
+import { startRedis } from "../support/servers.ts"
+import { play, type Spy, steps } from "./gate.model.ts"
+
+let lastCampaignId = 0
+
+const modelCheck = (gate: Gate["Type"], spy: Spy | undefined, numRuns: number) =>
+  fc.assert(fc.asyncProperty(steps, (sequence) => play(gate, spy, ++lastCampaignId, sequence)), { numRuns })
+
+/** Sees and saves the keys themselves. */
+const spyOn = ({ redis }: RedisClient.RedisClient["Type"]): Spy => ({
+  look: async (campaignId) => {
+    const [members, pending, meta] = await Promise.all([
+      redis.smembers(`{c${campaignId}}:i`),
+      redis.hgetall(`{c${campaignId}}:p`),
+      redis.hmget(`{c${campaignId}}:m`, "generation", "hydrated")
+    ])
+    return {
+      members: new Set(members.filter((member) => member !== "#").map(BigInt)),
+      pending: new Map(Object.entries(pending).map(([userId, value]) => [BigInt(userId), value])),
+      hydrated: meta[0] !== null && meta[1] === "1" && members.includes("#")
+    }
+  },
+  snapshot: async (campaignId) => {
+    const keys = ["m", "i", "p", "e"].map((part) => `{c${campaignId}}:${part}`)
+    const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)))
+    return async () => {
+      await redis.del(...keys)
+      for (const [k, dump] of dumps.entries()) if (dump !== null) await redis.restore(keys[k]!, 0, dump)
+    }
+  }
+})
+
+describe("the gate against a model of the ledger", () => {
+  const memory = ManagedRuntime.make(MemoryGate.layer)
+  let server: Awaited<ReturnType<typeof startRedis>> | undefined
+
+  const makeRedis = (url: string) => {
+    const clientLayer = Layer.scoped(
+      RedisClient.RedisClient,
+      Effect.tap(RedisClient.make({ redisUrl: Redacted.make(url), redisReplyTimeout: Duration.seconds(30) }), (client) => client.ready)
+    )
+    return ManagedRuntime.make(
+      Layer.provideMerge(Layer.effect(Gate, RedisGate.make({ eventStreamLength: 1_000 })), clientLayer)
+    )
+  }
+  let redis: ReturnType<typeof makeRedis> | undefined
+
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = makeRedis(server.url)
+  })
+
+  afterAll(async () => {
+    await redis?.dispose()
+    await memory.dispose()
+    await server?.stop()
+  })
+
+  test("MemoryGate", async () => {
+    await modelCheck(await memory.runPromise(Gate), undefined, 1_000)
+  }, 120_000)
+
+  test("RedisGate", async () => {
+    await modelCheck(await redis!.runPromise(Gate), spyOn(await redis!.runPromise(RedisClient.RedisClient)), 2_000)
+  }, 120_000)
+})
