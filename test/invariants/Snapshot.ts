@@ -1,0 +1,143 @@
+import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { Redis } from "ioredis"
+import * as MySql from "mysql2/promise"
+
+/** A campaign's rows in the ledger, read in one transaction. */
+export interface LedgerView {
+  readonly campaignId: number
+  readonly limit: number
+  /** `current_coupon`. */
+  readonly counter: number
+  readonly coupons: ReadonlyArray<{ readonly id: number; readonly userId: string; readonly code: string }>
+  /** Outbox rows of the campaign that the relay has not settled. */
+  readonly unsettled: number
+  /** Users of the coupons that those rows stand for. */
+  readonly unsettledUsers: ReadonlySet<string>
+}
+
+/** A campaign's keys in Redis, read in one MULTI. */
+export interface GateView {
+  readonly hydrated: boolean
+  /** Users in the issued set, without the sentinel. */
+  readonly issued: ReadonlySet<string>
+  readonly pending: ReadonlyArray<string>
+  readonly events: ReadonlyArray<{ readonly userId: string; readonly code: string }>
+}
+
+/** Where the service under test keeps its state. */
+export type Stores =
+  | { readonly databaseUrl: string; readonly redisUrl?: string }
+  | { readonly dataDir: string }
+
+/** Reads state by its own queries, never through the service's code. */
+export interface Reader {
+  readonly campaignIds: () => Promise<ReadonlyArray<number>>
+  readonly ledger: (campaignId: number) => Promise<LedgerView>
+  /** `undefined` where the gate lives inside the service. */
+  readonly gate: ((campaignId: number) => Promise<GateView>) | undefined
+  readonly close: () => Promise<void>
+}
+
+const CAMPAIGNS = "SELECT id FROM campaigns ORDER BY id"
+const CAMPAIGN = "SELECT coupon_limit AS couponLimit, current_coupon AS counter FROM campaigns WHERE id = ?"
+const COUPONS = "SELECT id, user_id AS userId, code FROM coupons WHERE campaign_id = ? ORDER BY id"
+const UNSETTLED = "SELECT kind, first_id AS firstId, last_id AS lastId FROM outbox WHERE campaign_id = ? AND kind <> 'VOID'"
+
+type Row = Record<string, unknown>
+
+const view = (campaignId: number, campaign: Row | undefined, coupons: ReadonlyArray<Row>, outbox: ReadonlyArray<Row>): LedgerView => {
+  if (campaign === undefined) throw new Error(`the ledger has no campaign ${campaignId}`)
+  const rows = coupons.map((row) => ({ id: Number(row["id"]), userId: String(row["userId"]), code: String(row["code"]) }))
+  const waiting = outbox.filter((row) => row["kind"] === "ISSUED").map((row) => [Number(row["firstId"]), Number(row["lastId"])] as const)
+  return {
+    campaignId,
+    limit: Number(campaign["couponLimit"]),
+    counter: Number(campaign["counter"]),
+    coupons: rows,
+    unsettled: outbox.length,
+    unsettledUsers: new Set(rows.filter(({ id }) => waiting.some(([first, last]) => first <= id && id <= last)).map(({ userId }) => userId))
+  }
+}
+
+const openGate = (redisUrl: string) => {
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 3 })
+  // Reported by the command that fails.
+  redis.on("error", () => {})
+  return {
+    read: async (campaignId: number): Promise<GateView> => {
+      const key = (part: string) => `{c${campaignId}}:${part}`
+      const replies = await redis.multi()
+        .hmget(key("m"), "generation", "hydrated")
+        .smembers(key("i"))
+        .hkeys(key("p"))
+        .xrange(key("e"), "-", "+")
+        .exec()
+      if (replies === null) throw new Error("Redis aborted a MULTI")
+      const [meta, issued, pending, events] = replies.map(([error, value]) => {
+        if (error !== null) throw error
+        return value
+      }) as [Array<string | null>, Array<string>, Array<string>, Array<[string, Array<string>]>]
+      return {
+        hydrated: meta[0] != null && meta[1] === "1" && issued.includes("#"),
+        issued: new Set(issued.filter((member) => member !== "#")),
+        pending,
+        events: events.map(([, fields]) => ({
+          userId: fields[fields.indexOf("user") + 1] ?? "",
+          code: fields[fields.indexOf("code") + 1] ?? ""
+        }))
+      }
+    },
+    close: () => redis.disconnect()
+  }
+}
+
+const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Promise<Reader> => {
+  const connection = await MySql.createConnection({ uri: databaseUrl, supportBigNumbers: true, bigNumberStrings: true })
+  const rows = async (sql: string, values: ReadonlyArray<number> = []) => (await connection.query(sql, [...values]))[0] as Array<Row>
+  const gate = redisUrl === undefined ? undefined : openGate(redisUrl)
+  return {
+    campaignIds: async () => (await rows(CAMPAIGNS)).map((row) => Number(row["id"])),
+    ledger: async (campaignId) => {
+      await connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+      await connection.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+      try {
+        const [campaign] = await rows(CAMPAIGN, [campaignId])
+        return view(campaignId, campaign, await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId]))
+      } finally {
+        await connection.query("COMMIT")
+      }
+    },
+    gate: gate?.read,
+    close: async () => {
+      gate?.close()
+      await connection.end()
+    }
+  }
+}
+
+const openSqlite = (dataDir: string): Reader => {
+  const database = new DatabaseSync(Path.join(dataDir, "coupon.db"), { readOnly: true })
+  const rows = (sql: string, ...values: ReadonlyArray<number>) => {
+    const statement = database.prepare(sql)
+    statement.setReadBigInts(true)
+    return statement.all(...values) as Array<Row>
+  }
+  return {
+    campaignIds: async () => rows(CAMPAIGNS).map((row) => Number(row["id"])),
+    ledger: async (campaignId) => {
+      database.exec("BEGIN")
+      try {
+        const [campaign] = rows(CAMPAIGN, campaignId)
+        return view(campaignId, campaign, rows(COUPONS, campaignId), rows(UNSETTLED, campaignId))
+      } finally {
+        database.exec("COMMIT")
+      }
+    },
+    gate: undefined,
+    close: async () => database.close()
+  }
+}
+
+export const openStores = async (stores: Stores): Promise<Reader> =>
+  "dataDir" in stores ? openSqlite(stores.dataDir) : openMySql(stores.databaseUrl, stores.redisUrl)

@@ -1,0 +1,144 @@
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
+import type { Attempt } from "./History.ts"
+import { checkInvariants, historyViolations, lagViolations, ledgerViolations, restViolations, subsetViolations } from "./invariants.ts"
+import type { GateView, LedgerView } from "./Snapshot.ts"
+
+const coupon = (id: number, userId: number, code = `code${userId}`) => ({ id, userId: String(userId), code })
+
+const ledger = (over: Partial<LedgerView> = {}): LedgerView => ({
+  campaignId: 1,
+  limit: 2,
+  counter: 2,
+  coupons: [coupon(1, 10), coupon(2, 20)],
+  unsettled: 0,
+  unsettledUsers: new Set(),
+  ...over
+})
+
+const gate = (over: Partial<GateView> = {}): GateView => ({
+  hydrated: true,
+  issued: new Set(["10", "20"]),
+  pending: [],
+  events: [{ userId: "10", code: "code10" }, { userId: "20", code: "code20" }],
+  ...over
+})
+
+const told = (userId: number, outcome: string, askedAt: number, code?: string): Attempt => ({
+  askedAt,
+  answeredAt: askedAt + 5,
+  campaignId: 1,
+  userId: String(userId),
+  instance: "http://one",
+  outcome,
+  ...code === undefined ? {} : { code }
+})
+
+const right = [
+  told(10, "OK", 0, "code10"),
+  told(20, "NO_ANSWER", 0),
+  told(20, "COUPON_ALREADY_CLAIMED", 10, "code20"),
+  told(30, "UNAVAILABLE", 0),
+  told(30, "COUPON_SOLD_OUT", 20)
+]
+
+/** The names of the invariants that a list of violations is about. */
+const names = (violations: ReadonlyArray<string>) => violations.map((text) => text.split(" ")[0])
+
+describe("invariants", () => {
+  it("say nothing about a run in which all is well", () => {
+    expect(ledgerViolations(ledger())).toEqual([])
+    expect(historyViolations(ledger(), right)).toEqual([])
+    expect(subsetViolations(gate(), ledger())).toEqual([])
+    expect(lagViolations(gate(), ledger())).toEqual([])
+    expect(restViolations(gate(), ledger())).toEqual([])
+    expect(restViolations(undefined, ledger())).toEqual([])
+  })
+
+  it.each<[string, Partial<LedgerView>, ReadonlyArray<string>]>([
+    ["one coupon too many", { limit: 1 }, ["I1"]],
+    ["a counter that drifted", { counter: 3 }, ["I2"]],
+    ["a number left out", { coupons: [coupon(1, 10), coupon(3, 20)] }, ["I2"]],
+    ["two coupons of a user", { coupons: [coupon(1, 10), coupon(2, 10, "other")] }, ["I3"]],
+    ["a code given twice", { coupons: [coupon(1, 10, "same"), coupon(2, 20, "same")] }, ["I3"]]
+  ])("find %s in the ledger", (_, broken, expected) => {
+    expect(names(ledgerViolations(ledger(broken)))).toEqual(expected)
+  })
+
+  it.each<[string, ReadonlyArray<Attempt>, ReadonlyArray<string>]>([
+    ["an OK without a coupon", [...right.slice(0, 4), told(40, "OK", 0, "code40")], ["I4"]],
+    ["an OK with another code", [...right.slice(1), told(10, "OK", 0, "wrong")], ["I4"]],
+    ["an OK without a code", [...right.slice(1), told(10, "OK", 0)], ["I4"]],
+    ["a second OK", [...right, told(10, "OK", 2, "code10")], ["I5"]],
+    ["a claimed coupon that is not there", [...right, told(30, "COUPON_ALREADY_CLAIMED", 30, "code30")], ["I5"]],
+    ["a claimed coupon without its code", [...right, told(10, "COUPON_ALREADY_CLAIMED", 30)], ["I5"]],
+    ["a coupon after a failure", [right[0]!, told(20, "UNAVAILABLE", 0), told(20, "OVERLOADED", 1)], ["I6"]],
+    ["a coupon nobody asked for", [right[0]!], ["I6"]],
+    ["an OK after sold out", [told(10, "OK", 100, "code10"), ...right.slice(1)], ["I8"]],
+    ["a holder who was told sold out", [...right, told(10, "COUPON_SOLD_OUT", 30)], ["I8b"]],
+    ["an answer that no contract knows", [...right, told(50, "INTERNAL_SERVER_ERROR", 30)], ["contract"]]
+  ])("find %s in the history", (_, history, expected) => {
+    expect(names(historyViolations(ledger(), history))).toEqual(expected)
+  })
+
+  it("find a sold out that was not true", () => {
+    expect(names(historyViolations(ledger({ limit: 3 }), right))).toEqual(["I8"])
+  })
+
+  it("tell campaigns apart", () => {
+    expect(historyViolations(ledger(), [...right, { ...told(10, "COUPON_SOLD_OUT", 30), campaignId: 2 }])).toEqual([])
+  })
+
+  it("find what is wrong with a gate", () => {
+    expect(names(subsetViolations(gate({ issued: new Set(["10", "20", "30"]) }), ledger()))).toEqual(["G1"])
+    const behind = gate({ issued: new Set(["10"]) })
+    expect(names(lagViolations(behind, ledger()))).toEqual(["G2"])
+    expect(lagViolations(behind, ledger({ unsettledUsers: new Set(["20"]) }))).toEqual([])
+    expect(lagViolations({ ...behind, hydrated: false }, ledger())).toEqual([])
+  })
+
+  it("find what does not come to rest", () => {
+    expect(names(restViolations(undefined, ledger({ unsettled: 1 })))).toEqual(["I9"])
+    expect(names(restViolations(gate({ issued: new Set(["10"]) }), ledger()))).toEqual(["I9"])
+    expect(names(restViolations(gate({ pending: ["30"] }), ledger()))).toEqual(["I9"])
+    expect(names(restViolations(gate({ events: [{ userId: "10", code: "code10" }] }), ledger()))).toEqual(["I10"])
+    expect(names(restViolations(gate({ events: [...gate().events, { userId: "10", code: "wrong" }] }), ledger()))).toEqual(["I10"])
+  })
+})
+
+describe("checkInvariants", () => {
+  let dir: string
+  beforeEach(() => {
+    dir = temporaryDirectory("invariants")
+    const database = new DatabaseSync(Path.join(dir, "coupon.db"))
+    database.exec(Fs.readFileSync(new URL("../../migrations/libsql/0001_core.sql", import.meta.url), "utf8"))
+    database.exec("INSERT INTO campaigns VALUES (1, 'c', 2, 2, 'ACTIVE', 0, NULL, 1, 0, 0)")
+    database.exec("INSERT INTO coupons VALUES (1, 1, 10, 'code10', 0), (1, 2, 9223372036854775807, 'code20', 0)")
+    database.close()
+  })
+  afterEach(() => removeDirectory(dir))
+
+  const largest = "9223372036854775807"
+  const history = [told(10, "OK", 0, "code10"), { ...told(20, "OK", 0, "code20"), userId: largest }]
+
+  it("reads the stores, exactly", async () => {
+    await checkInvariants({ dataDir: dir }, history)
+  })
+
+  it("throws a list of everything that is wrong", async () => {
+    await expect(checkInvariants({ dataDir: dir }, [history[1]!, told(30, "OK", 0, "code30")])).rejects.toThrow(
+      "invariants are violated:\n  I4 campaign 1: user 30 was told OK with code code30, the ledger has nothing\n" +
+        "  I6 campaign 1: users hold coupons that they never asked for: 10"
+    )
+  })
+
+  it("refuses to be content with nothing", async () => {
+    const database = new DatabaseSync(Path.join(dir, "coupon.db"))
+    database.exec("DELETE FROM coupons; DELETE FROM campaigns")
+    database.close()
+    await expect(checkInvariants({ dataDir: dir }, [])).rejects.toThrow("no campaign")
+  })
+})

@@ -1,0 +1,159 @@
+import { setTimeout as pause } from "node:timers/promises"
+import { NOTHING_ISSUED, OPEN, type Attempt } from "./History.ts"
+import { openStores, type GateView, type LedgerView, type Stores } from "./Snapshot.ts"
+
+// The names I1 to I10, G1 and G2 are those of the protocol's table of invariants.
+
+const some = (what: ReadonlyArray<string>) => what.slice(0, 5).join(", ") + (what.length > 5 ? `, … (${what.length} in all)` : "")
+
+/** I1, I2, I3 and the numbering of coupons: what the ledger's rows alone must satisfy, always. */
+export const ledgerViolations = ({ campaignId, counter, coupons, limit }: LedgerView): ReadonlyArray<string> => {
+  const violations: Array<string> = []
+  const say = (name: string, text: string) => violations.push(`${name} campaign ${campaignId}: ${text}`)
+  const twice = (values: ReadonlyArray<string>) => {
+    const seen = new Set<string>()
+    return values.filter((value) => seen.has(value) || !seen.add(value))
+  }
+  if (coupons.length > limit) say("I1", `${coupons.length} coupons, the limit is ${limit}`)
+  if (counter !== coupons.length) say("I2", `current_coupon is ${counter}, there are ${coupons.length} coupons`)
+  if (coupons.some(({ id }, k) => id !== k + 1)) say("I2", `the numbers of ${coupons.length} coupons are not 1 to ${coupons.length}`)
+  const users = twice(coupons.map(({ userId }) => userId))
+  if (users.length > 0) say("I3", `users with more than one coupon: ${some(users)}`)
+  const codes = twice(coupons.map(({ code }) => code))
+  if (codes.length > 0) say("I3", `codes given more than once: ${some(codes)}`)
+  return violations
+}
+
+/**
+ * I4, I5, I6, I8, I8b: what clients were told against the rows. `history` must hold every claim on the campaign, and the
+ * campaign's limit must not have changed meanwhile.
+ */
+export const historyViolations = (ledger: LedgerView, history: ReadonlyArray<Attempt>): ReadonlyArray<string> => {
+  const violations: Array<string> = []
+  const say = (name: string, text: string) => violations.push(`${name} campaign ${ledger.campaignId}: ${text}`)
+  const attempts = history.filter(({ campaignId }) => campaignId === ledger.campaignId)
+  const rows = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
+  const users = new Map<string, Array<Attempt>>()
+  for (const attempt of attempts) {
+    const sameUser = users.get(attempt.userId)
+    if (sameUser === undefined) users.set(attempt.userId, [attempt])
+    else sameUser.push(attempt)
+  }
+
+  for (const { code, outcome, userId } of attempts) {
+    if (outcome === "OK" && rows.get(userId) !== code) {
+      say("I4", `user ${userId} was told OK with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
+    }
+    if (outcome === "COUPON_ALREADY_CLAIMED" && (code === undefined || rows.get(userId) !== code)) {
+      say("I5", `user ${userId} was told COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
+    }
+    // Sold out is for ever: who holds a coupon held it by then.
+    if (outcome === "COUPON_SOLD_OUT" && rows.has(userId)) say("I8b", `user ${userId} holds a coupon and was told COUPON_SOLD_OUT`)
+    if (outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED" && !NOTHING_ISSUED.has(outcome) && !OPEN.has(outcome)) {
+      say("contract", `user ${userId} was told ${outcome}`)
+    }
+  }
+  for (const [userId, own] of users) {
+    const times = own.filter(({ outcome }) => outcome === "OK").length
+    if (times > 1) say("I5", `user ${userId} was told OK ${times} times`)
+    if (rows.has(userId) && own.every(({ outcome }) => NOTHING_ISSUED.has(outcome))) {
+      say("I6", `user ${userId} holds a coupon and was only ever told ${[...new Set(own.map(({ outcome }) => outcome))].join(", ")}`)
+    }
+  }
+  const uninvited = [...rows.keys()].filter((userId) => !users.has(userId))
+  if (uninvited.length > 0) say("I6", `users hold coupons that they never asked for: ${some(uninvited)}`)
+
+  let soldOutAt = Infinity
+  for (const { answeredAt, outcome } of attempts) if (outcome === "COUPON_SOLD_OUT") soldOutAt = Math.min(soldOutAt, answeredAt)
+  for (const { askedAt, outcome, userId } of attempts) {
+    if (outcome === "OK" && askedAt > soldOutAt) {
+      say("I8", `user ${userId} asked ${(askedAt - soldOutAt).toFixed(1)} ms after the first COUPON_SOLD_OUT and was told OK`)
+    }
+  }
+  if (soldOutAt < Infinity && ledger.coupons.length !== ledger.limit) {
+    say("I8", `somebody was told COUPON_SOLD_OUT, but only ${ledger.coupons.length} of ${ledger.limit} coupons exist`)
+  }
+  return violations
+}
+
+/** G1 for a gate that was read before the ledger. */
+export const subsetViolations = (gate: GateView, ledger: LedgerView): ReadonlyArray<string> => {
+  const holders = new Set(ledger.coupons.map(({ userId }) => userId))
+  const ghosts = [...gate.issued].filter((userId) => !holders.has(userId))
+  return ghosts.length === 0 ? [] : [`G1 campaign ${ledger.campaignId}: the gate knows holders that the ledger does not: ${some(ghosts)}`]
+}
+
+/** G2 for a gate that was read after the ledger. */
+export const lagViolations = (gate: GateView, ledger: LedgerView): ReadonlyArray<string> => {
+  if (!gate.hydrated) return []
+  const lost = ledger.coupons.map(({ userId }) => userId).filter((userId) => !ledger.unsettledUsers.has(userId) && !gate.issued.has(userId))
+  return lost.length === 0
+    ? []
+    : [`G2 campaign ${ledger.campaignId}: the gate is hydrated and misses holders that the outbox has settled: ${some(lost)}`]
+}
+
+/** I9 and I10: what must hold once nothing is under way any more. */
+export const restViolations = (gate: GateView | undefined, ledger: LedgerView): ReadonlyArray<string> => {
+  const violations: Array<string> = []
+  const say = (name: string, text: string) => violations.push(`${name} campaign ${ledger.campaignId}: ${text}`)
+  if (ledger.unsettled > 0) say("I9", `${ledger.unsettled} outbox rows are not settled`)
+  if (gate === undefined) return violations
+  const holders = ledger.coupons.map(({ userId }) => userId)
+  const missing = holders.filter((userId) => !gate.issued.has(userId))
+  if (missing.length > 0) say("I9", `the gate ${gate.hydrated ? "" : "(not hydrated) "}misses holders: ${some(missing)}`)
+  if (gate.pending.length > 0) say("I9", `reservations are pending: ${some(gate.pending)}`)
+  const codes = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
+  const told = new Set(gate.events.map(({ userId }) => userId))
+  const silent = holders.filter((userId) => !told.has(userId))
+  if (silent.length > 0) say("I10", `no CouponIssued event for users ${some(silent)}`)
+  const wrong = gate.events.filter(({ code, userId }) => codes.get(userId) !== code).map(({ code, userId }) => `${userId} ${code}`)
+  if (wrong.length > 0) say("I10", `CouponIssued events that the ledger does not confirm: ${some(wrong)}`)
+  return violations
+}
+
+/** How long the service may take to come to rest after the last request (I9 says 10 s). */
+const REST_MILLIS = 12_000
+
+/**
+ * Checks every invariant on every campaign in the stores; throws one readable list of all violations. `history` must
+ * hold all claims ever made on them, unless it is `undefined`: then only the state is checked. An embedded service's own
+ * `dataDir` can be read while it runs.
+ */
+export const checkInvariants = async (
+  stores: Stores,
+  history: ReadonlyArray<Attempt> | undefined,
+  options: { readonly atRest?: boolean } = {}
+): Promise<void> => {
+  const reader = await openStores(stores)
+  try {
+    const violations: Array<string> = []
+    const campaignIds = await reader.campaignIds()
+    if (campaignIds.length === 0) throw new Error("there is no campaign to check")
+    for (const campaignId of campaignIds) {
+      const gate = await reader.gate?.(campaignId)
+      const ledger = await reader.ledger(campaignId)
+      const later = await reader.gate?.(campaignId)
+      violations.push(...ledgerViolations(ledger))
+      if (history !== undefined) violations.push(...historyViolations(ledger, history))
+      if (gate !== undefined) violations.push(...subsetViolations(gate, ledger))
+      if (later !== undefined) violations.push(...lagViolations(later, ledger))
+    }
+    const deadline = Date.now() + REST_MILLIS
+    for (const campaignId of options.atRest === false ? [] : campaignIds) {
+      for (;;) {
+        const open = restViolations(await reader.gate?.(campaignId), await reader.ledger(campaignId))
+        if (open.length === 0) break
+        if (Date.now() > deadline) {
+          violations.push(...open.map((text) => `${text}, ${REST_MILLIS / 1_000} s after the last request`))
+          break
+        }
+        await pause(20)
+      }
+    }
+    if (violations.length > 0) {
+      throw new Error(`invariants are violated:\n${violations.slice(0, 30).map((text) => `  ${text}`).join("\n")}`)
+    }
+  } finally {
+    await reader.close()
+  }
+}
