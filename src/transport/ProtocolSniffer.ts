@@ -27,6 +27,8 @@ export const sniff = (socket: Socket, timeoutMillis: number, decided: (protocol:
     // Whoever comes next handles errors itself.
     socket.removeListener("error", onError)
     decided(protocol)
+    // HTTP/2 takes the handle over; HTTP/1.1 waits for the stream that was paused here.
+    if (protocol === "http1") socket.resume()
   }
   const onData = (chunk: Buffer) => {
     chunks.push(chunk)

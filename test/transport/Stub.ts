@@ -1,0 +1,138 @@
+import * as http from "node:http"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
+import * as Context from "effect/Context"
+import * as AppConfig from "../../src/AppConfig.ts"
+import type { Campaign } from "../../src/domain/Campaign.ts"
+import type { Coupon } from "../../src/domain/Coupon.ts"
+import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
+import type { UseCases } from "../../src/issuance/Startup.ts"
+import { Startup } from "../../src/issuance/Startup.ts"
+import * as Server from "../../src/transport/Server.ts"
+
+export const coupon: Coupon = { campaignId: 1, id: 1, userId: 1001n, code: "가나다라마바사012", issuedAt: Date.UTC(2025, 5, 25) }
+
+export const campaign: Campaign = {
+  campaignId: 1,
+  name: "여름",
+  couponLimit: 1000,
+  issuedCount: 0,
+  status: "ACTIVE",
+  startTime: Date.UTC(2025, 5, 25),
+  endTime: undefined,
+  version: 1,
+  createdAt: Date.UTC(2025, 5, 24),
+  updatedAt: Date.UTC(2025, 5, 24, 1, 2, 3, 4)
+}
+
+/** Use cases that echo what reached them: the coupon carries the ids that were asked for. */
+export const echo: UseCases = {
+  issueCoupon: { claim: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }) },
+  campaigns: {
+    create: (draft) => Effect.succeed({ ...campaign, ...draft }),
+    get: (campaignId) => Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
+    getCoupon: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })
+  }
+}
+
+/** Use cases that all end in `exit`. */
+export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
+  issueCoupon: { claim: () => exit },
+  campaigns: {
+    create: () => exit as Effect.Effect<never, never>,
+    get: () => exit as Effect.Effect<never, never>,
+    getCoupon: () => exit as Effect.Effect<never, never>
+  }
+})
+
+export interface Running {
+  readonly url: string
+  readonly port: number
+  /** What was logged, in order. */
+  readonly logs: ReadonlyArray<string>
+  /** Drains; resolves when the server is gone. */
+  readonly close: () => Promise<void>
+}
+
+/** Starts the real server over stub use cases; PORT is free unless said. */
+export const start = async (options: {
+  readonly useCases?: () => UseCases | undefined
+  readonly waitingFor?: () => ReadonlyArray<string>
+  readonly environment?: Record<string, string>
+  readonly mounts?: Server.Mounts
+} = {}): Promise<Running> => {
+  const scope = Effect.runSync(Scope.make())
+  const logs: Array<string> = []
+  const logger = Logger.replace(Logger.defaultLogger, Logger.map(Logger.logfmtLogger, (line) => void logs.push(line)))
+  const startup = Layer.succeed(Startup, {
+    current: options.useCases ?? (() => echo),
+    waitingFor: options.waitingFor ?? (() => [])
+  })
+  const layer = Server.layerWith(options.mounts ?? {}).pipe(
+    Layer.provide([startup, AppConfig.layerTest({ PORT: "0", ...options.environment })]),
+    Layer.provide(logger)
+  )
+  const listener = Context.get(await Effect.runPromise(Layer.buildWithScope(layer, scope)), Server.Listener)
+  return {
+    url: listener.url,
+    port: listener.port,
+    logs,
+    close: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: http.IncomingHttpHeaders
+  readonly body: string
+}
+
+/** One HTTP/1.1 request on a connection of its own, with exactly these headers. */
+export const request = (
+  port: number,
+  options: {
+    readonly method?: string
+    readonly path: string
+    readonly headers?: Record<string, string>
+    readonly body?: string | Uint8Array
+    /** Without a content-length. */
+    readonly chunked?: boolean
+  }
+): Promise<Reply> =>
+  new Promise((resolve, reject) => {
+    const sent = http.request({
+      port,
+      host: "127.0.0.1",
+      method: options.method ?? "POST",
+      path: options.path,
+      agent: false,
+      headers: {
+        ...options.body !== undefined && options.chunked !== true ? { "content-length": Buffer.byteLength(options.body) } : {},
+        ...options.headers
+      }
+    }, (response) => {
+      const chunks: Array<Buffer> = []
+      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      response.on("end", () =>
+        resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks).toString() }))
+      response.on("error", reject)
+    })
+    sent.on("error", reject)
+    if (options.body !== undefined) sent.write(options.body)
+    sent.end()
+  })
+
+export const ISSUE = "/coupon.v1.CouponService/IssueCoupon"
+export const json = { "content-type": "application/json" }
+
+/** Waits until `condition` holds, looking again every turn of the event loop; fails after ten seconds. */
+export const until = async (condition: () => boolean): Promise<void> => {
+  const bound = Date.now() + 10_000
+  while (!condition()) {
+    if (Date.now() > bound) throw new Error("waited too long")
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
