@@ -1,0 +1,258 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import { layer as withLayer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { randomBytes } from "node:crypto"
+import { expect } from "vitest"
+import type { CampaignDraft } from "../../src/domain/Campaign.ts"
+import type { UserId } from "../../src/domain/Coupon.ts"
+import * as CouponCode from "../../src/domain/CouponCode.ts"
+import { Ledger, type ClaimBatch, type ClaimVerdict } from "../../src/issuance/Ledger.ts"
+import type { Outbox } from "../../src/issuance/Outbox.ts"
+
+export const batchId = (): string => randomBytes(16).toString("hex")
+
+export const batchOf = (campaignId: number, userIds: ReadonlyArray<UserId | number>): ClaimBatch => ({
+  batchId: batchId(),
+  campaignId,
+  claims: userIds.map((userId) => ({ userId: BigInt(userId), code: CouponCode.generate() }))
+})
+
+const HOUR = 3_600_000
+
+export const draft = (overrides: Partial<CampaignDraft> = {}): CampaignDraft => ({
+  name: "여름 쿠폰",
+  couponLimit: 1_000,
+  startTime: Date.UTC(2025, 5, 25),
+  endTime: undefined,
+  ...overrides
+})
+
+/** `Issued`, or why not. */
+export const told = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<string> =>
+  verdicts.map((verdict) => verdict._tag === "Issued" ? "Issued" : verdict.reason._tag)
+
+/** Users from `first` on. */
+export const users = (first: number, count: number): ReadonlyArray<bigint> => Array.from({ length: count }, (_, i) => BigInt(first + i))
+
+/** The state by which every test may end: the counter is the number of rows, ids have no gap, and the limit holds. */
+export const expectConsistent = (campaignId: number, issued: number) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient
+    const ledger = yield* Ledger
+    const [row] = yield* sql.unsafe<Record<string, unknown>>(
+      `SELECT COUNT(*) AS n, COALESCE(MAX(id), 0) AS last, COUNT(DISTINCT code) AS codes FROM coupons WHERE campaign_id = ${campaignId}`
+    )
+    const campaign = yield* ledger.findCampaign(campaignId)
+    expect([Number(row!["n"]), Number(row!["last"]), Number(row!["codes"])]).toEqual([issued, issued, issued])
+    expect(campaign!.issuedCount).toBe(issued)
+    expect(issued).toBeLessThanOrEqual(campaign!.couponLimit)
+  })
+
+const setStatus = (campaignId: number, status: string) =>
+  Effect.flatMap(SqlClient, (sql) => sql.unsafe(`UPDATE campaigns SET status = '${status}' WHERE id = ${campaignId}`))
+
+/** The `Ledger` port's semantics, on whichever store the layer provides. */
+export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | SqlClient, E>): void =>
+  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+    it.effect("stores a campaign and returns it as stored", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const before = Date.now()
+        const terms = draft({ name: "여름 '할인' \\ \"쿠폰\" 🎟️", couponLimit: 10_000_000, startTime: 1_750_809_600_123, endTime: 1_750_809_600_124 })
+        const created = yield* ledger.createCampaign(terms)
+        expect(created).toMatchObject({ ...terms, issuedCount: 0, status: "ACTIVE", version: 1 })
+        expect(created.createdAt).toBe(created.updatedAt)
+        expect(Math.abs(created.createdAt - before)).toBeLessThan(HOUR)
+        expect(yield* ledger.findCampaign(created.campaignId)).toEqual(created)
+        const open = yield* ledger.createCampaign(draft())
+        expect(open.endTime).toBeUndefined()
+        expect(open.campaignId).toBeGreaterThan(created.campaignId)
+        expect((yield* ledger.newestCampaignIds(2))).toEqual([open.campaignId, created.campaignId])
+        expect(yield* ledger.findCampaign(2_147_483_647)).toBeUndefined()
+      }))
+
+    it.effect("issues a batch in the order of arrival and numbers its coupons from 1", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const first = batchOf(campaignId, [30, 10, 20])
+        const verdicts = yield* ledger.issue(first)
+        expect(verdicts.map((verdict) => verdict._tag === "Issued" ? verdict.coupon : verdict)).toEqual(
+          first.claims.map(({ code, userId }, index) => ({ campaignId, id: index + 1, userId, code, issuedAt: expect.any(Number) }))
+        )
+        const second = yield* ledger.issue(batchOf(campaignId, [5]))
+        expect(second[0]).toMatchObject({ _tag: "Issued", coupon: { id: 4, userId: 5n } })
+        expect(yield* ledger.listCoupons(campaignId, 0, 10)).toMatchObject([30n, 10n, 20n, 5n].map((userId) => ({ userId })))
+        const stored = yield* ledger.findCoupons(campaignId, [10n])
+        expect(stored).toEqual([(verdicts[1] as { readonly coupon: unknown }).coupon])
+        expect((yield* ledger.issue(batchOf(campaignId, []))).length).toBe(0)
+        yield* expectConsistent(campaignId, 4)
+      }))
+
+    it.effect("keeps user ids of 64 bits exact", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const ids = [1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 2n, 2n ** 63n - 1n]
+        expect(told(yield* ledger.issue(batchOf(campaignId, ids)))).toEqual(ids.map(() => "Issued"))
+        expect((yield* ledger.listCoupons(campaignId, 0, 10)).map((coupon) => coupon.userId)).toEqual(ids)
+        const again = yield* ledger.issue(batchOf(campaignId, ids))
+        expect(again.map((verdict) => verdict._tag === "Refused" && verdict.reason._tag === "CouponAlreadyClaimed" && verdict.reason.coupon.userId))
+          .toEqual(ids)
+        expect((yield* ledger.findCoupons(campaignId, ids)).map((coupon) => coupon.userId).sort((a, b) => a < b ? -1 : 1)).toEqual(ids)
+        yield* expectConsistent(campaignId, ids.length)
+      }))
+
+    it.effect("gives the last slots of a mixed batch to the first claims, past users that hold one already", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 5 }))
+        const early = yield* ledger.issue(batchOf(campaignId, [100, 200]))
+        const batch = batchOf(campaignId, [9, 200, 7, 8, 100, 1, 2])
+        const verdicts = yield* ledger.issue(batch)
+        expect(told(verdicts)).toEqual([
+          "Issued", "CouponAlreadyClaimed", "Issued", "Issued", "CouponAlreadyClaimed", "CouponSoldOut", "CouponSoldOut"
+        ])
+        expect(verdicts[1]).toMatchObject({ reason: { coupon: (early[1] as { readonly coupon: unknown }).coupon } })
+        expect(verdicts[3]).toMatchObject({ coupon: { id: 5, code: batch.claims[3]!.code } })
+        expect(told(yield* ledger.issue(batchOf(campaignId, [2, 9])))).toEqual(["CouponSoldOut", "CouponAlreadyClaimed"])
+        yield* expectConsistent(campaignId, 5)
+      }))
+
+    it.effect("refuses by the contract's precedence", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const sql = yield* SqlClient
+        expect(told(yield* ledger.issue(batchOf(2_147_483_647, [1, 2])))).toEqual(["RecordNotFound", "RecordNotFound"])
+        const future = yield* ledger.createCampaign(draft({ startTime: Date.now() + HOUR }))
+        expect(told(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
+        yield* setStatus(future.campaignId, "ENDED")
+        expect(told(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
+
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 1 }))
+        const ask = Effect.map(Effect.suspend(() => ledger.issue(batchOf(campaignId, [1, 2]))), told)
+        yield* setStatus(campaignId, "PAUSED")
+        expect(yield* ask).toEqual(["CampaignPaused", "CampaignPaused"])
+        yield* setStatus(campaignId, "ACTIVE")
+        expect(yield* ask).toEqual(["Issued", "CouponSoldOut"])
+        yield* setStatus(campaignId, "PAUSED")
+        expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignPaused"])
+        yield* setStatus(campaignId, "ENDED")
+        expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
+        yield* setStatus(campaignId, "ACTIVE")
+        yield* sql.unsafe(`UPDATE campaigns SET end_time = (SELECT e FROM (SELECT created_at AS e FROM campaigns WHERE id = ${campaignId}) AS x) WHERE id = ${campaignId}`)
+        expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
+        yield* setStatus(campaignId, "PAUSED")
+        expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
+        yield* expectConsistent(campaignId, 1)
+      }))
+
+    it.effect("issues to exactly the limit under 50 concurrent batches with common users", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 700 }))
+        // Every user is in two batches; 1,000 users want 700 coupons.
+        const batches = Array.from({ length: 50 }, (_, i) => batchOf(campaignId, users(1 + (i % 25) * 40, 40)))
+        const verdicts = (yield* Effect.forEach(batches, (batch) => ledger.issue(batch), { concurrency: 50 })).flat()
+        const issued = verdicts.filter((verdict) => verdict._tag === "Issued")
+        expect(issued.length).toBe(700)
+        expect(new Set(issued.map((verdict) => verdict.coupon.userId)).size).toBe(700)
+        const holders = new Map((yield* ledger.listCoupons(campaignId, 0, 1_000)).map((coupon) => [coupon.userId, coupon]))
+        expect(holders.size).toBe(700)
+        for (const verdict of verdicts) {
+          if (verdict._tag === "Issued") expect(holders.get(verdict.coupon.userId)).toEqual(verdict.coupon)
+          else if (verdict.reason._tag === "CouponAlreadyClaimed") {
+            expect(holders.get(verdict.reason.coupon.userId)).toEqual(verdict.reason.coupon)
+          } else expect(verdict.reason._tag).toBe("CouponSoldOut")
+        }
+        yield* expectConsistent(campaignId, 700)
+      }))
+
+    it.effect("draws new codes for a batch whose code another user of the campaign has", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const first = batchOf(campaignId, [1])
+        yield* ledger.issue(first)
+        const code = first.claims[0]!.code
+        const clash: ClaimBatch = { ...batchOf(campaignId, [2, 1, 3]), claims: [2n, 1n, 3n].map((userId) => ({ userId, code })) }
+        const verdicts = yield* ledger.issue(clash)
+        expect(told(verdicts)).toEqual(["Issued", "CouponAlreadyClaimed", "Issued"])
+        const coupons = yield* ledger.findCoupons(campaignId, [1n, 2n, 3n])
+        expect(new Set(coupons.map((coupon) => coupon.code)).size).toBe(3)
+        expect(verdicts[0]).toMatchObject({ coupon: coupons.find((coupon) => coupon.userId === 2n) })
+        // The codes of the claims never counted; resolving the same batch still knows its own coupons.
+        expect((yield* ledger.resolve(clash)).map((verdict) => verdict._tag)).toEqual(["Issued", "HeldAlready", "Issued"])
+        yield* expectConsistent(campaignId, 3)
+      }))
+
+    it.effect("resolves a batch that committed, one that others overtook and one that never arrived", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const committed = batchOf(campaignId, [1, 2])
+        const verdicts = yield* ledger.issue(committed)
+        expect(yield* ledger.resolve(committed)).toEqual(verdicts)
+        expect(yield* ledger.resolve(committed)).toEqual(verdicts)
+        const lost = batchOf(campaignId, [3, 1])
+        expect((yield* ledger.resolve(lost)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "HeldAlready"])
+        expect(yield* ledger.resolve(batchOf(campaignId, []))).toEqual([])
+        yield* expectConsistent(campaignId, 2)
+      }))
+
+    it.effect("never commits a batch that was resolved before it arrived", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const late = batchOf(campaignId, [1, 2])
+        expect((yield* ledger.resolve(late)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "NotIssued"])
+        expect((yield* Effect.flip(ledger.issue(late)))._tag).toBe("CommitInDoubt")
+        expect((yield* ledger.resolve(late)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "NotIssued"])
+        yield* expectConsistent(campaignId, 0)
+        expect(told(yield* ledger.issue({ ...late, batchId: batchId() }))).toEqual(["Issued", "Issued"])
+        yield* expectConsistent(campaignId, 2)
+      }))
+
+    it.effect("pages coupons by id and finds those of given users", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const other = yield* ledger.createCampaign(draft())
+        yield* ledger.issue(batchOf(other.campaignId, users(1, 20)))
+        yield* ledger.issue(batchOf(campaignId, users(1, 7)))
+        const ids = (afterId: number, limit: number) =>
+          Effect.map(ledger.listCoupons(campaignId, afterId, limit), (coupons) => coupons.map((coupon) => coupon.id))
+        expect(yield* ids(0, 3)).toEqual([1, 2, 3])
+        expect(yield* ids(3, 3)).toEqual([4, 5, 6])
+        expect(yield* ids(6, 3)).toEqual([7])
+        expect(yield* ids(7, 3)).toEqual([])
+        expect(yield* ledger.findCoupons(campaignId, [8n, 2n])).toMatchObject([{ userId: 2n, id: 2, campaignId }])
+        expect(yield* ledger.findCoupons(campaignId, [])).toEqual([])
+      }))
+
+    it.effect("tallies what is issued and what the relay has yet to learn", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const sql = yield* SqlClient
+        expect(yield* ledger.tally(2_147_483_647)).toBeUndefined()
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 6 }))
+        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 0, unrelayed: 0 })
+        yield* ledger.issue(batchOf(campaignId, users(1, 4)))
+        yield* sql.unsafe(`DELETE FROM outbox WHERE campaign_id = ${campaignId}`)
+        yield* ledger.issue(batchOf(campaignId, users(3, 4)))
+        yield* ledger.resolve(batchOf(campaignId, [99]))
+        yield* ledger.issue(batchOf(campaignId, [99]))
+        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 6, unrelayed: 2 })
+        yield* expectConsistent(campaignId, 6)
+      }))
+
+    it.effect("takes a batch of 1,000 claims", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 2_000 }))
+        expect(new Set(told(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["Issued"]))
+        expect(new Set(told(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["CouponAlreadyClaimed"]))
+        yield* expectConsistent(campaignId, 1_000)
+      }))
+  })

@@ -1,0 +1,111 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import { it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as Path from "node:path"
+import { createInterface } from "node:readline"
+import { afterAll, describe, expect } from "vitest"
+import * as AppConfig from "../../src/AppConfig.ts"
+import { Ledger } from "../../src/issuance/Ledger.ts"
+import * as LibSql from "../../src/sql/LibSql.ts"
+import * as LibSqlLedger from "../../src/sql/LibSqlLedger.ts"
+import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
+import * as LedgerExercise from "./ledger.exercise.ts"
+import { batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
+import * as OutboxExercise from "./outbox.exercise.ts"
+
+const root = mkdtempSync(Path.join(tmpdir(), "coupon-ledger-"))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const directory = (name: string) => Path.join(root, name, "한글 %20 dir")
+
+const ledgerIn = (dataDir: string) =>
+  Layer.merge(LibSqlLedger.layer, SqlOutbox.layer).pipe(
+    Layer.provideMerge(LibSql.layer),
+    Layer.provide(AppConfig.layerTest({ DATA_DIR: dataDir }))
+  )
+
+LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
+OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
+
+/** A process that holds a data directory from the moment this resolves until it is killed. */
+const holder = async (dataDir: string) => {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", `
+    import * as Effect from "effect/Effect"
+    import * as Layer from "effect/Layer"
+    import * as AppConfig from "${new URL("../../src/AppConfig.ts", import.meta.url).href}"
+    import * as LibSql from "${new URL("../../src/sql/LibSql.ts", import.meta.url).href}"
+    await Effect.runPromise(Effect.scoped(Effect.zipRight(
+      Layer.build(Layer.provide(LibSql.layer, AppConfig.layerTest({ DATA_DIR: process.argv[1] }))),
+      Effect.zipRight(Effect.sync(() => console.log("holding")), Effect.never)
+    )))`, dataDir], { stdio: ["ignore", "pipe", "inherit"], cwd: Path.resolve(import.meta.dirname, "../..") })
+  for await (const line of createInterface({ input: child.stdout })) if (line === "holding") break
+  return {
+    kill: async () => {
+      const exited = once(child, "exit")
+      child.kill("SIGKILL")
+      await exited
+    }
+  }
+}
+
+describe("the embedded ledger's file", () => {
+  it.live("is durable by setting, also on the connection that commits", () =>
+    Effect.gen(function*() {
+      const ledger = yield* Ledger
+      const sql = yield* SqlClient
+      const { campaignId } = yield* ledger.createCampaign(draft())
+      yield* ledger.issue(batchOf(campaignId, users(1, 10)))
+      expect(Object.values((yield* sql.unsafe<object>("PRAGMA synchronous"))[0]!).map(Number)).toEqual([2])
+      expect(Object.values((yield* sql.unsafe<object>("PRAGMA journal_mode"))[0]!)).toEqual(["wal"])
+    }).pipe(Effect.provide(ledgerIn(directory("pragmas")))))
+
+  it.live("keeps what it has when opened again", () =>
+    Effect.gen(function*() {
+      const layer = ledgerIn(directory("again"))
+      const campaignId = yield* Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 3 }))
+        yield* ledger.issue(batchOf(campaignId, [1, 2]))
+        return campaignId
+      }).pipe(Effect.provide(Layer.fresh(layer)))
+      yield* Effect.gen(function*() {
+        const ledger = yield* Ledger
+        expect(told(yield* ledger.issue(batchOf(campaignId, [1, 3, 4])))).toEqual(["CouponAlreadyClaimed", "Issued", "CouponSoldOut"])
+        yield* expectConsistent(campaignId, 3)
+      }).pipe(Effect.provide(Layer.fresh(layer)))
+    }))
+
+  it.live("refuses a second owner in the same process, until the first has closed", () =>
+    Effect.gen(function*() {
+      const layer = ledgerIn(directory("twice"))
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(Layer.fresh(layer), scope)
+      const second = Effect.scoped(Layer.build(Layer.fresh(layer)))
+      expect(yield* Effect.flip(second)).toMatchObject({ _tag: "DataDirInUse", message: expect.stringContaining("in use by another process") })
+      yield* Scope.close(scope, Exit.void)
+      yield* second
+    }))
+
+  it.live("refuses a second process, until the first has been killed", () =>
+    Effect.gen(function*() {
+      const dataDir = directory("processes")
+      const first = yield* Effect.promise(() => holder(dataDir))
+      const second = Effect.scoped(Layer.build(Layer.fresh(ledgerIn(dataDir))))
+      expect(yield* Effect.flip(second)).toMatchObject({ _tag: "DataDirInUse", message: expect.stringContaining(dataDir) })
+      yield* Effect.promise(first.kill)
+      yield* second
+    }))
+
+  it.live("says so when the directory cannot be one", () =>
+    Effect.gen(function*() {
+      const file = Path.join(import.meta.dirname, "ledger.libsql.test.ts", "below")
+      expect(yield* Effect.flip(Effect.scoped(Layer.build(ledgerIn(file))))).toMatchObject({ _tag: "DataDirUnusable" })
+    }))
+})

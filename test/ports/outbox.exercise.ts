@@ -1,0 +1,158 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import { layer as withLayer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import { beforeEach, expect } from "vitest"
+import { Ledger } from "../../src/issuance/Ledger.ts"
+import { Outbox, type OutboxEvent } from "../../src/issuance/Outbox.ts"
+import { batchId, batchOf, draft, users } from "./ledger.exercise.ts"
+
+/** An event that a later feature will write: some terms of the campaign changed. */
+const insertChanged = (campaignId: number) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient
+    const id = batchId()
+    const [key, now] = sql.onDialectOrElse({
+      mysql: () => [`x'${id}'`, "UTC_TIMESTAMP(6)"],
+      orElse: () => [`'${id}'`, String(Date.now())]
+    })
+    yield* sql.unsafe(`INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${key}, 'CHANGED', ${campaignId}, ${now})`)
+    return id
+  })
+
+const settleAll = (events: ReadonlyArray<OutboxEvent>) => Effect.succeed(events.map((event) => event.id))
+
+const drain = Effect.flatMap(Outbox, (outbox) => outbox.poll(1_000, settleAll))
+
+/** The `Outbox` port's semantics, on whichever store the layer provides. */
+export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | SqlClient, E>): void =>
+  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+    it.effect("has nothing to tell before anything is issued", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const outbox = yield* Outbox
+        const { campaignId } = yield* Effect.flatMap(Ledger, (ledger) => ledger.createCampaign(draft()))
+        const unused = Effect.dieMessage("there is nothing to publish")
+        expect(yield* outbox.poll(10, () => unused)).toEqual({ taken: 0, settled: 0 })
+        expect(yield* outbox.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
+        // A batch that issues nothing says nothing.
+        yield* Effect.flatMap(Ledger, (ledger) => ledger.issue(batchOf(campaignId + 1_000, [1])))
+        expect(yield* outbox.poll(10, () => unused)).toEqual({ taken: 0, settled: 0 })
+      }))
+
+    it.effect("hands out the coupons of each batch until they are settled", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const ledger = yield* Ledger
+        const outbox = yield* Outbox
+        const a = (yield* ledger.createCampaign(draft())).campaignId
+        const b = (yield* ledger.createCampaign(draft())).campaignId
+        const batches = [batchOf(a, users(1, 3)), batchOf(b, users(1, 2)), batchOf(a, users(2, 4)), batchOf(a, users(1, 4))]
+        yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
+        expect((yield* outbox.backlog).events).toBe(3)
+        const seen: Array<OutboxEvent> = []
+        const keep = (events: ReadonlyArray<OutboxEvent>) => Effect.sync(() => void seen.push(...events))
+        expect(yield* outbox.poll(10, (events) => Effect.as(keep(events), [batches[0]!.batchId]))).toEqual({ taken: 3, settled: 1 })
+        const byId = new Map(seen.map((event) => [event.id, event]))
+        expect(byId.get(batches[0]!.batchId)).toEqual({
+          _tag: "Issued", id: batches[0]!.batchId, campaignId: a, coupons: yield* ledger.findCoupons(a, users(1, 3))
+        })
+        expect(byId.get(batches[1]!.batchId)).toMatchObject({ campaignId: b, coupons: [{ id: 1, userId: 1n }, { id: 2, userId: 2n }] })
+        expect(byId.get(batches[2]!.batchId)).toMatchObject({ campaignId: a, coupons: [{ id: 4, userId: 4n }, { id: 5, userId: 5n }] })
+        expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 2 })
+        expect(yield* outbox.poll(1, settleAll)).toEqual({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(10, () => Effect.succeed([]))).toEqual({ taken: 1, settled: 0 })
+        expect(yield* drain).toEqual({ taken: 1, settled: 1 })
+        expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 0 })
+      }))
+
+    it.effect("keeps every event when publishing fails, dies or is interrupted", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const ledger = yield* Ledger
+        const outbox = yield* Outbox
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* ledger.issue(batchOf(campaignId, [1]))
+        expect(yield* Effect.flip(outbox.poll(10, () => Effect.fail("no gate")))).toBe("no gate")
+        expect((yield* Effect.exit(outbox.poll(10, () => Effect.dieMessage("a bug"))))._tag).toBe("Failure")
+        const entered = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(outbox.poll(10, () => Effect.zipRight(Deferred.succeed(entered, undefined), Effect.never)))
+        yield* Deferred.await(entered)
+        yield* Fiber.interrupt(fiber)
+        expect((yield* outbox.backlog).events).toBe(1)
+        expect(yield* drain).toEqual({ taken: 1, settled: 1 })
+        expect(yield* outbox.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
+      }))
+
+    it.effect("tells the terms of a changed campaign as they are at the poll", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const ledger = yield* Ledger
+        const outbox = yield* Outbox
+        const sql = yield* SqlClient
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const issued = batchOf(campaignId, [1])
+        yield* ledger.issue(issued)
+        const id = yield* insertChanged(campaignId)
+        yield* sql.unsafe(`UPDATE campaigns SET version = 2, status = 'PAUSED', coupon_limit = 7 WHERE id = ${campaignId}`)
+        const seen: Array<OutboxEvent> = []
+        expect(yield* outbox.poll(10, (events) => Effect.sync(() => {
+          seen.push(...events)
+          return events.map((event) => event.id)
+        }))).toEqual({ taken: 2, settled: 2 })
+        expect(seen.find((event) => event.id === issued.batchId)?._tag).toBe("Issued")
+        expect(seen.find((event) => event.id === id)).toMatchObject({
+          _tag: "Changed", campaignId, terms: { campaignId, version: 2, status: "PAUSED", couponLimit: 7, endTime: undefined }
+        })
+      }))
+
+    it.effect("leaves VOID markers out, and purges the old ones", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const ledger = yield* Ledger
+        const outbox = yield* Outbox
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* outbox.purgeVoid(0)
+        const late = batchOf(campaignId, [1])
+        yield* ledger.resolve(late)
+        yield* ledger.resolve(batchOf(campaignId, [2]))
+        yield* ledger.issue(batchOf(campaignId, [3]))
+        expect((yield* outbox.backlog).events).toBe(1)
+        expect(yield* outbox.purgeVoid(3_600_000)).toBe(0)
+        expect((yield* Effect.flip(ledger.issue(late)))._tag).toBe("CommitInDoubt")
+        // The clock may not have moved on since the second marker.
+        yield* Effect.promise(() => expect.poll(() => Effect.runPromise(Effect.map(outbox.purgeVoid(0), (n) => purged += n))).toBe(2))
+        expect(yield* drain).toEqual({ taken: 1, settled: 1 })
+      }))
+
+    let purged = 0
+    beforeEach(() => {
+      purged = 0
+    })
+
+    it.effect("never hands one event to two polls at a time", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const ledger = yield* Ledger
+        const outbox = yield* Outbox
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const batches = Array.from({ length: 40 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
+        yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
+        const seen: Array<string> = []
+        const publish = (events: ReadonlyArray<OutboxEvent>) =>
+          Effect.zipRight(Effect.yieldNow(), Effect.sync(() => {
+            const ids = events.map((event) => event.id)
+            seen.push(...ids)
+            return ids
+          }))
+        const untilEmpty: Effect.Effect<void, unknown> = Effect.flatMap(
+          outbox.poll(3, publish),
+          ({ taken }) => taken === 0 ? Effect.void : untilEmpty
+        )
+        yield* Effect.all([untilEmpty, untilEmpty, untilEmpty], { concurrency: 3 })
+        yield* untilEmpty
+        expect(seen.toSorted()).toEqual(batches.map((batch) => batch.batchId).toSorted())
+      }))
+  })
