@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import { Ledger } from "./Ledger.ts"
@@ -42,7 +43,11 @@ export const make = Effect.gen(function*() {
   }
 
   // Reservations that an earlier life of this instance left behind are found even if nobody claims again.
-  for (const campaignId of (yield* ledger.newestCampaignIds(KNOWN_AT_START)).toReversed()) touch(campaignId)
+  yield* ledger.newestCampaignIds(KNOWN_AT_START).pipe(
+    Effect.retry(Schedule.spaced("1 second")),
+    Effect.tap((newest) => Effect.sync(() => newest.toReversed().forEach(touch))),
+    Effect.forkScoped
+  )
 
   return KnownCampaigns.of({
     touch,
@@ -54,4 +59,4 @@ export const make = Effect.gen(function*() {
   })
 })
 
-export const layer = Layer.effect(KnownCampaigns, make)
+export const layer = Layer.scoped(KnownCampaigns, make)

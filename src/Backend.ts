@@ -1,0 +1,112 @@
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { AppConfig } from "./AppConfig.ts"
+import type { Gate } from "./issuance/Gate.ts"
+import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
+import type { Outbox } from "./issuance/Outbox.ts"
+import * as MemoryGate from "./memory/MemoryGate.ts"
+import * as RedisClient from "./redis/RedisClient.ts"
+import * as RedisGate from "./redis/RedisGate.ts"
+import * as LibSql from "./sql/LibSql.ts"
+import * as LibSqlLedger from "./sql/LibSqlLedger.ts"
+import * as MySql from "./sql/MySql.ts"
+import * as MySqlLedger from "./sql/MySqlLedger.ts"
+import * as SqlOutbox from "./sql/SqlOutbox.ts"
+
+/** The stores cannot be used, and waiting would not help; `message` says what to do. */
+export class BackendUnusable extends Data.TaggedError("BackendUnusable")<{ readonly message: string }> {}
+
+/** Told of the stores that the assembly waits for, by names an operator understands. */
+export class BootProgress extends Context.Tag("coupon/BootProgress")<BootProgress, {
+  readonly waitFor: (store: string) => Effect.Effect<void>
+  readonly arrived: (store: string) => Effect.Effect<void>
+}>() {}
+
+/** Pauses between attempts to reach a store: 100 ms doubling to 2 s. */
+const patience = Schedule.exponential("100 millis").pipe(Schedule.union(Schedule.spaced("2 seconds")))
+
+/** How often an operator is reminded of a store that is still awaited. */
+const REMINDER = Duration.seconds(10)
+
+const rootMessage = (cause: unknown): string => {
+  const inner = cause instanceof Error && cause.cause !== undefined ? rootMessage(cause.cause) : ""
+  if (inner !== "") return inner
+  // An AggregateError (one attempt an address) has no message of its own, but a code.
+  return cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code ?? cause.name) : String(cause)
+}
+
+const unusable = (error: { readonly message: string }) => new BackendUnusable({ message: error.message })
+
+/** Reports a store as awaited until `attempt` succeeds, trying again as often as `LedgerUnavailable` says it may. */
+const await_ = <A, E extends { readonly message: string }, R>(
+  store: string,
+  attempt: Effect.Effect<A, E | LedgerUnavailable, R>
+): Effect.Effect<A, BackendUnusable, R | BootProgress> =>
+  Effect.gen(function*() {
+    const progress = yield* BootProgress
+    let toldAt = Number.NEGATIVE_INFINITY
+    yield* progress.waitFor(store)
+    const told = (failure: LedgerUnavailable) =>
+      Effect.suspend(() => {
+        if (performance.now() - toldAt < Duration.toMillis(REMINDER)) return Effect.void
+        toldAt = performance.now()
+        return Effect.logWarning(`waiting for ${store}: ${rootMessage(failure.cause)}`)
+      })
+    const isAway = (error: E | LedgerUnavailable): error is LedgerUnavailable =>
+      "_tag" in error && error._tag === "LedgerUnavailable"
+    const result = yield* attempt.pipe(
+      Effect.tapError((error) => isAway(error) ? told(error) : Effect.void),
+      Effect.retry({ schedule: patience, while: isAway }),
+      Effect.mapError(unusable)
+    )
+    yield* progress.arrived(store)
+    if (toldAt > 0) yield* Effect.logInfo(`${store} is there`)
+    return result
+  })
+
+const layerMySql = Layer.unwrapEffect(Effect.map(AppConfig, (config) =>
+  Layer.scopedContext(Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const store = Option.match(config.mysqlUrl, { onNone: () => "MySQL", onSome: (url) => `MySQL at ${MySql.address(url)}` })
+    return yield* await_(store, Layer.buildWithScope(MySql.layer, scope))
+  }))))
+
+/** Completes when Redis answered once: an instance that never reached its gate is misconfigured, not degraded. */
+const redisThere = Layer.effectDiscard(Effect.gen(function*() {
+  const client = yield* RedisClient.RedisClient
+  const progress = yield* BootProgress
+  const store = `Redis at ${client.address}`
+  yield* progress.waitFor(store)
+  const remind = Effect.schedule(Effect.logWarning(`waiting for ${store}`), Schedule.spaced(REMINDER))
+  yield* Effect.raceFirst(client.ready, Effect.zipRight(Effect.sleep("500 millis"), Effect.zipRight(remind, Effect.never)))
+  yield* progress.arrived(store)
+}))
+
+/** libSQL in a file under `DATA_DIR`, and the gate in the process. */
+export const layerEmbedded: Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig> = Layer.merge(
+  Layer.merge(LibSqlLedger.layer, SqlOutbox.layer).pipe(Layer.provide(LibSql.layer), Layer.mapError(unusable)),
+  MemoryGate.layer
+)
+
+/** MySQL and Redis; waits for both. */
+export const layerDistributed: Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
+  Layer.merge(MySqlLedger.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
+  RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(RedisClient.layer))
+)
+
+/** The assembly that the configuration chooses. */
+export const layer: Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig | BootProgress> = Layer.unwrapEffect(
+  Effect.map(AppConfig, (config): Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig | BootProgress> =>
+    config.embedded ? layerEmbedded : layerDistributed)
+)
+
+/** The chosen stores in a few words, without secrets. */
+export const describe = (config: AppConfig["Type"]): string =>
+  config.embedded
+    ? `the embedded stores (libSQL in ${config.dataDir}, gate in the process)`
+    : `MySQL at ${MySql.address(Option.getOrThrow(config.mysqlUrl))} and Redis`

@@ -1,0 +1,52 @@
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "./AppConfig.ts"
+import * as Backend from "./Backend.ts"
+import { Campaigns } from "./issuance/Campaigns.ts"
+import * as Issuance from "./issuance/Issuance.ts"
+import { IssueCoupon } from "./issuance/IssueCoupon.ts"
+import { Startup, type UseCases } from "./issuance/Startup.ts"
+
+/** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
+export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, {
+  /** Fails when the stores turn out to be unusable; never succeeds. */
+  readonly failed: Effect.Effect<never, Backend.BackendUnusable>
+}>() {}
+
+/**
+ * Builds the stores and the use cases in the background, so that the service listens, and says what it waits for, from
+ * its first second. Stores that cannot be reached are tried again for ever.
+ */
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const scope = yield* Effect.scope
+  const failed = yield* Deferred.make<never, Backend.BackendUnusable>()
+  const waiting = new Set<string>()
+  let current: UseCases | undefined
+
+  const progress = Backend.BootProgress.of({
+    waitFor: (store) => Effect.sync(() => void waiting.add(store)),
+    arrived: (store) => Effect.sync(() => void waiting.delete(store))
+  })
+
+  const build = Layer.buildWithScope(Issuance.layer.pipe(Layer.provide(Backend.layer)), scope).pipe(
+    Effect.provideService(Backend.BootProgress, progress),
+    Effect.timed,
+    Effect.flatMap(([took, context]) => {
+      current = { issueCoupon: Context.get(context, IssueCoupon), campaigns: Context.get(context, Campaigns) }
+      return Effect.logInfo(`ready on ${Backend.describe(config)} after ${Math.round(Duration.toMillis(took))} ms`)
+    }),
+    Effect.catchAllCause((cause) => Deferred.failCause(failed, cause))
+  )
+  yield* Effect.forkIn(build, scope)
+
+  return Context.make(Startup, {
+    current: () => current,
+    waitingFor: () => current === undefined && waiting.size === 0 ? ["the ledger"] : [...waiting]
+  }).pipe(Context.add(BootFailure, { failed: Deferred.await(failed) }))
+})
+
+export const layer: Layer.Layer<Startup | BootFailure, never, AppConfig> = Layer.scopedContext(make)

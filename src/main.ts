@@ -1,0 +1,71 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as AppConfig from "./AppConfig.ts"
+import * as Boot from "./Boot.ts"
+import * as Logging from "./Logging.ts"
+import * as Server from "./transport/Server.ts"
+
+const usage = `coupon-issuance hands out coupons first come, first served, exactly.
+
+  npm start              runs the service; Ctrl-C or SIGTERM stops it, after what was admitted is finished
+  npm start -- --help    prints this
+
+Settings (environment variables) and their defaults:
+
+${AppConfig.help()}
+`
+
+const greet = Effect.gen(function*() {
+  const { host, url } = yield* Server.Listener
+  const { embedded } = yield* AppConfig.AppConfig
+  const reachable = host === "0.0.0.0" || host === "::" ? url.replace(/\/\/.*:/, "//127.0.0.1:") : url
+  yield* Effect.logInfo(
+    `listening on ${reachable}${embedded ? " (embedded stores)" : ""}; try: curl ${reachable}/coupon.v1.CouponService/CreateCampaign ` +
+      `-H 'Content-Type: application/json' -d '{"name":"first","couponLimit":1000,"startTime":"2025-06-25T00:00:00Z"}'`
+  )
+})
+
+/** Leaves even if something in the way out hangs: an orchestrator's SIGKILL would say less. */
+const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
+  const config = yield* AppConfig.AppConfig
+  const limit = Duration.toMillis(config.shutdownTimeout) + 1_000
+  yield* Effect.addFinalizer(() =>
+    Effect.zipRight(
+      Effect.logInfo("stopping: finishing what was admitted"),
+      Effect.sync(() => {
+        setTimeout(() => {
+          console.error(`still busy ${limit} ms after the signal to stop; leaving`)
+          process.exit(1)
+        }, limit).unref()
+      })
+    )
+  )
+}))
+
+const service = Layer.effectDiscard(greet).pipe(
+  Layer.merge(leaveInTime),
+  Layer.provideMerge(Server.layer),
+  Layer.provideMerge(Boot.layer)
+)
+
+const program = Effect.gen(function*() {
+  const context = yield* Layer.build(service)
+  return yield* Context.get(context, Boot.BootFailure).failed
+}).pipe(
+  Effect.scoped,
+  Effect.provide(Logging.layer),
+  Effect.provide(AppConfig.layer),
+  // What an operator can mend is told in one message; a defect with all that is known about it.
+  Effect.tapErrorCause((cause) =>
+    Cause.isInterruptedOnly(cause)
+      ? Effect.void
+      : Effect.sync(() => console.error(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause)))
+  )
+)
+
+if (process.argv.includes("--help") || process.argv.includes("-h")) console.log(usage)
+else NodeRuntime.runMain(program, { disableErrorReporting: true, disablePrettyLogger: true })
