@@ -1,0 +1,464 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
+import { Code } from "@connectrpc/connect"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { ALPHABET } from "../../src/domain/CouponCode.ts"
+import { CampaignStatus, CouponSchema, GetCampaignRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
+
+/** A service to hold against its contract: one instance, or several on the same stores. */
+export interface Subject {
+  /** Of each instance; after `restart` they may be others. */
+  readonly urls: () => ReadonlyArray<string>
+  /** Stops every instance and starts them again on the same stores. */
+  readonly restart: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+const CODE = new RegExp(`^[${ALPHABET}]{10}$`, "u")
+const RFC_3339_UTC = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$/
+const OPEN = "2025-06-25T00:00:00Z"
+const LARGEST = "9223372036854775807"
+
+const isCode = expect.stringMatching(CODE)
+const isTime = expect.stringMatching(RFC_3339_UTC)
+
+/** Bad input: the call, its JSON body, and the field that the answer must name. */
+const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: string]> = [
+  ...([
+    [{ name: "" }, "name"],
+    [{ name: "   " }, "name"],
+    [{ name: undefined }, "name"],
+    [{ name: "이".repeat(101) }, "name"],
+    [{ name: "a\u0000b" }, "name"],
+    [{ name: 5 }, "name"],
+    [{ name: ["x"] }, "name"],
+    [{ couponLimit: undefined }, "couponLimit"],
+    [{ couponLimit: 0 }, "couponLimit"],
+    [{ couponLimit: -5 }, "couponLimit"],
+    [{ couponLimit: "-5" }, "couponLimit"],
+    [{ couponLimit: 10_000_001 }, "couponLimit"],
+    [{ couponLimit: 1.5 }, "couponLimit"],
+    [{ couponLimit: "many" }, "couponLimit"],
+    [{ couponLimit: "0x10" }, "couponLimit"],
+    [{ couponLimit: "9223372036854775808" }, "couponLimit"],
+    [{ couponLimit: true }, "couponLimit"],
+    [{ startTime: undefined }, "startTime"],
+    [{ startTime: "" }, "startTime"],
+    [{ startTime: "tomorrow" }, "startTime"],
+    [{ startTime: "2025-06-25" }, "startTime"],
+    [{ startTime: "2025-06-25T00:00:00" }, "startTime"],
+    [{ startTime: "2025-02-30T00:00:00Z" }, "startTime"],
+    [{ startTime: "2025-06-25T25:00:00Z" }, "startTime"],
+    [{ startTime: "2025-06-25T00:00:00+99:00" }, "startTime"],
+    [{ startTime: "1025-06-25T00:00:00Z" }, "startTime"],
+    [{ startTime: "9999-06-25T00:00:00Z" }, "startTime"],
+    [{ startTime: 1750809600 }, "startTime"],
+    [{ endTime: "soon" }, "endTime"],
+    [{ endTime: OPEN }, "endTime"],
+    [{ endTime: "2025-06-24T23:59:59Z" }, "endTime"]
+  ] as const).map(([fields, field]) => ["CreateCampaign", { name: "bad", couponLimit: 5, startTime: OPEN, ...fields }, field] as const),
+  ...["IssueCoupon", "GetCoupon"].flatMap((method) => [
+    ...([undefined, null, 0, -1, 1.5, "abc", true, 2_147_483_648, "2147483648", [], {}] as const)
+      .map((campaignId) => [method, { campaignId, userId: 1 }, "campaignId"] as const),
+    ...([undefined, null, 0, -1, "0", "-1", 1.5, "abc", "1.5", false, "9223372036854775808", [], {}] as const)
+      .map((userId) => [method, { campaignId: 1, userId }, "userId"] as const)
+  ]),
+  ["IssueCoupon", `{"campaignId":1,"userId":9223372036854775808}`, "userId"],
+  ["IssueCoupon", `{"campaignId":1,"userId":1e400}`, "userId"],
+  ["GetCampaign", {}, "campaignId"],
+  ["GetCampaign", { campaignId: 0 }, "campaignId"],
+  ["GetCampaign", { campaignId: "x" }, "campaignId"],
+  ["GetCampaign", { campaignId: 1, pageSize: -1 }, "pageSize"],
+  ["GetCampaign", { campaignId: 1, pageToken: "nonsense" }, "pageToken"],
+  ["IssueCoupon", `{"campaignId":1,`, "body"],
+  ["IssueCoupon", "", "body"],
+  ["IssueCoupon", "null", "body"],
+  ["IssueCoupon", "[]", "body"],
+  ["IssueCoupon", `"text"`, "body"],
+  ["IssueCoupon", Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d), "body"]
+]
+
+/** The whole public contract, over the wire, on real sockets. Requests go to the instances in turn. */
+export const contract = (name: string, start: () => Promise<Subject>): void => {
+  describe(name, () => {
+    let subject: Subject
+    let http: Http
+
+    const connect = () => {
+      http = makeHttp(subject.urls())
+    }
+    beforeAll(async () => {
+      subject = await start()
+      connect()
+    })
+    // A start that failed has said so already.
+    afterAll(() => (subject as Subject | undefined)?.stop())
+
+    const open = async (fields: Record<string, unknown> = {}): Promise<number> => {
+      const reply = await http.post("CreateCampaign", { name: "campaign", couponLimit: 100, startTime: OPEN, ...fields })
+      expect(reply.status, reply.text).toBe(200)
+      return reply.json()["campaignId"] as number
+    }
+    const issue = (campaignId: number, userId: number | string) => http.post("IssueCoupon", { campaignId, userId })
+
+    describe("JSON, as curl speaks it", () => {
+      it("creates, issues, and reads back, in exactly the documented shapes", async () => {
+        const created = await http.post("CreateCampaign", { name: "여름 이벤트", couponLimit: 1000, startTime: OPEN })
+        expect(created.status).toBe(200)
+        expect(created.headers.get("content-type")).toBe("application/json")
+        const { campaignId } = created.json()
+        expect(created.json()).toEqual({ campaignId: expect.any(Number) })
+
+        const fresh = await http.post("GetCampaign", { campaignId })
+        expect(fresh.status).toBe(200)
+        expect(fresh.json()).toMatchObject({ couponLimit: "1000" })
+
+        const issued = await http.post("IssueCoupon", { campaignId, userId: 1001 })
+        expect(issued.status).toBe(200)
+        expect(issued.json()).toEqual({ message: "OK", code: isCode, issuedAt: isTime })
+        const { code, issuedAt } = issued.json()
+
+        const read = await http.post("GetCampaign", { campaignId })
+        expect(read.json()).toEqual({
+          id: campaignId,
+          name: "여름 이벤트",
+          couponLimit: "1000",
+          currentCoupon: "1",
+          startTime: OPEN,
+          createdAt: isTime,
+          updatedAt: isTime,
+          issuedCoupons: [code],
+          status: "CAMPAIGN_STATUS_ACTIVE",
+          version: "1"
+        })
+        const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
+        expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt } })
+      })
+
+      it("says what failed by message, code and HTTP status", async () => {
+        const failure = (code: string, message: string) => ({ code, message })
+        const none = await issue(2_147_483_647, 1)
+        expect([none.status, none.json()]).toEqual([404, failure("not_found", "RECORD_NOT_FOUND")])
+        expect(none.headers.get("content-type")).toBe("application/json")
+        for (const method of ["GetCampaign", "GetCoupon"]) {
+          const unknown = await http.post(method, { campaignId: 2_147_483_647, userId: 1 })
+          expect([unknown.status, unknown.json()]).toEqual([404, failure("not_found", "RECORD_NOT_FOUND")])
+        }
+        const early = await issue(await open({ startTime: "2099-01-01T00:00:00Z" }), 1)
+        expect([early.status, early.json()]).toEqual([400, failure("failed_precondition", "CAMPAIGN_NOT_STARTED")])
+
+        const campaignId = await open({ couponLimit: 1 })
+        const first = await issue(campaignId, 1)
+        expect(first.status).toBe(200)
+        const soldOut = await issue(campaignId, 2)
+        expect([soldOut.status, soldOut.json()]).toEqual([400, failure("failed_precondition", "COUPON_SOLD_OUT")])
+        const nothing = await http.post("GetCoupon", { campaignId, userId: 2 })
+        expect([nothing.status, nothing.json()]).toEqual([404, failure("not_found", "RECORD_NOT_FOUND")])
+
+        const again = await issue(campaignId, 1)
+        expect(again.status).toBe(409)
+        expect(again.json()).toMatchObject({
+          code: "already_exists",
+          message: "COUPON_ALREADY_CLAIMED",
+          details: [{ type: "coupon.v1.Coupon" }]
+        })
+        const [detail] = again.json()["details"] as Array<{ readonly value: string }>
+        expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64"))).toEqual(
+          create(CouponSchema, { campaignId, userId: 1n, code: first.json()["code"] as string, issuedAt: first.json()["issuedAt"] as string })
+        )
+      })
+
+      it.each(badInput)("refuses %s %j, naming %s", async (method, body, field) => {
+        const reply = await http.post(method, body)
+        expect(reply.json()).toEqual({ code: "invalid_argument", message: expect.stringMatching(`^INVALID_ARGUMENT: .*${field}.* `) })
+        expect(reply.status).toBe(400)
+      })
+
+      it("stores nothing of what it refused", async () => {
+        const before = await open()
+        for (const [method, body] of badInput) if (method === "CreateCampaign") await http.post(method, body)
+        expect(await open()).toBe(before + 1)
+      })
+
+      it("takes names of up to 100 characters, whatever their script", async () => {
+        const name = "여름🎉".repeat(33) + "!"
+        const campaignId = await open({ name })
+        expect((await http.post("GetCampaign", { campaignId })).json()["name"]).toBe(name)
+      })
+
+      it("takes every limit from 1 to 10,000,000, times with an offset, and an end", async () => {
+        const campaignId = await open({ couponLimit: "10000000", startTime: "2025-06-25T09:00:00+09:00", endTime: "2098-12-31T23:59:59.5Z" })
+        expect((await http.post("GetCampaign", { campaignId })).json()).toMatchObject({
+          couponLimit: "10000000",
+          startTime: OPEN,
+          endTime: "2098-12-31T23:59:59.500Z"
+        })
+      })
+
+      it("takes any positive 64-bit user id, as string or number, without losing a digit", async () => {
+        const campaignId = await open()
+        expect((await issue(campaignId, LARGEST)).status).toBe(200)
+        expect((await http.post("GetCoupon", `{"campaignId":${campaignId},"userId":${LARGEST}}`)).json())
+          .toMatchObject({ coupon: { userId: LARGEST } })
+        expect((await http.post("IssueCoupon", `{"campaignId":${campaignId},"userId":9007199254740993}`)).status).toBe(200)
+        expect((await issue(campaignId, "9007199254740992")).status).toBe(200)
+        expect((await http.post("GetCoupon", { campaignId, userId: "9007199254740993" })).json())
+          .toMatchObject({ coupon: { userId: "9007199254740993" } })
+      })
+
+      it("ignores fields it does not know", async () => {
+        const campaignId = await open({ colour: "red", nested: { deep: [1, { x: null }] } })
+        const reply = await http.post("IssueCoupon", { campaignId, userId: 7, colour: "red", nested: { deep: [] } })
+        expect(reply.json()).toMatchObject({ message: "OK" })
+      })
+
+      it("takes fields by their proto names too", async () => {
+        const created = await http.post("CreateCampaign", { name: "c", coupon_limit: "3", start_time: OPEN })
+        expect((await http.post("IssueCoupon", { campaign_id: created.json()["campaignId"], user_id: "1" })).json())
+          .toMatchObject({ message: "OK" })
+      })
+
+      it("refuses a body beyond its bound, announced or not, and goes on", async () => {
+        const campaignId = await open()
+        const large = JSON.stringify({ campaignId, userId: 1, padding: "x".repeat(70_000) })
+        const chunked = new ReadableStream({
+          start: (controller) => {
+            for (let k = 0; k < large.length; k += 10_000) controller.enqueue(new TextEncoder().encode(large.slice(k, k + 10_000)))
+            controller.close()
+          }
+        })
+        const headers = { "content-type": "application/json" }
+        const replies = [
+          await http.request(path("IssueCoupon"), { method: "POST", headers, body: large }),
+          await http.request(path("IssueCoupon"), { method: "POST", headers, body: chunked, duplex: "half" } as RequestInit)
+        ]
+        for (const reply of replies) {
+          expect(reply.status).toBe(429)
+          expect(reply.json()).toEqual({ code: "resource_exhausted", message: expect.stringMatching(/^INVALID_ARGUMENT: body .*65536/) })
+        }
+        expect((await http.post("GetCoupon", { campaignId, userId: 1 })).status).toBe(404)
+        expect((await http.post("IssueCoupon", { campaignId, userId: 1, padding: "x".repeat(60_000) })).status).toBe(200)
+      })
+
+      it("answers reads by GET, and nothing else", async () => {
+        const campaignId = await open()
+        const { code } = (await issue(campaignId, 5)).json()
+        const campaign = await http.get("GetCampaign", { campaignId })
+        expect([campaign.status, campaign.json()["issuedCoupons"]]).toEqual([200, [code]])
+        const coupon = await http.get("GetCoupon", { campaignId, userId: "5" })
+        expect(coupon.json()).toMatchObject({ coupon: { code } })
+        expect((await http.get("GetCoupon", { campaignId, userId: "6" })).json()).toEqual({ code: "not_found", message: "RECORD_NOT_FOUND" })
+        expect((await http.get("GetCampaign", { campaignId: 0 })).json())
+          .toEqual({ code: "invalid_argument", message: expect.stringMatching(/^INVALID_ARGUMENT: campaignId /) })
+        for (const method of ["IssueCoupon", "CreateCampaign"]) {
+          const refused = await http.get(method, { campaignId, userId: "6", name: "n", couponLimit: 1, startTime: OPEN })
+          expect(refused.status).toBe(405)
+          expect(refused.headers.get("allow")).toContain("POST")
+        }
+        expect((await http.get("GetCoupon", { campaignId, userId: "6" })).status).toBe(404)
+      })
+
+      it("answers 404, 405 and 415 to what is no call", async () => {
+        for (const target of ["/nowhere", path("Nothing"), "/coupon.v2.CouponService/IssueCoupon", `${path("IssueCoupon")}/`]) {
+          expect((await http.request(target, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" })).status, target)
+            .toBe(404)
+        }
+        for (const method of ["PUT", "DELETE", "PATCH"]) {
+          expect((await http.request(path("IssueCoupon"), { method, headers: { "content-type": "application/json" }, body: "{}" })).status)
+            .toBe(405)
+        }
+        for (const type of ["text/plain", "application/xml", "application/x-www-form-urlencoded"]) {
+          expect((await http.post("IssueCoupon", "{}", { "content-type": type })).status, type).toBe(415)
+        }
+      })
+
+      it("takes a content type with a charset, and Connect's own headers", async () => {
+        const campaignId = await open()
+        const body = { campaignId, userId: 1 }
+        const headers = { "content-type": "application/json; charset=utf-8", "connect-protocol-version": "1", "connect-timeout-ms": "5000" }
+        expect((await http.post("IssueCoupon", body, headers)).json()).toMatchObject({ message: "OK" })
+        expect((await http.post("IssueCoupon", body, { "connect-protocol-version": "2" })).status).toBe(400)
+        expect((await http.post("IssueCoupon", body, { "connect-timeout-ms": "soon" })).status).toBe(400)
+      })
+    })
+
+    describe("rules", () => {
+      it("issues as many coupons as the limit, one a user, with codes that differ", async () => {
+        const campaignId = await open({ couponLimit: 20 })
+        const replies = await Promise.all(Array.from({ length: 30 }, (_, k) => issue(campaignId, k + 1)))
+        const messages = replies.map((reply) => reply.json()["message"])
+        expect(messages.filter((message) => message === "OK")).toHaveLength(20)
+        expect(messages.filter((message) => message === "COUPON_SOLD_OUT")).toHaveLength(10)
+        const codes = replies.filter(({ status }) => status === 200).map((reply) => reply.json()["code"])
+        expect(new Set(codes).size).toBe(20)
+        const campaign = (await http.post("GetCampaign", { campaignId })).json()
+        expect(campaign["currentCoupon"]).toBe("20")
+        expect(new Set(campaign["issuedCoupons"] as Array<string>)).toEqual(new Set(codes))
+      })
+
+      it("tells a holder what they hold, however often and through whichever instance they ask, also after sold out", async () => {
+        const campaignId = await open({ couponLimit: 2 })
+        const { code, issuedAt } = (await issue(campaignId, 1)).json()
+        const claimed = async () => {
+          for (let k = 0; k < 4; k++) {
+            const again = await issue(campaignId, 1)
+            expect([again.status, again.json()["message"]]).toEqual([409, "COUPON_ALREADY_CLAIMED"])
+            const [detail] = again.json()["details"] as Array<{ readonly value: string }>
+            expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64"))).toMatchObject({ code, issuedAt, userId: 1n })
+          }
+        }
+        await claimed()
+        expect((await issue(campaignId, 2)).status).toBe(200)
+        for (let user = 3; user < 9; user++) expect((await issue(campaignId, user)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        await claimed()
+        for (let user = 3; user < 9; user++) expect((await issue(campaignId, user)).json()["message"]).toBe("COUPON_SOLD_OUT")
+      })
+
+      it("gives one coupon to a user who presses the button many times at once", async () => {
+        const campaignId = await open()
+        const replies = await Promise.all(Array.from({ length: 20 }, () => issue(campaignId, 1)))
+        expect(replies.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 19 }, () => 409)])
+        expect((await http.post("GetCampaign", { campaignId })).json()["currentCoupon"]).toBe("1")
+      })
+
+      it("ends when its end passes: newcomers are refused, holders still hear of their coupon", async () => {
+        const campaignId = await open({ couponLimit: 1000, endTime: new Date(Date.now() + 1_500).toISOString() })
+        const { code } = (await issue(campaignId, 1)).json()
+        expect(code).toEqual(isCode)
+        let user = 2
+        let last = ""
+        await expect.poll(async () => {
+          last = (await issue(campaignId, user++)).json()["message"] as string
+          return last
+        }, { interval: 50 }).not.toBe("OK")
+        expect(last).toBe("CAMPAIGN_ENDED")
+        const ended = await issue(campaignId, user++)
+        expect([ended.status, ended.json()]).toEqual([400, { code: "failed_precondition", message: "CAMPAIGN_ENDED" }])
+        const holder = await issue(campaignId, 1)
+        expect([holder.status, holder.json()["message"]]).toEqual([409, "COUPON_ALREADY_CLAIMED"])
+        expect((await http.post("GetCoupon", { campaignId, userId: 1 })).json()).toMatchObject({ coupon: { code } })
+      })
+
+      it("says ended rather than sold out when it is both", async () => {
+        const campaignId = await open({ couponLimit: 1, endTime: new Date(Date.now() + 1_000).toISOString() })
+        expect((await issue(campaignId, 1)).status).toBe(200)
+        expect((await issue(campaignId, 2)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        await expect.poll(async () => (await issue(campaignId, 2)).json()["message"], { interval: 50 }).toBe("CAMPAIGN_ENDED")
+        expect((await issue(campaignId, 1)).json()["message"]).toBe("COUPON_ALREADY_CLAIMED")
+      })
+
+      it("checks the input first, the campaign second, its window third", async () => {
+        expect((await issue(2_147_483_647, 0)).json()["message"]).toMatch(/^INVALID_ARGUMENT: userId/)
+        expect((await issue(await open({ startTime: "2099-01-01T00:00:00Z" }), 0)).json()["message"]).toMatch(/^INVALID_ARGUMENT: userId/)
+      })
+
+      it("pages the codes in the order of issue", async () => {
+        const campaignId = await open()
+        const codes: Array<unknown> = []
+        for (let user = 1; user <= 7; user++) codes.push((await issue(campaignId, user)).json()["code"])
+        const pages: Array<unknown> = []
+        let pageToken = ""
+        for (;;) {
+          const page = (await http.post("GetCampaign", { campaignId, pageSize: 3, pageToken })).json()
+          expect(page["currentCoupon"]).toBe("7")
+          pages.push(page["issuedCoupons"])
+          if (page["issuedCouponsTruncated"] !== true) {
+            expect(page["nextPageToken"]).toBeUndefined()
+            break
+          }
+          pageToken = page["nextPageToken"] as string
+          expect(pageToken).not.toBe("")
+        }
+        expect(pages).toEqual([codes.slice(0, 3), codes.slice(3, 6), codes.slice(6)])
+        const whole = (await http.post("GetCampaign", { campaignId, pageSize: 7 })).json()
+        expect([whole["issuedCoupons"], whole["issuedCouponsTruncated"]]).toEqual([codes, undefined])
+        // A page's token is of its campaign alone.
+        const other = await http.post("GetCampaign", { campaignId: await open(), pageToken })
+        expect([other.status, other.json()["message"]]).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: pageToken /)])
+      })
+    })
+
+    describe.each(protocols)("%s", (protocol) => {
+      let clients: Clients
+      beforeAll(() => {
+        clients = makeClients(protocol, subject.urls())
+      })
+      afterAll(() => clients.close())
+
+      it("carries every call", async () => {
+        const { campaignId } = await clients.next().createCampaign({ name: "겨울", couponLimit: 3n, startTime: OPEN, endTime: "2098-01-01T00:00:00Z" })
+        expect(campaignId).toBeGreaterThan(0)
+        const issued = await clients.next().issueCoupon({ campaignId, userId: BigInt(LARGEST) })
+        expect(issued).toMatchObject({ message: "OK", code: isCode, issuedAt: isTime })
+        expect((await clients.next().getCoupon({ campaignId, userId: BigInt(LARGEST) })).coupon).toEqual(
+          create(CouponSchema, { campaignId, userId: BigInt(LARGEST), code: issued.code, issuedAt: issued.issuedAt })
+        )
+        const campaign = await clients.next().getCampaign({ campaignId })
+        expect(campaign).toMatchObject({
+          id: campaignId,
+          name: "겨울",
+          couponLimit: 3n,
+          currentCoupon: 1n,
+          startTime: OPEN,
+          endTime: "2098-01-01T00:00:00Z",
+          createdAt: isTime,
+          updatedAt: isTime,
+          issuedCoupons: [issued.code],
+          issuedCouponsTruncated: false,
+          nextPageToken: "",
+          status: CampaignStatus.ACTIVE,
+          version: 1n
+        })
+      })
+
+      it("carries every failure", async () => {
+        const client = () => clients.next()
+        expect(await refusal(client().issueCoupon({ campaignId: 2_147_483_647, userId: 1n })))
+          .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        expect(await refusal(client().getCampaign({ campaignId: 2_147_483_647 }))).toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        const { campaignId: early } = await client().createCampaign({ name: "c", couponLimit: 1n, startTime: "2099-01-01T00:00:00Z" })
+        expect(await refusal(client().issueCoupon({ campaignId: early, userId: 1n })))
+          .toEqual({ code: Code.FailedPrecondition, message: "CAMPAIGN_NOT_STARTED" })
+        const { campaignId } = await client().createCampaign({ name: "c", couponLimit: 1n, startTime: OPEN })
+        const { code, issuedAt } = await client().issueCoupon({ campaignId, userId: 1n })
+        expect(await refusal(client().issueCoupon({ campaignId, userId: 2n })))
+          .toEqual({ code: Code.FailedPrecondition, message: "COUPON_SOLD_OUT" })
+        expect(await refusal(client().issueCoupon({ campaignId, userId: 1n }))).toEqual({
+          code: Code.AlreadyExists,
+          message: "COUPON_ALREADY_CLAIMED",
+          coupon: create(CouponSchema, { campaignId, userId: 1n, code, issuedAt })
+        })
+        expect(await refusal(client().getCoupon({ campaignId, userId: 2n }))).toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        expect(await refusal(client().issueCoupon({ campaignId, userId: 0n })))
+          .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(/^INVALID_ARGUMENT: userId /) })
+        expect(await refusal(client().createCampaign({ name: "", couponLimit: -5n, startTime: OPEN })))
+          .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(/^INVALID_ARGUMENT: name /) })
+        expect(await refusal(client().getCampaign({ campaignId, pageToken: "x".repeat(70_000) })))
+          .toEqual({ code: Code.ResourceExhausted, message: expect.stringMatching(/^INVALID_ARGUMENT: body .*65536/) })
+      })
+    })
+
+    it("takes a read by GET in binary too", async () => {
+      const campaignId = await open()
+      const message = Buffer.from(toBinary(GetCampaignRequestSchema, create(GetCampaignRequestSchema, { campaignId }))).toString("base64url")
+      const reply = await http.request(`${path("GetCampaign")}?connect=v1&encoding=proto&base64=1&message=${message}`)
+      expect([reply.status, reply.headers.get("content-type")]).toEqual([200, "application/proto"])
+    })
+
+    it("keeps everything across a restart", async () => {
+      const campaignId = await open({ name: "다시", couponLimit: 3 })
+      const coupons = await Promise.all([1, 2, 3].map((user) => issue(campaignId, user)))
+      const codes = coupons.map((reply) => reply.json()["code"])
+      const before = (await http.post("GetCampaign", { campaignId })).json()
+      await subject.restart()
+      connect()
+      expect((await http.post("GetCampaign", { campaignId })).json()).toEqual(before)
+      for (const [k, code] of codes.entries()) {
+        expect((await http.post("GetCoupon", { campaignId, userId: k + 1 })).json()).toMatchObject({ coupon: { code } })
+        expect((await issue(campaignId, k + 1)).json()["message"]).toBe("COUPON_ALREADY_CLAIMED")
+      }
+      expect((await issue(campaignId, 4)).json()["message"]).toBe("COUPON_SOLD_OUT")
+      expect(await open()).toBeGreaterThan(campaignId)
+    })
+  })
+}

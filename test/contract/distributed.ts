@@ -1,0 +1,32 @@
+import { describe, it } from "vitest"
+import { startCluster } from "../e2e/cluster.ts"
+import { availableDatabases, databaseOn, startRedis, type DatabaseKind } from "../support/servers.ts"
+import { contract, type Subject } from "./contract.ts"
+
+/** Instances on a fresh database and a Redis of their own: campaign ids begin at 1, so its keys cannot be shared. */
+const start = async (kind: DatabaseKind, size: number): Promise<Subject> => {
+  const redis = await startRedis()
+  const database = await databaseOn(kind)
+  const release = async () => {
+    await database.drop()
+    await redis.stop()
+  }
+  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, size).catch(async (error: unknown) => {
+    await release()
+    throw error
+  })
+  return {
+    ...cluster,
+    stop: async () => {
+      await cluster.stop()
+      await release()
+    }
+  }
+}
+
+/** The contract on a database of that kind and Redis; skipped, visibly, where this run has no such server. */
+export const distributedContract = (kind: DatabaseKind, size: number): void => {
+  const name = `the contract, ${size === 1 ? "one instance" : `${size} instances`} on ${kind} and Redis`
+  if (availableDatabases().includes(kind)) contract(name, () => start(kind, size))
+  else describe(name, () => it.skip(`no ${kind} server in this run`, () => {}))
+}

@@ -1,0 +1,4 @@
+import { startEmbedded } from "../e2e/cluster.ts"
+import { contract } from "./contract.ts"
+
+contract("the contract, embedded", () => startEmbedded())

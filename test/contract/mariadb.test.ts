@@ -1,0 +1,3 @@
+import { distributedContract } from "./distributed.ts"
+
+distributedContract("mariadb", 1)

@@ -1,0 +1,232 @@
+import * as MySql from "mysql2/promise"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { checkInvariants } from "../invariants/invariants.ts"
+import { startProxy } from "../support/FaultProxy.ts"
+import { privateDatabases, startDatabase, startRedis, type DatabaseKind, type DatabaseServer } from "../support/servers.ts"
+import { newcomers, tally } from "./load.ts"
+import {
+  clock,
+  codeInLedger,
+  deferral,
+  fillUp,
+  freshDatabase,
+  isGroupCommit,
+  loadFor,
+  since,
+  startFor
+} from "./scenario.ts"
+
+/** What happens in a crash must be the same on either server. */
+const suite = (kind: DatabaseKind): void => {
+  describe(`a crash, on ${kind} and Redis`, () => {
+    const defer = deferral()
+    let server: DatabaseServer
+    beforeAll(async () => {
+      server = await startDatabase(kind)
+    })
+    afterAll(() => (server as DatabaseServer | undefined)?.stop())
+
+    const stores = async () => {
+      const redis = await startRedis()
+      defer(redis.stop)
+      const databaseUrl = await freshDatabase(server.url)
+      return { redis, databaseUrl, redisUrl: redis.url }
+    }
+
+    /** Two instances: the victim reaches its database through a proxy, the witness does not. */
+    const pair = async () => {
+      const { databaseUrl, redis, redisUrl } = await stores()
+      const proxy = await startProxy(server.port)
+      defer(proxy.stop)
+      const [victim, witness] = await Promise.all([
+        startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redisUrl }),
+        startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redisUrl })
+      ])
+      const load = loadFor(defer)
+      /** Fills the campaign through these instances and checks everything. */
+      const conclude = async (campaignId: number, urls = [witness.url]) => {
+        await fillUp(load, () => urls, [campaignId], 5)
+        await checkInvariants({ databaseUrl, redisUrl }, load.history)
+      }
+      return { redis, databaseUrl, redisUrl, proxy, victim, witness, load, conclude }
+    }
+
+    /** Two instances under the load of ever new users on two campaigns, which are filled and checked at the end. */
+    const crowd = async () => {
+      const { databaseUrl, redis, redisUrl } = await stores()
+      const env = { MYSQL_URL: databaseUrl, REDIS_URL: redisUrl }
+      const instances = await Promise.all([startFor(defer, env), startFor(defer, env)])
+      const urls = () => instances.map(({ url }) => url)
+      const load = loadFor(defer)
+      const campaignIds = await Promise.all([load.openCampaign(urls()[0]!, 4_000), load.openCampaign(urls()[1]!, 3_000)])
+      const running = load.keepClaiming(urls, newcomers(campaignIds, 1), 20)
+      defer(running.stop)
+      /** Waits for that many OK that were asked for from now on. */
+      const moreOk = async (count: number) => {
+        const from = clock()
+        await expect.poll(() => since(load.history, from).filter(({ outcome }) => outcome === "OK").length, { timeout: 20_000 })
+          .toBeGreaterThanOrEqual(count)
+      }
+      const conclude = async () => {
+        await running.stop()
+        await fillUp(load, urls, campaignIds)
+        await checkInvariants({ databaseUrl, redisUrl }, load.history)
+      }
+      return { redis, instances, load, moreOk, conclude }
+    }
+
+    it("of an instance between reserve and commit loses neither the user's coupon nor a slot", async () => {
+      const { conclude, load, proxy, redis, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 4)
+      const holding = proxy.holdRequests(isGroupCommit)
+      const first = load.claim(victim.url, { campaignId, userId: 1 })
+      const held = await holding
+      // Behind a batch that is under way, two more have a slot and no transaction yet; one of them never asks again.
+      const behind = [load.claim(victim.url, { campaignId, userId: 2 }), load.claim(victim.url, { campaignId, userId: 3 })]
+      await expect.poll(() => redis.command("HLEN", `{c${campaignId}}:p`)).toBe(":3")
+      await victim.kill()
+      held.drop()
+      expect(tally([await first, ...await Promise.all(behind)])).toEqual({ NO_ANSWER: 3 })
+      for (const userId of [1, 2]) {
+        expect(await load.insist(() => [witness.url], { campaignId, userId })).toMatchObject({ outcome: "OK" })
+      }
+      await conclude(campaignId)
+    })
+
+    it("of an instance between commit and reply leaves the user with the coupon that was committed", async () => {
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 3)
+      const wish = { campaignId, userId: 1 }
+      const holding = proxy.holdReplies(isGroupCommit)
+      const lost = load.claim(victim.url, wish)
+      const held = await holding
+      // The first bytes of the reply may come before the commit.
+      await expect.poll(() => codeInLedger(databaseUrl, wish)).toBeDefined()
+      await victim.kill()
+      held.drop()
+      expect(await lost).toMatchObject({ outcome: "NO_ANSWER" })
+      expect(await load.insist(() => [witness.url], wish))
+        .toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED", code: await codeInLedger(databaseUrl, wish) })
+      await conclude(campaignId)
+    })
+
+    it.each(["cut", "silent"])("of the connection (%s) after the commit ends in OK: the commit is found", async (how) => {
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 3)
+      const wish = { campaignId, userId: 1 }
+      const holding = proxy.holdReplies(isGroupCommit)
+      const claimed = load.claim(victim.url, wish)
+      const held = await holding
+      await expect.poll(() => codeInLedger(databaseUrl, wish)).toBeDefined()
+      if (how === "cut") held.drop()
+      expect(await claimed).toMatchObject({ outcome: "OK", code: await codeInLedger(databaseUrl, wish) })
+      if (how === "silent") held.release()
+      await conclude(campaignId, [victim.url, witness.url])
+    })
+
+    it("of the connection before the commit ends in UNAVAILABLE, and what arrives too late is void", async () => {
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 3)
+      const wish = { campaignId, userId: 1 }
+      const holding = proxy.holdRequests(isGroupCommit)
+      const claimed = load.claim(victim.url, wish)
+      const held = await holding
+      held.drop()
+      expect(await claimed).toMatchObject({ outcome: "UNAVAILABLE" })
+
+      // The network delivers the dead connection's batch after all: a packet of 4 bytes of header, the command and its text.
+      expect(held.bytes.readUIntLE(0, 3)).toBe(held.bytes.length - 4)
+      const zombie = await MySql.createConnection({ uri: databaseUrl, multipleStatements: true })
+      defer(() => zombie.end())
+      await expect(zombie.query(held.bytes.subarray(5).toString())).rejects.toMatchObject({ code: "ER_DUP_ENTRY" })
+      await zombie.query("ROLLBACK")
+      expect(await codeInLedger(databaseUrl, wish)).toBeUndefined()
+
+      expect(await load.insist(() => [victim.url], wish)).toMatchObject({ outcome: "OK" })
+      await conclude(campaignId, [victim.url, witness.url])
+    })
+
+    it("of the connection while the database stays away ends in OUTCOME_UNKNOWN, and asking again tells", async () => {
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 3)
+      const wish = { campaignId, userId: 1 }
+      const holding = proxy.holdReplies(isGroupCommit)
+      const claimed = load.claim(victim.url, wish)
+      const held = await holding
+      await expect.poll(() => codeInLedger(databaseUrl, wish)).toBeDefined()
+      proxy.refuse()
+      held.drop()
+      expect(await claimed).toMatchObject({ outcome: "OUTCOME_UNKNOWN" })
+      proxy.accept()
+      expect(await load.insist(() => [victim.url], wish))
+        .toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED", code: await codeInLedger(databaseUrl, wish) })
+      await conclude(campaignId, [victim.url, witness.url])
+    })
+
+    it("that is only a long pause admits nobody too many: the batch comes when others have filled the campaign", async () => {
+      const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 3)
+      const holding = proxy.holdRequests(isGroupCommit)
+      const late = load.claim(victim.url, { campaignId, userId: 1 })
+      const held = await holding
+      victim.pause()
+      // Its slot expires, and others take all there are.
+      await expect.poll(() => redis.command("HLEN", `{c${campaignId}}:p`)).toBe(":0")
+      await fillUp(load, () => [witness.url], [campaignId], 2)
+      held.release()
+      victim.resume()
+      expect(["COUPON_SOLD_OUT", "UNAVAILABLE"]).toContain((await late).outcome)
+      expect(await codeInLedger(databaseUrl, { campaignId, userId: 1 })).toBeUndefined()
+      await conclude(campaignId, [victim.url, witness.url])
+    })
+
+    it("of Redis's memory (FLUSHALL, three times) under load costs nobody anything", async () => {
+      const { conclude, load, moreOk, redis } = await crowd()
+      for (let time = 0; time < 3; time++) {
+        await moreOk(200)
+        await redis.flushAll()
+      }
+      await moreOk(200)
+      await conclude()
+      expect(tally(load.history)["COUPON_ALREADY_CLAIMED"]).toBeUndefined()
+    }, 60_000)
+
+    it("of Redis under load leaves the ledger to decide alone, until an empty Redis comes back", async () => {
+      const { conclude, moreOk, redis } = await crowd()
+      await moreOk(300)
+      await redis.kill()
+      await moreOk(300)
+      await redis.restart()
+      await moreOk(300)
+      await conclude()
+    }, 60_000)
+
+    it("of the database under load loses no coupon that was promised, and the service comes back by itself", async () => {
+      const { conclude, load, moreOk } = await crowd()
+      await moreOk(300)
+      const killedAt = clock()
+      await server.kill()
+      await expect.poll(() => since(load.history, killedAt).some(({ outcome }) => outcome === "UNAVAILABLE")).toBe(true)
+      await server.restart()
+      await moreOk(300)
+      await conclude()
+    }, 60_000)
+
+    it("is not what SIGTERM is: everything admitted is answered, and the exit code is 0", async () => {
+      const { conclude, load, proxy, redis, victim, witness } = await pair()
+      const campaignId = await load.openCampaign(witness.url, 100)
+      const holding = proxy.holdRequests(isGroupCommit)
+      const claims = Array.from({ length: 60 }, (_, k) => load.claim(victim.url, { campaignId, userId: k + 1 }))
+      const held = await holding
+      await expect.poll(() => redis.command("HLEN", `{c${campaignId}}:p`)).toBe(":60")
+      const stopped = victim.stop()
+      await expect.poll(() => victim.logs()).toContain("stopping")
+      held.release()
+      expect(tally(await Promise.all(claims))).toEqual({ OK: 60 })
+      expect(await stopped).toBe(0)
+      await conclude(campaignId)
+    })
+  })
+}
+
+for (const kind of privateDatabases()) suite(kind)

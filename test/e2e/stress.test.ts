@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { Attempt } from "../invariants/History.ts"
+import { checkInvariants } from "../invariants/invariants.ts"
+import { availableDatabases, databaseOn, startRedis } from "../support/servers.ts"
+import { startCluster, startEmbedded, type Cluster } from "./cluster.ts"
+import { makeLoad, tally, type LoadGenerator, type Wish } from "./load.ts"
+
+const USERS = 1_000
+const CAMPAIGNS = 5
+
+/** Each user once on each campaign, users side by side as a crowd would come. */
+const everybody = function*(campaignIds: ReadonlyArray<number>): Generator<Wish> {
+  for (let userId = 1; userId <= USERS; userId++) for (const campaignId of campaignIds) yield { campaignId, userId }
+}
+
+const suite = (name: string, start: () => Promise<Cluster>): void => {
+  describe(name, () => {
+    let cluster: Cluster
+    let load: LoadGenerator
+    beforeAll(async () => {
+      cluster = await start()
+      load = makeLoad()
+    })
+    afterAll(async () => {
+      load.close()
+      await (cluster as Cluster | undefined)?.stop()
+    })
+
+    const open = (limit: number) => Promise.all(Array.from({ length: CAMPAIGNS }, () => load.openCampaign(cluster.urls()[0]!, limit)))
+    const of = (attempts: ReadonlyArray<Attempt>, campaignId: number) => attempts.filter((attempt) => attempt.campaignId === campaignId)
+
+    it(`stress: ${USERS} users at once over ${CAMPAIGNS} campaigns of ${USERS} all get their coupon`, async () => {
+      const attempts = await load.claimAll(cluster.urls(), everybody(await open(USERS)), USERS)
+      expect(tally(attempts)).toEqual({ OK: USERS * CAMPAIGNS })
+      await checkInvariants(cluster.stores, load.history)
+    }, 60_000)
+
+    it(`limit: ${USERS} users at once over ${CAMPAIGNS} campaigns of 100 get exactly 100 of each`, async () => {
+      const campaignIds = await open(100)
+      const attempts = await load.claimAll(cluster.urls(), everybody(campaignIds), USERS)
+      for (const campaignId of campaignIds) {
+        expect(tally(of(attempts, campaignId))).toEqual({ OK: 100, COUPON_SOLD_OUT: USERS - 100 })
+      }
+      await checkInvariants(cluster.stores, load.history)
+    }, 60_000)
+
+    it("duplicates: of 20 claims at once by each of 50 users one is OK and 19 show the same coupon", async () => {
+      const campaignId = await load.openCampaign(cluster.urls()[0]!, 1_000)
+      const wishes = Array.from({ length: 50 * 20 }, (_, k) => ({ campaignId, userId: 1 + k % 50 }))
+      const attempts = await load.claimAll(cluster.urls(), wishes, wishes.length)
+      for (let user = 1; user <= 50; user++) {
+        const own = attempts.filter(({ userId }) => userId === String(user))
+        expect(tally(own)).toEqual({ OK: 1, COUPON_ALREADY_CLAIMED: 19 })
+        expect(new Set(own.map(({ code }) => code)).size).toBe(1)
+      }
+      await checkInvariants(cluster.stores, load.history)
+    }, 60_000)
+  })
+}
+
+for (const kind of availableDatabases()) {
+  suite(`a crowd at 3 instances on ${kind} and Redis`, async () => {
+    const redis = await startRedis()
+    const database = await databaseOn(kind)
+    const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, 3)
+    return {
+      ...cluster,
+      stop: async () => {
+        await cluster.stop()
+        await database.drop()
+        await redis.stop()
+      }
+    }
+  })
+}
+
+suite("a crowd at one embedded instance", () => startEmbedded())
