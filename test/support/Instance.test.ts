@@ -21,7 +21,9 @@ const server = createServer((request, response) => {
   response.statusCode = request.url === "/readyz" && ++asked < 3 ? 503 : 200
   response.end(JSON.stringify(process.env))
 })
-server.listen(Number(process.env.PORT), "127.0.0.1", () => console.log(JSON.stringify({ message: "http://127.0.0.1:" + server.address().port })))
+server.listen(Number(process.env.PORT), "127.0.0.1", () => {
+  console.log(JSON.stringify({ message: "http://127.0.0.1:" + server.address().port }))
+})
 process.on("SIGTERM", () => process.exit(7))
 `
 
@@ -32,7 +34,9 @@ describe("Instance", () => {
       const instance = await startInstance({ LOG_LEVEL: "debug" }, { program: program(listening) })
       const env = await (await fetch(`${instance.url}/`)).json() as Record<string, string>
       expect(env).toMatchObject({ PORT: "0", LOG_LEVEL: "debug" })
-      expect(Object.keys(env).sort()).toEqual(["DATA_DIR", "HOME", "HOST", "LOG_FORMAT", "LOG_LEVEL", "PATH", "PORT"])
+      expect(Object.keys(env).sort()).toEqual([
+        ...["DATA_DIR", "HOME", "HOST", "LOG_FORMAT", "LOG_LEVEL", "NODE_COMPILE_CACHE", "PATH", "PORT"]
+      ])
       expect(Fs.existsSync(env["DATA_DIR"] ?? "")).toBe(true)
       expect(await instance.stop()).toBe(7)
       expect(Fs.existsSync(env["DATA_DIR"] ?? "")).toBe(false)
