@@ -166,8 +166,8 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
     const connection = yield* client.reserve.pipe(Effect.mapError((cause) => new LedgerUnavailable({ cause })))
     const run = (text: string) =>
       Effect.mapError(runText(connection, text), (cause) => new LedgerUnavailable({ cause }))
-    // Lock names hold for the whole server and have at most 64 characters.
-    const name = "CONCAT('coupon:', SHA1(DATABASE()))"
+    // Lock names hold for the whole server and have at most 64 characters: this one 63. MySQL 9.6 removed SHA1 and MD5.
+    const name = "CONCAT('coupon:', SHA2(DATABASE(), 224))"
     const lock = Effect.gen(function*() {
       for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
         const [row] = yield* run(`SELECT GET_LOCK(${name}, ${LOCK_SECONDS}) AS locked`)

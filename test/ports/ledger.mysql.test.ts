@@ -1,0 +1,341 @@
+import { MysqlClient } from "@effect/sql-mysql2/MysqlClient"
+import { it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as MySqlDriver from "mysql2/promise"
+import { describe, expect } from "vitest"
+import * as AppConfig from "../../src/AppConfig.ts"
+import { Ledger } from "../../src/issuance/Ledger.ts"
+import { Outbox } from "../../src/issuance/Outbox.ts"
+import { groupCommitText } from "../../src/sql/GroupCommitText.ts"
+import * as Migrations from "../../src/sql/Migrations.ts"
+import * as MySql from "../../src/sql/MySql.ts"
+import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
+import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
+import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
+import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
+import * as LedgerExercise from "./ledger.exercise.ts"
+import { batchId, batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
+import * as OutboxExercise from "./outbox.exercise.ts"
+
+const config = (url: string, more: Record<string, string> = {}) =>
+  AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
+
+const layerOn = (url: string, more: Record<string, string> = {}) =>
+  Layer.merge(MySqlLedger.layer, SqlOutbox.layer).pipe(Layer.provideMerge(MySql.layer), Layer.provide(config(url, more)))
+
+const database = (kind: DatabaseKind) =>
+  Effect.acquireRelease(Effect.promise(() => databaseOn(kind)), (db) => Effect.promise(db.drop))
+
+const layerFor = (kind: DatabaseKind, more: Record<string, string> = {}) =>
+  Layer.unwrapScoped(Effect.map(database(kind), ({ url }) => layerOn(url, more)))
+
+/** A session of somebody else. */
+const session = (url: string) =>
+  Effect.acquireRelease(
+    Effect.promise(() => MySqlDriver.createConnection({ uri: url, multipleStatements: true })),
+    (connection) => Effect.sync(() => connection.destroy())
+  ).pipe(Effect.map((connection) => ({
+    run: (text: string) => Effect.promise(async () => (await connection.query(text))[0] as any)
+  })))
+
+const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean): Effect.Effect<A, E | Error, R> => {
+  const loop: Effect.Effect<A, E, R> = Effect.flatMap(effect, (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "5 millis"))
+  return Effect.timeoutFail(loop, { duration: "20 seconds", onTimeout: () => new Error("it did not come true") })
+}
+
+/** Ids of sessions on this database that wait for the lock of a campaign's row. */
+const waiting = (other: { readonly run: (text: string) => Effect.Effect<any> }) =>
+  Effect.map(
+    other.run("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%SELECT coupon_limit%FOR UPDATE%' AND id <> CONNECTION_ID()"),
+    (rows: ReadonlyArray<any>) => rows.map((row) => Number(row.id ?? row.ID))
+  )
+
+for (const kind of availableDatabases()) {
+  LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
+  OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
+
+  describe(`the ledger's transactions on ${kind}`, () => {
+    /** The ledger on a database of its own, and how to get more sessions there. */
+    const scene = (more: Record<string, string> = {}, adapt: (url: string) => string = (url) => url) =>
+      Effect.gen(function*() {
+        const { url } = yield* database(kind)
+        const context = yield* Layer.build(layerOn(adapt(url), more))
+        return { url, context, ledger: Context.get(context, Ledger), outbox: Context.get(context, Outbox), sql: Context.get(context, MysqlClient) }
+      })
+
+    it.scopedLive("decides the window by the clock after the lock was granted", () =>
+      Effect.gen(function*() {
+        const { context, ledger, url } = yield* scene()
+        const other = yield* session(url)
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
+        const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, [1])))
+        yield* until(waiting(yield* session(url)), (ids) => ids.length === 1)
+        // The batch was sent before this end, and waits across it.
+        yield* other.run(`UPDATE campaigns SET end_time = UTC_TIMESTAMP(6) WHERE id = ${campaignId}; COMMIT`)
+        expect(told(yield* Fiber.join(fiber))).toEqual(["CampaignEnded"])
+        yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("tries again after a lock wait timeout, with a transaction that is new", () =>
+      Effect.gen(function*() {
+        const { context, ledger, url } = yield* scene({ MYSQL_REPLY_TIMEOUT: "3500 millis" })
+        const other = yield* session(url)
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
+        const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, users(1, 5))))
+        const watcher = yield* session(url)
+        const [first] = yield* until(waiting(watcher), (ids) => ids.length === 1)
+        yield* until(waiting(watcher), (ids) => ids.length === 0)
+        const [second] = yield* until(waiting(watcher), (ids) => ids.length === 1)
+        expect([first, second]).toEqual([expect.any(Number), expect.any(Number)])
+        yield* other.run("ROLLBACK")
+        expect(told(yield* Fiber.join(fiber))).toEqual(Array(5).fill("Issued"))
+        yield* expectConsistent(campaignId, 5).pipe(Effect.provide(context))
+        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 5 })
+      }))
+
+    it.scopedLive("gives up on a lock that is never released, and has issued nothing", () =>
+      Effect.gen(function*() {
+        const { context, ledger, url } = yield* scene({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
+        const other = yield* session(url)
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
+        expect((yield* Effect.flip(ledger.issue(batchOf(campaignId, [1]))))._tag).toBe("LedgerUnavailable")
+        yield* other.run("ROLLBACK")
+        yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("is in doubt when its connection is killed, and resolves to nothing issued", () =>
+      Effect.gen(function*() {
+        const { context, ledger, url } = yield* scene()
+        const other = yield* session(url)
+        const killer = yield* session(url)
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
+        const batch = batchOf(campaignId, [1, 2])
+        const fiber = yield* Effect.fork(ledger.issue(batch))
+        const [id] = yield* until(waiting(killer), (ids) => ids.length === 1)
+        yield* killer.run(`KILL CONNECTION ${id}`)
+        expect((yield* Effect.flip(Fiber.join(fiber)))._tag).toBe("CommitInDoubt")
+        yield* other.run("ROLLBACK")
+        expect((yield* ledger.resolve(batch)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "NotIssued"])
+        yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("resolve waits for a transaction that is still alive, and tells what came of it", () =>
+      Effect.gen(function*() {
+        const { context, ledger, url } = yield* scene()
+        const zombie = yield* session(url)
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const batch = batchOf(campaignId, [1, 2])
+        const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        expect(text.endsWith("COMMIT")).toBe(true)
+        yield* zombie.run(text.slice(0, -"COMMIT".length - 2))
+        const fiber = yield* Effect.fork(ledger.resolve(batch))
+        yield* until(
+          (yield* session(url)).run("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%INSERT INTO outbox%VOID%' AND id <> CONNECTION_ID()"),
+          (rows: ReadonlyArray<unknown>) => rows.length === 1
+        )
+        yield* zombie.run("COMMIT")
+        expect((yield* Fiber.join(fiber)).map((verdict) => verdict._tag)).toEqual(["Issued", "Issued"])
+        yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("cannot commit a counter that moved by anything but the coupons it inserted", () =>
+      Effect.gen(function*() {
+        const { context, ledger, sql } = yield* scene()
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
+        const batch = batchOf(campaignId, [1, 2])
+        const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const broken = [
+          text.replace("SET @inserted = ROW_COUNT()", "SET @inserted = 11"), // past the limit: no row matches
+          text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace("SET @inserted = ROW_COUNT()", "SET @inserted = 11"), // CHECK alone
+          text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current") // no row at all
+        ]
+        for (const bad of broken) {
+          expect(bad).not.toBe(text)
+          yield* Effect.scoped(Effect.gen(function*() {
+            const connection = yield* sql.reserve
+            yield* Effect.flip(MySql.runText(connection, bad))
+            yield* MySql.runText(connection, "ROLLBACK")
+          }))
+          yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
+        }
+        expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
+      }))
+
+    it.scopedLive("keeps polls apart and lets commits through while events are being published", () =>
+      Effect.gen(function*() {
+        const { ledger, outbox, url } = yield* scene()
+        const second = Context.get(yield* Layer.build(Layer.fresh(layerOn(url))), Outbox)
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const batches = [batchOf(campaignId, [1]), batchOf(campaignId, [2]), batchOf(campaignId, [3])]
+        yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
+        const none = Effect.dieMessage("these events are taken")
+        const settled = yield* outbox.poll(2, (events) =>
+          Effect.gen(function*() {
+            const mine = events.map((event) => event.id)
+            const theirs: Array<string> = []
+            yield* second.poll(10, (others) => Effect.sync(() => {
+              theirs.push(...others.map((event) => event.id))
+              return theirs
+            }))
+            expect([...mine, ...theirs].toSorted()).toEqual(batches.map((batch) => batch.batchId).toSorted())
+            // Nothing is left to take, yet a poll says so without waiting and leaves no lock that a commit would wait for.
+            expect(yield* second.poll(10, () => none)).toEqual({ taken: 0, settled: 0 })
+            yield* second.poll(10, () => Effect.zipRight(ledger.issue(batchOf(campaignId, [4])), Effect.succeed([])))
+            expect(told(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["Issued"])
+            return mine
+          }))
+        expect(settled).toEqual({ taken: 2, settled: 2 })
+      }))
+
+    it.scopedLive("brings a database up to date once, however many start together, and refuses a newer one", () =>
+      Effect.gen(function*() {
+        const { url } = yield* database(kind)
+        const endpoint = MySql.parseUrl(Redacted.make(url))
+        const ran = yield* Effect.all(Array.from({ length: 4 }, () => MySql.migrate(endpoint)), { concurrency: 4 })
+        expect(ran.flat()).toEqual(["core"])
+        const other = yield* session(url)
+        // A crash between a migration and its record: it runs again.
+        yield* other.run("DELETE FROM schema_migrations")
+        expect(yield* MySql.migrate(endpoint)).toEqual(["core"])
+        yield* other.run("INSERT INTO schema_migrations VALUES (99, 'later', UTC_TIMESTAMP(6))")
+        const refused = yield* Effect.flip(Effect.scoped(Layer.build(layerOn(url))))
+        expect(refused).toBeInstanceOf(Migrations.MigrationRefused)
+        expect(refused.message).toContain("99")
+      }))
+  })
+
+  describe(`connections to ${kind} that fail`, () => {
+    /** The ledger behind a proxy. */
+    const behind = (more: Record<string, string> = {}) =>
+      Effect.gen(function*() {
+        const { url } = yield* database(kind)
+        const proxy: FaultProxy = yield* Effect.acquireRelease(
+          Effect.promise(() => startProxy(Number(new URL(url).port || 3306))),
+          (proxy) => Effect.promise(proxy.stop)
+        )
+        const context = yield* Layer.build(layerOn(proxy.url(url), more))
+        const direct = Context.get(yield* Layer.build(Layer.fresh(layerOn(url))), Ledger)
+        return { url, proxy, context, direct, ledger: Context.get(context, Ledger) }
+      })
+
+    it.scopedLive("a commit whose reply is lost is in doubt, and resolves to issued", () =>
+      Effect.gen(function*() {
+        const { context, direct, ledger, proxy } = yield* behind()
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const batch = batchOf(campaignId, [1, 2])
+        const held = proxy.holdReplies((bytes) => bytes.includes(batch.batchId))
+        const fiber = yield* Effect.fork(ledger.issue(batch))
+        const reply = yield* Effect.promise(() => held)
+        yield* until(direct.tally(campaignId), (tally) => tally?.issued === 2)
+        reply.drop()
+        expect((yield* Effect.flip(Fiber.join(fiber)))._tag).toBe("CommitInDoubt")
+        expect((yield* ledger.resolve(batch)).map((verdict) => verdict._tag)).toEqual(["Issued", "Issued"])
+        yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("a batch whose bytes arrive only after it was resolved issues nothing", () =>
+      Effect.gen(function*() {
+        const { context, direct, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "500 millis" })
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const batch = batchOf(campaignId, [1, 2])
+        // The client gives up, but its bytes are on their way: a proxy that keeps the server's side open stands for the network.
+        const held = proxy.holdRequests((bytes) => bytes.includes(batch.batchId))
+        const fiber = yield* Effect.fork(ledger.issue(batch))
+        const request = yield* Effect.promise(() => held)
+        expect((yield* direct.resolve(batch)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "NotIssued"])
+        request.release()
+        expect((yield* Effect.flip(Fiber.join(fiber)))._tag).toBe("CommitInDoubt")
+        expect((yield* ledger.resolve(batch)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "NotIssued"])
+        yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("a server that falls silent costs no place in the pool", () =>
+      Effect.gen(function*() {
+        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "500 millis", MYSQL_POOL_SIZE: "3" })
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const batches = Array.from({ length: 12 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
+        // Connections that are open, and those still to be opened, hear nothing any more.
+        proxy.delay(3_600_000)
+        const failures = yield* Effect.forEach(batches, (batch) => Effect.flip(ledger.issue(batch)), { concurrency: "unbounded" })
+        expect(failures.map((failure) => failure._tag).filter((tag) => tag === "LedgerUnavailable" || tag === "CommitInDoubt").length).toBe(12)
+        expect((yield* Effect.flip(ledger.findCampaign(campaignId)))._tag).toBe("LedgerUnavailable")
+        proxy.delay(0)
+        const resolved = yield* Effect.forEach(batches, (batch) => ledger.resolve(batch), { concurrency: "unbounded" })
+        expect(new Set(resolved.flat().map((verdict) => verdict._tag))).toEqual(new Set(["NotIssued"]))
+        const again = batches.map((batch) => ({ ...batch, batchId: batchId() }))
+        const verdicts = yield* Effect.forEach(again, (batch) => ledger.issue(batch), { concurrency: "unbounded" })
+        expect(new Set(told(verdicts.flat()))).toEqual(new Set(["Issued"]))
+        yield* expectConsistent(campaignId, 24).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("idle connections that are closed, by us or by the server, are replaced unnoticed", () =>
+      Effect.gen(function*() {
+        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "500 millis" })
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* until(Effect.sync(proxy.connections), (open) => open === 0)
+        expect(told(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])
+        expect(proxy.connections()).toBe(1)
+        proxy.cut()
+        yield* until(
+          Effect.either(Effect.suspend(() => ledger.findCampaign(campaignId))),
+          (found) => found._tag === "Right" && found.right?.issuedCount === 1
+        )
+        expect(told(yield* ledger.issue(batchOf(campaignId, [2])))).toEqual(["Issued"])
+        yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("a server that refuses connections is unavailable, at the start and later", () =>
+      Effect.gen(function*() {
+        const { ledger, proxy, url } = yield* behind()
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        proxy.refuse()
+        proxy.cut()
+        yield* until(Effect.sync(proxy.connections), (open) => open === 0)
+        const batch = batchOf(campaignId, [1])
+        // The pool may still think that a connection is open: a batch given to it is in doubt, the next one is not.
+        yield* until(
+          Effect.flip(Effect.suspend(() => ledger.issue({ ...batch, batchId: batchId() }))),
+          (failure) => failure._tag === "LedgerUnavailable"
+        )
+        expect(yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(layerOn(proxy.url(url))))))).toMatchObject({ _tag: "LedgerUnavailable" })
+        proxy.accept()
+        expect(told(yield* ledger.issue(batchOf(campaignId, [2])))).toEqual(["Issued"])
+      }))
+  })
+}
+
+describe("MYSQL_URL", () => {
+  const parse = (url: string) => MySql.parseUrl(Redacted.make(url))
+
+  it("is taken apart", () => {
+    const endpoint = parse("mysql://a%40b:p%3Ass%2F@db.example:3307/my%2Ddb?ssl-mode=verify_identity")
+    expect({ ...endpoint, password: Redacted.value(endpoint.password) }).toEqual({
+      host: "db.example", port: 3307, database: "my-db", username: "a@b", password: "p:ss/",
+      ssl: { rejectUnauthorized: true, verifyIdentity: true }
+    })
+    expect(parse("mysql://root@[::1]/coupon")).toMatchObject({ host: "::1", port: 3306, ssl: undefined })
+    expect(MySql.address(Redacted.make("mysql://root:secret@db:3307/coupon"))).toBe("db:3307")
+  })
+
+  it("is refused without repeating what it says", () => {
+    for (const url of ["mysql://u:secret@h:1", "mysql://u:secret@h:1/", "mysql://u:secret@h/d?ssl-mode=secret", "mysql://u:secret@h/d?charset=secret"]) {
+      const refusal = (() => {
+        try {
+          return void parse(url)
+        } catch (error) {
+          return error as Error
+        }
+      })()
+      expect(refusal?.message).toMatch(/^MYSQL_URL: /)
+      expect(refusal?.message).not.toContain("secret")
+    }
+  })
+})
