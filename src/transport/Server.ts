@@ -1,5 +1,6 @@
 import * as http from "node:http"
 import * as http2 from "node:http2"
+import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -187,7 +188,11 @@ const make = (mounts: Mounts) =>
       sniff(socket, HEADERS_TIMEOUT_MILLIS, (protocol) => {
         undecided.delete(socket)
         if (protocol === "http1") serveHttp1.call(h1, socket)
-        else h2.emit("connection", socket)
+        else {
+          // Half-open connections are an affair of HTTP/1.1 clients; an HTTP/2 client that says FIN is gone.
+          socket.allowHalfOpen = false
+          h2.emit("connection", socket)
+        }
       })
     })
 
@@ -196,17 +201,24 @@ const make = (mounts: Mounts) =>
       for (const socket of undecided) socket.destroy()
       for (const response of unhurried) if (!response.headersSent) response.shouldKeepAlive = false
       for (const session of sessions) session.close()
-      // An answer written just before leaves its connection open and idle a moment later.
-      const sweep = setInterval(() => h1.closeIdleConnections(), 20)
+      // Node takes a connection for idle when its answer is written, though not sent: let answers leave first.
+      const closeIdle = () => {
+        for (const socket of sockets) if (socket.writableLength > 0) return
+        h1.closeIdleConnections()
+      }
+      closeIdle()
+      const sweep = setInterval(closeIdle, 20)
       const force = setTimeout(() => {
         for (const session of sessions) session.destroy()
         for (const socket of sockets) socket.destroy()
       }, drainMillis(config.shutdownTimeout))
-      // Calls back when every connection, of either protocol, is closed.
-      h1.close(() => {
+      // Calls back when every connection, of either protocol, is closed. Not http's own close, which would begin by
+      // closing connections that it takes for idle.
+      net.Server.prototype.close.call(h1, () => {
         clearInterval(sweep)
         clearTimeout(force)
-        resume(Effect.void)
+        // Ends the HTTP/1.1 server's checks of its timeouts; there is nothing left to close.
+        h1.close(() => resume(Effect.void))
       })
     })
 
