@@ -54,6 +54,6 @@ describe("Instance", () => {
 
   it("shows what a program that ends at once has said", async () => {
     await expect(startInstance({}, { program: program("console.error('no such setting'); process.exit(3)") }))
-      .rejects.toThrow(/exit code 3\) before it listened\nno such setting/)
+      .rejects.toThrow(/exit code 3\) and did not listen\nno such setting/)
   })
 })

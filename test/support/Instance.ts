@@ -79,21 +79,21 @@ export const startInstance = async (
     for (;;) {
       const value = await attempt()
       if (value !== undefined) return value
-      if (ended) throw new Error(`the instance ended (exit code ${child.exitCode ?? child.signalCode}) before it ${what}\n${output}`)
+      if (ended) throw new Error(`the instance ended (exit code ${child.exitCode ?? child.signalCode}) and did not ${what}\n${output}`)
       if (Date.now() > end) {
         child.kill("SIGKILL")
-        throw new Error(`the instance has not ${what} within ${STARTUP_MILLIS / 1_000} s\n${output}`)
+        throw new Error(`the instance did not ${what} within ${STARTUP_MILLIS / 1_000} s\n${output}`)
       }
       await pause(10)
     }
   }
-  const port = await until("listened", () => {
+  const port = await until("listen", () => {
     const match = /http:\/\/[\d.]+:(\d+)/.exec(output)
     return match === null ? undefined : Number(match[1])
   })
   const url = `http://127.0.0.1:${port}`
   if (options.ready !== false) {
-    await until("became ready", async () => {
+    await until("become ready", async () => {
       const status = await fetch(`${url}/readyz`, { headers: { connection: "close" } }).then((reply) => reply.status, () => 0)
       return status === 200 ? true : undefined
     })
