@@ -158,6 +158,14 @@ const make = (mounts: Mounts) =>
       const clear = () => clearTimeout(timer)
       request.once("end", clear)
       request.once("close", clear)
+      const { stream } = request
+      // Answered before the body was read to its end (it is too large): what still comes is dropped, or the stream, and
+      // with it the connection, would stay open until the client has sent it all to nobody.
+      stream.once("finish", () => {
+        if (stream.readableEnded || stream.destroyed) return
+        stream.removeAllListeners("data")
+        stream.resume()
+      })
       serve(request, response)
     })
     h2.setTimeout(HTTP2_IDLE_MILLIS)

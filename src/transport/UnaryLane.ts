@@ -147,12 +147,12 @@ export const make = (
     if (route === undefined || request.method !== "POST") return false
     const head = readHead(request.rawHeaders, route.bound === "itself")
     if (head === undefined) return false
-    if (head.refusal !== undefined) {
-      sendError(response, head.refusal)
-      return true
-    }
-    if (head.length !== undefined && head.length > maxBodyBytes) {
-      sendError(response, bodyTooLargeReply(maxBodyBytes))
+    const refusal = head.refusal ??
+      (head.length !== undefined && head.length > maxBodyBytes ? bodyTooLargeReply(maxBodyBytes) : undefined)
+    if (refusal !== undefined) {
+      // The body is read and dropped: HTTP/2 would reset a stream whose body nobody reads, and the answer with it.
+      request.resume()
+      sendError(response, refusal)
       return true
     }
     let size = 0

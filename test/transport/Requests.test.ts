@@ -336,7 +336,7 @@ describe("limits", () => {
   const MAX = 65_536
   const padded = (size: number) => "{\"campaignId\":1,\"userId\":1}".padEnd(size, " ")
   const gzipped = { ...json, "content-encoding": "gzip" }
-  const tooLarge = [429, { code: "resource_exhausted", message: "INVALID_ARGUMENT: body must be at most 65536 bytes" }]
+  const tooLarge = [429, { code: "resource_exhausted", message: "INVALID_ARGUMENT: body must be at most 65536 bytes" }] as const
 
   it.each([ISSUE, `${ISSUE}?adapter`])("%s counts bytes, with and without a content-length", async (path) => {
     for (const chunked of [false, true]) {
@@ -358,6 +358,27 @@ describe("limits", () => {
     expect([bomb.status, JSON.parse(bomb.body)]).toEqual(tooLarge)
     const rubbish = await post(ISSUE, "not gzip", gzipped)
     expect([rubbish.status, JSON.parse(rubbish.body).message]).toEqual([400, "INVALID_ARGUMENT: decompression failed"])
+  })
+
+  it("lets an HTTP/2 client that still sends hear why, and keeps its connection", async () => {
+    const other = await start()
+    const session = http2.connect(other.url)
+    const send = (path: string, body: string) =>
+      new Promise<unknown>((resolve, reject) => {
+        const stream = session.request({ ":method": "POST", ":path": path, ...json })
+        const chunks: Array<Buffer> = []
+        stream.on("data", (chunk: Buffer) => chunks.push(chunk))
+        stream.on("error", reject)
+        stream.on("close", () => resolve(JSON.parse(Buffer.concat(chunks).toString()).message))
+        stream.end(body)
+      })
+    for (const path of [ISSUE, `${ISSUE}?adapter`]) expect(await send(path, padded(1_000_000))).toBe(tooLarge[1].message)
+    expect(await send(ISSUE, padded(100))).toBe("OK")
+    const closed = new Promise((resolve) => session.once("close", resolve))
+    // No stream is left behind, or this would wait until SHUTDOWN_TIMEOUT and break the session off.
+    await other.close()
+    await closed
+    expect(session.destroyed).toBe(true)
   })
 
   it("bounds headers", async () => {
