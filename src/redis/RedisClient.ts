@@ -88,9 +88,9 @@ export const make = (options: {
     })
     redis.on("close", () => {
       if (reachable === false) return
-      const text = `${reachable === undefined ? "cannot reach" : "lost"} Redis at ${address}: ${lastError ?? "connection closed"}; retrying`
+      const what = reachable === undefined ? "cannot reach" : "lost"
       reachable = false
-      runFork(Effect.logWarning(text))
+      runFork(Effect.logWarning(`${what} Redis at ${address}: ${lastError ?? "connection closed"}; retrying`))
     })
     redis.on("ready", () => {
       connections++

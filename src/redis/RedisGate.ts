@@ -14,8 +14,8 @@ import { RedisClient } from "./RedisClient.ts"
 const EVENTS_INTERVAL = "100 millis"
 const EVENTS_PAGE = 1_000
 
-/** Reservations looked at in one step of a walk: some 0.5 ms of Redis. */
-const SCAN_PAGE = 1_000
+/** Reservations looked at in one step of a walk: 0.4 to 0.7 ms of Redis, which nobody else gets meanwhile. */
+const SCAN_PAGE = 250
 
 const metaKey = (campaignId: CampaignId) => `{c${campaignId}}:m`
 const issuedKey = (campaignId: CampaignId) => `{c${campaignId}}:i`

@@ -142,6 +142,12 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
 
   const unsettledUsers = () => new Set(outbox.flatMap((event) => event.coupon === undefined ? [] : [event.coupon.userId]))
   const changing = () => outbox.some((event) => event.terms !== undefined)
+  /**
+   * The one window in which I8b does not hold, found by this model: a raise is committed but not published yet, and after
+   * a loss, a sweep or a bypass more users are on their way than the gate counts. The ledger gives one of them a coupon
+   * beyond the old limit, while the gate, full by the old limit, does not know that user. It closes with the next relay.
+   */
+  const mayMistake = () => !exact && outbox.some((event) => event.terms !== undefined && !event.published)
 
   const lose = () => {
     for (const attempt of attempts) attempt.sound = false
@@ -160,7 +166,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
       case "Already":
         return expect(ledger.has(userId), "G1: Already means the ledger has it").toBe(true)
       case "SoldOut":
-        expect(ledger.has(userId), "I8b: a holder is never told sold out").toBe(false)
+        if (!mayMistake()) expect(ledger.has(userId), "I8b: a holder is never told sold out").toBe(false)
         if (!changing()) expect(ledger.size, "sold out is a fact").toBe(terms.couponLimit)
         return
       case "Reserved":
@@ -251,7 +257,8 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
   const judgeAudit = async () => {
     const state = await run(gate.inspect(campaignId))
     expect(state.issued, "G1 by the auditor's count").toBeLessThanOrEqual(ledger.size)
-    if (audit !== undefined && state.generation !== undefined && state.hydrated && state.issued < audit.issued - audit.unrelayed) {
+    const isShort = audit !== undefined && state.issued < audit.issued - audit.unrelayed
+    if (isShort && state.generation !== undefined && state.hydrated) {
       expect(tailLost, "the auditor suspects a gate that lost nothing").toBe(true)
       if (await run(gate.cold(campaignId, state.generation))) tailLost = false
     }
@@ -289,7 +296,9 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
         const before = ledger.size
         issue(attempt.userId)
         if (!ledger.has(attempt.userId)) await run(gate.release(campaignId, [attempt]))
-        else if (ledger.size === before && !unsettledUsers().has(attempt.userId)) await run(gate.release(campaignId, [attempt]))
+        else if (ledger.size === before && !unsettledUsers().has(attempt.userId)) {
+          await run(gate.release(campaignId, [attempt]))
+        }
         return
       }
       case "fail": {
@@ -313,9 +322,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
         return await run(gate.release(campaignId, [attempt]))
       }
       case "bypass":
-        // Redis is down for somebody, who goes to the ledger alone. Not while a raise is under way: a gate that still has
-        // the lower limit then calls sold out what the ledger gives, see `raise`.
-        if (changing()) return
+        // Redis is down for somebody, who goes to the ledger alone.
         exact = false
         return issue(at(USERS, step.pick)!)
       case "confirm": {
@@ -364,7 +371,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
   const verify = async () => {
     const [definite, sight] = await Promise.all([run(gate.check(campaignId, USERS)), spy?.look(campaignId)])
     USERS.forEach((userId, k) => {
-      if (definite[k]) expect(ledger.has(userId), "I8b: check is never true for a holder").toBe(false)
+      if (definite[k] && !mayMistake()) expect(ledger.has(userId), "I8b: check is never true for a holder").toBe(false)
     })
     if (sight === undefined) return
     const { hydrated, members, pending } = sight

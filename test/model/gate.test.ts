@@ -48,7 +48,10 @@ describe("the gate against a model of the ledger", () => {
   const makeRedis = (url: string) => {
     const clientLayer = Layer.scoped(
       RedisClient.RedisClient,
-      Effect.tap(RedisClient.make({ redisUrl: Redacted.make(url), redisReplyTimeout: Duration.seconds(30) }), (client) => client.ready)
+      Effect.tap(
+        RedisClient.make({ redisUrl: Redacted.make(url), redisReplyTimeout: Duration.seconds(30) }),
+        (client) => client.ready
+      )
     )
     return ManagedRuntime.make(
       Layer.provideMerge(Layer.effect(Gate, RedisGate.make({ eventStreamLength: 1_000 })), clientLayer)
@@ -68,7 +71,7 @@ describe("the gate against a model of the ledger", () => {
   })
 
   test("MemoryGate", async () => {
-    await modelCheck(await memory.runPromise(Gate), undefined, 1_000)
+    await modelCheck(await memory.runPromise(Gate), undefined, 3_000)
   }, 120_000)
 
   test("RedisGate", async () => {

@@ -207,6 +207,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         yield* gate.confirm(id, [couponOf(id, 1)])
         yield* gate.confirm(id, [couponOf(id, 1)])
         expect(yield* reserveTags(id, 1n, 2n)).toEqual(["Cold", "Cold"])
+        expect(yield* gate.check(id, [1n, 2n])).toEqual([false, false])
         expect(yield* gate.inspect(id)).toMatchObject({ generation: undefined, hydrated: false, issued: 1 })
         yield* hydrate(terms, [couponOf(id, 1)])
         expect(yield* reserveTags(id, 1n, 2n)).toEqual(["Already", "Reserved"])

@@ -7,6 +7,9 @@
 -- Returns nil if cold, else { microseconds, answers, { value* } }: answers is one letter a request, in order
 --         R reserved under microseconds:nonce    S reserved before under this nonce, its value is the next one of value*
 --         A already   P pending   N not started   E ended   U paused   O sold out   F full
+--
+-- Measured (Redis 7.0, 2 busy cores), CPU of the whole server a user: 45 us alone, 5.0 in micro-batches of 16, 2.5 to 3.2 of
+-- 64, 3.0 of 512. So every command here takes the whole batch.
 local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
 
 local m = redis.call("HMGET", KEYS[1], "generation", "hydrated", "limit", "status", "start", "end")

@@ -1,4 +1,4 @@
--- One step of a walk through the reservations, short enough (some 0.5 ms) to leave the hot path alone.
+-- One step of a walk through the reservations, short enough (1.4 to 2.8 us a field) to leave the hot path alone.
 --
 -- KEYS[1] p, user -> microseconds:nonce of reservations in flight
 -- ARGV    HSCAN cursor, least age in milliseconds of those to return, fields to look at (approximately)
