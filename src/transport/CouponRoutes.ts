@@ -80,6 +80,18 @@ const getCoupon = Routes.make({
  */
 const PLAIN_ISSUE = /^\s*\{\s*"campaignId"\s*:\s*(0|[1-9]\d{0,8})\s*,\s*"userId"\s*:\s*(?:(0|[1-9]\d{0,14})|"(0|[1-9]\d{0,17})")\s*\}\s*$/
 
+let lastIssuedAt = 0
+let lastIssuedText = formatRfc3339(lastIssuedAt)
+
+/** Coupons of one ledger batch share their time, and to write it is 3.5 % of a request's CPU. */
+const issuedText = (issuedAt: number): string => {
+  if (issuedAt !== lastIssuedAt) {
+    lastIssuedText = formatRfc3339(issuedAt)
+    lastIssuedAt = issuedAt
+  }
+  return lastIssuedText
+}
+
 const issueCoupon = Routes.make({
   method: CouponService.method.issueCoupon,
   bound: "itself",
@@ -100,7 +112,7 @@ const issueCoupon = Routes.make({
       : { campaignId: +match[1]!, userId: BigInt(match[2] ?? match[3]!) }
   },
   writeJson: (coupon) =>
-    `{"message":"OK","code":${JSON.stringify(coupon.code)},"issuedAt":"${formatRfc3339(coupon.issuedAt)}"}`
+    `{"message":"OK","code":${JSON.stringify(coupon.code)},"issuedAt":"${issuedText(coupon.issuedAt)}"}`
 })
 
 /** Every RPC of `coupon.v1.CouponService`. */
