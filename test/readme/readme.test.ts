@@ -1,0 +1,165 @@
+import { fromBinary, toJsonString } from "@bufbuild/protobuf"
+import { base64Decode } from "@bufbuild/protobuf/wire"
+import { codeToHttpStatus, codeToString } from "@connectrpc/connect/protocol-connect"
+import { execFile, spawnSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { settings } from "../../src/AppConfig.ts"
+import { ALPHABET } from "../../src/domain/CouponCode.ts"
+import { catalog, INTERNAL, toWire } from "../../src/transport/ErrorCatalog.ts"
+import { CouponSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { startInstance, type Instance } from "../support/Instance.ts"
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
+const read = (file: string) => readFileSync(Path.join(root, file), "utf8")
+const readme = read("README.md")
+
+const run = promisify(execFile)
+
+/** A fenced block; `info` is what follows the fence, e.g. `sh run`. */
+interface Block {
+  readonly info: string
+  readonly text: string
+}
+
+const blocksOf = (markdown: string): ReadonlyArray<Block> =>
+  Array.from(markdown.matchAll(/^```([^\n]*)\n(.*?)^```$/gms), ([, info, text]) => ({ info: info!.trim(), text: text! }))
+
+const CODE = new RegExp(`(?<=")[${ALPHABET}]{10}(?=")`, "gu")
+/** Any time but the one that the tour chooses itself; one on the full second has no fraction. */
+const TIME = /(?!2025-06-25T00:00:00Z)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?Z/g
+const COUPON_BYTES = /"value":"([\w+/=]+)"/g
+
+/**
+ * What an output says apart from chance: equal codes stay equal, times lose their value, and a coupon in base64 is read,
+ * since its bytes hold both. The masks of `codes` grow from one output to the next.
+ */
+const masked = (output: string, codes: Map<string, string>): string =>
+  output
+    .replace(COUPON_BYTES, (_, value: string) => `"value":${toJsonString(CouponSchema, fromBinary(CouponSchema, base64Decode(value)))}`)
+    .replace(CODE, (code) => {
+      if (!codes.has(code)) codes.set(code, `code ${codes.size + 1}`)
+      return codes.get(code)!
+    })
+    .replace(TIME, "time")
+    .trim()
+
+/** JSON in one line, whatever its white space; anything else as it is. */
+const compact = (text: string): string => {
+  try {
+    return JSON.stringify(JSON.parse(text))
+  } catch {
+    return text
+  }
+}
+
+const section = (name: string): string => {
+  const found = new RegExp(`<!-- ${name}:begin[^>]*-->\n(.*?)<!-- ${name}:end -->`, "s").exec(readme)?.[1]
+  if (found === undefined) throw new Error(`README.md has no <!-- ${name}:begin --> … <!-- ${name}:end -->`)
+  return found
+}
+
+/** Cells of a table's rows, without its header. */
+const cells = (table: string): ReadonlyArray<ReadonlyArray<string>> =>
+  table.trim().split("\n").slice(2).map((row) => row.split("|").slice(1, -1).map((cell) => cell.trim()))
+
+describe("the tour of README.md", () => {
+  const blocks = blocksOf(readme)
+  const steps = blocks.flatMap(({ info, text }, k) => /^sh run\b/.test(info) ? [{ info, text, shown: blocks[k + 1]?.text ?? "" }] : [])
+  const shownCodes = new Map<string, string>()
+  const givenCodes = new Map<string, string>()
+  let instance: Instance
+  beforeAll(async () => {
+    instance = await startInstance()
+  })
+  afterAll(() => (instance as Instance | undefined)?.stop())
+
+  it("calls every RPC", () => {
+    const service = read("proto/coupon/v1/coupon.proto")
+    for (const [, rpc] of service.matchAll(/^\s*rpc (\w+)/gm)) {
+      expect(steps.filter(({ text }) => text.includes(`coupon.v1.CouponService/${rpc}`)), rpc).not.toEqual([])
+    }
+  })
+
+  for (const [k, { info, shown, text }] of steps.entries()) {
+    const program = /^sh run (\S+)/.exec(info)?.[1]
+    if (program !== undefined && spawnSync(program, ["--version"], { stdio: "ignore" }).error !== undefined) {
+      it.skip(`step ${k + 1} needs ${program}`, () => {})
+      continue
+    }
+    it(`step ${k + 1} prints what it says`, async () => {
+      const command = text.replaceAll("127.0.0.1:8080", `127.0.0.1:${instance.port}`)
+      expect(command).not.toBe(text)
+      const { stderr, stdout } = await run("sh", ["-euc", command], {
+        cwd: root,
+        env: { ...process.env, NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" }
+      })
+      expect(stderr).toBe("")
+      expect(compact(masked(stdout, givenCodes))).toBe(compact(masked(shown, shownCodes)))
+    })
+  }
+})
+
+describe("the tables of README.md", () => {
+  it("name every setting with its default and meaning", () => {
+    const rows = Object.values(settings).map((setting) =>
+      `| \`${setting.name}\` | ${setting.default === "" ? "" : `\`${setting.default}\``} | ${setting.description} |`)
+    expect(section("settings")).toBe(`${["| Variable | Default | Meaning |", "|---|---|---|", ...rows].join("\n")}\n`)
+  })
+
+  const failures = [
+    { message: INTERNAL, wire: toWire(undefined) },
+    ...Object.values(catalog).map((entry) => ({
+      message: "reason" in entry ? `${entry.message}: <reason>` : entry.message,
+      wire: { code: entry.code }
+    }))
+  ].map(({ message, wire }) => [message, codeToString(wire.code), String(codeToHttpStatus(wire.code))].join(" ")).sort()
+
+  it("list every failure with its code", () => {
+    const told = cells(section("errors")).map(([message, code, http]) => [message, code, http].join(" ").replaceAll("`", ""))
+    expect(told.sort()).toEqual(failures)
+  })
+
+  it("agree with the comment in the proto file", () => {
+    const comment = read("proto/coupon/v1/coupon.proto").matchAll(/^\/\/ {3}([A-Z_]+(?:: <reason>)?) +([a-z_]+) +(\d{3}) /gm)
+    expect(Array.from(comment, ([, message, code, http]) => [message, code, http].join(" ")).sort()).toEqual(failures)
+  })
+})
+
+const documents = ["README.md", ...readdirSync(Path.join(root, "docs")).filter((file) => file.endsWith(".md")).map((file) => `docs/${file}`)]
+
+/** The anchor that a heading gets where Markdown is shown. */
+const anchor = (heading: string): string => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")
+
+const anchors = (file: string): ReadonlyArray<string> =>
+  Array.from(read(file).replace(/^```.*?^```$/gms, "").matchAll(/^#+ (.+)$/gm), ([, heading]) => anchor(heading!))
+
+for (const file of documents) {
+  describe(file, () => {
+    const text = read(file)
+
+    it("links to what there is", () => {
+      const broken = Array.from(text.matchAll(/\]\(([^)\s]+)\)/g), ([, target]) => target!).filter((target) => {
+        if (/^[a-z]+:/.test(target)) return false
+        const [path, fragment] = target.split("#") as [string, string?]
+        const linked = path === "" ? file : Path.join(Path.dirname(file), path)
+        if (!existsSync(Path.join(root, linked))) return true
+        return fragment !== undefined && linked.endsWith(".md") && !anchors(linked).includes(fragment)
+      })
+      expect(broken).toEqual([])
+    })
+
+    it("names files that there are", () => {
+      const named = [
+        ...Array.from(text.matchAll(/`((?:src|test|migrations|scripts|proto|docs|\.ci)\/[\w./-]*)`/g), ([, path]) => path!),
+        // The map of the repository: a path at the beginning of a line.
+        ...blocksOf(text).filter(({ info }) => info === "text")
+          .flatMap((block) => Array.from(block.text.matchAll(/^((?:[\w.]+\/)+[\w.]*) {2,}|^(src\/\S+) /gm), ([, a, b]) => (a ?? b)!))
+      ]
+      expect(named.filter((path) => !existsSync(Path.join(root, path)))).toEqual([])
+    })
+  })
+}
