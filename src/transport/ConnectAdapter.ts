@@ -1,5 +1,10 @@
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect"
-import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node"
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse
+} from "@connectrpc/connect-node"
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol"
 import { createAsyncIterable, encodeEnvelope } from "@connectrpc/connect/protocol"
 import { codeToHttpStatus, codeToString, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect"
@@ -149,7 +154,8 @@ const capTimeout = (header: Headers) => {
     header.set("connect-timeout-ms", String(MAX_TIMEOUT_MILLIS))
   }
   const [, amount, unit] = /^(\d{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? []
-  if (amount !== undefined && Number(amount) * { H: 3_600_000, M: 60_000, S: 1_000 }[unit as "H" | "M" | "S"] > MAX_TIMEOUT_MILLIS) {
+  const millis = Number(amount ?? 0) * { H: 3_600_000, M: 60_000, S: 1_000 }[(unit ?? "S") as "H" | "M" | "S"]
+  if (millis > MAX_TIMEOUT_MILLIS) {
     header.set("grpc-timeout", "2147483S")
   }
 }

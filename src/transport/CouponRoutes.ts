@@ -78,7 +78,8 @@ const getCoupon = Routes.make({
  * The request as nearly every client writes it: both fields once, in order, as plain digits that a number holds exactly
  * (a user id as a string may be longer). Anything else, right or wrong, is left to the general reader.
  */
-const PLAIN_ISSUE = /^\s*\{\s*"campaignId"\s*:\s*(0|[1-9]\d{0,8})\s*,\s*"userId"\s*:\s*(?:(0|[1-9]\d{0,14})|"(0|[1-9]\d{0,17})")\s*\}\s*$/
+const PLAIN_ISSUE =
+  /^\s*\{\s*"campaignId"\s*:\s*(0|[1-9]\d{0,8})\s*,\s*"userId"\s*:\s*(?:(0|[1-9]\d{0,14})|"(0|[1-9]\d{0,17})")\s*\}\s*$/
 
 let lastIssuedAt = 0
 let lastIssuedText = formatRfc3339(lastIssuedAt)

@@ -126,7 +126,8 @@ export const badRequest = (reason: string, code: Code = Code.InvalidArgument): W
 export const badRequestReply = (reason: string, code?: Code): ErrorReply => reply(badRequest(reason, code))
 
 /** Connect's code for a body over the limit is resource_exhausted; the message tells it from being overloaded. */
-export const bodyTooLarge = (maxBytes: number): WireError => badRequest(`body must be at most ${maxBytes} bytes`, Code.ResourceExhausted)
+export const bodyTooLarge = (maxBytes: number): WireError =>
+  badRequest(`body must be at most ${maxBytes} bytes`, Code.ResourceExhausted)
 
 export const bodyTooLargeReply = (maxBytes: number): ErrorReply => reply(bodyTooLarge(maxBytes))
 

@@ -29,7 +29,7 @@ export class Listener extends Context.Tag("coupon/transport/Listener")<Listener,
 /** HOST and PORT cannot be listened on; `message` says what to do. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{ readonly message: string; readonly cause: unknown }> {}
 
-/** Other things served on the same port, by path prefix (`/metrics` serves it and all below `/metrics/`); longest prefix first. */
+/** Other things served on the same port, by path prefix (`/metrics`: it and all below `/metrics/`); the longest prefix wins. */
 export type Mounts = Readonly<Record<string, (request: Request, response: Response) => void>>
 
 /** Time for a connection's first bytes, and for the headers of any request. */

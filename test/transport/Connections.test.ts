@@ -64,7 +64,8 @@ describe("one port", () => {
   it("takes HTTP/2 byte by byte", async () => {
     const client = await connect(server.port)
     // The preface and an empty SETTINGS frame; the answer begins with a SETTINGS frame of the server's.
-    for (const byte of Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])])) {
+    const opening = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])])
+    for (const byte of opening) {
       client.socket.write(Buffer.from([byte]))
       await turn()
     }
@@ -97,12 +98,16 @@ describe("one port", () => {
 
   it("serves many HTTP/2 streams on one connection", async () => {
     const client = createClient(CouponService, createGrpcTransport({ baseUrl: server.url }))
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => client.issueCoupon({ campaignId: 1, userId: BigInt(i + 1) })))
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => client.issueCoupon({ campaignId: 1, userId: BigInt(i + 1) }))
+    )
     expect(answers.every((answer) => answer.message === "OK")).toBe(true)
   })
 
   it("survives clients that break off anywhere", async () => {
-    const fragments = ["", "P", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish that is no frame", "rubbish\r\n\r\n", raw().slice(0, -5), raw()]
+    const preface = "PRI * HTTP/2.0\r\n"
+    const broken = `${preface}\r\nSM\r\n\r\nrubbish that is no frame`
+    const fragments = ["", "P", preface, broken, "rubbish\r\n\r\n", raw().slice(0, -5), raw()]
     for (const fragment of fragments) {
       for (const leave of ["end", "destroy", "resetAndDestroy"] as const) {
         const client = await connect(server.port)
@@ -150,7 +155,7 @@ describe("one port", () => {
 
 describe("readiness", () => {
   it("names what is awaited, and answers UNAVAILABLE until it is there", async () => {
-    let useCases: UseCases | undefined
+    let useCases = undefined as UseCases | undefined
     const other = await start({ useCases: () => useCases, waitingFor: () => useCases === undefined ? ["MySQL at db:3306"] : [] })
     const read = async (path: string) => {
       const { body, status } = await request(other.port, { method: "GET", path })
@@ -219,7 +224,8 @@ describe("draining", () => {
     await until(() => idle.text().includes("alive"))
     const lane = request(other.port, { path: ISSUE, headers: { ...json, connection: "keep-alive" }, body: issue })
     const adapter = request(other.port, { path: `${ISSUE}?adapter`, headers: { ...json, connection: "keep-alive" }, body: issue })
-    const grpc = createClient(CouponService, createGrpcTransport({ baseUrl: other.url })).issueCoupon({ campaignId: 1, userId: 1n })
+    const client = createClient(CouponService, createGrpcTransport({ baseUrl: other.url }))
+    const grpc = client.issueCoupon({ campaignId: 1, userId: 1n })
     await until(() => slow.waiting() === 3)
 
     let drained = false

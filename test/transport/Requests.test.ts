@@ -108,7 +108,8 @@ describe("JSON", () => {
       const reply = await post(path, `{"campaignId":1,"userId":${literal}}`)
       expect(asked.map((all) => all[1])).toEqual(expected === undefined ? [] : [expected])
       expect(reply.status).toBe(expected === undefined ? 400 : 200)
-      if (expected === undefined) expect(JSON.parse(reply.body).message).toMatch(/^INVALID_ARGUMENT: (userId must be an? |body is not)/)
+      if (expected !== undefined) continue
+      expect(JSON.parse(reply.body).message).toMatch(/^INVALID_ARGUMENT: (userId must be an? |body is not)/)
     }
   })
 
@@ -142,7 +143,7 @@ describe("JSON", () => {
     [ISSUE, "{\"campaignId\":1,\"userId\":9223372036854775808}", "userId must be a 64-bit integer"],
     [CREATE, "{\"name\":1}", "name must be a string"],
     [CREATE, "{\"name\":12345678901234567890}", "name must be a string"],
-    [CREATE, "{\"name\":\"\\ud800\",\"couponLimit\":1,\"startTime\":\"2025-06-25T00:00:00Z\"}", "name must be well-formed Unicode"],
+    [CREATE, "{\"name\":\"\\ud800\"}", "name must be well-formed Unicode"],
     [CREATE, "{\"name\":\" \"}", "name must not be empty"],
     [CREATE, "{\"name\":\"a\",\"couponLimit\":0}", "couponLimit must be 1 to 10000000"],
     [CREATE, "{\"name\":\"a\",\"couponLimit\":1}", "startTime must be a time in RFC 3339, such as 2025-06-25T00:00:00Z"],
@@ -262,7 +263,10 @@ describe("gRPC and gRPC-Web", () => {
 
 it("REQUEST_TIMEOUT ends a read as UNAVAILABLE and a write as OUTCOME_UNKNOWN", async () => {
   const never = { create: () => Effect.never, get: () => Effect.uninterruptible(Effect.never), getCoupon: () => Effect.never }
-  const slow = await start({ useCases: () => ({ ...echo, campaigns: never }), environment: { REQUEST_TIMEOUT: "100 millis" } })
+  const slow = await start({
+    useCases: () => ({ ...echo, campaigns: never }),
+    environment: { REQUEST_TIMEOUT: "100 millis" }
+  })
   const message = async (path: string, body: string) =>
     JSON.parse((await request(slow.port, { path, headers: json, body })).body).message
   expect(await message(GET_CAMPAIGN, "{\"campaignId\":1}")).toBe("UNAVAILABLE")

@@ -91,28 +91,44 @@ const binary = fc.oneof(
     Buffer.from(toBinary(IssueCouponRequestSchema, create(IssueCouponRequestSchema, init)))
   ),
   fc.record({ name: fc.string({ unit: "grapheme" }), couponLimit: fc.bigInt({ min: 0n, max: 20_000_000n }) }).map((init) =>
-    Buffer.from(toBinary(CreateCampaignRequestSchema, create(CreateCampaignRequestSchema, { ...init, startTime: "2025-06-25T00:00:00Z" })))
+    Buffer.from(
+      toBinary(CreateCampaignRequestSchema, create(CreateCampaignRequestSchema, { ...init, startTime: "2025-06-25T00:00:00Z" }))
+    )
   )
 )
 
 const calls = fc.record({
   method: fc.constantFrom("IssueCoupon", "IssueCoupon", "CreateCampaign", "GetCampaign", "GetCoupon"),
-  verb: fc.oneof({ weight: 9, arbitrary: fc.constant("POST") }, { weight: 1, arbitrary: fc.constantFrom("PUT", "HEAD", "DELETE") }),
+  verb: fc.oneof(
+    { weight: 9, arbitrary: fc.constant("POST") },
+    { weight: 1, arbitrary: fc.constantFrom("PUT", "HEAD", "DELETE") }
+  ),
   content: fc.oneof(
     {
       weight: 6,
       arbitrary: fc.tuple(
-        fc.constantFrom("application/json", "application/json; charset=utf-8", "Application/JSON", "application/json;charset=utf8"),
+        fc.constantFrom(
+          "application/json",
+          "application/json; charset=utf-8",
+          "Application/JSON",
+          "application/json;charset=utf8"
+        ),
         fc.oneof(bytes(issueText), bytes(plainText), bytes(createText), bytes(fc.json()), rubbish)
       )
     },
     { weight: 3, arbitrary: fc.tuple(fc.constant("application/proto"), binary) },
-    { weight: 1, arbitrary: fc.tuple(fc.constantFrom("text/plain", "application/json; charset=latin1", "application/xml"), rubbish) }
+    { weight: 1, arbitrary: fc.tuple(fc.constantFrom("text/plain", "application/json; charset=latin1"), rubbish) }
   ),
   // Either no time at all or more than enough: nothing here depends on how fast the machine is.
-  timeout: fc.oneof(fc.constant(undefined), fc.constantFrom("0", "00", "60000", "9999999999", "99999999999", "1s", "-1", "1.5", "")),
+  timeout: fc.oneof(
+    fc.constant(undefined),
+    fc.constantFrom("0", "00", "60000", "9999999999", "99999999999", "1s", "-1", "1.5", "")
+  ),
   version: fc.oneof(fc.constant(undefined), fc.constant("1"), fc.constantFrom("2", "v1", "")),
-  encoding: fc.oneof({ weight: 6, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.constantFrom("identity", "gzip", "zstd") }),
+  encoding: fc.oneof(
+    { weight: 6, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: fc.constantFrom("identity", "gzip", "zstd") }
+  ),
   accept: fc.constantFrom(undefined, "gzip", "identity", "br, gzip"),
   chunked: fc.boolean()
 })
