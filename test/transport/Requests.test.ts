@@ -376,7 +376,9 @@ describe("limits", () => {
         stream.on("close", () => resolve(JSON.parse(Buffer.concat(chunks).toString()).message))
         stream.end(body)
       })
-    for (const path of [ISSUE, `${ISSUE}?adapter`]) expect(await send(path, padded(1_000_000))).toBe(tooLarge[1].message)
+    for (const path of [ISSUE, `${ISSUE}?adapter`]) {
+      expect(await send(path, padded(1_000_000))).toBe(tooLarge[1].message)
+    }
     expect(await send(ISSUE, padded(100))).toBe("OK")
     const closed = new Promise((resolve) => session.once("close", resolve))
     // No stream is left behind, or this would wait until SHUTDOWN_TIMEOUT and break the session off.
