@@ -1,7 +1,7 @@
 import type { InStatement, ResultSet } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { CampaignId } from "../domain/Campaign.ts"
+import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
 import { CommitInDoubt, Ledger, LedgerUnavailable, type Claim, type ClaimBatch } from "../issuance/Ledger.ts"
@@ -61,7 +61,7 @@ const readFacts = (campaignId: CampaignId, now: number, results: ReadonlyArray<R
     campaign: locked === undefined ? undefined : {
       couponLimit: Number(locked.coupon_limit),
       issuedCount: Number(locked.current_coupon),
-      status: locked.status,
+      status: locked.status as CampaignStatus,
       startTime: Number(locked.start_time),
       endTime: locked.end_time === null ? undefined : Number(locked.end_time)
     }

@@ -15,8 +15,8 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
   // while events are published, which would stop every commit.
   const polling = yield* Effect.makeSemaphore(1)
 
-  const run = (text: string, args: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
-    Effect.mapError(sql.unsafe<Row>(text, args as Array<any>), unavailable)
+  const run = (text: string, args: ReadonlyArray<string | number> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+    Effect.mapError(sql.unsafe<Row>(text, args), unavailable)
 
   const poll: Outbox["Type"]["poll"] = (limit, publish) =>
     polling.withPermits(1)(Effect.gen(function*() {

@@ -17,6 +17,7 @@ import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import * as Migrations from "./Migrations.ts"
+import type { Row } from "./Rows.ts"
 
 /** Where the database is and how to reach it; the parts of `MYSQL_URL`. */
 export interface Endpoint {
@@ -142,11 +143,14 @@ export const sessionSettings = (lockWait: number): string =>
   "sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 
 /** Runs a text of several statements in one round trip; one result a statement: rows, or a header with `affectedRows`. */
-export const runText = (connection: Connection, text: string): Effect.Effect<ReadonlyArray<any>, SqlError> =>
+export const runText = (connection: Connection, text: string): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
   connection.executeUnprepared(text, [], undefined)
 
 /** Reads a `DATETIME(6)` in UTC, as the driver returns it with `dateStrings`; microseconds are cut off. */
-export const timeFromSql = (text: string): EpochMillis => Date.parse(`${text.slice(0, 10)}T${text.slice(11, 23)}Z`)
+export const timeFromSql = (value: unknown): EpochMillis => {
+  const text = String(value)
+  return Date.parse(`${text.slice(0, 10)}T${text.slice(11, 23)}Z`)
+}
 
 /** Writes a time as a literal without quotes' trouble: digits, dashes, colons. */
 export const timeToSql = (time: EpochMillis): string => `'${new Date(time).toISOString().slice(0, 23).replace("T", " ")}'`
@@ -165,7 +169,10 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
     const client = yield* connect(endpoint, { connections: 1, replyTimeoutMillis: 600_000 })
     const connection = yield* client.reserve.pipe(Effect.mapError((cause) => new LedgerUnavailable({ cause })))
     const run = (text: string) =>
-      Effect.mapError(runText(connection, text), (cause) => new LedgerUnavailable({ cause }))
+      Effect.mapBoth(runText(connection, text), {
+        onFailure: (cause) => new LedgerUnavailable({ cause }),
+        onSuccess: (rows) => rows as ReadonlyArray<Row>
+      })
     // Lock names hold for the whole server and have at most 64 characters: this one 63. MySQL 9.6 removed SHA1 and MD5.
     const name = "CONCAT('coupon:', SHA2(DATABASE(), 224))"
     const lock = Effect.gen(function*() {

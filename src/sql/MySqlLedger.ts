@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { AppConfig } from "../AppConfig.ts"
-import type { CampaignId } from "../domain/Campaign.ts"
+import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
 import {
@@ -21,7 +21,7 @@ import {
 import { decide, decideWithoutReading, resolution, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql, timeToSql } from "./MySql.ts"
-import { couponColumns, makeRows, type Row } from "./Rows.ts"
+import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
 
 const rowsOf = makeRows(timeFromSql)
@@ -56,10 +56,10 @@ const settle = (connection: Connection, cause: SqlError): Effect.Effect<FailedTe
   })
 }
 
-const readFacts = (campaignId: CampaignId, results: ReadonlyArray<any>): CommitFacts => {
+const readFacts = (campaignId: CampaignId, results: ReadonlyArray<unknown>): CommitFacts => {
   // In the order of the text: two settings, START, campaign, clock, coupons, count, counter, outbox, facts, COMMIT.
-  const locked: Row | undefined = results[3][0]
-  const facts: Row = results[9][0]
+  const [locked] = rowsAt(results, 3)
+  const facts = rowsAt(results, 9)[0]!
   return {
     campaignId,
     now: timeFromSql(facts.now),
@@ -67,7 +67,7 @@ const readFacts = (campaignId: CampaignId, results: ReadonlyArray<any>): CommitF
     campaign: locked === undefined ? undefined : {
       couponLimit: Number(locked.coupon_limit),
       issuedCount: Number(locked.current_coupon),
-      status: locked.status,
+      status: locked.status as CampaignStatus,
       startTime: timeFromSql(locked.start_time),
       endTime: locked.end_time === null ? undefined : timeFromSql(locked.end_time)
     }
@@ -88,7 +88,7 @@ export const make = Effect.gen(function*() {
    * One text on a connection of its own, its transaction over in any case when this ends. Uninterruptible: a fiber that
    * leaves would give a connection with an open transaction back to the pool.
    */
-  const send = (text: string): Effect.Effect<Either.Either<ReadonlyArray<any>, FailedText>, LedgerUnavailable> =>
+  const send = (text: string): Effect.Effect<Either.Either<ReadonlyArray<unknown>, FailedText>, LedgerUnavailable> =>
     sql.reserve.pipe(
       Effect.mapError(unavailable),
       Effect.flatMap((connection) =>
@@ -115,7 +115,7 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
       ),
       Either.match({
         onLeft: ({ cause }) => Effect.fail(unavailable(cause)),
-        onRight: (results) => Effect.sync(() => rowsOf.campaign(results[4][0]))
+        onRight: (results) => Effect.sync(() => rowsOf.campaign(rowsAt(results, 4)[0]!))
       })
     )
   }
@@ -211,7 +211,8 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
       for (let attempt = 1;; attempt++) {
         const sent = yield* send(
           `${settings};
-INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDATE(6))`
+INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
+VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDATE(6))`
         )
         // A duplicate is as good: the batch committed, or is forbidden already.
         if (Either.isRight(sent) || isDuplicateKey(sent.left.cause)) return

@@ -7,7 +7,7 @@ import { Outbox } from "../issuance/Outbox.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
 import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
-import { couponColumns, makeRows, type Row } from "./Rows.ts"
+import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
@@ -44,13 +44,14 @@ WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCK
       Effect.scoped(Effect.gen(function*() {
         const connection = yield* Effect.mapError(sql.reserve, unavailable)
         const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
+        const rowsBy = (text: string) => Effect.map(run(text), (rows) => rows as ReadonlyArray<Row>)
         const work = Effect.gen(function*() {
-          const taken = (yield* run(takeText(limit)))[3].map(outboxRow)
+          const taken = rowsAt(yield* run(takeText(limit)), 3).map(outboxRow)
           if (taken.length === 0) return { taken: 0, settled: 0 }
           const ranges = couponRanges(taken)
           const changed = changedCampaigns(taken)
-          const coupons = ranges === "" ? [] : yield* run(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
-          const campaigns = changed === "" ? [] : yield* run(`SELECT * FROM campaigns WHERE id IN (${changed})`)
+          const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
+          const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
           const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign))
           const published = new Set(yield* restore(publish(events)))
           const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
@@ -84,7 +85,7 @@ DELETE FROM outbox WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTER
 ORDER BY created_at LIMIT 1000`
       ))).pipe(
         Effect.uninterruptible,
-        Effect.mapBoth({ onFailure: unavailable, onSuccess: (results) => Number(results[2].affectedRows) })
+        Effect.mapBoth({ onFailure: unavailable, onSuccess: (results) => (results[2] as { readonly affectedRows: number }).affectedRows })
       )
 
   return Outbox.of({ poll, backlog, purgeVoid })

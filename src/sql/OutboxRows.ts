@@ -16,8 +16,8 @@ export interface OutboxRow {
 }
 
 export const outboxRow = (row: Row): OutboxRow => ({
-  id: row.batch_id,
-  kind: row.kind,
+  id: row.batch_id as string,
+  kind: row.kind as OutboxRow["kind"],
   campaignId: Number(row.campaign_id),
   firstId: Number(row.first_id),
   lastId: Number(row.last_id)

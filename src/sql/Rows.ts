@@ -3,24 +3,25 @@ import type { Coupon } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 
 /** A row as a driver returns it: integers as numbers, strings or bigints, times in the form of the dialect. */
-export interface Row {
-  readonly [column: string]: any
-}
+export type Row = Readonly<Record<string, unknown>>
+
+/** The rows of one statement's result, in a text of several. */
+export const rowsAt = (results: ReadonlyArray<unknown>, statement: number): ReadonlyArray<Row> => results[statement] as ReadonlyArray<Row>
 
 /** Reads the rows that both dialects select under the same column names. */
-export const makeRows = (time: (value: any) => EpochMillis) => ({
+export const makeRows = (time: (value: unknown) => EpochMillis) => ({
   /** Needs campaign_id, id, user_id, code and issued_at. A user id beyond 2^53 comes as a string or bigint, so it is exact. */
   coupon: (row: Row): Coupon => ({
     campaignId: Number(row.campaign_id),
     id: Number(row.id),
-    userId: BigInt(row.user_id),
-    code: row.code,
+    userId: BigInt(row.user_id as number | string | bigint),
+    code: row.code as string,
     issuedAt: time(row.issued_at)
   }),
   /** Needs every column of campaigns. */
   campaign: (row: Row): Campaign => ({
     campaignId: Number(row.id),
-    name: row.name,
+    name: row.name as string,
     couponLimit: Number(row.coupon_limit),
     issuedCount: Number(row.current_coupon),
     status: row.status as CampaignStatus,

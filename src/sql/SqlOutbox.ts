@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { AppConfig } from "../AppConfig.ts"
+import type { AppConfig } from "../AppConfig.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import * as LibSqlOutbox from "./LibSqlOutbox.ts"
 import * as MySqlOutbox from "./MySqlOutbox.ts"

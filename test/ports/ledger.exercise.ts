@@ -141,7 +141,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         yield* setStatus(campaignId, "ENDED")
         expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
         yield* setStatus(campaignId, "ACTIVE")
-        yield* sql.unsafe(`UPDATE campaigns SET end_time = (SELECT e FROM (SELECT created_at AS e FROM campaigns WHERE id = ${campaignId}) AS x) WHERE id = ${campaignId}`)
+        yield* sql.unsafe(
+          `UPDATE campaigns SET end_time = (SELECT e FROM (SELECT created_at AS e FROM campaigns WHERE id = ${campaignId}) AS x) WHERE id = ${campaignId}`
+        )
         expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
         yield* setStatus(campaignId, "PAUSED")
         expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])

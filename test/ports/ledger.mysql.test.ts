@@ -39,7 +39,7 @@ const session = (url: string) =>
     Effect.promise(() => MySqlDriver.createConnection({ uri: url, multipleStatements: true })),
     (connection) => Effect.sync(() => connection.destroy())
   ).pipe(Effect.map((connection) => ({
-    run: (text: string) => Effect.promise(async () => (await connection.query(text))[0] as any)
+    run: (text: string) => Effect.promise(async () => (await connection.query(text))[0] as ReadonlyArray<Record<string, unknown>>)
   })))
 
 const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean): Effect.Effect<A, E | Error, R> => {
@@ -48,10 +48,13 @@ const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean
 }
 
 /** Ids of sessions on this database that wait for the lock of a campaign's row. */
-const waiting = (other: { readonly run: (text: string) => Effect.Effect<any> }) =>
+const waiting = (other: Effect.Effect.Success<ReturnType<typeof session>>) =>
   Effect.map(
-    other.run("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%SELECT coupon_limit%FOR UPDATE%' AND id <> CONNECTION_ID()"),
-    (rows: ReadonlyArray<any>) => rows.map((row) => Number(row.id ?? row.ID))
+    other.run(
+      "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() " +
+        "AND info LIKE '%SELECT coupon_limit%FOR UPDATE%'"
+    ),
+    (rows) => rows.map((row) => Number(row["id"] ?? row["ID"]))
   )
 
 for (const kind of availableDatabases()) {
@@ -138,8 +141,10 @@ for (const kind of availableDatabases()) {
         yield* zombie.run(text.slice(0, -"COMMIT".length - 2))
         const fiber = yield* Effect.fork(ledger.resolve(batch))
         yield* until(
-          (yield* session(url)).run("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%INSERT INTO outbox%VOID%' AND id <> CONNECTION_ID()"),
-          (rows: ReadonlyArray<unknown>) => rows.length === 1
+          (yield* session(url)).run(
+            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE '%INSERT INTO outbox%VOID%'"
+          ),
+          (rows) => rows.length === 1
         )
         yield* zombie.run("COMMIT")
         expect((yield* Fiber.join(fiber)).map((verdict) => verdict._tag)).toEqual(["Issued", "Issued"])
