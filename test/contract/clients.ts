@@ -1,4 +1,4 @@
-import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect"
+import { ConnectError, createClient, type Client, type Code, type Transport } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node"
 import { Agent } from "node:http"
 import { CouponSchema, CouponService, type Coupon } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"

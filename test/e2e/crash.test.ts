@@ -58,7 +58,7 @@ const suite = (kind: DatabaseKind): void => {
       const instances = await Promise.all([startFor(defer, env), startFor(defer, env)])
       const urls = () => instances.map(({ url }) => url)
       const load = loadFor(defer)
-      const campaignIds = await Promise.all([load.openCampaign(urls()[0]!, 4_000), load.openCampaign(urls()[1]!, 3_000)])
+      const campaignIds = await Promise.all([load.openCampaign(urls()[0]!, 2_000), load.openCampaign(urls()[1]!, 1_500)])
       const running = load.keepClaiming(urls, newcomers(campaignIds, 1), 20)
       defer(running.stop)
       /** Waits for that many OK that were asked for from now on. */
@@ -155,6 +155,7 @@ const suite = (kind: DatabaseKind): void => {
       const held = await holding
       await expect.poll(() => codeInLedger(databaseUrl, wish)).toBeDefined()
       proxy.refuse()
+      proxy.cut()
       held.drop()
       expect(await claimed).toMatchObject({ outcome: "OUTCOME_UNKNOWN" })
       proxy.accept()
@@ -175,7 +176,8 @@ const suite = (kind: DatabaseKind): void => {
       await fillUp(load, () => [witness.url], [campaignId], 2)
       held.release()
       victim.resume()
-      expect(["COUPON_SOLD_OUT", "UNAVAILABLE"]).toContain((await late).outcome)
+      // Which one depends on what it notices first when it wakes: the answer, the silence before it, or its own deadline.
+      expect(["COUPON_SOLD_OUT", "UNAVAILABLE", "OUTCOME_UNKNOWN"]).toContain((await late).outcome)
       expect(await codeInLedger(databaseUrl, { campaignId, userId: 1 })).toBeUndefined()
       await conclude(campaignId, [victim.url, witness.url])
     })

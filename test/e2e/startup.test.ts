@@ -27,12 +27,14 @@ describe("starting", () => {
     await Promise.all([database.kill(), redis.kill()])
     const instance = await startFor(defer, { MYSQL_URL: database.url, REDIS_URL: redis.url }, { ready: false })
     await expect.poll(() => instance.logs()).toContain(`waiting for MySQL at 127.0.0.1:${database.port}`)
-    await expect.poll(() => instance.logs()).toContain(`waiting for Redis at 127.0.0.1:${redis.port}`)
+    await expect.poll(() => instance.logs()).toMatch(new RegExp(`(waiting for|cannot reach) Redis at 127.0.0.1:${redis.port}`))
     expect(await ask(instance.url)).toEqual(unavailable)
     expect([await status(`${instance.url}/livez`), await status(`${instance.url}/readyz`)]).toEqual([200, 503])
+    const waitingFor = async () => (await (await fetch(`${instance.url}/readyz`)).json() as { waitingFor: Array<string> }).waitingFor.sort()
+    expect(await waitingFor()).toEqual([`MySQL at 127.0.0.1:${database.port}`, `Redis at 127.0.0.1:${redis.port}`])
 
     await redis.restart()
-    await expect.poll(() => instance.logs()).toContain(`Redis at 127.0.0.1:${redis.port} is there`)
+    await expect.poll(waitingFor).toEqual([`MySQL at 127.0.0.1:${database.port}`])
     expect(await ask(instance.url)).toEqual(unavailable)
 
     await database.restart()
