@@ -118,6 +118,22 @@ describe("FaultProxy", () => {
     expect(heard).toEqual(["next"])
   })
 
+  it("delivers late what a client had sent whose connection is dead", async () => {
+    const client = await connect()
+    const holding = proxy.holdRequests()
+    client.send("commit")
+    const held = await holding
+    held.sever()
+    await expect.poll(() => client.state).toEqual({ text: "", closed: true })
+    const next = await connect()
+    expect(heard).toEqual([])
+    held.release()
+    await expect.poll(() => heard).toEqual(["commit"])
+    next.send("next")
+    await expect.poll(() => next.state.text).toBe("NEXT")
+    await expect.poll(() => proxy.connections()).toBe(1)
+  })
+
   it("holds the reply to a matching request: the server has heard it and the client hears nothing", async () => {
     const [client, other] = [await connect(), await connect()]
     const holding = proxy.holdReplies((bytes) => bytes.includes("commit"))

@@ -8,6 +8,11 @@ export interface Held {
   readonly release: () => void
   /** Destroys the connections on which something is held, undelivered, and holds no more. */
   readonly drop: () => void
+  /**
+   * Destroys the clients' ends of the connections on which a request is held. Their servers' ends live on: `release` then
+   * delivers what a dead client had sent, and closes them. Nobody hears the replies.
+   */
+  readonly sever: () => void
 }
 
 /** A TCP proxy on loopback between a service under test and one of its servers. It starts transparent. */
@@ -100,6 +105,8 @@ interface Link {
   readonly requests: Flow
   readonly replies: Flow
   readonly destroy: () => void
+  /** Destroys the client's end alone, and the server's once it has all requests. */
+  readonly sever: () => void
 }
 
 /** Starts a proxy to a port on loopback. The server behind it may stop and come back. */
@@ -124,6 +131,15 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
       client.destroy()
       server.destroy()
     }
+    let severed = false
+    const sever = () => {
+      if (severed) return
+      severed = true
+      client.destroy()
+      server.removeAllListeners("data").resume()
+      link.requests.queue.push({ chunk: undefined, due: 0 })
+      link.requests.pump()
+    }
     const awaited = new Set<Hold>()
     const keepBack = (hold: Hold, flow: Flow, chunk: Buffer) => {
       hold.held.add(link)
@@ -144,14 +160,17 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
           if (holds.has(hold)) keepBack(hold, link.replies, chunk)
         }
       }),
-      destroy
+      destroy,
+      sever
     }
     links.add(link)
     for (const socket of [client, server]) socket.on("error", destroy)
     // One side alone may be closed while bytes for the other are held or delayed; a server that is gone hears no more.
-    client.on("close", destroy)
+    client.on("close", () => {
+      if (!severed) destroy()
+    })
     server.on("close", () => {
-      if (server.readableEnded) link.replies.pump()
+      if (server.readableEnded && !severed) link.replies.pump()
       else destroy()
     })
   }
@@ -184,7 +203,10 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
           resolve({
             bytes,
             release: () => disarm((link) => link[direction].pump()),
-            drop: () => disarm((link) => link.destroy())
+            drop: () => disarm((link) => link.destroy()),
+            sever: () => {
+              for (const link of wish.held) link.sever()
+            }
           })
         }
       }
