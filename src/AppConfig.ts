@@ -28,25 +28,42 @@ const integer = (name: string, description: string, initial: number, min: number
   )
 })
 
-const duration = (
-  name: string,
-  description: string,
-  initial: Duration.DurationInput,
-  min: Duration.DurationInput,
-  max: Duration.DurationInput
-): Setting<Duration.Duration> => {
-  const bounds = `${Duration.format(Duration.decode(min))} to ${Duration.format(Duration.decode(max))}`
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+
+/** Reads `500ms`, `1.5s`, `2m`, `1h`, and Effect's own `500 millis`, `2 seconds`. */
+const parseDuration = (text: string): Option.Option<Duration.Duration> => {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
+  return match === null
+    ? Duration.decodeUnknown(text)
+    : Option.some(Duration.millis(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]))
+}
+
+/** As `parseDuration` reads it. */
+const formatDuration = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
+  return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`
+}
+
+const duration = (name: string, description: string, initial: string, min: string, max: string): Setting<Duration.Duration> => {
+  const [initially, minimum, maximum] = [initial, min, max].map((text) => Option.getOrThrow(parseDuration(text))) as [
+    Duration.Duration,
+    Duration.Duration,
+    Duration.Duration
+  ]
+  const bounds = `${formatDuration(minimum)} to ${formatDuration(maximum)}`
   return {
     name,
     description: `${description} (${bounds})`,
-    default: Duration.format(Duration.decode(initial)),
-    config: Config.duration(name).pipe(
-      Config.validate({
-        message: `must be a duration from ${bounds}, such as "500 millis" or "2 seconds"`,
-        validation: Duration.between({ minimum: min, maximum: max })
-      }),
-      Config.map(Duration.decode),
-      Config.withDefault(Duration.decode(initial))
+    default: formatDuration(initially),
+    config: Config.string(name).pipe(
+      Config.mapOrFail((text) =>
+        Option.match(Option.filter(parseDuration(text.trim()), Duration.between({ minimum, maximum })), {
+          onNone: () => Either.left(ConfigError.InvalidData([], `must be a duration from ${bounds}, such as ${formatDuration(initially)}`)),
+          onSome: Either.right
+        })
+      ),
+      Config.withDefault(initially)
     )
   }
 }
@@ -58,16 +75,21 @@ const oneOf = <const A extends string>(name: string, description: string, values
   config: Config.literal(...values as [A, ...Array<A>])(name).pipe(Config.withDefault(initial))
 })
 
-const url = (name: string, description: string, protocols: ReadonlyArray<string>): Setting<Option.Option<Redacted.Redacted<string>>> => ({
+const url = (
+  name: string,
+  description: string,
+  example: string,
+  accepts: (url: URL) => boolean
+): Setting<Option.Option<Redacted.Redacted<string>>> => ({
   name,
-  description,
+  description: `${description}, e.g. ${example}`,
   default: "",
   config: Config.string(name).pipe(
     Config.mapOrFail((text) =>
-      URL.canParse(text) && protocols.includes(new URL(text).protocol)
+      URL.canParse(text) && accepts(new URL(text))
         ? Either.right(Redacted.make(text))
         // The text itself may hold a password: it is never repeated.
-        : Either.left(ConfigError.InvalidData([], `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(" or ")}`))
+        : Either.left(ConfigError.InvalidData([], `must be a URL such as ${example}`))
     ),
     Config.option
   )
@@ -88,27 +110,37 @@ export const settings = {
     default: "./data",
     config: Config.nonEmptyString("DATA_DIR").pipe(Config.withDefault("./data"))
   } satisfies Setting<string>,
-  mysqlUrl: url("MYSQL_URL", "ledger, e.g. mysql://user:password@host:3306/coupon; needs REDIS_URL; unless set, the embedded one", ["mysql:"]),
-  redisUrl: url("REDIS_URL", "gate, e.g. redis://host:6379; needs MYSQL_URL; unless set, the embedded one", ["redis:", "rediss:"]),
+  mysqlUrl: url(
+    "MYSQL_URL",
+    "ledger; needs REDIS_URL; unless set, the embedded one",
+    "mysql://user:password@host:3306/coupon",
+    ({ hostname, pathname, protocol }) => protocol === "mysql:" && hostname !== "" && /^\/[^/]+$/.test(pathname)
+  ),
+  redisUrl: url(
+    "REDIS_URL",
+    "gate; needs MYSQL_URL; unless set, the embedded one",
+    "redis://host:6379",
+    ({ hostname, protocol }) => (protocol === "redis:" || protocol === "rediss:") && hostname !== ""
+  ),
   mysqlPoolSize: integer("MYSQL_POOL_SIZE", "connections to MySQL", 10, 2, 500),
-  mysqlReplyTimeout: duration("MYSQL_REPLY_TIMEOUT", "silence after which a MySQL connection is given up", "5 seconds", "500 millis", "60 seconds"),
-  redisReplyTimeout: duration("REDIS_REPLY_TIMEOUT", "silence after which Redis counts as down", "500 millis", "50 millis", "10 seconds"),
-  requestTimeout: duration("REQUEST_TIMEOUT", "longest time a request may take; a shorter Connect-Timeout-Ms wins", "5 seconds", "100 millis", "8 seconds"),
+  mysqlReplyTimeout: duration("MYSQL_REPLY_TIMEOUT", "silence after which a MySQL connection is given up", "5s", "500ms", "1m"),
+  redisReplyTimeout: duration("REDIS_REPLY_TIMEOUT", "silence after which Redis counts as down", "500ms", "50ms", "10s"),
+  requestTimeout: duration("REQUEST_TIMEOUT", "longest time a request may take; a shorter Connect-Timeout-Ms wins", "5s", "100ms", "8s"),
   maxInFlight: integer("MAX_IN_FLIGHT", "requests in progress before OVERLOADED", 10_000, 1, 1_000_000),
   maxConnections: integer("MAX_CONNECTIONS", "client connections before new ones are closed", 20_000, 1, 1_000_000),
   maxBodyBytes: integer("MAX_BODY_BYTES", "largest request body in bytes", 65_536, 1_024, 1_048_576),
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
   issueQueueLimit: integer("ISSUE_QUEUE_LIMIT", "claims a campaign may queue for the ledger before OVERLOADED", 10_000, 1, 1_000_000),
   gateBatchesInFlight: integer("GATE_BATCHES_IN_FLIGHT", "micro-batches a campaign sends to the gate side by side", 4, 1, 64),
-  coldWait: duration("COLD_WAIT", "how long a claim waits for a gate that is full or being rebuilt", "1200 millis", "0 millis", "5 seconds"),
-  relayInterval: duration("RELAY_INTERVAL", "pause between polls of the outbox when nothing wakes the relay", "100 millis", "10 millis", "10 seconds"),
+  coldWait: duration("COLD_WAIT", "how long a claim waits for a gate that is full or being rebuilt", "1200ms", "0ms", "5s"),
+  relayInterval: duration("RELAY_INTERVAL", "pause between polls of the outbox when nothing wakes the relay", "100ms", "10ms", "10s"),
   relayBatchSize: integer("RELAY_BATCH_SIZE", "outbox events taken in one poll", 20, 1, 1_000),
-  reaperInterval: duration("REAPER_INTERVAL", "pause between searches for expired reservations", "1 second", "50 millis", "60 seconds"),
-  reservationTimeout: duration("RESERVATION_TIMEOUT", "age after which a reservation is resolved by asking the ledger", "10 seconds", "500 millis", "10 minutes"),
-  auditInterval: duration("AUDIT_INTERVAL", "pause between comparisons of gate and ledger", "1500 millis", "100 millis", "60 seconds"),
+  reaperInterval: duration("REAPER_INTERVAL", "pause between searches for expired reservations", "1s", "50ms", "1m"),
+  reservationTimeout: duration("RESERVATION_TIMEOUT", "age after which a reservation is resolved by asking the ledger", "10s", "500ms", "10m"),
+  auditInterval: duration("AUDIT_INTERVAL", "pause between comparisons of gate and ledger", "1500ms", "100ms", "1m"),
   hydratePageSize: integer("HYDRATE_PAGE_SIZE", "coupons in one page of a gate rebuild", 5_000, 1, 10_000),
   eventStreamLength: integer("EVENT_STREAM_LENGTH", "CouponIssued events kept a campaign, approximately", 1_000_000, 1_000, 100_000_000),
-  shutdownTimeout: duration("SHUTDOWN_TIMEOUT", "longest time to finish admitted work after SIGTERM", "8 seconds", "1 second", "10 minutes"),
+  shutdownTimeout: duration("SHUTDOWN_TIMEOUT", "longest time to finish admitted work after SIGTERM", "8s", "1s", "10m"),
   logLevel: oneOf("LOG_LEVEL", "least severe messages to log", ["debug", "info", "warning", "error"], "info"),
   logFormat: oneOf("LOG_FORMAT", "auto is pretty on a terminal and JSON elsewhere", ["auto", "pretty", "json"], "auto")
 }
@@ -159,13 +191,13 @@ export const load = (environment: Record<string, string | undefined>): Effect.Ef
       const [present, absent] = named("MYSQL_URL") ? ["MYSQL_URL", "REDIS_URL"] : ["REDIS_URL", "MYSQL_URL"]
       lines.push(`${absent}: must be set when ${present} is; set both, or neither for the embedded stores`)
     }
+    if (Either.isRight(read) && Duration.greaterThanOrEqualTo(read.right.requestTimeout, read.right.reservationTimeout)) {
+      lines.push("RESERVATION_TIMEOUT: must be longer than REQUEST_TIMEOUT, or live reservations are reaped")
+    }
     if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(refuse(lines))
     const values = read.right
     const embedded = Option.isNone(values.mysqlUrl)
     const listenHost = Option.getOrElse(values.host, () => embedded ? "127.0.0.1" : "0.0.0.0")
-    if (Duration.greaterThanOrEqualTo(values.requestTimeout, values.reservationTimeout)) {
-      return yield* Effect.fail(refuse(["RESERVATION_TIMEOUT: must be longer than REQUEST_TIMEOUT, or live reservations are reaped"]))
-    }
     return { ...values, embedded, listenHost }
   })
 

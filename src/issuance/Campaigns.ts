@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import { AppConfig } from "../AppConfig.ts"
 import type { Campaign, CampaignDraft, CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
-import { InvalidArgument, Overloaded, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
+import { InvalidArgument, OutcomeUnknown, Overloaded, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
 import type { BatchTimeout } from "./Batcher.ts"
 import { CouponLookup } from "./CouponLookup.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
@@ -26,7 +26,8 @@ export const MAX_PAGE_SIZE = 10_000
 
 /** Creating and reading campaigns, and looking claims up. */
 export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaigns, {
-  readonly create: (draft: CampaignDraft) => Effect.Effect<Campaign, Unavailable>
+  /** `OutcomeUnknown`: the campaign may have been stored. */
+  readonly create: (draft: CampaignDraft) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
   /** `pageSize` 0 means `MAX_PAGE_SIZE`, as does any larger one; an empty `pageToken` the first page. */
   readonly get: (
     campaignId: CampaignId,
@@ -67,7 +68,10 @@ export const make = Effect.gen(function*() {
   return Campaigns.of({
     create: (draft) =>
       ledger.createCampaign(draft).pipe(
-        Effect.mapError(storeDown),
+        Effect.tapErrorTag("CommitInDoubt", ({ cause }) => Effect.logWarning("a campaign may have been stored").pipe(
+          Effect.annotateLogs({ name: draft.name, cause: String(cause) })
+        )),
+        Effect.mapError((failure) => failure._tag === "CommitInDoubt" ? new OutcomeUnknown() : storeDown(failure)),
         // The gate is ready before the first claim comes; if that fails, the first claim rebuilds it.
         Effect.tap(({ campaignId }) => {
           known.touch(campaignId)

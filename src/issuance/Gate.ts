@@ -77,7 +77,7 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
 
   /**
    * For each user, in order: is it definitely refused because the campaign is sold out? True only if the gate is
-   * hydrated, the issued set reaches the limit and the user is not in it; false means: ask `reserve`.
+   * hydrated, the campaign is open, the issued set reaches the limit and the user is not in it; false means: ask `reserve`.
    */
   readonly check: (
     campaignId: CampaignId,

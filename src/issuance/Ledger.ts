@@ -70,8 +70,11 @@ export interface IssuedTally {
 
 /** The only truth: campaigns and coupons. Everything here is durable when its effect succeeds. */
 export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
-  /** Stores a campaign (status ACTIVE, version 1, nothing issued) and returns it as stored. */
-  readonly createCampaign: (draft: CampaignDraft) => Effect.Effect<Campaign, LedgerUnavailable>
+  /**
+   * Stores a campaign (status ACTIVE, version 1, nothing issued) and returns it as stored. `CommitInDoubt`: it may have been
+   * stored; nothing resolves that, since a campaign has no key of the caller's.
+   */
+  readonly createCampaign: (draft: CampaignDraft) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt>
 
   /** The campaign as it is now, or `undefined`. */
   readonly findCampaign: (campaignId: CampaignId) => Effect.Effect<Campaign | undefined, LedgerUnavailable>

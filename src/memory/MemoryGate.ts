@@ -132,8 +132,11 @@ export const make = (options: {
       check: (campaignId, userIds) =>
         Effect.sync(() => {
           const memory = campaigns.get(campaignId)
-          const isSoldOut = memory?.terms !== undefined && memory.generation !== undefined && memory.hydrated &&
-            memory.issued.size >= memory.terms.couponLimit
+          const terms = memory?.terms
+          // A campaign that is not open is left to `reserve`, which knows what to say first.
+          const isSoldOut = terms !== undefined && memory?.generation !== undefined && memory.hydrated &&
+            terms.status === "ACTIVE" && now() >= terms.startTime && (terms.endTime === undefined || now() < terms.endTime) &&
+            memory.issued.size >= terms.couponLimit
           return userIds.map((userId) => isSoldOut && !memory.issued.has(userId))
         }),
 

@@ -85,7 +85,7 @@ VALUES (?, ?, ?, ?, ?, ?) RETURNING *`,
         ),
         ([row]) => rowsOf.campaign(row!)
       )
-    })
+    }).pipe(Effect.mapError(({ cause }) => classifyLibsql(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)))
 
   const findCampaign: Ledger["Type"]["findCampaign"] = (campaignId) =>
     Effect.map(

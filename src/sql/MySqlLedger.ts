@@ -114,7 +114,7 @@ VALUES (${name}, ${integer(draft.couponLimit)}, ${timeToSql(draft.startTime)}, $
 SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
       ),
       Either.match({
-        onLeft: ({ cause }) => Effect.fail(unavailable(cause)),
+        onLeft: ({ cause, failure }) => Effect.fail(failure === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)),
         onRight: (results) => Effect.sync(() => rowsOf.campaign(rowsAt(results, 4)[0]!))
       })
     )

@@ -391,7 +391,7 @@ export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
  */
 export const CouponService: GenService<{
   /**
-   * Opens a campaign. Fails with INVALID_ARGUMENT, UNAVAILABLE or OUTCOME_UNKNOWN. Not safe to repeat after the latter two: a
+   * Opens a campaign. Fails with INVALID_ARGUMENT, UNAVAILABLE or OUTCOME_UNKNOWN. Not safe to repeat after the latter: a
    * campaign whose reply was lost may have been stored, and a second call opens a second one.
    *
    * @generated from rpc coupon.v1.CouponService.CreateCampaign
