@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { makeClients, makeHttp } from "../contract/clients.ts"
+import { checkInvariants } from "../invariants/invariants.ts"
+import { startProxy } from "../support/FaultProxy.ts"
+import { query, startDatabase, startRedis, privateDatabases, type DatabaseServer } from "../support/servers.ts"
+import { codeInLedger, deferral, freshDatabase, isGroupCommit, loadFor, startFor } from "./scenario.ts"
+import { tally } from "./load.ts"
+
+const [kind] = privateDatabases()
+
+/** What clients hear while the ledger is slow, and what an operator's change does, on a distributed service. */
+describe("under pressure", () => {
+  const defer = deferral()
+  let server: DatabaseServer
+  beforeAll(async () => {
+    server = await startDatabase(kind!)
+  })
+  afterAll(() => (server as DatabaseServer | undefined)?.stop())
+
+  const start = async (env: Readonly<Record<string, string>> = {}) => {
+    const [redis, databaseUrl, proxy] = await Promise.all([startRedis(), freshDatabase(server.url), startProxy(server.port)])
+    defer(redis.stop)
+    defer(proxy.stop)
+    const instance = await startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redis.url, ...env })
+    const load = loadFor(defer)
+    const check = () => checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
+    return { check, databaseUrl, redisUrl: redis.url, http: makeHttp([instance.url]), instance, load, proxy }
+  }
+
+  it.each([{ ISSUE_QUEUE_LIMIT: "2" }, { MAX_IN_FLIGHT: "2" }])("with %j the third claim is shed at once, and nothing is taken", async (env) => {
+    const { check, databaseUrl, http, instance, load, proxy } = await start(env)
+    const campaignId = await load.openCampaign(instance.url, 10)
+    const holding = proxy.holdRequests(isGroupCommit)
+    const first = load.claim(instance.url, { campaignId, userId: 1 })
+    const held = await holding
+    const second = load.claim(instance.url, { campaignId, userId: 2 })
+    await expect.poll(async () => {
+      const reply = await http.post("IssueCoupon", { campaignId, userId: 3 })
+      return [reply.status, reply.headers.get("retry-after"), reply.text]
+    }).toEqual([429, "1", JSON.stringify({ code: "resource_exhausted", message: "OVERLOADED" })])
+    held.release()
+    expect(tally([await first, await second])).toEqual({ OK: 2 })
+    expect(await load.insist(() => [instance.url], { campaignId, userId: 4 })).toMatchObject({ outcome: "OK" })
+    expect(await codeInLedger(databaseUrl, { campaignId, userId: 3 })).toBeUndefined()
+    await check()
+  })
+
+  it("a caller's own timeout ends in DEADLINE_EXCEEDED, and the coupon that came later is the user's", async () => {
+    const { check, databaseUrl, http, instance, load, proxy } = await start()
+    const campaignId = await load.openCampaign(instance.url, 10)
+    const holding = proxy.holdRequests(isGroupCommit)
+    const claimed = http.post("IssueCoupon", { campaignId, userId: 1 }, { "connect-timeout-ms": "200" })
+    const held = await holding
+    const reply = await claimed
+    expect([reply.status, reply.json()]).toEqual([504, { code: "deadline_exceeded", message: "DEADLINE_EXCEEDED" }])
+    held.release()
+    expect(await load.insist(() => [instance.url], { campaignId, userId: 1 }))
+      .toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED", code: await codeInLedger(databaseUrl, { campaignId, userId: 1 }) })
+    await check()
+  })
+
+  it("a caller who leaves loses nothing: the claim runs to its end", async () => {
+    const { check, databaseUrl, instance, load, proxy } = await start()
+    const campaignId = await load.openCampaign(instance.url, 10)
+    const holding = proxy.holdRequests(isGroupCommit)
+    const caller = new AbortController()
+    const left = fetch(`${instance.url}/coupon.v1.CouponService/IssueCoupon`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ campaignId, userId: 1 }),
+      signal: caller.signal
+    })
+    const held = await holding
+    caller.abort()
+    await expect(left).rejects.toThrow()
+    held.release()
+    await expect.poll(() => codeInLedger(databaseUrl, { campaignId, userId: 1 })).toBeDefined()
+    expect(await load.insist(() => [instance.url], { campaignId, userId: 1 })).toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED" })
+    await check()
+  })
+
+  it("SIGTERM lets gRPC calls that were admitted finish", async () => {
+    const { databaseUrl, instance, load, proxy, redisUrl } = await start()
+    const campaignId = await load.openCampaign(instance.url, 10)
+    const clients = makeClients("gRPC", [instance.url])
+    defer(clients.close)
+    const holding = proxy.holdRequests(isGroupCommit)
+    const claimed = clients.next().issueCoupon({ campaignId, userId: 1n })
+    const held = await holding
+    const stopped = instance.stop()
+    await expect.poll(() => instance.logs()).toContain("stopping")
+    held.release()
+    expect(await claimed).toMatchObject({ message: "OK", code: await codeInLedger(databaseUrl, { campaignId, userId: 1 }) })
+    expect(await stopped).toBe(0)
+    // Not the load generator's claim, so only the state is checked: nothing is left for another instance to settle.
+    await checkInvariants({ databaseUrl, redisUrl }, undefined)
+  })
+
+  it("a campaign that is paused, resumed and ended in the ledger is so for everybody, holders still hear of their coupon", async () => {
+    const { check, databaseUrl, instance, load } = await start()
+    const campaignId = await load.openCampaign(instance.url, 10)
+    let userId = 1
+    const outcome = async (user = userId++) => (await load.insist(() => [instance.url], { campaignId, userId: user })).outcome
+    expect(await outcome()).toBe("OK")
+    // As PROTOCOL ("Changing a campaign") has it: the row, a new version and an outbox row in one transaction.
+    const become = (status: string) =>
+      query(
+        databaseUrl,
+        "START TRANSACTION",
+        `UPDATE campaigns SET status = '${status}', version = version + 1 WHERE id = ${campaignId}`,
+        `INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (RANDOM_BYTES(16), 'CHANGED', ${campaignId}, NOW(6))`,
+        "COMMIT"
+      )
+    await become("PAUSED")
+    // Strict: from the commit on, whether or not the gate has heard of it.
+    expect(await outcome()).toBe("CAMPAIGN_PAUSED")
+    expect(await outcome(1)).toBe("COUPON_ALREADY_CLAIMED")
+    await become("ACTIVE")
+    await expect.poll(() => outcome()).toBe("OK")
+    await become("ENDED")
+    expect(await outcome()).toBe("CAMPAIGN_ENDED")
+    expect(await outcome(1)).toBe("COUPON_ALREADY_CLAIMED")
+    await check()
+  })
+})
