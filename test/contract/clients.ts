@@ -59,7 +59,10 @@ export interface Refusal {
 /** Awaits a call that must fail with a documented failure. */
 export const refusal = async (call: Promise<unknown>): Promise<Refusal> => {
   const reply = await call.then((value) => ({ value }), (error: unknown) => ({ error }))
-  if (!("error" in reply)) throw new Error(`expected a failure, got ${JSON.stringify(reply.value, (_, v) => typeof v === "bigint" ? `${v}` : v)}`)
+  if (!("error" in reply)) {
+    const shown = JSON.stringify(reply.value, (_, value: unknown) => typeof value === "bigint" ? `${value}` : value)
+    throw new Error(`expected a failure, got ${shown}`)
+  }
   if (!(reply.error instanceof ConnectError)) throw reply.error
   const [coupon] = reply.error.findDetails(CouponSchema)
   return { code: reply.error.code, message: reply.error.rawMessage, ...coupon === undefined ? {} : { coupon } }

@@ -56,7 +56,9 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
     [{ endTime: "soon" }, "endTime"],
     [{ endTime: OPEN }, "endTime"],
     [{ endTime: "2025-06-24T23:59:59Z" }, "endTime"]
-  ] as const).map(([fields, field]) => ["CreateCampaign", { name: "bad", couponLimit: 5, startTime: OPEN, ...fields }, field] as const),
+  ] as const).map(([fields, field]) =>
+    ["CreateCampaign", { name: "bad", couponLimit: 5, startTime: OPEN, ...fields }, field] as const
+  ),
   ...["IssueCoupon", "GetCoupon"].flatMap((method) => [
     ...([undefined, null, 0, -1, 1.5, "abc", true, 2_147_483_648, "2147483648", [], {}] as const)
       .map((campaignId) => [method, { campaignId, userId: 1 }, "campaignId"] as const),
@@ -167,7 +169,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         })
         const [detail] = again.json()["details"] as Array<{ readonly value: string }>
         expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64"))).toEqual(
-          create(CouponSchema, { campaignId, userId: 1n, code: first.json()["code"] as string, issuedAt: first.json()["issuedAt"] as string })
+          create(CouponSchema, { campaignId, userId: 1n, ...first.json() as { code: string; issuedAt: string } })
         )
       })
 
@@ -195,7 +197,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       })
 
       it("takes every limit from 1 to 10,000,000, times with an offset, and an end", async () => {
-        const campaignId = await open({ couponLimit: "10000000", startTime: "2025-06-25T09:00:00+09:00", endTime: "2098-12-31T23:59:59.5Z" })
+        const startTime = "2025-06-25T09:00:00+09:00"
+        const campaignId = await open({ couponLimit: "10000000", startTime, endTime: "2098-12-31T23:59:59.5Z" })
         expect((await http.post("GetCampaign", { campaignId })).json()).toMatchObject({
           couponLimit: "10000000",
           startTime: OPEN,
@@ -231,7 +234,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const large = JSON.stringify({ campaignId, userId: 1, padding: "x".repeat(70_000) })
         const chunked = new ReadableStream({
           start: (controller) => {
-            for (let k = 0; k < large.length; k += 10_000) controller.enqueue(new TextEncoder().encode(large.slice(k, k + 10_000)))
+            for (let k = 0; k < large.length; k += 10_000) controller.enqueue(Buffer.from(large.slice(k, k + 10_000)))
             controller.close()
           }
         })
@@ -242,7 +245,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         ]
         for (const reply of replies) {
           expect(reply.status).toBe(429)
-          expect(reply.json()).toEqual({ code: "resource_exhausted", message: expect.stringMatching(/^INVALID_ARGUMENT: body .*65536/) })
+          const message = expect.stringMatching(/^INVALID_ARGUMENT: body .*65536/)
+          expect(reply.json()).toEqual({ code: "resource_exhausted", message })
         }
         expect((await http.post("GetCoupon", { campaignId, userId: 1 })).status).toBe(404)
         expect((await http.post("IssueCoupon", { campaignId, userId: 1, padding: "x".repeat(60_000) })).status).toBe(200)
@@ -255,7 +259,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect([campaign.status, campaign.json()["issuedCoupons"]]).toEqual([200, [code]])
         const coupon = await http.get("GetCoupon", { campaignId, userId: "5" })
         expect(coupon.json()).toMatchObject({ coupon: { code } })
-        expect((await http.get("GetCoupon", { campaignId, userId: "6" })).json()).toEqual({ code: "not_found", message: "RECORD_NOT_FOUND" })
+        expect((await http.get("GetCoupon", { campaignId, userId: "6" })).json())
+          .toEqual({ code: "not_found", message: "RECORD_NOT_FOUND" })
         expect((await http.get("GetCampaign", { campaignId: 0 })).json())
           .toEqual({ code: "invalid_argument", message: expect.stringMatching(/^INVALID_ARGUMENT: campaignId /) })
         for (const method of ["IssueCoupon", "CreateCampaign"]) {
@@ -267,13 +272,12 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       })
 
       it("answers 404, 405 and 415 to what is no call", async () => {
+        const headers = { "content-type": "application/json" }
         for (const target of ["/nowhere", path("Nothing"), "/coupon.v2.CouponService/IssueCoupon", `${path("IssueCoupon")}/`]) {
-          expect((await http.request(target, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" })).status, target)
-            .toBe(404)
+          expect((await http.request(target, { method: "POST", headers, body: "{}" })).status, target).toBe(404)
         }
         for (const method of ["PUT", "DELETE", "PATCH"]) {
-          expect((await http.request(path("IssueCoupon"), { method, headers: { "content-type": "application/json" }, body: "{}" })).status)
-            .toBe(405)
+          expect((await http.request(path("IssueCoupon"), { method, headers, body: "{}" })).status, method).toBe(405)
         }
         for (const type of ["text/plain", "application/xml", "application/x-www-form-urlencoded"]) {
           expect((await http.post("IssueCoupon", "{}", { "content-type": type })).status, type).toBe(415)
@@ -283,7 +287,11 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       it("takes a content type with a charset, and Connect's own headers", async () => {
         const campaignId = await open()
         const body = { campaignId, userId: 1 }
-        const headers = { "content-type": "application/json; charset=utf-8", "connect-protocol-version": "1", "connect-timeout-ms": "5000" }
+        const headers = {
+          "content-type": "application/json; charset=utf-8",
+          "connect-protocol-version": "1",
+          "connect-timeout-ms": "5000"
+        }
         expect((await http.post("IssueCoupon", body, headers)).json()).toMatchObject({ message: "OK" })
         expect((await http.post("IssueCoupon", body, { "connect-protocol-version": "2" })).status).toBe(400)
         expect((await http.post("IssueCoupon", body, { "connect-timeout-ms": "soon" })).status).toBe(400)
@@ -304,7 +312,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect(new Set(campaign["issuedCoupons"] as Array<string>)).toEqual(new Set(codes))
       })
 
-      it("tells a holder what they hold, however often and through whichever instance they ask, also after sold out", async () => {
+      it("tells a holder what they hold, whenever and through whichever instance they ask, also after sold out", async () => {
         const campaignId = await open({ couponLimit: 2 })
         const { code, issuedAt } = (await issue(campaignId, 1)).json()
         const claimed = async () => {
@@ -312,7 +320,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
             const again = await issue(campaignId, 1)
             expect([again.status, again.json()["message"]]).toEqual([409, "COUPON_ALREADY_CLAIMED"])
             const [detail] = again.json()["details"] as Array<{ readonly value: string }>
-            expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64"))).toMatchObject({ code, issuedAt, userId: 1n })
+            expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64")))
+              .toMatchObject({ code, issuedAt, userId: 1n })
           }
         }
         await claimed()
@@ -357,7 +366,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
 
       it("checks the input first, the campaign second, its window third", async () => {
         expect((await issue(2_147_483_647, 0)).json()["message"]).toMatch(/^INVALID_ARGUMENT: userId/)
-        expect((await issue(await open({ startTime: "2099-01-01T00:00:00Z" }), 0)).json()["message"]).toMatch(/^INVALID_ARGUMENT: userId/)
+        const early = await open({ startTime: "2099-01-01T00:00:00Z" })
+        expect((await issue(early, 0)).json()["message"]).toMatch(/^INVALID_ARGUMENT: userId/)
       })
 
       it("pages the codes in the order of issue", async () => {
@@ -394,7 +404,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       afterAll(() => clients.close())
 
       it("carries every call", async () => {
-        const { campaignId } = await clients.next().createCampaign({ name: "겨울", couponLimit: 3n, startTime: OPEN, endTime: "2098-01-01T00:00:00Z" })
+        const draft = { name: "겨울", couponLimit: 3n, startTime: OPEN, endTime: "2098-01-01T00:00:00Z" }
+        const { campaignId } = await clients.next().createCampaign(draft)
         expect(campaignId).toBeGreaterThan(0)
         const issued = await clients.next().issueCoupon({ campaignId, userId: BigInt(LARGEST) })
         expect(issued).toMatchObject({ message: "OK", code: isCode, issuedAt: isTime })
@@ -403,12 +414,9 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         )
         const campaign = await clients.next().getCampaign({ campaignId })
         expect(campaign).toMatchObject({
+          ...draft,
           id: campaignId,
-          name: "겨울",
-          couponLimit: 3n,
           currentCoupon: 1n,
-          startTime: OPEN,
-          endTime: "2098-01-01T00:00:00Z",
           createdAt: isTime,
           updatedAt: isTime,
           issuedCoupons: [issued.code],
@@ -423,11 +431,13 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const client = () => clients.next()
         expect(await refusal(client().issueCoupon({ campaignId: 2_147_483_647, userId: 1n })))
           .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
-        expect(await refusal(client().getCampaign({ campaignId: 2_147_483_647 }))).toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
-        const { campaignId: early } = await client().createCampaign({ name: "c", couponLimit: 1n, startTime: "2099-01-01T00:00:00Z" })
+        expect(await refusal(client().getCampaign({ campaignId: 2_147_483_647 })))
+          .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        const draft = { name: "c", couponLimit: 1n, startTime: OPEN }
+        const { campaignId: early } = await client().createCampaign({ ...draft, startTime: "2099-01-01T00:00:00Z" })
         expect(await refusal(client().issueCoupon({ campaignId: early, userId: 1n })))
           .toEqual({ code: Code.FailedPrecondition, message: "CAMPAIGN_NOT_STARTED" })
-        const { campaignId } = await client().createCampaign({ name: "c", couponLimit: 1n, startTime: OPEN })
+        const { campaignId } = await client().createCampaign(draft)
         const { code, issuedAt } = await client().issueCoupon({ campaignId, userId: 1n })
         expect(await refusal(client().issueCoupon({ campaignId, userId: 2n })))
           .toEqual({ code: Code.FailedPrecondition, message: "COUPON_SOLD_OUT" })
@@ -436,7 +446,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           message: "COUPON_ALREADY_CLAIMED",
           coupon: create(CouponSchema, { campaignId, userId: 1n, code, issuedAt })
         })
-        expect(await refusal(client().getCoupon({ campaignId, userId: 2n }))).toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        expect(await refusal(client().getCoupon({ campaignId, userId: 2n })))
+          .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
         expect(await refusal(client().issueCoupon({ campaignId, userId: 0n })))
           .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(/^INVALID_ARGUMENT: userId /) })
         expect(await refusal(client().createCampaign({ name: "", couponLimit: -5n, startTime: OPEN })))
@@ -448,7 +459,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
 
     it("takes a read by GET in binary too", async () => {
       const campaignId = await open()
-      const message = Buffer.from(toBinary(GetCampaignRequestSchema, create(GetCampaignRequestSchema, { campaignId }))).toString("base64url")
+      const request = create(GetCampaignRequestSchema, { campaignId })
+      const message = Buffer.from(toBinary(GetCampaignRequestSchema, request)).toString("base64url")
       const reply = await http.request(`${path("GetCampaign")}?connect=v1&encoding=proto&base64=1&message=${message}`)
       expect([reply.status, reply.headers.get("content-type")]).toEqual([200, "application/proto"])
     })

@@ -32,8 +32,13 @@ describe("grpcurl", () => {
     return JSON.parse(stdout)
   }
 
+  const open = async () => {
+    const draft = { name: "봄", couponLimit: "2", startTime: "2025-06-25T00:00:00Z" }
+    return (await call("CreateCampaign", draft) as { readonly campaignId: number }).campaignId
+  }
+
   it("creates a campaign, claims, and reads both", async () => {
-    const { campaignId } = await call("CreateCampaign", { name: "봄", couponLimit: "2", startTime: "2025-06-25T00:00:00Z" }) as { campaignId: number }
+    const campaignId = await open()
     const issued = await call("IssueCoupon", { campaignId, userId: "9223372036854775807" }) as Record<string, string>
     expect(issued).toMatchObject({ message: "OK" })
     expect(await call("GetCampaign", { campaignId })).toMatchObject({
@@ -50,9 +55,10 @@ describe("grpcurl", () => {
   })
 
   it("hears the documented failure, with the coupon as its detail", async () => {
-    const { campaignId } = await call("CreateCampaign", { name: "봄", couponLimit: "2", startTime: "2025-06-25T00:00:00Z" }) as { campaignId: number }
+    const campaignId = await open()
     const { code } = await call("IssueCoupon", { campaignId, userId: "1" }) as { code: string }
-    const failure = await call("IssueCoupon", { campaignId, userId: "1" }).then(() => "", (error: { readonly stderr: string }) => error.stderr)
+    const failure = await call("IssueCoupon", { campaignId, userId: "1" })
+      .then(() => "", (error: { readonly stderr: string }) => error.stderr)
     expect(failure).toContain("Code: AlreadyExists")
     expect(failure).toContain("Message: COUPON_ALREADY_CLAIMED")
     expect(failure).toContain(code)

@@ -27,7 +27,8 @@ describe("under pressure", () => {
     return { check, databaseUrl, redisUrl: redis.url, http: makeHttp([instance.url]), instance, load, proxy }
   }
 
-  it.each([{ ISSUE_QUEUE_LIMIT: "2" }, { MAX_IN_FLIGHT: "2" }])("with %j the third claim is shed at once, and nothing is taken", async (env) => {
+  const bounds = [{ ISSUE_QUEUE_LIMIT: "2" }, { MAX_IN_FLIGHT: "2" }]
+  it.each(bounds)("with %j the third claim is shed at once, and nothing is taken", async (env) => {
     const { check, databaseUrl, http, instance, load, proxy } = await start(env)
     const campaignId = await load.openCampaign(instance.url, 10)
     const holding = proxy.holdRequests(isGroupCommit)
@@ -96,7 +97,7 @@ describe("under pressure", () => {
     await checkInvariants({ databaseUrl, redisUrl }, undefined)
   })
 
-  it("a campaign that is paused, resumed and ended in the ledger is so for everybody, holders still hear of their coupon", async () => {
+  it("what is paused, resumed and ended in the ledger is so for everybody; holders still hear of their coupon", async () => {
     const { check, databaseUrl, instance, load } = await start()
     const campaignId = await load.openCampaign(instance.url, 10)
     let userId = 1
@@ -108,7 +109,8 @@ describe("under pressure", () => {
         databaseUrl,
         "START TRANSACTION",
         `UPDATE campaigns SET status = '${status}', version = version + 1 WHERE id = ${campaignId}`,
-        `INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (RANDOM_BYTES(16), 'CHANGED', ${campaignId}, NOW(6))`,
+        "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) " +
+          `VALUES (UNHEX(REPLACE(UUID(), '-', '')), 'CHANGED', ${campaignId}, NOW(6))`,
         "COMMIT"
       )
     await become("PAUSED")

@@ -17,7 +17,11 @@ describe("starting", () => {
     })
     return { status: reply.status, retryAfter: reply.headers.get("retry-after"), body: await reply.json() as unknown }
   }
-  const unavailable = { status: 503, retryAfter: expect.stringMatching(/^[1-9]\d*$/), body: { code: "unavailable", message: "UNAVAILABLE" } }
+  const unavailable = {
+    status: 503,
+    retryAfter: expect.stringMatching(/^[1-9]\d*$/),
+    body: { code: "unavailable", message: "UNAVAILABLE" }
+  }
   const status = async (url: string) => (await fetch(url)).status
 
   it("without its stores, it says which one it waits for, answers UNAVAILABLE, and recovers by itself", async () => {
@@ -30,7 +34,10 @@ describe("starting", () => {
     await expect.poll(() => instance.logs()).toMatch(new RegExp(`(waiting for|cannot reach) Redis at 127.0.0.1:${redis.port}`))
     expect(await ask(instance.url)).toEqual(unavailable)
     expect([await status(`${instance.url}/livez`), await status(`${instance.url}/readyz`)]).toEqual([200, 503])
-    const waitingFor = async () => (await (await fetch(`${instance.url}/readyz`)).json() as { waitingFor: Array<string> }).waitingFor.sort()
+    const waitingFor = async () => {
+      const reply = await fetch(`${instance.url}/readyz`)
+      return (await reply.json() as { readonly waitingFor: Array<string> }).waitingFor.sort()
+    }
     expect(await waitingFor()).toEqual([`MySQL at 127.0.0.1:${database.port}`, `Redis at 127.0.0.1:${redis.port}`])
 
     await redis.restart()

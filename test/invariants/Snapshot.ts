@@ -46,17 +46,23 @@ const UNSETTLED = "SELECT kind, first_id AS firstId, last_id AS lastId FROM outb
 
 type Row = Record<string, unknown>
 
-const view = (campaignId: number, campaign: Row | undefined, coupons: ReadonlyArray<Row>, outbox: ReadonlyArray<Row>): LedgerView => {
+const view = (
+  campaignId: number,
+  campaign: Row | undefined,
+  coupons: ReadonlyArray<Row>,
+  outbox: ReadonlyArray<Row>
+): LedgerView => {
   if (campaign === undefined) throw new Error(`the ledger has no campaign ${campaignId}`)
   const rows = coupons.map((row) => ({ id: Number(row["id"]), userId: String(row["userId"]), code: String(row["code"]) }))
-  const waiting = outbox.filter((row) => row["kind"] === "ISSUED").map((row) => [Number(row["firstId"]), Number(row["lastId"])] as const)
+  const waiting = outbox.filter((row) => row["kind"] === "ISSUED")
+  const isUnsettled = (id: number) => waiting.some((row) => Number(row["firstId"]) <= id && id <= Number(row["lastId"]))
   return {
     campaignId,
     limit: Number(campaign["couponLimit"]),
     counter: Number(campaign["counter"]),
     coupons: rows,
     unsettled: outbox.length,
-    unsettledUsers: new Set(rows.filter(({ id }) => waiting.some(([first, last]) => first <= id && id <= last)).map(({ userId }) => userId))
+    unsettledUsers: new Set(rows.filter(({ id }) => isUnsettled(id)).map(({ userId }) => userId))
   }
 }
 

@@ -80,13 +80,16 @@ export const historyViolations = (ledger: LedgerView, history: ReadonlyArray<Att
 export const subsetViolations = (gate: GateView, ledger: LedgerView): ReadonlyArray<string> => {
   const holders = new Set(ledger.coupons.map(({ userId }) => userId))
   const ghosts = [...gate.issued].filter((userId) => !holders.has(userId))
-  return ghosts.length === 0 ? [] : [`G1 campaign ${ledger.campaignId}: the gate knows holders that the ledger does not: ${some(ghosts)}`]
+  return ghosts.length === 0
+    ? []
+    : [`G1 campaign ${ledger.campaignId}: the gate knows holders that the ledger does not: ${some(ghosts)}`]
 }
 
 /** G2 for a gate that was read after the ledger. */
 export const lagViolations = (gate: GateView, ledger: LedgerView): ReadonlyArray<string> => {
   if (!gate.hydrated) return []
-  const lost = ledger.coupons.map(({ userId }) => userId).filter((userId) => !ledger.unsettledUsers.has(userId) && !gate.issued.has(userId))
+  const settled = ledger.coupons.map(({ userId }) => userId).filter((userId) => !ledger.unsettledUsers.has(userId))
+  const lost = settled.filter((userId) => !gate.issued.has(userId))
   return lost.length === 0
     ? []
     : [`G2 campaign ${ledger.campaignId}: the gate is hydrated and misses holders that the outbox has settled: ${some(lost)}`]
