@@ -82,7 +82,7 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
   const progress = yield* BootProgress
   const store = `Redis at ${client.address}`
   yield* progress.waitFor(store)
-  const remind = Effect.schedule(Effect.logWarning(`waiting for ${store}`), Schedule.spaced(REMINDER))
+  const remind = Effect.repeat(Effect.logWarning(`waiting for ${store}`), Schedule.spaced(REMINDER))
   yield* Effect.raceFirst(client.ready, Effect.zipRight(Effect.sleep("500 millis"), Effect.zipRight(remind, Effect.never)))
   yield* progress.arrived(store)
 }))

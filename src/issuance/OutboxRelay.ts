@@ -18,7 +18,7 @@ import { Outbox, type OutboxEvent } from "./Outbox.ts"
 export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
   /** Asks for a poll soon: this instance has committed an event. */
   readonly wake: Effect.Effect<void>
-  /** One poll; returns how many events were taken and settled. Several instances may poll at once. */
+  /** One poll; returns how many events were taken and settled. Instances poll side by side, an instance's own polls queue. */
   readonly runOnce: Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | GateUnavailable>
   /** Polls until nothing more can be settled: the last thing before the stores are left. */
   readonly settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
@@ -53,7 +53,9 @@ export const make = Effect.gen(function*() {
       return events.map((event) => event.id)
     })
 
-  const runOnce = outbox.poll(config.relayBatchSize, publish)
+  // One poll at a time: `settle` would pass over the events that the agent's poll holds, and find nothing left to do.
+  const one = yield* Effect.makeSemaphore(1)
+  const runOnce = one.withPermits(1)(outbox.poll(config.relayBatchSize, publish))
 
   const settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable> = Effect.suspend(() =>
     Effect.flatMap(runOnce, ({ settled }) => settled > 0 ? settle : Effect.void)
