@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./AppConfig.ts"
 import type { Gate } from "./issuance/Gate.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
+import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
@@ -16,6 +17,7 @@ import * as LibSql from "./sql/LibSql.ts"
 import * as LibSqlLedger from "./sql/LibSqlLedger.ts"
 import * as MySql from "./sql/MySql.ts"
 import * as MySqlLedger from "./sql/MySqlLedger.ts"
+import * as SqlLedgerAudit from "./sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "./sql/SqlOutbox.ts"
 
 /** The stores cannot be used, and waiting would not help; `message` says what to do. */
@@ -87,21 +89,24 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
   yield* progress.arrived(store)
 }))
 
+/** Every port of an assembly. */
+export type Stores = Ledger | LedgerAudit | Outbox | Gate
+
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
-export const layerEmbedded: Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.merge(LibSqlLedger.layer, SqlOutbox.layer).pipe(Layer.provide(LibSql.layer), Layer.mapError(unusable)),
+export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
+  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlOutbox.layer).pipe(Layer.provide(LibSql.layer), Layer.mapError(unusable)),
   MemoryGate.layer
 )
 
 /** MySQL and Redis; waits for both. */
-export const layerDistributed: Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
-  Layer.merge(MySqlLedger.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
+export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
+  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
   RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(RedisClient.layer))
 )
 
 /** The assembly that the configuration chooses. */
-export const layer: Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig | BootProgress> = Layer.unwrapEffect(
-  Effect.map(AppConfig, (config): Layer.Layer<Ledger | Outbox | Gate, BackendUnusable, AppConfig | BootProgress> =>
+export const layer: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.unwrapEffect(
+  Effect.map(AppConfig, (config): Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> =>
     config.embedded ? layerEmbedded : layerDistributed)
 )
 

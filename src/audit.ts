@@ -1,0 +1,132 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as AppConfig from "./AppConfig.ts"
+import * as AuditReport from "./AuditReport.ts"
+import * as Backend from "./Backend.ts"
+import * as Auditor from "./issuance/Auditor.ts"
+import { Gate } from "./issuance/Gate.ts"
+import * as GateRebuilder from "./issuance/GateRebuilder.ts"
+import * as KnownCampaigns from "./issuance/KnownCampaigns.ts"
+import { LedgerAudit } from "./issuance/LedgerAudit.ts"
+import { Outbox } from "./issuance/Outbox.ts"
+
+const usage = `Checks a deployment, which may be serving meanwhile, against the invariants of the issuance protocol.
+
+  npm run audit                one line a campaign; exit code 0: all hold, 1: some do not, 2: it could not be checked
+  npm run audit -- --repair    also has gates that disagree with the ledger rebuilt from it; never changes the ledger
+
+It reads the service's own settings (MYSQL_URL and REDIS_URL, or DATA_DIR) and, like the service, brings the schema up to date.
+With the embedded stores the service must not run: it owns DATA_DIR, and the gate lives in it and is not checked. The ledger
+counts about a million coupons a second; for more than a few million in one campaign raise MYSQL_REPLY_TIMEOUT.
+`
+
+/** How long stores may take to answer at first: an operator waits. */
+const PATIENCE = Duration.seconds(20)
+
+const PAGE = 100
+
+/** How long an event may wait for the relay (I9). */
+const EVENT_MILLIS = 10_000
+
+const inspect = (limits: AuditReport.Limits) =>
+  Effect.gen(function*() {
+    const { embedded } = yield* AppConfig.AppConfig
+    const ledger = yield* LedgerAudit
+    const gate = yield* Gate
+    const observe = (campaignId: number) =>
+      Effect.gen(function*() {
+        const before = yield* gate.inspect(campaignId)
+        const facts = yield* ledger.facts(campaignId)
+        const after = yield* gate.inspect(campaignId)
+        if (facts === undefined) return []
+        const observation: AuditReport.Observation = { ledger: facts, gate: embedded ? undefined : { before, after } }
+        return [{ observation, violations: AuditReport.violationsOf(observation, limits) }]
+      })
+    const rows: Array<{ readonly observation: AuditReport.Observation; readonly violations: ReadonlyArray<AuditReport.Violation> }> = []
+    for (let afterId = 0;;) {
+      const ids = yield* ledger.campaignIds(afterId, PAGE)
+      for (const id of ids) rows.push(...yield* observe(id))
+      if (ids.length < PAGE) break
+      afterId = ids.at(-1)!
+    }
+    const outbox = AuditReport.outboxViolations(yield* Effect.flatMap(Outbox, ({ backlog }) => backlog), limits)
+    return { rows, violations: [...rows.flatMap(({ violations }) => violations), ...outbox] }
+  })
+
+const print = (text: string) => Effect.sync(() => console.log(text))
+
+const tell = ({ campaignId, invariant, text }: AuditReport.Violation) =>
+  `${invariant}${campaignId === undefined ? "" : ` campaign ${campaignId}`}: ${text}`
+
+/** The service's own repair, on the campaigns that need it; then looks again. */
+const repair = (campaignIds: ReadonlySet<number>) =>
+  Effect.flatMap(Auditor.Auditor, ({ runOnce }) =>
+    Effect.forEach(campaignIds, (campaignId) =>
+      Effect.flatMap(runOnce(campaignId), (verdict) => print(`campaign ${campaignId}: ${verdict === "Agrees" ? "repaired meanwhile" : "gate rebuilt"}`)))
+  ).pipe(
+    Effect.provide(Auditor.layer.pipe(Layer.provide(Layer.merge(GateRebuilder.layer, KnownCampaigns.layer))))
+  )
+
+const audit = (repairs: boolean) =>
+  Effect.gen(function*() {
+    const config = yield* AppConfig.AppConfig
+    // A reservation is resolved once it is this old, by the first search after that.
+    const reservationMillis = Duration.toMillis(config.reservationTimeout) + Duration.toMillis(config.reaperInterval) + EVENT_MILLIS
+    const limits = { eventMillis: EVENT_MILLIS, reservationMillis }
+    let found = yield* inspect(limits)
+    const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) => repairable && campaignId !== undefined ? [campaignId] : []))
+    if (repairs && broken.size > 0) {
+      for (const violation of found.violations) yield* print(tell(violation))
+      yield* repair(broken)
+      found = yield* inspect(limits)
+    }
+    yield* print(AuditReport.table(found.rows))
+    for (const violation of found.violations) yield* print(tell(violation))
+    const repairable = found.violations.some((violation) => violation.repairable)
+    yield* print(
+      found.violations.length === 0
+        ? `${found.rows.length} campaigns, every invariant holds${config.embedded ? " (the gate lives in the service and was not checked)" : ""}`
+        : `${found.violations.length} violations${repairable ? "; --repair rebuilds the gates concerned" : ""}`
+    )
+    if (found.violations.length > 0) process.exitCode = 1
+  })
+
+const store = (name: string) => Effect.logDebug(`waiting for ${name}`)
+
+const program = (repairs: boolean) =>
+  Effect.gen(function*() {
+    const config = yield* AppConfig.AppConfig
+    const context = yield* Layer.build(Backend.layer).pipe(
+      Effect.timeoutFail({
+        duration: PATIENCE,
+        onTimeout: () => new Backend.BackendUnusable({ message: `${Backend.describe(config)} did not answer within ${Duration.format(PATIENCE)}` })
+      })
+    )
+    yield* Effect.provide(audit(repairs), context)
+  }).pipe(
+    Effect.scoped,
+    Effect.provideService(Backend.BootProgress, { waitFor: store, arrived: () => Effect.void }),
+    Effect.provide(AppConfig.layer),
+    // The table is for standard output, and nothing but trouble for the log.
+    Logger.withMinimumLogLevel(LogLevel.Error),
+    Effect.catchAllCause((cause) =>
+      Effect.sync(() => {
+        const failure = Cause.isFailType(cause) ? cause.error : undefined
+        console.error(failure === undefined || !("message" in failure) || failure.message === "" ? Cause.pretty(cause) : failure.message)
+        process.exitCode = 2
+      })
+    )
+  )
+
+const args = process.argv.slice(2)
+const unknown = args.filter((arg) => arg !== "--repair" && arg !== "--help" && arg !== "-h")
+if (unknown.length > 0) {
+  console.error(`unknown argument ${unknown.join(" ")}\n\n${usage}`)
+  process.exitCode = 2
+} else if (args.includes("--help") || args.includes("-h")) console.log(usage)
+else NodeRuntime.runMain(program(args.includes("--repair")), { disableErrorReporting: true, disablePrettyLogger: true })

@@ -1,0 +1,28 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { LedgerUnavailable } from "./Ledger.ts"
+
+/** What the ledger's rows of one campaign add up to, all at one moment. */
+export interface LedgerFacts {
+  readonly campaignId: CampaignId
+  readonly couponLimit: number
+  /** `current_coupon`. */
+  readonly counter: number
+  readonly coupons: number
+  /** Different users, and different codes, among the coupons. */
+  readonly users: number
+  readonly codes: number
+  /** The highest number of a coupon; 0 if there is none. Numbers leave no gap, so it equals `coupons`. */
+  readonly highestId: number
+  /** Coupons of outbox events that the relay has not settled. */
+  readonly unrelayed: number
+}
+
+/** Counts what `Ledger` relies on, by looking at every coupon: for an audit, never for a request. */
+export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<LedgerAudit, {
+  /** Ids of campaigns, ascending, greater than `afterId`, at most `limit`. */
+  readonly campaignIds: (afterId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
+  /** `undefined`: no such campaign. Takes about a second a million coupons. */
+  readonly facts: (campaignId: CampaignId) => Effect.Effect<LedgerFacts | undefined, LedgerUnavailable>
+}>() {}

@@ -1,0 +1,106 @@
+import { makeRandom } from "./Random.ts"
+
+/** Everything that can go wrong in a run, and what it does. */
+export const faultKinds = {
+  killApp: "SIGKILL an instance, start another",
+  pauseApp: "SIGSTOP an instance",
+  stopApp: "SIGTERM an instance under load, start another",
+  killDatabase: "SIGKILL the database, restart it on its data",
+  pauseDatabase: "SIGSTOP the database",
+  emptyRedis: "SIGKILL Redis, which comes back empty",
+  flush: "FLUSHALL",
+  flushStorm: "FLUSHALL five times in a row",
+  loseTail: "snapshot of Redis, some time, SIGKILL, restart from the snapshot",
+  cut: "cut an instance's connections to a store",
+  refuse: "a store refuses an instance's connections",
+  partition: "silence both ways between an instance and a store",
+  swallow: "an instance's requests reach a store, the replies are lost",
+  latency: "delay between an instance and a store",
+  replyLost: "a group commit reaches the database, its connection dies before the reply",
+  lateDelivery: "a group commit's connection dies, and its bytes reach the database later",
+  foreignLock: "a foreign transaction holds a campaign's row",
+  crowd: "foreign connections take all that the database grants",
+  disconnects: "clients leave before their answer",
+  clockJump: "an instance's clock jumps an hour ahead, and later back"
+} as const
+
+export type FaultKind = keyof typeof faultKinds
+
+/** One planned fault. */
+export interface Fault {
+  readonly kind: FaultKind
+  /** Milliseconds after the start of the load. */
+  readonly at: number
+  /** How long it lasts, where it lasts. */
+  readonly millis: number
+  /** Index of the instance concerned, for faults of one instance. */
+  readonly node: number
+  /** The store concerned, for faults of the network. */
+  readonly store: "sql" | "redis"
+}
+
+/** How long each kind lasts, at least and at most, in milliseconds. */
+const lengths: Readonly<Record<FaultKind, readonly [number, number]>> = {
+  killApp: [0, 500],
+  // Longer than a reservation lives, at times.
+  pauseApp: [500, 5_500],
+  stopApp: [0, 200],
+  killDatabase: [0, 500],
+  pauseDatabase: [300, 3_500],
+  emptyRedis: [0, 1_000],
+  flush: [0, 0],
+  flushStorm: [20, 150],
+  loseTail: [200, 1_000],
+  cut: [0, 0],
+  refuse: [300, 2_500],
+  partition: [300, 3_500],
+  swallow: [300, 3_500],
+  latency: [500, 3_000],
+  replyLost: [50, 300],
+  lateDelivery: [100, 3_000],
+  foreignLock: [1_000, 4_000],
+  crowd: [500, 2_000],
+  disconnects: [500, 2_000],
+  clockJump: [500, 3_000]
+}
+
+const all = Object.keys(faultKinds) as Array<FaultKind>
+
+/** Pause between the starts of two faults, on average: many overlap with the one before. */
+const EVERY_MILLIS = 1_300
+
+/**
+ * The faults of a run, which its seed and length decide. A long run has every kind; of short ones, consecutive seeds take
+ * turns, so that some runs together have all.
+ */
+export const schedule = (seed: number, seconds: number, nodes: number): ReadonlyArray<Fault> => {
+  const random = makeRandom(seed)
+  const count = Math.max(1, Math.floor((seconds * 1_000) / EVERY_MILLIS))
+  const kinds = Array.from({ length: count }, (_, k) => all[(seed * count + k) % all.length]!)
+  // A turn of seeds decides which; chance decides the order.
+  for (let k = kinds.length - 1; k > 0; k--) {
+    const other = random.integer(0, k)
+    const kind = kinds[k]!
+    kinds[k] = kinds[other]!
+    kinds[other] = kind
+  }
+  return kinds.map((kind, k) => ({
+    kind,
+    at: Math.round((k + random.next()) * EVERY_MILLIS),
+    millis: random.integer(...lengths[kind]),
+    node: random.integer(0, nodes - 1),
+    store: random.pick(["sql", "redis"] as const)
+  }))
+}
+
+const ofNetwork: ReadonlySet<FaultKind> = new Set(["cut", "refuse", "partition", "swallow", "latency"])
+const ofInstance: ReadonlySet<FaultKind> = new Set([...ofNetwork, "killApp", "pauseApp", "stopApp", "replyLost", "lateDelivery", "clockJump", "crowd"])
+
+/** A planned fault in one line. */
+export const show = ({ at, kind, millis, node, store }: Fault): string =>
+  [
+    `${(at / 1_000).toFixed(2).padStart(6)} s  ${kind}`,
+    ...ofInstance.has(kind) ? [`instance ${node}`] : [],
+    ...ofNetwork.has(kind) ? [store] : [],
+    ...millis > 0 ? [`${millis} ms`] : []
+  ].join("  ")

@@ -1,0 +1,124 @@
+import { spawn } from "node:child_process"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { deferral, impatient, loadFor, startFor } from "../e2e/scenario.ts"
+import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
+import { nodeProgram } from "../support/Instance.ts"
+import { availableDatabases, databaseOn, query, startRedis, type RedisServer } from "../support/servers.ts"
+
+/** Runs `npm run audit` with these settings alone. */
+const audit = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+  new Promise<{ readonly code: number | null; readonly text: string }>((resolve, reject) => {
+    const child = spawn(nodeProgram, ["src/audit.ts", ...args], { env: { PATH: process.env["PATH"], ...impatient, ...env } })
+    let text = ""
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
+    child.once("error", reject)
+    child.once("close", (code) => resolve({ code, text }))
+  })
+
+for (const kind of availableDatabases()) {
+  describe(`the audit of a deployment on ${kind} and Redis`, () => {
+    const defer = deferral()
+    let redis: RedisServer
+    beforeAll(async () => {
+      redis = await startRedis()
+    })
+    afterAll(() => (redis as RedisServer | undefined)?.stop())
+
+    /** Two campaigns, of which three and one coupon are handed out and relayed. */
+    const deployment = async () => {
+      await redis.flushAll()
+      const database = await databaseOn(kind)
+      defer(database.drop)
+      const env = { MYSQL_URL: database.url, REDIS_URL: redis.url }
+      const instance = await startFor(defer, env)
+      const load = loadFor(defer)
+      const first = await load.openCampaign(instance.url, 10)
+      const second = await load.openCampaign(instance.url, 1)
+      for (const [campaignId, userId] of [[first, 1], [first, 2], [first, 3], [second, 1]] as const) {
+        expect(await load.claim(instance.url, { campaignId, userId })).toMatchObject({ outcome: "OK" })
+      }
+      await expect.poll(async () => (await query(database.url, "SELECT * FROM outbox")).length).toBe(0)
+      return { env, instance, first, second, sql: (text: string) => query(database.url, text) }
+    }
+
+    it("finds nothing in a healthy one, while it serves", async () => {
+      const { env } = await deployment()
+      const { code, text } = await audit(env)
+      expect(text).toMatch(/^ +1 +10 +3 +3 +hydrated +3 +0 +0 +ok$/m)
+      expect(text).toContain("2 campaigns, every invariant holds")
+      expect(code).toBe(0)
+    }, 60_000)
+
+    it("finds a ghost in the gate (G1), and repairs it without touching the ledger", async () => {
+      const { env, first, instance, sql } = await deployment()
+      await instance.stop()
+      await redis.command("SADD", `{c${first}}:i`, "999")
+      const found = await audit(env)
+      expect(found.text).toContain(`G1 campaign ${first}: the gate knows 4 holders, the ledger 3`)
+      expect(found.code).toBe(1)
+      const before = await sql("SELECT * FROM coupons")
+      const repaired = await audit(env, "--repair")
+      expect(repaired.text).toMatch(new RegExp(`campaign ${first}: (gate rebuilt|repaired meanwhile)`))
+      expect(repaired.text).toContain("every invariant holds")
+      expect(repaired.code).toBe(0)
+      expect(await redis.command("SISMEMBER", `{c${first}}:i`, "999")).toBe(":0")
+      expect(await redis.command("SCARD", `{c${first}}:i`)).toBe(":4")
+      expect(await sql("SELECT * FROM coupons")).toEqual(before)
+    }, 60_000)
+
+    it("finds a lost confirmation (G2), and repairs it", async () => {
+      const { env, first, instance } = await deployment()
+      await instance.stop()
+      await redis.command("SREM", `{c${first}}:i`, "2")
+      expect(await audit(env)).toMatchObject({ code: 1, text: expect.stringContaining(`G2 campaign ${first}: the gate knows 2 holders of 3`) })
+      expect(await audit(env, "--repair")).toMatchObject({ code: 0 })
+      expect(await redis.command("SISMEMBER", `{c${first}}:i`, "2")).toBe(":1")
+    }, 60_000)
+
+    it("finds a counter that was tampered with (I2), and does not repair it", async () => {
+      const { env, first, instance, sql } = await deployment()
+      await instance.stop()
+      await sql(`UPDATE campaigns SET current_coupon = 2 WHERE id = ${first}`)
+      const { code, text } = await audit(env, "--repair")
+      expect(text).toContain(`I2 campaign ${first}: current_coupon is 2, there are 3 coupons`)
+      expect(code).toBe(1)
+      expect(await sql(`SELECT current_coupon FROM campaigns WHERE id = ${first}`)).toEqual([{ current_coupon: 2 }])
+    }, 60_000)
+
+    it("finds a reservation and an event that nobody looks after (I9)", async () => {
+      const { env, first, instance, sql } = await deployment()
+      await instance.stop()
+      await redis.command("HSET", `{c${first}}:p`, "7", "1000000:dead")
+      await sql(`INSERT INTO outbox VALUES (x'${"0".repeat(32)}', 'ISSUED', ${first}, 3, 3, '2026-01-01')`)
+      const { code, text } = await audit(env)
+      expect(text).toMatch(new RegExp(`I9 campaign ${first}: of 1 reservations the oldest is [\\d.]+ s old`))
+      expect(text).toMatch(/I9: of 1 outbox events the oldest is [\d.]+ s old/)
+      expect(code).toBe(1)
+    }, 60_000)
+  })
+}
+
+describe("the audit of the embedded stores", () => {
+  const defer = deferral()
+
+  it("refuses while the service runs, and checks the ledger once it has ended", async () => {
+    const dataDir = temporaryDirectory("audit")
+    defer(() => removeDirectory(dataDir))
+    const env = { DATA_DIR: dataDir }
+    const instance = await startFor(defer, env)
+    const load = loadFor(defer)
+    const campaignId = await load.openCampaign(instance.url, 2)
+    await load.claim(instance.url, { campaignId, userId: 1 })
+    expect(await audit(env)).toMatchObject({ code: 2, text: expect.stringContaining("is in use by another process") })
+    await instance.stop()
+    const { code, text } = await audit(env)
+    expect(text).toMatch(/^ +1 +2 +1 +1 +- /m)
+    expect(text).toContain("1 campaigns, every invariant holds")
+    expect(code).toBe(0)
+  }, 60_000)
+
+  it("explains itself, and does not guess what an unknown argument means", async () => {
+    expect(await audit({}, "--help")).toMatchObject({ code: 0, text: expect.stringContaining("--repair") })
+    expect(await audit({}, "--fix")).toMatchObject({ code: 2, text: expect.stringContaining("unknown argument --fix") })
+  })
+})

@@ -1,0 +1,209 @@
+import { setTimeout as pause } from "node:timers/promises"
+import * as MySql from "mysql2/promise"
+import type { FaultProxy, Held } from "../support/FaultProxy.ts"
+import type { Clients } from "./Clients.ts"
+import type { Rig } from "./Rig.ts"
+import type { Fault, FaultKind } from "./Schedule.ts"
+
+/** What a fault may act on. */
+export interface Scene {
+  readonly rig: Rig
+  readonly clients: Clients
+  /** The campaigns under load; the first is asked for most. */
+  readonly campaignIds: ReadonlyArray<number>
+  /** Told of what must never happen, whatever the fault. */
+  readonly violation: (text: string) => void
+}
+
+/** The one text with which a group commit reaches the database. */
+export const isGroupCommit = (bytes: Buffer): boolean => bytes.includes("INSERT INTO coupons")
+
+/** How long a fault waits for the traffic that it needs. */
+const PATIENCE_MILLIS = 3_000
+
+/** Something held, or `undefined` if nothing came in time: then whatever comes later is let go. */
+const caught = async (holding: Promise<Held>, millis: number): Promise<Held | undefined> => {
+  const patience = new AbortController()
+  const held = await Promise.race([holding, pause(millis, undefined, { signal: patience.signal }).catch(() => undefined)])
+  patience.abort()
+  if (held === undefined) void holding.then((late) => late.release())
+  return held
+}
+
+/** Holds for a while whatever comes, then destroys what was held. */
+const silence = async (holdings: ReadonlyArray<Promise<Held>>, millis: number): Promise<void> => {
+  await pause(millis)
+  // Where nothing came, nothing was held: the first to come loses its connection.
+  for (const holding of holdings) void holding.then((held) => held.drop())
+}
+
+type Inject = (scene: Scene, fault: Fault) => Promise<boolean | void>
+
+const proxyOf = ({ rig }: Scene, { node, store }: Fault): FaultProxy => rig.nodes[node]![store]
+
+/** Each fault from its beginning to its end; `false`: there was nothing to do it to. */
+const injections: Readonly<Record<FaultKind, Inject>> = {
+  killApp: async ({ rig }, { millis, node }) => {
+    await rig.nodes[node]!.instance().kill()
+    await pause(millis)
+    await rig.nodes[node]!.start()
+  },
+  pauseApp: async ({ rig }, { millis, node }) => {
+    const instance = rig.nodes[node]!.instance()
+    instance.pause()
+    await pause(millis)
+    instance.resume()
+  },
+  stopApp: async ({ rig, violation }, { millis, node }) => {
+    const code = await rig.nodes[node]!.instance().stop()
+    if (code !== 0) violation(`drain: instance ${node} ended with exit code ${code} after SIGTERM`)
+    await pause(millis)
+    await rig.nodes[node]!.start()
+  },
+  killDatabase: async ({ rig }, { millis }) => {
+    await rig.database.kill()
+    await pause(millis)
+    await rig.database.restart()
+  },
+  pauseDatabase: async ({ rig }, { millis }) => {
+    rig.database.pause()
+    await pause(millis)
+    rig.database.resume()
+  },
+  emptyRedis: async ({ rig }, { millis }) => {
+    await rig.killRedisForGood()
+    await pause(millis)
+    await rig.redis.restart()
+  },
+  flush: ({ rig }) => rig.redis.flushAll(),
+  flushStorm: async ({ rig }, { millis }) => {
+    for (let time = 0; time < 5; time++) {
+      await rig.redis.flushAll()
+      await pause(millis)
+    }
+  },
+  loseTail: async ({ rig }, { millis }) => {
+    await rig.redis.save()
+    await pause(millis)
+    await rig.redis.kill()
+    await rig.redis.restart()
+  },
+  cut: async (scene, fault) => proxyOf(scene, fault).cut(),
+  refuse: async (scene, fault) => {
+    const proxy = proxyOf(scene, fault)
+    proxy.refuse()
+    proxy.cut()
+    await pause(fault.millis)
+    proxy.accept()
+  },
+  partition: (scene, fault) => {
+    const proxy = proxyOf(scene, fault)
+    return silence([proxy.holdRequests(), proxy.holdReplies()], fault.millis)
+  },
+  swallow: (scene, fault) => silence([proxyOf(scene, fault).holdReplies()], fault.millis),
+  latency: async (scene, fault) => {
+    const proxy = proxyOf(scene, fault)
+    proxy.delay(40 + fault.millis / 10)
+    await pause(fault.millis)
+    proxy.delay(0)
+  },
+  replyLost: async ({ rig }, { millis, node }) => {
+    const held = await caught(rig.nodes[node]!.sql.holdReplies(isGroupCommit), PATIENCE_MILLIS)
+    if (held === undefined) return false
+    // The first bytes of the reply come before the commit.
+    await pause(millis)
+    held.drop()
+    return true
+  },
+  lateDelivery: async ({ rig }, { millis, node }) => {
+    const held = await caught(rig.nodes[node]!.sql.holdRequests(isGroupCommit), PATIENCE_MILLIS)
+    if (held === undefined) return false
+    held.sever()
+    await pause(millis)
+    held.release()
+    return true
+  },
+  foreignLock: async ({ campaignIds, rig }, { millis }) => {
+    const connection = await MySql.createConnection({ uri: rig.databaseUrl, connectTimeout: PATIENCE_MILLIS })
+    connection.on("error", () => {})
+    try {
+      await connection.query("START TRANSACTION")
+      await connection.query(`SELECT id FROM campaigns WHERE id = ${campaignIds[0]} FOR UPDATE`)
+      await pause(millis)
+      await connection.query("ROLLBACK")
+    } finally {
+      connection.destroy()
+    }
+  },
+  crowd: async ({ rig }, { millis, node }) => {
+    const foreign: Array<MySql.Connection> = []
+    const grab = async () => {
+      try {
+        for (;;) {
+          const connection = await MySql.createConnection({ uri: rig.databaseUrl, connectTimeout: PATIENCE_MILLIS })
+          connection.on("error", () => {})
+          foreign.push(connection)
+        }
+      } catch (error) {
+        return (error as { readonly code?: unknown }).code === "ER_CON_COUNT_ERROR"
+      }
+    }
+    try {
+      const full = await grab()
+      // What an instance had becomes free, and is taken too.
+      rig.nodes[node]!.sql.cut()
+      await grab()
+      await pause(millis)
+      return full
+    } finally {
+      for (const connection of foreign) connection.destroy()
+    }
+  },
+  disconnects: async ({ clients }, { millis }) => {
+    clients.leaveEarly(true)
+    await pause(millis)
+    clients.leaveEarly(false)
+  },
+  clockJump: async ({ rig }, { millis, node }) => {
+    const { pid } = rig.nodes[node]!.instance()
+    process.kill(pid, "SIGUSR2")
+    await pause(millis)
+    process.kill(pid, "SIGUSR2")
+  }
+}
+
+/** What a fault needs for itself while it lasts, so that two faults at once add up and do not undo one another. */
+export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string> => {
+  switch (kind) {
+    case "killApp":
+    case "pauseApp":
+    case "stopApp":
+    case "clockJump":
+      return [`app ${node}`]
+    case "killDatabase":
+    case "pauseDatabase":
+      return ["sql"]
+    case "foreignLock":
+    case "crowd":
+      return ["sql", "connections"]
+    case "emptyRedis":
+    case "flush":
+    case "flushStorm":
+    case "loseTail":
+      return ["redis"]
+    case "replyLost":
+    case "lateDelivery":
+      return [`sql of ${node}`, `app ${node}`, "sql"]
+    case "cut":
+    case "refuse":
+    case "partition":
+    case "swallow":
+    case "latency":
+      return [`${store} of ${node}`]
+    case "disconnects":
+      return ["clients"]
+  }
+}
+
+/** Does a fault and undoes it; resolves with whether it came to anything. */
+export const inject = async (scene: Scene, fault: Fault): Promise<boolean> => (await injections[fault.kind](scene, fault)) !== false

@@ -1,0 +1,156 @@
+/** One place of the program's source, and what stands there instead. */
+export interface Patch {
+  /** Below `src`. */
+  readonly file: string
+  /** Must occur in the file, exactly once. */
+  readonly from: string
+  readonly to: string
+}
+
+/** A way to get the protocol wrong. */
+export interface Mutation {
+  readonly name: string
+  /** What is broken, in the words of the protocol. */
+  readonly what: string
+  readonly patches: ReadonlyArray<Patch>
+}
+
+const tentative = `      case "Pending":
+      case "Full":
+      case "Cold":
+        return askAgain(claim, answer._tag)`
+
+export const mutations = [
+  {
+    name: "replyBeforeCommit",
+    what: "OK is answered when the batch is on its way, not when COMMIT returned",
+    patches: [{
+      file: "issuance/GroupCommit.ts",
+      from: "return ledger.issue(batch).pipe(",
+      to: `return Effect.as(
+      Effect.forkDaemon(ledger.issue(batch)),
+      batch.claims.map((claim): ClaimVerdict => ({ _tag: "Issued", coupon: { ...claim, campaignId, id: 1, issuedAt: Date.now() } }))
+    ).pipe(`
+    }]
+  },
+  {
+    name: "doubtIsFailure",
+    what: "a commit in doubt is told as failed",
+    patches: [{
+      file: "issuance/GroupCommit.ts",
+      from: "CommitInDoubt: (failure) => inDoubt(batch, failure)",
+      to: "CommitInDoubt: (failure) => unavailable(batch, failure as never)"
+    }]
+  },
+  {
+    name: "noVoid",
+    what: "a batch in doubt is not forbidden (no VOID marker) before its users are looked up",
+    patches: [{ file: "sql/MySqlLedger.ts", from: "return forbid(batch).pipe(", to: "return Effect.void.pipe(" }]
+  },
+  {
+    name: "pendingIsClaimed",
+    what: "PENDING is told as already claimed",
+    patches: [{
+      file: "issuance/IssueCoupon.ts",
+      from: tentative,
+      to: `      case "Pending":
+        return Effect.fail(new CouponAlreadyClaimed({
+          coupon: { campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() }
+        }))
+      case "Full":
+      case "Cold":
+        return askAgain(claim, answer._tag)`
+    }]
+  },
+  {
+    name: "fullIsSoldOut",
+    what: "FULL, which counts reservations, is told as sold out",
+    patches: [{
+      file: "issuance/IssueCoupon.ts",
+      from: tentative,
+      to: `      case "Full":
+        return soldOut
+      case "Pending":
+      case "Cold":
+        return askAgain(claim, answer._tag)`
+    }]
+  },
+  {
+    name: "noReaper",
+    what: "reservations of a dead instance are never resolved",
+    patches: [{
+      file: "issuance/ReservationReaper.ts",
+      from: "if (expired.length === 0) return",
+      to: "if (expired.length >= 0) return"
+    }]
+  },
+  {
+    name: "noAudit",
+    what: "a gate that lost confirmations is not noticed",
+    patches: [{
+      file: "issuance/Auditor.ts",
+      from: "if (after.issued < tally.issued - tally.unrelayed) {",
+      to: "if (after.issued < 0) {"
+    }]
+  },
+  {
+    name: "latchBySismember",
+    what: "the latch's check asks for membership alone: not whether the gate is hydrated, nor whether it is sold out",
+    patches: [
+      `if not m[1] or m[2] ~= "1" or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return nil end`,
+      `if m[4] ~= "ACTIVE" or millis < tonumber(m[5]) or (m[6] ~= "" and millis >= tonumber(m[6])) then return nil end`,
+      `if redis.call("SCARD", KEYS[2]) - 1 < tonumber(m[3]) then return nil end`
+    ].map((from) => ({ file: "redis/scripts/check.lua", from, to: "" }))
+  },
+  {
+    name: "noFence",
+    what: "a hydrator whose generation is over goes on writing pages, and declares the gate complete",
+    patches: [
+      {
+        file: "redis/scripts/hydrateChunk.lua",
+        from: "if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end",
+        to: `m[3] = m[3] or "5000"`
+      },
+      { file: "redis/scripts/hydrateEnd.lua", from: "if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end", to: "" }
+    ]
+  },
+  {
+    name: "eventOnlyIfAdded",
+    what: "the event is published only if SADD added, and a rebuild adds without one",
+    patches: [
+      {
+        file: "redis/scripts/confirm.lua",
+        from: `  redis.call("SADD", KEYS[1], user)\n`,
+        to: `  local added = redis.call("SADD", KEYS[1], user)\n`
+      },
+      { file: "redis/scripts/confirm.lua", from: `  redis.call("XADD",`, to: `  if added == 1 then redis.call("XADD",` },
+      { file: "redis/scripts/confirm.lua", from: `"code", code, "at", at)\n`, to: `"code", code, "at", at) end\n` },
+      {
+        file: "redis/scripts/hydrateChunk.lua",
+        from: `if redis.call("SADD", KEYS[2], user) == 1 then`,
+        to: `if redis.call("SADD", KEYS[2], user) > 1 then`
+      }
+    ]
+  },
+  {
+    name: "noRoomGuard",
+    what: "coupons are inserted, and counted, beyond the limit (without the table's own CHECK)",
+    patches: [
+      { file: "sql/GroupCommitText.ts", from: "ON w.n <= c.coupon_limit - c.current_coupon", to: "ON w.n > 0" },
+      { file: "sql/GroupCommitText.ts", from: "AND @inserted > 0 AND current_coupon + @inserted <= coupon_limit;", to: "AND @inserted > 0;" }
+    ]
+  },
+  {
+    name: "inexactCounter",
+    what: "the counter grows by one a batch instead of one a coupon",
+    patches: [
+      { file: "sql/GroupCommitText.ts", from: "SET current_coupon = current_coupon + @inserted,", to: "SET current_coupon = current_coupon + 1," },
+      { file: "sql/GroupCommitText.ts", from: "current_coupon - @inserted + 1,", to: "current_coupon," }
+    ]
+  }
+] as const satisfies ReadonlyArray<Mutation>
+
+export type MutationName = (typeof mutations)[number]["name"]
+
+/** What an instance prints of each patch that it runs with. */
+export const applied = (patch: Patch): string => `mutated ${patch.file}: ${patch.to.trim().split("\n")[0]}`

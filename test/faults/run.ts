@@ -1,0 +1,234 @@
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { makeLoad, tally } from "../e2e/load.ts"
+import type { Attempt } from "../invariants/History.ts"
+import { query, type DatabaseKind } from "../support/privateServers.ts"
+import { askAgain, startClients } from "./Clients.ts"
+import { watchGate } from "./GateWatch.ts"
+import { inject, resourcesOf, type Scene } from "./inject.ts"
+import { fill, shortestHistory, startSampling, verdict } from "./judge.ts"
+import { openWornCampaign, startRig, startServers, until, type Rig } from "./Rig.ts"
+import { schedule, type Fault, type FaultKind } from "./Schedule.ts"
+
+/** What to run. */
+export interface RunOptions {
+  readonly seed: number
+  /** Length of the load with faults. */
+  readonly seconds: number
+  readonly database: DatabaseKind
+  readonly say: (line: string) => void
+}
+
+/** What a run showed. */
+export interface RunResult {
+  readonly seed: number
+  readonly seconds: number
+  readonly database: DatabaseKind
+  /** Claims that clients made. */
+  readonly claims: number
+  readonly answers: Readonly<Record<string, number>>
+  /** Faults that came about, by kind. */
+  readonly fired: Readonly<Partial<Record<FaultKind, number>>>
+  /** In-doubt commits whose coupons turned out to exist, and those that were forbidden in time. */
+  readonly inDoubt: { readonly issued: number; readonly notIssued: number }
+  /** Reservations whose life was watched (G7), looks at gate and ledger during the faults (G1, G2). */
+  readonly watched: { readonly reservations: number; readonly samples: number }
+  /** From the end of the last fault until every instance had given a definite answer. */
+  readonly recoveryMillis: number
+  /** What was wrong; empty: the run passed. */
+  readonly violations: ReadonlyArray<string>
+  /** Where the history of a failed run is. */
+  readonly historyFile: string | undefined
+}
+
+const NODES = 3
+const CLIENTS = 40
+
+/** So many coupons must have been issued under faults for a run to prove anything: 1,000, or in proportion in a short run. */
+const leastOks = (seconds: number) => Math.min(1_000, 40 * seconds)
+
+const RECOVERY_MILLIS = 12_000
+
+/** Attempts to have an in-doubt commit resolved each way, after the planned ones. */
+const DOUBT_ATTEMPTS = 8
+
+/** Users of a worn campaign, before the run. */
+const FIRST_EARLIER_USER = 500_000_000
+
+const campaignsOf = (seconds: number) => ({
+  limits: seconds >= 30 ? [12_000, 4_000, 400, 200] : [3_000, 1_000, 200, 100],
+  // Long since under way, so that a rebuild takes many pages.
+  worn: seconds >= 30 ? { limit: 100_000, taken: 94_000 } : { limit: 20_000, taken: 18_000 },
+  // The smallest sell out early: what is said then is checked under faults too.
+  weights: [25, 20, 15, 15, 25]
+})
+
+const show = (attempt: Attempt, start: number): string =>
+  `${((attempt.askedAt - start) / 1_000).toFixed(3)} to ${((attempt.answeredAt - start) / 1_000).toFixed(3)} s  campaign ${attempt.campaignId}  ` +
+  `user ${attempt.userId}  ${attempt.instance}  ${attempt.outcome}${attempt.code === undefined ? "" : ` ${attempt.code}`}`
+
+/** In-doubt commits by how they were resolved, from what the instances logged. */
+const doubts = (rig: Rig) => {
+  const counts = { issued: 0, notIssued: 0 }
+  for (const node of rig.nodes) {
+    for (const line of node.logs().split("\n")) {
+      if (!line.includes("the commit in doubt is resolved")) continue
+      const { annotations } = JSON.parse(line) as { readonly annotations: { readonly issued: number; readonly notIssued: number } }
+      if (annotations.issued > 0) counts.issued++
+      if (annotations.notIssued > 0) counts.notIssued++
+    }
+  }
+  return counts
+}
+
+/** Does every fault in its time, and waits where two would undo one another. Resolves when all are over. */
+const carryOut = async (scene: Scene, faults: ReadonlyArray<Fault>, done: (fault: Fault, came: boolean) => void, begin: (fault: Fault) => void) => {
+  const start = performance.now()
+  const busy = new Set<string>()
+  const one = async (fault: Fault) => {
+    await pause(Math.max(0, fault.at - (performance.now() - start)))
+    const needs = resourcesOf(fault)
+    await until(() => needs.every((need) => !busy.has(need)), 120_000)
+    for (const need of needs) busy.add(need)
+    begin(fault)
+    try {
+      done(fault, await inject(scene, fault))
+    } catch (error) {
+      // E.g. a foreign session that another fault ended: the fault has not come about as planned.
+      scene.rig.redis.resume()
+      done(fault, false)
+      if (!/ECONN|closed|EPIPE|not running|ER_|ETIMEDOUT|Too many|Can't add|did not answer/i.test(String(error))) throw error
+    } finally {
+      for (const need of needs) busy.delete(need)
+    }
+  }
+  await Promise.all(faults.map(one))
+}
+
+/** One run: load and faults, then healing, the fill phase, and the verdict. */
+export const run = async ({ database, say, seconds, seed }: RunOptions): Promise<RunResult> => {
+  const plan = schedule(seed, seconds, NODES)
+  const servers = await startServers(database)
+  const rig = await startRig(servers, { nodes: NODES, preload: ["jumpyClock.ts"] }).catch(async (error: unknown) => {
+    await servers.stop()
+    throw error
+  })
+  const load = makeLoad()
+  const watch = watchGate(rig.redis.port)
+  const violations: Array<string> = []
+  const fired: Partial<Record<FaultKind, number>> = {}
+  let failed = true
+  let historyFile: string | undefined
+  try {
+    const { limits, weights, worn } = campaignsOf(seconds)
+    const wornId = await openWornCampaign(rig.databaseUrl, worn.limit, worn.taken, FIRST_EARLIER_USER)
+    const fresh = await Promise.all(limits.map((limit) => load.openCampaign(rig.urls()[0]!, limit)))
+    const campaignIds = [...fresh, wornId]
+    const earlier = await query(rig.databaseUrl, `SELECT user_id AS userId, code FROM coupons WHERE campaign_id = ${wornId}`)
+    const start = performance.timeOrigin + performance.now()
+    const past = earlier.map((row): Attempt => ({
+      askedAt: 0,
+      answeredAt: 0,
+      campaignId: wornId,
+      userId: String(row["userId"]),
+      instance: "before the run",
+      outcome: "OK",
+      code: String(row["code"])
+    }))
+    const clients = startClients(load, rig.urls, campaignIds.map((campaignId, k) => ({ campaignId, weight: weights[k]! })), CLIENTS, seed)
+    const sampler = startSampling(rig.stores, fresh)
+    const scene: Scene = { rig, clients, campaignIds, violation: (text) => violations.push(text) }
+    const since = () => `${((performance.timeOrigin + performance.now() - start) / 1_000).toFixed(2).padStart(6)} s`
+
+    const noted = (fault: Fault, came: boolean) => {
+      if (came) fired[fault.kind] = (fired[fault.kind] ?? 0) + 1
+      if (fault.kind === "loseTail") sampler.excuse()
+      say(`${since()}  ${came ? "over" : "came to nothing"}: ${fault.kind}`)
+    }
+    const begun = (fault: Fault) => {
+      if (fault.kind === "loseTail") sampler.excuse()
+    }
+    await carryOut(scene, plan, noted, begun)
+    await pause(Math.max(0, seconds * 1_000 - (performance.timeOrigin + performance.now() - start)))
+    // What found nothing to act on gets another chance; a doubt each way is part of every run.
+    for (const kind of new Set(plan.map((fault) => fault.kind))) {
+      for (let attempt = 0; fired[kind] === undefined && attempt < 3; attempt++) {
+        await carryOut(scene, [{ ...plan.find((fault) => fault.kind === kind)!, at: 0 }], noted, begun)
+      }
+      if (fired[kind] === undefined) violations.push(`harness: ${kind} never came about`)
+    }
+    for (let attempt = 0; attempt < DOUBT_ATTEMPTS; attempt++) {
+      const { issued, notIssued } = doubts(rig)
+      if (issued > 0 && notIssued > 0) break
+      const node = attempt % NODES
+      const kind = issued === 0 ? "replyLost" : "lateDelivery"
+      await carryOut(scene, [{ kind, node, at: 0, millis: 150, store: "sql" }], noted, begun)
+      await until(() => doubts(rig)[kind === "replyLost" ? "issued" : "notIssued"] > 0, 2_000)
+    }
+
+    const healedAt = performance.now()
+    for (const [k, url] of rig.urls().entries()) {
+      let answer = await load.claim(url, { campaignId: wornId, userId: 800_000_000 + k })
+      while (askAgain(answer) && performance.now() - healedAt < RECOVERY_MILLIS) {
+        await pause(20)
+        answer = await load.claim(url, { campaignId: wornId, userId: 800_000_000 + k })
+      }
+      if (askAgain(answer)) violations.push(`recovery: instance ${k} still said ${answer.outcome} ${RECOVERY_MILLIS} ms after the last fault`)
+    }
+    const recoveryMillis = Math.round(performance.now() - healedAt)
+    await clients.stop()
+    violations.push(...await sampler.stop())
+    const claims = load.history.length
+    const answers = tally(load.history)
+    say(`${since()}  healed; filling up with new users`)
+    violations.push(...await fill(load, rig.urls(), campaignIds))
+    say(`${since()}  full; checking`)
+    const history = [...past, ...load.history]
+    violations.push(...await verdict(rig.stores, history, { watch }))
+
+    const inDoubt = doubts(rig)
+    if ((answers["OK"] ?? 0) < leastOks(seconds)) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${leastOks(seconds)}`)
+    if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")
+    if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
+    if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")
+    failed = violations.length > 0
+    if (failed) {
+      historyFile = keep(seed, load.history, rig)
+      for (const violation of violations.slice(0, 10)) {
+        say(`  ${violation}`)
+        for (const attempt of shortestHistory(violation, history)) say(`      ${show(attempt, start)}`)
+      }
+      say(`  the whole history and the instances' logs: ${historyFile}`)
+    }
+    return {
+      seed,
+      seconds,
+      database,
+      claims,
+      answers,
+      fired,
+      inDoubt,
+      watched: { reservations: watch.reservations(), samples: sampler.samples() },
+      recoveryMillis,
+      violations,
+      historyFile
+    }
+  } finally {
+    if (failed && historyFile === undefined) say(`  the history so far and the instances' logs: ${keep(seed, load.history, rig)}`)
+    watch.stop()
+    load.close()
+    await rig.stop()
+    await servers.stop()
+  }
+}
+
+/** Writes the history, a JSON object a line, and the instances' logs to a directory that stays. */
+const keep = (seed: number, history: ReadonlyArray<Attempt>, rig: Rig): string => {
+  const dir = Fs.mkdtempSync(Path.join(Os.tmpdir(), `coupon-faults-seed-${seed}-`))
+  const file = Path.join(dir, "history.jsonl")
+  Fs.writeFileSync(file, history.map((attempt) => `${JSON.stringify(attempt)}\n`).join(""))
+  for (const node of rig.nodes) Fs.writeFileSync(Path.join(dir, `instance-${node.index}.log`), node.logs())
+  return file
+}

@@ -1,0 +1,225 @@
+import { setTimeout as pause } from "node:timers/promises"
+import type { LoadGenerator } from "../e2e/load.ts"
+import type { Attempt } from "../invariants/History.ts"
+import { lagViolations } from "../invariants/invariants.ts"
+import { openStores } from "../invariants/Snapshot.ts"
+import { query } from "../support/privateServers.ts"
+import { isGroupCommit } from "./inject.ts"
+import { fill } from "./judge.ts"
+import type { MutationName } from "./mutations.ts"
+import { until, type Node, type Rig } from "./Rig.ts"
+
+/** What a directed scenario works with: two instances, each behind proxies, on stores that are empty. */
+export interface Stage {
+  readonly rig: Rig
+  readonly load: LoadGenerator
+  readonly a: Node
+  readonly b: Node
+}
+
+/** A short run in which one particular mistake must show. */
+export interface Scenario {
+  readonly what: string
+  readonly env?: Readonly<Record<string, string>>
+  /** Statements that the database is prepared with, once the schema is there. */
+  readonly prepare?: ReadonlyArray<string>
+  /** Resolves with violations that only show meanwhile; the final verdict comes after. */
+  readonly play: (stage: Stage) => Promise<ReadonlyArray<string> | void>
+}
+
+/** How long a slot may stay out of reach, given reservations that live 1.5 s and audits each second. */
+const PATIENCE = { concurrency: 4, patienceMillis: 6_000 }
+
+const urlOf = (node: Node): string => node.instance().url
+
+const open = ({ a, load }: Stage, limit: number): Promise<number> => load.openCampaign(urlOf(a), limit)
+
+/** Claims for the user until the answer is definite. */
+const insist = ({ load }: Stage, node: Node, campaignId: number, userId: number): Promise<Attempt> =>
+  load.insist(() => [urlOf(node)], { campaignId, userId })
+
+const held = async ({ rig }: Stage, campaignId: number, userId: number): Promise<boolean> =>
+  (await query(rig.databaseUrl, `SELECT 1 FROM coupons WHERE campaign_id = ${campaignId} AND user_id = ${userId}`)).length > 0
+
+const settled = ({ rig }: Stage) =>
+  until(async () => (await query(rig.databaseUrl, "SELECT 1 FROM outbox WHERE kind <> 'VOID' LIMIT 1")).length === 0, 5_000)
+
+/** Matches the n-th message that names a campaign's event stream: a page of a rebuild, or a confirmation. */
+const eventWrites = (n: number) => {
+  let seen = 0
+  return (bytes: Buffer) => bytes.includes("}:e\r\n") && ++seen >= n
+}
+
+/** The claim of one user stands before the database when its instance dies. */
+const dieBeforeCommit = async (stage: Stage, campaignId: number, meanwhile: () => Promise<unknown>): Promise<void> => {
+  const { a, load } = stage
+  const holding = a.sql.holdRequests(isGroupCommit)
+  const claim = load.claim(urlOf(a), { campaignId, userId: 1 })
+  const batch = await holding
+  await meanwhile()
+  await a.instance().kill()
+  batch.drop()
+  await claim
+}
+
+export const scenarios: Readonly<Record<MutationName, Scenario>> = {
+  replyBeforeCommit: {
+    what: "an instance dies while its batch is held before the database, after whatever it had answered",
+    play: async (stage) => {
+      const campaignId = await open(stage, 2)
+      // Long enough for a reply that does not wait for the database.
+      await dieBeforeCommit(stage, campaignId, () => until(() => stage.load.history.length > 0, 500))
+      return fill(stage.load, [urlOf(stage.b)], [campaignId], PATIENCE)
+    }
+  },
+  doubtIsFailure: {
+    what: "a batch commits, its reply is lost, nobody asks again",
+    play: async (stage) => {
+      const { a, load } = stage
+      const campaignId = await open(stage, 2)
+      const holding = a.sql.holdReplies(isGroupCommit)
+      const claim = load.claim(urlOf(a), { campaignId, userId: 1 })
+      const reply = await holding
+      await until(() => held(stage, campaignId, 1), 2_000)
+      reply.drop()
+      await claim
+    }
+  },
+  noVoid: {
+    what: "a batch's connection dies before the database hears it, and the bytes arrive after the answer",
+    play: async (stage) => {
+      const { a, load } = stage
+      const campaignId = await open(stage, 2)
+      const holding = a.sql.holdRequests(isGroupCommit)
+      const claim = load.claim(urlOf(a), { campaignId, userId: 1 })
+      const batch = await holding
+      batch.sever()
+      await claim
+      batch.release()
+      await until(() => held(stage, campaignId, 1), 1_000)
+    }
+  },
+  pendingIsClaimed: {
+    what: "a user asks at two instances; the first dies before its commit",
+    play: async (stage) => {
+      const campaignId = await open(stage, 2)
+      await dieBeforeCommit(stage, campaignId, () => stage.load.claim(urlOf(stage.b), { campaignId, userId: 1 }))
+    }
+  },
+  fullIsSoldOut: {
+    what: "the only slot is reserved while somebody else asks; then its instance dies, and the slot is free",
+    play: async (stage) => {
+      const campaignId = await open(stage, 1)
+      await dieBeforeCommit(stage, campaignId, () => stage.load.claim(urlOf(stage.b), { campaignId, userId: 2 }))
+      return fill(stage.load, [urlOf(stage.b)], [campaignId], PATIENCE)
+    }
+  },
+  noReaper: {
+    what: "an instance dies with a reservation, and its user never comes back",
+    play: async (stage) => {
+      const campaignId = await open(stage, 3)
+      await dieBeforeCommit(stage, campaignId, async () => {})
+      return fill(stage.load, [urlOf(stage.b)], [campaignId], PATIENCE)
+    }
+  },
+  noAudit: {
+    what: "Redis comes back from a snapshot that is older than its last confirmations",
+    play: async (stage) => {
+      const { a, rig } = stage
+      const campaignId = await open(stage, 10)
+      for (const userId of [1, 2, 3]) await insist(stage, a, campaignId, userId)
+      await settled(stage)
+      await rig.redis.save()
+      for (const userId of [4, 5, 6]) await insist(stage, a, campaignId, userId)
+      await settled(stage)
+      await rig.redis.kill()
+      await rig.redis.restart()
+    }
+  },
+  latchBySismember: {
+    what: "a campaign is sold out, Redis is flushed, and holders ask again at once",
+    // The audit would see the flush sooner than a holder who is a little late.
+    env: { AUDIT_INTERVAL: "60 seconds" },
+    play: async (stage) => {
+      const { a, load, rig } = stage
+      const campaignId = await open(stage, 5)
+      for (const userId of [1, 2, 3, 4, 5]) await insist(stage, a, campaignId, userId)
+      await settled(stage)
+      // Twice: the first answer sets the latch.
+      for (const userId of [6, 7]) await insist(stage, a, campaignId, userId)
+      await rig.redis.flushAll()
+      await Promise.all([1, 2, 3, 4, 5].map((userId) => load.claim(urlOf(a), { campaignId, userId })))
+    }
+  },
+  noFence: {
+    what: "Redis is flushed while an instance rebuilds the gate, another one begins anew and dies, the first goes on",
+    // The first instance must not lose patience with its page, nor the audit find the damage before we look.
+    env: { HYDRATE_PAGE_SIZE: "10", REDIS_REPLY_TIMEOUT: "10 seconds", AUDIT_INTERVAL: "60 seconds" },
+    play: async (stage) => {
+      const { a, b, load, rig } = stage
+      const campaignId = await open(stage, 60)
+      await load.claimAll([urlOf(a)], Array.from({ length: 45 }, (_, k) => ({ campaignId, userId: k + 1 })), 10)
+      await settled(stage)
+      await rig.redis.flushAll()
+      const third = a.redis.holdRequests(eventWrites(3))
+      const first = load.claim(urlOf(a), { campaignId, userId: 1 })
+      const page = await third
+      await rig.redis.flushAll()
+      const begun = b.redis.holdRequests(eventWrites(1))
+      const second = load.claim(urlOf(b), { campaignId, userId: 2 })
+      const held = await begun
+      page.release()
+      const reader = await openStores(rig.stores)
+      try {
+        await until(async () => (await reader.gate!(campaignId)).hydrated, 1_000)
+        const ledger = await reader.ledger(campaignId)
+        return lagViolations(await reader.gate!(campaignId), ledger)
+      } finally {
+        await reader.close()
+        await b.instance().kill()
+        held.drop()
+        await Promise.all([first, second])
+      }
+    }
+  },
+  eventOnlyIfAdded: {
+    what: "a confirmation is on its way to Redis when that is flushed and another instance rebuilds the gate",
+    // An instance relays what it committed itself at once, and the other one not before this is over.
+    env: { REDIS_REPLY_TIMEOUT: "10 seconds", RELAY_INTERVAL: "10 seconds" },
+    play: async (stage) => {
+      const { a, b, load, rig } = stage
+      const campaignId = await open(stage, 5)
+      await insist(stage, a, campaignId, 1)
+      await settled(stage)
+      const holding = a.redis.holdRequests(eventWrites(1))
+      await insist(stage, a, campaignId, 2)
+      const confirmation = await holding
+      await rig.redis.flushAll()
+      await load.claim(urlOf(b), { campaignId, userId: 2 })
+      confirmation.release()
+    }
+  },
+  noRoomGuard: {
+    what: "Redis is away and more users come at once than there is room",
+    prepare: ["ALTER TABLE campaigns DROP CONSTRAINT campaigns_issued"],
+    play: (stage) => rush(stage)
+  },
+  inexactCounter: {
+    what: "several users share one batch",
+    play: (stage) => rush(stage)
+  }
+}
+
+/** 12 users at once on a campaign of 5, without a gate: all but the first share a batch. */
+const rush = async (stage: Stage): Promise<void> => {
+  const { a, load, rig } = stage
+  const campaignId = await open(stage, 5)
+  await rig.redis.kill()
+  const holding = a.sql.holdRequests(isGroupCommit)
+  const claims = Array.from({ length: 12 }, (_, k) => load.claim(urlOf(a), { campaignId, userId: k + 1 }))
+  const batch = await holding
+  await pause(100)
+  batch.release()
+  await Promise.all(claims)
+  await rig.redis.restart()
+}
