@@ -1,4 +1,4 @@
-import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect"
+import { Code, ConnectError, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect"
 import {
   compressionBrotli,
   compressionGzip,
@@ -15,9 +15,8 @@ import { InvalidArgument } from "../domain/IssueFailure.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import { MAX_TIMEOUT_MILLIS } from "./Dispatcher.ts"
 import type { WireError } from "./ErrorCatalog.ts"
-import { INTERNAL, normalize, toConnectError } from "./ErrorCatalog.ts"
+import { INTERNAL, normalize, refusal, toConnectError, wireToConnectError } from "./ErrorCatalog.ts"
 import type { Route } from "./Route.ts"
-import { jsonOptions } from "./Route.ts"
 import type { Request, Response } from "./UnaryLane.ts"
 
 /**
@@ -27,12 +26,15 @@ import type { Request, Response } from "./UnaryLane.ts"
 const textDecoder = (route: Route) => ({
   decode: (bytes: Uint8Array): string => {
     try {
-      return toJsonString(route.method.input, route.decodeJsonMessage(bytes))
+      return toJsonString(route.method.input, route.decodeJsonMessage(bytes), route.jsonOptions)
     } catch (error) {
       throw error instanceof InvalidArgument ? toConnectError(error) : error
     }
   }
 })
+
+/** Whether a call ended in a failure of its route's, which has its form already. */
+const failedByRoute = createContextKey(false)
 
 const routerOf = (
   routes: ReadonlyArray<Route>,
@@ -59,28 +61,34 @@ const routerOf = (
                 reject(toConnectError(undefined))
               }
             },
-            failed: (failure) => reject(toConnectError(failure))
-          })
+            failed: (failure) => {
+              context.values.set(failedByRoute, true)
+              const wire = failure === undefined ? undefined : route.wireOf(failure)
+              reject(wire === undefined ? toConnectError(failure) : wireToConnectError(wire))
+            }
+          }, route.wantsMetadata ? context : undefined)
         ),
       // connect-es reads textDecoder, but its public type does not name it.
-      { jsonOptions: { ...jsonOptions, textDecoder: textDecoder(route) } as typeof jsonOptions }
+      { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }
     )
   }
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
 }
 
-const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
+const encode = (text: string) => new TextEncoder().encode(text)
+const json = (value: unknown) => encode(JSON.stringify(value))
 
-/** The protocol's bare 404, 405 or 415 with what a person at the other end needs. */
-const explain = (status: number, handler: UniversalHandler): UniversalServerResponse => {
+/** The protocol's bare 405 or 415 with what a person at the other end needs. */
+const explain = (status: number, handler: UniversalHandler, requestType: string | null): UniversalServerResponse => {
   const allow = [...new Set(handler.allowedMethods)].join(", ")
   const types = "application/json, application/proto, application/grpc, application/grpc-web"
-  const body = json(
-    status === 405
-      ? { code: codeToString(Code.Unimplemented), message: `${handler.requestPath} takes ${allow}` }
-      : { code: codeToString(Code.Unknown), message: `${handler.requestPath} takes content-type ${types}` }
+  const { body: text, type } = refusal(
+    requestType ?? undefined,
+    Code.Unknown,
+    status === 405 ? `${handler.requestPath} takes ${allow}` : `${handler.requestPath} takes content-type ${types}`
   )
-  const header = new Headers({ "content-type": "application/json", "content-length": String(body.length) })
+  const body = encode(text)
+  const header = new Headers({ "content-type": type, "content-length": String(body.length) })
   if (status === 405) header.set("allow", allow)
   else header.set("accept-post", types)
   return { status, header, body: createAsyncIterable([body]) }
@@ -181,8 +189,11 @@ export const make = (
     capTimeout(request.header)
     const handler = (versioned ? strict : lax).get(path)!
     const response = await handler(request)
-    if (response.status === 405 || response.status === 415) return explain(response.status, handler)
+    if (response.status === 405 || response.status === 415) {
+      return explain(response.status, handler, request.header.get("content-type"))
+    }
     return rewriteErrors(response, (code, message) => {
+      if (request.contextValues?.get(failedByRoute) === true) return undefined
       const wire = normalize(code, message, maxBodyBytes, isGet)
       if (wire?.message === INTERNAL) dispatcher.report(new Error(`connect-es: ${message}`))
       return wire
@@ -200,7 +211,10 @@ export const make = (
     }
     let universal: UniversalServerRequest
     try {
-      universal = universalRequestFromNodeRequest(request, response as never, undefined, undefined)
+      universal = universalRequestFromNodeRequest(request, response as never, undefined, createContextValues())
+      // connect-es stops in the middle of a body that is too large. Node's usual iterator then destroys an HTTP/1.1 request
+      // but not its connection, which hangs: the server drops the rest instead.
+      if (!("stream" in request)) universal = { ...universal, body: request.iterator({ destroyOnReturn: false }) }
     } catch {
       // No Host header, or one that makes no URL.
       const plain = response as import("node:http").ServerResponse

@@ -8,7 +8,7 @@ import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable } from "../domain/IssueFailure.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { Startup } from "../issuance/Startup.ts"
-import type { Bound, Route } from "./Route.ts"
+import type { Bound, Metadata, Route } from "./Route.ts"
 
 /** Told how a call ended: with an answer, with a failure, or (`failed` with `undefined`) with a defect. Never throws. */
 export interface Reply {
@@ -21,7 +21,7 @@ export interface Dispatcher {
   /** Calls in progress. */
   readonly inFlight: () => number
   /** Runs one call; `reply` hears exactly once. `timeoutMillis` is the caller's own. */
-  readonly dispatch: (route: Route, input: unknown, timeoutMillis: number | undefined, reply: Reply) => void
+  readonly dispatch: (route: Route, input: unknown, timeoutMillis: number | undefined, reply: Reply, metadata?: Metadata) => void
   /** Logs a defect of the transport itself. */
   readonly report: (cause: unknown) => void
 }
@@ -84,9 +84,15 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     }))
   }
 
-  const effectOf = (useCases: UseCases, route: Route, input: unknown, timeoutMillis: number | undefined) => {
+  const effectOf = (
+    useCases: UseCases,
+    route: Route,
+    input: unknown,
+    timeoutMillis: number | undefined,
+    metadata: Metadata | undefined
+  ) => {
     try {
-      const call = route.call(useCases, input, timeoutMillis)
+      const call = route.call(useCases, input, timeoutMillis, metadata)
       return route.bound === "itself" || Exit.isExit(call) ? call : bounded(route.bound, call, timeoutMillis)
     } catch (defect) {
       return Exit.die(defect)
@@ -107,7 +113,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   return {
     inFlight: () => inFlight,
     report,
-    dispatch: (route, input, timeoutMillis, reply) => {
+    dispatch: (route, input, timeoutMillis, reply, metadata) => {
       if (inFlight >= limit) {
         reply.failed(overloaded)
         return
@@ -124,7 +130,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
         }
         timeoutMillis = Math.min(timeoutMillis, MAX_TIMEOUT_MILLIS)
       }
-      const call = effectOf(useCases, route, input, timeoutMillis)
+      const call = effectOf(useCases, route, input, timeoutMillis, metadata)
       // Known at once, as an answer from the sold-out latch is: no fiber needed.
       if (Exit.isExit(call)) {
         settle(call as Exit.Exit<unknown, IssueFailure>, reply)

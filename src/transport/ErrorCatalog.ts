@@ -1,6 +1,6 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf"
 import { Code, ConnectError } from "@connectrpc/connect"
-import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect"
+import { codeToHttpStatus, codeToString, errorToJson } from "@connectrpc/connect/protocol-connect"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
@@ -73,8 +73,9 @@ export const toWire = (failure: IssueFailure | undefined): WireError => {
 }
 
 /** For the Connect adapter, which turns it into any of its protocols. */
-export const toConnectError = (failure: IssueFailure | undefined): ConnectError => {
-  const wire = toWire(failure)
+export const toConnectError = (failure: IssueFailure | undefined): ConnectError => wireToConnectError(toWire(failure))
+
+export const wireToConnectError = (wire: WireError): ConnectError => {
   const metadata = wire.retryAfterSeconds === undefined ? undefined : { "retry-after": String(wire.retryAfterSeconds) }
   const error = new ConnectError(wire.message, wire.code, metadata)
   error.details = wire.details.map(({ desc, value }) => ({ desc, value: value as Record<string, unknown> }))
@@ -88,7 +89,7 @@ export interface ErrorReply {
   readonly retryAfterSeconds: number | undefined
 }
 
-const reply = (wire: WireError): ErrorReply => ({
+export const wireToErrorReply = (wire: WireError): ErrorReply => ({
   status: codeToHttpStatus(wire.code),
   // The adapter's own encoder, which reads just these three fields: making a ConnectError costs a stack trace and undici Headers.
   body: JSON.stringify(errorToJson(
@@ -105,7 +106,7 @@ const fixed = new Map<string, ErrorReply>()
 export const toErrorReply = (failure: IssueFailure | undefined): ErrorReply => {
   const known = fixed.get(failure?._tag ?? INTERNAL)
   if (known !== undefined) return known
-  const made = reply(toWire(failure))
+  const made = wireToErrorReply(toWire(failure))
   const entry: Entry<never> | undefined = failure === undefined ? undefined : (catalog as Catalog)[failure._tag]
   if (entry?.reason === undefined && entry?.coupon === undefined && entry?.retryAfter === undefined) {
     fixed.set(failure?._tag ?? INTERNAL, made)
@@ -123,13 +124,22 @@ export const badRequest = (reason: string, code: Code = Code.InvalidArgument): W
   details: []
 })
 
-export const badRequestReply = (reason: string, code?: Code): ErrorReply => reply(badRequest(reason, code))
+export const badRequestReply = (reason: string, code?: Code): ErrorReply => wireToErrorReply(badRequest(reason, code))
 
 /** Connect's code for a body over the limit is resource_exhausted; the message tells it from being overloaded. */
 export const bodyTooLarge = (maxBytes: number): WireError =>
   badRequest(`body must be at most ${maxBytes} bytes`, Code.ResourceExhausted)
 
-export const bodyTooLargeReply = (maxBytes: number): ErrorReply => reply(bodyTooLarge(maxBytes))
+export const bodyTooLargeReply = (maxBytes: number): ErrorReply => wireToErrorReply(bodyTooLarge(maxBytes))
+
+/**
+ * The body that goes with a bare 404, 405 or 415. A client of Connect reads the error in it; one of gRPC goes by the status
+ * and takes JSON for a server that is confused.
+ */
+export const refusal = (requestType: string | undefined, code: Code, message: string): { readonly type: string; readonly body: string } =>
+  requestType === undefined || /^application\/(json|proto|connect\+)/i.test(requestType)
+    ? { type: "application/json", body: `${JSON.stringify({ code: codeToString(code), message })}\n` }
+    : { type: "text/plain; charset=utf-8", body: `${message}\n` }
 
 const messages = new Set<string>([INTERNAL, ...Object.values(catalog).map((entry) => entry.message)])
 

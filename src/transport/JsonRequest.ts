@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf"
+import type { DescField, DescMessage, MessageShape, Registry } from "@bufbuild/protobuf"
 import { fromBinary, fromJson, fromJsonString, ScalarType } from "@bufbuild/protobuf"
 import { isFieldError } from "@bufbuild/protobuf/reflect"
 import { EmptySchema } from "@bufbuild/protobuf/wkt"
@@ -53,7 +53,11 @@ const reason = (field: DescField, value: unknown, detail: string): string => {
  * notation the client chose, and the text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the
  * field (JSON name) and its rule. Fields that are not known are ignored, `null` means the default.
  */
-export const decodeJson = <Desc extends DescMessage>(desc: Desc): (bytes: Uint8Array) => MessageShape<Desc> => {
+export const decodeJson = <Desc extends DescMessage>(
+  desc: Desc,
+  registry?: Registry
+): (bytes: Uint8Array) => MessageShape<Desc> => {
+  const options = { ignoreUnknownFields: true, ...registry === undefined ? {} : { registry } }
   const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
   const reviver = exactly(fields) as (key: string, value: unknown) => unknown
   return (bytes) => {
@@ -82,7 +86,7 @@ export const decodeJson = <Desc extends DescMessage>(desc: Desc): (bytes: Uint8A
       if (is64(field) && typeof value === "string" && !integral(value)) throw refuse(field.jsonName, "must be an integer")
     }
     try {
-      return fromJson(desc, object, { ignoreUnknownFields: true })
+      return fromJson(desc, object, options)
     } catch (error) {
       const cause = error instanceof Error ? error.cause : undefined
       if (!isFieldError(cause)) throw error

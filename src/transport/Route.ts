@@ -1,8 +1,9 @@
-import type { DescMessage, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf"
+import type { DescMessage, DescMethodUnary, Message, MessageShape, Registry } from "@bufbuild/protobuf"
 import { toBinary, toJsonString } from "@bufbuild/protobuf"
 import type * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import type { UseCases } from "../issuance/Startup.ts"
+import type { WireError } from "./ErrorCatalog.ts"
 import { decodeBinary, decodeJson } from "./JsonRequest.ts"
 
 /** What bounds a call besides the caller's own timeout. */
@@ -14,6 +15,18 @@ export type Bound =
   /** Something may have been stored, so REQUEST_TIMEOUT ends the call with OUTCOME_UNKNOWN. */
   | "write"
 
+/** What a call hears and says besides its messages. */
+export interface Metadata {
+  /** `POST`, or `GET` for a call without side effects. */
+  readonly requestMethod: string
+  /** Absolute, with its query. */
+  readonly url: string
+  readonly requestHeader: Headers
+  /** Both may be added to until the call ends, well or not. */
+  readonly responseHeader: Headers
+  readonly responseTrailer: Headers
+}
+
 /** One RPC: how its messages are read and written, and what it does. `Input` and `Answer` are sealed in by `make`. */
 export interface Route {
   readonly method: DescMethodUnary
@@ -24,7 +37,17 @@ export interface Route {
   readonly decodeBinary: (bytes: Uint8Array) => unknown
   /** `decodeJson` without a shortcut: the result is a message of protobuf-es. */
   readonly decodeJsonMessage: (bytes: Uint8Array) => Message
-  readonly call: (useCases: UseCases, input: unknown, timeoutMillis: number | undefined) => Effect.Effect<unknown, IssueFailure>
+  readonly call: (
+    useCases: UseCases,
+    input: unknown,
+    timeoutMillis: number | undefined,
+    metadata: Metadata | undefined
+  ) => Effect.Effect<unknown, IssueFailure>
+  /** Whether `call` gets its metadata, which cost a request several microseconds. */
+  readonly wantsMetadata: boolean
+  /** The wire form of a failure that the catalog does not know; `undefined`: it does. */
+  readonly wireOf: (failure: unknown) => WireError | undefined
+  readonly jsonOptions: JsonOptions
   readonly encodeJson: (answer: unknown) => string
   readonly encodeBinary: (answer: unknown) => Uint8Array
   /** The response message, for the Connect adapter. */
@@ -35,23 +58,35 @@ export interface Route {
 export type Fields<Desc extends DescMessage> = Omit<MessageShape<Desc>, "$typeName" | "$unknown">
 
 /** How every message of the service is written: int64 as strings, and zero values too, so that a field is always there. */
-export const jsonOptions = { alwaysEmitImplicit: true } as const
+const jsonOptions = { alwaysEmitImplicit: true } as const
+
+interface JsonOptions {
+  readonly alwaysEmitImplicit: true
+  readonly registry?: Registry
+}
 
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
-export const make = <I extends DescMessage, O extends DescMessage, Answer>(spec: {
+export const make = <I extends DescMessage, O extends DescMessage, Answer, E = never>(spec: {
   readonly method: DescMethodUnary<I, O>
   readonly bound: Bound
   readonly call: (
     useCases: UseCases,
     input: Fields<I>,
-    timeoutMillis: number | undefined
-  ) => Effect.Effect<Answer, IssueFailure>
+    timeoutMillis: number | undefined,
+    metadata: Metadata | undefined
+  ) => Effect.Effect<Answer, IssueFailure | E>
   readonly respond: (answer: Answer) => MessageShape<O>
   /** A faster reader of common requests; `undefined` leaves a request to the general one. */
   readonly readJson?: (bytes: Uint8Array) => Fields<I> | undefined
   readonly writeJson?: (answer: Answer) => string
+  readonly wantsMetadata?: boolean
+  /** The wire form of failures of its own. */
+  readonly wireOf?: (failure: IssueFailure | E) => WireError | undefined
+  /** The messages that may travel in a `google.protobuf.Any`, which JSON has to know. */
+  readonly registry?: Registry
 }): Route => {
-  const general = decodeJson(spec.method.input)
+  const options: JsonOptions = spec.registry === undefined ? jsonOptions : { ...jsonOptions, registry: spec.registry }
+  const general = decodeJson(spec.method.input, spec.registry)
   const { readJson } = spec
   return {
     method: spec.method,
@@ -61,8 +96,11 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer>(spec:
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),
     call: spec.call as Route["call"],
+    wantsMetadata: spec.wantsMetadata ?? false,
+    wireOf: (spec.wireOf ?? (() => undefined)) as Route["wireOf"],
+    jsonOptions: options,
     encodeJson: (spec.writeJson ??
-      ((answer: Answer) => toJsonString(spec.method.output, spec.respond(answer), jsonOptions))) as Route["encodeJson"],
+      ((answer: Answer) => toJsonString(spec.method.output, spec.respond(answer), options))) as Route["encodeJson"],
     encodeBinary: ((answer: Answer) => toBinary(spec.method.output, spec.respond(answer))) as Route["encodeBinary"],
     respond: spec.respond as unknown as Route["respond"]
   }

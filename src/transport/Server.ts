@@ -2,6 +2,8 @@ import * as http from "node:http"
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
+import type { Readable } from "node:stream"
+import { Code } from "@connectrpc/connect"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -10,9 +12,11 @@ import * as Layer from "effect/Layer"
 import { AppConfig } from "../AppConfig.ts"
 import { Startup } from "../issuance/Startup.ts"
 import * as ConnectAdapter from "./ConnectAdapter.ts"
-import { routes } from "./CouponRoutes.ts"
+import * as CouponRoutes from "./CouponRoutes.ts"
 import * as Dispatcher from "./Dispatcher.ts"
+import { refusal } from "./ErrorCatalog.ts"
 import { sniff } from "./ProtocolSniffer.ts"
+import type { Route } from "./Route.ts"
 import type { Request, Response } from "./UnaryLane.ts"
 import * as UnaryLane from "./UnaryLane.ts"
 
@@ -57,8 +61,18 @@ const sendJson = (response: Response, status: number, value: unknown, last: bool
 const guide = {
   service: "coupon.v1.CouponService",
   protocols: ["Connect", "gRPC", "gRPC-Web"],
-  rpcs: routes.map((route) => `POST ${route.path}`),
+  rpcs: CouponRoutes.routes.map((route) => `POST ${route.path}`),
   health: ["GET /livez", "GET /readyz"]
+}
+
+/**
+ * For a request that is answered before its body was read to the end (it is too large): what still comes is dropped. Else an
+ * HTTP/2 stream stays open until the client has sent it all to nobody, and an HTTP/1.1 connection never reads its next request.
+ */
+const dropRest = (body: Readable) => {
+  if (body.readableEnded || body.destroyed) return
+  body.removeAllListeners("data")
+  body.resume()
 }
 
 const listen = (server: http.Server, host: string, port: number) =>
@@ -81,7 +95,7 @@ const listen = (server: http.Server, host: string, port: number) =>
     })
   })
 
-const make = (mounts: Mounts) =>
+const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
   Effect.gen(function*() {
     const config = yield* AppConfig
     const startup = yield* Startup
@@ -100,17 +114,19 @@ const make = (mounts: Mounts) =>
       sendJson(response, 503, { status: "starting", waitingFor }, false)
     }
 
+    const refuse = (request: Request, response: Response, status: number, code: Code, message: string) => {
+      const { body, type } = refusal(request.headers["content-type"], code, message)
+      UnaryLane.send(response, status, type, body, Buffer.byteLength(body), draining)
+    }
+    const rpcs = `RPCs are ${routes.map((route) => `POST ${route.path}`).join(", ")}`
+
     const page = (request: Request, response: Response, path: string) => {
       const known = path === "/livez" || path === "/readyz" || path === "/"
       if (!known) {
-        sendJson(response, 404, {
-          code: "unimplemented",
-          message: "there is no such path; RPCs are POST /coupon.v1.CouponService/<Method>",
-          ...guide
-        }, draining)
+        refuse(request, response, 404, Code.Unimplemented, `there is no such path; ${rpcs}`)
       } else if (request.method !== "GET" && request.method !== "HEAD") {
         (response as http.ServerResponse).setHeader("Allow", "GET, HEAD")
-        sendJson(response, 405, { code: "unimplemented", message: `${path} takes GET` }, draining)
+        refuse(request, response, 405, Code.Unknown, `${path} takes GET`)
       } else if (path === "/livez") sendJson(response, 200, { status: "alive" }, draining)
       else if (path === "/readyz") readiness(response)
       else sendJson(response, 200, guide, draining)
@@ -124,6 +140,7 @@ const make = (mounts: Mounts) =>
         if (draining) response.shouldKeepAlive = false
         unhurried.add(response)
         response.once("close", () => unhurried.delete(response))
+        response.once("finish", () => dropRest(request))
       }
       if (adapter(request, response)) return
       const path = request.url!.split("?", 1)[0]!
@@ -159,13 +176,7 @@ const make = (mounts: Mounts) =>
       request.once("end", clear)
       request.once("close", clear)
       const { stream } = request
-      // Answered before the body was read to its end (it is too large): what still comes is dropped, or the stream, and
-      // with it the connection, would stay open until the client has sent it all to nobody.
-      stream.once("finish", () => {
-        if (stream.readableEnded || stream.destroyed) return
-        stream.removeAllListeners("data")
-        stream.resume()
-      })
+      stream.once("finish", () => dropRest(stream))
       serve(request, response)
     })
     h2.setTimeout(HTTP2_IDLE_MILLIS)
@@ -237,8 +248,10 @@ const make = (mounts: Mounts) =>
   })
 
 /** Listens on HOST and PORT for HTTP/1.1 and HTTP/2 (prior knowledge), and serves `mounts` next to the RPCs. */
-export const layerWith = (mounts: Mounts): Layer.Layer<Listener, ListenFailed, AppConfig | Startup> =>
-  Layer.scoped(Listener, make(mounts))
+export const layerWith = (
+  mounts: Mounts,
+  routes: ReadonlyArray<Route> = CouponRoutes.routes
+): Layer.Layer<Listener, ListenFailed, AppConfig | Startup> => Layer.scoped(Listener, make(mounts, routes))
 
 /**
  * The RPCs and health on HOST and PORT. When its scope closes, it drains: it stops accepting, finishes what was admitted,

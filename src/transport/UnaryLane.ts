@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
+import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import type { ErrorReply } from "./ErrorCatalog.ts"
-import { badRequestReply, bodyTooLargeReply, toErrorReply } from "./ErrorCatalog.ts"
-import type { Route } from "./Route.ts"
+import { badRequestReply, bodyTooLargeReply, toErrorReply, wireToErrorReply } from "./ErrorCatalog.ts"
+import type { Metadata, Route } from "./Route.ts"
 
 /** A request and response of either HTTP version. */
 export type Request = IncomingMessage | Http2ServerRequest
@@ -86,17 +87,36 @@ export const send = (
   body: string | Uint8Array,
   length: number,
   last: boolean,
-  retryAfterSeconds?: number
+  retryAfterSeconds?: number,
+  metadata?: Metadata
 ): void => {
   if (response.destroyed || response.headersSent) return
   // HTTP/2 says goodbye by GOAWAY, and forbids this header.
   if (last && "shouldKeepAlive" in response) response.shouldKeepAlive = false
   const headers: Record<string, string | number> = { "Content-Type": type, "Content-Length": length }
   if (retryAfterSeconds !== undefined) headers["Retry-After"] = retryAfterSeconds
+  if (metadata !== undefined) {
+    metadata.responseHeader.forEach((value, name) => headers[name] = value)
+    metadata.responseTrailer.forEach((value, name) => headers[`trailer-${name}`] = value)
+  }
   // Both kinds of response take this call; their overloads only have no common signature.
   const plain = response as ServerResponse
   plain.writeHead(status, headers)
   plain.end(body)
+}
+
+const metadataOf = (request: Request): Metadata => {
+  const requestHeader = new Headers()
+  const raw = request.rawHeaders
+  for (let i = 0; i < raw.length; i += 2) if (!raw[i]!.startsWith(":")) requestHeader.append(raw[i]!, raw[i + 1]!)
+  const host = request.headers.host ?? request.headers[":authority"]
+  return {
+    requestMethod: request.method!,
+    url: `http://${String(host)}${request.url!}`,
+    requestHeader,
+    responseHeader: new Headers(),
+    responseTrailer: new Headers()
+  }
 }
 
 /**
@@ -115,10 +135,15 @@ export const make = (
   const { dispatcher, draining, maxBodyBytes } = options
   const byPath = new Map(routes.map((route) => [route.path, route]))
 
-  const sendError = (response: Response, reply: ErrorReply) =>
-    send(response, reply.status, JSON_TYPE, reply.body, Buffer.byteLength(reply.body), draining(), reply.retryAfterSeconds)
+  const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) =>
+    send(response, reply.status, JSON_TYPE, reply.body, Buffer.byteLength(reply.body), draining(), reply.retryAfterSeconds, metadata)
 
-  const serve = (route: Route, head: Head, response: Response, body: Uint8Array) => {
+  const replyTo = (route: Route, failure: IssueFailure | undefined) => {
+    const wire = failure === undefined ? undefined : route.wireOf(failure)
+    return wire === undefined ? toErrorReply(failure) : wireToErrorReply(wire)
+  }
+
+  const serve = (route: Route, head: Head, request: Request, response: Response, body: Uint8Array) => {
     let input: unknown
     try {
       input = head.binary ? route.decodeBinary(body) : route.decodeJson(body)
@@ -127,19 +152,20 @@ export const make = (
       sendError(response, toErrorReply(error instanceof InvalidArgument ? error : undefined))
       return
     }
+    const metadata = route.wantsMetadata ? metadataOf(request) : undefined
     dispatcher.dispatch(route, input, head.timeoutMillis, {
       answered: (answer) => {
         try {
           const encoded = head.binary ? route.encodeBinary(answer) : route.encodeJson(answer)
           const length = typeof encoded === "string" ? Buffer.byteLength(encoded) : encoded.length
-          send(response, 200, head.binary ? PROTO_TYPE : JSON_TYPE, encoded, length, draining())
+          send(response, 200, head.binary ? PROTO_TYPE : JSON_TYPE, encoded, length, draining(), undefined, metadata)
         } catch (error) {
           dispatcher.report(error)
           sendError(response, toErrorReply(undefined))
         }
       },
-      failed: (failure) => sendError(response, toErrorReply(failure))
-    })
+      failed: (failure) => sendError(response, replyTo(route, failure), metadata)
+    }, metadata)
   }
 
   return (request, response) => {
@@ -170,7 +196,7 @@ export const make = (
     })
     request.on("end", () => {
       if (size > maxBodyBytes) return
-      serve(route, head, response, rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size))
+      serve(route, head, request, response, rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size))
     })
     return true
   }

@@ -96,6 +96,24 @@ describe("one port", () => {
     client.socket.destroy()
   })
 
+  it.each(["application/grpc-web+proto", "application/json", "application/x-unknown"])(
+    "keeps an HTTP/1.1 connection whose %s was too large",
+    async (type) => {
+      const client = await connect(server.port)
+      // More than the buffers on the way hold, so that the server has to read it to get at the next request.
+      const size = 3_000_000
+      const envelope = Buffer.alloc(5 + size)
+      envelope.writeUInt32BE(size, 1)
+      client.socket.write(`POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n`)
+      client.socket.write(`${envelope.length.toString(16)}\r\n`)
+      client.socket.write(envelope)
+      client.socket.write("\r\n0\r\n\r\n")
+      client.socket.write(raw())
+      await until(() => client.text().includes("\"message\":\"OK\""))
+      client.socket.destroy()
+    }
+  )
+
   it("serves many HTTP/2 streams on one connection", async () => {
     const client = createClient(CouponService, createGrpcTransport({ baseUrl: server.url }))
     const answers = await Promise.all(

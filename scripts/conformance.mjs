@@ -1,0 +1,43 @@
+// npm run conformance [-- --vv --run '**/unimplemented']: Connect's official conformance suite against the service's own
+// transport (test/conformance). The suite is a Go program: found on the PATH or in .cache/bin, else built with Go.
+import { spawnSync } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { delimiter, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const bin = join(root, ".cache/bin")
+const source = "connectrpc.com/conformance/cmd/connectconformance@latest"
+
+const run = (command, args, options = {}) => spawnSync(command, args, { cwd: root, stdio: "inherit", ...options })
+const works = (command) => run(command, ["--version"], { stdio: "ignore" }).status === 0
+
+const find = () => ["connectconformance", join(bin, "connectconformance")].find(works)
+
+let program = find()
+if (program === undefined && run("go", ["version"], { stdio: "ignore" }).status === 0) {
+  console.error(`building the conformance suite with Go, once (go install ${source})`)
+  run("go", ["install", source], { env: { ...process.env, GOBIN: bin } })
+  program = find()
+}
+if (program === undefined) {
+  console.error(
+    "Connect's conformance suite (connectconformance) is not on the PATH and could not be built. Install Go, then run this\n" +
+      `again; or take a release from https://github.com/connectrpc/conformance/releases, or: go install ${source}`
+  )
+  process.exit(1)
+}
+
+// The Node that the project brings, if npm has installed it.
+const node = existsSync(join(root, "node_modules/.bin/node")) ? join(root, "node_modules/.bin/node") : process.execPath
+const known = "test/conformance/known-failing.txt"
+const listed = readFileSync(join(root, known), "utf8").split("\n").some((line) => line.trim() !== "" && !line.startsWith("#"))
+
+const { status, signal, error } = run(program, [
+  ...["--mode", "server", "--conf", "test/conformance/config.yaml"],
+  ...listed ? ["--known-failing", `@${known}`] : [],
+  ...process.argv.slice(2),
+  ...["--", node, "test/conformance/server.ts"]
+], { env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` } })
+if (error !== undefined || signal !== null) console.error(`the suite did not come to its end: ${error?.message ?? signal}`)
+process.exit(status ?? 1)
