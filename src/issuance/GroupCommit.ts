@@ -33,12 +33,17 @@ export type CommitOutcome =
  * long that takes; a claim that cannot wait fails with `BatchTimeout` and its batch is resolved without it.
  */
 export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<GroupCommit, {
-  /** Fails with `BatchTimeout` once `expiresAt` (of `performance.now()`) has passed; see `Batcher`. */
+  /**
+   * Fails with `BatchTimeout` once `expiresAt` (of `performance.now()`) has passed; see `Batcher`. A claim that had not
+   * started then is to be withdrawn.
+   */
   readonly commit: (
     campaignId: CampaignId,
     claim: QueuedClaim,
     expiresAt: number
   ) => Effect.Effect<CommitOutcome, Batcher.BatchTimeout>
+  /** Gives the slot of a claim back that will not be committed; at once and in the background. */
+  readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => Effect.Effect<void>
 }>() {}
 
 /** Between attempts to resolve an in-doubt batch, while the ledger is away: 10 ms growing to 500 ms. */
@@ -132,14 +137,9 @@ export const make = Effect.gen(function*() {
   )
 
   return GroupCommit.of({
-    commit: (campaignId, claim, expiresAt) =>
-      Effect.tapError(
-        batcher.submit(campaignId, claim, expiresAt),
-        ({ started }) =>
-          started || claim.reservation === undefined
-            ? Effect.void
-            : release(campaignId, [{ userId: claim.userId, value: claim.reservation }])
-      )
+    commit: batcher.submit,
+    withdraw: (campaignId, { reservation, userId }) =>
+      reservation === undefined ? Effect.void : release(campaignId, [{ userId, value: reservation }])
   })
 })
 

@@ -111,29 +111,29 @@ export const make = Effect.gen(function*() {
   const flights = makeFlights(config.issueQueueLimit)
 
   const claim = (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined): Effect.Effect<Coupon, IssueFailure> =>
-    Effect.suspend(() => {
+    Effect.uninterruptible(Effect.suspend(() => {
       known.touch(campaignId)
       const now = performance.now()
       const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
       const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
       return start({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 })
-    })
+    }))
 
   const start = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
-    flights.fly(claim, admit(claim), {
+    flights.fly(claim, {
+      leads: admit,
       full: overloaded,
       landed: (coupon) => Effect.fail(new CouponAlreadyClaimed({ coupon })),
       // The first claim got no coupon, so this one asks for itself.
-      vanished: Effect.suspend(() => start(claim)),
-      expired: () => expire(claim, false)
+      vanished: start,
+      expired: (claim) => expire(claim, false)
     })
 
   // 2. The gate filters: one micro-batch a turn of the event loop.
-  const admit = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
-    Effect.suspend(() => {
-      if (performance.now() < gateDownUntil) return commit(claim, undefined)
-      return latched.has(claim.campaignId) ? checkSoldOut(claim) : reserve(claim)
-    })
+  const admit = (claim: Claim): Effect.Effect<Coupon, IssueFailure> => {
+    if (performance.now() < gateDownUntil) return commit(claim, undefined)
+    return latched.has(claim.campaignId) ? checkSoldOut(claim) : reserve(claim)
+  }
 
   const reserve = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
     Effect.matchEffect(
@@ -189,9 +189,10 @@ export const make = Effect.gen(function*() {
       if (patience <= 0) return giveUp(claim, answer)
       // 2 ms doubling to 50 ms, with jitter so that those who wait together do not come back together.
       const pause = Effect.sleep(Duration.millis(Math.min(Math.min(2 ** claim.tentative, 50) * (0.5 + Math.random()), patience)))
-      if (answer !== "Cold") return Effect.zipRight(pause, admit(claim))
+      const again = Effect.suspend(() => admit(claim))
+      if (answer !== "Cold") return Effect.zipRight(pause, again)
       const rebuilt = rebuildGate(claim, patience)
-      return Effect.zipRight(claim.tentative === 1 ? rebuilt : Effect.zipRight(pause, rebuilt), admit(claim))
+      return Effect.zipRight(claim.tentative === 1 ? rebuilt : Effect.zipRight(pause, rebuilt), again)
     })
 
   const giveUp = (claim: Claim, answer: "Pending" | "Full" | "Cold"): Effect.Effect<Coupon, IssueFailure> => {
@@ -220,12 +221,15 @@ export const make = Effect.gen(function*() {
     })
 
   // 4. The ledger decides.
-  const commit = (claim: Claim, reservation: string | undefined): Effect.Effect<Coupon, IssueFailure> =>
-    Effect.matchEffect(groupCommit.commit(claim.campaignId, { userId: claim.userId, reservation }, claim.expiresAt), {
+  const commit = (claim: Claim, reservation: string | undefined): Effect.Effect<Coupon, IssueFailure> => {
+    const queued = { userId: claim.userId, reservation }
+    return Effect.matchEffect(groupCommit.commit(claim.campaignId, queued, claim.expiresAt), {
       onSuccess: (outcome): Effect.Effect<Coupon, IssueFailure> =>
         outcome._tag === "Issued" ? Effect.succeed(outcome.coupon) : Effect.fail(outcome.reason),
-      onFailure: ({ started }) => expire(claim, started)
+      onFailure: ({ started }) =>
+        started ? expire(claim, true) : Effect.zipRight(groupCommit.withdraw(claim.campaignId, queued), expire(claim, false))
     })
+  }
 
   /** The gate knows the user as a holder; what they hold, the ledger knows. */
   const showHeld = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>

@@ -24,8 +24,8 @@ export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<Outb
   readonly settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
 }>() {}
 
-/** Commits of this long after a wake-up share one poll: a poll costs a transaction, whatever it finds. */
-const GATHER = Duration.millis(10)
+/** Commits of this long after a wake-up share one poll: a poll costs a transaction and a flush of the log, whatever it finds. */
+const GATHER = Duration.millis(40)
 
 /** VOID markers forbid zombies for this long (PROTOCOL: an hour), and are looked for this often. */
 const VOID_KEPT_MILLIS = Duration.toMillis("1 hour")
