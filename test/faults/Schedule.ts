@@ -11,7 +11,8 @@ export const faultKinds = {
   flush: "FLUSHALL",
   flushStorm: "FLUSHALL five times in a row",
   loseTail: "snapshot of Redis, some time, SIGKILL, restart from the snapshot",
-  cut: "cut an instance's connections to a store",
+  cut: "cut an instance's connections to a store (FIN)",
+  reset: "reset an instance's connections to a store (RST)",
   refuse: "a store refuses an instance's connections",
   partition: "silence both ways between an instance and a store",
   swallow: "an instance's requests reach a store, the replies are lost",
@@ -52,6 +53,7 @@ const lengths: Readonly<Record<FaultKind, readonly [number, number]>> = {
   flushStorm: [20, 150],
   loseTail: [200, 1_000],
   cut: [0, 0],
+  reset: [0, 0],
   refuse: [300, 2_500],
   partition: [300, 3_500],
   swallow: [300, 3_500],
@@ -93,7 +95,7 @@ export const schedule = (seed: number, seconds: number, nodes: number): Readonly
   }))
 }
 
-const ofNetwork: ReadonlySet<FaultKind> = new Set(["cut", "refuse", "partition", "swallow", "latency"])
+const ofNetwork: ReadonlySet<FaultKind> = new Set(["cut", "reset", "refuse", "partition", "swallow", "latency"])
 const ofInstance: ReadonlySet<FaultKind> = new Set([...ofNetwork, "killApp", "pauseApp", "stopApp", "replyLost", "lateDelivery", "clockJump", "crowd"])
 
 /** A planned fault in one line. */

@@ -89,6 +89,7 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     await rig.redis.restart()
   },
   cut: async (scene, fault) => proxyOf(scene, fault).cut(),
+  reset: async (scene, fault) => proxyOf(scene, fault).reset(),
   refuse: async (scene, fault) => {
     const proxy = proxyOf(scene, fault)
     proxy.refuse()
@@ -195,6 +196,7 @@ export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string>
     case "lateDelivery":
       return [`sql of ${node}`, `app ${node}`, "sql"]
     case "cut":
+    case "reset":
     case "refuse":
     case "partition":
     case "swallow":

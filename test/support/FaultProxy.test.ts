@@ -58,11 +58,11 @@ describe("FaultProxy", () => {
     expect(proxy.url("mysql://me:pw@db.example:3306/coupon?ssl=no")).toBe(`mysql://me:pw@127.0.0.1:${proxy.port}/coupon?ssl=no`)
   })
 
-  it("cuts open connections and accepts new ones", async () => {
+  it.each(["cut", "reset"] as const)("%s ends open connections, and new ones are accepted", async (end) => {
     const client = await connect()
     client.send("one")
     await expect.poll(() => client.state.text).toBe("ONE")
-    proxy.cut()
+    proxy[end]()
     await expect.poll(() => client.state.closed).toBe(true)
     const next = await connect()
     next.send("two")

@@ -24,6 +24,11 @@ export interface FaultProxy {
   readonly connections: () => number
   /** Destroys all open connections, on both sides. New ones are still accepted. */
   readonly cut: () => void
+  /**
+   * The same by RST on both sides: a peer's next write fails. After `cut`, whose FIN looks like an orderly end, the first
+   * write still succeeds.
+   */
+  readonly reset: () => void
   /** Resets new connections at once, until `accept`. Open ones live on. */
   readonly refuse: () => void
   readonly accept: () => void
@@ -105,6 +110,7 @@ interface Link {
   readonly requests: Flow
   readonly replies: Flow
   readonly destroy: () => void
+  readonly reset: () => void
   /** Destroys the client's end alone, and the server's once it has all requests. */
   readonly sever: () => void
 }
@@ -161,6 +167,11 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
         }
       }),
       destroy,
+      reset: () => {
+        client.resetAndDestroy()
+        server.resetAndDestroy()
+        destroy()
+      },
       sever
     }
     links.add(link)
@@ -226,6 +237,9 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
     },
     connections: () => links.size,
     cut,
+    reset: () => {
+      for (const link of links) link.reset()
+    },
     refuse: () => {
       refusing = true
     },
