@@ -21,7 +21,7 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
 }>() {}
 
 /** A rebuild that does not move its cursor for this long may be taken over by another instance. */
-const LEASE_MILLIS = 5_000
+const LEASE_MILLIS = 2_000
 
 /** How soon to look again while another instance rebuilds. */
 const BUSY_PAUSE = "25 millis"

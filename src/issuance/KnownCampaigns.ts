@@ -2,19 +2,20 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
+import * as Agent from "./Agent.ts"
 import { Ledger } from "./Ledger.ts"
 
 /** Campaigns beyond this many are forgotten, those without a claim for longest first. */
-const MOST_KNOWN = 10_000
+const MOST_KNOWN = 2_000
 
 /** A campaign is active for this long after its last claim, and for as long as a reservation of it may take to expire. */
 const ACTIVE_MILLIS = 60_000
 
-/** How many of the newest campaigns an instance knows when it starts. */
-const KNOWN_AT_START = 100
+/** How many of the newest campaigns an instance learns of without a claim, and how often it looks. */
+const NEWEST = 100
+const LOOK_INTERVAL = "5 seconds"
 
 /** The campaigns that this instance has seen claims for: what the reaper and the auditor look after. */
 export class KnownCampaigns extends Context.Tag("coupon/issuance/KnownCampaigns")<KnownCampaigns, {
@@ -42,12 +43,11 @@ export const make = Effect.gen(function*() {
     if (lastClaim.size > MOST_KNOWN) lastClaim.delete(lastClaim.keys().next().value!)
   }
 
-  // Reservations that an earlier life of this instance left behind are found even if nobody claims again.
-  yield* ledger.newestCampaignIds(KNOWN_AT_START).pipe(
-    Effect.retry(Schedule.spaced("1 second")),
-    Effect.tap((newest) => Effect.sync(() => newest.toReversed().forEach(touch))),
-    Effect.forkScoped
-  )
+  // Reservations that an instance left behind when it died are found even if nobody claims here.
+  const learn = Effect.map(ledger.newestCampaignIds(NEWEST), (newest) => {
+    for (const campaignId of newest.toReversed()) if (!lastClaim.has(campaignId)) touch(campaignId)
+  })
+  yield* Agent.run("the search for new campaigns", learn, Effect.sleep(LOOK_INTERVAL))
 
   return KnownCampaigns.of({
     touch,

@@ -24,6 +24,9 @@ export class ReservationReaper extends Context.Tag("coupon/issuance/ReservationR
   readonly runOnce: (campaignId: CampaignId) => Effect.Effect<Reaped, LedgerUnavailable | GateUnavailable>
 }>() {}
 
+/** One look in so many goes through all known campaigns: the claims of a campaign may all have gone to an instance that died. */
+const LOOK_AT_ALL = 5
+
 /** Reservations resolved in one look; more wait for the next. */
 const BATCH_SIZE = 1_000
 
@@ -49,9 +52,12 @@ export const make = Effect.gen(function*() {
       return { confirmed: coupons.length, released: absent.length }
     })
 
+  let looks = 0
   yield* Agent.run(
     "the reservation reaper",
-    Effect.suspend(() => Effect.forEach(known.active(), runOnce, { concurrency: 4, discard: true })),
+    Effect.suspend(() =>
+      Effect.forEach(looks++ % LOOK_AT_ALL === 0 ? known.all() : known.active(), runOnce, { concurrency: 4, discard: true })
+    ),
     Effect.sleep(config.reaperInterval)
   )
   return ReservationReaper.of({ runOnce })

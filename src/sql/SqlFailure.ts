@@ -79,7 +79,9 @@ export const classifyMysql = (error: unknown): SqlFailure => {
     if (isDuplicateKey(error, "coupons_code")) return "CodeTaken"
     // The claims that hold a coupon were left out under the campaign's lock; an engine whose snapshot lags behind its
     // locks may still find one here, and sees it next time. Any other key is the marker's: somebody voided this batch.
-    return isDuplicateKey(error, "coupons_user") ? "Retry" : "InDoubt"
+    // A coupon id taken twice means a counter that is behind its coupons: the audit tells, and no attempt will help.
+    if (isDuplicateKey(error, "coupons.PRIMARY") || isDuplicateKey(error, "coupons_user")) return "Retry"
+    return "InDoubt"
   }
   return byNumber[errno] ?? "InDoubt"
 }

@@ -157,9 +157,11 @@ for (const kind of availableDatabases()) {
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const count = /SET @inserted = .*$/m
         const broken = [
-          text.replace("SET @inserted = ROW_COUNT()", "SET @inserted = 11"), // past the limit: no row matches
-          text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace("SET @inserted = ROW_COUNT()", "SET @inserted = 11"), // CHECK alone
+          text.replace(count, "SET @inserted = 11"), // past the limit: no row matches
+          text.replace(count, "SET @inserted = 1"), // fewer than there are
+          text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace(count, "SET @inserted = 11"), // CHECK alone
           text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current") // no row at all
         ]
         for (const bad of broken) {
