@@ -1,0 +1,168 @@
+// A load generator that runs as a process of its own, so that its CPU time can be told from the service's:
+//   node bench/generator.ts '{"port":…,"path":…,"campaignId":…,"firstUser":…,"users":0,"connections":…,"seconds":…,"rate":…}'
+// With a `rate` it is an open loop: request i is due at start + i / rate, whatever the service does, and its latency counts
+// from that moment, not from when it was sent: no coordinated omission. Without one it is a closed loop: every connection
+// asks again as soon as it is answered. `users` > 0 repeats that many users; else every request names a new one.
+// Prints one line of JSON. What is under way when the time is up is awaited and counted, so the numbers are exact.
+import * as Net from "node:net"
+import { Worker } from "node:worker_threads"
+import type { GeneratorOptions, GeneratorResult } from "./Load.ts"
+
+const options = JSON.parse(process.argv[2]!) as GeneratorOptions
+const { campaignId, connections, firstUser, path, port, rate, seconds, users } = options
+
+const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nContent-Length: `
+let asked = 0
+const request = () => {
+  const user = firstUser + (users > 0 ? asked % users : asked)
+  asked++
+  const body = `{"campaignId":${campaignId},"userId":${user}}`
+  return `${head}${body.length}\r\n\r\n${body}`
+}
+
+const total = rate === undefined ? 0 : Math.round(rate * seconds)
+const latencies = new Float64Array(rate === undefined ? 0 : total)
+const lateness = new Float64Array(rate === undefined ? 0 : total)
+const statuses: Record<string, number> = {}
+let answered = 0
+let failure: string | undefined
+let closing = false
+
+/** One connection, one request at a time. `answer` is told the status. */
+interface Client {
+  readonly send: (answer: () => void) => void
+  readonly close: () => void
+}
+
+const connect = (): Promise<Client> =>
+  new Promise((resolve, reject) => {
+    const socket = Net.connect(port, "127.0.0.1").setNoDelay(true)
+    let text = ""
+    let waiting: (() => void) | undefined
+    socket.on("data", (chunk) => {
+      text = text === "" ? chunk.toString("latin1") : text + chunk.toString("latin1")
+      const end = text.indexOf("\r\n\r\n")
+      if (end < 0) return
+      const length = /\r\ncontent-length: (\d+)/i.exec(text)
+      if (length === null) {
+        failure ??= `an answer without content-length: ${text.slice(0, end)}`
+        socket.destroy()
+        return
+      }
+      if (text.length < end + 4 + Number(length[1])) return
+      const status = text.slice(9, 12)
+      text = ""
+      statuses[status] = (statuses[status] ?? 0) + 1
+      answered++
+      const answer = waiting!
+      waiting = undefined
+      answer()
+    })
+    socket.once("connect", () =>
+      resolve({
+        send: (answer) => {
+          waiting = answer
+          socket.write(request())
+        },
+        close: () => socket.destroy()
+      }))
+    socket.on("error", (error) => {
+      failure ??= error.message
+      reject(error)
+    })
+    socket.on("close", () => {
+      if (!closing) failure ??= "a connection was closed before its answer"
+    })
+  })
+
+const clients = await Promise.all(Array.from({ length: connections }, connect))
+const cpuBefore = process.cpuUsage()
+const start = performance.now()
+
+const closedLoop = () =>
+  new Promise<void>((resolve) => {
+    const end = start + seconds * 1_000
+    let open = clients.length
+    for (const client of clients) {
+      const next = () => {
+        if (performance.now() < end && failure === undefined) client.send(next)
+        else if (--open === 0) resolve()
+      }
+      next()
+    }
+  })
+
+/** Ticks that come on time: Node's own timers come up to a millisecond late, which would be most of a median of 1.5 ms. */
+const ticker = (perSecond: number) =>
+  new Worker(
+    `const { parentPort } = require("node:worker_threads")
+     const cell = new Int32Array(new SharedArrayBuffer(4))
+     const begin = performance.now()
+     for (let i = 1; ; i++) {
+       const wait = begin + i * ${1_000 / perSecond} - performance.now()
+       if (wait > 0) Atomics.wait(cell, 0, 0, wait)
+       parentPort.postMessage(0)
+     }`,
+    { eval: true }
+  )
+
+const openLoop = (perSecond: number) =>
+  new Promise<void>((resolve) => {
+    const idle = [...clients]
+    const due: Array<number> = []
+    let scheduled = 0
+    let begun = 0
+    const ticks = ticker(Math.min(perSecond, 2_000))
+    const send = (client: Client, at: number) => {
+      const i = begun++
+      lateness[i] = performance.now() - at
+      client.send(() => {
+        latencies[i] = performance.now() - at
+        const next = due.shift()
+        if (next !== undefined) send(client, next)
+        else idle.push(client)
+        if (answered === total) finish()
+      })
+    }
+    const finish = () => {
+      void ticks.terminate()
+      resolve()
+    }
+    const origin = performance.now()
+    ticks.on("message", () => {
+      if (failure !== undefined) finish()
+      const now = performance.now()
+      for (; scheduled < total; scheduled++) {
+        const at = origin + scheduled * 1_000 / perSecond
+        if (at > now) break
+        const client = idle.pop()
+        // Nobody is free: it waits, and the wait counts.
+        if (client === undefined) due.push(at)
+        else send(client, at)
+      }
+    })
+  })
+
+await (rate === undefined ? closedLoop() : openLoop(rate))
+const elapsed = (performance.now() - start) / 1_000
+const cpu = process.cpuUsage(cpuBefore)
+closing = true
+for (const client of clients) client.close()
+if (failure !== undefined) {
+  console.error(failure)
+  process.exit(1)
+}
+const quantiles = (values: Float64Array) => {
+  const sorted = values.toSorted()
+  const at = (q: number) => sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
+}
+const result: GeneratorResult = {
+  seconds: elapsed,
+  requests: answered,
+  statuses,
+  cpuMicros: cpu.user + cpu.system,
+  latencyMillis: quantiles(latencies),
+  latenessMillis: quantiles(lateness)
+}
+console.log(JSON.stringify(result))

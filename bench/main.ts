@@ -1,0 +1,147 @@
+// npm run bench: measures what the project promises about speed. See `--help`.
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { parseArgs } from "node:util"
+import { fileURLToPath } from "node:url"
+import { hasWrk } from "./Load.ts"
+import { campaignSize, openLoop, relayLag, startTimes } from "./others.ts"
+import { profile } from "./profile.ts"
+import { makeVariants, type Sample } from "./rates.ts"
+import { table, write } from "./report.ts"
+import type { Results } from "./Results.ts"
+import { startStage } from "./Stage.ts"
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
+const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start"] as const
+
+const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/benchmarks.md
+
+  --quick           fewer and shorter rounds: under 2 minutes; writes to .cache/bench instead
+  --only a,b        these parts alone: ${PARTS.join(", ")}; the others stay in the report as they were
+  --rounds n        rounds of the rates (7)
+  --seconds n       seconds of a round (3)
+  --full            the large campaign has 9 M coupons instead of 1 M: some minutes more
+  --out directory   where the report goes (docs)
+  --profile         instead of all that: where the microseconds of Node go, into benchmarks/profile.md
+
+MYSQL_URL names a MySQL to use instead of a private one; MYSQLD the program of a private one that is not on the PATH.`
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+    only: { type: "string" },
+    rounds: { type: "string" },
+    seconds: { type: "string" },
+    out: { type: "string" }
+  }
+})
+if (options.help) {
+  console.log(usage)
+  process.exit(0)
+}
+const positive = (name: "rounds" | "seconds", initial: number) => {
+  const value = options[name] === undefined ? initial : Number(options[name])
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a positive whole number`)
+  return value
+}
+const { quick } = options
+const only = options.only?.split(",").map((name) => name.trim())
+const unknown = only?.filter((name) => !(PARTS as ReadonlyArray<string>).includes(name)) ?? []
+if (unknown.length > 0) throw new Error(`--only knows ${PARTS.join(", ")}, not ${unknown.join(", ")}`)
+const rounds = positive("rounds", quick ? 2 : 7)
+const seconds = positive("seconds", quick ? 1 : 3)
+const out = Path.resolve(root, options.out ?? (quick ? ".cache/bench" : "docs"))
+const wanted = (name: string) => only === undefined || only.includes(name)
+
+const began = performance.now()
+const say = (text: string) => console.log(`${((performance.now() - began) / 1_000).toFixed(0).padStart(4)} s  ${text}`)
+
+const file = Path.join(out, "benchmarks.json")
+const results: Results = only !== undefined && Fs.existsSync(file) ? JSON.parse(Fs.readFileSync(file, "utf8")) as Results : {}
+const measured = () => ({ at: `${new Date().toISOString().slice(0, 16)}Z`, loadBefore: Os.loadavg()[0]!, quick })
+
+say(`load average ${Os.loadavg().map((value) => value.toFixed(2)).join(" ")} on ${Os.cpus().length} cores`)
+const stage = await startStage(say)
+let failed = false
+try {
+  say(`${stage.mysqlVersion}; Redis ${stage.redisVersion}; load by ${hasWrk ? "wrk" : "our own generator (there is no wrk)"}`)
+  results.machine = {
+    cpu: Os.cpus()[0]!.model,
+    cores: Os.cpus().length,
+    memoryGiB: Math.round(Os.totalmem() / 2 ** 30),
+    kernel: Os.release()
+  }
+  const commit = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim()
+  results.versions = { commit, Node: process.version, Ledger: stage.mysqlVersion, Redis: stage.redisVersion, load: hasWrk ? "by wrk" : "by bench/generator.ts" }
+
+  if (options.profile) {
+    await profile(stage, { seconds: quick ? 3 : 10, directory: Path.join(out, "benchmarks"), say })
+  } else {
+    if (wanted("rates") || wanted("rejections") || wanted("embedded")) {
+      const about = measured()
+      const { stop, variants } = await makeVariants(stage, wanted)
+      const samples: Record<string, Array<Sample>> = {}
+      try {
+        for (const { name, run } of variants) {
+          say(`warming up: ${name}`)
+          await run(quick ? 1 : 2)
+        }
+        for (let round = 1; round <= rounds; round++) {
+          for (const { name, run } of variants) {
+            const sample = await run(seconds)
+            const list = samples[name] ??= []
+            list.push(sample)
+            const cpu = Object.entries(sample.cpu).map(([process, micros]) => `${process} ${micros.toFixed(1)}`).join(", ")
+            say(`round ${round} of ${rounds}: ${name}: ${Math.round(sample.perSecond)}/s (µs: ${cpu})`)
+          }
+        }
+      } finally {
+        await stop()
+      }
+      // Rounds measured together are compared, so those of an earlier run do not mix with these.
+      results.rates = { ...about, seconds, variants: samples }
+    }
+    if (wanted("latency")) {
+      const about = measured()
+      const runs = []
+      for (const rate of [1_000, 4_000]) {
+        const length = quick ? 4 : 30
+        say(`open loop, ${rate}/s for ${length} s`)
+        const { latencyMillis, latenessMillis, ...result } = await openLoop(stage, rate, length)
+        say(`p50 ${latencyMillis.p50.toFixed(2)}, p95 ${latencyMillis.p95.toFixed(2)}, p99 ${latencyMillis.p99.toFixed(2)} ms`)
+        runs.push({ ...result, latencyMillis, latenessMillis, rate })
+      }
+      results.latency = { ...about, runs }
+    }
+    if (wanted("relay")) {
+      const about = measured()
+      const rate = 5_000
+      say(`relay lag at ${rate}/s`)
+      results.relay = { ...about, rate, ...await relayLag(stage, rate, quick ? 3 : 15) }
+    }
+    if (wanted("start")) {
+      const about = measured()
+      say("starts")
+      results.start = { ...about, ...await startTimes(stage, quick ? 2 : 5) }
+    }
+    if (wanted("size")) {
+      const about = measured()
+      const large = quick ? 200_000 : options.full ? 9_000_000 : 1_000_000
+      results.size = { ...about, ...await campaignSize(stage, { large, rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }) }
+    }
+    write(out, results)
+    console.log(`\n${table(results)}\n`)
+    say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)
+  }
+} catch (error) {
+  failed = true
+  console.error(error)
+} finally {
+  await stage.stop()
+}
+process.exit(failed ? 1 : 0)

@@ -1,0 +1,175 @@
+import { setTimeout as delay } from "node:timers/promises"
+import { generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
+import { durableRun, freshUsers, ledgerCount, settled, verify } from "./rates.ts"
+import { claim, createCampaign, startEmbedded, until, type Stage } from "./Stage.ts"
+
+export const median = (values: ReadonlyArray<number>): number => {
+  if (values.length === 0) throw new Error("there is nothing to take the median of")
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** Requests that arrive at their own pace, whatever the service does. */
+export const openLoop = async (stage: Stage, rate: number, seconds: number, connections = 256): Promise<GeneratorResult & { readonly campaignId: number }> => {
+  const instance = await stage.distributed()
+  try {
+    const campaignId = await createCampaign(instance.url)
+    const load = { port: instance.port, path: ISSUE_PATH, campaignId, users: 0, connections, rate }
+    // The first second of a process is its compiler's.
+    const warm = await generate({ ...load, firstUser: freshUsers(), seconds: 3 })
+    const result = await generate({ ...load, firstUser: freshUsers(), seconds })
+    const ok = result.statuses["200"] ?? 0
+    if (ok !== result.requests) throw new Error(`at ${rate}/s not every claim was answered OK: ${JSON.stringify(result.statuses)}`)
+    await settled(stage)
+    verify(`${rate}/s`, ok + warm.requests, await ledgerCount(stage, campaignId), 0)
+    return { ...result, campaignId }
+  } finally {
+    await instance.stop()
+  }
+}
+
+/** A campaign with that many coupons, written straight into the ledger. Codes are as long, as random and as many bytes as ours. */
+export const fillCampaign = async (stage: Stage, campaignId: number, size: number, say: (text: string) => void): Promise<void> => {
+  const syllables = Array.from("가나다라마바사아자차카타파하거너더러머버")
+  const base36 = (n: string) => `LPAD(CONV((${n}) * 1000000000039 MOD 3656158440062976, 10, 36), 10, '0')`
+  // Multiplied by a number coprime to 36^10, so that codes are unique and their index is written as randomly as by real ones.
+  const code = (n: string) =>
+    syllables.reduce((text, syllable, i) => `REPLACE(${text}, '${String.fromCharCode(65 + i)}', '${syllable}')`, base36(n))
+  const first = `INSERT INTO coupons VALUES (${campaignId}, 1, 1, ${code("CAST(1 AS UNSIGNED)")}, SYSDATE(6))`
+  await stage.sql(first)
+  let filled = 1
+  while (filled < size) {
+    const more = Math.min(filled, size - filled, 131_072)
+    const n = `id + CAST(${filled} AS UNSIGNED)`
+    await stage.sql(
+      `INSERT INTO coupons SELECT campaign_id, ${n}, ${n}, ${code(n)}, SYSDATE(6) FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${more}`
+    )
+    filled += more
+    if (filled === size || filled % 1_048_576 === 0) say(`filled ${filled.toLocaleString("en")} of ${size.toLocaleString("en")} coupons`)
+  }
+  await stage.sql(`UPDATE campaigns SET current_coupon = ${size} WHERE id = ${campaignId}`)
+}
+
+export interface CampaignSize {
+  readonly small: number
+  readonly large: number
+  /** mysqld and node, microseconds a coupon. */
+  readonly smallMicros: number
+  readonly largeMicros: number
+  readonly redisBytesACoupon: number
+  readonly redisEventBytes: number
+  readonly drain: { readonly events: number; readonly perSecond: number }
+}
+
+const coupled = (cpu: Readonly<Record<string, number>>) => {
+  if (cpu["mysqld"] === undefined) throw new Error("mysqld's CPU time cannot be seen: use a private server")
+  return cpu["node"]! + cpu["mysqld"]
+}
+
+/** What a coupon costs in a large campaign against a small one, what it weighs in Redis, and how fast a backlog drains. */
+export const campaignSize = async (
+  stage: Stage,
+  options: { readonly large: number; readonly rounds: number; readonly seconds: number; readonly say: (text: string) => void }
+): Promise<CampaignSize> => {
+  const small = 10_000
+  const { large, rounds, say, seconds } = options
+  const instance = await stage.distributed()
+  try {
+    // As large as a campaign may be, so the limit leaves no room beyond 10 million: the fill stops short of it.
+    const filled = Math.min(large, 9_000_000)
+    const campaigns = new Map<number, number>()
+    for (const size of [small, filled]) {
+      const campaignId = await createCampaign(instance.url)
+      await fillCampaign(stage, campaignId, size, say)
+      campaigns.set(size, campaignId)
+      // The gate did not see these coupons: it starts anew, from the ledger, and claims are told to come back until then.
+      await stage.redis.del(...["m", "i", "p", "e"].map((key) => `{c${campaignId}}:${key}`))
+      await until(`the gate is rebuilt with ${size} coupons`, 300, async () => await claim(instance.url, campaignId, freshUsers()) === "OK")
+    }
+    const micros = new Map([small, filled].map((size) => [size, [] as Array<number>]))
+    for (let round = 0; round <= rounds; round++) {
+      for (const [size, campaignId] of campaigns) {
+        const sample = await durableRun(stage, instance, 128, seconds, campaignId)
+        // The first round warms up.
+        if (round > 0) micros.get(size)!.push(coupled(sample.cpu))
+        say(`${size.toLocaleString("en")} coupons: ${Math.round(sample.perSecond)}/s, ${coupled(sample.cpu).toFixed(1)} µs of node and mysqld each`)
+      }
+    }
+    await settled(stage)
+    const campaignId = campaigns.get(filled)!
+    const rows = await ledgerCount(stage, campaignId)
+    await until("the gate is at rest", 60, async () => await stage.redis.hlen(`{c${campaignId}}:p`) === 0)
+    const bytes = async (key: string) => Number(await stage.redis.memory("USAGE", `{c${campaignId}}:${key}`, "SAMPLES", 0) ?? 0)
+    const events = await stage.redis.xlen(`{c${campaignId}}:e`)
+    const redisBytesACoupon = (await bytes("i") + await bytes("m") + await bytes("p")) / rows
+    const redisEventBytes = await bytes("e") / events
+
+    // The backlog: events of coupons that the ledger has, in one transaction, so that all of them wait at once.
+    const batch = 100
+    const backlog = Math.min(Math.floor(rows / batch), 5_000)
+    const before = await stage.redis.xinfo("STREAM", `{c${campaignId}}:e`) as ReadonlyArray<unknown>
+    const added = (info: ReadonlyArray<unknown>) => Number(info[info.indexOf("entries-added") + 1])
+    await stage.sql(
+      `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
+       SELECT UNHEX(LPAD(HEX(id), 32, '0')), 'ISSUED', ${campaignId}, (id - 1) * ${batch} + 1, id * ${batch}, SYSDATE(6)
+       FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${backlog}`
+    )
+    const start = performance.now()
+    await settled(stage)
+    const elapsed = (performance.now() - start) / 1_000
+    const after = await stage.redis.xinfo("STREAM", `{c${campaignId}}:e`) as ReadonlyArray<unknown>
+    if (added(after) - added(before) !== backlog * batch) {
+      throw new Error(`${backlog * batch} events waited, but ${added(after) - added(before)} were published`)
+    }
+    return {
+      small,
+      large: filled,
+      smallMicros: median(micros.get(small)!),
+      largeMicros: median(micros.get(filled)!),
+      redisBytesACoupon,
+      redisEventBytes,
+      drain: { events: backlog * batch, perSecond: backlog * batch / elapsed }
+    }
+  } finally {
+    await instance.stop()
+  }
+}
+
+/** How long after its time of issue a coupon's event is in the stream, at that many claims a second: milliseconds. */
+export const relayLag = async (stage: Stage, rate: number, seconds: number) => {
+  const { campaignId, requests } = await openLoop(stage, rate, seconds)
+  const lags: Array<number> = []
+  for (let from = "-"; ;) {
+    const page = await stage.redis.xrange(`{c${campaignId}}:e`, from, "+", "COUNT", 10_000)
+    for (const [id, fields] of page) lags.push(Number(id.split("-")[0]) - Number(fields[7]))
+    if (page.length < 10_000) break
+    from = `(${page.at(-1)![0]}`
+  }
+  if (lags.length < requests || lags.some(Number.isNaN)) throw new Error(`${requests} coupons, but ${lags.length} events that tell their time`)
+  // The first seconds warm the process up.
+  const sorted = lags.slice(-requests).sort((a, b) => a - b)
+  return { p50: sorted[sorted.length >> 1]!, p99: sorted[Math.floor(sorted.length * 0.99)]!, max: sorted.at(-1)!, events: sorted.length }
+}
+
+/** From spawning the process to /readyz answering 200, milliseconds: medians of some starts on migrated stores. */
+export const startTimes = async (stage: Stage, times: number) => {
+  const timed = async (start: () => Promise<{ readonly stop: () => Promise<unknown> }>) => {
+    const begin = performance.now()
+    const { stop } = await start()
+    const took = performance.now() - begin
+    await stop()
+    return took
+  }
+  const [distributed, embedded]: [Array<number>, Array<number>] = [[], []]
+  for (let i = 0; i <= times; i++) {
+    const [one, other] = [await timed(() => stage.distributed()), await timed(startEmbedded)]
+    // The first start creates the tables and the compile cache.
+    if (i > 0) {
+      distributed.push(one)
+      embedded.push(other)
+    }
+    await delay(0)
+  }
+  return { distributed: median(distributed), embedded: median(embedded) }
+}
