@@ -11,6 +11,9 @@ interface CpuProfile {
     readonly id: number
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
   }>
+  /** Microseconds of the monotonic clock, as `process.hrtime`. */
+  readonly startTime: number
+  readonly endTime: number
   readonly samples: ReadonlyArray<number>
   readonly timeDeltas: ReadonlyArray<number>
 }
@@ -37,6 +40,8 @@ const stages: ReadonlyArray<readonly [name: string, matches: (url: string, name:
   ["other node", (url) => url.startsWith("node:") || url === ""]
 ]
 
+const monotonicMicros = () => Number(process.hrtime.bigint() / 1_000n)
+
 const stageOf = (url: string, name: string) => stages.find(([, matches]) => matches(url, name))?.[0] ?? "other"
 
 /** The service under load with Node's own profiler: self time by stage and by function, as microseconds a claim. */
@@ -50,8 +55,11 @@ export const profile = async (
     const instance = await stage.distributed({}, ["--cpu-prof", "--cpu-prof-interval=500", `--cpu-prof-dir=${dir}`, "src/main.ts"])
     const campaignId = await createCampaign(instance.url)
     const load = { port: instance.port, campaignId, users: 0, connections: 128 }
+    await closedLoop({ ...load, firstUser: freshUsers(), seconds: 2 })
     say(`claims for ${seconds} s under the profiler`)
+    const from = monotonicMicros()
     const { cpu, result } = await during({ node: instance.pid, ...stage.pids }, () => closedLoop({ ...load, firstUser: freshUsers(), seconds }))
+    const to = monotonicMicros()
     if (result.rejected > 0) throw new Error(`${result.rejected} of ${result.requests} claims were refused`)
     await instance.stop()
     const [file] = Fs.readdirSync(dir).filter((name) => name.endsWith(".cpuprofile"))
@@ -60,7 +68,11 @@ export const profile = async (
     const frames = new Map(recorded.nodes.map((node) => [node.id, node.callFrame]))
     const byStage = new Map<string, number>()
     const byFunction = new Map<string, number>()
+    if (from < recorded.startTime || to > recorded.endTime) throw new Error("the profile's clock is not ours")
+    let at = recorded.startTime
     recorded.samples.forEach((id, i) => {
+      at += recorded.timeDeltas[i]!
+      if (at < from || at > to) return
       const { functionName, lineNumber, url } = frames.get(id)!
       const name = stageOf(url, functionName)
       const micros = Math.max(0, recorded.timeDeltas[i]!)
@@ -77,9 +89,9 @@ export const profile = async (
     const page = [
       "# Where the microseconds of Node go",
       "",
-      "Written by `npm run bench -- --profile`; do not edit. Self time of the service's main thread under Node's CPU profiler, start and stop included,",
-      "128 connections, as microseconds a durable coupon. The profiler itself costs some: the shares are the figure. System calls that a function makes",
-      "count as that native function (`writev`, ...) where the profiler can name it, else as `(program)`.",
+      "Written by `npm run bench -- --profile`; do not edit. Self time of the service's main thread under Node's CPU profiler, 128 connections,",
+      "as microseconds a durable coupon. The profiler itself costs some: the shares are the figure. System calls that a function makes count as",
+      " that native function (`writev`, ...) where the profiler can name it, else as `(program)`.",
       "",
       `${Math.round(result.requests / result.seconds).toLocaleString("en")} coupons/s; by \`/proc\`: ${
         Object.entries(cpu).map(([name, micros]) => `${name} ${(micros / result.requests).toFixed(1)} µs`).join(", ")

@@ -1,0 +1,78 @@
+// What the k6 scenarios share. k6 runs these files itself (not Node): `npm run k6 -- stress`.
+import { check } from "k6"
+import exec from "k6/execution"
+import http from "k6/http"
+import { Counter, Gauge } from "k6/metrics"
+
+const base = __ENV.BASE_URL || "http://127.0.0.1:8080"
+const url = (method) => `${base}/coupon.v1.CouponService/${method}`
+const params = { headers: { "Content-Type": "application/json" } }
+
+/** `RATE=100 DURATION=5s npm run k6 -- stress` makes a scenario smaller or larger. */
+export const rate = (initial) => Number(__ENV.RATE || initial)
+export const duration = (initial) => __ENV.DURATION || initial
+
+// What clients were told, and what the campaign says at the end: `scripts/k6.mjs` compares the two.
+const issued = new Counter("coupons_issued")
+const stored = new Gauge("coupons_stored")
+const claimed = new Counter("coupons_already_claimed")
+const soldOut = new Counter("coupons_sold_out")
+
+// Refusals are answers, too: only what nobody expects counts as failed.
+http.setResponseCallback(http.expectedStatuses(200, 400, 409))
+
+const post = (method, body) => http.post(url(method), JSON.stringify(body), params)
+
+export const createCampaign = (couponLimit) => {
+  const response = post("CreateCampaign", { name: "k6", couponLimit: String(couponLimit), startTime: "2025-01-01T00:00:00Z" })
+  if (response.status !== 200) exec.test.abort(`CreateCampaign: ${response.status} ${response.body}`)
+  return response.json("campaignId")
+}
+
+/** Claims a coupon; the message it is answered. Any answer but those three fails the check `known answer`. */
+export const claim = (campaignId, userId) => {
+  const response = post("IssueCoupon", { campaignId, userId })
+  const message = response.status === 0 ? response.error : response.json("message")
+  if (message === "OK") issued.add(1)
+  if (message === "COUPON_ALREADY_CLAIMED") claimed.add(1)
+  if (message === "COUPON_SOLD_OUT") soldOut.add(1)
+  check(response, {
+    "known answer": ({ status }) =>
+      message === "OK" && status === 200 ||
+      message === "COUPON_ALREADY_CLAIMED" && status === 409 ||
+      message === "COUPON_SOLD_OUT" && status === 400,
+    "a coupon has a code": () => message !== "OK" || Array.from(response.json("code")).length === 10
+  })
+  return message
+}
+
+/** For `teardown`: notes how many coupons the campaign has issued, and checks its limit. */
+export const audit = ({ campaignId }) => {
+  const campaign = post("GetCampaign", { campaignId, pageSize: 1 }).json()
+  stored.add(Number(campaign.currentCoupon))
+  check(campaign, { "never more than the limit": ({ couponLimit, currentCoupon }) => Number(currentCoupon) <= Number(couponLimit) })
+}
+
+export const anyUser = () => 1 + Math.floor(Math.random() * 2147483647)
+
+/**
+ * Every scenario: no answer but the documented ones, and no request that the load could not even begin. The times are those
+ * that a machine of two cores keeps with k6 beside the service; P95 and P99 (milliseconds) set others.
+ */
+export const thresholds = (p95, p99) => ({
+  checks: ["rate==1"],
+  http_req_failed: ["rate==0"],
+  dropped_iterations: ["count==0"],
+  http_req_duration: [`p(95)<${__ENV.P95 || p95}`, `p(99)<${__ENV.P99 || p99}`]
+})
+
+/** A constant rate of arrivals, whatever the service does. */
+export const arrivals = (perSecond, time) => ({
+  executor: "constant-arrival-rate",
+  rate: perSecond,
+  timeUnit: "1s",
+  duration: time,
+  preAllocatedVUs: Math.max(100, Math.ceil(perSecond / 2)),
+  maxVUs: Math.max(100, perSecond * 2),
+  gracefulStop: "10s"
+})
