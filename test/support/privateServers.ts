@@ -238,10 +238,12 @@ const asRoot = process.getuid?.() === 0 ? ["--user=root"] : []
 
 const initialise = (kind: DatabaseKind, command: string, dir: string): void => {
   const data = Path.join(dir, "data")
+  // A starting server removes temporary tables that it finds, also those of another server that starts in the same /tmp.
+  const tmpdir = `--tmpdir=${dir}`
   const [program, args] = kind === "mysql"
-    ? [command, ["--no-defaults", "--initialize-insecure", "--secure-file-priv=NULL", `--datadir=${data}`, "--innodb-redo-log-capacity=64M", ...asRoot]]
+    ? [command, ["--no-defaults", "--initialize-insecure", "--secure-file-priv=NULL", `--datadir=${data}`, tmpdir, "--innodb-redo-log-capacity=64M", ...asRoot]]
     : ["mariadb-install-db", [
-      ...["--no-defaults", `--datadir=${data}`, "--skip-test-db", "--auth-root-authentication-method=normal"],
+      ...["--no-defaults", `--datadir=${data}`, tmpdir, "--skip-test-db", "--auth-root-authentication-method=normal"],
       ...["--innodb-log-file-size=32M", ...asRoot]
     ]]
   try {
@@ -279,7 +281,7 @@ export const startDatabase = async (
   const server = await supervise(kind, dir, {
     command: program.command,
     args: (port) => [
-      ...["--no-defaults", `--datadir=${Path.join(dir, "data")}`, `--port=${port}`, "--bind-address=127.0.0.1"],
+      ...["--no-defaults", `--datadir=${Path.join(dir, "data")}`, `--tmpdir=${dir}`, `--port=${port}`, "--bind-address=127.0.0.1"],
       ...[`--socket=${Path.join(dir, "s.sock")}`, `--pid-file=${Path.join(dir, "pid")}`, `--init-file=${Path.join(dir, "init.sql")}`],
       ...["--skip-name-resolve", "--max-connections=300", "--performance-schema=OFF", "--innodb-buffer-pool-size=64M", ...asRoot],
       ...kind === "mysql" ? ["--mysqlx=OFF", "--secure-file-priv=NULL", "--innodb-redo-log-capacity=64M"] : ["--innodb-log-file-size=32M"],
