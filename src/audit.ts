@@ -11,6 +11,7 @@ import * as Backend from "./Backend.ts"
 import * as Auditor from "./issuance/Auditor.ts"
 import { Gate } from "./issuance/Gate.ts"
 import * as GateRebuilder from "./issuance/GateRebuilder.ts"
+import * as HeldCoupons from "./issuance/HeldCoupons.ts"
 import * as KnownCampaigns from "./issuance/KnownCampaigns.ts"
 import { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import { Outbox } from "./issuance/Outbox.ts"
@@ -69,7 +70,7 @@ const repair = (campaignIds: ReadonlySet<number>) =>
     Effect.forEach(campaignIds, (campaignId) =>
       Effect.flatMap(runOnce(campaignId), (verdict) => print(`campaign ${campaignId}: ${verdict === "Agrees" ? "repaired meanwhile" : "gate rebuilt"}`)))
   ).pipe(
-    Effect.provide(Auditor.layer.pipe(Layer.provide(Layer.merge(GateRebuilder.layer, KnownCampaigns.layer))))
+    Effect.provide(Auditor.layer.pipe(Layer.provide(Layer.mergeAll(GateRebuilder.layer, HeldCoupons.layer, KnownCampaigns.layer))))
   )
 
 const audit = (repairs: boolean) =>

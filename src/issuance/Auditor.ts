@@ -7,6 +7,7 @@ import type { CampaignId } from "../domain/Campaign.ts"
 import * as Agent from "./Agent.ts"
 import { Gate, type GateUnavailable } from "./Gate.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
+import { HeldCoupons } from "./HeldCoupons.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 
@@ -28,6 +29,7 @@ export const make = Effect.gen(function*() {
   const gate = yield* Gate
   const ledger = yield* Ledger
   const rebuilder = yield* GateRebuilder
+  const held = yield* HeldCoupons
   const known = yield* KnownCampaigns
 
   const repair = (campaignId: CampaignId, verdict: AuditVerdict, facts: object) =>
@@ -54,6 +56,7 @@ export const make = Effect.gen(function*() {
       }
       // What the gate held before the tally, the ledger had committed before it.
       if (before.issued > tally.issued) {
+        held.forget(campaignId)
         yield* gate.forget(campaignId)
         return yield* repair(campaignId, "Ghosts", { gate: before.issued, ...tally })
       }

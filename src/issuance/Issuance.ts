@@ -4,6 +4,7 @@ import * as Campaigns from "./Campaigns.ts"
 import * as CouponLookup from "./CouponLookup.ts"
 import * as GateRebuilder from "./GateRebuilder.ts"
 import * as GroupCommit from "./GroupCommit.ts"
+import * as HeldCoupons from "./HeldCoupons.ts"
 import * as IssueCoupon from "./IssueCoupon.ts"
 import * as KnownCampaigns from "./KnownCampaigns.ts"
 import * as OutboxRelay from "./OutboxRelay.ts"
@@ -12,5 +13,5 @@ import * as ReservationReaper from "./ReservationReaper.ts"
 /** The use cases and every background agent, over the ports Gate, Ledger and Outbox. */
 export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, ReservationReaper.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Auditor.layer, GroupCommit.layer, CouponLookup.layer)),
-  Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, KnownCampaigns.layer))
+  Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, KnownCampaigns.layer, HeldCoupons.layer))
 )

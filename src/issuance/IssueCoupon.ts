@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import { randomBytes } from "node:crypto"
@@ -26,6 +27,7 @@ import { CouponLookup } from "./CouponLookup.ts"
 import { Gate, type GateUnavailable, type ReserveAnswer, type ReserveRequest } from "./Gate.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
 import { GroupCommit } from "./GroupCommit.ts"
+import { HeldCoupons } from "./HeldCoupons.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 import { makeFlights } from "./UserFlights.ts"
@@ -74,11 +76,21 @@ const unavailable = Effect.fail(new Unavailable({ retryAfterSeconds: 1 }))
 const deadlineExceeded = Effect.fail(new DeadlineExceeded())
 const outcomeUnknown = Effect.fail(new OutcomeUnknown())
 
+/** Without a stack trace, which costs 3 µs and tells nothing: this is an answer, not a mistake. */
+const alreadyClaimed = (coupon: Coupon): CouponAlreadyClaimed => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  const failure = new CouponAlreadyClaimed({ coupon })
+  Error.stackTraceLimit = stackTraceLimit
+  return failure
+}
+
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const auditor = yield* Auditor
   const gate = yield* Gate
   const groupCommit = yield* GroupCommit
+  const held = yield* HeldCoupons
   const known = yield* KnownCampaigns
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
@@ -110,20 +122,24 @@ export const make = Effect.gen(function*() {
   // 1. A user's second claim waits for the first; too many claims of a campaign are shed before a slot is taken.
   const flights = makeFlights(config.issueQueueLimit)
 
-  const claim = (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined): Effect.Effect<Coupon, IssueFailure> =>
-    Effect.uninterruptible(Effect.suspend(() => {
+  const claim = (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined): Effect.Effect<Coupon, IssueFailure> => {
+    // An answer that is known takes no fiber.
+    const coupon = held.find(campaignId, userId)
+    if (coupon !== undefined) return Exit.fail(alreadyClaimed(coupon))
+    return Effect.uninterruptible(Effect.suspend(() => {
       known.touch(campaignId)
       const now = performance.now()
       const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
       const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
       return start({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 })
     }))
+  }
 
   const start = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
     flights.fly(claim, {
       leads: admit,
       full: overloaded,
-      landed: (coupon) => Effect.fail(new CouponAlreadyClaimed({ coupon })),
+      landed: (coupon) => Effect.fail(alreadyClaimed(coupon)),
       // The first claim got no coupon, so this one asks for itself.
       vanished: start,
       expired: (claim) => expire(claim, false)
@@ -224,8 +240,11 @@ export const make = Effect.gen(function*() {
   const commit = (claim: Claim, reservation: string | undefined): Effect.Effect<Coupon, IssueFailure> => {
     const queued = { userId: claim.userId, reservation }
     return Effect.matchEffect(groupCommit.commit(claim.campaignId, queued, claim.expiresAt), {
-      onSuccess: (outcome): Effect.Effect<Coupon, IssueFailure> =>
-        outcome._tag === "Issued" ? Effect.succeed(outcome.coupon) : Effect.fail(outcome.reason),
+      onSuccess: (outcome): Effect.Effect<Coupon, IssueFailure> => {
+        if (outcome._tag === "Refused") return Effect.fail(outcome.reason)
+        held.remember(outcome.coupon)
+        return Effect.succeed(outcome.coupon)
+      },
       onFailure: ({ started }) =>
         started ? expire(claim, true) : Effect.zipRight(groupCommit.withdraw(claim.campaignId, queued), expire(claim, false))
     })
@@ -235,7 +254,10 @@ export const make = Effect.gen(function*() {
   const showHeld = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
     Effect.matchEffect(lookup.find(claim.campaignId, claim.userId, claim.expiresAt), {
       onSuccess: (coupon): Effect.Effect<Coupon, IssueFailure> => {
-        if (coupon !== undefined) return Effect.fail(new CouponAlreadyClaimed({ coupon }))
+        if (coupon !== undefined) {
+          held.remember(coupon)
+          return Effect.fail(alreadyClaimed(coupon))
+        }
         // The gate has a holder that the ledger does not know (a ledger restored to an earlier state): the ledger is right.
         runFork(Effect.ignore(auditor.runOnce(claim.campaignId)))
         return commit(claim, undefined)

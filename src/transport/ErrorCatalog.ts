@@ -102,11 +102,16 @@ export const wireToErrorReply = (wire: WireError): ErrorReply => ({
 /** Failures that always look the same: after sold out nearly every answer is one of these. */
 const fixed = new Map<string, ErrorReply>()
 
+/** What holders hear who ask again and again; goes with the coupon. */
+const claimed = new WeakMap<Coupon, ErrorReply>()
+
 /** For the unary lane: byte for byte what the adapter answers to a Connect unary request. */
 export const toErrorReply = (failure: IssueFailure | undefined): ErrorReply => {
-  const known = fixed.get(failure?._tag ?? INTERNAL)
+  const coupon = failure?._tag === "CouponAlreadyClaimed" ? failure.coupon : undefined
+  const known = coupon === undefined ? fixed.get(failure?._tag ?? INTERNAL) : claimed.get(coupon)
   if (known !== undefined) return known
   const made = wireToErrorReply(toWire(failure))
+  if (coupon !== undefined) claimed.set(coupon, made)
   const entry: Entry<never> | undefined = failure === undefined ? undefined : (catalog as Catalog)[failure._tag]
   if (entry?.reason === undefined && entry?.coupon === undefined && entry?.retryAfter === undefined) {
     fixed.set(failure?._tag ?? INTERNAL, made)

@@ -252,7 +252,10 @@ describe("the agents", () => {
       expect(ledger.outbox.size).toBe(0)
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 3, pending: 0 })
       yield* gate.forget(campaignId)
+      // A coupon that this instance knows needs no gate; anybody else's claim has it rebuilt.
       expect(yield* Effect.flip(claim(campaignId, 2))).toMatchObject({ _tag: "CouponAlreadyClaimed" })
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: false })
+      expect(yield* claim(campaignId, 4)).toMatchObject({ userId: 4n })
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 3 })
     }).pipe(Effect.provide(world())))
 
