@@ -91,7 +91,7 @@ export const profile = async (
       "",
       "Written by `npm run bench -- --profile`; do not edit. Self time of the service's main thread under Node's CPU profiler, 128 connections,",
       "as microseconds a durable coupon. The profiler itself costs some: the shares are the figure. System calls that a function makes count as",
-      " that native function (`writev`, ...) where the profiler can name it, else as `(program)`.",
+      "that native function (`writev`, ...) where the profiler can name it, else as `(program)`.",
       "",
       `${Math.round(result.requests / result.seconds).toLocaleString("en")} coupons/s; by \`/proc\`: ${
         Object.entries(cpu).map(([name, micros]) => `${name} ${(micros / result.requests).toFixed(1)} µs`).join(", ")
