@@ -15,7 +15,10 @@ import * as ConnectAdapter from "./ConnectAdapter.ts"
 import * as CouponRoutes from "./CouponRoutes.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { refusal } from "./ErrorCatalog.ts"
+import { Health as HealthService } from "./gen/grpc/health/v1/health_pb.ts"
+import * as Health from "./Health.ts"
 import { sniff } from "./ProtocolSniffer.ts"
+import * as Reflection from "./Reflection.ts"
 import type { Route } from "./Route.ts"
 import type { Request, Response } from "./UnaryLane.ts"
 import * as UnaryLane from "./UnaryLane.ts"
@@ -62,7 +65,8 @@ const guide = {
   service: "coupon.v1.CouponService",
   protocols: ["Connect", "gRPC", "gRPC-Web"],
   rpcs: CouponRoutes.routes.map((route) => `POST ${route.path}`),
-  health: ["GET /livez", "GET /readyz"]
+  health: ["GET /livez", "GET /readyz", "grpc.health.v1.Health"],
+  reflection: ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
 }
 
 /**
@@ -105,14 +109,17 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
 
     const lane = UnaryLane.make(routes, { dispatcher, maxBodyBytes, draining: () => draining })
     const adapter = ConnectAdapter.make(routes, { dispatcher, maxBodyBytes })
-    const mounted = Object.entries(mounts).sort(([a], [b]) => b.length - a.length)
 
+    const ready = () => startup.current() !== undefined && startup.waitingFor().length === 0
     const readiness = (response: Response) => {
-      if (draining) return sendJson(response, 503, { status: "draining" }, true)
-      const waitingFor = startup.waitingFor()
-      if (startup.current() !== undefined && waitingFor.length === 0) return sendJson(response, 200, { status: "ready" }, false)
-      sendJson(response, 503, { status: "starting", waitingFor }, false)
+      if (draining) sendJson(response, 503, { status: "draining" }, true)
+      else if (ready()) sendJson(response, 200, { status: "ready" }, false)
+      else sendJson(response, 503, { status: "starting", waitingFor: startup.waitingFor() }, false)
     }
+    const services = [...new Set(routes.map((route) => route.method.parent))]
+    const health = Health.make({ services: services.map(({ typeName }) => typeName), ready, draining: () => draining })
+    const mounted = Object.entries({ ...Reflection.make([...services, HealthService]), ...health.mounts, ...mounts })
+      .sort(([a], [b]) => b.length - a.length)
 
     const refuse = (request: Request, response: Response, status: number, code: Code, message: string) => {
       const { body, type } = refusal(request.headers["content-type"], code, message)
@@ -217,6 +224,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
 
     const drain = Effect.async<void>((resume) => {
       draining = true
+      health.changed()
       for (const socket of undecided) socket.destroy()
       for (const response of unhurried) if (!response.headersSent) response.shouldKeepAlive = false
       for (const session of sessions) session.close()
