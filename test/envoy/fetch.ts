@@ -1,0 +1,3 @@
+import { fetchEnvoy } from "./Envoy.ts"
+
+fetchEnvoy()
