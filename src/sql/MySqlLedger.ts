@@ -16,10 +16,12 @@ import {
   Ledger,
   LedgerUnavailable,
   type Claim,
-  type ClaimBatch
+  type ClaimBatch,
+  type ClaimVerdict
 } from "../issuance/Ledger.ts"
 import { decide, decideWithoutReading, resolution, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
+import { wholeBatchText } from "./WholeBatchText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql, timeToSql } from "./MySql.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
@@ -30,6 +32,15 @@ const rowsOf = makeRows(timeFromSql)
 const ATTEMPTS = 6
 
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
+
+/** In the order of that text: two settings, START, campaign, clock, first, coupons, counter, outbox, facts, COMMIT. */
+const WHOLE_FACTS = 9
+
+/** How long a campaign's batches are sorted out claim by claim once one could not be committed as a whole. */
+const SORTING_MILLIS = 1_000
+
+/** Beyond so many campaigns it is forgotten which ones those are. */
+const MOST_SORTING = 10_000
 
 /** 0 to 4, 8, 16, … ms: two instances that deadlocked should not meet again. */
 const backoff = (attempt: number): Effect.Effect<void> =>
@@ -72,6 +83,12 @@ const readFacts = (campaignId: CampaignId, results: ReadonlyArray<unknown>): Com
       endTime: locked.end_time === null ? undefined : timeFromSql(locked.end_time)
     }
   }
+}
+
+/** The verdicts on a batch that was committed as a whole, from the row of its facts. */
+const readWhole = (campaignId: CampaignId, claims: ReadonlyArray<Claim>, facts: Row): ReadonlyArray<ClaimVerdict> => {
+  const [first, issuedAt] = [Number(facts.first), timeFromSql(facts.now)]
+  return claims.map(({ code, userId }, index) => ({ _tag: "Issued", coupon: { campaignId, id: first + index + 1, userId, code, issuedAt } }))
 }
 
 export const make = Effect.gen(function*() {
@@ -162,6 +179,34 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
   /** The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs them. */
   const recoded = new WeakMap<ClaimBatch, ReadonlyArray<Claim>>()
 
+  /** Until when each campaign's batches are sorted out; a campaign that is sold out or asked past its gate is here for good. */
+  const sorting = new Map<CampaignId, number>()
+
+  /**
+   * Tries the cheap text. `undefined`: nothing was committed, for a reason that `commit` finds out; a connection that failed
+   * is in doubt, as ever.
+   */
+  const commitWhole = (batch: ClaimBatch): Effect.Effect<ReadonlyArray<ClaimVerdict> | undefined, LedgerUnavailable | CommitInDoubt> =>
+    Effect.suspend(() => {
+      const until = sorting.get(batch.campaignId)
+      if (until !== undefined) {
+        if (performance.now() < until) return Effect.succeed(undefined)
+        sorting.delete(batch.campaignId)
+      }
+      return Effect.flatMap(
+        send(wholeBatchText(settings, batch.batchId, batch.campaignId, batch.claims)),
+        Either.match({
+          onLeft: ({ cause, failure }) => {
+            if (failure === "InDoubt") return Effect.fail(new CommitInDoubt({ cause }))
+            if (sorting.size >= MOST_SORTING) sorting.clear()
+            sorting.set(batch.campaignId, performance.now() + SORTING_MILLIS)
+            return Effect.succeed(undefined)
+          },
+          onRight: (results) => Effect.sync(() => readWhole(batch.campaignId, batch.claims, (results[WHOLE_FACTS] as ReadonlyArray<Row>)[0]!))
+        })
+      )
+    })
+
   /** Sends the batch until its outcome is known; returns the facts and the claims with the codes that count. */
   const commit = (
     batch: ClaimBatch
@@ -191,7 +236,14 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
 
   const issue: Ledger["Type"]["issue"] = (batch) => {
     if (batch.claims.length === 0) return Effect.succeed([])
-    return commit(batch).pipe(
+    return Effect.flatMap(commitWhole(batch), (whole) => whole === undefined ? sortOut(batch) : Effect.succeed(whole)).pipe(
+      Effect.uninterruptible
+    )
+  }
+
+  /** Commits what can be issued of the batch, and finds out about the rest. */
+  const sortOut: Ledger["Type"]["issue"] = (batch) =>
+    commit(batch).pipe(
       Effect.flatMap(({ claims, facts }) => {
         const verdicts = decideWithoutReading(facts, claims)
         if (verdicts !== undefined) return Effect.succeed(verdicts)
@@ -200,10 +252,8 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
           Effect.mapError((error) => facts.inserted > 0 ? new CommitInDoubt({ cause: error.cause }) : error),
           Effect.map((held) => decide(facts, claims, held))
         )
-      }),
-      Effect.uninterruptible
+      })
     )
-  }
 
   /** Makes sure that no transaction under this batch id can commit from now on. */
   const forbid = (batch: ClaimBatch): Effect.Effect<void, LedgerUnavailable> =>

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import { expect, it } from "vitest"
 import { groupCommitText } from "../../src/sql/GroupCommitText.ts"
+import { wholeBatchText } from "../../src/sql/WholeBatchText.ts"
 import { sessionSettings } from "../../src/sql/MySql.ts"
 import { deferral } from "../e2e/scenario.ts"
 import { startProxy } from "../support/FaultProxy.ts"
@@ -17,7 +18,11 @@ const defer = deferral()
  * Found by `npm run faults -- --seed 11 --db mysql`: a server goes on with a text whose client is gone, and ROW_COUNT() is
  * not what the INSERT before it inserted if the connection died meanwhile. A counter that trusted it stayed behind its coupons.
  */
-it.each(availableDatabases())("a group commit on %s whose connection dies at any moment does all or nothing", async (kind) => {
+const texts = [groupCommitText, wholeBatchText]
+
+const cases = availableDatabases().flatMap((kind) => texts.map((text) => [text.name, kind, text] as const))
+
+it.each(cases)("%s on %s whose connection dies at any moment does all or nothing", async (_, kind, textOf) => {
   const database = await databaseOn(kind)
   defer(database.drop)
   const name = new URL(database.url).pathname.slice(1)
@@ -42,7 +47,7 @@ it.each(availableDatabases())("a group commit on %s whose connection dies at any
   const send = async (user: number) => {
     const client = await MySql.createConnection({ uri: proxy.url(database.url), multipleStatements: true, flags: ["-FOUND_ROWS"] })
     client.on("error", () => {})
-    const text = groupCommitText(sessionSettings(3), randomBytes(16).toString("hex"), 1, [{ userId: BigInt(user), code: code() }])
+    const text = textOf(sessionSettings(3), randomBytes(16).toString("hex"), 1, [{ userId: BigInt(user), code: code() }])
     return client.query(text).then(() => {}, () => {})
   }
   /** Group commits that the server is executing. */

@@ -144,8 +144,8 @@ export const mutations = [
     name: "inexactCounter",
     what: "the counter grows by one a batch instead of one a coupon",
     patches: [
-      { file: "sql/GroupCommitText.ts", from: "SET current_coupon = current_coupon + @inserted,", to: "SET current_coupon = current_coupon + 1," },
-      { file: "sql/GroupCommitText.ts", from: "current_coupon - @inserted + 1,", to: "current_coupon," }
+      { file: "sql/WholeBatchText.ts", from: "SET current_coupon = @first + ${count},", to: "SET current_coupon = @first + 1," },
+      { file: "sql/WholeBatchText.ts", from: "(SELECT IF(current_coupon = @first + ${count}, current_coupon, NULL)", to: "(SELECT @first + ${count}" }
     ]
   }
 ] as const satisfies ReadonlyArray<Mutation>

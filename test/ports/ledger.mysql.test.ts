@@ -11,6 +11,7 @@ import * as AppConfig from "../../src/AppConfig.ts"
 import { Ledger } from "../../src/issuance/Ledger.ts"
 import { Outbox } from "../../src/issuance/Outbox.ts"
 import { groupCommitText } from "../../src/sql/GroupCommitText.ts"
+import { wholeBatchText } from "../../src/sql/WholeBatchText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
@@ -130,13 +131,13 @@ for (const kind of availableDatabases()) {
         yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
       }))
 
-    it.scopedLive("resolve waits for a transaction that is still alive, and tells what came of it", () =>
+    it.scopedLive.each([["sorting", groupCommitText], ["whole", wholeBatchText]] as const)("resolve waits for a live transaction: %s", ([, textOf]) =>
       Effect.gen(function*() {
         const { context, ledger, url } = yield* scene()
         const zombie = yield* session(url)
         const { campaignId } = yield* ledger.createCampaign(draft())
         const batch = batchOf(campaignId, [1, 2])
-        const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const text = textOf(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
         expect(text.endsWith("COMMIT")).toBe(true)
         yield* zombie.run(text.slice(0, -"COMMIT".length - 2))
         const fiber = yield* Effect.fork(ledger.resolve(batch))
@@ -157,15 +158,22 @@ for (const kind of availableDatabases()) {
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const whole = wholeBatchText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
         const count = /SET @inserted = .*$/m
         const broken = [
           text.replace(count, "SET @inserted = 11"), // past the limit: no row matches
           text.replace(count, "SET @inserted = 1"), // fewer than there are
           text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace(count, "SET @inserted = 11"), // CHECK alone
-          text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current") // no row at all
+          text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current"), // no row at all
+          whole.replace("SET current_coupon = @first + 2", "SET current_coupon = @first + 1"), // fewer than there are
+          whole.replace("SET current_coupon = @first + 2", "SET current_coupon = @first + 11"), // past the limit
+          whole.replace(`WHERE id = ${campaignId} AND current_coupon = @first`, "WHERE id = 0"), // no row at all
+          whole.replace("@room >= 2", "@room >= 11"), // no room
+          whole.replace("@start <= @now", "@start > @now"), // not open
+          whole.replace(`FROM campaigns WHERE id = ${campaignId} FOR UPDATE`, "FROM campaigns WHERE id = 0 FOR UPDATE") // no campaign
         ]
         for (const bad of broken) {
-          expect(bad).not.toBe(text)
+          expect([text, whole]).not.toContain(bad)
           yield* Effect.scoped(Effect.gen(function*() {
             const connection = yield* sql.reserve
             yield* Effect.flip(MySql.runText(connection, bad))
