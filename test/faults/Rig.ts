@@ -92,6 +92,8 @@ export const startRig = async ({ database, redis, redisDir }: Servers, options: 
     const name = `coupon_${Date.now().toString(36)}`
     await query(database.url, `CREATE DATABASE ${name}`)
     await redis.flushAll()
+    // A snapshot that an earlier rig took would come back with a restart.
+    Fs.rmSync(Path.join(redisDir, "dump.rdb"), { force: true })
     const databaseUrl = Object.assign(new URL(database.url), { pathname: `/${name}` }).href
     const stores = { databaseUrl, redisUrl: redis.url }
     const started = await Promise.allSettled(
