@@ -54,12 +54,31 @@ interface ClusterStatus {
   readonly cluster_statuses: ReadonlyArray<{
     readonly name: string
     readonly host_statuses?: ReadonlyArray<{
-      readonly address: { readonly socket_address: { readonly port_value: number } }
+      readonly address: { readonly socket_address: { readonly address: string; readonly port_value: number } }
       readonly health_status: Readonly<Record<string, unknown>>
       readonly stats?: ReadonlyArray<{ readonly name: string; readonly value?: string }>
     }>
   }>
 }
+
+/** One instance as Envoy sees it. */
+export interface Host {
+  readonly address: string
+  readonly port: number
+  readonly healthy: boolean
+  /** Sent to it so far, health checks aside. */
+  readonly requests: number
+}
+
+/** Reads what the admin interface answers to `/clusters?format=json`. */
+export const hostsOf = (json: string): ReadonlyArray<Host> =>
+  ((JSON.parse(json) as ClusterStatus).cluster_statuses.find(({ name }) => name === "coupon")?.host_statuses ?? []).map((host) => ({
+    address: host.address.socket_address.address,
+    port: host.address.socket_address.port_value,
+    // Each reason not to use it is a field of its own; `eds_health_status` is what discovery said.
+    healthy: Object.entries(host.health_status).every(([name, value]) => name === "eds_health_status" || value !== true),
+    requests: Number(host.stats?.find(({ name }) => name === "rq_total")?.value ?? 0)
+  }))
 
 export const startEnvoy = async (program: string, ports: ReadonlyArray<number>): Promise<Envoy> => {
   const [port, adminPort] = [await freePort(), await freePort()]
@@ -101,14 +120,7 @@ export const startEnvoy = async (program: string, ports: ReadonlyArray<number>):
     if (reply.status !== 200) throw new Error(`Envoy's admin answered ${reply.status} to ${path}`)
     return reply.text()
   }
-  const hosts = async () => {
-    const { cluster_statuses } = JSON.parse(await admin("/clusters?format=json")) as ClusterStatus
-    return (cluster_statuses.find(({ name }) => name === "coupon")?.host_statuses ?? []).map((host) => ({
-      port: host.address.socket_address.port_value,
-      healthy: Object.entries(host.health_status).every(([name, value]) => name === "eds_health_status" || value !== true),
-      requests: Number(host.stats?.find(({ name }) => name === "rq_total")?.value ?? 0)
-    }))
-  }
+  const hosts = async () => hostsOf(await admin("/clusters?format=json"))
   const healthy = async () => (await hosts()).filter((host) => host.healthy).map((host) => host.port).sort()
   const waitFor = async (what: string, done: () => Promise<boolean>) => {
     for (const end = Date.now() + 60_000;;) {

@@ -1,0 +1,83 @@
+import { execFile, spawnSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { hostsOf, type Host } from "../envoy/Envoy.ts"
+import { freePort } from "../support/privateServers.ts"
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
+const run = promisify(execFile)
+
+const works = (...args: ReadonlyArray<string>): boolean => spawnSync("docker", args, { stdio: "ignore", timeout: 60_000 }).status === 0
+
+/** Whether `docker compose` itself is there, which reads a file without a daemon. */
+export const hasCompose = (): boolean => works("compose", "version")
+
+/** A helper beside the checkout, if there is one: it brings Docker and base images to a machine that reaches no registry. */
+const helper = Path.join(root, "../shared/tools/container-images")
+
+/** Why compose cannot be brought up here; `undefined`: it can. */
+export const whyNot = (): string | undefined => {
+  if (process.getuid?.() === 0 && Fs.existsSync(helper)) {
+    console.log("preparing Docker and the base images")
+    if (spawnSync(helper, { stdio: "inherit" }).status !== 0) return "the helper that brings Docker failed"
+  }
+  if (!works("info")) return "there is no Docker daemon"
+  return hasCompose() ? undefined : "there is no docker compose"
+}
+
+/** Runs `docker`, in the checkout; resolves with its output, rejects with what it said. */
+export const docker = async (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Promise<string> => {
+  const { stdout } = await run("docker", args, { cwd: root, env: { ...process.env, ...env }, maxBuffer: 1 << 26 })
+  return stdout.trim()
+}
+
+/** The deployment of docker-compose.yml, under a name of its own, with ports of its own. */
+export interface Deployment {
+  readonly project: string
+  readonly image: string
+  /** Envoy's. */
+  readonly url: string
+  readonly compose: (...args: ReadonlyArray<string>) => Promise<string>
+  /** As many instances of `backend-app`; resolves when Envoy sends requests to just these and the primary. */
+  readonly scale: (count: number) => Promise<void>
+  /** The containers of a service that run. */
+  readonly containers: (service: string) => Promise<ReadonlyArray<string>>
+  readonly hosts: () => Promise<ReadonlyArray<Host>>
+  readonly stores: () => Promise<{ readonly databaseUrl: string; readonly redisUrl: string }>
+  readonly down: () => Promise<void>
+}
+
+export const makeDeployment = async (): Promise<Deployment> => {
+  const project = `coupon-test-${randomBytes(4).toString("hex")}`
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const env = { COUPON_IMAGE: project, COUPON_PORT: String(port), COUPON_ADMIN_PORT: String(adminPort) }
+  const compose = (...args: ReadonlyArray<string>) =>
+    docker(["compose", "-p", project, "-f", "docker-compose.yml", "-f", "test/compose/docker-compose.test.yml", ...args], env)
+  const secret = (service: string, path: string) => compose("exec", "-T", service, "cat", `/secrets/${path}`)
+  const published = (service: string, inside: number) => compose("port", service, String(inside))
+  return {
+    project,
+    image: project,
+    url: `http://127.0.0.1:${port}`,
+    compose,
+    scale: async (count) => {
+      await compose("up", "-d", "--no-build", "--scale", `backend-app=${count}`)
+    },
+    containers: async (service) => (await compose("ps", "-q", "--status", "running", service)).split("\n").filter((id) => id !== ""),
+    hosts: async () => hostsOf(await (await fetch(`http://127.0.0.1:${adminPort}/clusters?format=json`)).text()),
+    // A restarted container is published on another port.
+    stores: async () => {
+      const password = await secret("redis", "redis/password")
+      const database = new URL(await secret("backend-app-primary", "backend/mysql-url"))
+      database.host = await published("mysql", 3306)
+      return { databaseUrl: database.href, redisUrl: `redis://:${password}@${await published("redis", 6379)}` }
+    },
+    down: async () => {
+      await compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
+      await docker(["image", "rm", "--force", project])
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest"
+import { docker, hasCompose } from "./Compose.ts"
+
+interface Service {
+  readonly image: string
+  readonly user?: string
+  readonly read_only?: boolean
+  readonly cap_drop?: ReadonlyArray<string>
+  readonly environment?: Readonly<Record<string, string>>
+  readonly ports?: ReadonlyArray<{ readonly host_ip?: string; readonly published: string }>
+  readonly stop_grace_period?: string
+  readonly healthcheck?: unknown
+  readonly restart?: string
+}
+
+describe("docker-compose.yml", () => {
+  if (!hasCompose()) {
+    it.skip("docker compose is not on this machine", () => {})
+    return
+  }
+
+  it("is valid, and keeps what it promises", async () => {
+    const clean = { COUPON_BIND: "", COUPON_PORT: "", COUPON_ADMIN_PORT: "", COUPON_IMAGE: "" }
+    const { services } = JSON.parse(await docker(["compose", "-f", "docker-compose.yml", "config", "--format", "json"], clean)) as {
+      readonly services: Readonly<Record<string, Service>>
+    }
+    expect(Object.keys(services).sort()).toEqual(["backend-app", "backend-app-primary", "envoy", "mysql", "redis", "secrets"])
+    // The primary is special in nothing.
+    expect(services["backend-app-primary"]).toEqual(services["backend-app"])
+    for (const [name, service] of Object.entries(services)) {
+      expect(service.read_only, name).toBe(true)
+      expect(service.cap_drop, name).toEqual(["ALL"])
+      for (const { host_ip } of service.ports ?? []) expect(host_ip, name).toBe("127.0.0.1")
+      for (const [key, value] of Object.entries(service.environment ?? {})) {
+        if (/PASSWORD|URL/.test(key)) expect([name, key, value]).toEqual([name, expect.stringMatching(/_FILE$/), expect.stringMatching(/^\/secrets\//)])
+      }
+      if (name === "secrets") continue
+      expect(service.restart, name).toBe("unless-stopped")
+      expect(service.healthcheck, name).toBeDefined()
+      // MySQL's image begins as root and steps down by itself.
+      if (name !== "mysql") expect(service.user, name).toMatch(/^[1-9]\d*:[1-9]\d*$/)
+    }
+    expect(services["envoy"]?.ports?.map(({ published }) => published)).toEqual(["8080", "9901"])
+    // Longer than SHUTDOWN_TIMEOUT and the second after it.
+    expect(services["backend-app"]).toMatchObject({ environment: { SHUTDOWN_TIMEOUT: "8s" }, stop_grace_period: "15s" })
+  })
+})
