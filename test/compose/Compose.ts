@@ -64,7 +64,7 @@ export const makeDeployment = async (): Promise<Deployment> => {
     url: `http://127.0.0.1:${port}`,
     compose,
     scale: async (count) => {
-      await compose("up", "-d", "--no-build", "--scale", `backend-app=${count}`)
+      await compose("up", "-d", "--no-build", "--no-recreate", "--scale", `backend-app=${count}`)
     },
     containers: async (service) => (await compose("ps", "-q", "--status", "running", service)).split("\n").filter((id) => id !== ""),
     hosts: async () => hostsOf(await (await fetch(`http://127.0.0.1:${adminPort}/clusters?format=json`)).text()),
