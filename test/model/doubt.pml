@@ -9,8 +9,7 @@
  * The text of a transaction is the five steps of proctype Transaction. What it has not committed only itself sees; it waits
  * for the lock of the campaign's row, and for the marker's key if another open transaction holds it.
  *
- * Mutants, each of which the checker must find (-D...): NO_VOID, MARKER_IGNORED, MARKER_AFTER_COMMIT, VOID_PURGED,
- * READ_BEFORE_VOID, DOUBT_IS_FAILURE, NO_ROW_LOCK, ROW_COUNT_LIES, SETTLE_FIRST, RETRY_IN_DOUBT
+ * Mutants, each of which the checker must find (-D...): see test/model/spin.ts
  */
 #ifndef USERS
 #define USERS 2

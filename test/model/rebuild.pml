@@ -10,8 +10,7 @@
  * The lease is left out: any rebuilder may begin whenever the gate is cold, as if every lease had run out. A token is the
  * least number that nobody remembers: two UUIDs are never equal, and this keeps the model finite.
  *
- * Mutants, each of which the checker must find (-D...): NO_FENCE, SWAP_IN, NO_SENTINEL, LATCH_TRUSTED, RELEASE_ANY,
- * EVENT_IF_ADDED, SETTLE_FIRST, ISSUED_AT_RESERVE, TALLY_LAST, NO_AUDIT, NO_REAPER, FULL_IS_SOLD_OUT, TERMS_READ_ONCE
+ * Mutants, each of which the checker must find (-D...): see test/model/spin.ts
  */
 #ifndef USERS
 #define USERS 2
