@@ -273,6 +273,20 @@ describe("the agents", () => {
       expect(yield* gate.inspect(campaignId)).toMatchObject({ issued: 1, pending: 0 })
     }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "500 millis", REQUEST_TIMEOUT: "400 millis" }))))
 
+  it.scopedLive("reaper: frees the slot of a dead instance although nobody has asked this one about the campaign", () =>
+    Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const gate = yield* Gate
+      const campaign = ledger.addCampaign()
+      const { campaignId } = campaign
+      // As another instance left it: the gate open, a slot held, its owner gone.
+      expect(yield* gate.hydrateBegin(campaign, "elsewhere", 1_000)).toBe("Granted")
+      expect(yield* gate.hydrateEnd(campaignId, "elsewhere", 0)).toBe(true)
+      yield* gate.reserve(campaignId, [{ userId: 1n, nonce: "dead" }])
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ pending: 1 })
+      yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 0))
+    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "500ms", REQUEST_TIMEOUT: "400ms", REAPER_INTERVAL: "50ms" }))), 20_000)
+
   it.scopedLive("auditor: agrees at rest, rebuilds a gate that lost confirmations, and one that holds more than the ledger", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
