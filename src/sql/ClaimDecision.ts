@@ -1,3 +1,4 @@
+import * as Effect from "effect/Effect"
 import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import {
@@ -9,7 +10,8 @@ import {
   RecordNotFound
 } from "../domain/IssueFailure.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import type { Claim, ClaimVerdict, Refusal, ResolvedVerdict } from "../issuance/Ledger.ts"
+import { CommitInDoubt } from "../issuance/Ledger.ts"
+import type { Claim, ClaimVerdict, Ledger, LedgerUnavailable, Refusal, ResolvedVerdict } from "../issuance/Ledger.ts"
 
 /** The campaign as the transaction saw it under the lock of its row, before it issued anything. */
 export interface LockedCampaign {
@@ -69,6 +71,21 @@ export const decide = (
   const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
   if (issued !== facts.inserted) throw new Error(`the batch inserted ${facts.inserted} coupons, but ${issued} of its users hold them`)
   return verdicts
+}
+
+/** The verdicts on a commit that went through; what the users hold is read only where its facts leave that open. */
+export const verdictsOn = (
+  facts: CommitFacts,
+  claims: ReadonlyArray<Claim>,
+  findCoupons: Ledger["Type"]["findCoupons"]
+): Effect.Effect<ReadonlyArray<ClaimVerdict>, LedgerUnavailable | CommitInDoubt> => {
+  const verdicts = decideWithoutReading(facts, claims)
+  if (verdicts !== undefined) return Effect.succeed(verdicts)
+  return findCoupons(facts.campaignId, claims.map((claim) => claim.userId)).pipe(
+    // The commit stands; only who got what is not known yet.
+    Effect.mapError((error) => facts.inserted > 0 ? new CommitInDoubt({ cause: error.cause }) : error),
+    Effect.map((held) => decide(facts, claims, held))
+  )
 }
 
 const refusal = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): Refusal => {

@@ -5,7 +5,7 @@ import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
 import { CommitInDoubt, Ledger, LedgerUnavailable, type Claim, type ClaimBatch } from "../issuance/Ledger.ts"
-import { decide, decideWithoutReading, resolution, type CommitFacts } from "./ClaimDecision.ts"
+import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { claimsJson, integer } from "./GroupCommitText.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import { couponColumns, makeRows, type Row } from "./Rows.ts"
@@ -154,14 +154,7 @@ VALUES (?, ?, ?, ?, ?, ?) RETURNING *`,
   const issue: Ledger["Type"]["issue"] = (batch) => {
     if (batch.claims.length === 0) return Effect.succeed([])
     return commit(batch).pipe(
-      Effect.flatMap(({ claims, facts }) => {
-        const verdicts = decideWithoutReading(facts, claims)
-        if (verdicts !== undefined) return Effect.succeed(verdicts)
-        return findCoupons(batch.campaignId, claims.map((claim) => claim.userId)).pipe(
-          Effect.mapError((error) => facts.inserted > 0 ? new CommitInDoubt({ cause: error.cause }) : error),
-          Effect.map((held) => decide(facts, claims, held))
-        )
-      }),
+      Effect.flatMap(({ claims, facts }) => verdictsOn(facts, claims, findCoupons)),
       Effect.uninterruptible
     )
   }

@@ -19,7 +19,7 @@ import {
   type ClaimBatch,
   type ClaimVerdict
 } from "../issuance/Ledger.ts"
-import { decide, decideWithoutReading, resolution, type CommitFacts } from "./ClaimDecision.ts"
+import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
 import { wholeBatchText } from "./WholeBatchText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql, timeToSql } from "./MySql.ts"
@@ -244,15 +244,7 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
   /** Commits what can be issued of the batch, and finds out about the rest. */
   const sortOut: Ledger["Type"]["issue"] = (batch) =>
     commit(batch).pipe(
-      Effect.flatMap(({ claims, facts }) => {
-        const verdicts = decideWithoutReading(facts, claims)
-        if (verdicts !== undefined) return Effect.succeed(verdicts)
-        return findCoupons(batch.campaignId, claims.map((claim) => claim.userId)).pipe(
-          // The commit stands; only who got what is not known yet.
-          Effect.mapError((error) => facts.inserted > 0 ? new CommitInDoubt({ cause: error.cause }) : error),
-          Effect.map((held) => decide(facts, claims, held))
-        )
-      })
+      Effect.flatMap(({ claims, facts }) => verdictsOn(facts, claims, findCoupons))
     )
 
   /** Makes sure that no transaction under this batch id can commit from now on. */
