@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./AppConfig.ts"
+import type { AdminAudit } from "./issuance/AdminAudit.ts"
 import type { Gate } from "./issuance/Gate.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
@@ -17,6 +18,7 @@ import * as LibSql from "./sql/LibSql.ts"
 import * as LibSqlLedger from "./sql/LibSqlLedger.ts"
 import * as MySql from "./sql/MySql.ts"
 import * as MySqlLedger from "./sql/MySqlLedger.ts"
+import * as SqlAdminAudit from "./sql/SqlAdminAudit.ts"
 import * as SqlLedgerAudit from "./sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "./sql/SqlOutbox.ts"
 
@@ -90,17 +92,17 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 /** Every port of an assembly. */
-export type Stores = Ledger | LedgerAudit | Outbox | Gate
+export type Stores = Ledger | LedgerAudit | AdminAudit | Outbox | Gate
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlOutbox.layer).pipe(Layer.provide(LibSql.layer), Layer.mapError(unusable)),
+  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(Layer.provide(LibSql.layer), Layer.mapError(unusable)),
   MemoryGate.layer
 )
 
 /** MySQL and Redis; waits for both. */
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
-  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
+  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
   RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(RedisClient.layer))
 )
 

@@ -15,7 +15,9 @@ import * as AppConfig from "../../src/AppConfig.ts"
 import { Ledger } from "../../src/issuance/Ledger.ts"
 import * as LibSql from "../../src/sql/LibSql.ts"
 import * as LibSqlLedger from "../../src/sql/LibSqlLedger.ts"
+import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
+import * as AdminAuditExercise from "./adminAudit.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
@@ -26,13 +28,14 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 const directory = (name: string) => Path.join(root, name, "한글 %20 dir")
 
 const ledgerIn = (dataDir: string) =>
-  Layer.merge(LibSqlLedger.layer, SqlOutbox.layer).pipe(
+  Layer.mergeAll(LibSqlLedger.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(
     Layer.provideMerge(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: dataDir }))
   )
 
 LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
+AdminAuditExercise.exercise("AdminAudit on libSQL", ledgerIn(directory("audit")))
 
 /** A process that holds a data directory from the moment this resolves until it is killed. */
 const holder = async (dataDir: string) => {

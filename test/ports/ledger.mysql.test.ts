@@ -15,9 +15,11 @@ import { wholeBatchText } from "../../src/sql/WholeBatchText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
+import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
+import * as AdminAuditExercise from "./adminAudit.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
@@ -26,7 +28,10 @@ const config = (url: string, more: Record<string, string> = {}) =>
   AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.merge(MySqlLedger.layer, SqlOutbox.layer).pipe(Layer.provideMerge(MySql.layer), Layer.provide(config(url, more)))
+  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(
+    Layer.provideMerge(MySql.layer),
+    Layer.provide(config(url, more))
+  )
 
 const database = (kind: DatabaseKind) =>
   Effect.acquireRelease(Effect.promise(() => databaseOn(kind)), (db) => Effect.promise(db.drop))
@@ -61,6 +66,7 @@ const waiting = (other: Effect.Effect.Success<ReturnType<typeof session>>) =>
 for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
+  AdminAuditExercise.exercise(`AdminAudit on ${kind}`, layerFor(kind))
 
   describe(`the ledger's transactions on ${kind}`, () => {
     /** The ledger on a database of its own, and how to get more sessions there. */
@@ -215,11 +221,12 @@ for (const kind of availableDatabases()) {
         const { url } = yield* database(kind)
         const endpoint = MySql.parseUrl(Redacted.make(url))
         const ran = yield* Effect.all(Array.from({ length: 4 }, () => MySql.migrate(endpoint)), { concurrency: 4 })
-        expect(ran.flat()).toEqual(["core"])
+        const names = (yield* Migrations.load("mysql")).map(({ name }) => name)
+        expect(ran.flat()).toEqual(names)
         const other = yield* session(url)
         // A crash between a migration and its record: it runs again.
         yield* other.run("DELETE FROM schema_migrations")
-        expect(yield* MySql.migrate(endpoint)).toEqual(["core"])
+        expect(yield* MySql.migrate(endpoint)).toEqual(names)
         yield* other.run("INSERT INTO schema_migrations VALUES (99, 'later', UTC_TIMESTAMP(6))")
         const refused = yield* Effect.flip(Effect.scoped(Layer.build(layerOn(url))))
         expect(refused).toBeInstanceOf(Migrations.MigrationRefused)

@@ -1,0 +1,42 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
+
+/** What somebody with administrative rights did. */
+export interface AdminAct {
+  /** Dotted, noun first: `campaign.create`, `key.revoke`, `gate.rebuild`. At most 50 ASCII characters. */
+  readonly action: string
+  readonly campaignId: CampaignId | undefined
+  /** What was, and what is now, as values that JSON can hold, at most 60 kB each; never a secret. `undefined`: nothing. */
+  readonly before: unknown
+  readonly after: unknown
+}
+
+/** An act as it was recorded. */
+export interface AdminRecord extends AdminAct {
+  /** Ascending with time, with gaps. */
+  readonly id: number
+  /** By the ledger's clock. */
+  readonly at: EpochMillis
+  readonly actor: string
+}
+
+/** The record of administrative acts, in the ledger. Changes of campaigns enter it by themselves (`Ledger`), in their transaction. */
+export class AdminAudit extends Context.Tag("coupon/issuance/AdminAudit")<AdminAudit, {
+  /**
+   * Records an act that is not a campaign's change, by the fiber's `Actor`. Durable when it returns. `CommitInDoubt`: it may
+   * have been recorded.
+   */
+  readonly append: (act: AdminAct) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
+  /**
+   * Acts with `id < beforeId` (`undefined`: from the newest on), newest first, at most `limit`; of one campaign if
+   * `campaignId` is given. An act whose transaction takes long may appear below one that was listed before it.
+   */
+  readonly list: (query: {
+    readonly beforeId: number | undefined
+    readonly limit: number
+    readonly campaignId: CampaignId | undefined
+  }) => Effect.Effect<ReadonlyArray<AdminRecord>, LedgerUnavailable>
+}>() {}
