@@ -12,8 +12,13 @@ const directions = {
     files: { "domain/CouponCode.ts": /^node:crypto$/ },
     because: "the domain imports effect alone"
   },
-  issuance: {
+  security: {
     inside: ["domain", "AppConfig.ts"],
+    packages: /^(effect\/|jose$|node:)/,
+    because: "who may do what depends on no store, no transport and no use case"
+  },
+  issuance: {
+    inside: ["domain", "security", "AppConfig.ts"],
     packages: /^(effect\/|node:crypto$)/,
     because: "the use cases import the domain and effect, and know no store and no transport: stores implement their ports"
   },
@@ -23,7 +28,7 @@ const directions = {
     because: "the Redis adapter imports the ports, the domain and ioredis"
   },
   sql: {
-    inside: ["domain", "issuance", "AppConfig.ts"],
+    inside: ["domain", "issuance", "security", "AppConfig.ts"],
     packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
     because: "the SQL adapters import the ports, the domain and database drivers"
   },
@@ -33,7 +38,7 @@ const directions = {
     because: "the in-process adapters import the ports and the domain"
   },
   transport: {
-    inside: ["domain", "issuance", "AppConfig.ts"],
+    inside: ["domain", "issuance", "security", "AppConfig.ts"],
     packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "the transport imports the use cases and the domain, never a store"
   }

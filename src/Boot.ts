@@ -9,6 +9,7 @@ import { Campaigns } from "./issuance/Campaigns.ts"
 import * as Issuance from "./issuance/Issuance.ts"
 import { IssueCoupon } from "./issuance/IssueCoupon.ts"
 import { Startup, type UseCases } from "./issuance/Startup.ts"
+import * as Guard from "./security/Guard.ts"
 
 /** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
 export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, {
@@ -36,7 +37,7 @@ export const make = Effect.gen(function*() {
     Effect.provideService(Backend.BootProgress, progress),
     Effect.timed,
     Effect.flatMap(([took, context]) => {
-      current = { issueCoupon: Context.get(context, IssueCoupon), campaigns: Context.get(context, Campaigns) }
+      current = { issueCoupon: Context.get(context, IssueCoupon), campaigns: Context.get(context, Campaigns), guard: Guard.open }
       return Effect.logInfo(`ready on ${Backend.describe(config)} after ${Math.round(Duration.toMillis(took))} ms`)
     }),
     Effect.catchAllCause((cause) => Deferred.failCause(failed, cause))

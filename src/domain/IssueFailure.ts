@@ -41,6 +41,15 @@ export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown") {}
 /** The caller's own timeout ran out first; a claim may still be issued, so ask again, or look it up. */
 export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded") {}
 
+/** The call needs a key or a token, and there is none, or none that is valid; `reason` says what to send, never what was sent. */
+export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{ readonly reason: string }> {}
+
+/** It is known who calls, and that they may not do this. */
+export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{ readonly reason: string }> {}
+
+/** The API key has made as many calls as it may; ask again after `retryAfterSeconds`. Nothing was done. */
+export class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfterSeconds: number }> {}
+
 /** Everything the public API may fail with; `transport/ErrorCatalog` maps each to its message and code. */
 export type IssueFailure =
   | InvalidArgument
@@ -54,3 +63,6 @@ export type IssueFailure =
   | Unavailable
   | OutcomeUnknown
   | DeadlineExceeded
+  | Unauthenticated
+  | PermissionDenied
+  | RateLimited

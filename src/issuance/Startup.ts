@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type { Guard } from "../security/Guard.ts"
 import type { Campaigns } from "./Campaigns.ts"
 import type { IssueCoupon } from "./IssueCoupon.ts"
 
@@ -6,6 +7,8 @@ import type { IssueCoupon } from "./IssueCoupon.ts"
 export interface UseCases {
   readonly issueCoupon: IssueCoupon["Type"]
   readonly campaigns: Campaigns["Type"]
+  /** Who may call what, asked before any of the others. */
+  readonly guard: Guard["Type"]
 }
 
 /** What the transport asks before it serves: the service listens from its first second, whether or not its stores do. */

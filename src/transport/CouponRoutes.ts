@@ -27,6 +27,7 @@ const statuses = {
 const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
   bound: "write",
+  access: "OPERATOR",
   call: (useCases, input) => Effect.flatMap(parseDraft(input), useCases.campaigns.create),
   respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
 })
@@ -34,6 +35,7 @@ const createCampaign = Routes.make({
 const getCampaign = Routes.make({
   method: CouponService.method.getCampaign,
   bound: "read",
+  access: "ANYONE",
   call: (useCases, { campaignId, pageSize, pageToken }) =>
     Effect.flatMap(parseCampaignId(campaignId), (id) =>
       pageSize < 0
@@ -60,6 +62,7 @@ const getCampaign = Routes.make({
 const getCoupon = Routes.make({
   method: CouponService.method.getCoupon,
   bound: "read",
+  access: "SELF",
   call: (useCases, input) =>
     Effect.flatMap(parseCampaignId(input.campaignId), (campaignId) =>
       Effect.flatMap(parseUserId(input.userId), (userId) => useCases.campaigns.getCoupon(campaignId, userId))),
@@ -96,6 +99,7 @@ const issuedText = (issuedAt: number): string => {
 const issueCoupon = Routes.make({
   method: CouponService.method.issueCoupon,
   bound: "itself",
+  access: "SELF",
   call: (useCases, input, timeoutMillis) => {
     const campaignId = parseCampaignId(input.campaignId)
     if (Either.isLeft(campaignId)) return Effect.fail(campaignId.left)

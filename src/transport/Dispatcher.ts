@@ -20,8 +20,18 @@ export interface Reply {
 export interface Dispatcher {
   /** Calls in progress. */
   readonly inFlight: () => number
-  /** Runs one call; `reply` hears exactly once. `timeoutMillis` is the caller's own. */
-  readonly dispatch: (route: Route, input: unknown, timeoutMillis: number | undefined, reply: Reply, metadata?: Metadata) => void
+  /**
+   * Runs one call if its caller may; `reply` hears exactly once. `timeoutMillis` is the caller's own, `authorization` the value
+   * of that header.
+   */
+  readonly dispatch: (
+    route: Route,
+    input: unknown,
+    timeoutMillis: number | undefined,
+    reply: Reply,
+    authorization: string | undefined,
+    metadata?: Metadata
+  ) => void
   /** Logs a defect of the transport itself. */
   readonly report: (cause: unknown) => void
 }
@@ -99,6 +109,20 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     }
   }
 
+  /** The call if its caller may make it. What a key or a token costs, calls without any, to RPCs that need none, never pay. */
+  const guarded = (
+    useCases: UseCases,
+    route: Route,
+    input: unknown,
+    timeoutMillis: number | undefined,
+    authorization: string | undefined,
+    metadata: Metadata | undefined
+  ): Effect.Effect<unknown, IssueFailure> => {
+    const userId = route.access === "SELF" ? (input as { readonly userId: bigint }).userId : undefined
+    return Effect.flatMap(useCases.guard.admit(authorization, route.access, userId), () =>
+      effectOf(useCases, route, input, timeoutMillis, metadata))
+  }
+
   const settle = (exit: Exit.Exit<unknown, IssueFailure>, reply: Reply) => {
     if (exit._tag === "Success") {
       reply.answered(exit.value)
@@ -113,7 +137,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   return {
     inFlight: () => inFlight,
     report,
-    dispatch: (route, input, timeoutMillis, reply, metadata) => {
+    dispatch: (route, input, timeoutMillis, reply, authorization, metadata) => {
       if (inFlight >= limit) {
         reply.failed(overloaded)
         return
@@ -130,7 +154,11 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
         }
         timeoutMillis = Math.min(timeoutMillis, MAX_TIMEOUT_MILLIS)
       }
-      const call = effectOf(useCases, route, input, timeoutMillis, metadata)
+      const { guard } = useCases
+      const unseen = authorization === undefined && guard.publicIsOpen && (route.access === "SELF" || route.access === "ANYONE")
+      const call = unseen
+        ? effectOf(useCases, route, input, timeoutMillis, metadata)
+        : guarded(useCases, route, input, timeoutMillis, authorization, metadata)
       // Known at once, as an answer from the sold-out latch is: no fiber needed.
       if (Exit.isExit(call)) {
         settle(call as Exit.Exit<unknown, IssueFailure>, reply)

@@ -39,7 +39,10 @@ export const catalog = {
   Overloaded: { code: Code.ResourceExhausted, message: "OVERLOADED", retryAfter: (failure) => failure.retryAfterSeconds },
   Unavailable: { code: Code.Unavailable, message: "UNAVAILABLE", retryAfter: (failure) => failure.retryAfterSeconds },
   OutcomeUnknown: { code: Code.Aborted, message: "OUTCOME_UNKNOWN" },
-  DeadlineExceeded: { code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" }
+  DeadlineExceeded: { code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" },
+  Unauthenticated: { code: Code.Unauthenticated, message: "UNAUTHENTICATED", reason: (failure) => failure.reason },
+  PermissionDenied: { code: Code.PermissionDenied, message: "PERMISSION_DENIED", reason: (failure) => failure.reason },
+  RateLimited: { code: Code.ResourceExhausted, message: "RATE_LIMITED", retryAfter: (failure) => failure.retryAfterSeconds }
 } satisfies Catalog
 
 /** An error as a protocol needs it, independent of any. */

@@ -3,6 +3,7 @@ import { toBinary, toJsonString } from "@bufbuild/protobuf"
 import type * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import type { UseCases } from "../issuance/Startup.ts"
+import type { Access, Role } from "../security/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
 import { decodeBinary, decodeJson } from "./JsonRequest.ts"
 
@@ -32,6 +33,8 @@ export interface Route {
   readonly method: DescMethodUnary
   readonly path: string
   readonly bound: Bound
+  /** Who may call it, which `Dispatcher` has `Guard` decide. */
+  readonly access: Access
   /** Both throw `InvalidArgument`. */
   readonly decodeJson: (bytes: Uint8Array) => unknown
   readonly decodeBinary: (bytes: Uint8Array) => unknown
@@ -65,10 +68,14 @@ interface JsonOptions {
   readonly registry?: Registry
 }
 
+/** A message that names a user is for that user: it must not be declared as ANYONE's. */
+type AccessTo<I extends DescMessage> = Role | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" : "ANYONE")
+
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
 export const make = <I extends DescMessage, O extends DescMessage, Answer, E = never>(spec: {
   readonly method: DescMethodUnary<I, O>
   readonly bound: Bound
+  readonly access: AccessTo<I>
   readonly call: (
     useCases: UseCases,
     input: Fields<I>,
@@ -92,6 +99,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     method: spec.method,
     path: `/${spec.method.parent.typeName}/${spec.method.name}`,
     bound: spec.bound,
+    access: spec.access,
     decodeJson: readJson === undefined ? general : (bytes) => readJson(bytes) ?? general(bytes),
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),

@@ -19,6 +19,7 @@ interface Head {
   readonly binary: boolean
   readonly timeoutMillis: number | undefined
   readonly length: number | undefined
+  readonly authorization: string | undefined
   readonly refusal: ErrorReply | undefined
 }
 
@@ -34,6 +35,7 @@ const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined =>
   let timeout: string | undefined
   let version: string | undefined
   let length: string | undefined
+  let authorization: string | undefined
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!
     switch (name.length) {
@@ -41,6 +43,11 @@ const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined =>
         if (name.toLowerCase() !== "content-type") break
         if (type !== undefined) return undefined
         type = raw[i + 1]!
+        break
+      case 13:
+        if (name.toLowerCase() !== "authorization") break
+        if (authorization !== undefined) return undefined
+        authorization = raw[i + 1]!
         break
       case 14:
         if (name.toLowerCase() === "content-length") length = raw[i + 1]!
@@ -70,6 +77,7 @@ const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined =>
     binary,
     timeoutMillis: timeout === undefined ? undefined : Number(timeout),
     length: length === undefined ? undefined : Number(length),
+    authorization,
     // In the adapter's order: version, then timeout, then the body.
     refusal: version !== undefined && version !== "1"
       ? badRequestReply(`Connect-Protocol-Version must be "1": got "${version}"`)
@@ -165,7 +173,7 @@ export const make = (
         }
       },
       failed: (failure) => sendError(response, replyTo(route, failure), metadata)
-    }, metadata)
+    }, head.authorization, metadata)
   }
 
   return (request, response) => {

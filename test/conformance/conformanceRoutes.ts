@@ -86,6 +86,7 @@ const unary = Routes.make({
   method: ConformanceService.method.unary,
   // Keeps its timeout itself and is served by the lane whatever encodings the client accepts, like IssueCoupon.
   bound: "itself",
+  access: "ANYONE",
   call: (_, input, timeoutMillis, metadata) => {
     const request = message<typeof UnaryRequestSchema>(input)
     return answer(UnaryRequestSchema, request, request.responseDefinition, timeoutMillis, metadata!)
@@ -99,6 +100,7 @@ const unary = Routes.make({
 const idempotentUnary = Routes.make({
   method: ConformanceService.method.idempotentUnary,
   bound: "read",
+  access: "ANYONE",
   call: (_, input, timeoutMillis, metadata) => {
     const request = message<typeof IdempotentUnaryRequestSchema>(input)
     return answer(IdempotentUnaryRequestSchema, request, request.responseDefinition, timeoutMillis, metadata!)

@@ -10,6 +10,7 @@ import { readSync, writeSync } from "node:fs"
 import * as AppConfig from "../../src/AppConfig.ts"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { Startup } from "../../src/issuance/Startup.ts"
+import * as Guard from "../../src/security/Guard.ts"
 import * as Server from "../../src/transport/Server.ts"
 import { delimited, routes } from "./conformanceRoutes.ts"
 import { ServerCompatRequestSchema, ServerCompatResponseSchema } from "./gen/connectrpc/conformance/v1/server_compat_pb.ts"
@@ -28,7 +29,7 @@ const wanted = fromBinary(ServerCompatRequestSchema, read(read(4).readUInt32BE()
 if (wanted.useTls) throw new Error("this server speaks no TLS: the suite's configuration must not ask for it")
 
 // Never looked at: the conformance routes need no store.
-const startup = Layer.succeed(Startup, { current: () => ({}) as UseCases, waitingFor: () => [] })
+const startup = Layer.succeed(Startup, { current: () => ({ guard: Guard.open }) as UseCases, waitingFor: () => [] })
 const config = AppConfig.layerTest({
   PORT: "0",
   HOST: "127.0.0.1",

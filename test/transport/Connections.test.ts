@@ -44,6 +44,7 @@ const held = () => {
   let waiting = 0
   const hold = <A>(answer: A) => Effect.suspend(() => (waiting++, Effect.as(Deferred.await(latch), answer)))
   const useCases: UseCases = {
+    ...echo,
     issueCoupon: { claim: () => hold(coupon) },
     campaigns: { ...echo.campaigns, getCoupon: () => hold(coupon) }
   }

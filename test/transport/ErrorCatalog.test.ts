@@ -50,7 +50,23 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     retryAfter: "2"
   },
   OutcomeUnknown: { failure: new Failures.OutcomeUnknown(), code: Code.Aborted, message: "OUTCOME_UNKNOWN" },
-  DeadlineExceeded: { failure: new Failures.DeadlineExceeded(), code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" }
+  DeadlineExceeded: { failure: new Failures.DeadlineExceeded(), code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" },
+  Unauthenticated: {
+    failure: new Failures.Unauthenticated({ reason: "send a key" }),
+    code: Code.Unauthenticated,
+    message: "UNAUTHENTICATED: send a key"
+  },
+  PermissionDenied: {
+    failure: new Failures.PermissionDenied({ reason: "needs more" }),
+    code: Code.PermissionDenied,
+    message: "PERMISSION_DENIED: needs more"
+  },
+  RateLimited: {
+    failure: new Failures.RateLimited({ retryAfterSeconds: 0.4 }),
+    code: Code.ResourceExhausted,
+    message: "RATE_LIMITED",
+    retryAfter: "1"
+  }
 }
 
 let exit: Effect.Effect<never, IssueFailure>
@@ -136,12 +152,12 @@ it.each(Object.values(contract))("$message has its HTTP status and JSON", async 
 it("a defect while building the call is answered, too", async () => {
   const broken = await start({
     useCases: () => ({
+      ...ending(exit),
       issueCoupon: {
         claim: () => {
           throw new Error("thrown, not died")
         }
-      },
-      campaigns: ending(exit).campaigns
+      }
     })
   })
   for (const path of [ISSUE, `${ISSUE}?adapter`]) {

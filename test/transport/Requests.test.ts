@@ -23,6 +23,7 @@ const GET_COUPON = "/coupon.v1.CouponService/GetCoupon"
 
 let asked: Array<ReadonlyArray<unknown>> = []
 const recording: UseCases = {
+  ...echo,
   issueCoupon: {
     claim: (...all) => {
       asked.push(all)

@@ -11,6 +11,7 @@ import type { Coupon } from "../../src/domain/Coupon.ts"
 import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { Startup } from "../../src/issuance/Startup.ts"
+import * as Guard from "../../src/security/Guard.ts"
 import * as Server from "../../src/transport/Server.ts"
 
 export const coupon: Coupon = { campaignId: 1, id: 1, userId: 1001n, code: "가나다라마바사012", issuedAt: Date.UTC(2025, 5, 25) }
@@ -30,6 +31,7 @@ export const campaign: Campaign = {
 
 /** Use cases that echo what reached them: the coupon carries the ids that were asked for. */
 export const echo: UseCases = {
+  guard: Guard.open,
   issueCoupon: { claim: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }) },
   campaigns: {
     create: (draft) => Effect.succeed({ ...campaign, ...draft }),
@@ -40,6 +42,7 @@ export const echo: UseCases = {
 
 /** Use cases that all end in `exit`. */
 export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
+  guard: Guard.open,
   issueCoupon: { claim: () => exit },
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,

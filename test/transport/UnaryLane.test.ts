@@ -30,6 +30,7 @@ const answer = (userId: UserId) => {
 }
 
 const useCases: UseCases = {
+  ...echo,
   issueCoupon: { claim: (_, userId) => answer(userId) },
   campaigns: {
     ...echo.campaigns,

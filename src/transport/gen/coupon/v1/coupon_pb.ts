@@ -385,6 +385,9 @@ export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
  *   UNAVAILABLE                  unavailable           503   a store is down and nothing was issued; see Retry-After
  *   OUTCOME_UNKNOWN              aborted               409   the store failed while committing: ask again, or GetCoupon
  *   DEADLINE_EXCEEDED            deadline_exceeded     504   the caller's own timeout ran out: ask again, or GetCoupon
+ *   UNAUTHENTICATED: <reason>    unauthenticated       401   no API key or token, or one that is not valid
+ *   PERMISSION_DENIED: <reason>  permission_denied     403   the key's role, or the token's subject, does not allow it
+ *   RATE_LIMITED                 resource_exhausted    429   the API key's calls a second are spent; see Retry-After
  *   INTERNAL_SERVER_ERROR        internal              500   anything unexpected; the cause is in the server's log
  *
  * @generated from service coupon.v1.CouponService
