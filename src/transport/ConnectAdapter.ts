@@ -181,6 +181,8 @@ export const make = (
   // curl need not send a version, but a wrong one is refused: connect-es either demands the header or ignores it.
   const strict = routerOf(routes, dispatcher, maxBodyBytes, true)
 
+  const byPath = new Map(routes.map((route) => [route.path, route]))
+
   const handle = async (path: string, request: UniversalServerRequest): Promise<UniversalServerResponse> => {
     const isGet = request.method === "GET"
     const versioned = isGet
@@ -195,6 +197,8 @@ export const make = (
     return rewriteErrors(response, (code, message) => {
       if (request.contextValues?.get(failedByRoute) === true) return undefined
       const wire = normalize(code, message, maxBodyBytes, isGet)
+      // All else that connect-es raises, a timeout of the caller's for one, is counted where the call ends.
+      if ((wire?.message ?? message).startsWith("INVALID_ARGUMENT")) dispatcher.refused(byPath.get(path)!, { _tag: "InvalidArgument" })
       if (wire?.message === INTERNAL) dispatcher.report(new Error(`connect-es: ${message}`))
       return wire
     })

@@ -6,6 +6,7 @@ import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../AppConfig.ts"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable } from "../domain/IssueFailure.ts"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { Startup } from "../issuance/Startup.ts"
 import type { Bound, Metadata, Route } from "./Route.ts"
@@ -32,6 +33,8 @@ export interface Dispatcher {
     authorization: string | undefined,
     metadata?: Metadata
   ) => void
+  /** Counts a request that was refused before it became a call: for a defect, or because it could not be read. */
+  readonly refused: (route: Route, failure: { readonly _tag: string } | undefined) => void
   /** Logs a defect of the transport itself. */
   readonly report: (cause: unknown) => void
 }
@@ -52,6 +55,12 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const run = Runtime.runFork(runtime)
   const limit = config.maxInFlight
   let inFlight = 0
+  const metrics = new Map<Route, Metrics.RpcMetrics>()
+  const metricsOf = (route: Route) => {
+    let found = metrics.get(route)
+    if (found === undefined) metrics.set(route, found = Metrics.rpc(route.method.name))
+    return found
+  }
 
   const limited = (log: (suppressed: number, cause: unknown) => Effect.Effect<void>) => {
     let last = -Infinity
@@ -123,12 +132,14 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       effectOf(useCases, route, input, timeoutMillis, metadata))
   }
 
-  const settle = (exit: Exit.Exit<unknown, IssueFailure>, reply: Reply) => {
+  const settle = (route: Route, startedAt: number, exit: Exit.Exit<unknown, IssueFailure>, reply: Reply) => {
     if (exit._tag === "Success") {
+      metricsOf(route).ended("OK", startedAt)
       reply.answered(exit.value)
       return
     }
     const failure = exit.cause._tag === "Fail" ? exit.cause.error : undefined
+    metricsOf(route).ended(failure?._tag, startedAt)
     if (failure === undefined) report(exit.cause)
     else if (failure._tag === "Unavailable" && failure.cause !== undefined) warn(failure.cause)
     reply.failed(failure)
@@ -137,23 +148,28 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   return {
     inFlight: () => inFlight,
     report,
+    refused: (route, failure) => metricsOf(route).refused(failure?._tag),
     dispatch: (route, input, timeoutMillis, reply, authorization, metadata) => {
       if (inFlight >= limit) {
+        metricsOf(route).refused("Overloaded")
         reply.failed(overloaded)
         return
       }
       const useCases = startup.current()
       if (useCases === undefined) {
+        metricsOf(route).refused("Unavailable")
         reply.failed(notReady)
         return
       }
       if (timeoutMillis !== undefined) {
         if (timeoutMillis <= 0) {
+          metricsOf(route).refused("DeadlineExceeded")
           reply.failed(new DeadlineExceeded())
           return
         }
         timeoutMillis = Math.min(timeoutMillis, MAX_TIMEOUT_MILLIS)
       }
+      const startedAt = performance.now()
       const { guard } = useCases
       const unseen = authorization === undefined && guard.publicIsOpen && (route.access === "SELF" || route.access === "ANYONE")
       const call = unseen
@@ -161,13 +177,13 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
         : guarded(useCases, route, input, timeoutMillis, authorization, metadata)
       // Known at once, as an answer from the sold-out latch is: no fiber needed.
       if (Exit.isExit(call)) {
-        settle(call as Exit.Exit<unknown, IssueFailure>, reply)
+        settle(route, startedAt, call as Exit.Exit<unknown, IssueFailure>, reply)
         return
       }
-      inFlight++
+      Metrics.inFlight.set(++inFlight)
       run(call).addObserver((exit) => {
-        inFlight--
-        settle(exit, reply)
+        Metrics.inFlight.set(--inFlight)
+        settle(route, startedAt, exit, reply)
       })
     }
   }

@@ -14,6 +14,9 @@ export type Response = ServerResponse | Http2ServerResponse
 const JSON_TYPE = "application/json"
 const PROTO_TYPE = "application/proto"
 
+/** How a request that is no call is counted. */
+const MALFORMED = { _tag: "InvalidArgument" }
+
 /** What the headers say of a call; `undefined`: the lane does not serve it. */
 interface Head {
   readonly binary: boolean
@@ -157,6 +160,7 @@ export const make = (
       input = head.binary ? route.decodeBinary(body) : route.decodeJson(body)
     } catch (error) {
       if (!(error instanceof InvalidArgument)) dispatcher.report(error)
+      dispatcher.refused(route, error instanceof InvalidArgument ? error : undefined)
       sendError(response, toErrorReply(error instanceof InvalidArgument ? error : undefined))
       return
     }
@@ -186,6 +190,7 @@ export const make = (
     if (refusal !== undefined) {
       // The body is read and dropped: HTTP/2 would reset a stream whose body nobody reads, and the answer with it.
       request.resume()
+      dispatcher.refused(route, MALFORMED)
       sendError(response, refusal)
       return true
     }
@@ -197,6 +202,7 @@ export const make = (
       size += chunk.length
       if (size > maxBodyBytes) {
         rest = undefined
+        dispatcher.refused(route, MALFORMED)
         // What still comes is read and dropped, within the request timeout, so that the client gets to see this answer.
         sendError(response, bodyTooLargeReply(maxBodyBytes))
       } else if (first === undefined) first = chunk
