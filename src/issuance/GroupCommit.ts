@@ -30,18 +30,14 @@ export type CommitOutcome =
 /**
  * Commits claims in groups: one transaction in flight a campaign, whose successor is what queued meanwhile (PROTOCOL,
  * "Ledger"). Gives the slots of refused claims back to the gate, and resolves in-doubt commits before it answers, however
- * long that takes; a claim that cannot wait fails with `BatchTimeout` and its batch is resolved without it.
+ * long that takes; a claim that cannot wait gets `BatchTimeout` and its batch is resolved without it.
  */
 export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<GroupCommit, {
   /**
-   * Fails with `BatchTimeout` once `expiresAt` (of `performance.now()`) has passed; see `Batcher`. A claim that had not
-   * started then is to be withdrawn.
+   * `done` hears what became of the claim, or `BatchTimeout` once `expiresAt` (of `performance.now()`) has passed; see
+   * `Batcher`. A claim that had not started then is to be withdrawn.
    */
-  readonly commit: (
-    campaignId: CampaignId,
-    claim: QueuedClaim,
-    expiresAt: number
-  ) => Effect.Effect<CommitOutcome, Batcher.BatchTimeout>
+  readonly commit: (campaignId: CampaignId, claim: QueuedClaim, expiresAt: number, done: Batcher.Done<CommitOutcome, never>) => void
   /** Gives the slot of a claim back that will not be committed; at once and in the background. */
   readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => Effect.Effect<void>
 }>() {}
@@ -137,7 +133,7 @@ export const make = Effect.gen(function*() {
   )
 
   return GroupCommit.of({
-    commit: batcher.submit,
+    commit: batcher.enqueue,
     withdraw: (campaignId, { reservation, userId }) =>
       reservation === undefined ? Effect.void : release(campaignId, [{ userId, value: reservation }])
   })

@@ -1,3 +1,4 @@
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -30,7 +31,7 @@ import { GroupCommit } from "./GroupCommit.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
-import { makeFlights } from "./UserFlights.ts"
+import { type Done, makeFlights } from "./UserFlights.ts"
 
 /** The use case this service exists for. */
 export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<IssueCoupon, {
@@ -46,7 +47,11 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
   ) => Effect.Effect<Coupon, IssueFailure>
 }>() {}
 
-/** One claim on its way. */
+/**
+ * One claim on its way: 1 (in UserFlights) its user's only one, 2 admitted by the gate, 3 perhaps asked to wait, 4 decided by
+ * the ledger. Each step is a plain function that calls the next or ends the claim by `done`, and the whole claim is one
+ * `Effect.async`: every further one would cost 4 µs of some 30. What is not the usual course is an Effect given to `done`.
+ */
 interface Claim {
   readonly campaignId: CampaignId
   readonly userId: UserId
@@ -126,74 +131,75 @@ export const make = Effect.gen(function*() {
     // An answer that is known takes no fiber.
     const coupon = held.find(campaignId, userId)
     if (coupon !== undefined) return Exit.fail(alreadyClaimed(coupon))
-    return Effect.uninterruptible(Effect.suspend(() => {
+    return Effect.uninterruptible(Effect.async((resume) => {
       known.touch(campaignId)
       const now = performance.now()
       const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
       const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
-      return start({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 })
+      flights.fly({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 }, courses, resume)
     }))
   }
 
-  const start = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
-    flights.fly(claim, {
-      leads: admit,
-      full: overloaded,
-      landed: (coupon) => Effect.fail(alreadyClaimed(coupon)),
-      // The first claim got no coupon, so this one asks for itself.
-      vanished: start,
-      expired: (claim) => expire(claim, false)
-    })
-
-  // 2. The gate filters: one micro-batch a turn of the event loop.
-  const admit = (claim: Claim): Effect.Effect<Coupon, IssueFailure> => {
-    if (performance.now() < gateDownUntil) return commit(claim, undefined)
-    return latched.has(claim.campaignId) ? checkSoldOut(claim) : reserve(claim)
+  const courses = {
+    leads: (claim: Claim, done: Done) => admit(claim, done),
+    full: overloaded,
+    landed: (coupon: Coupon) => Effect.fail(alreadyClaimed(coupon)),
+    // The first claim got no coupon, so this one asks for itself.
+    vanished: (claim: Claim): Effect.Effect<Coupon, IssueFailure> => Effect.async((resume) => flights.fly(claim, courses, resume)),
+    expired: (claim: Claim) => expire(claim, false)
   }
 
-  const reserve = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
-    Effect.matchEffect(
-      reservations.submit(claim.campaignId, { userId: claim.userId, nonce: noncePrefix + (nonces++).toString(36) }, claim.expiresAt),
-      {
-        onSuccess: (answer) => follow(claim, answer),
-        onFailure: (failure) => withoutGate(claim, failure)
-      }
-    )
+  // 2. The gate filters: one micro-batch a turn of the event loop.
+  const admit = (claim: Claim, done: Done): void => {
+    if (performance.now() < gateDownUntil) commit(claim, undefined, done)
+    else if (latched.has(claim.campaignId)) checkSoldOut(claim, done)
+    else reserve(claim, done)
+  }
 
-  const checkSoldOut = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
-    Effect.matchEffect(soldOutChecks.submit(claim.campaignId, claim.userId, claim.expiresAt), {
-      onSuccess: (refused) => refused ? soldOut : reserve(claim),
-      onFailure: (failure) => withoutGate(claim, failure)
+  const reserve = (claim: Claim, done: Done): void => {
+    const request = { userId: claim.userId, nonce: noncePrefix + (nonces++).toString(36) }
+    reservations.enqueue(claim.campaignId, request, claim.expiresAt, (exit) => {
+      if (exit._tag === "Success") follow(claim, exit.value, done)
+      else withoutGate(claim, exit.cause, done)
+    })
+  }
+
+  const checkSoldOut = (claim: Claim, done: Done): void =>
+    soldOutChecks.enqueue(claim.campaignId, claim.userId, claim.expiresAt, (exit) => {
+      if (exit._tag === "Failure") withoutGate(claim, exit.cause, done)
+      else if (exit.value) done(soldOut)
+      else reserve(claim, done)
     })
 
-  const follow = (claim: Claim, answer: ReserveAnswer): Effect.Effect<Coupon, IssueFailure> => {
+  const follow = (claim: Claim, answer: ReserveAnswer, done: Done): void => {
     switch (answer._tag) {
       case "Reserved":
         latched.delete(claim.campaignId)
-        return commit(claim, answer.value)
+        return commit(claim, answer.value, done)
       case "Already":
-        return showHeld(claim)
+        return done(showHeld(claim))
       case "NotStarted":
-        return notStarted
+        return done(notStarted)
       case "Ended":
-        return ended
+        return done(ended)
       case "Paused":
-        return paused
+        return done(paused)
       case "SoldOut":
         latched.add(claim.campaignId)
-        return soldOut
+        return done(soldOut)
       case "Pending":
       case "Full":
       case "Cold":
-        return askAgain(claim, answer._tag)
+        return done(askAgain(claim, answer._tag))
     }
   }
 
   /** The gate is down: the ledger decides alone, behind the same bounded queue. */
-  const withoutGate = (claim: Claim, failure: GateUnavailable | Batcher.BatchTimeout): Effect.Effect<Coupon, IssueFailure> => {
-    if (failure._tag === "BatchTimeout") return expire(claim, false)
+  const withoutGate = (claim: Claim, cause: Cause.Cause<GateUnavailable | Batcher.BatchTimeout>, done: Done): void => {
+    if (cause._tag !== "Fail") return done(Effect.failCause(cause as Cause.Cause<never>))
+    if (cause.error._tag === "BatchTimeout") return done(expire(claim, false))
     gateDownUntil = performance.now() + GATE_DOWN_MILLIS
-    return commit(claim, undefined)
+    commit(claim, undefined, done)
   }
 
   // 3. A tentative answer is no answer: wait a little and ask again, for as long as that makes sense.
@@ -205,7 +211,7 @@ export const make = Effect.gen(function*() {
       if (patience <= 0) return giveUp(claim, answer)
       // 2 ms doubling to 50 ms, with jitter so that those who wait together do not come back together.
       const pause = Effect.sleep(Duration.millis(Math.min(Math.min(2 ** claim.tentative, 50) * (0.5 + Math.random()), patience)))
-      const again = Effect.suspend(() => admit(claim))
+      const again = Effect.async<Coupon, IssueFailure>((resume) => admit(claim, resume))
       if (answer !== "Cold") return Effect.zipRight(pause, again)
       const rebuilt = rebuildGate(claim, patience)
       return Effect.zipRight(claim.tentative === 1 ? rebuilt : Effect.zipRight(pause, rebuilt), again)
@@ -216,7 +222,7 @@ export const make = Effect.gen(function*() {
       // The user's own slot is held, perhaps by an instance that died: the ledger knows whether there is a coupon, and the
       // slot counts for whoever commits it.
       case "Pending":
-        return commit(claim, undefined)
+        return commitLate(claim)
       case "Full":
         return overloaded
       case "Cold":
@@ -237,18 +243,24 @@ export const make = Effect.gen(function*() {
     })
 
   // 4. The ledger decides.
-  const commit = (claim: Claim, reservation: string | undefined): Effect.Effect<Coupon, IssueFailure> => {
+  const commit = (claim: Claim, reservation: string | undefined, done: Done): void => {
     const queued = { userId: claim.userId, reservation }
-    return Effect.matchEffect(groupCommit.commit(claim.campaignId, queued, claim.expiresAt), {
-      onSuccess: (outcome): Effect.Effect<Coupon, IssueFailure> => {
-        if (outcome._tag === "Refused") return Effect.fail(outcome.reason)
+    groupCommit.commit(claim.campaignId, queued, claim.expiresAt, (exit) => {
+      if (exit._tag === "Success") {
+        const outcome = exit.value
+        if (outcome._tag === "Refused") return done(Exit.fail(outcome.reason))
         held.remember(outcome.coupon)
-        return Effect.succeed(outcome.coupon)
-      },
-      onFailure: ({ started }) =>
-        started ? expire(claim, true) : Effect.zipRight(groupCommit.withdraw(claim.campaignId, queued), expire(claim, false))
+        return done(Exit.succeed(outcome.coupon))
+      }
+      const { cause } = exit
+      if (cause._tag !== "Fail") return done(Effect.failCause(cause as Cause.Cause<never>))
+      return done(cause.error.started
+        ? expire(claim, true)
+        : Effect.zipRight(groupCommit.withdraw(claim.campaignId, queued), expire(claim, false)))
     })
   }
+
+  const commitLate = (claim: Claim) => Effect.async<Coupon, IssueFailure>((resume) => commit(claim, undefined, resume))
 
   /** The gate knows the user as a holder; what they hold, the ledger knows. */
   const showHeld = (claim: Claim): Effect.Effect<Coupon, IssueFailure> =>
@@ -260,7 +272,7 @@ export const make = Effect.gen(function*() {
         }
         // The gate has a holder that the ledger does not know (a ledger restored to an earlier state): the ledger is right.
         runFork(Effect.ignore(auditor.runOnce(claim.campaignId)))
-        return commit(claim, undefined)
+        return commitLate(claim)
       },
       onFailure: (failure) => failure._tag === "BatchTimeout" ? expire(claim, false) : storeDown(failure)
     })
