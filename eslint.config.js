@@ -41,6 +41,16 @@ const directions = {
     inside: ["domain", "issuance", "security", "AppConfig.ts"],
     packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "the transport imports the use cases and the domain, never a store"
+  },
+  operator: {
+    inside: ["domain", "issuance", "security", "transport", "AppConfig.ts", "AuditReport.ts", "Version.ts"],
+    packages: /^(effect\/|@effect\/rpc\/|node:)/,
+    because: "the operator plane works with the ports, whatever adapters are behind them"
+  },
+  cli: {
+    inside: ["operator", "security", "transport", "AppConfig.ts", "Version.ts"],
+    packages: /^(effect\/|@effect\/(cli|rpc|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
+    because: "the command is a client: it speaks to the service over the wire alone"
   }
 }
 const adapters = ["redis", "sql", "memory"]

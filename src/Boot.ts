@@ -9,6 +9,7 @@ import { Campaigns } from "./issuance/Campaigns.ts"
 import * as Issuance from "./issuance/Issuance.ts"
 import { IssueCoupon } from "./issuance/IssueCoupon.ts"
 import { Startup, type UseCases } from "./issuance/Startup.ts"
+import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
 import * as Guard from "./security/Guard.ts"
 
 /** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
@@ -27,17 +28,19 @@ export const make = Effect.gen(function*() {
   const failed = yield* Deferred.make<never, Backend.BackendUnusable>()
   const waiting = new Set<string>()
   let current: UseCases | undefined
+  let ports: Context.Context<Ports> | undefined
 
   const progress = Backend.BootProgress.of({
     waitFor: (store) => Effect.sync(() => void waiting.add(store)),
     arrived: (store) => Effect.sync(() => void waiting.delete(store))
   })
 
-  const build = Layer.buildWithScope(Issuance.layer.pipe(Layer.provide(Backend.layer)), scope).pipe(
+  const build = Layer.buildWithScope(Issuance.layer.pipe(Layer.provideMerge(Backend.layer)), scope).pipe(
     Effect.provideService(Backend.BootProgress, progress),
     Effect.timed,
     Effect.flatMap(([took, context]) => {
       current = { issueCoupon: Context.get(context, IssueCoupon), campaigns: Context.get(context, Campaigns), guard: Guard.open }
+      ports = context
       return Effect.logInfo(`ready on ${Backend.describe(config)} after ${Math.round(Duration.toMillis(took))} ms`)
     }),
     Effect.catchAllCause((cause) => Deferred.failCause(failed, cause))
@@ -47,7 +50,10 @@ export const make = Effect.gen(function*() {
   return Context.make(Startup, {
     current: () => current,
     waitingFor: () => current === undefined && waiting.size === 0 ? ["the ledger"] : [...waiting]
-  }).pipe(Context.add(BootFailure, { failed: Deferred.await(failed) }))
+  }).pipe(
+    Context.add(BootFailure, { failed: Deferred.await(failed) }),
+    Context.add(OperatorServices, { current: () => ports, stores: Backend.describe(config) })
+  )
 })
 
-export const layer: Layer.Layer<Startup | BootFailure, never, AppConfig> = Layer.scopedContext(make)
+export const layer: Layer.Layer<Startup | BootFailure | OperatorServices, never, AppConfig> = Layer.scopedContext(make)

@@ -1,20 +1,21 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Stream from "effect/Stream"
 import * as AppConfig from "./AppConfig.ts"
 import * as AuditReport from "./AuditReport.ts"
 import * as Backend from "./Backend.ts"
 import * as Auditor from "./issuance/Auditor.ts"
-import { Gate } from "./issuance/Gate.ts"
 import * as GateRebuilder from "./issuance/GateRebuilder.ts"
 import * as HeldCoupons from "./issuance/HeldCoupons.ts"
 import * as KnownCampaigns from "./issuance/KnownCampaigns.ts"
-import { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import { Outbox } from "./issuance/Outbox.ts"
+import * as DeploymentAudit from "./operator/DeploymentAudit.ts"
 
 const usage = `Checks a deployment, which may be serving meanwhile, against the invariants of the issuance protocol.
 
@@ -29,32 +30,10 @@ counts about a million coupons a second; for more than a few million in one camp
 /** How long stores may take to answer at first: an operator waits. */
 const PATIENCE = Duration.seconds(20)
 
-const PAGE = 100
-
-/** How long an event may wait for the relay (I9). */
-const EVENT_MILLIS = 10_000
-
 const inspect = (limits: AuditReport.Limits) =>
   Effect.gen(function*() {
     const { embedded } = yield* AppConfig.AppConfig
-    const ledger = yield* LedgerAudit
-    const gate = yield* Gate
-    const observe = (campaignId: number) =>
-      Effect.gen(function*() {
-        const before = yield* gate.inspect(campaignId)
-        const facts = yield* ledger.facts(campaignId)
-        const after = yield* gate.inspect(campaignId)
-        if (facts === undefined) return []
-        const observation: AuditReport.Observation = { ledger: facts, gate: embedded ? undefined : { before, after } }
-        return [{ observation, violations: AuditReport.violationsOf(observation, limits) }]
-      })
-    const rows: Array<{ readonly observation: AuditReport.Observation; readonly violations: ReadonlyArray<AuditReport.Violation> }> = []
-    for (let afterId = 0;;) {
-      const ids = yield* ledger.campaignIds(afterId, PAGE)
-      for (const id of ids) rows.push(...yield* observe(id))
-      if (ids.length < PAGE) break
-      afterId = ids.at(-1)!
-    }
+    const rows = Chunk.toReadonlyArray(yield* Stream.runCollect(DeploymentAudit.findings({ limits, gateHere: !embedded })))
     const outbox = AuditReport.outboxViolations(yield* Effect.flatMap(Outbox, ({ backlog }) => backlog), limits)
     return { rows, violations: [...rows.flatMap(({ violations }) => violations), ...outbox] }
   })
@@ -76,9 +55,7 @@ const repair = (campaignIds: ReadonlySet<number>) =>
 const audit = (repairs: boolean) =>
   Effect.gen(function*() {
     const config = yield* AppConfig.AppConfig
-    // A reservation is resolved once it is this old, by the first search after that.
-    const reservationMillis = Duration.toMillis(config.reservationTimeout) + Duration.toMillis(config.reaperInterval) + EVENT_MILLIS
-    const limits = { eventMillis: EVENT_MILLIS, reservationMillis }
+    const limits = DeploymentAudit.limitsOf(config)
     let found = yield* inspect(limits)
     const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) => repairable && campaignId !== undefined ? [campaignId] : []))
     if (repairs && broken.size > 0) {

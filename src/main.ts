@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as AppConfig from "./AppConfig.ts"
 import * as Boot from "./Boot.ts"
 import * as Logging from "./Logging.ts"
+import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Server from "./transport/Server.ts"
 
 const usage = `coupon-issuance hands out coupons first come, first served, exactly.
@@ -48,7 +49,7 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
 
 const service = Layer.effectDiscard(greet).pipe(
   Layer.merge(leaveInTime),
-  Layer.provideMerge(Server.layer),
+  Layer.provideMerge(Layer.unwrapScoped(Effect.map(OperatorMount.make, (mounts) => Server.layerWith(mounts)))),
   Layer.provideMerge(Boot.layer)
 )
 

@@ -14,8 +14,14 @@ export type RebuildOutcome = "Ready" | "Missing"
 
 /** Rebuilds a cold gate from the ledger, in pages, into the live set (PROTOCOL, "Gate"). */
 export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<GateRebuilder, {
-  /** Rebuilds unless the gate is hydrated; waits while another instance does it. */
-  readonly runOnce: (campaignId: CampaignId) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
+  /**
+   * Rebuilds unless the gate is hydrated; waits while another instance does it. `progress` hears after each page how many
+   * coupons the gate has been given, of how many there were at the beginning; it must not throw.
+   */
+  readonly runOnce: (
+    campaignId: CampaignId,
+    progress?: (coupons: number, of: number) => void
+  ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
   /** Sees to it that a rebuild is under way and waits for its end, if it has one; never fails and does not own it. */
   readonly ensure: (campaignId: CampaignId) => Effect.Effect<void>
 }>() {}
@@ -34,7 +40,7 @@ export const make = Effect.gen(function*() {
   const underWay = new Map<CampaignId, Deferred.Deferred<void>>()
 
   /** Feeds the ledger's pages to the gate; false if the gate was lost meanwhile. */
-  const hydrate = (campaignId: CampaignId, token: string) =>
+  const hydrate = (campaignId: CampaignId, token: string, page: (coupons: number) => void) =>
     Effect.gen(function*() {
       let cursor = 0
       for (;;) {
@@ -42,12 +48,14 @@ export const make = Effect.gen(function*() {
         if (coupons.length > 0) {
           if (!(yield* gate.hydrateChunk(campaignId, token, cursor, coupons))) return false
           cursor = coupons.at(-1)!.id
+          // Coupons are numbered without a gap, so the cursor counts them.
+          page(cursor)
         }
         if (coupons.length < config.hydratePageSize) return yield* gate.hydrateEnd(campaignId, token, cursor)
       }
     })
 
-  const runOnce = (campaignId: CampaignId): Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable> =>
+  const runOnce: GateRebuilder["Type"]["runOnce"] = (campaignId, progress) =>
     Effect.gen(function*() {
       for (;;) {
         const before = yield* ledger.findCampaign(campaignId)
@@ -63,7 +71,7 @@ export const make = Effect.gen(function*() {
         // now that the gate takes newer ones.
         const after = yield* ledger.findCampaign(campaignId)
         if (after !== undefined) yield* gate.configure(after)
-        if (yield* hydrate(campaignId, token)) {
+        if (yield* hydrate(campaignId, token, (coupons) => progress?.(coupons, before.issuedCount))) {
           // A new campaign's gate is opened this way too: nothing to tell an operator.
           yield* (before.issuedCount === 0 ? Effect.logDebug : Effect.logInfo)("rebuilt the gate from the ledger").pipe(
             Effect.annotateLogs({ campaignId, issued: before.issuedCount })

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
+import type { EpochMillis } from "../domain/Time.ts"
 import type { LedgerUnavailable } from "./Ledger.ts"
 
 /** What the ledger's rows of one campaign add up to, all at one moment. */
@@ -25,4 +26,6 @@ export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<Ledg
   readonly campaignIds: (afterId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
   /** `undefined`: no such campaign. Takes about a second a million coupons. */
   readonly facts: (campaignId: CampaignId) => Effect.Effect<LedgerFacts | undefined, LedgerUnavailable>
+  /** The ledger's clock, which decides when campaigns start and end. */
+  readonly now: Effect.Effect<EpochMillis, LedgerUnavailable>
 }>() {}

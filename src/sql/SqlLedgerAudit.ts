@@ -42,7 +42,15 @@ WHERE c.id = ${integer(campaignId)}`
             highestId: Number(row.highest_id),
             unrelayed: Number(row.unrelayed)
           }
-      )
+      ),
+
+    now: Effect.map(
+      read(sql.onDialectOrElse({
+        sqlite: () => "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now",
+        orElse: () => "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS SIGNED) AS now"
+      })),
+      ([row]) => Number(row!.now)
+    )
   })
 })
 

@@ -36,8 +36,11 @@ export class Listener extends Context.Tag("coupon/transport/Listener")<Listener,
 /** HOST and PORT cannot be listened on; `message` says what to do. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{ readonly message: string; readonly cause: unknown }> {}
 
-/** Other things served on the same port, by path prefix (`/metrics`: it and all below `/metrics/`); the longest prefix wins. */
-export type Mounts = Readonly<Record<string, (request: Request, response: Response) => void>>
+/**
+ * Other things served on the same port, by path prefix (`/metrics`: it and all below `/metrics/`); the longest prefix wins.
+ * `draining` is aborted when the server begins to drain, which waits for answers that are still being written.
+ */
+export type Mounts = Readonly<Record<string, (request: Request, response: Response, draining: AbortSignal) => void>>
 
 /** Time for a connection's first bytes, and for the headers of any request. */
 const HEADERS_TIMEOUT_MILLIS = 10_000
@@ -106,6 +109,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
     const dispatcher = yield* Dispatcher.make
     const maxBodyBytes = config.maxBodyBytes
     let draining = false
+    const leaving = new AbortController()
 
     const lane = UnaryLane.make(routes, { dispatcher, maxBodyBytes, draining: () => draining })
     const adapter = ConnectAdapter.make(routes, { dispatcher, maxBodyBytes })
@@ -152,7 +156,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
       if (adapter(request, response)) return
       const path = request.url!.split("?", 1)[0]!
       const mount = mounted.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))
-      if (mount !== undefined) mount[1](request, response)
+      if (mount !== undefined) mount[1](request, response, leaving.signal)
       else page(request, response, path)
     }
 
@@ -224,6 +228,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
 
     const drain = Effect.async<void>((resume) => {
       draining = true
+      leaving.abort()
       health.changed()
       for (const socket of undecided) socket.destroy()
       for (const response of unhurried) if (!response.headersSent) response.shouldKeepAlive = false

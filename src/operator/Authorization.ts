@@ -1,0 +1,38 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { Actor } from "../issuance/Actor.ts"
+import { Startup } from "../issuance/Startup.ts"
+import * as Guard from "../security/Guard.ts"
+import { Overloaded, PermissionDenied, type Refusal, Unauthenticated } from "./OperatorErrors.ts"
+import { storesAway } from "./OperatorFailures.ts"
+import { Authorization, Caller, RequiredRole } from "./OperatorRpcs.ts"
+
+/** The guard's refusal as an operator hears it. */
+const told = (refusal: Guard.Refusal, call: string, required: string, waitingFor: ReadonlyArray<string>): Refusal => {
+  switch (refusal._tag) {
+    case "Unauthenticated":
+      return new Unauthenticated({ message: refusal.reason })
+    case "PermissionDenied":
+      return new PermissionDenied({ message: `${call} is for the role ${required}: ${refusal.reason}`, requiredRole: required })
+    case "RateLimited":
+      return new Overloaded({ message: "this key's calls a second are spent", retryAfterSeconds: refusal.retryAfterSeconds })
+    case "Unavailable":
+      return storesAway(waitingFor)
+  }
+}
+
+/** Asks the one guard of all protocols, and says for the audit log who makes the call. */
+export const layer: Layer.Layer<Authorization, never, Startup> = Layer.effect(
+  Authorization,
+  Effect.map(Startup, (startup) =>
+    Authorization.of(({ headers, next, rpc }) => {
+      // A call without the annotation would be open to all: the strictest is assumed.
+      const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
+      return Guard.admit(startup, headers["authorization"], required).pipe(
+        Effect.mapError((refusal) => told(refusal, rpc._tag, required, startup.waitingFor())),
+        Effect.flatMap((principal) => Effect.locally(Effect.provideService(next, Caller, principal), Actor, principal.name))
+      )
+    }))
+)

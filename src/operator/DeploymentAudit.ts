@@ -1,0 +1,60 @@
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { AppConfig } from "../AppConfig.ts"
+import * as AuditReport from "../AuditReport.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import { Gate, type GateUnavailable } from "../issuance/Gate.ts"
+import type { LedgerUnavailable } from "../issuance/Ledger.ts"
+import { LedgerAudit } from "../issuance/LedgerAudit.ts"
+
+/** A campaign, and what is wrong with it. */
+export interface Finding {
+  readonly observation: AuditReport.Observation
+  readonly violations: ReadonlyArray<AuditReport.Violation>
+}
+
+const PAGE = 100
+
+/** How long an event may wait for the relay (I9). */
+const EVENT_MILLIS = 10_000
+
+export const limitsOf = (config: AppConfig["Type"]): AuditReport.Limits => ({
+  eventMillis: EVENT_MILLIS,
+  // A reservation is resolved once it is this old, by the first search after that.
+  reservationMillis: Duration.toMillis(config.reservationTimeout) + Duration.toMillis(config.reaperInterval) + EVENT_MILLIS
+})
+
+/** Looks at one campaign; nothing if there is none. `gateHere`: its gate can be asked from this process. */
+export const findingOf = (
+  campaignId: CampaignId,
+  options: { readonly limits: AuditReport.Limits; readonly gateHere: boolean }
+): Effect.Effect<ReadonlyArray<Finding>, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
+  Effect.gen(function*() {
+    const ledger = yield* LedgerAudit
+    const gate = yield* Gate
+    const before = yield* gate.inspect(campaignId)
+    const facts = yield* ledger.facts(campaignId)
+    const after = yield* gate.inspect(campaignId)
+    if (facts === undefined) return []
+    const observation: AuditReport.Observation = { ledger: facts, gate: options.gateHere ? { before, after } : undefined }
+    return [{ observation, violations: AuditReport.violationsOf(observation, options.limits) }]
+  })
+
+/** Looks at every campaign, by ascending id, one after another: an audit must not take the stores from those who issue. */
+export const findings = (
+  options: { readonly limits: AuditReport.Limits; readonly gateHere: boolean }
+): Stream.Stream<Finding, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
+  Stream.paginateChunkEffect(0, (afterId) =>
+    Effect.gen(function*() {
+      const ids = yield* Effect.flatMap(LedgerAudit, (ledger) => ledger.campaignIds(afterId, PAGE))
+      return [ids, ids.length < PAGE ? Option.none() : Option.some(ids.at(-1)!)] as const
+    }).pipe(Effect.map(([ids, next]) => [Chunk.fromIterable(ids), next] as const))
+  ).pipe(
+    // One campaign may take seconds: each is told when it is known.
+    Stream.rechunk(1),
+    Stream.mapEffect((campaignId) => findingOf(campaignId, options)),
+    Stream.flattenIterables
+  )

@@ -1,0 +1,25 @@
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { settings, type AppConfig } from "../AppConfig.ts"
+import type { EffectiveSetting } from "./OperatorRpcs.ts"
+
+const REDACTED = "***"
+
+/** A setting's value as an operator may see it: whatever was `Redacted` stays so, and nothing unset is made up. */
+const show = (value: unknown): string => {
+  if (Option.isOption(value)) return Option.isNone(value) ? "" : show(value.value)
+  if (Redacted.isRedacted(value)) return REDACTED
+  if (Duration.isDuration(value)) return `${Duration.toMillis(value)}ms`
+  if (Array.isArray(value)) return value.map(show).join(",")
+  return typeof value === "object" && value !== null ? REDACTED : String(value)
+}
+
+/** Every setting in effect, in the order of the documentation. */
+export const effectiveSettings = (config: AppConfig["Type"]): ReadonlyArray<typeof EffectiveSetting.Type> =>
+  Object.entries(settings).map(([key, setting]) => ({
+    name: setting.name,
+    value: key === "host" ? config.listenHost : show(config[key as keyof typeof settings]),
+    default: setting.default,
+    description: setting.description
+  }))

@@ -1,0 +1,62 @@
+import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { AdminAudit } from "../issuance/AdminAudit.ts"
+import { Gate, type GateUnavailable } from "../issuance/Gate.ts"
+import { GateRebuilder } from "../issuance/GateRebuilder.ts"
+import { type CommitInDoubt, Ledger, type LedgerUnavailable } from "../issuance/Ledger.ts"
+import { NotFound } from "./OperatorErrors.ts"
+import type { RebuildEvent } from "./OperatorRpcs.ts"
+
+type Event = typeof RebuildEvent.Type
+type Failure = NotFound | CommitInDoubt | GateUnavailable | LedgerUnavailable
+
+/** Progress is told at most this often: a page of 5,000 coupons takes about 15 ms. */
+const TOLD_EVERY_MILLIS = 100
+
+/**
+ * Closes a gate and fills it again, telling how far it is. The work belongs to the instance and not to who asked: a gate
+ * that is half full because an operator pressed Ctrl-C would hold up its claims until one of them has it rebuilt.
+ */
+export const make: Effect.Effect<
+  (campaignId: number, discard: boolean) => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | Ledger>,
+  never,
+  Scope.Scope
+> = Effect.map(Effect.scope, (scope) => (campaignId, discard) =>
+  Stream.unwrap(Effect.gen(function*() {
+    const audit = yield* AdminAudit
+    const gate = yield* Gate
+    const ledger = yield* Ledger
+    const rebuilder = yield* GateRebuilder
+    const events = yield* Mailbox.make<Event, Failure>()
+    const tell = (event: Event) => void events.unsafeOffer(event)
+
+    const work = Effect.gen(function*() {
+      const began = performance.now()
+      const campaign = yield* ledger.findCampaign(campaignId)
+      if (campaign === undefined) return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
+      tell({ _tag: "Started", campaignId, coupons: campaign.issuedCount })
+      const { generation, hydrated } = yield* gate.inspect(campaignId)
+      yield* audit.append({ action: "gate.rebuild", campaignId, before: undefined, after: { discard } })
+      yield* Effect.logWarning("an operator has the gate rebuilt from the ledger").pipe(Effect.annotateLogs({ campaignId, discard }))
+      if (discard) yield* gate.forget(campaignId)
+      else if (hydrated && generation !== undefined) yield* gate.cold(campaignId, generation)
+      let toldAt = Number.NEGATIVE_INFINITY
+      let rebuilt: number | undefined
+      const outcome = yield* rebuilder.runOnce(campaignId, (coupons, of) => {
+        rebuilt = coupons
+        if (performance.now() - toldAt < TOLD_EVERY_MILLIS) return
+        toldAt = performance.now()
+        tell({ _tag: "Progress", coupons, of: Math.max(coupons, of) })
+      })
+      if (outcome === "Missing") return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
+      // Nothing of it was done here: a claim, or another instance, was faster.
+      if (rebuilt === undefined && campaign.issuedCount > 0) tell({ _tag: "Waiting" })
+      const { issued } = yield* gate.inspect(campaignId)
+      tell({ _tag: "Done", coupons: issued, tookMillis: Math.round(performance.now() - began) })
+    })
+
+    yield* Effect.forkIn(Mailbox.into(work, events), scope)
+    return Mailbox.toStream(events)
+  })))

@@ -1,0 +1,56 @@
+import * as Schema from "effect/Schema"
+
+/** No key was sent, or the one that was sent is not (any more) valid. */
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", { message: Schema.String }) {}
+
+/** The key is valid, and its role is too low for what was asked. */
+export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", {
+  message: Schema.String,
+  /** The lowest role that would do. */
+  requiredRole: Schema.String
+}) {}
+
+/** The instance cannot do it now (a store is away, or it is stopping) and nothing was changed; ask again after `retryAfterSeconds`. */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  message: Schema.String,
+  retryAfterSeconds: Schema.Number
+}) {}
+
+/** Too many calls of this key, or of everybody, at once; ask again after `retryAfterSeconds`. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
+  message: Schema.String,
+  retryAfterSeconds: Schema.Number
+}) {}
+
+/** There is no such campaign or key. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { message: Schema.String }) {}
+
+/** It cannot be done as things are, e.g. a key of that name exists. */
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", { message: Schema.String }) {}
+
+/** A field breaks its rule. */
+export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", { message: Schema.String }) {}
+
+/** The store failed while committing, and has not told which way. */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", { message: Schema.String }) {}
+
+/** Anything unexpected; the cause is in the instance's log alone. */
+export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", { message: Schema.String }) {}
+
+/** What the guard in front of every call may answer. */
+export const Refusal = Schema.Union(Unauthenticated, PermissionDenied, Overloaded, Unavailable, InternalError)
+export type Refusal = typeof Refusal.Type
+
+/** What any call may fail with: calls differ in what they do, and their clients treat all failures alike. */
+export const OperatorFailure = Schema.Union(
+  Unauthenticated,
+  PermissionDenied,
+  Unavailable,
+  Overloaded,
+  NotFound,
+  Conflict,
+  InvalidArgument,
+  OutcomeUnknown,
+  InternalError
+)
+export type OperatorFailure = typeof OperatorFailure.Type

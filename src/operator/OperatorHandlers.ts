@@ -1,0 +1,139 @@
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { AppConfig } from "../AppConfig.ts"
+import * as AuditReport from "../AuditReport.ts"
+import { AdminAudit } from "../issuance/AdminAudit.ts"
+import { LedgerAudit } from "../issuance/LedgerAudit.ts"
+import { Outbox } from "../issuance/Outbox.ts"
+import { Startup } from "../issuance/Startup.ts"
+import { anonymousAdmin } from "../security/Principal.ts"
+import { VERSION } from "../Version.ts"
+import * as DeploymentAudit from "./DeploymentAudit.ts"
+import { effectiveSettings } from "./EffectiveSettings.ts"
+import * as GateRebuild from "./GateRebuild.ts"
+import { instanceName, startedAt } from "./InstanceName.ts"
+import { NotFound, type OperatorFailure } from "./OperatorErrors.ts"
+import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
+import { type AuditEvent, type AuditRow, Caller, OperatorRpcs, type Violation } from "./OperatorRpcs.ts"
+import { OperatorServices, type Ports } from "./OperatorServices.ts"
+import * as OverviewSampler from "./OverviewSampler.ts"
+
+type Failure = OperatorFailure | StoreFailure
+
+const violationOf = ({ campaignId, ...rest }: AuditReport.Violation): typeof Violation.Type => ({ campaignId: campaignId ?? null, ...rest })
+
+const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Finding): typeof AuditRow.Type => {
+  const { campaignId, counter, couponLimit, coupons, unrelayed } = ledger
+  const { hydrated, issued, oldestPendingMillis, pending } = gate?.after ?? {}
+  return {
+    campaignId,
+    couponLimit,
+    coupons,
+    counter,
+    unrelayed,
+    gate: hydrated === undefined ? null : { hydrated, issued: issued!, pending: pending!, oldestPendingMillis: oldestPendingMillis! },
+    violations: violations.map(violationOf)
+  }
+}
+
+/** Every call, over the ports of the service that runs here. `stopped` completes when the instance begins to stop. */
+export const layer = (stopped: Effect.Effect<void>) =>
+  OperatorRpcs.toLayer(Effect.gen(function*() {
+    const services = yield* OperatorServices
+    const overview = yield* OverviewSampler.make
+    const rebuild = yield* GateRebuild.make
+    const startup = yield* Startup
+    const config = yield* AppConfig
+
+    const ports: Effect.Effect<Context.Context<Ports>, OperatorFailure> = Effect.suspend(() => {
+      const context = services.current()
+      return context === undefined ? Effect.fail(storesAway(startup.waitingFor())) : Effect.succeed(context)
+    })
+
+    /** A call that needs the stores. */
+    const call = <A>(name: string, effect: Effect.Effect<A, Failure, Ports>): Effect.Effect<A, OperatorFailure> =>
+      Effect.flatMap(ports, (context) => Effect.provide(effect, context)).pipe(
+        Effect.raceFirst(Effect.zipRight(stopped, Effect.fail(stopping))),
+        Effect.catchAllCause((cause) => failureOf(name, cause))
+      )
+
+    const stream = <A>(name: string, events: Stream.Stream<A, Failure, Ports>): Stream.Stream<A, OperatorFailure> =>
+      Stream.unwrap(Effect.map(ports, (context) => Stream.provideSomeContext(events, context))).pipe(
+        Stream.interruptWhen(Effect.zipRight(stopped, Effect.fail(stopping))),
+        Stream.catchAllCause((cause) => Stream.fromEffect(failureOf(name, cause)))
+      )
+
+    const audit = (campaignId: number | undefined): Stream.Stream<typeof AuditEvent.Type, Failure, Ports> => {
+      const options = { limits: DeploymentAudit.limitsOf(config), gateHere: true }
+      const found = campaignId === undefined
+        ? DeploymentAudit.findings(options)
+        : Stream.fromIterableEffect(Effect.filterOrFail(
+          DeploymentAudit.findingOf(campaignId, options),
+          (findings) => findings.length > 0,
+          () => new NotFound({ message: `there is no campaign ${campaignId}` })
+        ))
+      let campaigns = 0
+      const violations: Array<typeof Violation.Type> = []
+      const rows = Stream.map(found, (finding) => {
+        const row = rowOf(finding)
+        campaigns++
+        violations.push(...row.violations)
+        return { _tag: "Campaign" as const, row }
+      })
+      const done = Effect.gen(function*() {
+        const backlog = yield* Effect.flatMap(Outbox, (outbox) => outbox.backlog)
+        const whole = AuditReport.outboxViolations(backlog, options.limits).map(violationOf)
+        return { _tag: "Done" as const, campaigns, violations: [...violations, ...whole], outbox: backlog }
+      })
+      return Stream.concat(rows, Stream.fromEffect(done))
+    }
+
+    return OperatorRpcs.of({
+      // Answers, whatever the stores do: it is what tells that they are away.
+      Info: () =>
+        Effect.gen(function*() {
+          const { keyId, name, role } = yield* Caller
+          const context = services.current()
+          const ledgerNow = context === undefined ? Option.none() : yield* Effect.flatMap(LedgerAudit, (ledger) => ledger.now).pipe(
+            Effect.provide(context),
+            Effect.disconnect,
+            Effect.timeout("1 second"),
+            Effect.option
+          )
+          return {
+            service: "coupon-issuance" as const,
+            version: VERSION,
+            node: process.versions.node,
+            instance: instanceName,
+            startedAt,
+            now: Date.now(),
+            ledgerNow: Option.getOrNull(ledgerNow),
+            stores: services.stores,
+            embedded: config.embedded,
+            ready: context !== undefined && startup.waitingFor().length === 0,
+            waitingFor: startup.waitingFor(),
+            open: keyId === undefined && name === anonymousAdmin.name,
+            caller: { name, role }
+          }
+        }),
+      Overview: () => Stream.interruptWhen(overview, stopped),
+      Audit: ({ campaignId }) => stream("Audit", audit(campaignId)),
+      RebuildGate: ({ campaignId, discard }) => stream("RebuildGate", rebuild(campaignId, discard)),
+      Settings: () => Effect.sync(() => effectiveSettings(config)),
+      CreateKey: () => call("CreateKey", Effect.dieMessage("not yet")),
+      ListKeys: () => call("ListKeys", Effect.succeed([])),
+      RevokeKey: () => call("RevokeKey", Effect.dieMessage("not yet")),
+      AuditLog: ({ beforeId, campaignId, limit }) =>
+        call("AuditLog", Effect.gen(function*() {
+          const records = yield* Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId, campaignId, limit }))
+          return records.map((record) => ({
+            ...record,
+            campaignId: record.campaignId ?? null,
+            before: record.before ?? null,
+            after: record.after ?? null
+          }))
+        }))
+    })
+  }))

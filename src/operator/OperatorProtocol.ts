@@ -1,0 +1,154 @@
+import type * as http from "node:http"
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
+import type { FromClientEncoded, FromServerEncoded } from "@effect/rpc/RpcMessage"
+import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import * as RpcServer from "@effect/rpc/RpcServer"
+import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
+import * as Runtime from "effect/Runtime"
+
+export type Request = http.IncomingMessage | Http2ServerRequest
+export type Response = http.ServerResponse | Http2ServerResponse
+
+/** `@effect/rpc`'s protocol over requests of Node's two HTTP servers. */
+export interface OperatorProtocol {
+  readonly protocol: RpcServer.Protocol["Type"]
+  /** Serves one POST of newline-delimited JSON; the answers leave as they come, each a line. */
+  readonly serve: (request: Request, response: Response) => void
+}
+
+const CONTENT_TYPE = "application/ndjson"
+
+/** Calls that may be under way at the same time: the plane is for a few people, and each Overview costs some queries a second. */
+const MOST_CALLS = 64
+
+/** The calls that one request may hold. A client of `@effect/rpc` sends one. */
+const MOST_MESSAGES = 16
+
+/** One request with the calls in it. */
+interface Client {
+  readonly response: Response
+  readonly parser: RpcSerialization.Parser
+}
+
+const refuse = (response: Response, status: number, message: string, headers: Record<string, string> = {}) => {
+  ;(response as http.ServerResponse).writeHead(status, {
+    "content-type": "text/plain; charset=utf-8",
+    "content-length": String(Buffer.byteLength(message) + 1),
+    "cache-control": "no-store",
+    ...headers
+  })
+  response.end(`${message}\n`)
+}
+
+/**
+ * Not `RpcServer.makeProtocolWithHttpApp`, which wants the whole of `@effect/platform-node`'s HTTP server in memory (47 MB
+ * more), takes the headers that a client writes into its message for those of its request, and has no bound on a body.
+ */
+export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<OperatorProtocol> =>
+  Effect.gen(function*() {
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
+    const disconnects = yield* Mailbox.make<number>()
+    const clients = new Map<number, Client>()
+    let lastId = 0
+    let writeRequest!: (clientId: number, message: FromClientEncoded) => Effect.Effect<void>
+
+    /** Waits while a slow reader's socket is full, so that a stream is produced only as fast as it is read. */
+    const write = ({ parser, response }: Client, message: FromServerEncoded) =>
+      Effect.async<void>((resume) => {
+        const encoded = parser.encode(message)
+        if (encoded === undefined || response.destroyed || (response as http.ServerResponse).write(encoded)) {
+          resume(Effect.void)
+          return
+        }
+        const done = () => {
+          response.removeListener("drain", done)
+          response.removeListener("close", done)
+          resume(Effect.void)
+        }
+        response.once("drain", done)
+        response.once("close", done)
+        return Effect.sync(done)
+      })
+
+    const protocol = yield* RpcServer.Protocol.make((writeRequest_) => {
+      writeRequest = writeRequest_
+      return Effect.succeed({
+        disconnects,
+        send: (clientId, message) => {
+          const client = clients.get(clientId)
+          return client === undefined ? Effect.void : write(client, message)
+        },
+        end: (clientId) => Effect.sync(() => clients.get(clientId)?.response.end()),
+        clientIds: Effect.sync(() => new Set(clients.keys())),
+        initialMessage: Effect.succeedNone,
+        supportsAck: false,
+        supportsTransferables: false,
+        supportsSpanPropagation: false
+      })
+    })
+
+    const start = (request: Request, response: Response, body: string) => {
+      const parser = RpcSerialization.ndjson.unsafeMake()
+      let messages: ReadonlyArray<FromClientEncoded>
+      try {
+        messages = parser.decode(body.endsWith("\n") ? body : `${body}\n`) as ReadonlyArray<FromClientEncoded>
+      } catch {
+        refuse(response, 400, "the body must be JSON, an object a line")
+        return
+      }
+      const calls = messages.every((message) => typeof message === "object" && message !== null && message._tag === "Request")
+      if (!calls || messages.length === 0 || messages.length > MOST_MESSAGES) {
+        refuse(response, 400, `the body must be 1 to ${MOST_MESSAGES} messages of @effect/rpc with the tag Request`)
+        return
+      }
+      const id = ++lastId
+      clients.set(id, { response, parser })
+      response.once("close", () => {
+        clients.delete(id)
+        disconnects.unsafeOffer(id)
+      })
+      ;(response as http.ServerResponse).writeHead(200, {
+        "content-type": CONTENT_TYPE,
+        "cache-control": "no-store",
+        // Proxies that buffer would hold a stream back.
+        "x-accel-buffering": "no"
+      })
+      const headers = Object.entries(request.headers).flatMap(([name, value]): ReadonlyArray<[string, string]> =>
+        name.startsWith(":") || value === undefined ? [] : [[name, String(value)]])
+      run(Effect.zipRight(
+        Effect.forEach(messages, (message) => writeRequest(id, { ...message, headers } as FromClientEncoded), { discard: true }),
+        writeRequest(id, { _tag: "Eof" })
+      ))
+    }
+
+    return {
+      protocol,
+      serve: (request, response) => {
+        if (request.method !== "POST") {
+          refuse(response, 405, "calls of the operator plane are POSTed", { allow: "POST" })
+          return
+        }
+        // No form of a foreign page can send this type without asking first (CORS), so no page can make a browser call.
+        if (request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() !== CONTENT_TYPE) {
+          refuse(response, 415, `the content type must be ${CONTENT_TYPE}`)
+          return
+        }
+        if (clients.size >= MOST_CALLS) {
+          refuse(response, 429, `${MOST_CALLS} calls of operators are under way`, { "retry-after": "1" })
+          return
+        }
+        const chunks: Array<Buffer> = []
+        let bytes = 0
+        request.on("data", (chunk: Buffer) => {
+          bytes += chunk.length
+          if (bytes <= options.maxBodyBytes) chunks.push(chunk)
+          else if (!response.headersSent) refuse(response, 413, `the body must be at most ${options.maxBodyBytes} bytes`)
+        })
+        request.once("end", () => {
+          if (!response.headersSent && !response.destroyed) start(request, response, Buffer.concat(chunks).toString())
+        })
+        request.once("error", () => response.destroy())
+      }
+    }
+  })

@@ -1,0 +1,33 @@
+import * as RpcServer from "@effect/rpc/RpcServer"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { AppConfig } from "../AppConfig.ts"
+import type { Startup } from "../issuance/Startup.ts"
+import * as Authorization from "./Authorization.ts"
+import * as OperatorHandlers from "./OperatorHandlers.ts"
+import * as OperatorProtocol from "./OperatorProtocol.ts"
+import { OperatorRpcs } from "./OperatorRpcs.ts"
+import type { OperatorServices } from "./OperatorServices.ts"
+
+/** The operator plane, ready to serve. */
+export interface OperatorServer {
+  readonly serve: OperatorProtocol.OperatorProtocol["serve"]
+  /** Ends every stream, so that the transport can drain; further calls are told that the instance stops. */
+  readonly stop: () => void
+}
+
+/** Everything of `@effect/rpc` is behind this module, which is loaded when the first operator calls. */
+export const make: Effect.Effect<OperatorServer, never, AppConfig | OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const stopped = yield* Deferred.make<void>()
+  const { protocol, serve } = yield* OperatorProtocol.make({ maxBodyBytes: config.maxBodyBytes })
+  yield* Layer.build(
+    RpcServer.layer(OperatorRpcs, { disableFatalDefects: true, disableTracing: true }).pipe(
+      Layer.provide([OperatorHandlers.layer(Deferred.await(stopped)), Authorization.layer]),
+      Layer.provide(Layer.succeed(RpcServer.Protocol, protocol))
+    )
+  )
+  return { serve, stop: () => Deferred.unsafeDone(stopped, Effect.void) }
+})

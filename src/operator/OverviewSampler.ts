@@ -1,0 +1,91 @@
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Gate, type GateState } from "../issuance/Gate.ts"
+import { KnownCampaigns } from "../issuance/KnownCampaigns.ts"
+import { Ledger } from "../issuance/Ledger.ts"
+import { Outbox } from "../issuance/Outbox.ts"
+import { Startup } from "../issuance/Startup.ts"
+import { VERSION } from "../Version.ts"
+import { instanceName, startedAt } from "./InstanceName.ts"
+import { OperatorServices, type Ports } from "./OperatorServices.ts"
+import type { ActiveCampaign, Overview } from "./OverviewSchema.ts"
+
+const INTERVAL = Duration.seconds(1)
+
+/** How many campaigns one sample looks at: each is a read of a row and a question to the gate. */
+const MOST_CAMPAIGNS = 10
+
+/** A store that answers later than this is shown as not answering; the next sample asks again. */
+const PATIENCE = Duration.millis(900)
+
+const ask = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, never, R> =>
+  question.pipe(Effect.disconnect, Effect.timeout(PATIENCE), Effect.option)
+
+const gateWord = (state: Option.Option<GateState>): (typeof ActiveCampaign.Type)["gate"] =>
+  Option.match(state, {
+    onNone: () => "Unreachable" as const,
+    onSome: ({ generation, hydrated }) => hydrated ? "Hydrated" as const : generation === undefined ? "Cold" as const : "Rebuilding" as const
+  })
+
+const stored = Effect.gen(function*() {
+  const gate = yield* Gate
+  const ledger = yield* Ledger
+  const known = yield* KnownCampaigns
+  const outbox = yield* Outbox
+  const latest = known.active().slice(-MOST_CAMPAIGNS).reverse()
+  const [backlog, campaigns] = yield* Effect.all([
+    ask(outbox.backlog),
+    Effect.forEach(latest, (campaignId) =>
+      Effect.all([ask(ledger.findCampaign(campaignId)), ask(gate.inspect(campaignId))], { concurrency: 2 }), { concurrency: 4 })
+  ], { concurrency: 2 })
+  return {
+    outbox: Option.getOrNull(backlog),
+    campaigns: campaigns.flatMap(([found, state]): ReadonlyArray<typeof ActiveCampaign.Type> => {
+      const campaign = Option.getOrUndefined(found)
+      if (campaign === undefined) return []
+      const { campaignId, couponLimit, issuedCount, name, status } = campaign
+      const { oldestPendingMillis, pending } = Option.getOrElse(state, () => ({ oldestPendingMillis: 0, pending: 0 }))
+      return [{ campaignId, name, status, couponLimit, issued: issuedCount, gate: gateWord(state), pending, oldestPendingMillis }]
+    })
+  }
+})
+
+const sample = (span: number): Effect.Effect<Overview, never, OperatorServices | Startup> =>
+  Effect.gen(function*() {
+    const services = yield* OperatorServices
+    const startup = yield* Startup
+    const ports: Context.Context<Ports> | undefined = services.current()
+    const stores = ports === undefined ? { outbox: null, campaigns: [] } : yield* Effect.provide(stored, ports)
+    const waitingFor = startup.waitingFor()
+    return {
+      at: Date.now(),
+      instance: instanceName,
+      version: VERSION,
+      uptimeSeconds: Math.round((Date.now() - startedAt) / 1_000),
+      ready: ports !== undefined && waitingFor.length === 0,
+      waitingFor,
+      spanMillis: span,
+      perSecond: {},
+      latency: null,
+      batches: { ledger: null, gate: null },
+      inFlight: null,
+      memoryBytes: process.memoryUsage.rss(),
+      eventLoopLagMillis: null,
+      ...stores
+    }
+  })
+
+/** One sample a second, taken once however many watch, and not at all while nobody does. */
+export const make: Effect.Effect<Stream.Stream<Overview>, never, OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
+  const context = yield* Effect.context<OperatorServices | Startup>()
+  const samples = Stream.repeatEffectWithSchedule(
+    Effect.provide(sample(Duration.toMillis(INTERVAL)), context),
+    Schedule.fixed(INTERVAL)
+  )
+  return yield* Stream.share(samples, { capacity: 2, strategy: "sliding", replay: 1, idleTimeToLive: Duration.seconds(3) })
+})
