@@ -36,10 +36,13 @@ import { type Done, makeFlights } from "./UserFlights.ts"
 /** The use case this service exists for. */
 export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<IssueCoupon, {
   /**
-   * Claims a coupon; succeeds only after the ledger's commit. Ids are validated by the caller. `timeoutMillis` is the
-   * caller's own timeout, if any (Connect-Timeout-Ms, grpc-timeout). An admitted claim runs to its end even if the caller
-   * leaves.
+   * Claims a coupon for a user; `done` hears of success only after the ledger's commit. Ids are validated by the caller.
+   * `timeoutMillis` is the caller's own timeout, if any (Connect-Timeout-Ms, grpc-timeout). An admitted claim runs to its end
+   * even if the caller leaves. `done` is called exactly once, perhaps before this returns, and must not throw; unless what it
+   * gets is an `Exit`, it is an Effect that has to be run to its end. The hot path: it takes no fiber, which would cost 10 µs.
    */
+  readonly begin: (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined, done: Done) => void
+  /** `begin` as one Effect. */
   readonly claim: (
     campaignId: CampaignId,
     userId: UserId,
@@ -49,8 +52,8 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
 
 /**
  * One claim on its way: 1 (in UserFlights) its user's only one, 2 admitted by the gate, 3 perhaps asked to wait, 4 decided by
- * the ledger. Each step is a plain function that calls the next or ends the claim by `done`, and the whole claim is one
- * `Effect.async`: every further one would cost 4 µs of some 30. What is not the usual course is an Effect given to `done`.
+ * the ledger. Each step is a plain function that calls the next one or ends the claim by `done`: a fiber would cost 10 µs and each
+ * further `Effect.async` 4, of some 30. Only what is not the usual course, such as waiting, is an Effect, which `done` is given.
  */
 interface Claim {
   readonly campaignId: CampaignId
@@ -127,18 +130,18 @@ export const make = Effect.gen(function*() {
   // 1. A user's second claim waits for the first; too many claims of a campaign are shed before a slot is taken.
   const flights = makeFlights(config.issueQueueLimit)
 
-  const claim = (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined): Effect.Effect<Coupon, IssueFailure> => {
-    // An answer that is known takes no fiber.
+  const begin: IssueCoupon["Type"]["begin"] = (campaignId, userId, timeoutMillis, done) => {
     const coupon = held.find(campaignId, userId)
-    if (coupon !== undefined) return Exit.fail(alreadyClaimed(coupon))
-    return Effect.uninterruptible(Effect.async((resume) => {
-      known.touch(campaignId)
-      const now = performance.now()
-      const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
-      const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
-      flights.fly({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 }, courses, resume)
-    }))
+    if (coupon !== undefined) return done(Exit.fail(alreadyClaimed(coupon)))
+    known.touch(campaignId)
+    const now = performance.now()
+    const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
+    const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
+    flights.fly({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 }, courses, done)
   }
+
+  const claim: IssueCoupon["Type"]["claim"] = (campaignId, userId, timeoutMillis) =>
+    Effect.uninterruptible(Effect.async((resume) => begin(campaignId, userId, timeoutMillis, resume)))
 
   const courses = {
     leads: (claim: Claim, done: Done) => admit(claim, done),
@@ -282,7 +285,7 @@ export const make = Effect.gen(function*() {
   const expire = (claim: Claim, committing: boolean): Effect.Effect<Coupon, IssueFailure> =>
     claim.ownDeadline ? deadlineExceeded : committing ? outcomeUnknown : unavailable
 
-  return IssueCoupon.of({ claim })
+  return IssueCoupon.of({ begin, claim })
 })
 
 export const layer = Layer.scoped(IssueCoupon, make)

@@ -35,7 +35,7 @@ type Waiter = (coupon: Coupon | undefined) => void
 export interface UserFlights {
   /**
    * Runs the claim as its user's only one, or waits for the one under way, and goes on as `courses` says. An Effect that
-   * `done` is given must be run, uninterruptibly, or the user's place is never left again. A user never occupies two
+   * `done` is given must be run, or the user's place is never left again. A user never occupies two
    * places of the bound.
    */
   readonly fly: <C extends Passenger>(claim: C, courses: Courses<C>, done: Done) => void
@@ -88,7 +88,7 @@ export const makeFlights = (limit: number): UserFlights => {
           land(campaignId, userId, result as Exit.Exit<Coupon, IssueFailure>)
           done(result)
         } else {
-          done(Effect.onExit(result, (exit) => Effect.sync(() => land(campaignId, userId, exit))))
+          done(Effect.uninterruptible(Effect.onExit(result, (exit) => Effect.sync(() => land(campaignId, userId, exit)))))
         }
       })
     }

@@ -1,12 +1,15 @@
 import { create } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import type { CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
 import { parseCampaignId, parseDraft } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
+import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
+import type { UseCases } from "../issuance/Startup.ts"
 import {
   CampaignStatus,
   CouponService,
@@ -96,17 +99,25 @@ const issuedText = (issuedAt: number): string => {
   return lastIssuedText
 }
 
+const beginIssue = (
+  useCases: UseCases,
+  input: { readonly campaignId: number; readonly userId: bigint },
+  timeoutMillis: number | undefined,
+  done: (result: Effect.Effect<Coupon, IssueFailure>) => void
+): void => {
+  const campaignId = parseCampaignId(input.campaignId)
+  if (Either.isLeft(campaignId)) return done(Exit.fail(campaignId.left))
+  const userId = parseUserId(input.userId)
+  if (Either.isLeft(userId)) return done(Exit.fail(userId.left))
+  useCases.issueCoupon.begin(campaignId.right, userId.right, timeoutMillis, done)
+}
+
 const issueCoupon = Routes.make({
   method: CouponService.method.issueCoupon,
   bound: "itself",
   access: "SELF",
-  call: (useCases, input, timeoutMillis) => {
-    const campaignId = parseCampaignId(input.campaignId)
-    if (Either.isLeft(campaignId)) return Effect.fail(campaignId.left)
-    const userId = parseUserId(input.userId)
-    if (Either.isLeft(userId)) return Effect.fail(userId.left)
-    return useCases.issueCoupon.claim(campaignId.right, userId.right, timeoutMillis)
-  },
+  call: (useCases, input, timeoutMillis) => Effect.async((resume) => beginIssue(useCases, input, timeoutMillis, resume)),
+  begin: beginIssue,
   respond: (coupon: Coupon) =>
     create(IssueCouponResponseSchema, { message: "OK", code: coupon.code, issuedAt: formatRfc3339(coupon.issuedAt) }),
   readJson: (bytes) => {

@@ -172,19 +172,22 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       const startedAt = performance.now()
       const { guard } = useCases
       const unseen = authorization === undefined && guard.publicIsOpen && (route.access === "SELF" || route.access === "ANYONE")
-      const call = unseen
-        ? effectOf(useCases, route, input, timeoutMillis, metadata)
-        : guarded(useCases, route, input, timeoutMillis, authorization, metadata)
-      // Known at once, as an answer from the sold-out latch is: no fiber needed.
-      if (Exit.isExit(call)) {
-        settle(route, startedAt, call as Exit.Exit<unknown, IssueFailure>, reply)
-        return
-      }
-      Metrics.inFlight.set(++inFlight)
-      run(call).addObserver((exit) => {
+      const ended = (exit: Exit.Exit<unknown, IssueFailure>) => {
         Metrics.inFlight.set(--inFlight)
         settle(route, startedAt, exit, reply)
-      })
+      }
+      Metrics.inFlight.set(++inFlight)
+      const proceed = (call: Effect.Effect<unknown, IssueFailure>) => {
+        if (Exit.isExit(call)) ended(call as Exit.Exit<unknown, IssueFailure>)
+        else run(call).addObserver(ended)
+      }
+      if (!unseen) return proceed(guarded(useCases, route, input, timeoutMillis, authorization, metadata))
+      if (route.begin === undefined) return proceed(effectOf(useCases, route, input, timeoutMillis, metadata))
+      try {
+        route.begin(useCases, input, timeoutMillis, proceed)
+      } catch (defect) {
+        ended(Exit.die(defect))
+      }
     }
   }
 })

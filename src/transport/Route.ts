@@ -46,6 +46,10 @@ export interface Route {
     timeoutMillis: number | undefined,
     metadata: Metadata | undefined
   ) => Effect.Effect<unknown, IssueFailure>
+  /** `call` without a fiber, where the use case offers that: `done` gets an `Exit`, or an Effect that is left to be run. */
+  readonly begin:
+    | ((useCases: UseCases, input: unknown, timeoutMillis: number | undefined, done: (result: Effect.Effect<unknown, IssueFailure>) => void) => void)
+    | undefined
   /** Whether `call` gets its metadata, which cost a request several microseconds. */
   readonly wantsMetadata: boolean
   /** The wire form of a failure that the catalog does not know; `undefined`: it does. */
@@ -82,6 +86,12 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     timeoutMillis: number | undefined,
     metadata: Metadata | undefined
   ) => Effect.Effect<Answer, IssueFailure | E>
+  readonly begin?: (
+    useCases: UseCases,
+    input: Fields<I>,
+    timeoutMillis: number | undefined,
+    done: (result: Effect.Effect<Answer, IssueFailure | E>) => void
+  ) => void
   readonly respond: (answer: Answer) => MessageShape<O>
   /** A faster reader of common requests; `undefined` leaves a request to the general one. */
   readonly readJson?: (bytes: Uint8Array) => Fields<I> | undefined
@@ -104,6 +114,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),
     call: spec.call as Route["call"],
+    begin: spec.begin as Route["begin"],
     wantsMetadata: spec.wantsMetadata ?? false,
     wireOf: (spec.wireOf ?? (() => undefined)) as Route["wireOf"],
     jsonOptions: options,

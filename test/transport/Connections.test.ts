@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { CouponService } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
-import { campaign, coupon, echo, ISSUE, json, request, start, until } from "./Stub.ts"
+import { campaign, coupon, echo, ISSUE, issuing, json, request, start, until } from "./Stub.ts"
 
 let server: Running
 beforeAll(async () => {
@@ -45,7 +45,7 @@ const held = () => {
   const hold = <A>(answer: A) => Effect.suspend(() => (waiting++, Effect.as(Deferred.await(latch), answer)))
   const useCases: UseCases = {
     ...echo,
-    issueCoupon: { claim: () => hold(coupon) },
+    issueCoupon: issuing(() => hold(coupon)),
     campaigns: { ...echo.campaigns, getCoupon: () => hold(coupon) }
   }
   return { useCases, waiting: () => waiting, release: () => Effect.runSync(Deferred.succeed(latch, undefined)) }

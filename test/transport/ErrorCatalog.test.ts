@@ -7,7 +7,7 @@ import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
 import * as Failures from "../../src/domain/IssueFailure.ts"
 import { CouponSchema, CouponService } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
-import { coupon, ending, ISSUE, json, request, start } from "./Stub.ts"
+import { coupon, ending, ISSUE, issuing, json, request, start } from "./Stub.ts"
 
 interface Expected {
   readonly failure: IssueFailure
@@ -153,11 +153,9 @@ it("a defect while building the call is answered, too", async () => {
   const broken = await start({
     useCases: () => ({
       ...ending(exit),
-      issueCoupon: {
-        claim: () => {
-          throw new Error("thrown, not died")
-        }
-      }
+      issueCoupon: issuing(() => {
+        throw new Error("thrown, not died")
+      })
     })
   })
   for (const path of [ISSUE, `${ISSUE}?adapter`]) {

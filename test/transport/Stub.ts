@@ -29,10 +29,16 @@ export const campaign: Campaign = {
   updatedAt: Date.UTC(2025, 5, 24, 1, 2, 3, 4)
 }
 
+/** The use case with this answer to every claim. */
+export const issuing = (claim: UseCases["issueCoupon"]["claim"]): UseCases["issueCoupon"] => ({
+  claim,
+  begin: (campaignId, userId, timeoutMillis, done) => done(claim(campaignId, userId, timeoutMillis))
+})
+
 /** Use cases that echo what reached them: the coupon carries the ids that were asked for. */
 export const echo: UseCases = {
   guard: Guard.open,
-  issueCoupon: { claim: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }) },
+  issueCoupon: issuing((campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })),
   campaigns: {
     create: (draft) => Effect.succeed({ ...campaign, ...draft }),
     get: (campaignId) => Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
@@ -43,7 +49,7 @@ export const echo: UseCases = {
 /** Use cases that all end in `exit`. */
 export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
   guard: Guard.open,
-  issueCoupon: { claim: () => exit },
+  issueCoupon: issuing(() => exit),
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,
     get: () => exit as Effect.Effect<never, never>,

@@ -11,7 +11,7 @@ import { routes } from "../../src/transport/CouponRoutes.ts"
 import { CreateCampaignRequestSchema, IssueCouponRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
 import { decodeJson } from "../../src/transport/JsonRequest.ts"
 import type { Running } from "./Stub.ts"
-import { campaign, coupon, echo } from "./Stub.ts"
+import { campaign, coupon, echo, issuing } from "./Stub.ts"
 import { start } from "./Stub.ts"
 
 const failures: ReadonlyArray<(userId: UserId) => Effect.Effect<typeof coupon, IssueFailure>> = [
@@ -31,7 +31,7 @@ const answer = (userId: UserId) => {
 
 const useCases: UseCases = {
   ...echo,
-  issueCoupon: { claim: (_, userId) => answer(userId) },
+  issueCoupon: issuing((_, userId) => answer(userId)),
   campaigns: {
     ...echo.campaigns,
     create: (draft) => Effect.succeed({ ...campaign, ...draft, campaignId: draft.couponLimit }),
