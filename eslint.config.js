@@ -23,12 +23,12 @@ const directions = {
     because: "the use cases import the domain and effect, and know no store and no transport: stores implement their ports"
   },
   redis: {
-    inside: ["domain", "issuance", "AppConfig.ts"],
+    inside: ["domain", "issuance", "AppConfig.ts", "StoreUrl.ts"],
     packages: /^(effect\/|ioredis$|node:)/,
     because: "the Redis adapter imports the ports, the domain and ioredis"
   },
   sql: {
-    inside: ["domain", "issuance", "security", "AppConfig.ts"],
+    inside: ["domain", "issuance", "security", "AppConfig.ts", "StoreUrl.ts"],
     packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
     because: "the SQL adapters import the ports, the domain and database drivers"
   },

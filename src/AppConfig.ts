@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as StoreUrl from "./StoreUrl.ts"
 
 /** One setting: what it is called, what it does, what it is when nothing is said. */
 interface Setting<A> {
@@ -79,21 +80,31 @@ const url = (
   name: string,
   description: string,
   example: string,
-  accepts: (url: URL) => boolean
+  accepts: (url: StoreUrl.StoreUrl) => boolean
 ): Setting<Option.Option<Redacted.Redacted<string>>> => ({
   name,
   description: `${description}, e.g. ${example}`,
   default: "",
   config: Config.string(name).pipe(
-    Config.mapOrFail((text) =>
-      URL.canParse(text) && accepts(new URL(text))
-        ? Either.right(Redacted.make(text))
+    Config.mapOrFail((text) => {
+      const parsed = StoreUrl.parse(text, 0)
+      return parsed !== undefined && accepts(parsed)
+        ? Either.right(Redacted.make(text.trim()))
         // The text itself may hold a password: it is never repeated.
         : Either.left(ConfigError.InvalidData([], `must be a URL such as ${example}`))
-    ),
+    }),
     Config.option
   )
 })
+
+const file = (name: string, description: string): Setting<Option.Option<string>> => ({
+  name,
+  description,
+  default: "",
+  config: Config.option(Config.nonEmptyString(name))
+})
+
+const isMysql = ({ path, scheme }: StoreUrl.StoreUrl): boolean => scheme === "mysql" && /^[^/]+$/.test(path)
 
 /** Every setting of the service; the environment variable of each is its `name`. */
 export const settings = {
@@ -112,16 +123,24 @@ export const settings = {
   } satisfies Setting<string>,
   mysqlUrl: url(
     "MYSQL_URL",
-    "ledger; needs REDIS_URL; unless set, the embedded one",
-    "mysql://user:password@host:3306/coupon",
-    ({ hostname, pathname, protocol }) => protocol === "mysql:" && hostname !== "" && /^\/[^/]+$/.test(pathname)
+    "ledger; needs REDIS_URL; unless set, the embedded one; of several hosts the one that takes writes is followed",
+    "mysql://user:password@host:3306,host:3306/coupon?ssl-mode=VERIFY_IDENTITY",
+    isMysql
   ),
+  mysqlMigrationUrl: url(
+    "MYSQL_MIGRATION_URL",
+    "the same database as a user that may change the schema, which MYSQL_URL's then need not",
+    "mysql://owner:password@host:3306/coupon",
+    isMysql
+  ),
+  mysqlCaFile: file("MYSQL_CA_FILE", "PEM file of the authorities to trust for TLS to MySQL; unless set, Node's own"),
   redisUrl: url(
     "REDIS_URL",
-    "gate; needs MYSQL_URL; unless set, the embedded one",
-    "redis://host:6379",
-    ({ hostname, protocol }) => (protocol === "redis:" || protocol === "rediss:") && hostname !== ""
+    "gate; needs MYSQL_URL; unless set, the embedded one; rediss, redis+sentinel (host,host/primary), redis+cluster and both with rediss",
+    "redis://user:password@host:6379",
+    ({ scheme }) => /^rediss?(?:\+sentinel|\+cluster)?$/.test(scheme)
   ),
+  redisCaFile: file("REDIS_CA_FILE", "PEM file of the authorities to trust for TLS to Redis; unless set, Node's own"),
   mysqlPoolSize: integer("MYSQL_POOL_SIZE", "connections to MySQL", 10, 2, 500),
   mysqlReplyTimeout: duration("MYSQL_REPLY_TIMEOUT", "silence after which a MySQL connection is given up", "5s", "500ms", "1m"),
   redisReplyTimeout: duration("REDIS_REPLY_TIMEOUT", "silence after which Redis counts as down", "500ms", "50ms", "10s"),

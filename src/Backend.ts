@@ -103,7 +103,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
 /** MySQL and Redis; waits for both. */
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
   Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
-  RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(RedisClient.layer))
+  RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(Layer.mapError(RedisClient.layer, unusable)))
 )
 
 /** The assembly that the configuration chooses. */

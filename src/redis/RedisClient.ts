@@ -1,80 +1,74 @@
-import { Redis, ReplyError } from "ioredis"
+import { Cluster, ReplyError, type Redis } from "ioredis"
+import { readFileSync } from "node:fs"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { AppConfig } from "../AppConfig.ts"
+import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import { GateUnavailable } from "../issuance/Gate.ts"
+import { open, type RedisConnection } from "./RedisConnection.ts"
+import { parseUrl, showTarget } from "./RedisUrl.ts"
 
 /**
- * The connection to Redis: one socket, opened in the background and reopened for ever. While there is none, commands fail
- * at once; none is ever sent twice.
+ * The connection to Redis: one socket (a cluster: one a node), opened in the background and reopened for ever. While there is
+ * none, commands fail at once; none is ever sent twice, unless a node of a cluster refused it unexecuted.
  */
 export class RedisClient extends Context.Tag("coupon/redis/RedisClient")<RedisClient, {
-  readonly redis: Redis
+  readonly redis: RedisConnection
   /**
    * Sends a command and waits for its reply, at most `REDIS_REPLY_TIMEOUT`. Fails with `GateUnavailable` if there is no
    * connection, it breaks, it stays silent, or Redis refuses for a state it is in (LOADING, OOM, READONLY, …); an `ERR` or
    * `WRONGTYPE` reply is a bug of ours and a defect.
    */
-  readonly send: <A>(command: (redis: Redis) => Promise<A>) => Effect.Effect<A, GateUnavailable>
+  readonly send: <A>(command: (redis: RedisConnection) => Promise<A>) => Effect.Effect<A, GateUnavailable>
   /** Redis has been reached, has loaded its data and nothing has failed since. */
   readonly isReady: () => boolean
   /** Completes when `isReady`: at once, or with the next connection. */
   readonly ready: Effect.Effect<void>
-  /** Emits whenever a connection was replaced: Redis may have lost memory meanwhile. */
+  /** Emits whenever a connection was replaced, or a cluster has other primaries: Redis may have lost memory meanwhile. */
   readonly reconnections: Stream.Stream<void>
-  /** `host:port`, for messages. */
+  /** Where it leads, for messages: `host:port`, several of them, or a primary and its sentinels. */
   readonly address: string
 }>() {}
 
-const FIRST_RETRY_MILLIS = 50
-const LAST_RETRY_MILLIS = 1_000
+/** How long closing may take: a socket lingers for 50 ms. */
+const CLOSE_MILLIS = 1_000
 
-/** How long a socket that we close may linger; a peer that is stopped or cut off never answers our FIN. */
-const LINGER_MILLIS = 50
+/**
+ * A script that loses a key to another node while it runs (its last field was deleted, so the key is gone, and its slot is being
+ * moved). That state passes; what was done is done again, which every script allows.
+ */
+const SLOT_ON_THE_MOVE = "Script attempted to access a non local key"
 
 /** Replies that tell of a mistake in what we sent, not of a state that passes. */
-const isDefect = (error: unknown) => error instanceof ReplyError && /^(?:ERR|WRONGTYPE) /.test((error as Error).message)
+const isDefect = (error: unknown) =>
+  error instanceof ReplyError && /^(?:ERR|WRONGTYPE) /.test((error as Error).message) &&
+  !(error as Error).message.includes(SLOT_ON_THE_MOVE)
 
-const addressOf = (url: string): string => {
-  const { hostname, port } = new URL(url)
-  return `${hostname === "" ? "localhost" : hostname}:${port === "" ? 6379 : port}`
-}
-
-/** Connects to `redisUrl`; succeeds at once, whether or not Redis is there. Closes the socket with the scope. */
+/**
+ * Connects to `redisUrl`, which must be a valid one; succeeds at once, whether or not Redis is there. Closes the sockets with the
+ * scope. `ca`: certificates to trust instead of Node's, in PEM.
+ */
 export const make = (options: {
   readonly redisUrl: Redacted.Redacted<string>
   readonly redisReplyTimeout: Duration.Duration
+  readonly ca?: string | undefined
 }): Effect.Effect<RedisClient["Type"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const address = addressOf(Redacted.value(options.redisUrl))
+    const target = parseUrl(options.redisUrl)
+    const address = showTarget(target)
     const replyTimeout = Duration.toMillis(options.redisReplyTimeout)
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     // Sliding: that something came back matters, not how often.
     const reconnected = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
 
-    const redis = new Redis(Redacted.value(options.redisUrl), {
-      lazyConnect: true,
-      // Fail fast: what cannot be sent now is refused, and what was under way when the socket broke is rejected, not resent.
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      commandTimeout: replyTimeout,
-      connectTimeout: Math.max(1_000, replyTimeout),
-      disconnectTimeout: LINGER_MILLIS,
-      retryStrategy: (attempt) => Math.min(FIRST_RETRY_MILLIS * 2 ** Math.min(attempt - 1, 10), LAST_RETRY_MILLIS),
-      // A server that turned replica refuses every write with READONLY: the address may lead to the new primary.
-      reconnectOnError: (error) => error.message.startsWith("READONLY"),
-      keepAlive: 10_000,
-      disableClientInfo: true
-    })
-
+    const redis = open(target, { replyTimeoutMillis: replyTimeout, ca: options.ca })
     let connections = 0
     let reachable: boolean | undefined
     let lastError: string | undefined
@@ -82,29 +76,36 @@ export const make = (options: {
     const waiting = new Set<() => void>()
     const isReady = () => redis.status === "ready"
 
-    redis.on("error", (error: Error) => {
-      // The message alone: `error.command` may hold the AUTH command with the password.
-      lastError = error.message
-    })
-    redis.on("close", () => {
+    const suspect = () => void runFork(PubSub.publish(reconnected, undefined))
+    const down = () => {
       if (reachable === false) return
       const what = reachable === undefined ? "cannot reach" : "lost"
       reachable = false
       runFork(Effect.logWarning(`${what} Redis at ${address}: ${lastError ?? "connection closed"}; retrying`))
+    }
+    redis.on("error", (error: Error) => {
+      // The message alone: `error.command` may hold the AUTH command with the password.
+      lastError = error.message
+      // With all sentinels away there is no connection that could close.
+      if (error.message.startsWith("All sentinels are unreachable")) down()
     })
+    redis.on("close", down)
     redis.on("ready", () => {
       connections++
       silentSince = undefined
       lastError = undefined
       const isBack = reachable === false
       reachable = true
-      runFork(Effect.zipRight(
-        connections > 1 ? PubSub.publish(reconnected, undefined) : Effect.void,
-        Effect.logInfo(`${isBack ? "reached Redis again" : "connected to Redis"} at ${address}`)
-      ))
+      if (connections > 1) suspect()
+      runFork(Effect.logInfo(`${isBack ? "reached Redis again" : "connected to Redis"} at ${address}`))
       for (const resume of waiting) resume()
       waiting.clear()
     })
+    if (redis instanceof Cluster) {
+      watchNodes(redis, suspect, (text) => void runFork(Effect.logWarning(text)), (error) => {
+        lastError = error
+      })
+    }
 
     const refuse = (sentAt: number, cause: unknown): Effect.Effect<never, GateUnavailable> => {
       if (isDefect(cause)) return Effect.die(cause)
@@ -112,7 +113,7 @@ export const make = (options: {
         // A partition without RST leaves a socket that looks alive. A timeout of a command that was sent after another
         // timeout means silence for twice as long: give the socket up.
         if (silentSince === undefined) silentSince = performance.now()
-        else if (sentAt >= silentSince && isReady()) {
+        else if (sentAt >= silentSince && isReady() && target.topology !== "Cluster") {
           lastError = `no reply for ${Duration.format(Duration.millis(2 * replyTimeout))}`
           redis.disconnect(true)
         }
@@ -144,24 +145,64 @@ export const make = (options: {
       Effect.sync(() => void redis.connect().catch(() => {})),
       () =>
         Effect.async<void>((resume) => {
-          redis.removeAllListeners("close").removeAllListeners("ready")
+          redis.removeAllListeners("close").removeAllListeners("ready").removeAllListeners("error").on("error", () => {})
           if (redis.status === "end") return resume(Effect.void)
-          redis.once("end", () => resume(Effect.void))
+          const late = setTimeout(() => resume(Effect.void), CLOSE_MILLIS)
+          redis.once("end", () => {
+            clearTimeout(late)
+            resume(Effect.void)
+          })
           const isBetweenAttempts = redis.status === "reconnecting"
           redis.disconnect()
           // Between two attempts there is no socket whose end could be announced.
-          if (isBetweenAttempts) resume(Effect.void)
+          if (isBetweenAttempts) {
+            clearTimeout(late)
+            resume(Effect.void)
+          }
         })
     )
     return { redis, send, isReady, ready, reconnections: Stream.fromPubSub(reconnected), address }
   })
 
+/** Sees what happens to the nodes of a cluster, of which the cluster as a whole says nothing. */
+const watchNodes = (cluster: Cluster, suspect: () => void, warn: (text: string) => void, failed: (message: string) => void): void => {
+  const nameOf = (node: Redis) => `${node.options.host}:${node.options.port}`
+  const lost = new Set<string>()
+  cluster.on("+node", (node: Redis) => {
+    const name = nameOf(node)
+    let connections = 0
+    node.on("ready", () => {
+      // The same node again, or one that came back as another connection.
+      if (++connections > 1 || lost.delete(name)) suspect()
+      lost.delete(name)
+    })
+    node.on("close", () => {
+      if (cluster.status !== "ready" || lost.has(name) || node.status === "end") return
+      lost.add(name)
+      warn(`lost node ${name} of the Redis cluster; the other nodes serve on`)
+    })
+  })
+  cluster.on("node error", (error: Error) => failed(error.message))
+  // A replica that was promoted had its connection before.
+  let primaries: string | undefined
+  cluster.on("refresh", () => {
+    const now = cluster.nodes("master").map(nameOf).sort().join(",")
+    if (primaries !== undefined && primaries !== now) suspect()
+    primaries = now
+  })
+}
+
 /** The client of `REDIS_URL`, which must be set: without it nothing asks for this layer. */
-export const layer: Layer.Layer<RedisClient, never, AppConfig> = Layer.scoped(
+export const layer: Layer.Layer<RedisClient, InvalidConfiguration, AppConfig> = Layer.scoped(
   RedisClient,
   Effect.gen(function*() {
     const config = yield* AppConfig
     const redisUrl = yield* Effect.orDieWith(config.redisUrl, () => new Error("REDIS_URL is not set"))
-    return yield* make({ redisUrl, redisReplyTimeout: config.redisReplyTimeout })
+    yield* Effect.try({ try: () => parseUrl(redisUrl), catch: (error) => error as InvalidConfiguration })
+    const ca = yield* Effect.try({
+      try: () => Option.getOrUndefined(Option.map(config.redisCaFile, (file) => readFileSync(file, "utf8"))),
+      catch: (error) => new InvalidConfiguration(`REDIS_CA_FILE: ${(error as Error).message}`)
+    })
+    return yield* make({ redisUrl, redisReplyTimeout: config.redisReplyTimeout, ca })
   })
 )

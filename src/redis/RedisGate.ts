@@ -67,7 +67,7 @@ export const make = (options: {
     const client = yield* RedisClient
     const { redis, send } = client
 
-    /** Loads a script; ioredis sends EVAL once a connection and EVALSHA from then on, and EVAL again after NOSCRIPT. */
+    /** Loads a script; ioredis sends EVAL once a connection (of a cluster: a node) and EVALSHA from then on, and EVAL again after NOSCRIPT. */
     const script = <Reply>(name: string, numberOfKeys: number) => {
       redis.defineCommand(name, {
         numberOfKeys,

@@ -35,6 +35,19 @@ export const load = (dialect: "mysql" | "libsql"): Effect.Effect<ReadonlyArray<M
     }))
   })
 
+/** The migrations that are not among the applied ones, in order. */
+export const missing = (
+  appliedIds: ReadonlyArray<number>,
+  migrations: ReadonlyArray<Migration>
+): Effect.Effect<ReadonlyArray<Migration>, MigrationRefused> => {
+  const newest = Math.max(0, ...appliedIds)
+  return newest > migrations.length
+    ? new MigrationRefused({
+      message: `The database has migration ${newest}, but this program knows only ${migrations.length}: run a newer program.`
+    })
+    : Effect.succeed(migrations.filter(({ id }) => !appliedIds.includes(id)))
+}
+
 /**
  * Applies what is missing, in order, and returns the names of what it applied. Not `@effect/sql`'s Migrator: on MySQL
  * every DDL statement commits implicitly, and with it the row in which Migrator records a migration *before* running it,
@@ -46,18 +59,11 @@ export const apply = <E>(
   migrations: ReadonlyArray<Migration>
 ): Effect.Effect<ReadonlyArray<string>, E | MigrationRefused> =>
   Effect.gen(function*() {
-    const applied = new Set(yield* target.applied)
-    const newest = Math.max(0, ...applied)
-    if (newest > migrations.length) {
-      return yield* new MigrationRefused({
-        message: `The database has migration ${newest}, but this program knows only ${migrations.length}: run a newer program.`
-      })
-    }
-    const missing = migrations.filter((migration) => !applied.has(migration.id))
-    for (const migration of missing) {
+    const todo = yield* missing(yield* target.applied, migrations)
+    for (const migration of todo) {
       yield* target.run(migration.text)
       yield* target.record(migration)
       yield* Effect.logInfo("migration applied").pipe(Effect.annotateLogs({ migration: migration.id, name: migration.name }))
     }
-    return missing.map((migration) => migration.name)
+    return todo.map((migration) => migration.name)
   })

@@ -8,85 +8,25 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as SqlClientTag from "@effect/sql/SqlClient"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
 import type { PoolOptions } from "mysql2"
-import * as Net from "node:net"
+import { readFileSync } from "node:fs"
 import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import type { HostAddress } from "../StoreUrl.ts"
 import * as Migrations from "./Migrations.ts"
+import * as MySqlSockets from "./MySqlSockets.ts"
+import { parseUrl, type Endpoint } from "./MySqlUrl.ts"
+import * as PrimaryWatch from "./PrimaryWatch.ts"
 import type { Row } from "./Rows.ts"
+import { mysqlErrno } from "./SqlFailure.ts"
 
-/** Where the database is and how to reach it; the parts of `MYSQL_URL`. */
-export interface Endpoint {
-  readonly host: string
-  readonly port: number
-  readonly database: string
-  readonly username: string
-  readonly password: Redacted.Redacted
-  readonly ssl: { readonly rejectUnauthorized: boolean; readonly verifyIdentity: boolean } | undefined
-}
-
-const sslModes: { readonly [mode: string]: Endpoint["ssl"] } = {
-  DISABLED: undefined,
-  REQUIRED: { rejectUnauthorized: false, verifyIdentity: false },
-  VERIFY_CA: { rejectUnauthorized: true, verifyIdentity: false },
-  VERIFY_IDENTITY: { rejectUnauthorized: true, verifyIdentity: true }
-}
-
-/**
- * Takes `mysql://user:password@host:port/database?ssl-mode=REQUIRED` apart (`ssl-mode` is DISABLED unless given, REQUIRED,
- * VERIFY_CA or VERIFY_IDENTITY, as mysql's own clients have it). The client would take the URL as it is, but then ignores
- * the pool's other settings. Throws `InvalidConfiguration`, which never repeats the URL: it may hold a password.
- */
-export const parseUrl = (url: Redacted.Redacted<string>): Endpoint => {
-  const refuse = (reason: string) => new InvalidConfiguration(`MYSQL_URL: ${reason}`)
-  const { hostname, password, pathname, port, searchParams, username } = new URL(Redacted.value(url))
-  const database = decodeURIComponent(pathname.slice(1))
-  if (hostname === "") throw refuse("names no host")
-  if (database === "" || database.includes("/")) throw refuse("must name a database, as in mysql://user:password@host:3306/coupon")
-  for (const name of searchParams.keys()) {
-    if (name !== "ssl-mode") throw refuse(`has an unknown parameter ${name}; the only one is ssl-mode`)
-  }
-  const mode = (searchParams.get("ssl-mode") ?? "DISABLED").toUpperCase()
-  if (!Object.hasOwn(sslModes, mode)) throw refuse(`ssl-mode must be one of ${Object.keys(sslModes).join(", ")}`)
-  return {
-    host: hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: port === "" ? 3306 : Number(port),
-    database,
-    username: decodeURIComponent(username),
-    password: Redacted.make(decodeURIComponent(password)),
-    ssl: sslModes[mode]
-  }
-}
-
-/** `host:port` of `MYSQL_URL`, for messages. */
-export const address = (url: Redacted.Redacted<string>): string => new URL(Redacted.value(url)).host
-
-/** The server said nothing for so long that its connection is given up. */
-export class ReplyTimeout extends Error {
-  override readonly name = "ReplyTimeout"
-}
-
-/**
- * The socket of a pooled connection. A server that is stopped, or behind a partition that drops packets, answers nothing
- * and closes nothing; without a timeout of our own each such connection would keep its place in the pool for the quarter
- * of an hour that TCP takes to notice. Idle connections are closed too: the pool opens new ones when it needs them.
- */
-const openSocket = (endpoint: Endpoint, replyTimeoutMillis: number): Net.Socket => {
-  const socket = Net.connect({
-    host: endpoint.host,
-    port: endpoint.port,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 10_000
-  })
-  socket.setTimeout(replyTimeoutMillis, () =>
-    socket.destroy(new ReplyTimeout(`MySQL at ${endpoint.host}:${endpoint.port} was silent for ${replyTimeoutMillis} ms`)))
-  return socket
-}
+export { address, parseUrl, type Endpoint } from "./MySqlUrl.ts"
 
 interface PoolSettings {
   readonly connections: number
@@ -96,34 +36,59 @@ interface PoolSettings {
 /** Claims to wait for a connection at most: more than the batches and agents of a healthy instance ever are. */
 const QUEUE_LIMIT = 1_000
 
+/** Closes what `effect` acquired as soon as it fails, not only with the scope around it, in which it may be tried again for long. */
+const wholly = <A, E, R>(effect: Effect.Effect<A, E, R | Scope.Scope>): Effect.Effect<A, E, R | Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (outer) =>
+    Effect.flatMap(Scope.fork(outer, ExecutionStrategy.sequential), (own) =>
+      Effect.onError(Scope.extend(effect, own), (cause) => Scope.close(own, Exit.failCause(cause)))))
+
+/** Sockets to the endpoint's server, or to the one of its servers that takes writes. */
+const connectSockets = (endpoint: Endpoint, replyTimeoutMillis: number): Effect.Effect<MySqlSockets.MySqlSockets, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    if (endpoint.hosts.length === 1) {
+      const sockets = MySqlSockets.make(replyTimeoutMillis)
+      sockets.lead(endpoint.hosts[0], true, "")
+      return sockets
+    }
+    const suspicions = yield* Queue.sliding<void>(1)
+    const sockets = MySqlSockets.make(replyTimeoutMillis, () => void Queue.unsafeOffer(suspicions, undefined))
+    yield* PrimaryWatch.run(endpoint, sockets, suspicions)
+    return sockets
+  })
+
 const connect = (
   endpoint: Endpoint,
   settings: PoolSettings
-): Effect.Effect<MysqlClient.MysqlClient, LedgerUnavailable, Scope.Scope> => {
-  const poolConfig: PoolOptions = {
-    // A factory where the driver's types know only a socket.
-    stream: (() => openSocket(endpoint, settings.replyTimeoutMillis)) as unknown as NonNullable<PoolOptions["stream"]>,
-    connectTimeout: settings.replyTimeoutMillis,
-    queueLimit: QUEUE_LIMIT,
-    maxIdle: settings.connections,
-    // ROW_COUNT() and affectedRows are to count changed rows, not found ones (PROTOCOL, bug 5).
-    flags: ["-FOUND_ROWS"],
-    dateStrings: true,
-    ...(endpoint.ssl === undefined ? {} : { ssl: endpoint.ssl })
-  }
-  return MysqlClient.make({
-    host: endpoint.host,
-    port: endpoint.port,
-    database: endpoint.database,
-    username: endpoint.username,
-    password: endpoint.password,
-    maxConnections: settings.connections,
-    poolConfig
-  }).pipe(
-    Effect.provide(Reactivity.layer),
-    Effect.mapError((cause) => new LedgerUnavailable({ cause }))
-  )
-}
+): Effect.Effect<MysqlClient.MysqlClient, LedgerUnavailable, Scope.Scope> =>
+  wholly(Effect.gen(function*() {
+    const sockets = yield* connectSockets(endpoint, settings.replyTimeoutMillis)
+    const poolConfig: PoolOptions = {
+      // A factory where the driver's types know only a socket. TLS compares certificates with the name in its settings.
+      stream: (({ config }: { readonly config: HostAddress }) => {
+        Object.assign(config, sockets.host())
+        return sockets.open()
+      }) as unknown as NonNullable<PoolOptions["stream"]>,
+      connectTimeout: settings.replyTimeoutMillis,
+      queueLimit: QUEUE_LIMIT,
+      maxIdle: settings.connections,
+      // ROW_COUNT() and affectedRows are to count changed rows, not found ones (PROTOCOL, bug 5).
+      flags: ["-FOUND_ROWS"],
+      dateStrings: true,
+      ...(endpoint.ssl === undefined ? {} : { ssl: endpoint.ssl })
+    }
+    return yield* MysqlClient.make({
+      host: endpoint.hosts[0]!.host,
+      port: endpoint.hosts[0]!.port,
+      database: endpoint.database,
+      username: endpoint.username,
+      password: endpoint.password,
+      maxConnections: settings.connections,
+      poolConfig
+    }).pipe(
+      Effect.provide(Reactivity.layer),
+      Effect.mapError((cause) => new LedgerUnavailable({ cause }))
+    )
+  }))
 
 /**
  * Seconds that a statement waits for a row lock: less than the connection's own patience, so that a lock held by somebody
@@ -155,14 +120,38 @@ export const timeFromSql = (value: unknown): EpochMillis => {
 /** Writes a time as a literal without quotes' trouble: digits, dashes, colons. */
 export const timeToSql = (time: EpochMillis): string => `'${new Date(time).toISOString().slice(0, 23).replace("T", " ")}'`
 
+const NO_SUCH_TABLE = 1_146
+
+/** A user who may not use the database, create a table, or read one. */
+const DENIED = [1_044, 1_142, 1_143] as const
+
+const sqlCause = (error: unknown): unknown => error instanceof LedgerUnavailable ? error.cause : error
+
+const hasErrno = (error: unknown, ...errnos: ReadonlyArray<number>): boolean => errnos.includes(mysqlErrno(sqlCause(error)) ?? 0)
+
+const errorMessage = (error: SqlError): string => error.cause instanceof Error ? error.cause.message : String(error.cause)
+
 const LOCK_SECONDS = 2
 
 /** Waits this often for the migration lock: an instance that migrates before us may take a minute. */
 const LOCK_ATTEMPTS = 30
 
+const runRows = (client: MysqlClient.MysqlClient, text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+  Effect.mapError(client.unsafe<Row>(text).unprepared, (cause) => new LedgerUnavailable({ cause }))
+
+const appliedIds = "SELECT id FROM schema_migrations"
+
+/** Whether the schema is what this program needs, as any user may ask who may read it. */
+const isCurrent = (client: MysqlClient.MysqlClient): Effect.Effect<boolean, LedgerUnavailable | Migrations.MigrationRefused> =>
+  Effect.gen(function*() {
+    const known = yield* Migrations.load("mysql")
+    const rows = yield* Effect.catchIf(runRows(client, appliedIds), ({ cause }) => hasErrno(cause, NO_SUCH_TABLE, ...DENIED), () => Effect.succeed([]))
+    return (yield* Migrations.missing(rows.map((row) => Number(row.id)), known)).length === 0
+  })
+
 /**
  * Brings the database's schema up to date on a connection of its own, since a migration may take longer than any reply.
- * Of several instances that start together one migrates and the others wait for it.
+ * Of several instances that start together one migrates and the others wait for it. Returns the names of what it applied.
  */
 export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable | Migrations.MigrationRefused> =>
   Effect.scoped(Effect.gen(function*() {
@@ -170,7 +159,12 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
     const connection = yield* client.reserve.pipe(Effect.mapError((cause) => new LedgerUnavailable({ cause })))
     const run = (text: string) =>
       Effect.mapBoth(runText(connection, text), {
-        onFailure: (cause) => new LedgerUnavailable({ cause }),
+        onFailure: (cause) =>
+          new LedgerUnavailable({
+            cause: hasErrno(cause, ...DENIED)
+              ? new Error(`the schema has to be migrated, and this user may not do that (${errorMessage(cause)}): set MYSQL_MIGRATION_URL, or run "npm run migrate"`)
+              : cause
+          }),
         onSuccess: (rows) => rows as ReadonlyArray<Row>
       })
     // Lock names hold for the whole server and have at most 64 characters: this one 63. MySQL 9.6 removed SHA1 and MD5.
@@ -193,7 +187,7 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
           )
           return yield* Migrations.apply({
             run: (text) => Effect.asVoid(run(text)),
-            applied: Effect.map(run("SELECT id FROM schema_migrations"), (rows) => rows.map((row) => Number(row.id))),
+            applied: Effect.map(run(appliedIds), (rows) => rows.map((row) => Number(row.id))),
             record: ({ id, name: file }) =>
               Effect.asVoid(run(`INSERT INTO schema_migrations (id, name, applied_at) VALUES (${id}, '${file}', UTC_TIMESTAMP(6))`))
           }, known)
@@ -201,6 +195,32 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
       () => Effect.ignore(run(`SELECT RELEASE_LOCK(${name})`))
     )
   }))
+
+/** The endpoints that the settings name: for serving, and for migrating. */
+export const endpoints: Effect.Effect<{ readonly serving: Endpoint; readonly migrating: Endpoint }, InvalidConfiguration, AppConfig> = Effect.flatMap(
+  AppConfig,
+  (config) =>
+    Effect.try({
+      try: () => {
+        const url = Option.getOrUndefined(config.mysqlUrl)
+        if (url === undefined) throw new InvalidConfiguration("MYSQL_URL: must be set")
+        const ca = Option.getOrUndefined(Option.map(config.mysqlCaFile, (file) => readCa(file)))
+        return {
+          serving: parseUrl(url, { ca }),
+          migrating: parseUrl(Option.getOrElse(config.mysqlMigrationUrl, () => url), { name: "MYSQL_MIGRATION_URL", ca })
+        }
+      },
+      catch: (error) => error as InvalidConfiguration
+    })
+)
+
+const readCa = (file: string): string => {
+  try {
+    return readFileSync(file, "utf8")
+  } catch (error) {
+    throw new InvalidConfiguration(`MYSQL_CA_FILE: ${(error as Error).message}`)
+  }
+}
 
 /**
  * The pool of connections to `MYSQL_URL`, on a database with the current schema. Fails with `LedgerUnavailable` while the
@@ -210,15 +230,13 @@ export const layer: Layer.Layer<
   MysqlClient.MysqlClient | SqlClient,
   LedgerUnavailable | Migrations.MigrationRefused | InvalidConfiguration,
   AppConfig
-> = Layer.scopedContext(Effect.gen(function*() {
+> = Layer.scopedContext(wholly(Effect.gen(function*() {
   const config = yield* AppConfig
-  const url = Option.getOrUndefined(config.mysqlUrl)
-  if (url === undefined) return yield* Effect.fail(new InvalidConfiguration("MYSQL_URL: must be set"))
-  const endpoint = yield* Effect.try({ try: () => parseUrl(url), catch: (error) => error as InvalidConfiguration })
-  yield* migrate(endpoint)
-  const client = yield* connect(endpoint, {
+  const { migrating, serving } = yield* endpoints
+  const client = yield* connect(serving, {
     connections: config.mysqlPoolSize,
     replyTimeoutMillis: Duration.toMillis(config.mysqlReplyTimeout)
   })
+  if (!(yield* isCurrent(client))) yield* migrate(migrating)
   return Context.make(MysqlClient.MysqlClient, client).pipe(Context.add(SqlClientTag.SqlClient, client))
-}))
+})))

@@ -247,30 +247,35 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
       Effect.flatMap(({ claims, facts }) => verdictsOn(facts, claims, findCoupons))
     )
 
-  /** Makes sure that no transaction under this batch id can commit from now on. */
-  const forbid = (batch: ClaimBatch): Effect.Effect<void, LedgerUnavailable> =>
-    Effect.gen(function*() {
-      for (let attempt = 1;; attempt++) {
-        const sent = yield* send(
-          `${settings};
-INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
-VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDATE(6))`
-        )
-        // A duplicate is as good: the batch committed, or is forbidden already.
-        if (Either.isRight(sent) || isDuplicateKey(sent.left.cause)) return
-        const { cause, failure } = sent.left
-        if ((failure !== "Retry" && failure !== "NotSent") || attempt === ATTEMPTS) return yield* unavailable(cause)
-        yield* backoff(attempt)
-      }
-    })
-
+  /**
+   * Makes sure that no transaction under this batch id can commit from now on, and then reads what the users hold: on the same
+   * connection, because another one may lead to a server that a failover left behind, which does not know what the batch did.
+   */
   const resolve: Ledger["Type"]["resolve"] = (batch) => {
     if (batch.claims.length === 0) return Effect.succeed([])
     const claims = recoded.get(batch) ?? batch.claims
-    return forbid(batch).pipe(
-      Effect.zipRight(findCoupons(batch.campaignId, claims.map((claim) => claim.userId))),
-      Effect.map((coupons) => resolution(claims, coupons))
-    )
+    const marker = `${settings};
+INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
+VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDATE(6))`
+    const held = couponsOf(batch.campaignId, claims.map((claim) => claim.userId))
+    const attempt = Effect.flatMap(sql.reserve, (connection) =>
+      runText(connection, marker).pipe(
+        // A duplicate is as good: the batch committed, or is forbidden already.
+        Effect.catchIf((cause) => isDuplicateKey(cause), () => Effect.void),
+        Effect.matchEffect({
+          onFailure: (cause) => Effect.map(settle(connection, cause), Either.left),
+          onSuccess: () => Effect.map(runText(connection, held), (rows) => Either.right(rows as ReadonlyArray<Row>))
+        })
+      )).pipe(Effect.scoped, Effect.uninterruptible, Effect.mapError(unavailable))
+    return Effect.gen(function*() {
+      for (let tried = 1;; tried++) {
+        const sent: Either.Either<ReadonlyArray<Row>, FailedText> = yield* attempt
+        if (Either.isRight(sent)) return resolution(claims, sent.right.map(rowsOf.coupon))
+        const { cause, failure } = sent.left
+        if ((failure !== "Retry" && failure !== "NotSent") || tried === ATTEMPTS) return yield* unavailable(cause)
+        yield* backoff(tried)
+      }
+    })
   }
 
   return Ledger.of({ createCampaign, findCampaign, newestCampaignIds, issue, resolve, findCoupons, listCoupons, tally })

@@ -2,6 +2,7 @@ import { MysqlClient } from "@effect/sql-mysql2/MysqlClient"
 import { it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -329,7 +330,12 @@ for (const kind of availableDatabases()) {
         )
         expect(yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(layerOn(proxy.url(url))))))).toMatchObject({ _tag: "LedgerUnavailable" })
         proxy.accept()
-        expect(told(yield* ledger.issue(batchOf(campaignId, [2])))).toEqual(["Issued"])
+        // After a connection that failed the next is not tried at once.
+        const verdicts = yield* until(
+          Effect.either(Effect.suspend(() => ledger.issue(batchOf(campaignId, [2])))),
+          (issued) => issued._tag === "Right"
+        )
+        expect(told(Either.getOrThrow(verdicts))).toEqual(["Issued"])
       }))
   })
 }
@@ -340,15 +346,17 @@ describe("MYSQL_URL", () => {
   it("is taken apart", () => {
     const endpoint = parse("mysql://a%40b:p%3Ass%2F@db.example:3307/my%2Ddb?ssl-mode=verify_identity")
     expect({ ...endpoint, password: Redacted.value(endpoint.password) }).toEqual({
-      host: "db.example", port: 3307, database: "my-db", username: "a@b", password: "p:ss/",
+      hosts: [{ host: "db.example", port: 3307 }], database: "my-db", username: "a@b", password: "p:ss/",
       ssl: { rejectUnauthorized: true, verifyIdentity: true }
     })
-    expect(parse("mysql://root@[::1]/coupon")).toMatchObject({ host: "::1", port: 3306, ssl: undefined })
+    expect(parse("mysql://root@[::1]/coupon")).toMatchObject({ hosts: [{ host: "::1", port: 3306 }], ssl: undefined })
+    expect(parse("mysql://root@a,b:3307,[::1]:3308/coupon").hosts)
+      .toEqual([{ host: "a", port: 3306 }, { host: "b", port: 3307 }, { host: "::1", port: 3308 }])
     expect(MySql.address(Redacted.make("mysql://root:secret@db:3307/coupon"))).toBe("db:3307")
   })
 
   it("is refused without repeating what it says", () => {
-    for (const url of ["mysql://u:secret@h:1", "mysql://u:secret@h:1/", "mysql://u:secret@h/d?ssl-mode=secret", "mysql://u:secret@h/d?charset=secret"]) {
+    for (const url of ["mysql://u:secret@h:1", "mysql://u:secret@h:1/", "mysql://u:secret@h/d?ssl-mode=secret", "mysql://u:secret@h/d?charset=secret", "mysql://u:secret@127.0.0.1/d?ssl-mode=VERIFY_IDENTITY"]) {
       const refusal = (() => {
         try {
           return void parse(url)

@@ -1,0 +1,124 @@
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as MySql from "mysql2"
+import type { HostAddress } from "../StoreUrl.ts"
+import { showHost } from "../StoreUrl.ts"
+import type { Endpoint } from "./MySqlUrl.ts"
+import { openSocket, type MySqlSockets } from "./MySqlSockets.ts"
+import { choose, finding, type Finding, type GroupMember } from "./PrimaryChoice.ts"
+import { mysqlErrno } from "./SqlFailure.ts"
+
+/** Pause between two rounds of questions while nothing is wrong. */
+const INTERVAL = "500 millis"
+
+/** Between rounds in any case: connections that break all at once ask for one round. */
+const LEAST_INTERVAL = "50 millis"
+
+/** A server that does not answer for so long counts as away. */
+const PROBE_TIMEOUT_MILLIS = 2_000
+
+/** No such table, or no right to read it: then there is no group to ask about. */
+const WITHOUT_GROUP = new Set([1_044, 1_109, 1_142, 1_146, 1_193])
+
+const MEMBERS = "SELECT @@server_uuid AS self, member_id AS id, member_state AS state, member_role AS role " +
+  "FROM performance_schema.replication_group_members WHERE member_id <> ''"
+
+type Rows = ReadonlyArray<Record<string, unknown>>
+
+/** Asks one server, over a connection that it keeps. */
+const makeProbe = (endpoint: Endpoint, host: HostAddress) => {
+  let connection: MySql.Connection | undefined
+
+  const drop = () => {
+    connection?.destroy()
+    connection = undefined
+  }
+  const open = (): MySql.Connection => {
+    const opened = MySql.createConnection({
+      host: host.host,
+      port: host.port,
+      user: endpoint.username,
+      password: Redacted.value(endpoint.password),
+      stream: (() => openSocket(host, PROBE_TIMEOUT_MILLIS)) as never,
+      connectTimeout: PROBE_TIMEOUT_MILLIS,
+      ...endpoint.ssl === undefined ? {} : { ssl: endpoint.ssl }
+    })
+    // The question under way fails with it; between two there is nobody to tell.
+    opened.on("error", () => {
+      if (connection === opened) connection = undefined
+    })
+    return connection = opened
+  }
+  const query = (text: string): Promise<Rows> =>
+    new Promise((resolve, reject) => {
+      (connection ?? open()).query(text, (error, rows) => error === null ? resolve(rows as unknown as Rows) : reject(error))
+    })
+  const ask = async (): Promise<Finding> => {
+    try {
+      const [state] = await query("SELECT @@global.read_only AS readOnly")
+      const members = await query(MEMBERS).catch((error: unknown): Rows => {
+        if (WITHOUT_GROUP.has(mysqlErrno(error) ?? 0)) return []
+        throw error
+      })
+      return finding(String(members[0]?.["self"]), Number(state?.["readOnly"]) !== 0, members as unknown as ReadonlyArray<GroupMember>)
+    } catch (error) {
+      drop()
+      return { _tag: "Away", cause: error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error) }
+    }
+  }
+  return { ask, drop }
+}
+
+const describe = (found: Finding): string => {
+  switch (found._tag) {
+    case "Away":
+      return `away (${found.cause})`
+    case "Member":
+      return `member of a group, ${found.state.toLowerCase()}`
+    case "ReadOnly":
+      return "read-only"
+    case "Writable":
+      return "writable"
+    case "Primary":
+      return "primary of its group"
+  }
+}
+
+/**
+ * Leads the sockets to whichever server of the endpoint takes writes, and keeps watching: twice a second, and whenever `suspicions`
+ * has something. Returns when every server was asked once. One connection a server, beside the pool's.
+ */
+export const run = (
+  endpoint: Endpoint,
+  sockets: MySqlSockets,
+  suspicions: Queue.Dequeue<void>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { hosts } = endpoint
+    const probes = hosts.map((host) => makeProbe(endpoint, host))
+    yield* Effect.addFinalizer(() => Effect.sync(() => probes.forEach(({ drop }) => drop())))
+    let current: number | undefined
+    let told: string | undefined
+
+    const round = Effect.gen(function*() {
+      const findings = yield* Effect.promise(() => Promise.all(probes.map(({ ask }) => ask())))
+      const { primary, trouble } = choose(findings, current)
+      const state = trouble ?? `the primary is ${showHost(hosts[primary!]!)}`
+      sockets.lead(primary === undefined ? undefined : hosts[primary], trouble === undefined, state)
+      current = primary
+      if (state === told) return
+      told = state
+      const servers = hosts.map((host, index) => `${showHost(host)} ${describe(findings[index]!)}`).join(", ")
+      yield* (trouble === undefined ? Effect.logInfo : Effect.logWarning)(`MySQL: ${state}`).pipe(Effect.annotateLogs({ servers }))
+    })
+
+    yield* round
+    yield* Effect.raceFirst(Queue.take(suspicions), Effect.sleep(INTERVAL)).pipe(
+      Effect.zipRight(round),
+      Effect.zipRight(Effect.sleep(LEAST_INTERVAL)),
+      Effect.forever,
+      Effect.forkScoped
+    )
+  })
