@@ -37,6 +37,11 @@ const directions = {
     packages: /^(effect\/|node:)/,
     because: "the in-process adapters import the ports and the domain"
   },
+  telemetry: {
+    inside: ["domain", "issuance", "AppConfig.ts", "Version.ts"],
+    packages: /^(effect\/|@effect\/(opentelemetry|platform)\/|node:)/,
+    because: "telemetry watches the ports and exports what it sees; it knows no store and no transport"
+  },
   transport: {
     inside: ["domain", "issuance", "security", "AppConfig.ts"],
     packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,

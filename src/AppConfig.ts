@@ -160,6 +160,14 @@ export const settings = {
   hydratePageSize: integer("HYDRATE_PAGE_SIZE", "coupons in one page of a gate rebuild", 5_000, 1, 10_000),
   eventStreamLength: integer("EVENT_STREAM_LENGTH", "CouponIssued events kept a campaign, approximately", 1_000_000, 1_000, 100_000_000),
   shutdownTimeout: duration("SHUTDOWN_TIMEOUT", "longest time to finish admitted work after SIGTERM", "8s", "1s", "10m"),
+  metricsPort: {
+    name: "METRICS_PORT",
+    description: "port of its own for /metrics (0 to 65535); unless set, /metrics is on PORT",
+    default: "",
+    config: Config.option(Config.integer("METRICS_PORT").pipe(
+      Config.validate({ message: "must be an integer from 0 to 65535", validation: (n) => n >= 0 && n <= 65535 })
+    ))
+  } satisfies Setting<Option.Option<number>>,
   logLevel: oneOf("LOG_LEVEL", "least severe messages to log", ["debug", "info", "warning", "error"], "info"),
   logFormat: oneOf("LOG_FORMAT", "auto is pretty on a terminal and JSON elsewhere", ["auto", "pretty", "json"], "auto")
 }

@@ -11,6 +11,7 @@ import { IssueCoupon } from "./issuance/IssueCoupon.ts"
 import { Startup, type UseCases } from "./issuance/Startup.ts"
 import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
 import * as Guard from "./security/Guard.ts"
+import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
 
 /** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
 export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, {
@@ -35,7 +36,7 @@ export const make = Effect.gen(function*() {
     arrived: (store) => Effect.sync(() => void waiting.delete(store))
   })
 
-  const build = Layer.buildWithScope(Issuance.layer.pipe(Layer.provideMerge(Backend.layer)), scope).pipe(
+  const build = Layer.buildWithScope(Issuance.layer.pipe(Layer.provide(MeteredPorts.layer), Layer.provideMerge(Backend.layer)), scope).pipe(
     Effect.provideService(Backend.BootProgress, progress),
     Effect.timed,
     Effect.flatMap(([took, context]) => {

@@ -8,6 +8,8 @@ import * as AppConfig from "./AppConfig.ts"
 import * as Boot from "./Boot.ts"
 import * as Logging from "./Logging.ts"
 import * as OperatorMount from "./operator/OperatorMount.ts"
+import * as Exposition from "./telemetry/Exposition.ts"
+import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as Server from "./transport/Server.ts"
 
 const usage = `coupon-issuance hands out coupons first come, first served, exactly.
@@ -47,9 +49,15 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
   )
 }))
 
+const mounts = Effect.gen(function*() {
+  return Server.layerWith({ ...Exposition.mounts(yield* AppConfig.AppConfig), ...yield* OperatorMount.make })
+})
+
 const service = Layer.effectDiscard(greet).pipe(
   Layer.merge(leaveInTime),
-  Layer.provideMerge(Layer.unwrapScoped(Effect.map(OperatorMount.make, (mounts) => Server.layerWith(mounts)))),
+  Layer.merge(Exposition.layer),
+  Layer.merge(ProcessMetrics.layer),
+  Layer.provideMerge(Layer.unwrapScoped(mounts)),
   Layer.provideMerge(Boot.layer)
 )
 

@@ -8,6 +8,7 @@ import * as Agent from "./Agent.ts"
 import { Gate, type GateUnavailable } from "./Gate.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
+import * as Metrics from "./IssuanceMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 
@@ -39,7 +40,7 @@ export const make = Effect.gen(function*() {
       Effect.as(verdict)
     )
 
-  const runOnce = (campaignId: CampaignId) =>
+  const compare = (campaignId: CampaignId): Effect.Effect<AuditVerdict, LedgerUnavailable | GateUnavailable> =>
     Effect.gen(function*() {
       const before = yield* gate.inspect(campaignId)
       const tally = yield* ledger.tally(campaignId)
@@ -62,6 +63,9 @@ export const make = Effect.gen(function*() {
       }
       return "Agrees"
     })
+
+  const runOnce = (campaignId: CampaignId) =>
+    Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => Metrics.audits[verdict].add()))
 
   const audit = (campaigns: () => ReadonlyArray<CampaignId>) =>
     Effect.suspend(() => Effect.forEach(campaigns(), runOnce, { concurrency: 4, discard: true }))

@@ -36,22 +36,37 @@ export interface Distribution {
 
 type Labels = Readonly<Record<string, string>>
 
+/** What a metric is. */
+export interface Definition {
+  readonly kind: "counter" | "gauge" | "histogram"
+  readonly description: string
+  readonly labels: ReadonlyArray<string>
+}
+
+const known = new Map<string, Definition>()
+
+/** Every metric of which there is a series, by its name in Effect's registry: `/metrics` adds `_total` to a counter's. */
+export const definitions: ReadonlyMap<string, Definition> = known
+
 /**
  * Of one metric, the series that were asked for so far. Each is a metric of its own whose key has the labels: `Metric.tagged` would
  * join labels and look the series up at each update, 1.9 µs where this takes 3 ns.
  */
 const family = <Type extends MetricKeyType.MetricKeyType.Untyped, S>(
   key: MetricKey.MetricKey<Type>,
+  kind: Definition["kind"],
+  description: string,
   wrap: (series: Metric.Metric<Type, MetricKeyType.MetricKeyType.InType<Type>, MetricKeyType.MetricKeyType.OutType<Type>>) => S
 ) => {
-  const known = new Map<string, S>()
+  const made = new Map<string, S>()
   return (labels: Labels = {}): S => {
     const name = Object.values(labels).join("\n")
-    let series = known.get(name)
+    let series = made.get(name)
     if (series === undefined) {
+      if (made.size === 0) known.set(key.name, { kind, description, labels: Object.keys(labels) })
       const tags = Object.entries(labels).map(([label, value]) => MetricLabel.make(label, value))
       // Registered before anything is counted: a rate over the first increment needs the zero before it.
-      known.set(name, series = wrap(Metric.fromMetricKey(MetricKey.taggedWithLabels(key, tags)).register()))
+      made.set(name, series = wrap(Metric.fromMetricKey(MetricKey.taggedWithLabels(key, tags)).register()))
     }
     return series
   }
@@ -59,19 +74,19 @@ const family = <Type extends MetricKeyType.MetricKeyType.Untyped, S>(
 
 /** `name` without `_total`, which the exposition format adds. */
 export const counters = (name: string, description: string): (labels?: Labels) => Counter =>
-  family(MetricKey.counter(name, { description, incremental: true }), (series) => ({
+  family(MetricKey.counter(name, { description, incremental: true }), "counter", description, (series) => ({
     add: (count = 1) => series.unsafeUpdate(count, NONE),
     value: () => series.unsafeValue(NONE).count
   }))
 
 export const gauges = (name: string, description: string): (labels?: Labels) => Gauge =>
-  family(MetricKey.gauge(name, { description }), (series) => ({
+  family(MetricKey.gauge(name, { description }), "gauge", description, (series) => ({
     set: (value) => series.unsafeUpdate(value, NONE),
     value: () => series.unsafeValue(NONE).value
   }))
 
 export const distributions = (name: string, description: string, bounds: ReadonlyArray<number>): (labels?: Labels) => Distribution =>
-  family(MetricKey.histogram(name, MetricBoundaries.fromIterable(bounds), description), (series) => ({
+  family(MetricKey.histogram(name, MetricBoundaries.fromIterable(bounds), description), "histogram", description, (series) => ({
     observe: (value) => series.unsafeUpdate(value, NONE),
     state: () => series.unsafeValue(NONE)
   }))
@@ -226,6 +241,19 @@ const reap = counters("coupon_reservations_reaped", "Expired reservations that w
 export const reaped = { confirmed: reap({ resolution: "confirmed" }), released: reap({ resolution: "released" }) }
 
 // --- Process
+
+const samplers = new Set<() => void>()
+
+/** Has `look` set gauges whenever they are about to be read, and once a second; the result ends that. */
+export const onSample = (look: () => void): () => void => {
+  samplers.add(look)
+  return () => void samplers.delete(look)
+}
+
+/** Brings gauges that are looked at, rather than told, up to date. */
+export const sample = (): void => {
+  for (const look of samplers) look()
+}
 
 const lag = gauges("coupon_event_loop_lag_seconds", "How late the event loop was since the last sample, by statistic: mean, p99 or max.")
 export const eventLoopLag = { mean: lag({ statistic: "mean" }), p99: lag({ statistic: "p99" }), max: lag({ statistic: "max" }) }

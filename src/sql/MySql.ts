@@ -23,6 +23,7 @@ import * as Migrations from "./Migrations.ts"
 import * as MySqlSockets from "./MySqlSockets.ts"
 import { parseUrl, type Endpoint } from "./MySqlUrl.ts"
 import * as PrimaryWatch from "./PrimaryWatch.ts"
+import { watchPool, type DriverPool } from "./PoolWatch.ts"
 import type { Row } from "./Rows.ts"
 import { mysqlErrno } from "./SqlFailure.ts"
 
@@ -31,6 +32,8 @@ export { address, parseUrl, type Endpoint } from "./MySqlUrl.ts"
 interface PoolSettings {
   readonly connections: number
   readonly replyTimeoutMillis: number
+  /** Told of the pool, which the client keeps to itself, once it opens its first connection. */
+  readonly onPool?: (pool: DriverPool) => void
 }
 
 /** Claims to wait for a connection at most: more than the batches and agents of a healthy instance ever are. */
@@ -64,7 +67,8 @@ const connect = (
     const sockets = yield* connectSockets(endpoint, settings.replyTimeoutMillis)
     const poolConfig: PoolOptions = {
       // A factory where the driver's types know only a socket. TLS compares certificates with the name in its settings.
-      stream: (({ config }: { readonly config: HostAddress }) => {
+      stream: (({ config }: { readonly config: HostAddress & { readonly pool: DriverPool } }) => {
+        settings.onPool?.(config.pool)
         Object.assign(config, sockets.host())
         return sockets.open()
       }) as unknown as NonNullable<PoolOptions["stream"]>,
@@ -235,7 +239,8 @@ export const layer: Layer.Layer<
   const { migrating, serving } = yield* endpoints
   const client = yield* connect(serving, {
     connections: config.mysqlPoolSize,
-    replyTimeoutMillis: Duration.toMillis(config.mysqlReplyTimeout)
+    replyTimeoutMillis: Duration.toMillis(config.mysqlReplyTimeout),
+    onPool: yield* watchPool(config.mysqlPoolSize)
   })
   if (!(yield* isCurrent(client))) yield* migrate(migrating)
   return Context.make(MysqlClient.MysqlClient, client).pipe(Context.add(SqlClientTag.SqlClient, client))

@@ -1,0 +1,34 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
+
+/** What mysql2's pool knows of itself; none of it is in its public type. */
+export interface DriverPool {
+  readonly _allConnections: { readonly length: number }
+  readonly _freeConnections: { readonly length: number }
+  readonly _connectionQueue: { readonly length: number }
+}
+
+/** Shows the pool's use in the process' metrics for as long as the scope lives. */
+export const watchPool = (limit: number): Effect.Effect<(pool: DriverPool) => void, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const watched: { pool: DriverPool | undefined } = { pool: undefined }
+        const end = Metrics.onSample(() => {
+          const { pool } = watched
+          if (pool === undefined) return
+          const open = pool._allConnections.length
+          Metrics.pool.limit.set(limit)
+          Metrics.pool.open.set(open)
+          Metrics.pool.inUse.set(open - pool._freeConnections.length)
+          Metrics.poolWaiting.set(pool._connectionQueue.length)
+        })
+        return { watched, end }
+      }),
+      ({ end }) => Effect.sync(end)
+    ),
+    ({ watched }) => (pool) => {
+      watched.pool = pool
+    }
+  )

@@ -1,0 +1,161 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { CampaignId } from "../domain/Campaign.ts"
+import * as Agent from "../issuance/Agent.ts"
+import { Gate } from "../issuance/Gate.ts"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
+import { Ledger } from "../issuance/Ledger.ts"
+import { Outbox } from "../issuance/Outbox.ts"
+
+/** A campaign's reservations are known from the auditor's last look at it, and forgotten this long after it. */
+const PENDING_MILLIS = 10_000
+
+/** Between looks at the outbox. */
+const LOOK_INTERVAL = "2 seconds"
+
+const timed = <A, E, R>(seconds: Metrics.Distribution, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    const startedAt = performance.now()
+    return Effect.onExit(effect, () => Effect.sync(() => seconds.observe((performance.now() - startedAt) / 1_000)))
+  })
+
+/** A call of the gate: whether it answers shows in `coupon_gate_up`. */
+const gateCall = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapBoth(effect, {
+    onSuccess: () => Effect.sync(() => Metrics.gateUp.set(1)),
+    onFailure: () =>
+      Effect.sync(() => {
+        Metrics.gateFailures.add()
+        Metrics.gateUp.set(0)
+      })
+  })
+
+interface PendingLook {
+  readonly at: number
+  readonly pending: number
+  readonly oldestMillis: number
+}
+
+/** Adds up what the auditor saw of each campaign. */
+const showPending = (looks: Map<CampaignId, PendingLook>) => () => {
+  const now = performance.now()
+  let [count, oldest] = [0, 0]
+  for (const [campaignId, look] of looks) {
+    if (now - look.at > PENDING_MILLIS) looks.delete(campaignId)
+    else {
+      count += look.pending
+      // It has grown older since the look.
+      if (look.pending > 0) oldest = Math.max(oldest, look.oldestMillis + now - look.at)
+    }
+  }
+  Metrics.reservationsPending.set(count)
+  Metrics.reservationsOldestSeconds.set(oldest / 1_000)
+}
+
+const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const looks = new Map<CampaignId, PendingLook>()
+    yield* Effect.acquireRelease(Effect.sync(() => Metrics.onSample(showPending(looks))), (end) => Effect.sync(end))
+    return {
+      ...gate,
+      reserve: (campaignId, requests) =>
+        Effect.tap(timed(Metrics.gateSeconds.reserve, gateCall(gate.reserve(campaignId, requests))), (answers) =>
+          Effect.sync(() => {
+            Metrics.gateBatchSize.reserve.observe(requests.length)
+            for (const { _tag } of answers) Metrics.gateAnswers[_tag].add()
+          })),
+      check: (campaignId, userIds) =>
+        Effect.tap(timed(Metrics.gateSeconds.check, gateCall(gate.check(campaignId, userIds))), (refused) =>
+          Effect.sync(() => {
+            Metrics.gateBatchSize.check.observe(userIds.length)
+            let count = 0
+            for (const one of refused) if (one) count++
+            Metrics.gateAnswers.RefusedSoldOut.add(count)
+          })),
+      confirm: (campaignId, coupons) => timed(Metrics.gateSeconds.confirm, gateCall(gate.confirm(campaignId, coupons))),
+      hydrateBegin: (terms, token, leaseMillis) =>
+        Effect.tap(gateCall(gate.hydrateBegin(terms, token, leaseMillis)), (grant) =>
+          Effect.sync(() => {
+            if (grant === "Granted") Metrics.gateRebuilds.begun.add()
+          })),
+      hydrateEnd: (campaignId, token, cursor) =>
+        Effect.tap(gateCall(gate.hydrateEnd(campaignId, token, cursor)), (done) =>
+          Effect.sync(() => {
+            if (done) Metrics.gateRebuilds.completed.add()
+          })),
+      inspect: (campaignId) =>
+        Effect.tap(gateCall(gate.inspect(campaignId)), (state) =>
+          Effect.sync(() => {
+            looks.set(campaignId, { at: performance.now(), pending: state.pending, oldestMillis: state.oldestPendingMillis })
+          }))
+    }
+  })
+
+const meteredLedger = (ledger: Ledger["Type"]): Ledger["Type"] => ({
+  ...ledger,
+  issue: (batch) =>
+    Effect.suspend(() => {
+      const startedAt = performance.now()
+      const ended = (result: Metrics.Counter) => {
+        result.add()
+        Metrics.ledgerSeconds.observe((performance.now() - startedAt) / 1_000)
+        Metrics.ledgerBatchSize.observe(batch.claims.length)
+      }
+      return Effect.tapBoth(ledger.issue(batch), {
+        onSuccess: (verdicts) =>
+          Effect.sync(() => {
+            ended(Metrics.ledgerCommits.committed)
+            let issued = 0
+            for (const { _tag } of verdicts) if (_tag === "Issued") issued++
+            Metrics.couponsIssued.add(issued)
+          }),
+        onFailure: ({ _tag }) =>
+          Effect.sync(() => ended(_tag === "CommitInDoubt" ? Metrics.ledgerCommits.in_doubt : Metrics.ledgerCommits.unavailable))
+      })
+    }),
+  resolve: (batch) =>
+    Effect.tap(ledger.resolve(batch), (verdicts) =>
+      Effect.sync(() => {
+        Metrics.ledgerResolved.add()
+        Metrics.couponsIssued.add(verdicts.filter(({ _tag }) => _tag === "Issued").length)
+      }))
+})
+
+const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
+  ...outbox,
+  poll: (limit, publish) =>
+    Effect.tap(outbox.poll(limit, publish), ({ settled, taken }) =>
+      Effect.sync(() => {
+        Metrics.relayed.taken.add(taken)
+        Metrics.relayed.settled.add(settled)
+      }))
+})
+
+/** Looks at what waits in the outbox, whoever committed it. */
+const watchOutbox = (outbox: Outbox["Type"]) =>
+  Agent.run(
+    "the look at the outbox",
+    Effect.tap(outbox.backlog, ({ events, oldestAgeMillis }) =>
+      Effect.sync(() => {
+        Metrics.outboxBacklog.set(events)
+        Metrics.outboxOldestSeconds.set(oldestAgeMillis / 1_000)
+      })),
+    Effect.sleep(LOOK_INTERVAL)
+  )
+
+/**
+ * Puts what counts in front of Gate, Ledger and Outbox: use cases and adapters know nothing of it. It works per batch, or per look of
+ * an agent; a claim costs one addition for the gate's answer.
+ */
+export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | Outbox> = Layer.scopedContext(
+  Effect.gen(function*() {
+    const outbox = yield* Outbox
+    yield* watchOutbox(outbox)
+    return Context.make(Gate, yield* meteredGate(yield* Gate)).pipe(
+      Context.add(Ledger, meteredLedger(yield* Ledger)),
+      Context.add(Outbox, meteredOutbox(outbox))
+    )
+  })
+)
