@@ -1,0 +1,96 @@
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type * as Logger from "effect/Logger"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
+
+type Line = Logger.Logger.Options<unknown>
+
+const lines = Metrics.counters("coupon_log_lines", "Lines of the log, by level.")
+const suppressedLines = Metrics.counters("coupon_log_lines_suppressed", "Lines that were not written, because many like them came at once.")()
+
+/** Lines of one kind that are written at once, and one more each so many milliseconds. */
+const BURST = 10
+const REFILL_MILLIS = 1_000
+
+/** Kinds that are told apart; beyond so many they share one allowance, or a message that is never the same twice would escape. */
+const MOST_KINDS = 500
+
+interface Kind {
+  allowance: number
+  refilledAt: number
+  suppressed: number
+  last: Line | undefined
+  timer: NodeJS.Timeout | undefined
+}
+
+/** Messages that differ in numbers or hexadecimal ids are of one kind. */
+const kindOf = ({ logLevel, message }: Line): string => {
+  const first = Array.isArray(message) ? message[0] : message
+  return `${logLevel.label} ${String(first).slice(0, 200).replace(/\b[0-9a-f]{8,}\b|\d+/gi, "#")}`
+}
+
+const withSuppressed = (line: Line, count: number): Line => {
+  if (count === 0) return line
+  const own = HashMap.get(line.annotations, "suppressed")
+  const already = Option.isSome(own) && typeof own.value === "number" ? own.value : 0
+  return { ...line, annotations: HashMap.set(line.annotations, "suppressed", already + count) }
+}
+
+/** Passes lines on, but of each kind only so many. */
+export interface LogLimiter {
+  readonly log: (line: Line) => void
+  /** Writes what is held back: the last line of each kind, with how many more there were. */
+  readonly flush: () => void
+}
+
+/**
+ * Bounds the log while something fails ten thousand times a second. Nothing is lost without a word: a line that comes after others were
+ * held back says by the annotation `suppressed` how many, and the last one of a storm is written within a second of it.
+ */
+export const make = (write: (line: Line) => void, now: () => number = () => performance.now()): LogLimiter => {
+  const kinds = new Map<string, Kind>()
+  const pass = (line: Line, suppressed: number) => {
+    lines({ level: line.logLevel.label }).add()
+    write(withSuppressed(line, suppressed))
+  }
+  const release = (kind: Kind) => {
+    clearTimeout(kind.timer)
+    kind.timer = undefined
+    const { last, suppressed } = kind
+    kind.suppressed = 0
+    kind.last = undefined
+    if (last === undefined) return
+    suppressedLines.add(suppressed - 1)
+    // The allowance is that of the second that has passed.
+    kind.allowance = 0
+    kind.refilledAt = now()
+    pass(last, suppressed - 1)
+  }
+  return {
+    log: (line) => {
+      let name = kindOf(line)
+      if (!kinds.has(name) && kinds.size >= MOST_KINDS) name = ""
+      let kind = kinds.get(name)
+      const at = now()
+      if (kind === undefined) kinds.set(name, kind = { allowance: BURST, refilledAt: at, suppressed: 0, last: undefined, timer: undefined })
+      kind.allowance = Math.min(BURST, kind.allowance + (at - kind.refilledAt) / REFILL_MILLIS)
+      kind.refilledAt = at
+      if (kind.allowance >= 1) {
+        kind.allowance--
+        const { suppressed } = kind
+        clearTimeout(kind.timer)
+        Object.assign(kind, { suppressed: 0, last: undefined, timer: undefined })
+        suppressedLines.add(suppressed)
+        pass(line, suppressed)
+        return
+      }
+      kind.suppressed++
+      kind.last = line
+      const held = kind
+      kind.timer ??= setTimeout(() => release(held), REFILL_MILLIS).unref()
+    },
+    flush: () => {
+      for (const kind of kinds.values()) release(kind)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Tracer from "effect/Tracer"
+import { afterEach, describe, expect, it, vi } from "vitest"
+import * as AppConfig from "../../src/AppConfig.ts"
+import * as Logging from "../../src/Logging.ts"
+
+/** Runs with the real logger; resolves with what it printed, once its scope is closed. */
+const printed = async (environment: Record<string, string>, effect: Effect.Effect<unknown>): Promise<ReadonlyArray<string>> => {
+  const lines: Array<string> = []
+  const print = (...parts: ReadonlyArray<unknown>) => void lines.push(parts.join(" "))
+  const spies = (["log", "error", "group", "groupCollapsed"] as const).map((name) => vi.spyOn(console, name).mockImplementation(print))
+  try {
+    const layer = Logging.layer.pipe(Layer.provide(AppConfig.layerTest(environment)))
+    await Effect.runPromise(Effect.provide(effect, layer))
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+  }
+  return lines
+}
+
+const json = async (effect: Effect.Effect<unknown>, environment: Record<string, string> = {}) =>
+  (await printed({ LOG_FORMAT: "json", ...environment }, effect)).map((line) =>
+    JSON.parse(line) as { readonly message: string; readonly annotations: Record<string, unknown>; readonly traceId?: string; readonly spanId?: string })
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe("the log", () => {
+  it("names the trace and span that a line belongs to", async () => {
+    const span = Tracer.externalSpan({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" })
+    const [inside, outside] = await json(Effect.zipRight(Effect.logInfo("inside").pipe(Effect.withParentSpan(span)), Effect.logInfo("outside")))
+    expect(inside).toMatchObject({ message: "inside", traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" })
+    expect(outside?.message).toBe("outside")
+    expect(outside).not.toHaveProperty("traceId")
+  })
+
+  it("writes few lines of a storm and counts the others, none lost", async () => {
+    const lines = await json(Effect.forEach(
+      Array.from({ length: 10_000 }, (_, k) => k),
+      (k) => Effect.logWarning(`request ${k} failed: batch ${k.toString(16).padStart(32, "0")}`, Cause.fail(new Error("ECONNREFUSED"))),
+      { discard: true }
+    ))
+    expect(lines.length).toBeLessThan(50)
+    const suppressed = lines.map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
+    expect(lines.length + suppressed).toBe(10_000)
+  })
+
+  it("keeps one storm from silencing another kind of line", async () => {
+    const storm = Effect.forEach(Array.from({ length: 1_000 }), () => Effect.logWarning("storm"), { discard: true })
+    const lines = await json(Effect.zipRight(storm, Effect.logError("something else")))
+    expect(lines.map(({ message }) => message)).toContain("something else")
+  })
+
+  it("tells the last of a storm within a second, though nothing follows", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    const seen: Array<string> = []
+    const spy = vi.spyOn(console, "log").mockImplementation((line: string) => void seen.push(line))
+    const layer = Logging.layer.pipe(Layer.provide(AppConfig.layerTest({ LOG_FORMAT: "json" })))
+    await Effect.runPromise(Effect.provide(
+      Effect.gen(function*() {
+        for (let k = 0; k < 100; k++) yield* Effect.logWarning(`storm ${k}`)
+        expect(seen.length).toBe(10)
+        vi.advanceTimersByTime(1_000)
+        expect(JSON.parse(seen[10]!)).toMatchObject({ message: "storm 99", annotations: { suppressed: 89 } })
+      }),
+      layer
+    ))
+    expect(seen.length).toBe(11)
+    spy.mockRestore()
+  })
+
+  for (const format of ["json", "pretty"]) {
+    it(`never prints a secret: ${format}`, async () => {
+      const environment = {
+        LOG_FORMAT: format,
+        MYSQL_URL: "mysql://coupon:s3cr%2Ft-w0rd@db:3306/coupon",
+        REDIS_URL: "redis://:hunter2hunter2@redis:6379"
+      }
+      const cause = Cause.fail(new Error("connect redis://somebody:else-entirely@redis:6379: AUTH hunter2hunter2 refused"))
+      const lines = await printed(environment, Effect.logError("cannot reach mysql://coupon:s3cr%2Ft-w0rd@db:3306 with s3cr/t-w0rd", cause))
+      const text = lines.join("\n")
+      expect(text).toContain("cannot reach")
+      expect(text).toContain("refused")
+      expect(text).not.toMatch(/s3cr|hunter2|else-entirely/)
+    })
+  }
+})
