@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as StoreUrl from "./StoreUrl.ts"
+import { readFileSync } from "node:fs"
 
 /** One setting: what it is called, what it does, what it is when nothing is said. */
 interface Setting<A> {
@@ -97,6 +98,7 @@ const url = (
   )
 })
 
+/** A path to a file, which is read when it is needed. */
 const file = (name: string, description: string): Setting<Option.Option<string>> => ({
   name,
   description,
@@ -105,6 +107,17 @@ const file = (name: string, description: string): Setting<Option.Option<string>>
 })
 
 const isMysql = ({ path, scheme }: StoreUrl.StoreUrl): boolean => scheme === "mysql" && /^[^/]+$/.test(path)
+
+/** Shorter ones can be guessed; `openssl rand -base64 32` prints 44 characters. */
+const LEAST_SECRET = 32
+
+const checkSecret = (text: string): Either.Either<Redacted.Redacted<string>, ConfigError.ConfigError> =>
+  /^[\x21-\x7e]+$/.test(text) && text.length >= LEAST_SECRET
+    ? Either.right(Redacted.make(text))
+    : Either.left(ConfigError.InvalidData([], `must be at least ${LEAST_SECRET} printable ASCII characters without spaces; make one by: openssl rand -base64 32`))
+
+/** An origin as browsers send it, e.g. `https://shop.example`, or `*`. */
+const isOrigin = (text: string): boolean => text === "*" || (URL.canParse(text) && new URL(text).origin === text)
 
 /** Every setting of the service; the environment variable of each is its `name`. */
 export const settings = {
@@ -168,6 +181,49 @@ export const settings = {
       Config.validate({ message: "must be an integer from 0 to 65535", validation: (n) => n >= 0 && n <= 65535 })
     ))
   } satisfies Setting<Option.Option<number>>,
+  nodeEnv: {
+    name: "NODE_ENV",
+    description: "`production`: without an ADMIN key the service refuses to start; else administration is then open to all",
+    default: "development",
+    config: Config.nonEmptyString("NODE_ENV").pipe(Config.withDefault("development"))
+  } satisfies Setting<string>,
+  adminApiKey: {
+    name: "ADMIN_API_KEY",
+    description: `a key with every right, to begin with; at least ${LEAST_SECRET} characters`,
+    default: "",
+    config: Config.string("ADMIN_API_KEY").pipe(Config.mapOrFail(checkSecret), Config.option)
+  } satisfies Setting<Option.Option<Redacted.Redacted<string>>>,
+  adminApiKeyFile: file("ADMIN_API_KEY_FILE", "file that holds ADMIN_API_KEY, as orchestrators mount secrets"),
+  publicAccess: oneOf("PUBLIC_ACCESS", "whether IssueCoupon, GetCoupon and GetCampaign need an API key too", ["open", "key"], "open"),
+  jwksUrl: {
+    name: "JWT_JWKS_URL",
+    description: "keys of the issuer whose tokens (JWT) let a user claim for itself alone, e.g. https://login.example/.well-known/jwks.json",
+    default: "",
+    config: Config.option(Config.url("JWT_JWKS_URL").pipe(
+      Config.validate({ message: "must be an http or https URL", validation: ({ protocol }) => /^https?:$/.test(protocol) })
+    ))
+  } satisfies Setting<Option.Option<URL>>,
+  jwksFile: file("JWT_JWKS_FILE", "the same as a file"),
+  jwtIssuer: file("JWT_ISSUER", "`iss` that tokens must have; needed with JWT_JWKS_URL or JWT_JWKS_FILE"),
+  jwtAudience: file("JWT_AUDIENCE", "`aud` that tokens must have; needed with JWT_JWKS_URL or JWT_JWKS_FILE"),
+  tlsCertFile: file("TLS_CERT_FILE", "certificate chain (PEM) with which the port speaks TLS; needs TLS_KEY_FILE"),
+  tlsKeyFile: file("TLS_KEY_FILE", "its private key (PEM)"),
+  corsOrigins: {
+    name: "CORS_ORIGINS",
+    description: "origins of web pages that may call, separated by commas, e.g. https://shop.example; `*` is any",
+    default: "",
+    config: Config.string("CORS_ORIGINS").pipe(
+      Config.mapOrFail((text) => {
+        const origins = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+        const wrong = origins.find((origin) => !isOrigin(origin))
+        return wrong === undefined
+          ? Either.right<ReadonlyArray<string>>(origins)
+          : Either.left(ConfigError.InvalidData([], `${wrong} is no origin, such as https://shop.example (no path, no slash at the end)`))
+      }),
+      Config.withDefault<ReadonlyArray<string>>([])
+    )
+  } satisfies Setting<ReadonlyArray<string>>,
+  reflection: oneOf("REFLECTION", "whether gRPC clients may ask for the API's description", ["on", "off"], "on"),
   logLevel: oneOf("LOG_LEVEL", "least severe messages to log", ["debug", "info", "warning", "error"], "info"),
   logFormat: oneOf("LOG_FORMAT", "auto is pretty on a terminal and JSON elsewhere", ["auto", "pretty", "json"], "auto")
 }
@@ -178,6 +234,8 @@ type Values = { readonly [K in keyof Settings]: Config.Config.Success<Settings[K
 /** The validated settings. `embedded` tells which of the two assemblies `Backend` chooses. */
 export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values & {
   readonly embedded: boolean
+  /** Whether administration must never be open. */
+  readonly production: boolean
   readonly listenHost: string
 }>() {}
 
@@ -221,11 +279,35 @@ export const load = (environment: Record<string, string | undefined>): Effect.Ef
     if (Either.isRight(read) && Duration.greaterThanOrEqualTo(read.right.requestTimeout, read.right.reservationTimeout)) {
       lines.push("RESERVATION_TIMEOUT: must be longer than REQUEST_TIMEOUT, or live reservations are reaped")
     }
+    for (const [one, other] of [["TLS_CERT_FILE", "TLS_KEY_FILE"], ["TLS_KEY_FILE", "TLS_CERT_FILE"]] as const) {
+      if (named(one) && !named(other)) lines.push(`${other}: must be set when ${one} is`)
+    }
+    for (const [one, other] of [["ADMIN_API_KEY", "ADMIN_API_KEY_FILE"], ["JWT_JWKS_URL", "JWT_JWKS_FILE"]] as const) {
+      if (named(one) && named(other)) lines.push(`${one}: is set, and ${other} too; set one of them`)
+    }
+    if (named("JWT_JWKS_URL") || named("JWT_JWKS_FILE")) {
+      for (const name of ["JWT_ISSUER", "JWT_AUDIENCE"]) {
+        if (!named(name)) lines.push(`${name}: must be set, or tokens that were made for somebody else would be taken`)
+      }
+    }
+    const adminKeyOf = (path: string) =>
+      Either.try({ try: () => readFileSync(path, "utf8").trim(), catch: (error) => `cannot be read: ${(error as Error).message}` }).pipe(
+        Either.flatMap((text) => Either.mapLeft(checkSecret(text), (error) => `its content ${problems(error)[0]!.replace(/^configuration: /, "")}`))
+      )
+    const adminKeyFile = Either.isRight(read) ? read.right.adminApiKeyFile : Option.none()
+    const adminKey = Option.map(adminKeyFile, adminKeyOf)
+    if (Option.isSome(adminKey) && Either.isLeft(adminKey.value)) lines.push(`ADMIN_API_KEY_FILE: ${adminKey.value.left}`)
     if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(refuse(lines))
     const values = read.right
     const embedded = Option.isNone(values.mysqlUrl)
     const listenHost = Option.getOrElse(values.host, () => embedded ? "127.0.0.1" : "0.0.0.0")
-    return { ...values, embedded, listenHost }
+    return {
+      ...values,
+      adminApiKey: Option.orElse(values.adminApiKey, () => Option.flatMap(adminKey, Either.getRight)),
+      embedded,
+      listenHost,
+      production: values.nodeEnv === "production"
+    }
   })
 
 /** The settings of this process, from its environment: the only place that reads it. */

@@ -11,6 +11,7 @@ import type { Gate } from "./issuance/Gate.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
+import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
@@ -19,6 +20,7 @@ import * as LibSqlLedger from "./sql/LibSqlLedger.ts"
 import * as MySql from "./sql/MySql.ts"
 import * as MySqlLedger from "./sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "./sql/SqlAdminAudit.ts"
+import * as SqlApiKeyStore from "./sql/SqlApiKeyStore.ts"
 import * as SqlLedgerAudit from "./sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "./sql/SqlOutbox.ts"
 
@@ -92,17 +94,25 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 /** Every port of an assembly. */
-export type Stores = Ledger | LedgerAudit | AdminAudit | Outbox | Gate
+export type Stores = Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(Layer.provide(LibSql.layer), Layer.mapError(unusable)),
+  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlApiKeyStore.layer, SqlOutbox.layer).pipe(
+    Layer.provideMerge(SqlAdminAudit.layer),
+    Layer.provide(LibSql.layer),
+    Layer.mapError(unusable)
+  ),
   MemoryGate.layer
 )
 
 /** MySQL and Redis; waits for both. */
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
-  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(Layer.provide(layerMySql), Layer.mapError(unusable)),
+  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlApiKeyStore.layer, SqlOutbox.layer).pipe(
+    Layer.provideMerge(SqlAdminAudit.layer),
+    Layer.provide(layerMySql),
+    Layer.mapError(unusable)
+  ),
   RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(Layer.mapError(RedisClient.layer, unusable)))
 )
 

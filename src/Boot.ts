@@ -10,13 +10,20 @@ import * as Issuance from "./issuance/Issuance.ts"
 import { IssueCoupon } from "./issuance/IssueCoupon.ts"
 import { Startup, type UseCases } from "./issuance/Startup.ts"
 import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
-import * as Guard from "./security/Guard.ts"
+import { ApiKeys, type KeysUnavailable } from "./security/ApiKeys.ts"
+import { Guard } from "./security/Guard.ts"
+import * as Posture from "./security/Posture.ts"
+import * as Security from "./security/Security.ts"
+import type { JwksUnusable } from "./security/UserTokens.ts"
 import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
+
+/** What an operator has to mend; each has a `message`. */
+export type Unbootable = Backend.BackendUnusable | Posture.AdministrationUnguarded | KeysUnavailable | JwksUnusable
 
 /** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
 export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, {
   /** Fails when the stores turn out to be unusable; never succeeds. */
-  readonly failed: Effect.Effect<never, Backend.BackendUnusable>
+  readonly failed: Effect.Effect<never, Unbootable>
 }>() {}
 
 /**
@@ -26,7 +33,7 @@ export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const scope = yield* Effect.scope
-  const failed = yield* Deferred.make<never, Backend.BackendUnusable>()
+  const failed = yield* Deferred.make<never, Unbootable>()
   const waiting = new Set<string>()
   let current: UseCases | undefined
   let ports: Context.Context<Ports> | undefined
@@ -36,11 +43,18 @@ export const make = Effect.gen(function*() {
     arrived: (store) => Effect.sync(() => void waiting.delete(store))
   })
 
-  const build = Layer.buildWithScope(Issuance.layer.pipe(Layer.provide(MeteredPorts.layer), Layer.provideMerge(Backend.layer)), scope).pipe(
+  const services = Layer.merge(Issuance.layer.pipe(Layer.provide(MeteredPorts.layer)), Security.layer)
+  const build = Layer.buildWithScope(Layer.provideMerge(services, Backend.layer), scope).pipe(
     Effect.provideService(Backend.BootProgress, progress),
+    Effect.tap((context) => Effect.provide(Posture.check, context)),
     Effect.timed,
     Effect.flatMap(([took, context]) => {
-      current = { issueCoupon: Context.get(context, IssueCoupon), campaigns: Context.get(context, Campaigns), guard: Guard.open }
+      current = {
+        issueCoupon: Context.get(context, IssueCoupon),
+        campaigns: Context.get(context, Campaigns),
+        guard: Context.get(context, Guard),
+        apiKeys: Context.get(context, ApiKeys)
+      }
       ports = context
       return Effect.logInfo(`ready on ${Backend.describe(config)} after ${Math.round(Duration.toMillis(took))} ms`)
     }),

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type { ApiKeys } from "../security/ApiKeys.ts"
 import type { Guard } from "../security/Guard.ts"
 import type { Campaigns } from "./Campaigns.ts"
 import type { IssueCoupon } from "./IssueCoupon.ts"
@@ -9,6 +10,7 @@ export interface UseCases {
   readonly campaigns: Campaigns["Type"]
   /** Who may call what, asked before any of the others. */
   readonly guard: Guard["Type"]
+  readonly apiKeys: ApiKeys["Type"]
 }
 
 /** What the transport asks before it serves: the service listens from its first second, whether or not its stores do. */

@@ -27,20 +27,26 @@ export interface CreatedKey {
 }
 
 /** The store of keys is away; after `create` the key may have been stored, but nobody has its secret. */
-export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ readonly cause: unknown }> {}
+export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ readonly cause: unknown }> {
+  override readonly message = "the API keys cannot be read or written: the ledger is away"
+}
 
 /** A key cannot be as asked; `message` says why. */
 export class KeyRefused extends Data.TaggedError("KeyRefused")<{ readonly message: string }> {}
 
 /** API keys: who holds one may do what its role says. */
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
-  /** Names have 1 to 100 characters, `requestsPerSecond` is a whole number from 1 to 1,000,000. Valid at once at this instance. */
+  /**
+   * Written to the admin audit with the fiber's `Actor`, as is `revoke`: `key.create`, `key.revoke`.
+   * Names have 1 to 100 printable characters and are not `bootstrap` or `anonymous`; `requestsPerSecond` is a whole number from 1 to 1,000,000.
+   * The key is valid at once at this instance, within 1 s at every other.
+   */
   readonly create: (key: {
     readonly name: string
     readonly role: Role
     readonly requestsPerSecond?: number | undefined
   }) => Effect.Effect<CreatedKey, KeyRefused | KeysUnavailable>
-  /** Every key that ever was, the oldest first. */
+  /** Every key that ever was, the oldest first. ADMIN_API_KEY is none of them. */
   readonly list: Effect.Effect<ReadonlyArray<ApiKey>, KeysUnavailable>
   /**
    * Ends a key's validity: at once at this instance, within 10 s at every other. `false`: there is no such key. A key that

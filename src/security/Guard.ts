@@ -1,17 +1,23 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { PermissionDenied, RateLimited, Unauthenticated } from "../domain/IssueFailure.ts"
-import { Unavailable } from "../domain/IssueFailure.ts"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../AppConfig.ts"
+import { PermissionDenied, RateLimited, Unauthenticated, Unavailable } from "../domain/IssueFailure.ts"
+import { ApiKeys } from "./ApiKeys.ts"
 import type { Principal } from "./Principal.ts"
 import { anonymous, anonymousAdmin } from "./Principal.ts"
-import type { Access } from "./Role.ts"
+import type { Access, Role } from "./Role.ts"
+import { allows, isRole } from "./Role.ts"
+import { idOf, looksLikeKey } from "./Secret.ts"
+import * as TokenBuckets from "./TokenBuckets.ts"
+import { UserTokens } from "./UserTokens.ts"
 
 /** Why somebody is not let in; `transport/ErrorCatalog` has the messages. */
 export type Refusal = Unauthenticated | PermissionDenied | RateLimited | Unavailable
 
 /** Decides who may call what: the one place that does, whatever the protocol. */
 export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
-  /** Whether ANYONE and SELF without an Authorization header are let in, whoever they are, so that nobody need ask. */
+  /** Whether calls for ANYONE, SELF and READ_SELF are let in without an Authorization header, so that nobody need ask. */
   readonly publicIsOpen: boolean
   /**
    * Lets a call in, or fails with why not. `authorization` is the header's value, `userId` the user that a call of SELF is
@@ -23,8 +29,136 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
 /** Lets everybody in: for tests of what lies behind. */
 export const open: Guard["Type"] = {
   publicIsOpen: true,
-  admit: (_, access) => Effect.succeed(access === "ANYONE" || access === "SELF" ? anonymous : anonymousAdmin)
+  admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
+
+/** What keeps the rights of a key from being enough; `undefined`: nothing does. */
+const lacking = (role: Principal["role"], access: Access): string | undefined => {
+  if (role === "NONE") return "an API key"
+  if (isRole(access)) return allows(role, access) ? undefined : `the rights of ${access}`
+  if (access === "SELF") return allows(role, "ISSUER") ? undefined : "the rights of ISSUER"
+  return undefined
+}
+
+const BEARER = /^bearer +([\x21-\x7e]+) *$/i
+
+const SEND_KEY = "send it as \"Authorization: Bearer <key>\""
+const unknownKey = new Unauthenticated({ reason: "the API key is unknown or revoked" })
+const notBearer = new Unauthenticated({ reason: `the Authorization header is not of the form "Bearer <key>"` })
+
+const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
+
+/** Refusals of administration are logged this often at most; those between are counted. */
+const LOG_MILLIS = 1_000
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const keys = yield* ApiKeys
+  const tokens = yield* UserTokens
+  const buckets = TokenBuckets.make()
+  const keyForPublic = config.publicAccess === "key"
+  let loggedAt = -Infinity
+  let unlogged = 0
+
+  /** Somebody who tries doors leaves a trace, without filling the disk. Never the secret: of a key of ours its id. */
+  const trace = (credential: string | undefined, access: Access) => (refusal: Refusal) =>
+    Effect.suspend(() => {
+      if (!isRole(access) || refusal._tag === "Unavailable") return Effect.void
+      const now = performance.now()
+      if (now - loggedAt < LOG_MILLIS) {
+        unlogged++
+        return Effect.void
+      }
+      const suppressed = unlogged
+      loggedAt = now
+      unlogged = 0
+      const reason = refusal._tag === "RateLimited" ? "rate limit" : refusal.reason
+      return Effect.logWarning(`an administrative call was refused: ${reason}`).pipe(
+        Effect.annotateLogs({ needs: access, key: credential === undefined ? "none" : idOf(credential) ?? "not one of ours", suppressed })
+      )
+    })
+
+  /** Counts the call against the key's rate. */
+  const counted = (principal: Principal): Effect.Effect<Principal, RateLimited> => {
+    const { keyId, requestsPerSecond } = principal
+    if (keyId === undefined || requestsPerSecond === undefined) return Effect.succeed(principal)
+    const wait = buckets.take(keyId, requestsPerSecond)
+    return wait === undefined ? Effect.succeed(principal) : Effect.fail(new RateLimited({ retryAfterSeconds: wait }))
+  }
+
+  const holder = (credential: string): Effect.Effect<Principal, Refusal> =>
+    Effect.flatMap(Effect.mapError(keys.authenticate(credential), storeDown), (principal): Effect.Effect<Principal, Refusal> =>
+      principal === undefined ? Effect.fail(unknownKey) : counted(principal))
+
+  const withKey = (credential: string, access: Access) =>
+    Effect.flatMap(holder(credential), (principal) => {
+      const missing = lacking(principal.role, access)
+      return missing === undefined
+        ? Effect.succeed(principal)
+        : Effect.fail(new PermissionDenied({ reason: `this call needs ${missing}, and the key "${principal.name}" is of role ${principal.role}` }))
+    })
+
+  const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
+    if (credential !== undefined) return withKey(credential, role)
+    const missing = Effect.fail(new Unauthenticated({ reason: `this call needs an API key with the rights of ${role}; ${SEND_KEY}` }))
+    if (config.production) return missing
+    return Effect.flatMap(Effect.mapError(keys.configured, storeDown), (configured) => configured ? missing : Effect.succeed(anonymousAdmin))
+  }
+
+  const withToken = (token: string, users: NonNullable<typeof tokens>, userId: bigint | undefined) =>
+    users.subject(token).pipe(
+      Effect.mapError((failure) =>
+        failure._tag === "TokenRefused" ? new Unauthenticated({ reason: failure.message }) : storeDown(failure)),
+      Effect.flatMap((subject) =>
+        userId === undefined || subject === String(userId)
+          ? Effect.succeed<Principal>({ name: `user ${subject}`, role: "NONE" })
+          : Effect.fail(new PermissionDenied({ reason: "userId is not the token's subject" })))
+    )
+
+  const publicCall = (
+    credential: string | undefined,
+    access: Exclude<Access, Role>,
+    userId: bigint | undefined
+  ): Effect.Effect<Principal, Refusal> => {
+    const isKey = Effect.map(
+      credential === undefined ? Effect.succeed(undefined) : Effect.mapError(keys.authenticate(credential), storeDown),
+      (principal) => principal !== undefined
+    )
+    if (tokens !== undefined && access !== "ANYONE") {
+      if (credential === undefined) {
+        return Effect.fail(new Unauthenticated({
+          reason: `this call needs a token (JWT) whose subject is userId, or an API key with the rights of ISSUER; ${SEND_KEY.replace("key", "token or key")}`
+        }))
+      }
+      if (looksLikeKey(credential)) return withKey(credential, access)
+      return Effect.flatMap(isKey, (key) => key ? withKey(credential, access) : withToken(credential, tokens, userId))
+    }
+    if (keyForPublic) {
+      if (credential === undefined) {
+        return Effect.fail(new Unauthenticated({ reason: `this call needs an API key; ${SEND_KEY}` }))
+      }
+      return withKey(credential, access)
+    }
+    // Nobody is asked for anything. A key is looked at all the same: a revoked one shall be noticed, and a rate be kept. Whatever else
+    // there may be, such as a token for a proxy in front, is not ours.
+    if (credential === undefined || !looksLikeKey(credential)) return Effect.succeed(anonymous)
+    return holder(credential)
+  }
+
+  return Guard.of({
+    publicIsOpen: !keyForPublic && tokens === undefined,
+    admit: (authorization, access, userId) => {
+      const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
+      const asked = isRole(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")
+      if (authorization !== undefined && credential === undefined && asked) return Effect.fail(notBearer)
+      return isRole(access)
+        ? Effect.tapError(administration(credential, access), trace(credential, access))
+        : publicCall(credential, access, userId)
+    }
+  })
+})
+
+export const layer: Layer.Layer<Guard, never, AppConfig | ApiKeys | UserTokens> = Layer.effect(Guard, make)
 
 const notReady = new Unavailable({ retryAfterSeconds: 1 })
 

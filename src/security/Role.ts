@@ -28,6 +28,9 @@ export const parse = (text: string): Role | undefined => roles.find((role) => ro
  * Whom an RPC or page is for:
  * - `ANYONE`: without a key too, unless PUBLIC_ACCESS says otherwise;
  * - `SELF`: likewise; and where JWTs are configured, a token's subject for itself, or an ISSUER for anybody;
+ * - `READ_SELF`: as `SELF`, and a VIEWER for anybody too;
  * - a role: whoever's key has its rights.
  */
-export type Access = "ANYONE" | "SELF" | Role
+export type Access = "ANYONE" | "SELF" | "READ_SELF" | Role
+
+export const isRole = (access: Access): access is Role => roles.some((role) => role === access)

@@ -65,7 +65,7 @@ const getCampaign = Routes.make({
 const getCoupon = Routes.make({
   method: CouponService.method.getCoupon,
   bound: "read",
-  access: "SELF",
+  access: "READ_SELF",
   call: (useCases, input) =>
     Effect.flatMap(parseCampaignId(input.campaignId), (campaignId) =>
       Effect.flatMap(parseUserId(input.userId), (userId) => useCases.campaigns.getCoupon(campaignId, userId))),

@@ -6,6 +6,7 @@ import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../AppConfig.ts"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable } from "../domain/IssueFailure.ts"
+import { Actor } from "../issuance/Actor.ts"
 import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { Startup } from "../issuance/Startup.ts"
@@ -127,9 +128,9 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     authorization: string | undefined,
     metadata: Metadata | undefined
   ): Effect.Effect<unknown, IssueFailure> => {
-    const userId = route.access === "SELF" ? (input as { readonly userId: bigint }).userId : undefined
-    return Effect.flatMap(useCases.guard.admit(authorization, route.access, userId), () =>
-      effectOf(useCases, route, input, timeoutMillis, metadata))
+    const userId = route.access === "SELF" || route.access === "READ_SELF" ? (input as { readonly userId: bigint }).userId : undefined
+    return Effect.flatMap(useCases.guard.admit(authorization, route.access, userId), ({ name }) =>
+      Effect.locally(effectOf(useCases, route, input, timeoutMillis, metadata), Actor, name))
   }
 
   const settle = (route: Route, startedAt: number, exit: Exit.Exit<unknown, IssueFailure>, reply: Reply) => {
@@ -171,7 +172,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       }
       const startedAt = performance.now()
       const { guard } = useCases
-      const unseen = authorization === undefined && guard.publicIsOpen && (route.access === "SELF" || route.access === "ANYONE")
+      const unseen = route.isPublic && authorization === undefined && guard.publicIsOpen
       const ended = (exit: Exit.Exit<unknown, IssueFailure>) => {
         Metrics.inFlight.set(--inFlight)
         settle(route, startedAt, exit, reply)

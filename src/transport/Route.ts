@@ -3,7 +3,7 @@ import { toBinary, toJsonString } from "@bufbuild/protobuf"
 import type * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import type { UseCases } from "../issuance/Startup.ts"
-import type { Access, Role } from "../security/Role.ts"
+import { isRole, type Access, type Role } from "../security/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
 import { decodeBinary, decodeJson } from "./JsonRequest.ts"
 
@@ -35,6 +35,8 @@ export interface Route {
   readonly bound: Bound
   /** Who may call it, which `Dispatcher` has `Guard` decide. */
   readonly access: Access
+  /** Whether `access` is none of the roles. */
+  readonly isPublic: boolean
   /** Both throw `InvalidArgument`. */
   readonly decodeJson: (bytes: Uint8Array) => unknown
   readonly decodeBinary: (bytes: Uint8Array) => unknown
@@ -73,7 +75,7 @@ interface JsonOptions {
 }
 
 /** A message that names a user is for that user: it must not be declared as ANYONE's. */
-type AccessTo<I extends DescMessage> = Role | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" : "ANYONE")
+type AccessTo<I extends DescMessage> = Role | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE")
 
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
 export const make = <I extends DescMessage, O extends DescMessage, Answer, E = never>(spec: {
@@ -110,6 +112,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     path: `/${spec.method.parent.typeName}/${spec.method.name}`,
     bound: spec.bound,
     access: spec.access,
+    isPublic: !isRole(spec.access),
     decodeJson: readJson === undefined ? general : (bytes) => readJson(bytes) ?? general(bytes),
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),

@@ -29,6 +29,18 @@ export const campaign: Campaign = {
   updatedAt: Date.UTC(2025, 5, 24, 1, 2, 3, 4)
 }
 
+/** Nobody is asked for a key, and there are none. */
+export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
+  guard: Guard.open,
+  apiKeys: {
+    create: () => Effect.die("no keys here"),
+    list: Effect.succeed([]),
+    revoke: () => Effect.succeed(false),
+    authenticate: () => Effect.succeed(undefined),
+    configured: Effect.succeed(false)
+  }
+}
+
 /** The use case with this answer to every claim. */
 export const issuing = (claim: UseCases["issueCoupon"]["claim"]): UseCases["issueCoupon"] => ({
   claim,
@@ -37,7 +49,7 @@ export const issuing = (claim: UseCases["issueCoupon"]["claim"]): UseCases["issu
 
 /** Use cases that echo what reached them: the coupon carries the ids that were asked for. */
 export const echo: UseCases = {
-  guard: Guard.open,
+  ...unguarded,
   issueCoupon: issuing((campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })),
   campaigns: {
     create: (draft) => Effect.succeed({ ...campaign, ...draft }),
@@ -48,7 +60,7 @@ export const echo: UseCases = {
 
 /** Use cases that all end in `exit`. */
 export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
-  guard: Guard.open,
+  ...unguarded,
   issueCoupon: issuing(() => exit),
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,

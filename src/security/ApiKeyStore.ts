@@ -1,0 +1,19 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { ApiKey, KeysUnavailable } from "./ApiKeys.ts"
+
+/** A key as it is kept. */
+export interface StoredKey extends ApiKey {
+  /** SHA-256 of the secret, in lower-case hex. */
+  readonly secretHash: string
+}
+
+/** Where keys are kept: beside the coupons, for all instances. Both writes are written to the admin audit with the fiber's `Actor`. */
+export class ApiKeyStore extends Context.Tag("coupon/security/ApiKeyStore")<ApiKeyStore, {
+  /** Durable when it returns. Times are the store's. */
+  readonly insert: (key: Omit<StoredKey, "createdAt" | "revokedAt">) => Effect.Effect<void, KeysUnavailable>
+  /** Every key that ever was, the oldest first. */
+  readonly all: Effect.Effect<ReadonlyArray<StoredKey>, KeysUnavailable>
+  /** Durable when it returns; `false`: there is no such key, `true` also for one that was revoked before. */
+  readonly revoke: (id: string) => Effect.Effect<boolean, KeysUnavailable>
+}>() {}

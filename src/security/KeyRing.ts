@@ -1,0 +1,148 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { AppConfig } from "../AppConfig.ts"
+import { ApiKeys, KeyRefused, type KeysUnavailable } from "./ApiKeys.ts"
+import type { StoredKey } from "./ApiKeyStore.ts"
+import { ApiKeyStore } from "./ApiKeyStore.ts"
+import type { Principal } from "./Principal.ts"
+import { hashOf, idOf, newSecret, sameHash } from "./Secret.ts"
+
+/** After this long the keys are read again, behind the back of the call that noticed. */
+const REFRESH_MILLIS = 5_000
+/** What is older is not believed: a revocation holds after this long wherever it was made, and whether or not the store answers. */
+const STALE_MILLIS = 10_000
+/** Unknown keys have the store asked this often at most, however many come: guessing is no lever against the ledger. */
+const UNKNOWN_MILLIS = 1_000
+
+/** Not the time of day, which may be set back, and revoked keys with it. */
+const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
+interface Entry {
+  readonly hash: Buffer
+  readonly principal: Principal
+}
+
+/** All keys at one moment. They are few, so each instance holds them all, and a call with a key costs it no query. */
+interface Snapshot {
+  /** Before the store was asked. */
+  readonly at: number
+  /** Valid ones, by id. */
+  readonly byId: Map<string, Entry>
+  /** Whether there ever was a key. */
+  readonly any: boolean
+}
+
+const NAME = /^[^\p{C}]{1,100}$/u
+/** Names that the audit log uses for others. */
+const RESERVED = /^(bootstrap|anonymous|user \d+)$/i
+
+const checkName = (name: string): string | undefined =>
+  !NAME.test(name) || name.trim() !== name
+    ? "name must have 1 to 100 printable characters, none of them a space at either end"
+    : RESERVED.test(name)
+    ? `name must not be ${name}, which the audit log uses for others`
+    : undefined
+
+export const make = Effect.gen(function*() {
+  const store = yield* ApiKeyStore
+  const config = yield* AppConfig
+  const scope = yield* Effect.scope
+  const bootstrap = Option.map(config.adminApiKey, (key): Entry => ({
+    hash: hashOf(Redacted.value(key)),
+    principal: { name: "bootstrap", role: "ADMIN" }
+  }))
+  /** Held to read the keys and to change them, so that what was read before a change never replaces what is known since. */
+  const turn = yield* Effect.makeSemaphore(1)
+  let snapshot: Snapshot = { at: -Infinity, byId: new Map(), any: false }
+  let failedAt = -Infinity
+  let failure: KeysUnavailable | undefined
+  let refreshing = false
+
+  const entryOf = (key: Omit<StoredKey, "createdAt" | "revokedAt">): Entry => ({
+    hash: Buffer.from(key.secretHash, "hex"),
+    principal: {
+      name: key.name,
+      role: key.role,
+      keyId: key.id,
+      ...key.requestsPerSecond === undefined ? {} : { requestsPerSecond: key.requestsPerSecond }
+    }
+  })
+
+  const load = Effect.gen(function*() {
+    const at = yield* monotonicMillis
+    const keys = yield* Effect.tapError(store.all, (error) => Effect.map(monotonicMillis, (now) => {
+      failedAt = now
+      failure = error
+    }))
+    const valid = keys.filter((key) => key.revokedAt === undefined)
+    snapshot = { at, byId: new Map(valid.map((key) => [key.id, entryOf(key)])), any: keys.length > 0 }
+    failure = undefined
+  })
+
+  /** Those who wait for their turn mostly find that somebody else has done it, or has just failed to. */
+  const noOlderThan = (millis: number): Effect.Effect<Snapshot, KeysUnavailable> =>
+    turn.withPermits(1)(Effect.gen(function*() {
+      const now = yield* monotonicMillis
+      if (now - snapshot.at <= millis) return snapshot
+      if (failure !== undefined && now - failedAt < UNKNOWN_MILLIS) return yield* failure
+      yield* load
+      return snapshot
+    }))
+
+  const refreshBehind = Effect.suspend(() => {
+    if (refreshing) return Effect.void
+    refreshing = true
+    return Effect.forkIn(Effect.ensuring(Effect.ignore(noOlderThan(REFRESH_MILLIS)), Effect.sync(() => {
+      refreshing = false
+    })), scope)
+  })
+
+  const recent = Effect.flatMap(monotonicMillis, (now) => {
+    const age = now - snapshot.at
+    if (age <= REFRESH_MILLIS) return Effect.succeed(snapshot)
+    return age <= STALE_MILLIS ? Effect.as(refreshBehind, snapshot) : noOlderThan(STALE_MILLIS)
+  })
+
+  return ApiKeys.of({
+    create: ({ name, requestsPerSecond, role }) =>
+      Effect.gen(function*() {
+        const wrong = checkName(name)
+        if (wrong !== undefined) return yield* new KeyRefused({ message: wrong })
+        const rate = requestsPerSecond
+        if (rate !== undefined && !(Number.isInteger(rate) && rate >= 1 && rate <= 1_000_000)) {
+          return yield* new KeyRefused({ message: "requestsPerSecond must be a whole number from 1 to 1000000" })
+        }
+        const { id, secret } = newSecret()
+        const key = { id, name, role, requestsPerSecond, secretHash: hashOf(secret).toString("hex") }
+        yield* turn.withPermits(1)(Effect.zipRight(store.insert(key), Effect.sync(() => {
+          snapshot.byId.set(id, entryOf(key))
+          snapshot = { ...snapshot, any: true }
+        })))
+        return { id, secret }
+      }),
+
+    list: Effect.map(store.all, (keys) => keys.map(({ secretHash: _, ...key }) => key)),
+
+    revoke: (id) =>
+      turn.withPermits(1)(Effect.tap(store.revoke(id), () => Effect.sync(() => snapshot.byId.delete(id)))),
+
+    authenticate: (secret) =>
+      Effect.gen(function*() {
+        const hash = hashOf(secret)
+        if (Option.isSome(bootstrap) && sameHash(hash, bootstrap.value.hash)) return bootstrap.value.principal
+        const id = idOf(secret)
+        if (id === undefined) return undefined
+        // Made elsewhere a moment ago, perhaps.
+        const entry = (yield* recent).byId.get(id) ?? (yield* noOlderThan(UNKNOWN_MILLIS)).byId.get(id)
+        return entry !== undefined && sameHash(hash, entry.hash) ? entry.principal : undefined
+      }),
+
+    configured: Option.isSome(bootstrap) ? Effect.succeed(true) : Effect.map(recent, ({ any }) => any)
+  })
+})
+
+/** Keys as `ApiKeyStore` has them, held in the process for as long as `ApiKeys` promises. */
+export const layer: Layer.Layer<ApiKeys, never, ApiKeyStore | AppConfig> = Layer.scoped(ApiKeys, make)
