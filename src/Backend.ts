@@ -116,6 +116,13 @@ export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | 
   RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(Layer.mapError(RedisClient.layer, unusable)))
 )
 
+/** Brings the schema of the distributed ledger up to date; returns the names of the migrations that it applied. */
+export const migrate: Effect.Effect<ReadonlyArray<string>, BackendUnusable, AppConfig> = Effect.flatMap(AppConfig, (config) =>
+  config.embedded ? Effect.succeed([]) : MySql.endpoints.pipe(
+    Effect.flatMap(({ migrating }) => MySql.migrate(migrating)),
+    Effect.mapError((error) => "_tag" in error && error._tag === "LedgerUnavailable" ? new BackendUnusable({ message: rootMessage(error.cause) }) : unusable(error))
+  ))
+
 /** The assembly that the configuration chooses. */
 export const layer: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.unwrapEffect(
   Effect.map(AppConfig, (config): Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> =>

@@ -1,6 +1,6 @@
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { Redis } from "ioredis"
+import { Cluster, Redis } from "ioredis"
 import * as MySql from "mysql2/promise"
 
 /** A campaign's rows in the ledger, read in one transaction. */
@@ -66,8 +66,19 @@ const view = (
   }
 }
 
+/** One server, the primary of sentinels (`redis+sentinel://host:port,…/name`) or a cluster (`redis+cluster://host:port,…`). */
+const connectRedis = (redisUrl: string): Redis | Cluster => {
+  const [, topology, hosts = "", name = ""] = /^redis\+(sentinel|cluster):\/\/([^/]*)(?:\/(.*))?$/.exec(redisUrl) ?? []
+  if (topology === undefined) return new Redis(redisUrl, { maxRetriesPerRequest: 3 })
+  const addresses = hosts.split(",").map((address) => {
+    const [host = "", port] = address.split(":")
+    return { host, port: Number(port) }
+  })
+  return topology === "cluster" ? new Cluster(addresses) : new Redis({ sentinels: addresses, name, maxRetriesPerRequest: 3 })
+}
+
 const openGate = (redisUrl: string) => {
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 3 })
+  const redis = connectRedis(redisUrl)
   // Reported by the command that fails.
   redis.on("error", () => {})
   return {

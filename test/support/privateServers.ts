@@ -210,6 +210,49 @@ export const startRedis = async (options: { readonly args?: ReadonlyArray<string
   }, Object.getOwnPropertyDescriptors(server)) as RedisServer
 }
 
+/** What a sentinel watches: as soon as two of them agree that it is gone, they promote one of its replicas. */
+export interface SentinelTarget {
+  readonly name: string
+  readonly port: number
+  /** Silence after which it counts as gone, in milliseconds. */
+  readonly downAfterMillis: number
+}
+
+/** Starts a sentinel of its own. */
+export const startSentinel = async (target: SentinelTarget): Promise<RedisServer> => {
+  const dir = temporaryDirectory("sentinel")
+  const config = Path.join(dir, "sentinel.conf")
+  const server = await supervise("sentinel", dir, {
+    command: "redis-server",
+    args: (port) => {
+      // It rewrites the file, and must find there what it wrote when it is started again.
+      if (!Fs.existsSync(config)) {
+        Fs.writeFileSync(config, [
+          `port ${port}`,
+          "bind 127.0.0.1",
+          `dir ${dir}`,
+          `sentinel monitor ${target.name} 127.0.0.1 ${target.port} 2`,
+          `sentinel down-after-milliseconds ${target.name} ${target.downAfterMillis}`,
+          `sentinel failover-timeout ${target.name} ${4 * target.downAfterMillis}`,
+          ""
+        ].join("\n"))
+      }
+      return [config, "--sentinel"]
+    },
+    probe: async (port) => {
+      const reply = await redisCommand(port, ["PING"])
+      if (reply !== "+PONG") throw new Error(reply)
+    }
+  })
+  const command = (...words: ReadonlyArray<string>) => redisCommand(server.port, words)
+  return Object.defineProperties({
+    url: `redis://127.0.0.1:${server.port}`,
+    command,
+    flushAll: async () => {},
+    save: async () => {}
+  }, Object.getOwnPropertyDescriptors(server)) as RedisServer
+}
+
 // --- MySQL and MariaDB
 
 /**

@@ -1,0 +1,13 @@
+-- What the serving user may do, for an administrator to run after the first migration, and again after an upgrade that adds
+-- tables. No row of coupons or of the audit can be changed or deleted by the service, and no table.
+
+GRANT SELECT, INSERT, UPDATE ON coupon.campaigns TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
+-- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
+GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.admin_audit TO 'coupon'@'%';
+-- To see that the schema is the right one.
+GRANT SELECT ON coupon.schema_migrations TO 'coupon'@'%';
+
+-- MySQL only (MariaDB has no such table, and this, the last statement, fails there): to find the primary of a replication group.
+GRANT SELECT ON performance_schema.replication_group_members TO 'coupon'@'%';

@@ -1,0 +1,31 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as AppConfig from "./AppConfig.ts"
+import * as Backend from "./Backend.ts"
+
+const usage = `Brings the schema up to date and ends; for deployments whose service may not do so itself.
+
+  npm run migrate        exit code 0: the schema is current, 2: it is not
+
+It reads MYSQL_MIGRATION_URL, or else MYSQL_URL; with the embedded stores there is nothing to do, for the service does it.
+`
+
+const program = Effect.gen(function*() {
+  const applied = yield* Backend.migrate
+  yield* Effect.sync(() => console.log(applied.length === 0 ? "the schema is current" : `applied ${applied.join(", ")}`))
+}).pipe(
+  Effect.provide(AppConfig.layer),
+  Effect.catchAllCause((cause) =>
+    Effect.sync(() => {
+      console.error(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause))
+      process.exitCode = 2
+    })
+  )
+)
+
+const args = process.argv.slice(2)
+if (args.length > 0) {
+  console.log(usage)
+  if (!args.every((arg) => arg === "--help" || arg === "-h")) process.exitCode = 2
+} else NodeRuntime.runMain(program, { disableErrorReporting: true })

@@ -1,0 +1,26 @@
+import { startCluster } from "../e2e/cluster.ts"
+import { availableDatabases, databaseOn } from "../support/servers.ts"
+import { contract } from "../contract/contract.ts"
+import { startRedisCluster } from "./topologies.ts"
+
+const kind = availableDatabases().at(-1)!
+
+contract(`the contract, one instance on ${kind} and a Redis cluster`, async () => {
+  const redis = await startRedisCluster()
+  const database = await databaseOn(kind)
+  const release = async () => {
+    await database.drop()
+    await redis.stop()
+  }
+  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, 1).catch(async (error: unknown) => {
+    await release()
+    throw error
+  })
+  return {
+    ...cluster,
+    stop: async () => {
+      await cluster.stop()
+      await release()
+    }
+  }
+})

@@ -1,0 +1,128 @@
+import { execFileSync } from "node:child_process"
+import * as Path from "node:path"
+import { Redis } from "ioredis"
+import * as MySql from "mysql2/promise"
+import * as Fs from "node:fs"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { contract } from "../contract/contract.ts"
+import { startCluster } from "../e2e/cluster.ts"
+import { deferral } from "../e2e/scenario.ts"
+import { nodeProgram, startInstance } from "../support/Instance.ts"
+import { privateDatabases } from "../support/servers.ts"
+import { hasOpenssl, makeCertificates } from "./certificates.ts"
+import { startSecureStores, type SecureStores } from "./leastPrivilege.ts"
+
+const root = Path.resolve(import.meta.dirname, "../..")
+const kind = privateDatabases().at(-1)
+
+const migrate = (env: Readonly<Record<string, string>>): string =>
+  execFileSync(nodeProgram, ["src/migrate.ts"], { cwd: root, encoding: "utf8", env: { PATH: process.env["PATH"], ...env }, stdio: ["ignore", "pipe", "pipe"] })
+
+const suite = (on: NonNullable<typeof kind>) => {
+  let stores: SecureStores
+  beforeAll(async () => {
+    stores = await startSecureStores(on)
+  })
+  afterAll(() => (stores as SecureStores | undefined)?.stop())
+
+  describe("stores with TLS and users who may do little", () => {
+    const defer = deferral()
+
+    it("let the serving user migrate nothing, and say what to do", () => {
+      // Not even the tables are there, so it has no rights at all.
+      expect(() => migrate(stores.env)).toThrow(/denied/)
+    })
+
+    it("let the owner migrate by its own URL", () => {
+      expect(migrate({ ...stores.env, MYSQL_MIGRATION_URL: stores.ownerUrl })).toContain("applied core")
+      expect(migrate({ ...stores.env, MYSQL_MIGRATION_URL: stores.ownerUrl })).toContain("the schema is current")
+    })
+
+    it("are not used as long as their certificates are not trusted", async () => {
+      const strangers = makeCertificates()
+      defer(strangers.remove)
+      const wary = await startInstance({ ...stores.env, MYSQL_CA_FILE: strangers.ca, REDIS_CA_FILE: strangers.ca }, { ready: false })
+      defer(wary.kill)
+      await expect.poll(wary.logs).toMatch(/waiting for MySQL[^\n]*(certificate|signature)/)
+      await expect.poll(wary.logs).toMatch(/cannot reach Redis[^\n]*(certificate|signature)/)
+      expect((await fetch(`${wary.url}/readyz`)).status).toBe(503)
+    })
+
+    it("need an authority whose file is there", async () => {
+      await expect(startInstance({ ...stores.env, MYSQL_CA_FILE: "missing.pem" })).rejects.toThrow(/MYSQL_CA_FILE: ENOENT/)
+      await expect(startInstance({ ...stores.env, REDIS_CA_FILE: "missing.pem" })).rejects.toThrow(/REDIS_CA_FILE: ENOENT/)
+    })
+  })
+
+  contract(`the contract, one instance with least privileges on ${on} and Redis by TLS`, async () => {
+    await stores.grant()
+    const { MYSQL_URL, REDIS_URL, ...env } = stores.env
+    return startCluster({ databaseUrl: MYSQL_URL!, redisUrl: REDIS_URL! }, 1, env)
+  })
+
+  describe("the user of the service, after the contract", () => {
+    const refusals: ReadonlyArray<readonly [statement: string, errno: number]> = [
+      ["DROP TABLE coupons", 1142],
+      ["TRUNCATE TABLE outbox", 1142],
+      ["ALTER TABLE coupons ADD COLUMN x INT", 1142],
+      ["CREATE TABLE x (id INT)", 1142],
+      ["DELETE FROM coupons", 1142],
+      ["UPDATE coupons SET user_id = 1", 1142],
+      ["DELETE FROM campaigns", 1142],
+      ["UPDATE outbox SET kind = 'VOID'", 1142],
+      ["UPDATE admin_audit SET actor = ''", 1142],
+      ["DELETE FROM admin_audit", 1142],
+      ["INSERT INTO schema_migrations VALUES (99, 'x', NOW())", 1142],
+      ["SELECT * FROM mysql.user", 1142],
+      ["SET GLOBAL read_only = OFF", 1227],
+      ["DROP DATABASE coupon", 1044]
+    ]
+    it("of MySQL may not do anything else", async () => {
+      const connection = await MySql.createConnection({
+        uri: stores.env["MYSQL_URL"]!.replace(/\?.*/, ""),
+        ssl: { ca: Fs.readFileSync(stores.certificates.ca, "utf8") }
+      })
+      try {
+        await connection.query("SELECT COUNT(*) FROM coupons")
+        for (const [statement, errno] of refusals) {
+          await expect(connection.query(statement), statement).rejects.toMatchObject({ errno })
+        }
+      } finally {
+        connection.destroy()
+      }
+    })
+
+    it("of MySQL may not come without TLS", async () => {
+      await expect(MySql.createConnection({ uri: stores.env["MYSQL_URL"]!.replace(/\?.*/, "") })).rejects.toMatchObject({ errno: 1045 })
+    })
+
+    it("of Redis may do nothing else, and touch nothing else", async () => {
+      const redis = new Redis(stores.env["REDIS_URL"]!, { tls: { ca: Fs.readFileSync(stores.certificates.ca, "utf8") }, retryStrategy: null })
+      redis.on("error", () => {})
+      try {
+        expect(Number(await redis.hlen("{c1}:m"))).toBeGreaterThan(0)
+        const commands: ReadonlyArray<readonly [string, ...Array<string>]> = [
+          ["FLUSHALL"], ["FLUSHDB"], ["KEYS", "*"], ["SCAN", "0"], ["CONFIG", "GET", "*"], ["DEBUG", "SLEEP", "0"], ["SHUTDOWN"], ["ACL", "LIST"],
+          ["DEL", "{c1}:m"], ["RENAME", "{c1}:m", "{c2}:m"], ["SCRIPT", "FLUSH"], ["FUNCTION", "LIST"], ["MONITOR"], ["REPLICAOF", "NO", "ONE"],
+          ["GET", "{c1}:m"], ["SUBSCRIBE", "x"], ["PUBLISH", "x", "y"], ["CLUSTER", "RESET"], ["CLIENT", "LIST"],
+          ["HLEN", "session:1"], ["SADD", "{c1}:x", "1"], ["SADD", "{cx}:i", "1"],
+          ["EVAL", "return redis.call('GET', 'secret')", "0"], ["EVAL", "return redis.call('DEL', KEYS[1])", "1", "{c1}:m"]
+        ]
+        for (const [command, ...args] of commands) {
+          await expect(redis.call(command, ...args), [command, ...args].join(" ")).rejects.toThrow(/NOPERM|ACL failure|has no permissions|can't run this command/)
+        }
+        expect(Number(await redis.hlen("{c1}:m"))).toBeGreaterThan(0)
+      } finally {
+        redis.disconnect()
+      }
+      const anonymous = new Redis(stores.reader.redisUrl.replace(/\/\/.*@/, "//"), { retryStrategy: null })
+      anonymous.on("error", () => {})
+      await expect(anonymous.call("PING")).rejects.toThrow(/NOAUTH/)
+      anonymous.disconnect()
+    })
+  })
+}
+
+if (kind === undefined) describe("stores with least privileges", () => it.skip("no database server to start here", () => {}))
+else if (!hasOpenssl()) describe("stores with least privileges", () => it.skip("no openssl here, which makes the certificates", () => {}))
+else suite(kind)

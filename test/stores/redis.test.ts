@@ -1,0 +1,111 @@
+import { Redis } from "ioredis"
+import { describe, expect, it } from "vitest"
+import { availableDatabases, databaseOn } from "../support/servers.ts"
+import { deferral, fillUp, loadFor, since, startFor, clock } from "../e2e/scenario.ts"
+import { newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
+import { checkInvariants } from "../invariants/invariants.ts"
+import { eventually, startRedisCluster, startSentinels } from "./topologies.ts"
+
+const kind = availableDatabases()[0]!
+
+const defer = deferral()
+
+const freshDatabase = async () => {
+  const database = await databaseOn(kind)
+  defer(database.drop)
+  return database.url
+}
+
+/** Waits for so many coupons more. */
+const moreOk = async (load: LoadGenerator, count: number) => {
+  const before = tally(load.history)["OK"] ?? 0
+  await eventually(`${count} coupons more`, () => (tally(load.history)["OK"] ?? 0) - before, (more) => more >= count)
+}
+
+describe("Redis behind sentinels", () => {
+  it("is followed to the replica that they promote, and a tail that it lost is found", async () => {
+    const databaseUrl = await freshDatabase()
+    const redis = await startSentinels()
+    defer(redis.stop)
+    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.url })))
+    const urls = () => instances.map(({ url }) => url)
+    const load = loadFor(defer)
+    const campaignIds = [await load.openCampaign(urls()[0]!, 3_000), await load.openCampaign(urls()[1]!, 3_000)]
+    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 40)
+    defer(users.stop)
+    await moreOk(load, 200)
+
+    // What the primary confirms from now on no replica hears.
+    const [primary, ...replicas] = redis.servers
+    for (const replica of replicas) replica.pause()
+    await primary!.command("CLIENT", "KILL", "TYPE", "replica")
+    await moreOk(load, 300)
+    const killedAt = clock()
+    await primary!.kill()
+    for (const replica of replicas) replica.resume()
+    await eventually("another primary", redis.primaryPort, (port) => port !== primary!.port)
+    await moreOk(load, 300)
+    for (const { logs } of instances) await eventually("connected again", logs, (text) => text.includes("reached Redis again"))
+    // The old primary comes back with nothing, and as a replica.
+    await primary!.restart()
+    await moreOk(load, 200)
+    await users.stop()
+
+    // The gate was away, not wrong: whoever was refused meanwhile was told to come back.
+    const outcomes = Object.keys(tally(since(load.history, killedAt)))
+    expect(["OK", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).toEqual(expect.arrayContaining(outcomes))
+    expect(instances.some(({ logs }) => logs().includes("the gate disagrees with the ledger: Lost"))).toBe(true)
+    await fillUp(load, urls, campaignIds)
+    await checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
+  }, 60_000)
+})
+
+/** The slot of a campaign's keys, by Redis itself. */
+const slotOf = async (url: string, campaignId: number): Promise<number> => {
+  const client = new Redis(url)
+  try {
+    return Number(await client.cluster("KEYSLOT", `{c${campaignId}}:m`))
+  } finally {
+    client.disconnect()
+  }
+}
+
+describe("a Redis cluster", () => {
+  it("goes on issuing while a campaign's slot moves, while a node forgets its scripts, and while a node is away", async () => {
+    const databaseUrl = await freshDatabase()
+    const redis = await startRedisCluster()
+    defer(redis.stop)
+    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.url })))
+    const urls = () => instances.map(({ url }) => url)
+    const load = loadFor(defer)
+    const campaignIds: Array<number> = []
+    for (let k = 0; k < 4; k++) campaignIds.push(await load.openCampaign(urls()[k % 2]!, 2_000))
+    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 40)
+    defer(users.stop)
+    await moreOk(load, 300)
+
+    // There and back, with the script unknown at the target the second time.
+    const slot = await slotOf(redis.nodes[0]!.url, campaignIds[0]!)
+    const owner = await redis.ownerOf(slot)
+    const other = redis.nodes.find((node) => node !== owner)!
+    await redis.moveSlot(slot, other)
+    expect((await redis.ownerOf(slot)).port).toBe(other.port)
+    await moreOk(load, 300)
+    for (const node of redis.nodes) await node.command("SCRIPT", "FLUSH")
+    await redis.moveSlot(slot, owner)
+    await moreOk(load, 300)
+
+    // Its campaigns go to the ledger alone, the others do not notice; it comes back without its memory.
+    const victim = await redis.ownerOf(await slotOf(redis.nodes[0]!.url, campaignIds[1]!))
+    await victim.kill()
+    await moreOk(load, 300)
+    await victim.restart()
+    await moreOk(load, 300)
+    await users.stop()
+
+    const outcomes = Object.keys(tally(load.history))
+    expect(["OK", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).toEqual(expect.arrayContaining(outcomes))
+    await fillUp(load, urls, campaignIds)
+    await checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
+  }, 60_000)
+})
