@@ -41,7 +41,7 @@ const parseDuration = (text: string): Option.Option<Duration.Duration> => {
 }
 
 /** As `parseDuration` reads it. */
-const formatDuration = (duration: Duration.Duration): string => {
+export const formatDuration = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
   if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
   return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`

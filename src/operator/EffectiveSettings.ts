@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { settings, type AppConfig } from "../AppConfig.ts"
+import { type AppConfig, formatDuration, settings } from "../AppConfig.ts"
 import type { EffectiveSetting } from "./OperatorRpcs.ts"
 
 const REDACTED = "***"
@@ -10,16 +10,18 @@ const REDACTED = "***"
 const show = (value: unknown): string => {
   if (Option.isOption(value)) return Option.isNone(value) ? "" : show(value.value)
   if (Redacted.isRedacted(value)) return REDACTED
-  if (Duration.isDuration(value)) return `${Duration.toMillis(value)}ms`
+  if (Duration.isDuration(value)) return formatDuration(value)
   if (Array.isArray(value)) return value.map(show).join(",")
   return typeof value === "object" && value !== null ? REDACTED : String(value)
 }
 
 /** Every setting in effect, in the order of the documentation. */
 export const effectiveSettings = (config: AppConfig["Type"]): ReadonlyArray<typeof EffectiveSetting.Type> =>
-  Object.entries(settings).map(([key, setting]) => ({
-    name: setting.name,
-    value: key === "host" ? config.listenHost : show(config[key as keyof typeof settings]),
-    default: setting.default,
-    description: setting.description
-  }))
+  Object.entries(settings).map(([key, setting]) => {
+    const set = config[key as keyof typeof settings]
+    // HOST's default depends on other settings; what is in effect is `listenHost`.
+    const [value, isDefault] = key === "host"
+      ? [config.listenHost, Option.isNone(config.host)]
+      : [show(set), show(set) === setting.default]
+    return { name: setting.name, value, default: setting.default, isDefault, description: setting.description }
+  })

@@ -54,11 +54,12 @@ export const Info = Schema.Struct({
   caller: Schema.Struct({ name: Schema.String, role: Schema.String })
 })
 
-/** A setting in effect. `value` is redacted where it may hold a secret: `***`. */
+/** A setting in effect, written as its variable would be. `value` is `***` where it may hold a secret, and empty where it is not set. */
 export const EffectiveSetting = Schema.Struct({
   name: Schema.String,
   value: Schema.String,
   default: Schema.String,
+  isDefault: Schema.Boolean,
   description: Schema.String
 })
 

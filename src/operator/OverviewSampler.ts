@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import { Gate, type GateState } from "../issuance/Gate.ts"
 import { KnownCampaigns } from "../issuance/KnownCampaigns.ts"
 import { Ledger } from "../issuance/Ledger.ts"
+import { makeOverview, type MetricsOverview } from "../issuance/MetricsOverview.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { Startup } from "../issuance/Startup.ts"
 import { VERSION } from "../Version.ts"
@@ -55,13 +56,15 @@ const stored = Effect.gen(function*() {
   }
 })
 
-const sample = (span: number): Effect.Effect<Overview, never, OperatorServices | Startup> =>
+const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, OperatorServices | Startup> =>
   Effect.gen(function*() {
     const services = yield* OperatorServices
     const startup = yield* Startup
     const ports: Context.Context<Ports> | undefined = services.current()
     const stores = ports === undefined ? { outbox: null, campaigns: [] } : yield* Effect.provide(stored, ports)
     const waitingFor = startup.waitingFor()
+    // The metrics' own view of the stores is some seconds old: here they have just been asked.
+    const { batchSizes, commitsInDoubt, eventLoop, gate, inFlight, issuedTotal, latencyMillis, pool, audits, ...metrics } = look()
     return {
       at: Date.now(),
       instance: instanceName,
@@ -69,13 +72,21 @@ const sample = (span: number): Effect.Effect<Overview, never, OperatorServices |
       uptimeSeconds: Math.round((Date.now() - startedAt) / 1_000),
       ready: ports !== undefined && waitingFor.length === 0,
       waitingFor,
-      spanMillis: span,
-      perSecond: {},
-      latency: null,
-      batches: { ledger: null, gate: null },
-      inFlight: null,
+      seconds: metrics.seconds,
+      perSecond: metrics.ratesByOutcome,
+      latencyMillis,
+      inFlight,
+      issuedTotal,
+      batchSizes,
+      gate: {
+        ...gate,
+        up: stores.campaigns.length === 0 ? gate.up : stores.campaigns.some((campaign) => campaign.gate !== "Unreachable")
+      },
+      audits,
+      commitsInDoubt,
+      pool,
+      eventLoop,
       memoryBytes: process.memoryUsage.rss(),
-      eventLoopLagMillis: null,
       ...stores
     }
   })
@@ -83,9 +94,8 @@ const sample = (span: number): Effect.Effect<Overview, never, OperatorServices |
 /** One sample a second, taken once however many watch, and not at all while nobody does. */
 export const make: Effect.Effect<Stream.Stream<Overview>, never, OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
   const context = yield* Effect.context<OperatorServices | Startup>()
-  const samples = Stream.repeatEffectWithSchedule(
-    Effect.provide(sample(Duration.toMillis(INTERVAL)), context),
-    Schedule.fixed(INTERVAL)
-  )
+  // Each time that somebody begins to watch, rates begin anew: an average since the last watcher would tell nothing of now.
+  const samples = Stream.unwrap(Effect.sync(() =>
+    Stream.repeatEffectWithSchedule(Effect.provide(sample(makeOverview()), context), Schedule.fixed(INTERVAL))))
   return yield* Stream.share(samples, { capacity: 2, strategy: "sliding", replay: 1, idleTimeToLive: Duration.seconds(3) })
 })

@@ -15,7 +15,10 @@ export const ActiveCampaign = Schema.Struct({
   oldestPendingMillis: Schema.Number
 })
 
-/** What one instance did in the second that ended at `at`, and what waits in the stores that it shares with the others. */
+const Quantiles = Schema.Struct({ p50: Schema.Number, p95: Schema.Number, p99: Schema.Number })
+const Numbers = Schema.Record({ key: Schema.String, value: Schema.Number })
+
+/** What one instance did in the seconds that ended at `at`, and what waits in the stores that it shares with the others. */
 export const Overview = Schema.Struct({
   /** Epoch milliseconds, the instance's clock. */
   at: Schema.Number,
@@ -24,18 +27,33 @@ export const Overview = Schema.Struct({
   uptimeSeconds: Schema.Number,
   ready: Schema.Boolean,
   waitingFor: Schema.Array(Schema.String),
-  /** The milliseconds that `perSecond`, `latency` and `batches` are of: about 1,000. */
-  spanMillis: Schema.Number,
-  /** IssueCoupon by outcome, e.g. `OK`, `COUPON_SOLD_OUT`; outcomes that did not occur are absent. */
-  perSecond: Schema.Record({ key: Schema.String, value: Schema.Number }),
-  /** IssueCoupon in milliseconds; `null`: there was none. */
-  latency: Schema.NullOr(Schema.Struct({ p50: Schema.Number, p95: Schema.Number, p99: Schema.Number })),
-  /** Mean size; `null`: there was none. */
-  batches: Schema.Struct({ ledger: Schema.NullOr(Schema.Number), gate: Schema.NullOr(Schema.Number) }),
-  inFlight: Schema.NullOr(Schema.Number),
+  /** The seconds that rates, quantiles and means are over: about 1, and 0 in the first sample after nobody watched. */
+  seconds: Schema.Number,
+  /** IssueCoupon's answers a second by outcome, e.g. `OK`, `COUPON_SOLD_OUT`; only those that occurred since the start. */
+  perSecond: Numbers,
+  /** IssueCoupon in milliseconds: answered with a coupon, and with any other answer. 0 if there was none. */
+  latencyMillis: Schema.Struct({ ok: Quantiles, refused: Quantiles }),
+  inFlight: Schema.Number,
+  /** Coupons that this instance committed since its start. */
+  issuedTotal: Schema.Number,
+  /** Means; 0 if there was no batch. */
+  batchSizes: Schema.Struct({ gate: Schema.Number, ledger: Schema.Number }),
+  gate: Schema.Struct({ up: Schema.Boolean, rebuilding: Schema.Number, answersPerSecond: Numbers }),
+  /** Comparisons of gate and ledger since the start, by verdict. */
+  audits: Numbers,
+  /** Transactions of which it is not known yet whether they were committed. */
+  commitsInDoubt: Schema.Number,
+  /** Connections to MySQL; zeros with the embedded stores. */
+  pool: Schema.Struct({ open: Schema.Number, inUse: Schema.Number, limit: Schema.Number, waiting: Schema.Number }),
+  eventLoop: Schema.Struct({
+    lagMeanMillis: Schema.Number,
+    lagP99Millis: Schema.Number,
+    lagMaxMillis: Schema.Number,
+    /** 0 to 1. */
+    utilization: Schema.Number
+  }),
   memoryBytes: Schema.Number,
-  eventLoopLagMillis: Schema.NullOr(Schema.Number),
-  /** `null`: the ledger did not answer. */
+  /** Of all instances, asked just now; `null`: the ledger did not answer. */
   outbox: Schema.NullOr(Schema.Struct({ events: Schema.Number, oldestAgeMillis: Schema.Number })),
   /** At most ten, those with the latest claims. */
   campaigns: Schema.Array(ActiveCampaign)

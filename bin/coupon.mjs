@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// Starts the command on the Node that the project brings, whichever started this: src/cli.ts is TypeScript, which needs a newer one.
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+const brought = ["node_modules/node/bin/node", "node_modules/.bin/node"].map(path).find(existsSync)
+if (!existsSync(path("node_modules/effect"))) {
+  console.error("coupon: its dependencies are not installed; run `npm ci` in its checkout")
+  process.exit(1)
+}
+const [major, minor] = process.versions.node.split(".").map(Number)
+if (brought === undefined && (major < 22 || (major === 22 && minor < 18))) {
+  console.error(`coupon: it needs Node 22.18 or later (this is ${process.version}), or the one that \`npm ci\` brings`)
+  process.exit(1)
+}
+const child = spawn(brought ?? process.execPath, [path("src/cli.ts"), ...process.argv.slice(2)], {
+  stdio: "inherit",
+  env: { NODE_COMPILE_CACHE: path(".cache/compile"), ...process.env }
+})
+// A terminal's Ctrl-C reaches both processes; what a supervisor sends reaches this one alone.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal === "SIGINT" || child.kill(signal))
+child.once("error", (error) => {
+  console.error(`coupon: cannot start ${brought ?? process.execPath}: ${error.message}`)
+  process.exit(1)
+})
+child.once("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" || signal === "SIGTERM" ? 130 : 1)))

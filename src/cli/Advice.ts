@@ -1,0 +1,70 @@
+import type { EffectiveSetting, Info } from "../operator/OperatorRpcs.ts"
+
+/** A setting that will hurt on the day of the sale. */
+export interface Advice {
+  readonly text: string
+  readonly hint: string
+}
+
+type Values = Readonly<Record<string, string>>
+
+/** Settings whose defaults are fine, and which somebody has turned to where it hurts; limits are where tests of load saw it hurt. */
+const rules: ReadonlyArray<(value: (name: string) => number, values: Values, info: typeof Info.Type) => Advice | undefined> = [
+  (_, { LOG_LEVEL }) =>
+    LOG_LEVEL === "debug" ? { text: "LOG_LEVEL=debug logs more than a busy instance can write", hint: "set LOG_LEVEL=info" } : undefined,
+  (value) =>
+    value("ISSUE_BATCH_SIZE") < 64
+      ? { text: `ISSUE_BATCH_SIZE=${value("ISSUE_BATCH_SIZE")} makes a transaction of few coupons, and each costs 0.65 ms of the database`, hint: "leave it at 512" }
+      : undefined,
+  (value, _, { embedded }) =>
+    !embedded && value("MYSQL_POOL_SIZE") < 4
+      ? { text: `MYSQL_POOL_SIZE=${value("MYSQL_POOL_SIZE")} lets campaigns and look-ups wait for one another`, hint: "10 is enough for most" }
+      : undefined,
+  (value) =>
+    value("MAX_IN_FLIGHT") < 512
+      ? { text: `MAX_IN_FLIGHT=${value("MAX_IN_FLIGHT")} sheds claims that the service could carry`, hint: "leave it at 10000" }
+      : undefined,
+  (value) =>
+    value("MAX_CONNECTIONS") < 1_000
+      ? { text: `MAX_CONNECTIONS=${value("MAX_CONNECTIONS")} closes connections of a crowd`, hint: "leave it at 20000, and raise the limit of open files" }
+      : undefined,
+  (value, values) =>
+    value("RELAY_INTERVAL") > 1_000
+      ? { text: `RELAY_INTERVAL=${values["RELAY_INTERVAL"]} lets the gate lag behind the ledger after a crash`, hint: "leave it at 100ms" }
+      : undefined,
+  (value, values) =>
+    value("AUDIT_INTERVAL") > 10_000
+      ? { text: `AUDIT_INTERVAL=${values["AUDIT_INTERVAL"]} finds a gate that lost its memory late`, hint: "leave it at 1500ms" }
+      : undefined,
+  (value, values) =>
+    value("RESERVATION_TIMEOUT") > 60_000
+      ? { text: `RESERVATION_TIMEOUT=${values["RESERVATION_TIMEOUT"]} holds slots of claims that died for that long`, hint: "leave it at 10s" }
+      : undefined,
+  (value) =>
+    value("HYDRATE_PAGE_SIZE") < 500
+      ? { text: `HYDRATE_PAGE_SIZE=${value("HYDRATE_PAGE_SIZE")} makes a rebuild of the gate slow, and claims wait for it`, hint: "leave it at 5000" }
+      : undefined,
+  (value) =>
+    value("SHUTDOWN_TIMEOUT") < value("REQUEST_TIMEOUT")
+      ? { text: "SHUTDOWN_TIMEOUT is shorter than REQUEST_TIMEOUT: a restart cuts claims off", hint: "make it a few seconds longer than REQUEST_TIMEOUT" }
+      : undefined,
+  (_, { HOST }, { embedded, open }) =>
+    open && HOST !== undefined && !/^(127\.|localhost$|::1$)/.test(HOST)
+      ? { text: `HOST=${HOST}: whoever reaches this address may administer`, hint: `set ADMIN_API_KEY, or make a key${embedded ? ", or HOST=127.0.0.1" : ""}` }
+      : undefined
+]
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** A number as it is, a duration in milliseconds; NaN, which is neither more nor less than anything, if it is not set. */
+const numberOf = (text: string): number => {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? []
+  return digits === undefined ? Number.NaN : Number(digits) * (unit === undefined ? 1 : UNITS[unit]!)
+}
+
+/** What of the settings in effect will hurt. A setting that the instance does not know (another version) is passed over. */
+export const settings = (all: ReadonlyArray<typeof EffectiveSetting.Type>, info: typeof Info.Type): ReadonlyArray<Advice> => {
+  const values = Object.fromEntries(all.map(({ name, value }) => [name, value]))
+  const value = (name: string): number => numberOf(values[name] ?? "")
+  return rules.flatMap((rule) => rule(value, values, info) ?? [])
+}

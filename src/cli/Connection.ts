@@ -1,0 +1,60 @@
+import * as Options from "@effect/cli/Options"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import { CliFailure } from "./CliFailure.ts"
+
+/** Where the service is, and who asks. */
+export interface Connection {
+  /** Without a slash at the end. */
+  readonly url: string
+  readonly key: Option.Option<Redacted.Redacted<string>>
+  readonly json: boolean
+  /** For the answer to a single call. */
+  readonly timeoutMillis: number
+}
+
+export const DEFAULT_URL = "http://127.0.0.1:8080"
+
+/** The options that every command takes. */
+export const options = {
+  url: Options.text("url").pipe(
+    Options.withDescription(`where the service is, or COUPON_URL; unless given, ${DEFAULT_URL}`),
+    Options.withFallbackConfig(Config.string("COUPON_URL")),
+    Options.withDefault(DEFAULT_URL)
+  ),
+  key: Options.redacted("key").pipe(
+    Options.withDescription("API key; better as COUPON_API_KEY, for other users of a machine can see arguments"),
+    Options.withFallbackConfig(Config.redacted("COUPON_API_KEY")),
+    Options.optional
+  ),
+  timeout: Options.text("timeout").pipe(
+    Options.withDescription("longest wait for an answer, e.g. 500ms, 10s, 2m; unless given, 10s"),
+    Options.withDefault("10s")
+  ),
+  json: Options.boolean("json").pipe(Options.withDescription("for programs: one JSON object (streams: one a line), failures too"))
+}
+
+export type Options_ = {
+  readonly url: string
+  readonly key: Option.Option<Redacted.Redacted<string>>
+  readonly timeout: string
+  readonly json: boolean
+}
+
+const usage = (message: string) => Effect.fail(new CliFailure({ exit: "USAGE", code: "USAGE", message }))
+
+/** Reads what was given; nothing is asked of the service yet. */
+export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>
+  Effect.gen(function*() {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined
+    if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "") {
+      return yield* usage("--url must be like http://127.0.0.1:8080 or https://coupons.example.com, without user, query or fragment")
+    }
+    const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(timeout)
+    const millis = match === null ? 0 : Number(match[1]) * { ms: 1, s: 1_000, m: 60_000 }[match[2] as "ms" | "s" | "m"]
+    if (millis < 1 || millis > Duration.toMillis("1 hour")) return yield* usage("--timeout must be 1ms to 60m, e.g. 500ms, 10s, 2m")
+    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis: Math.round(millis) }
+  })

@@ -1,0 +1,53 @@
+import * as Effect from "effect/Effect"
+
+/** Writes a line to standard output. */
+export const line = (text: string): Effect.Effect<void> => Effect.sync(() => void process.stdout.write(`${text}\n`))
+
+/** For programs, on one line; a bigint becomes a string, as int64 does in the contract's JSON. */
+export const toJson = (value: unknown): string => JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)
+
+export const json = (value: unknown): Effect.Effect<void> => line(toJson(value))
+
+/** Progress, for people alone: on standard error, and only where that is a terminal. */
+export const progress = (text: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
+  })
+
+/** Takes the progress off the screen. */
+export const progressDone: Effect.Effect<void> = progress("")
+
+// Text of users and operators may hold anything; a terminal obeys what it reads.
+
+export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?")
+
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u
+
+/** Columns of a terminal: a syllable of 여름 takes two. */
+const width = (text: string): number => Array.from(text).reduce((sum, char) => sum + (WIDE.test(char) ? 2 : 1), 0)
+
+/** A table for people; columns of numbers are aligned to the right. */
+export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {
+  const cells = [header, ...rows.map((row) => row.map((cell) => printable(String(cell))))]
+  const widths = header.map((_, k) => Math.max(...cells.map((row) => width(row[k] ?? ""))))
+  const right = header.map((_, k) => rows.length > 0 && rows.every((row) => typeof row[k] === "number"))
+  return cells.map((row) =>
+    row.map((cell, k) => {
+      const padding = " ".repeat(widths[k]! - width(cell))
+      return right[k] ? padding + cell : cell + padding
+    }).join("  ").trimEnd()
+  ).join("\n")
+}
+
+/** Names and values, one a line. */
+export const facts = (entries: Readonly<Record<string, string | number | undefined>>): string => {
+  const shown = Object.entries(entries).filter((entry): entry is [string, string | number] => entry[1] !== undefined && entry[1] !== "")
+  const longest = Math.max(...shown.map(([name]) => name.length))
+  return shown.map(([name, value]) => `${name.padEnd(longest)}  ${printable(String(value))}`).join("\n")
+}
+
+/** Epoch milliseconds as RFC 3339. */
+export const time = (millis: number | null): string => millis === null ? "" : new Date(millis).toISOString()
+
+export const duration = (millis: number): string =>
+  millis < 1_000 ? `${Math.round(millis)} ms` : millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`

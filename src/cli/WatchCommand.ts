@@ -1,0 +1,122 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Overview } from "../operator/OverviewSchema.ts"
+import type { CliFailure } from "./CliFailure.ts"
+import { withOperator } from "./Commands.ts"
+import * as Connection from "./Connection.ts"
+import type { OperatorClient } from "./OperatorClient.ts"
+import * as Output from "./Output.ts"
+
+const rate = (perSecond: number): string => perSecond === 0 ? "0" : perSecond < 10 ? perSecond.toFixed(1) : String(Math.round(perSecond))
+
+const millis = (value: number): string => value === 0 ? "-" : value < 10 ? value.toFixed(1) : String(Math.round(value))
+
+const outboxText = ({ outbox }: Overview): string =>
+  outbox === null ? "the ledger does not answer" : `${outbox.events} events${outbox.events === 0 ? "" : `, the oldest ${Output.duration(outbox.oldestAgeMillis)}`}`
+
+/** The outcomes that occurred, the most frequent first. */
+const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, number]> =>
+  Object.entries(perSecond).sort(([, a], [, b]) => b - a)
+
+const total = (overview: Overview): number => Object.values(overview.perSecond).reduce((sum, one) => sum + one, 0)
+
+/** A screenful. */
+const screen = (o: Overview): string => {
+  const { ok, refused } = o.latencyMillis
+  const blocks = [
+    `coupon-issuance ${o.version} at ${o.instance}, up ${Output.duration(o.uptimeSeconds * 1_000)}, ${
+      o.ready ? "ready" : `waiting for ${o.waitingFor.join(" and ")}`
+    }   ${Output.time(o.at)}`,
+    Output.facts({
+      "claims a second": `${rate(total(o))}${outcomes(o).map(([name, n]) => `   ${name} ${rate(n)}`).join("")}`,
+      "latency, ms": `coupon p50 ${millis(ok.p50)}  p95 ${millis(ok.p95)}  p99 ${millis(ok.p99)}   other answer p50 ${millis(refused.p50)}  p99 ${
+        millis(refused.p99)
+      }`,
+      "in flight": `${o.inFlight}   batches: gate ${rate(o.batchSizes.gate)}, ledger ${rate(o.batchSizes.ledger)}   in doubt ${o.commitsInDoubt}`,
+      gate: `${o.gate.up ? "answers" : "DOES NOT ANSWER"}${o.gate.rebuilding > 0 ? `, ${o.gate.rebuilding} being rebuilt` : ""}`,
+      outbox: outboxText(o),
+      process: `${Math.round(o.memoryBytes / 1e6)} MB, event loop ${Math.round(100 * o.eventLoop.utilization)} % busy, late by ${
+        millis(o.eventLoop.lagP99Millis)
+      } ms (p99)${o.pool.limit > 0 ? `, MySQL connections ${o.pool.inUse} of ${o.pool.limit} in use` : ""}`
+    })
+  ]
+  if (o.campaigns.length > 0) {
+    blocks.push(Output.table(
+      ["campaign", "name", "status", "issued", "limit", "%", "gate", "reserved", "oldest"],
+      o.campaigns.map((c) => [
+        c.campaignId,
+        c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
+        c.status,
+        c.issued,
+        c.couponLimit,
+        Math.floor(100 * c.issued / c.couponLimit),
+        c.gate,
+        c.pending,
+        c.pending === 0 ? "-" : Output.duration(c.oldestPendingMillis)
+      ])
+    ))
+  }
+  return blocks.join("\n\n")
+}
+
+/** A line, for what is no terminal. */
+const summary = (o: Overview): string =>
+  [
+    Output.time(o.at),
+    o.instance,
+    o.ready ? "ready" : "not-ready",
+    `claims/s=${rate(total(o))}`,
+    ...outcomes(o).map(([name, n]) => `${name}/s=${rate(n)}`),
+    `p50=${millis(o.latencyMillis.ok.p50)}ms p99=${millis(o.latencyMillis.ok.p99)}ms`,
+    `in-flight=${o.inFlight}`,
+    `outbox=${o.outbox === null ? "?" : o.outbox.events}`,
+    `gate=${o.gate.up ? "up" : "down"}`
+  ].join(" ")
+
+const tell = (overview: Overview, json: boolean): Effect.Effect<void> => {
+  if (json) return Output.json(overview)
+  if (!process.stdout.isTTY) return Output.line(summary(overview))
+  // Home, each line cleared to its end, then the rest of the screen: no flicker, as clearing it all first would.
+  return Effect.sync(() => void process.stdout.write(`\x1b[H${screen(overview).replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
+}
+
+/** How often a lost instance is asked for again, a second apart, before `watch` gives up. */
+const ATTEMPTS = 60
+
+/**
+ * An instance that stops ends its streams; its successor, or another one behind a proxy, goes on with them. Only the very first
+ * attempt fails at once: an address or a key that is wrong will not get better.
+ */
+const samples = (client: OperatorClient): Stream.Stream<Overview, CliFailure> => {
+  let seen = false
+  let missed = 0
+  const one = Stream.tap(client.stream((rpcs) => rpcs.Overview()), () =>
+    Effect.sync(() => {
+      seen = true
+      missed = 0
+    }))
+  const lost = (failure: CliFailure) =>
+    seen && failure.exit === "UNAVAILABLE" && ++missed < ATTEMPTS ? Stream.empty : Stream.fail(failure)
+  const next: Stream.Stream<Overview, CliFailure> = Stream.suspend(() => Stream.catchAll(one, lost))
+  return Stream.concat(next, Stream.forever(Stream.concat(Stream.execute(Effect.sleep("1 second")), next)))
+}
+
+export const watch = Command.make(
+  "watch",
+  {
+    count: Options.integer("count").pipe(Options.withDescription("end after so many samples, one a second"), Options.optional),
+    ...Connection.options
+  },
+  ({ count, ...given }) =>
+    withOperator(given, (client, { json }) => {
+      const all = samples(client)
+      const some = Option.match(count, { onNone: () => all, onSome: (n) => Stream.take(all, Math.max(1, n)) })
+      return Effect.zipRight(
+        !json && process.stdout.isTTY ? Effect.sync(() => void process.stdout.write("\x1b[2J")) : Effect.void,
+        Stream.runForEach(some, (overview) => tell(overview, json))
+      )
+    })
+).pipe(Command.withDescription("shows each second what an instance does: a table on a terminal, lines elsewhere; Ctrl-C ends it"))

@@ -1,0 +1,34 @@
+import { spawn } from "node:child_process"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { nodeProgram } from "../support/Instance.ts"
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
+
+export interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** The `coupon` command as a process of its own, with nothing of the tests' environment but PATH and HOME. */
+export const startCommand = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
+  const child = spawn(nodeProgram, ["src/cli.ts", ...args], {
+    cwd: root,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], NODE_COMPILE_CACHE: Path.join(root, ".cache/compile"), ...env },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  let out = ""
+  let err = ""
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (out += chunk))
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (err += chunk))
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once("error", reject)
+    child.once("close", (code) => resolve({ code, out, err }))
+  })
+  return { ended, out: () => out, kill: (signal: NodeJS.Signals) => child.kill(signal) }
+}
+
+/** Runs it to its end. */
+export const coupon = (url: string, env: Readonly<Record<string, string>> = {}) => (...args: ReadonlyArray<string>): Promise<Ended> =>
+  startCommand(args, { COUPON_URL: url, ...env }).ended

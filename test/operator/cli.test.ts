@@ -1,0 +1,267 @@
+import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as Arguments from "../../src/cli/Arguments.ts"
+import { exitCodes } from "../../src/cli/ExitCode.ts"
+import { VERSION } from "../../src/Version.ts"
+import { startInstance, type Instance } from "../support/Instance.ts"
+import { coupon, startCommand } from "./Command.ts"
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
+const read = (file: string) => readFileSync(Path.join(root, file), "utf8")
+
+const CODE = /^[가-힣0-9]{10}\n$/
+
+describe("coupon, on a service that runs", () => {
+  let instance: Instance
+  let run: ReturnType<typeof coupon>
+  beforeAll(async () => {
+    instance = await startInstance()
+    run = coupon(instance.url)
+  })
+  afterAll(() => (instance as Instance | undefined)?.stop())
+
+  const open = async (...args: ReadonlyArray<string>): Promise<string> => {
+    const { code, out } = await run("campaign", "create", "--json", "--name", "여름", ...args)
+    expect(code).toBe(0)
+    return String((JSON.parse(out) as { readonly campaignId: number }).campaignId)
+  }
+
+  it("opens a campaign, hands its coupons out and shows them", async () => {
+    const id = await open("--limit", "2", "--end", "+2h")
+    const issued = await run("issue", id, "1")
+    expect(issued).toMatchObject({ code: 0, out: expect.stringMatching(CODE) as string, err: "" })
+    const held = issued.out.trim()
+    expect(await run("get", id, "1", "--json")).toMatchObject({ code: 0, out: expect.stringContaining(`"code":"${held}"`) as string })
+    // Where a flag comes before the campaign's number, which happens to be a truth value.
+    const shown = await run("campaign", "get", "--json", id)
+    expect(JSON.parse(shown.out)).toMatchObject({ id: Number(id), name: "여름", couponLimit: "2", currentCoupon: "1" })
+    expect((await run("campaign", "get", id)).out).toMatch(/^issued +1 of 2$/m)
+    expect((await run("campaign", "get", id, "--codes")).out).toBe(`${held}\n`)
+  })
+
+  it("ends with the code that says why not", async () => {
+    const id = await open("--limit", "1")
+    const { out } = await run("issue", id, "1")
+    const again = await run("issue", id, "1")
+    expect(again).toMatchObject({ code: exitCodes.PRECONDITION.code, out: "" })
+    expect(again.err).toContain(`COUPON_ALREADY_CLAIMED: user 1 holds ${out.trim()}`)
+    const soldOut = await run("issue", id, "9223372036854775807", "--json")
+    expect(soldOut.code).toBe(exitCodes.PRECONDITION.code)
+    expect(JSON.parse(soldOut.err)).toMatchObject({ error: { code: "COUPON_SOLD_OUT", exitCode: 4 } })
+    const later = await open("--limit", "1", "--start", "+1d")
+    expect(await run("issue", later, "1")).toMatchObject({ code: 4, err: expect.stringContaining("CAMPAIGN_NOT_STARTED") as string })
+    expect(await run("get", id, "2")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await run("campaign", "get", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await run("rebuild", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await run("audit", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+  })
+
+  const misuse: ReadonlyArray<ReadonlyArray<string>> = [
+    ["nonsense"],
+    ["issue", "1"],
+    ["issue", "1", "0"],
+    ["issue", "1", "9223372036854775808"],
+    ["campaign", "get", "x"],
+    ["campaign", "create", "--name", "a", "--limit", "0"],
+    ["campaign", "create", "--name", "a", "--limit", "1", "--start", "tomorrow"],
+    ["watch", "--url", "ftp://example.com"],
+    ["get", "1", "1", "--timeout", "soon"],
+    ["log", "--limit", "0"]
+  ]
+  for (const args of misuse) {
+    it(`takes ${args.join(" ")} for misuse`, async () => {
+      const { code, err } = await run(...args)
+      expect(err).not.toBe("")
+      expect(code).toBe(exitCodes.USAGE.code)
+    })
+  }
+
+  it("audits, rebuilds a gate, and finds both in the log", async () => {
+    const id = await open("--limit", "5")
+    for (const user of ["1", "2", "3"]) expect(await run("issue", id, user)).toMatchObject({ code: 0 })
+    await expect.poll(async () => (await run("audit", id)).out).toMatch(new RegExp(`^ +${id} +5 +3 +3 +hydrated +3 +0 +0 +ok$`, "m"))
+    const all = await run("audit", "--json")
+    expect(all.code).toBe(0)
+    expect(JSON.parse(all.out.trim().split("\n").at(-1)!)).toMatchObject({ _tag: "Done", violations: [] })
+
+    for (const flag of [[], ["--discard"]]) {
+      const rebuilt = await run("rebuild", id, "--json", ...flag)
+      expect(rebuilt.code).toBe(0)
+      const events = rebuilt.out.trim().split("\n").map((line) => JSON.parse(line) as { readonly _tag: string })
+      expect(events[0]).toEqual({ _tag: "Started", campaignId: Number(id), coupons: 3 })
+      expect(events.at(-1)).toMatchObject({ _tag: "Done", coupons: 3 })
+    }
+    expect(await run("issue", id, "1")).toMatchObject({ code: 4 })
+    const log = await run("log", "--json", "--campaign", id)
+    const acts = JSON.parse(log.out) as ReadonlyArray<{ readonly action: string; readonly actor: string; readonly after: unknown }>
+    expect(acts.slice(0, 2)).toMatchObject([
+      { actor: "anonymous", action: "gate.rebuild", after: { discard: true } },
+      { actor: "anonymous", action: "gate.rebuild", after: { discard: false } }
+    ])
+  })
+
+  it("tells the settings in effect", async () => {
+    const { code, out } = await run("settings", "--changed", "--json")
+    expect(code).toBe(0)
+    const settings = JSON.parse(out) as ReadonlyArray<{ readonly name: string; readonly value: string }>
+    expect(settings).toContainEqual(expect.objectContaining({ name: "LOG_FORMAT", value: "json", default: "auto", isDefault: false }))
+    expect(settings.map(({ name }) => name)).not.toContain("REQUEST_TIMEOUT")
+  })
+
+  it("watches: a line a second where there is no terminal", async () => {
+    const id = await open("--limit", "7")
+    await run("issue", id, "1")
+    const { code, out } = await run("watch", "--json", "--count", "2")
+    expect(code).toBe(0)
+    const samples = out.trim().split("\n").map((line) => JSON.parse(line) as { readonly at: number; readonly campaigns: ReadonlyArray<unknown> })
+    expect(samples).toHaveLength(2)
+    expect(samples[1]!.at).toBeGreaterThan(samples[0]!.at)
+    expect(samples[0]).toMatchObject({ version: VERSION, ready: true, waitingFor: [] })
+    expect(samples[0]!.campaigns).toContainEqual(
+      expect.objectContaining({ campaignId: Number(id), couponLimit: 7, issued: 1, gate: "Hydrated", pending: 0 })
+    )
+    expect((await run("watch", "--count", "1")).out).toMatch(/ ready claims\/s=.* outbox=\d+ gate=up\n$/)
+  })
+
+  it("finds nothing wrong with it, and says what is open", async () => {
+    const { code, out } = await run("doctor", "--json")
+    expect(code).toBe(0)
+    const { checks } = JSON.parse(out) as { readonly checks: ReadonlyArray<{ readonly name: string; readonly verdict: string }> }
+    expect(Object.fromEntries(checks.map(({ name, verdict }) => [name, verdict]))).toEqual({
+      reachable: "ok",
+      ready: "ok",
+      version: "ok",
+      access: "warn",
+      clock: "ok",
+      "ledger clock": "ok",
+      outbox: "ok"
+    })
+  })
+
+  it("ends by Ctrl-C with the code for it", async () => {
+    const watching = startCommand(["watch", "--json"], { COUPON_URL: instance.url })
+    await expect.poll(watching.out).toContain("\n")
+    watching.kill("SIGINT")
+    expect(await watching.ended).toMatchObject({ code: exitCodes.INTERRUPTED.code, err: "" })
+  })
+
+  it("is started by the launcher, with its arguments and its exit code", () => {
+    const launched = (...args: ReadonlyArray<string>) =>
+      spawnSync(process.execPath, [Path.join(root, "bin/coupon.mjs"), ...args], {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], COUPON_URL: instance.url }
+      })
+    expect(launched("--version").stdout.trim()).toBe(VERSION)
+    expect(launched("campaign", "get", "1000000")).toMatchObject({ status: exitCodes.NOT_FOUND.code })
+  })
+
+  it("has completions for shells", async () => {
+    const { code, out } = await run("--completions", "bash")
+    expect(code).toBe(0)
+    expect(out).toMatch(/complete -F \w+ .*coupon/)
+    for (const word of ["campaign", "issue", "watch", "doctor", "rebuild"]) expect(out).toContain(word)
+    expect(spawnSync("bash", ["-n"], { input: out, encoding: "utf8" }).stderr).toBe("")
+  })
+})
+
+describe("coupon, where the service is not as it should be", () => {
+  const serve = async (listener: http.RequestListener) => {
+    const server = http.createServer(listener)
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    return {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      close: () => {
+        server.closeAllConnections()
+        server.close()
+      }
+    }
+  }
+  /** An address where nothing listens: it did a moment ago. */
+  const nowhere = async () => {
+    const { close, url } = await serve(() => {})
+    close()
+    return url
+  }
+
+  it("says that nothing listens, and that nothing was done", async () => {
+    const run = coupon(await nowhere())
+    for (const args of [["issue", "1", "1"], ["audit"], ["doctor"], ["watch"], ["campaign", "create", "--name", "a", "--limit", "1"]]) {
+      const { code, err } = await run(...args)
+      expect(err).toContain("nothing listens there")
+      expect(code).toBe(exitCodes.UNAVAILABLE.code)
+    }
+  })
+
+  it("does not know what became of a call whose connection was cut", async () => {
+    const { close, url } = await serve((request) => request.socket.destroy())
+    try {
+      const run = coupon(url)
+      expect(await run("issue", "1", "1")).toMatchObject({ code: exitCodes.UNKNOWN.code })
+      expect(await run("get", "1", "1")).toMatchObject({ code: exitCodes.UNAVAILABLE.code })
+      expect(await run("keys", "revoke", "x")).toMatchObject({ code: exitCodes.UNKNOWN.code })
+    } finally {
+      close()
+    }
+  })
+
+  it("waits no longer than it was told", async () => {
+    const { close, url } = await serve(() => {})
+    try {
+      const run = coupon(url)
+      expect(await run("issue", "1", "1", "--timeout", "200ms")).toMatchObject({ code: exitCodes.UNKNOWN.code })
+      expect(await run("keys", "list", "--timeout", "200ms")).toMatchObject({ code: exitCodes.UNAVAILABLE.code })
+    } finally {
+      close()
+    }
+  })
+
+  for (const [what, status, body] of [["a page of something else", 200, "<html>hello</html>"], ["a 404", 404, "not here"]] as const) {
+    it(`takes ${what} for what it is`, async () => {
+      const { close, url } = await serve((_, response) => response.writeHead(status, { "content-type": "text/html" }).end(body))
+      try {
+        const run = coupon(url)
+        for (const args of [["settings"], ["campaign", "get", "1"], ["audit"]]) {
+          const { code, err } = await run(...args)
+          expect(err).not.toBe("")
+          expect(code, args.join(" ")).toBe(exitCodes.FAILED.code)
+        }
+      } finally {
+        close()
+      }
+    })
+  }
+
+  it("lets a watcher go when the instance stops, and the instance go too", async () => {
+    // Were the stream still open, the drain would take nearly all of this, and the test be over before.
+    const instance = await startInstance({ SHUTDOWN_TIMEOUT: "5m" })
+    const watching = startCommand(["watch", "--json"], { COUPON_URL: instance.url })
+    try {
+      await expect.poll(watching.out).toContain("\n")
+      expect(await instance.stop()).toBe(0)
+    } finally {
+      await instance.kill()
+      watching.kill("SIGKILL")
+    }
+  })
+})
+
+describe("what is written about the command", () => {
+  it("names every exit code, and no other", () => {
+    const rows = Array.from(read("docs/cli.md").matchAll(/^\| (\d+) \| (.+) \|$/gm), ([, code, meaning]) => [Number(code), meaning])
+    expect(rows).toEqual(Object.values(exitCodes).map(({ code, meaning }) => [code, meaning]))
+  })
+
+  it("has the version of package.json", () => {
+    expect(VERSION).toBe((JSON.parse(read("package.json")) as { readonly version: string }).version)
+  })
+
+  it("keeps flags from taking an argument for their value", () => {
+    expect(Arguments.canonical(["campaign", "get", "--json", "1"])).toEqual(["campaign", "get", "1", "--json"])
+    expect(Arguments.canonical(["issue", "--", "--json"])).toEqual(["issue", "--", "--json"])
+  })
+})
