@@ -23,6 +23,7 @@ import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
 import { wholeBatchText } from "./WholeBatchText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql, timeToSql } from "./MySql.ts"
+import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
 
@@ -86,7 +87,7 @@ const readFacts = (campaignId: CampaignId, results: ReadonlyArray<unknown>): Com
 }
 
 /** The verdicts on a batch that was committed as a whole, from the row of its facts. */
-const readWhole = (campaignId: CampaignId, claims: ReadonlyArray<Claim>, facts: Row): ReadonlyArray<ClaimVerdict> => {
+const readWhole = (campaignId: CampaignId, claims: ReadonlyArray<Claim>, facts: Row): ReadonlyArray<Extract<ClaimVerdict, { readonly _tag: "Issued" }>> => {
   const [first, issuedAt] = [Number(facts.first), timeFromSql(facts.now)]
   return claims.map(({ code, userId }, index) => ({ _tag: "Issued", coupon: { campaignId, id: first + index + 1, userId, code, issuedAt } }))
 }
@@ -94,6 +95,7 @@ const readWhole = (campaignId: CampaignId, claims: ReadonlyArray<Claim>, facts: 
 export const make = Effect.gen(function*() {
   const sql = yield* SqlClient
   const config = yield* AppConfig
+  const recent = yield* Recent.RecentBatches
   const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
   const patienceMillis = Duration.toMillis(config.mysqlReplyTimeout)
 
@@ -202,7 +204,12 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
             sorting.set(batch.campaignId, performance.now() + SORTING_MILLIS)
             return Effect.succeed(undefined)
           },
-          onRight: (results) => Effect.sync(() => readWhole(batch.campaignId, batch.claims, (results[WHOLE_FACTS] as ReadonlyArray<Row>)[0]!))
+          onRight: (results) =>
+            Effect.sync(() => {
+              const verdicts = readWhole(batch.campaignId, batch.claims, (results[WHOLE_FACTS] as ReadonlyArray<Row>)[0]!)
+              recent.remember(batch.batchId, verdicts.map(({ coupon }) => coupon))
+              return verdicts
+            })
         })
       )
     })
@@ -282,4 +289,4 @@ VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDAT
 })
 
 /** The ledger on MySQL 8.0.19 or later, or MariaDB 10.6 or later. */
-export const layer: Layer.Layer<Ledger, never, SqlClient | AppConfig> = Layer.effect(Ledger, make)
+export const layer: Layer.Layer<Ledger, never, SqlClient | AppConfig> = Layer.effect(Ledger, make).pipe(Layer.provide(Recent.layer))

@@ -2,19 +2,22 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { AppConfig } from "../AppConfig.ts"
+import type { Coupon } from "../domain/Coupon.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
 import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
+import { RecentBatches } from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
-export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig> = Effect.gen(function*() {
+export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | RecentBatches> = Effect.gen(function*() {
   const sql = yield* SqlClient
+  const recent = yield* RecentBatches
   const config = yield* AppConfig
   const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
 
@@ -48,11 +51,16 @@ WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCK
         const work = Effect.gen(function*() {
           const taken = rowsAt(yield* run(takeText(limit)), 3).map(outboxRow)
           if (taken.length === 0) return { taken: 0, settled: 0 }
-          const ranges = couponRanges(taken)
+          const known = new Map<string, ReadonlyArray<Coupon>>()
+          for (const { id } of taken) {
+            const coupons = recent.take(id)
+            if (coupons !== undefined) known.set(id, coupons)
+          }
+          const ranges = couponRanges(taken.filter(({ id }) => !known.has(id)))
           const changed = changedCampaigns(taken)
           const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
           const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
-          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign))
+          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign), known)
           const published = new Set(yield* restore(publish(events)))
           const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
           if (settled.length > 0) yield* run(`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`)

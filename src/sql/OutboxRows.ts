@@ -29,7 +29,7 @@ interface Range {
   lastId: number
 }
 
-/** The coupons of all `ISSUED` rows as a condition on the primary key; neighbouring ranges, the usual case, become one. */
+/** The coupons of the `ISSUED` rows as a condition on the primary key; neighbouring ranges, the usual case, become one. */
 export const couponRanges = (rows: ReadonlyArray<OutboxRow>): string => {
   const ranges: Array<Range> = []
   const issued = rows.filter((row) => row.kind === "ISSUED")
@@ -49,13 +49,14 @@ export const changedCampaigns = (rows: ReadonlyArray<OutboxRow>): string =>
   Array.from(new Set(rows.filter((row) => row.kind === "CHANGED").map((row) => integer(row.campaignId)))).join(",")
 
 /**
- * Puts events together from their rows and what those refer to. A coupon or campaign that is missing breaks an invariant
- * of the schema, so it throws.
+ * Puts events together from their rows and what those refer to: the coupons that were read, except for batches in `recent`. A
+ * coupon or campaign that is missing breaks an invariant of the schema, so it throws.
  */
 export const outboxEvents = (
   rows: ReadonlyArray<OutboxRow>,
   coupons: ReadonlyArray<Coupon>,
-  terms: ReadonlyArray<CampaignTerms>
+  terms: ReadonlyArray<CampaignTerms>,
+  recent: ReadonlyMap<string, ReadonlyArray<Coupon>> = new Map()
 ): ReadonlyArray<OutboxEvent> => {
   const byKey = new Map(coupons.map((coupon) => [`${coupon.campaignId}/${coupon.id}`, coupon]))
   const byCampaign = new Map(terms.map((of) => [of.campaignId, of]))
@@ -65,6 +66,8 @@ export const outboxEvents = (
       if (of === undefined) throw new Error(`event ${id} tells of campaign ${campaignId}, which does not exist`)
       return { _tag: "Changed", id, campaignId, terms: of }
     }
+    const known = recent.get(id)
+    if (known !== undefined) return { _tag: "Issued", id, campaignId, coupons: known }
     const list = Array.from({ length: lastId - firstId + 1 }, (_, index) => {
       const coupon = byKey.get(`${campaignId}/${firstId + index}`)
       if (coupon === undefined) throw new Error(`event ${id} tells of coupon ${firstId + index} of campaign ${campaignId}, which does not exist`)

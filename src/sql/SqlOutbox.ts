@@ -5,6 +5,7 @@ import type { AppConfig } from "../AppConfig.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import * as LibSqlOutbox from "./LibSqlOutbox.ts"
 import * as MySqlOutbox from "./MySqlOutbox.ts"
+import * as RecentBatches from "./RecentBatches.ts"
 
 /** The outbox of whichever database the client is connected to. */
 export const layer: Layer.Layer<Outbox, never, SqlClient | AppConfig> = Layer.effect(
@@ -15,4 +16,4 @@ export const layer: Layer.Layer<Outbox, never, SqlClient | AppConfig> = Layer.ef
       mysql: () => MySqlOutbox.make,
       orElse: () => Effect.dieMessage("the outbox knows MySQL and libSQL only")
     }) as typeof MySqlOutbox.make)
-)
+).pipe(Layer.provide(RecentBatches.layer))
