@@ -1,7 +1,15 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import * as AppConfig from "../src/AppConfig.ts"
 import * as Metrics from "../src/issuance/IssuanceMetrics.ts"
+import { RequestTracing } from "../src/issuance/RequestTracing.ts"
+import * as Otlp from "../src/telemetry/Otlp.ts"
+import { makeRequests } from "../src/telemetry/Tracing.ts"
 
 /**
- * What counting costs a request: `node bench/metrics.ts`. The whole of what the dispatcher adds to a claim is "a request":
+ * What counting and tracing costs a request: `node bench/metrics.ts`. The whole of what the dispatcher adds to a claim is "a request":
  * the clock at its start and at its end, a look for its outcome, a counter and a histogram.
  */
 const nanoseconds = (run: () => void, calls = 2_000_000): number => {
@@ -22,3 +30,30 @@ print("a counter", nanoseconds(() => counter.add()))
 print("a histogram", nanoseconds(() => distribution.observe((k++ & 1023) / 20_000)))
 print("the clock", nanoseconds(() => void performance.now()))
 print("a request", nanoseconds(() => rpc.ended("OK", performance.now())))
+
+const none = RequestTracing.defaultValue()
+print("tracing off", nanoseconds(() => void none.begin("IssueCoupon", undefined, undefined)))
+
+const sink = Http.createServer((request, response) => void request.resume().on("end", () => response.end("{}")))
+await new Promise<void>((resolve) => sink.listen(0, "127.0.0.1", resolve))
+await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
+  const config = yield* AppConfig.AppConfig
+  const tracer = yield* Otlp.make(config, `http://127.0.0.1:${(sink.address() as AddressInfo).port}`)
+  const nanos = () => process.hrtime.bigint()
+  const unsampled = makeRequests(tracer, nanos, { ratio: 0, perSecond: 1e9 })
+  const sampled = makeRequests(tracer, nanos, { ratio: 1, perSecond: 1e9 })
+  const input = { campaignId: 1, userId: 1n }
+  print("tracing on, unsampled", nanoseconds(() => void unsampled.begin("IssueCoupon", input, undefined)))
+  const before = process.cpuUsage()
+  const count = 20_000
+  for (let k = 0; k < count; k++) {
+    sampled.begin("IssueCoupon", input, undefined)?.end("OK", Exit.void)
+    // Lets the exporter send: what that costs counts too.
+    if (k % 500 === 0) yield* Effect.sleep(1)
+  }
+  yield* Effect.sleep(500)
+  const { system, user } = process.cpuUsage(before)
+  print("a span, sent", (system + user) * 1_000 / count)
+})).pipe(Effect.provide(AppConfig.layerTest())))
+sink.close()
+sink.closeAllConnections()

@@ -224,6 +224,34 @@ export const settings = {
     )
   } satisfies Setting<ReadonlyArray<string>>,
   reflection: oneOf("REFLECTION", "whether gRPC clients may ask for the API's description", ["on", "off"], "on"),
+  otlpEndpoint: url(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "collector that traces and metrics are sent to by OTLP, as JSON over HTTP; unless set, neither",
+    "http://collector:4318",
+    ({ scheme }) => scheme === "http" || scheme === "https"
+  ),
+  otlpHeaders: {
+    name: "OTEL_EXPORTER_OTLP_HEADERS",
+    description: "headers for the collector, e.g. authorization=Bearer%20token,x-scope-orgid=1",
+    default: "",
+    config: Config.option(Config.redacted("OTEL_EXPORTER_OTLP_HEADERS"))
+  } satisfies Setting<Option.Option<Redacted.Redacted<string>>>,
+  otelServiceName: {
+    name: "OTEL_SERVICE_NAME",
+    description: "what traces and metrics sent by OTLP are said to be of",
+    default: "coupon-issuance",
+    config: Config.nonEmptyString("OTEL_SERVICE_NAME").pipe(Config.withDefault("coupon-issuance"))
+  } satisfies Setting<string>,
+  traceRatio: {
+    name: "OTEL_TRACES_SAMPLER_ARG",
+    description: "share of requests that are traced where their caller does not say by traceparent (0 to 1)",
+    default: "0.01",
+    config: Config.number("OTEL_TRACES_SAMPLER_ARG").pipe(
+      Config.validate({ message: "must be a number from 0 to 1", validation: (n) => n >= 0 && n <= 1 }),
+      Config.withDefault(0.01)
+    )
+  } satisfies Setting<number>,
+  tracesPerSecond: integer("TRACES_PER_SECOND", "most requests traced in a second, whatever their callers say", 100, 1, 10_000),
   logLevel: oneOf("LOG_LEVEL", "least severe messages to log", ["debug", "info", "warning", "error"], "info"),
   logFormat: oneOf("LOG_FORMAT", "auto is pretty on a terminal and JSON elsewhere", ["auto", "pretty", "json"], "auto")
 }

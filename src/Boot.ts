@@ -16,6 +16,7 @@ import * as Posture from "./security/Posture.ts"
 import * as Security from "./security/Security.ts"
 import type { JwksUnusable } from "./security/UserTokens.ts"
 import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
+import * as TracedPorts from "./telemetry/TracedPorts.ts"
 
 /** What an operator has to mend; each has a `message`. */
 export type Unbootable = Backend.BackendUnusable | Posture.AdministrationUnguarded | KeysUnavailable | JwksUnusable
@@ -43,7 +44,7 @@ export const make = Effect.gen(function*() {
     arrived: (store) => Effect.sync(() => void waiting.delete(store))
   })
 
-  const services = Layer.merge(Issuance.layer.pipe(Layer.provide(MeteredPorts.layer)), Security.layer)
+  const services = Layer.merge(Issuance.layer.pipe(Layer.provide(TracedPorts.layer), Layer.provide(MeteredPorts.layer)), Security.layer)
   const build = Layer.buildWithScope(Layer.provideMerge(services, Backend.layer), scope).pipe(
     Effect.provideService(Backend.BootProgress, progress),
     Effect.tap((context) => Effect.provide(Posture.check, context)),

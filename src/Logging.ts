@@ -25,6 +25,9 @@ const MASK = "<redacted>"
 /** User and password in a URL, wherever a driver's message may quote one. */
 const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*:[^\s/@"']*@/gi
 
+/** The password of a URL, which may name several hosts. */
+const URL_PASSWORD = /^\s*[a-z][a-z0-9+.-]*:\/\/[^/@:]*:([^@]*)@/i
+
 /** What must never be printed: each secret setting, and the password of each that is a URL, as it is and decoded. */
 const secretsOf = (config: AppConfig["Type"]): ReadonlyArray<string> => {
   const secrets = new Set<string>()
@@ -33,10 +36,14 @@ const secretsOf = (config: AppConfig["Type"]): ReadonlyArray<string> => {
     if (!Redacted.isRedacted(inner)) continue
     const text = String(Redacted.value(inner))
     secrets.add(text)
-    if (!URL.canParse(text)) continue
-    const { password } = new URL(text)
+    const password = URL_PASSWORD.exec(text)?.[1]
+    if (password === undefined) continue
     secrets.add(password)
-    secrets.add(decodeURIComponent(password))
+    try {
+      secrets.add(decodeURIComponent(password))
+    } catch {
+      // A lone percent sign: then it is meant as it is.
+    }
   }
   // A password of three letters would be found in any word.
   return [...secrets].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)

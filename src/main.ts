@@ -10,6 +10,7 @@ import * as Logging from "./Logging.ts"
 import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./telemetry/Exposition.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
+import * as Tracing from "./telemetry/Tracing.ts"
 import * as Server from "./transport/Server.ts"
 
 const usage = `coupon-issuance hands out coupons first come, first served, exactly.
@@ -66,6 +67,7 @@ const program = Effect.gen(function*() {
   return yield* Context.get(context, Boot.BootFailure).failed
 }).pipe(
   Effect.scoped,
+  Effect.provide(Tracing.layer),
   Effect.provide(Logging.layer),
   Effect.provide(AppConfig.layer),
   // What an operator can mend is told in one message; a defect with all that is known about it.

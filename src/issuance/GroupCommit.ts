@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import { randomBytes } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
@@ -14,6 +13,7 @@ import { Gate, type Reservation } from "./Gate.ts"
 import { Ledger } from "./Ledger.ts"
 import type { ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, Refusal, ResolvedVerdict } from "./Ledger.ts"
 import { OutboxRelay } from "./OutboxRelay.ts"
+import * as TracedClaims from "./TracedClaims.ts"
 
 /** A claim on its way into the ledger, at most one a user at a time. */
 export interface QueuedClaim {
@@ -93,7 +93,7 @@ export const make = Effect.gen(function*() {
 
   const run = (campaignId: CampaignId, queued: ReadonlyArray<QueuedClaim>): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
     const batch: ClaimBatch = {
-      batchId: randomBytes(16).toString("hex"),
+      batchId: TracedClaims.batchId(campaignId, queued),
       campaignId,
       claims: queued.map(({ userId }) => ({ userId, code: CouponCode.generate() }))
     }

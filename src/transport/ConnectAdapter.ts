@@ -66,7 +66,8 @@ const routerOf = (
               const wire = failure === undefined ? undefined : route.wireOf(failure)
               reject(wire === undefined ? toConnectError(failure) : wireToConnectError(wire))
             }
-          }, context.requestHeader.get("authorization") ?? undefined, route.wantsMetadata ? context : undefined)
+          }, context.requestHeader.get("authorization") ?? undefined, route.wantsMetadata ? context : undefined,
+            context.requestHeader.get("traceparent") ?? undefined)
         ),
       // connect-es reads textDecoder, but its public type does not name it.
       { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }

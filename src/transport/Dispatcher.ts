@@ -8,6 +8,7 @@ import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable } from "../domain/IssueFailure.ts"
 import { Actor } from "../issuance/Actor.ts"
 import * as Metrics from "../issuance/IssuanceMetrics.ts"
+import { parseTraceparent, RequestTracing } from "../issuance/RequestTracing.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { Startup } from "../issuance/Startup.ts"
 import type { Bound, Metadata, Route } from "./Route.ts"
@@ -23,8 +24,8 @@ export interface Dispatcher {
   /** Calls in progress. */
   readonly inFlight: () => number
   /**
-   * Runs one call if its caller may; `reply` hears exactly once. `timeoutMillis` is the caller's own, `authorization` the value
-   * of that header.
+   * Runs one call if its caller may; `reply` hears exactly once. `timeoutMillis` is the caller's own, `authorization` and
+   * `traceparent` the values of those headers.
    */
   readonly dispatch: (
     route: Route,
@@ -32,7 +33,8 @@ export interface Dispatcher {
     timeoutMillis: number | undefined,
     reply: Reply,
     authorization: string | undefined,
-    metadata?: Metadata
+    metadata?: Metadata,
+    traceparent?: string
   ) => void
   /** Counts a request that was refused before it became a call: for a defect, or because it could not be read. */
   readonly refused: (route: Route, failure: { readonly _tag: string } | undefined) => void
@@ -55,6 +57,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const runtime = yield* Effect.runtime<never>()
   const run = Runtime.runFork(runtime)
   const limit = config.maxInFlight
+  const tracing = yield* RequestTracing
   let inFlight = 0
   const metrics = new Map<Route, Metrics.RpcMetrics>()
   const metricsOf = (route: Route) => {
@@ -66,13 +69,14 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const limited = (log: (suppressed: number, cause: unknown) => Effect.Effect<void>) => {
     let last = -Infinity
     let suppressed = 0
-    return (cause: unknown) => {
+    return (cause: unknown, traceparent?: string) => {
       const now = performance.now()
       if (now - last < LOG_INTERVAL_MILLIS) {
         suppressed++
         return
       }
-      run(log(suppressed, cause))
+      const span = parseTraceparent(traceparent)
+      run(span === undefined ? log(suppressed, cause) : Effect.withParentSpan(log(suppressed, cause), span))
       last = now
       suppressed = 0
     }
@@ -133,7 +137,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       Effect.locally(effectOf(useCases, route, input, timeoutMillis, metadata), Actor, name))
   }
 
-  const settle = (route: Route, startedAt: number, exit: Exit.Exit<unknown, IssueFailure>, reply: Reply) => {
+  const settle = (route: Route, startedAt: number, exit: Exit.Exit<unknown, IssueFailure>, reply: Reply, traceparent?: string) => {
     if (exit._tag === "Success") {
       metricsOf(route).ended("OK", startedAt)
       reply.answered(exit.value)
@@ -141,16 +145,19 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     }
     const failure = exit.cause._tag === "Fail" ? exit.cause.error : undefined
     metricsOf(route).ended(failure?._tag, startedAt)
-    if (failure === undefined) report(exit.cause)
-    else if (failure._tag === "Unavailable" && failure.cause !== undefined) warn(failure.cause)
+    if (failure === undefined) report(exit.cause, traceparent)
+    else if (failure._tag === "Unavailable" && failure.cause !== undefined) warn(failure.cause, traceparent)
     reply.failed(failure)
   }
+
+  const outcomeOf = (exit: Exit.Exit<unknown, IssueFailure>): string | undefined =>
+    exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
 
   return {
     inFlight: () => inFlight,
     report,
     refused: (route, failure) => metricsOf(route).refused(failure?._tag),
-    dispatch: (route, input, timeoutMillis, reply, authorization, metadata) => {
+    dispatch: (route, input, timeoutMillis, reply, authorization, metadata, traceparent) => {
       if (inFlight >= limit) {
         metricsOf(route).refused("Overloaded")
         reply.failed(overloaded)
@@ -171,16 +178,18 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
         timeoutMillis = Math.min(timeoutMillis, MAX_TIMEOUT_MILLIS)
       }
       const startedAt = performance.now()
+      const traced = tracing.begin(route.method.name, input, traceparent)
       const { guard } = useCases
       const unseen = route.isPublic && authorization === undefined && guard.publicIsOpen
       const ended = (exit: Exit.Exit<unknown, IssueFailure>) => {
         Metrics.inFlight.set(--inFlight)
-        settle(route, startedAt, exit, reply)
+        if (traced !== undefined) traced.end(outcomeOf(exit), exit)
+        settle(route, startedAt, exit, reply, traceparent)
       }
       Metrics.inFlight.set(++inFlight)
       const proceed = (call: Effect.Effect<unknown, IssueFailure>) => {
         if (Exit.isExit(call)) ended(call as Exit.Exit<unknown, IssueFailure>)
-        else run(call).addObserver(ended)
+        else run(traced === undefined ? call : Effect.withParentSpan(call, traced.span)).addObserver(ended)
       }
       if (!unseen) return proceed(guarded(useCases, route, input, timeoutMillis, authorization, metadata))
       if (route.begin === undefined) return proceed(effectOf(useCases, route, input, timeoutMillis, metadata))

@@ -23,6 +23,7 @@ interface Head {
   readonly timeoutMillis: number | undefined
   readonly length: number | undefined
   readonly authorization: string | undefined
+  readonly traceparent: string | undefined
   readonly refusal: ErrorReply | undefined
 }
 
@@ -39,9 +40,13 @@ const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined =>
   let version: string | undefined
   let length: string | undefined
   let authorization: string | undefined
+  let traceparent: string | undefined
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!
     switch (name.length) {
+      case 11:
+        if (name.toLowerCase() === "traceparent") traceparent = raw[i + 1]!
+        break
       case 12:
         if (name.toLowerCase() !== "content-type") break
         if (type !== undefined) return undefined
@@ -81,6 +86,7 @@ const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined =>
     timeoutMillis: timeout === undefined ? undefined : Number(timeout),
     length: length === undefined ? undefined : Number(length),
     authorization,
+    traceparent,
     // In the adapter's order: version, then timeout, then the body.
     refusal: version !== undefined && version !== "1"
       ? badRequestReply(`Connect-Protocol-Version must be "1": got "${version}"`)
@@ -201,7 +207,7 @@ export const make = (
         }
       },
       failed: (failure) => later(() => sendError(response, replyTo(route, failure), metadata))
-    }, head.authorization, metadata)
+    }, head.authorization, metadata, head.traceparent)
   }
 
   return (request, response) => {
