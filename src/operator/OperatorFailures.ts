@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { GateUnavailable } from "../issuance/Gate.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
+import type { KeysUnavailable } from "../security/ApiKeys.ts"
 import { InternalError, type OperatorFailure, OutcomeUnknown, Unavailable } from "./OperatorErrors.ts"
 
 /** What is told of anything unexpected. */
@@ -12,12 +13,14 @@ export const storesAway = (waitingFor: ReadonlyArray<string>): Unavailable =>
 
 export const stopping = new Unavailable({ message: "this instance is stopping; another one, or its successor, will answer", retryAfterSeconds: 1 })
 
-export type StoreFailure = LedgerUnavailable | CommitInDoubt | GateUnavailable
+export type StoreFailure = LedgerUnavailable | CommitInDoubt | GateUnavailable | KeysUnavailable
 
 /** A failure of a store as an operator hears it. What the store said may hold addresses and names: it goes to the log. */
 const told = {
   LedgerUnavailable: new Unavailable({ message: "the ledger does not answer", retryAfterSeconds: 1 }),
   GateUnavailable: new Unavailable({ message: "the gate does not answer", retryAfterSeconds: 1 }),
+  // A key that may have been stored nevertheless is nobody's: its secret was not told.
+  KeysUnavailable: new Unavailable({ message: "the store of API keys does not answer", retryAfterSeconds: 1 }),
   CommitInDoubt: new OutcomeUnknown({ message: "the ledger failed while committing; look before you ask again" })
 } satisfies Record<StoreFailure["_tag"], OperatorFailure>
 

@@ -8,13 +8,14 @@ import { AdminAudit } from "../issuance/AdminAudit.ts"
 import { LedgerAudit } from "../issuance/LedgerAudit.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { Startup } from "../issuance/Startup.ts"
+import { ApiKeys } from "../security/ApiKeys.ts"
 import { anonymousAdmin } from "../security/Principal.ts"
 import { VERSION } from "../Version.ts"
 import * as DeploymentAudit from "./DeploymentAudit.ts"
 import { effectiveSettings } from "./EffectiveSettings.ts"
 import * as GateRebuild from "./GateRebuild.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
-import { NotFound, type OperatorFailure } from "./OperatorErrors.ts"
+import { InvalidArgument, NotFound, type OperatorFailure } from "./OperatorErrors.ts"
 import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
 import { type AuditEvent, type AuditRow, Caller, OperatorRpcs, type Violation } from "./OperatorRpcs.ts"
 import { OperatorServices, type Ports } from "./OperatorServices.ts"
@@ -122,9 +123,16 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Audit: ({ campaignId }) => stream("Audit", audit(campaignId)),
       RebuildGate: ({ campaignId, discard }) => stream("RebuildGate", rebuild(campaignId, discard)),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
-      CreateKey: () => call("CreateKey", Effect.dieMessage("not yet")),
-      ListKeys: () => call("ListKeys", Effect.succeed([])),
-      RevokeKey: () => call("RevokeKey", Effect.dieMessage("not yet")),
+      CreateKey: (key) =>
+        call("CreateKey", Effect.flatMap(ApiKeys, (keys) => keys.create(key)).pipe(
+          Effect.catchTag("KeyRefused", ({ message }) => Effect.fail(new InvalidArgument({ message })))
+        )),
+      ListKeys: () =>
+        call("ListKeys", Effect.map(Effect.flatMap(ApiKeys, ({ list }) => list), (keys) =>
+          keys.map((key) => ({ ...key, requestsPerSecond: key.requestsPerSecond ?? null, revokedAt: key.revokedAt ?? null })))),
+      RevokeKey: ({ id }) =>
+        call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id)), (found) =>
+          found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" })))),
       AuditLog: ({ beforeId, campaignId, limit }) =>
         call("AuditLog", Effect.gen(function*() {
           const records = yield* Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId, campaignId, limit }))

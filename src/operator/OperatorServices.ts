@@ -6,9 +6,10 @@ import type { KnownCampaigns } from "../issuance/KnownCampaigns.ts"
 import type { Ledger } from "../issuance/Ledger.ts"
 import type { LedgerAudit } from "../issuance/LedgerAudit.ts"
 import type { Outbox } from "../issuance/Outbox.ts"
+import type { ApiKeys } from "../security/ApiKeys.ts"
 
 /** What the operator's calls work with, once the stores are there. */
-export type Ports = AdminAudit | Gate | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | Outbox
+export type Ports = AdminAudit | ApiKeys | Gate | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | Outbox
 
 /** What the operator plane asks of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {

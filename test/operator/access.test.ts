@@ -1,0 +1,124 @@
+import type * as Rpc from "@effect/rpc/Rpc"
+import type * as RpcGroup from "@effect/rpc/RpcGroup"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { CliFailure } from "../../src/cli/CliFailure.ts"
+import { exitCodes } from "../../src/cli/ExitCode.ts"
+import * as OperatorClient from "../../src/cli/OperatorClient.ts"
+import type { OperatorRpcs } from "../../src/operator/OperatorRpcs.ts"
+import { startInstance, type Instance } from "../support/Instance.ts"
+import { coupon } from "./Command.ts"
+
+const BOOTSTRAP = "the-first-key-of-all-0123456789abcdef"
+
+type Call = Rpc.Tag<RpcGroup.Rpcs<typeof OperatorRpcs>>
+
+describe("the operator plane, once a key is configured", () => {
+  let instance: Instance
+  const as = (key: string | undefined) => coupon(instance.url, key === undefined ? {} : { COUPON_API_KEY: key })
+  beforeAll(async () => {
+    instance = await startInstance({ ADMIN_API_KEY: BOOTSTRAP })
+  })
+  afterAll(() => (instance as Instance | undefined)?.stop())
+
+  /** Every call of the plane, over the wire. */
+  const calls: Record<Call, (client: OperatorClient.OperatorClient) => Effect.Effect<unknown, CliFailure>> = {
+    Info: ({ call }) => call((rpcs) => rpcs.Info()),
+    Overview: ({ stream }) => Stream.runHead(stream((rpcs) => rpcs.Overview())),
+    Audit: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.Audit({}))),
+    RebuildGate: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.RebuildGate({ campaignId: 1_000_000, discard: false }))),
+    Settings: ({ call }) => call((rpcs) => rpcs.Settings()),
+    CreateKey: ({ call }) => call((rpcs) => rpcs.CreateKey({ name: "another", role: "VIEWER" })),
+    ListKeys: ({ call }) => call((rpcs) => rpcs.ListKeys()),
+    RevokeKey: ({ call }) => call((rpcs) => rpcs.RevokeKey({ id: "nobody" })),
+    AuditLog: ({ call }) => call((rpcs) => rpcs.AuditLog({ limit: 1 }))
+  }
+
+  /** `OK`, or the code of the refusal. */
+  const outcome = (key: string | undefined, call: Call): Promise<string> => {
+    const connection = { url: instance.url, key: Option.map(Option.fromNullable(key), Redacted.make), json: true, timeoutMillis: 20_000 }
+    return Effect.runPromise(Effect.scoped(Effect.flatMap(OperatorClient.make(connection), calls[call])).pipe(
+      Effect.match({ onFailure: ({ code }) => code, onSuccess: () => "OK" })
+    ))
+  }
+
+  /** Makes a key as the command prints it: the secret is all of standard output. */
+  const keyOf = async (role: string, ...args: ReadonlyArray<string>) => {
+    const { code, err, out } = await as(BOOTSTRAP)("keys", "create", "--name", `test ${role}`, "--role", role, ...args)
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("told this once") as string })
+    return out.trim()
+  }
+
+  it("lets nobody in without a key, or with a wrong one, and says what to do", async () => {
+    for (const key of [undefined, "cpn_0123456789abcdef_0123456789012345678901234567890123456789012"]) {
+      for (const call of Object.keys(calls)) expect(await outcome(key, call as Call), call).toBe("UNAUTHENTICATED")
+    }
+    const { code, err, out } = await as(undefined)("audit")
+    expect({ code, out }).toEqual({ code: exitCodes.ACCESS.code, out: "" })
+    expect(err).toContain("COUPON_API_KEY")
+    const doctor = await as(undefined)("doctor")
+    expect(doctor).toMatchObject({ code: exitCodes.UNSOUND.code, out: expect.stringContaining("FAIL  operator plane: UNAUTHENTICATED") as string })
+  })
+
+  const reading: ReadonlyArray<Call> = ["Info", "Overview", "Audit", "Settings", "AuditLog"]
+  const allowed: ReadonlyArray<readonly [role: string, may: ReadonlyArray<Call>]> = [
+    ["ISSUER", []],
+    ["VIEWER", reading],
+    ["OPERATOR", [...reading, "RebuildGate"]],
+    ["ADMIN", [...reading, "RebuildGate", "CreateKey", "ListKeys", "RevokeKey"]]
+  ]
+  for (const [role, may] of allowed) {
+    it(`lets a key with the role ${role} make the calls of that role, and no other`, async () => {
+      const secret = await keyOf(role)
+      // Neither the campaign nor the key exists: whoever is let in hears just that.
+      const expected = Object.keys(calls).map((call) => [
+        call,
+        !may.includes(call as Call) ? "PERMISSION_DENIED" : call === "RebuildGate" || call === "RevokeKey" ? "RECORD_NOT_FOUND" : "OK"
+      ])
+      const seen = []
+      for (const call of Object.keys(calls)) seen.push([call, await outcome(secret, call as Call)])
+      expect(seen).toEqual(expected)
+    })
+  }
+
+  it("tells a role that is too low what it takes", async () => {
+    const { code, err, out } = await as(await keyOf("VIEWER"))("rebuild", "1")
+    expect(err).toMatch(/^RebuildGate is for the role OPERATOR: .*\nuse a key with a higher role/)
+    expect({ code, out }).toEqual({ code: exitCodes.ACCESS.code, out: "" })
+  })
+
+  it("knows who did what, and holds a revoked key off", async () => {
+    const admin = as(BOOTSTRAP)
+    const made = await admin("keys", "create", "--name", "deploy", "--role", "OPERATOR", "--rate", "100", "--json")
+    const { id, secret } = JSON.parse(made.out) as { readonly id: string; readonly secret: string }
+    const run = as(secret)
+    const campaign = await run("campaign", "create", "--name", "b", "--limit", "1", "--json")
+    const { campaignId } = JSON.parse(campaign.out) as { readonly campaignId: number }
+    expect(await run("rebuild", String(campaignId))).toMatchObject({ code: 0 })
+
+    const listed = await admin("keys", "list", "--json")
+    expect(JSON.parse(listed.out)).toContainEqual(expect.objectContaining({ id, name: "deploy", role: "OPERATOR", requestsPerSecond: 100, revokedAt: null }))
+    expect(listed.out).not.toContain(secret)
+
+    expect(await admin("keys", "revoke", id)).toMatchObject({ code: 0 })
+    expect(await run("rebuild", String(campaignId))).toMatchObject({ code: exitCodes.ACCESS.code })
+    expect(await admin("keys", "revoke", "nobody")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await admin("keys", "create", "--name", "bootstrap", "--role", "ADMIN")).toMatchObject({ code: exitCodes.USAGE.code })
+
+    const log = await admin("log", "--json")
+    const acts = JSON.parse(log.out) as ReadonlyArray<{ readonly actor: string; readonly action: string; readonly campaignId: number | null }>
+    expect(acts).toContainEqual(expect.objectContaining({ actor: "deploy", action: "gate.rebuild", campaignId }))
+    expect(acts).toContainEqual(expect.objectContaining({ actor: "bootstrap", action: "key.revoke" }))
+    expect(log.out).not.toContain(secret)
+  })
+
+  it("shows no secret among the settings", async () => {
+    const { out } = await as(BOOTSTRAP)("settings", "--json")
+    expect(JSON.parse(out)).toContainEqual(expect.objectContaining({ name: "ADMIN_API_KEY", value: "***", isDefault: false }))
+    expect(out).not.toContain(BOOTSTRAP)
+    expect(instance.logs()).not.toContain(BOOTSTRAP)
+  })
+})
