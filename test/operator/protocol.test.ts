@@ -1,0 +1,120 @@
+import * as http from "node:http"
+import * as http2 from "node:http2"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { startInstance, type Instance } from "../support/Instance.ts"
+
+const KEY = "the-first-key-of-all-0123456789abcdef"
+const PATH = "/operator/rpc"
+const NDJSON = { "content-type": "application/ndjson", authorization: `Bearer ${KEY}` }
+
+const call = (tag: string, payload?: unknown, headers: ReadonlyArray<readonly [string, string]> = []) =>
+  JSON.stringify({ _tag: "Request", id: "1", tag, payload, headers })
+
+describe("the operator plane on the wire", () => {
+  let instance: Instance
+  beforeAll(async () => {
+    instance = await startInstance({ ADMIN_API_KEY: KEY })
+  })
+  afterAll(() => (instance as Instance | undefined)?.stop())
+
+  const post = async (body: string, headers: Record<string, string> = NDJSON, method = "POST") => {
+    const reply = await fetch(`${instance.url}${PATH}`, { method, headers, ...method === "POST" ? { body } : {} })
+    return { status: reply.status, headers: reply.headers, text: await reply.text() }
+  }
+
+  it("answers a call with lines of JSON", async () => {
+    const { headers, status, text } = await post(call("Info"))
+    expect(status).toBe(200)
+    expect(headers.get("content-type")).toBe("application/ndjson")
+    expect(headers.get("cache-control")).toBe("no-store")
+    expect(JSON.parse(text)).toMatchObject({ _tag: "Exit", requestId: "1", exit: { _tag: "Success", value: { service: "coupon-issuance" } } })
+  })
+
+  it("takes several calls in one request", async () => {
+    const two = `${call("Info")}\n${call("Settings").replace(`"1"`, `"2"`)}\n`
+    const lines = (await post(two)).text.trim().split("\n").map((line) => (JSON.parse(line) as { readonly requestId: string }).requestId)
+    expect(lines.sort()).toEqual(["1", "2"])
+  })
+
+  const refused: ReadonlyArray<readonly [what: string, body: string, headers: Record<string, string>, method: string, status: number]> = [
+    ["a GET", "", NDJSON, "GET", 405],
+    ["the type that a form of a foreign page can send", call("Info"), { ...NDJSON, "content-type": "text/plain" }, "POST", 415],
+    ["what is not JSON", "{", NDJSON, "POST", 400],
+    ["what is not a call", JSON.stringify({ _tag: "Ping" }), NDJSON, "POST", 400],
+    ["an empty body", "", NDJSON, "POST", 400],
+    ["more calls than anybody needs", Array(17).fill(call("Info")).join("\n"), NDJSON, "POST", 400],
+    ["a body that is too large", call("Info", "x".repeat(100_000)), NDJSON, "POST", 413]
+  ]
+  for (const [what, body, headers, method, status] of refused) {
+    it(`refuses ${what}`, async () => {
+      expect((await post(body, headers, method)).status).toBe(status)
+    })
+  }
+
+  it("believes the header of the request, and not what the body says it were", async () => {
+    const { text } = await post(call("Info", undefined, [["authorization", `Bearer ${KEY}`]]), { "content-type": "application/ndjson" })
+    expect(JSON.parse(text)).toMatchObject({ exit: { _tag: "Failure", cause: { _tag: "Fail", error: { _tag: "Unauthenticated" } } } })
+  })
+
+  it("names what is wrong with a call, and no inside of its own", async () => {
+    expect((await post(call("Nonsense"))).text).toContain("Unknown request tag")
+    const { text } = await post(call("RebuildGate", { campaignId: "1; DROP TABLE campaigns", discard: false }))
+    expect(text).toContain("campaignId")
+    expect(text).not.toMatch(/\.ts:|node_modules/)
+  })
+
+  it("streams over HTTP/2", async () => {
+    const session = http2.connect(instance.url)
+    try {
+      const stream = session.request({ ":method": "POST", ":path": PATH, ...NDJSON })
+      stream.end(call("Overview"))
+      let text = ""
+      stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
+      await expect.poll(() => text.split("\n").length).toBeGreaterThan(2)
+      expect(JSON.parse(text.split("\n", 1)[0]!)).toMatchObject({ _tag: "Chunk", values: [{ ready: true }] })
+      stream.close()
+    } finally {
+      session.destroy()
+    }
+  })
+
+  it("serves 64 at a time, and forgets those who have left", async () => {
+    const watchers = await Promise.all(Array.from({ length: 64 }, () =>
+      new Promise<{ readonly leave: () => void; readonly status: number }>((resolve, reject) => {
+        const request = http.request(`${instance.url}${PATH}`, { method: "POST", headers: NDJSON, agent: false }, (response) => {
+          response.once("data", () => resolve({ leave: () => request.destroy(), status: response.statusCode! }))
+          // Whoever leaves hears of it himself.
+          response.once("error", () => {})
+        })
+        request.once("error", reject)
+        request.end(call("Overview"))
+      })))
+    expect(watchers.map(({ status }) => status)).toEqual(Array(64).fill(200))
+    const { headers, status } = await post(call("Info"))
+    expect({ status, retryAfter: headers.get("retry-after") }).toEqual({ status: 429, retryAfter: "1" })
+    for (const { leave } of watchers) leave()
+    await expect.poll(async () => (await post(call("Info"))).status).toBe(200)
+  })
+})
+
+describe("the operator plane of an instance without its stores", () => {
+  it("says which ones it waits for, and what it says itself", async () => {
+    const instance = await startInstance(
+      { MYSQL_URL: "mysql://u:p@127.0.0.1:1/coupon", REDIS_URL: "redis://127.0.0.1:1" },
+      { ready: false }
+    )
+    try {
+      const reply = await fetch(`${instance.url}${PATH}`, {
+        method: "POST",
+        headers: { "content-type": "application/ndjson" },
+        body: call("Audit", {})
+      })
+      const text = await reply.text()
+      expect(JSON.parse(text)).toMatchObject({ exit: { cause: { error: { _tag: "Unavailable", retryAfterSeconds: 1 } } } })
+      expect(text).toContain("127.0.0.1:1")
+      expect(text).not.toContain("u:p")
+    } finally {
+      await instance.kill()
+    }
+  })
+})
