@@ -15,14 +15,15 @@ COPY src src
 # a cache apart for each.
 RUN mkdir .cache && chown node:node .cache
 USER node
-RUN NODE_COMPILE_CACHE=/app/.cache/compile node src/main.ts --help >/dev/null
+RUN export NODE_COMPILE_CACHE=/app/.cache/compile && node src/main.ts --help >/dev/null && node src/cli.ts --help >/dev/null \
+ && node -e 'for (const one of ["operator/OperatorServer", "cli/OperatorClient", "cli/PublicClient"]) import(`/app/src/${one}.ts`)'
 
 FROM node:24-slim
 WORKDIR /app
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/.cache/compile HOST=0.0.0.0 PORT=8080 DATA_DIR=/data LOG_FORMAT=json
 # All of it belongs to root and is only read at run time; /data is for the embedded ledger alone.
 COPY --from=build --chown=root:root /app /app
-COPY deploy/entrypoint deploy/healthcheck /usr/local/bin/
+COPY deploy/entrypoint deploy/healthcheck deploy/coupon /usr/local/bin/
 RUN mkdir /data && chown node:node /data
 USER node
 EXPOSE 8080
