@@ -79,8 +79,10 @@ export const toWire = (failure: IssueFailure | undefined): WireError => {
 export const toConnectError = (failure: IssueFailure | undefined): ConnectError => wireToConnectError(toWire(failure))
 
 export const wireToConnectError = (wire: WireError): ConnectError => {
-  const metadata = wire.retryAfterSeconds === undefined ? undefined : { "retry-after": String(wire.retryAfterSeconds) }
-  const error = new ConnectError(wire.message, wire.code, metadata)
+  const error = new ConnectError(wire.message, wire.code, {
+    ...wire.retryAfterSeconds === undefined ? {} : { "retry-after": String(wire.retryAfterSeconds) },
+    ...wire.code === Code.Unauthenticated ? { "www-authenticate": "Bearer" } : {}
+  })
   error.details = wire.details.map(({ desc, value }) => ({ desc, value: value as Record<string, unknown> }))
   return error
 }

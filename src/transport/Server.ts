@@ -1,17 +1,23 @@
+import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import * as http2 from "node:http2"
+import * as https from "node:https"
 import * as net from "node:net"
 import type { AddressInfo, Socket } from "node:net"
 import type { Readable } from "node:stream"
+import { createSecureContext, type TLSSocket } from "node:tls"
 import { Code } from "@connectrpc/connect"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { AppConfig } from "../AppConfig.ts"
 import { Startup } from "../issuance/Startup.ts"
+import * as BrowserHeaders from "./BrowserHeaders.ts"
 import * as ConnectAdapter from "./ConnectAdapter.ts"
+import * as Cors from "./Cors.ts"
 import * as CouponRoutes from "./CouponRoutes.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { refusal } from "./ErrorCatalog.ts"
@@ -20,6 +26,7 @@ import * as Health from "./Health.ts"
 import { sniff } from "./ProtocolSniffer.ts"
 import * as Reflection from "./Reflection.ts"
 import type { Route } from "./Route.ts"
+import * as StuckClients from "./StuckClients.ts"
 import type { Request, Response } from "./UnaryLane.ts"
 import * as UnaryLane from "./UnaryLane.ts"
 
@@ -29,7 +36,7 @@ export class Listener extends Context.Tag("coupon/transport/Listener")<Listener,
   readonly host: string
   /** The port that is bound: the one the system picked if PORT is 0. */
   readonly port: number
-  /** `http://host:port`, brackets around IPv6. */
+  /** `http://host:port` (or `https`), brackets around IPv6. */
   readonly url: string
 }>() {}
 
@@ -42,16 +49,37 @@ export class ListenFailed extends Data.TaggedError("ListenFailed")<{ readonly me
  */
 export type Mounts = Readonly<Record<string, (request: Request, response: Response, draining: AbortSignal) => void>>
 
-/** Time for a connection's first bytes, and for the headers of any request. */
-const HEADERS_TIMEOUT_MILLIS = 10_000
-/** Time for a whole request: headers and at most 1 MiB of body. */
-const REQUEST_RECEIVE_TIMEOUT_MILLIS = 30_000
-/** Longer than the 60 s that load balancers keep an idle connection: the one that opened it closes it. */
-const KEEP_ALIVE_MILLIS = 65_000
-/** An HTTP/2 connection without a byte for this long is told GOAWAY. */
-const HTTP2_IDLE_MILLIS = 300_000
+/** How long clients may take, in milliseconds. */
+export interface Patience {
+  /** For a connection's first bytes, a TLS handshake, and the headers of any request. */
+  readonly headers: number
+  /** For a whole request: headers and at most 1 MiB of body. */
+  readonly request: number
+  /** For a client to ask again on its connection. */
+  readonly keepAlive: number
+  /** For an HTTP/2 connection without a byte; then it is told GOAWAY. */
+  readonly http2Idle: number
+  /** For a client to take 64 KiB of an answer. */
+  readonly reading: number
+}
+
+const patient: Patience = {
+  headers: 10_000,
+  request: 30_000,
+  // Longer than the 60 s that load balancers keep an idle connection: the one that opened it closes it.
+  keepAlive: 65_000,
+  http2Idle: 300_000,
+  reading: 30_000
+}
+
 const MAX_HEADER_BYTES = 16_384
 const MAX_STREAMS = 250
+/**
+ * Streams that a client may open and reset again ("rapid reset", CVE-2023-44487) before its connection is ended: many at once, as
+ * when users behind one proxy give up together, and so many a second for ever.
+ */
+const STREAM_RESET_BURST = 2_000
+const STREAM_RESETS_A_SECOND = 100
 
 /** Time kept back from SHUTDOWN_TIMEOUT for the stores to close after the transport. */
 const drainMillis = (shutdownTimeout: Duration.Duration) => {
@@ -102,10 +130,27 @@ const listen = (server: http.Server, host: string, port: number) =>
     })
   })
 
-const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
+/** Certificate and key of TLS_CERT_FILE and TLS_KEY_FILE; `undefined`: the port speaks plain HTTP. */
+const credentials = (config: AppConfig["Type"]): Effect.Effect<{ readonly cert: Buffer; readonly key: Buffer } | undefined, ListenFailed> => {
+  if (Option.isNone(config.tlsCertFile) || Option.isNone(config.tlsKeyFile)) return Effect.succeed(undefined)
+  const [certFile, keyFile] = [config.tlsCertFile.value, config.tlsKeyFile.value]
+  return Effect.try({
+    try: () => {
+      const pair = { cert: readFileSync(certFile), key: readFileSync(keyFile) }
+      // Throws now, in words, rather than at the first client.
+      createSecureContext(pair)
+      return pair
+    },
+    catch: (cause) =>
+      new ListenFailed({ message: `TLS_CERT_FILE and TLS_KEY_FILE cannot be used: ${(cause as Error).message}`, cause })
+  })
+}
+
+const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) =>
   Effect.gen(function*() {
     const config = yield* AppConfig
     const startup = yield* Startup
+    const secure = yield* credentials(config)
     const dispatcher = yield* Dispatcher.make
     const maxBodyBytes = config.maxBodyBytes
     let draining = false
@@ -122,7 +167,8 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
     }
     const services = [...new Set(routes.map((route) => route.method.parent))]
     const health = Health.make({ services: services.map(({ typeName }) => typeName), ready, draining: () => draining })
-    const mounted = Object.entries({ ...Reflection.make([...services, HealthService]), ...health.mounts, ...mounts })
+    const reflection = config.reflection === "on" ? Reflection.make([...services, HealthService]) : {}
+    const mounted = Object.entries({ ...reflection, ...health.mounts, ...mounts })
       .sort(([a], [b]) => b.length - a.length)
 
     const refuse = (request: Request, response: Response, status: number, code: Code, message: string) => {
@@ -153,6 +199,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
         response.once("close", () => unhurried.delete(response))
         response.once("finish", () => dropRest(request))
       }
+      if (request.method !== "POST") BrowserHeaders.set(response, secure !== undefined)
       if (adapter(request, response)) return
       const path = request.url!.split("?", 1)[0]!
       const mount = mounted.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))
@@ -160,8 +207,11 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
       else page(request, response, path)
     }
 
+    const cors = config.corsOrigins.length === 0 ? undefined : Cors.make(config.corsOrigins)
+
     const serve = (request: Request, response: Response) => {
       try {
+        if (cors !== undefined && cors(request, response)) return
         if (!lane(request, response)) route(request, response)
       } catch (defect) {
         dispatcher.report(defect)
@@ -169,28 +219,40 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
       }
     }
 
-    const h1 = http.createServer({
+    const h1Options = {
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MILLIS,
-      requestTimeout: REQUEST_RECEIVE_TIMEOUT_MILLIS,
-      keepAliveTimeout: KEEP_ALIVE_MILLIS,
-      connectionsCheckingInterval: 1_000
+      headersTimeout: patience.headers,
+      requestTimeout: patience.request,
+      keepAliveTimeout: patience.keepAlive,
+      connectionsCheckingInterval: Math.min(1_000, patience.headers / 4)
+    }
+    const h1 = secure === undefined ? http.createServer(h1Options, serve) : https.createServer({
+      ...h1Options,
+      ...secure,
+      minVersion: "TLSv1.2",
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: patience.headers
     }, serve)
     h1.maxConnections = config.maxConnections
 
+    const streams = new Set<http2.ServerHttp2Stream>()
     const h2 = http2.createServer({
+      streamResetBurst: STREAM_RESET_BURST,
+      streamResetRate: STREAM_RESETS_A_SECOND,
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
     }, (request, response) => {
       // HTTP/1.1 has requestTimeout; a stream whose body never ends is ours to close.
-      const timer = setTimeout(() => request.stream.close(http2.constants.NGHTTP2_CANCEL), REQUEST_RECEIVE_TIMEOUT_MILLIS)
+      const timer = setTimeout(() => request.stream.close(http2.constants.NGHTTP2_CANCEL), patience.request)
       const clear = () => clearTimeout(timer)
       request.once("end", clear)
       request.once("close", clear)
       const { stream } = request
+      streams.add(stream)
+      stream.once("close", () => streams.delete(stream))
       stream.once("finish", () => dropRest(stream))
       serve(request, response)
     })
-    h2.setTimeout(HTTP2_IDLE_MILLIS)
+    h2.setTimeout(patience.http2Idle)
     h2.on("timeout", (session: http2.ServerHttp2Session) => session.close())
     const sessions = new Set<http2.ServerHttp2Session>()
     h2.on("session", (session) => {
@@ -206,25 +268,53 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
     // with a new connection is put off until the protocol is known.
     const sockets = new Set<Socket>()
     const undecided = new Set<Socket>()
-    const [serveHttp1] = h1.listeners("connection") as [(socket: Socket) => void]
-    h1.removeAllListeners("connection")
-    h1.on("connection", (socket: Socket) => {
+    // Raw ones whose handshake goes on, by their client's address: TLS hands on a socket that does not name the one beneath it.
+    const handshaking = new Map<string, Socket>()
+    const peer = (socket: Socket) => `${socket.remoteAddress} ${socket.remotePort}`
+    const connected = secure === undefined ? "connection" : "secureConnection"
+    const [serveHttp1] = h1.listeners(connected) as [(socket: Socket) => void]
+    h1.removeAllListeners(connected)
+    const serveHttp2 = (socket: Socket) => {
+      // Half-open connections are an affair of HTTP/1.1 clients; an HTTP/2 client that says FIN is gone.
+      socket.allowHalfOpen = false
+      h2.emit("connection", socket)
+    }
+    if (secure !== undefined) {
+      h1.on("connection", (raw: Socket) => {
+        const name = peer(raw)
+        handshaking.set(name, raw)
+        undecided.add(raw)
+        raw.once("close", () => {
+          if (handshaking.get(name) === raw) handshaking.delete(name)
+          undecided.delete(raw)
+        })
+      })
+    }
+    h1.on(connected, (socket: Socket) => {
       sockets.add(socket)
-      undecided.add(socket)
       socket.once("close", () => {
         sockets.delete(socket)
         undecided.delete(socket)
       })
-      sniff(socket, HEADERS_TIMEOUT_MILLIS, (protocol) => {
+      if (secure !== undefined) {
+        const name = peer(socket)
+        undecided.delete(handshaking.get(name)!)
+        handshaking.delete(name)
+        // Agreed upon in the handshake: nothing to guess.
+        if ((socket as TLSSocket).alpnProtocol === "h2") serveHttp2(socket)
+        else serveHttp1.call(h1, socket)
+        return
+      }
+      undecided.add(socket)
+      sniff(socket, patience.headers, (protocol) => {
         undecided.delete(socket)
         if (protocol === "http1") serveHttp1.call(h1, socket)
-        else {
-          // Half-open connections are an affair of HTTP/1.1 clients; an HTTP/2 client that says FIN is gone.
-          socket.allowHalfOpen = false
-          h2.emit("connection", socket)
-        }
+        else serveHttp2(socket)
       })
     })
+
+    const stuck = StuckClients.make({ sockets, streams, patienceMillis: patience.reading })
+    const stuckSweep = setInterval(stuck.sweep, Math.min(5_000, patience.reading / 4)).unref()
 
     const drain = Effect.async<void>((resume) => {
       draining = true
@@ -248,6 +338,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
       // closing connections that it takes for idle.
       net.Server.prototype.close.call(h1, () => {
         clearInterval(sweep)
+        clearInterval(stuckSweep)
         clearTimeout(force)
         // Ends the HTTP/1.1 server's checks of its timeouts; there is nothing left to close.
         h1.close(() => resume(Effect.void))
@@ -257,14 +348,16 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>) =>
     const address = yield* Effect.acquireRelease(listen(h1, config.listenHost, config.port), () => drain)
     h1.on("error", (cause) => dispatcher.report(cause))
     const host = address.address
-    return { host, port: address.port, url: `http://${address.family === "IPv6" ? `[${host}]` : host}:${address.port}` }
+    const scheme = secure === undefined ? "http" : "https"
+    return { host, port: address.port, url: `${scheme}://${address.family === "IPv6" ? `[${host}]` : host}:${address.port}` }
   })
 
 /** Listens on HOST and PORT for HTTP/1.1 and HTTP/2 (prior knowledge), and serves `mounts` next to the RPCs. */
 export const layerWith = (
   mounts: Mounts,
-  routes: ReadonlyArray<Route> = CouponRoutes.routes
-): Layer.Layer<Listener, ListenFailed, AppConfig | Startup> => Layer.scoped(Listener, make(mounts, routes))
+  routes: ReadonlyArray<Route> = CouponRoutes.routes,
+  patience: Partial<Patience> = {}
+): Layer.Layer<Listener, ListenFailed, AppConfig | Startup> => Layer.scoped(Listener, make(mounts, routes, { ...patient, ...patience }))
 
 /**
  * The RPCs and health on HOST and PORT. When its scope closes, it drains: it stops accepting, finishes what was admitted,

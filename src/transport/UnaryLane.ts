@@ -176,8 +176,11 @@ export const make = (
   const byPath = new Map(routes.map((route) => [route.path, route]))
   const later = makeWrites(dispatcher.report)
 
-  const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) =>
+  const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) => {
+    // RFC 9110: a 401 says how to authenticate.
+    if (reply.status === 401 && !response.headersSent) (response as ServerResponse).setHeader("WWW-Authenticate", "Bearer")
     send(response, reply.status, JSON_TYPE, reply.body, Buffer.byteLength(reply.body), draining(), reply.retryAfterSeconds, metadata)
+  }
 
   const replyTo = (route: Route, failure: IssueFailure | undefined) => {
     const wire = failure === undefined ? undefined : route.wireOf(failure)

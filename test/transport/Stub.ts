@@ -84,6 +84,7 @@ export const start = async (options: {
   readonly waitingFor?: () => ReadonlyArray<string>
   readonly environment?: Record<string, string>
   readonly mounts?: Server.Mounts
+  readonly patience?: Partial<Server.Patience>
 } = {}): Promise<Running> => {
   const scope = Effect.runSync(Scope.make())
   const logs: Array<string> = []
@@ -92,7 +93,7 @@ export const start = async (options: {
     current: options.useCases ?? (() => echo),
     waitingFor: options.waitingFor ?? (() => [])
   })
-  const layer = Server.layerWith(options.mounts ?? {}).pipe(
+  const layer = Server.layerWith(options.mounts ?? {}, undefined, options.patience).pipe(
     Layer.provide([startup, AppConfig.layerTest({ PORT: "0", ...options.environment })]),
     Layer.provide(logger)
   )

@@ -1,0 +1,91 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as AppConfig from "../../src/AppConfig.ts"
+import { Actor } from "../../src/issuance/Actor.ts"
+import type { UseCases } from "../../src/issuance/Startup.ts"
+import { ApiKeys } from "../../src/security/ApiKeys.ts"
+import type { StoredKey } from "../../src/security/ApiKeyStore.ts"
+import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
+import { Guard } from "../../src/security/Guard.ts"
+import type { Role } from "../../src/security/Role.ts"
+import * as Security from "../../src/security/Security.ts"
+import type { Running } from "../transport/Stub.ts"
+import { echo, start } from "../transport/Stub.ts"
+
+export const ADMIN = "bootstrap-key-for-tests-0123456789abcdef"
+
+/** Keys in memory: as good as a table for whoever looks at what is in front of it. */
+export const memoryStore = (): { readonly store: ApiKeyStore["Type"]; readonly rows: Map<string, StoredKey>; reads: number } => {
+  const rows = new Map<string, StoredKey>()
+  const memory = {
+    rows,
+    reads: 0,
+    store: ApiKeyStore.of({
+      insert: (key) => Effect.sync(() => void rows.set(key.id, { ...key, createdAt: Date.now(), revokedAt: undefined })),
+      all: Effect.sync(() => {
+        memory.reads++
+        return [...rows.values()]
+      }),
+      revoke: (id) =>
+        Effect.sync(() => {
+          const row = rows.get(id)
+          if (row !== undefined) rows.set(id, { ...row, revokedAt: row.revokedAt ?? Date.now() })
+          return row !== undefined
+        })
+    })
+  }
+  return memory
+}
+
+export interface Secured extends Running {
+  readonly apiKeys: ApiKeys["Type"]
+  /** The secret of a new key. */
+  readonly key: (role: Role, requestsPerSecond?: number) => Promise<string>
+  /** Who created campaigns, by the fiber's `Actor`. */
+  readonly actors: ReadonlyArray<string>
+}
+
+/** The real server with the real guard over use cases that echo. */
+export const startSecured = async (
+  environment: Record<string, string> = {},
+  store: ApiKeyStore["Type"] = memoryStore().store,
+  useCases: UseCases = echo
+): Promise<Secured> => {
+  const scope = Effect.runSync(Scope.make())
+  const context = await Effect.runPromise(Layer.buildWithScope(
+    Security.layer.pipe(Layer.provide([Layer.succeed(ApiKeyStore, store), AppConfig.layerTest(environment)])),
+    scope
+  ))
+  const apiKeys = Context.get(context, ApiKeys)
+  const actors: Array<string> = []
+  const running = await start({
+    environment,
+    useCases: () => ({
+      ...useCases,
+      guard: Context.get(context, Guard),
+      apiKeys,
+      campaigns: {
+        ...useCases.campaigns,
+        create: (draft) =>
+          Effect.zipRight(Effect.map(FiberRef.get(Actor), (actor) => void actors.push(actor)), useCases.campaigns.create(draft))
+      }
+    })
+  })
+  return {
+    ...running,
+    apiKeys,
+    actors,
+    key: async (role, requestsPerSecond) =>
+      (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }))).secret,
+    close: async () => {
+      await running.close()
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+    }
+  }
+}
+
+export const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` })

@@ -1,0 +1,190 @@
+import type { Interceptor, Transport } from "@connectrpc/connect"
+import { Code, createClient } from "@connectrpc/connect"
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node"
+import * as Effect from "effect/Effect"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { Role } from "../../src/security/Role.ts"
+import { roles } from "../../src/security/Role.ts"
+import { routes } from "../../src/transport/CouponRoutes.ts"
+import { CouponService } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { refusal } from "../contract/clients.ts"
+import { ISSUE, json, request } from "../transport/Stub.ts"
+import type { Secured } from "./Secured.ts"
+import { ADMIN, bearer, startSecured } from "./Secured.ts"
+
+const protocols: Record<string, (baseUrl: string, interceptors: Array<Interceptor>) => Transport> = {
+  "Connect JSON (lane)": (baseUrl, interceptors) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false, interceptors }),
+  "Connect binary (lane, h2)": (baseUrl, interceptors) => createConnectTransport({ baseUrl, httpVersion: "2", interceptors }),
+  "Connect compressed (adapter)": (baseUrl, interceptors) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", compressMinBytes: 0, interceptors }),
+  "Connect GET": (baseUrl, interceptors) => createConnectTransport({ baseUrl, httpVersion: "1.1", useHttpGet: true, interceptors }),
+  gRPC: (baseUrl, interceptors) => createGrpcTransport({ baseUrl, interceptors }),
+  "gRPC-Web": (baseUrl, interceptors) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", interceptors })
+}
+
+const clientOf = (protocol: string, url: string, secret?: string, scheme = "Bearer ") =>
+  createClient(CouponService, protocols[protocol]!(url, [(next) => (call) => {
+    if (secret !== undefined) call.header.set("authorization", scheme + secret)
+    return next(call)
+  }]))
+
+const draft = { name: "여름", couponLimit: 10n, startTime: "2025-06-25T00:00:00Z" }
+
+/** What each role may, written down a second time on purpose. */
+const mayCreate: Record<Role, boolean> = { ISSUER: false, VIEWER: false, OPERATOR: true, ADMIN: true }
+
+let server: Secured
+const keys = new Map<Role, string>()
+beforeAll(async () => {
+  server = await startSecured({ ADMIN_API_KEY: ADMIN })
+  for (const role of roles) keys.set(role, await server.key(role))
+})
+afterAll(() => server.close())
+
+it("only the RPCs of users are open", () => {
+  const open = routes.filter((route) => route.isPublic).map((route) => route.method.name)
+  expect(open.sort()).toEqual(["GetCampaign", "GetCoupon", "IssueCoupon"])
+})
+
+describe.each(Object.keys(protocols))("%s", (protocol) => {
+  const needs = "UNAUTHENTICATED: this call needs an API key with the rights of OPERATOR; send it as \"Authorization: Bearer <key>\""
+
+  it("administration without a key is UNAUTHENTICATED, and says what to send", async () => {
+    expect(await refusal(clientOf(protocol, server.url).createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message: needs })
+  })
+
+  it.each([
+    ["unknown", "cpn_0123456789abcdef_" + "A".repeat(43)],
+    ["not even of our form", "letmein"],
+    ["one character off", "last"]
+  ])("a key that is %s is refused", async (_, given) => {
+    const good = keys.get("ADMIN")!
+    const secret = given === "last" ? good.slice(0, -1) + (good.endsWith("A") ? "B" : "A") : given
+    expect(await refusal(clientOf(protocol, server.url, secret).createCampaign(draft))).toEqual({
+      code: Code.Unauthenticated,
+      message: "UNAUTHENTICATED: the API key is unknown or revoked"
+    })
+  })
+
+  it("a header that is no Bearer is refused by its form", async () => {
+    const call = clientOf(protocol, server.url, "dXNlcjpwYXNz", "Basic ").createCampaign(draft)
+    expect(await refusal(call)).toEqual({
+      code: Code.Unauthenticated,
+      message: "UNAUTHENTICATED: the Authorization header is not of the form \"Bearer <key>\""
+    })
+  })
+
+  it.each(roles)("%s is let in, or told what is missing", async (role) => {
+    const call = clientOf(protocol, server.url, keys.get(role)).createCampaign(draft)
+    if (mayCreate[role]) {
+      expect((await call).campaignId).toBe(1)
+      expect(server.actors.at(-1)).toBe(`the ${role}`)
+    } else {
+      expect(await refusal(call)).toEqual({
+        code: Code.PermissionDenied,
+        message: `PERMISSION_DENIED: this call needs the rights of OPERATOR, and the key "the ${role}" is of role ${role}`
+      })
+    }
+  })
+
+  it("ADMIN_API_KEY may do everything, as bootstrap", async () => {
+    expect((await clientOf(protocol, server.url, ADMIN).createCampaign(draft)).campaignId).toBe(1)
+    expect(server.actors.at(-1)).toBe("bootstrap")
+  })
+
+  it("users need none, and somebody else's credentials in the header do not disturb", async () => {
+    for (const client of [clientOf(protocol, server.url), clientOf(protocol, server.url, "dXNlcjpwYXNz", "Basic "), clientOf(protocol, server.url, "a.b.c")]) {
+      expect((await client.issueCoupon({ campaignId: 1, userId: 7n })).message).toBe("OK")
+      expect((await client.getCoupon({ campaignId: 1, userId: 7n })).coupon?.userId).toBe(7n)
+      expect((await client.getCampaign({ campaignId: 1 })).id).toBe(1)
+    }
+  })
+
+  it("a revoked key is noticed at once where it was revoked, by users' RPCs too", async () => {
+    const secret = await server.key("ADMIN")
+    const client = clientOf(protocol, server.url, secret)
+    await client.createCampaign(draft)
+    const id = secret.split("_")[1]!
+    expect(await Effect.runPromise(server.apiKeys.revoke(id))).toBe(true)
+    const message = "UNAUTHENTICATED: the API key is unknown or revoked"
+    expect(await refusal(client.createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message })
+    expect(await refusal(client.issueCoupon({ campaignId: 1, userId: 7n }))).toEqual({ code: Code.Unauthenticated, message })
+  })
+
+  it("a key's rate holds, and RATE_LIMITED says when to come back", async () => {
+    const client = clientOf(protocol, server.url, await server.key("OPERATOR", 1))
+    const outcomes = await Promise.all(Array.from({ length: 30 }, () =>
+      client.getCampaign({ campaignId: 1 }).then(() => "OK", (error: { rawMessage: string; metadata: Headers }) =>
+        `${error.rawMessage} ${error.metadata.get("retry-after")}`)))
+    expect(outcomes).toContain("OK")
+    expect(outcomes).toContain("RATE_LIMITED 1")
+    expect(outcomes.filter((outcome) => outcome !== "OK" && outcome !== "RATE_LIMITED 1")).toEqual([])
+  })
+})
+
+it("a 401 names its scheme, on the lane and on the adapter, and no secret is logged", async () => {
+  const path = "/coupon.v1.CouponService/CreateCampaign"
+  for (const target of [path, `${path}?adapter`]) {
+    const reply = await request(server.port, {
+      path: target,
+      headers: { ...json, ...bearer(`cpn_0123456789abcdef_${"x".repeat(43)}`) },
+      body: "{\"name\":\"x\",\"couponLimit\":1,\"startTime\":\"2025-06-25T00:00:00Z\"}"
+    })
+    expect([reply.status, reply.headers["www-authenticate"]]).toEqual([401, "Bearer"])
+  }
+  const logs = server.logs.join("\n")
+  expect(logs).toContain("an administrative call was refused")
+  expect(logs).not.toContain("x".repeat(43))
+  for (const secret of [ADMIN, ...keys.values()]) expect(logs).not.toContain(secret)
+})
+
+describe("administration without keys", () => {
+  it("is open outside of production, until the first key is made", async () => {
+    const open = await startSecured()
+    expect((await clientOf("gRPC", open.url).createCampaign(draft)).campaignId).toBe(1)
+    expect(open.actors).toEqual(["anonymous"])
+    const secret = await open.key("ADMIN")
+    expect((await refusal(clientOf("gRPC", open.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
+    expect((await clientOf("gRPC", open.url, secret).createCampaign(draft)).campaignId).toBe(1)
+    await open.close()
+  })
+
+  it("is closed in production, whatever the table says", async () => {
+    const production = await startSecured({ NODE_ENV: "production" })
+    expect((await refusal(clientOf("gRPC", production.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
+    await production.close()
+  })
+})
+
+describe("PUBLIC_ACCESS=key", () => {
+  it("asks users for a key too, and a VIEWER does not claim", async () => {
+    const closed = await startSecured({ ADMIN_API_KEY: ADMIN, PUBLIC_ACCESS: "key" })
+    const [issuer, viewer] = [await closed.key("ISSUER"), await closed.key("VIEWER")]
+    for (const protocol of Object.keys(protocols)) {
+      const bare = clientOf(protocol, closed.url)
+      const calls = [
+        () => bare.issueCoupon({ campaignId: 1, userId: 1n }),
+        () => bare.getCoupon({ campaignId: 1, userId: 1n }),
+        () => bare.getCampaign({ campaignId: 1 })
+      ]
+      for (const call of calls) {
+        expect(await refusal(call())).toEqual({
+          code: Code.Unauthenticated,
+          message: "UNAUTHENTICATED: this call needs an API key; send it as \"Authorization: Bearer <key>\""
+        })
+      }
+      const looking = clientOf(protocol, closed.url, viewer)
+      expect((await looking.getCampaign({ campaignId: 1 })).id).toBe(1)
+      expect((await looking.getCoupon({ campaignId: 1, userId: 1n })).coupon?.userId).toBe(1n)
+      expect((await refusal(looking.issueCoupon({ campaignId: 1, userId: 1n }))).message).toBe(
+        "PERMISSION_DENIED: this call needs the rights of ISSUER, and the key \"the VIEWER\" is of role VIEWER"
+      )
+      expect((await clientOf(protocol, closed.url, issuer).issueCoupon({ campaignId: 1, userId: 1n })).message).toBe("OK")
+    }
+    // Health stays open: whoever probes holds no key.
+    expect((await request(closed.port, { method: "GET", path: "/readyz" })).status).toBe(200)
+    expect((await request(closed.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })).status).toBe(401)
+    await closed.close()
+  })
+})
