@@ -1,7 +1,7 @@
 import * as Either from "effect/Either"
 import type { EpochMillis } from "./Time.ts"
 import { parseRfc3339 } from "./Time.ts"
-import { InvalidArgument } from "./IssueFailure.ts"
+import { CampaignEnded, InvalidArgument } from "./IssueFailure.ts"
 
 /** A campaign's id: 1 to 2^31-1, as on the wire (`int32`). */
 export type CampaignId = number
@@ -24,6 +24,11 @@ export interface CampaignTerms {
 /** A campaign as the ledger knows it. */
 export interface Campaign extends CampaignTerms {
   readonly name: string
+  /**
+   * The limit that the gate is to admit up to: `couponLimit`, or more while a raise is under way. A gate that learns of a raise
+   * before the ledger makes it never takes an old limit for the end of the coupons (`issuance/CampaignChanges`).
+   */
+  readonly announcedLimit: number
   /** Coupons issued so far: always the number of coupon rows (invariant I2). */
   readonly issuedCount: number
   readonly createdAt: EpochMillis
@@ -38,14 +43,41 @@ export interface CampaignDraft {
   readonly endTime: EpochMillis | undefined
 }
 
+/** The settings of a campaign that an operator may change. */
+export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" | "startTime" | "endTime">
+
+/** New values for some settings; those that are absent stay. `endTime: undefined` that is present takes the end away. */
+export type CampaignPatch = Partial<Omit<CampaignSettings, "status">>
+
+/** Which version of the campaign a change is meant for; `undefined`: whichever there is. */
+export type ExpectedVersion = number | undefined
+
 export const MAX_NAME_LENGTH = 100
 export const MAX_COUPON_LIMIT = 10_000_000
 export const MAX_CAMPAIGN_ID = 2_147_483_647
 
-/**
- * Validates the fields of a new campaign as a client sent them; the first field that breaks its rule is named.
- * Length is counted in Unicode code points, so that a syllable of 여름 counts one.
- */
+const refuse = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
+
+/** Length is counted in Unicode code points, so that a syllable of 여름 counts one. */
+const parseName = (name: string): Either.Either<string, InvalidArgument> => {
+  if (name.trim() === "") return refuse("name", "must not be empty")
+  if (Array.from(name).length > MAX_NAME_LENGTH) return refuse("name", `must be at most ${MAX_NAME_LENGTH} characters`)
+  if (!name.isWellFormed() || /\p{Cc}/u.test(name)) return refuse("name", "must be text without control characters")
+  return Either.right(name)
+}
+
+const parseLimit = (limit: bigint): Either.Either<number, InvalidArgument> =>
+  limit < 1n || limit > BigInt(MAX_COUPON_LIMIT) ? refuse("couponLimit", `must be 1 to ${MAX_COUPON_LIMIT}`) : Either.right(Number(limit))
+
+const parseEnd = (endTime: string): Either.Either<EpochMillis | undefined, InvalidArgument> =>
+  endTime === "" ? Either.right(undefined) : parseRfc3339("endTime", endTime)
+
+const parseWindow = <A extends { readonly startTime: EpochMillis; readonly endTime: EpochMillis | undefined }>(
+  of: A
+): Either.Either<A, InvalidArgument> =>
+  of.endTime !== undefined && of.endTime <= of.startTime ? refuse("endTime", "must be later than startTime") : Either.right(of)
+
+/** Validates the fields of a new campaign as a client sent them; the first field that breaks its rule is named. */
 export const parseDraft = (input: {
   readonly name: string
   readonly couponLimit: bigint
@@ -53,32 +85,61 @@ export const parseDraft = (input: {
   readonly endTime: string
 }): Either.Either<CampaignDraft, InvalidArgument> =>
   Either.gen(function*() {
-    const length = Array.from(input.name.trim()).length
-    if (length === 0) {
-      return yield* Either.left(new InvalidArgument({ field: "name", reason: "must not be empty" }))
-    }
-    if (Array.from(input.name).length > MAX_NAME_LENGTH) {
-      return yield* Either.left(
-        new InvalidArgument({ field: "name", reason: `must be at most ${MAX_NAME_LENGTH} characters` })
-      )
-    }
-    if (!input.name.isWellFormed() || /\p{Cc}/u.test(input.name)) {
-      return yield* Either.left(
-        new InvalidArgument({ field: "name", reason: "must be text without control characters" })
-      )
-    }
-    if (input.couponLimit < 1n || input.couponLimit > BigInt(MAX_COUPON_LIMIT)) {
-      return yield* Either.left(
-        new InvalidArgument({ field: "couponLimit", reason: `must be 1 to ${MAX_COUPON_LIMIT}` })
-      )
-    }
+    const name = yield* parseName(input.name)
+    const couponLimit = yield* parseLimit(input.couponLimit)
     const startTime = yield* parseRfc3339("startTime", input.startTime)
-    const endTime = input.endTime === "" ? undefined : yield* parseRfc3339("endTime", input.endTime)
-    if (endTime !== undefined && endTime <= startTime) {
-      return yield* Either.left(new InvalidArgument({ field: "endTime", reason: "must be later than startTime" }))
-    }
-    return { name: input.name, couponLimit: Number(input.couponLimit), startTime, endTime }
+    return yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime) })
   })
+
+/** Validates the fields of an update as a client sent them; an absent one is `undefined`, and an empty `endTime` means no end. */
+export const parsePatch = (input: {
+  readonly name?: string | undefined
+  readonly couponLimit?: bigint | undefined
+  readonly startTime?: string | undefined
+  readonly endTime?: string | undefined
+}): Either.Either<CampaignPatch, InvalidArgument> =>
+  Either.gen(function*() {
+    return {
+      ...(input.name === undefined ? {} : { name: yield* parseName(input.name) }),
+      ...(input.couponLimit === undefined ? {} : { couponLimit: yield* parseLimit(input.couponLimit) }),
+      ...(input.startTime === undefined ? {} : { startTime: yield* parseRfc3339("startTime", input.startTime) }),
+      ...(input.endTime === undefined ? {} : { endTime: yield* parseEnd(input.endTime) })
+    }
+  })
+
+/** 0, as proto has it for an absent field, expects nothing. */
+export const parseExpectedVersion = (value: bigint): Either.Either<ExpectedVersion, InvalidArgument> =>
+  value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)
+    ? refuse("expectedVersion", "must be a version, or 0 for any")
+    : Either.right(value === 0n ? undefined : Number(value))
+
+const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
+  ({ name, couponLimit, status, startTime, endTime })
+
+/**
+ * What a change makes of a campaign. Each takes the settings as they are and returns the new ones, which are the same where
+ * there is nothing to do, so that every change may be asked for twice. Ended is ended: such a campaign changes no more.
+ */
+export const patched = (patch: CampaignPatch) => (campaign: Campaign): Either.Either<CampaignSettings, InvalidArgument | CampaignEnded> => {
+  if (campaign.status === "ENDED") return Either.left(new CampaignEnded())
+  return Either.flatMap(parseWindow({ ...settingsOf(campaign), ...patch }), (settings) =>
+    settings.couponLimit < campaign.issuedCount ? Either.left(belowIssued(campaign.issuedCount)) : Either.right(settings))
+}
+
+export const paused = (campaign: Campaign): Either.Either<CampaignSettings, CampaignEnded> =>
+  campaign.status === "ENDED" ? Either.left(new CampaignEnded()) : Either.right({ ...settingsOf(campaign), status: "PAUSED" })
+
+export const resumed = (campaign: Campaign): Either.Either<CampaignSettings, CampaignEnded> =>
+  campaign.status === "ENDED" ? Either.left(new CampaignEnded()) : Either.right({ ...settingsOf(campaign), status: "ACTIVE" })
+
+export const ended = (campaign: Campaign): Either.Either<CampaignSettings> => Either.right({ ...settingsOf(campaign), status: "ENDED" })
+
+/** A limit may go down to what is issued, but not below. */
+export const belowIssued = (issued: number): InvalidArgument =>
+  new InvalidArgument({ field: "couponLimit", reason: `must not be below the ${issued} coupons that are issued` })
+
+export const sameSettings = (a: CampaignSettings, b: CampaignSettings): boolean =>
+  a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status && a.startTime === b.startTime && a.endTime === b.endTime
 
 /** Validates a campaign id. */
 export const parseCampaignId = (value: number): Either.Either<CampaignId, InvalidArgument> =>

@@ -35,8 +35,11 @@ export class Unavailable extends Data.TaggedError("Unavailable")<{
   readonly cause?: unknown
 }> {}
 
-/** The ledger failed while committing and has not told yet which way: ask again, or look the claim up. */
+/** The ledger failed while committing and has not told yet which way: ask again, or look up what became of it. */
 export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown") {}
+
+/** The campaign is at another version than the caller expected: somebody else changed it, and nothing was changed now. */
+export class Conflict extends Data.TaggedError("Conflict") {}
 
 /** The caller's own timeout ran out first; a claim may still be issued, so ask again, or look it up. */
 export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded") {}
@@ -62,6 +65,7 @@ export type IssueFailure =
   | Overloaded
   | Unavailable
   | OutcomeUnknown
+  | Conflict
   | DeadlineExceeded
   | Unauthenticated
   | PermissionDenied

@@ -6,7 +6,7 @@ import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import * as Agent from "./Agent.ts"
 import { Gate, type GateUnavailable } from "./Gate.ts"
-import { GateRebuilder } from "./GateRebuilder.ts"
+import { GateRebuilder, gateTerms } from "./GateRebuilder.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
 import * as Metrics from "./IssuanceMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
@@ -15,9 +15,10 @@ import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 /**
  * What a comparison of a campaign's gate and ledger found: `Cold`: the gate needed a rebuild; `Lost`: it misses coupons
  * that the relay had confirmed (a failover's lost tail); `Ghosts`: it holds more than the ledger (which was restored to
- * an earlier state); `Unknown`: the ledger has no such campaign.
+ * an earlier state); `Outdated`: it went by older terms (a lost tail took the newer ones with it), and has the newest now;
+ * `Unknown`: the ledger has no such campaign.
  */
-export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Unknown"
+export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Outdated" | "Unknown"
 
 /** Compares gate and ledger, and has the gate rebuilt where they cannot both be right. Never touches the ledger. */
 export class Auditor extends Context.Tag("coupon/issuance/Auditor")<Auditor, {
@@ -56,10 +57,19 @@ export const make = Effect.gen(function*() {
         return yield* repair(campaignId, "Lost", { gate: after.issued, ...tally })
       }
       // What the gate held before the tally, the ledger had committed before it.
-      if (before.issued > tally.issued) {
+      if (before.issued > tally.issued || before.version > tally.version) {
         held.forget(campaignId)
         yield* gate.forget(campaignId)
         return yield* repair(campaignId, "Ghosts", { gate: before.issued, ...tally })
+      }
+      // Whatever was lost, the gate has the newest terms from here on. Mostly it is only about to get them from the relay.
+      if (after.version < tally.version) {
+        const campaign = yield* ledger.findCampaign(campaignId)
+        if (campaign !== undefined) yield* gate.configure(gateTerms(campaign))
+        yield* Effect.logInfo("the gate had older terms than the ledger").pipe(
+          Effect.annotateLogs({ campaignId, gate: after.version, ledger: tally.version })
+        )
+        return "Outdated"
       }
       return "Agrees"
     })

@@ -3,11 +3,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
-import type { Campaign, CampaignDraft, CampaignId } from "../domain/Campaign.ts"
+import type { Campaign, CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
-import { InvalidArgument, OutcomeUnknown, Overloaded, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
+import { InvalidArgument, Overloaded, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
 import type { BatchTimeout } from "./Batcher.ts"
+import { CampaignChanges } from "./CampaignChanges.ts"
 import { CouponLookup } from "./CouponLookup.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
@@ -21,19 +23,46 @@ export interface CampaignPage {
   readonly nextPageToken: string | undefined
 }
 
+/** A page of campaigns, newest first. */
+export interface CampaignList {
+  readonly campaigns: ReadonlyArray<Campaign>
+  /** Asks for the page that follows; `undefined` on the last one. */
+  readonly nextPageToken: string | undefined
+}
+
+/** Which campaigns to list; `status` `undefined` and an empty `namePrefix` leave none out. */
+export interface CampaignFilter {
+  readonly status: CampaignStatus | undefined
+  readonly namePrefix: string
+}
+
 /** The most codes that one page of `get` holds. */
 export const MAX_PAGE_SIZE = 10_000
 
-/** Creating and reading campaigns, and looking claims up. */
+/** The most campaigns that one page of `list` holds, and how many unless asked for a number. */
+export const MAX_LIST_SIZE = 1_000
+export const LIST_SIZE = 100
+
+/** Opening, changing, reading and listing campaigns, and looking claims up. */
 export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaigns, {
   /** `OutcomeUnknown`: the campaign may have been stored. */
-  readonly create: (draft: CampaignDraft) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
+  readonly create: CampaignChanges["Type"]["create"]
+  readonly update: CampaignChanges["Type"]["update"]
+  readonly pause: CampaignChanges["Type"]["pause"]
+  readonly resume: CampaignChanges["Type"]["resume"]
+  readonly end: CampaignChanges["Type"]["end"]
   /** `pageSize` 0 means `MAX_PAGE_SIZE`, as does any larger one; an empty `pageToken` the first page. */
   readonly get: (
     campaignId: CampaignId,
     pageSize: number,
     pageToken: string
   ) => Effect.Effect<CampaignPage, InvalidArgument | RecordNotFound | Unavailable>
+  /** `pageSize` 0 means `LIST_SIZE`, and at most `MAX_LIST_SIZE` are returned; a `pageToken` is for the filter it was returned for. */
+  readonly list: (
+    filter: CampaignFilter,
+    pageSize: number,
+    pageToken: string
+  ) => Effect.Effect<CampaignList, InvalidArgument | Unavailable>
   /** What the user holds. */
   readonly getCoupon: (campaignId: CampaignId, userId: UserId) => Effect.Effect<Coupon, RecordNotFound | Unavailable | Overloaded>
 }>() {}
@@ -49,15 +78,30 @@ const decodeToken = (campaignId: CampaignId, token: string): Either.Either<numbe
     : Either.left(new InvalidArgument({ field: "pageToken", reason: "must be the nextPageToken of a page of this campaign" }))
 }
 
-const decodePageSize = (pageSize: number): Either.Either<number, InvalidArgument> =>
+// The last campaign's id and what was filtered by: a page of another listing would leave campaigns out.
+const encodeListToken = (filter: CampaignFilter, beforeId: CampaignId): string => {
+  const digest = createHash("sha256").update(JSON.stringify([filter.status ?? null, filter.namePrefix])).digest("hex").slice(0, 12)
+  return Buffer.from(`${beforeId}.${digest}`).toString("base64url")
+}
+
+const decodeListToken = (filter: CampaignFilter, token: string): Either.Either<CampaignId | undefined, InvalidArgument> => {
+  if (token === "") return Either.right(undefined)
+  const match = /^(\d{1,10})\.[0-9a-f]{12}$/.exec(Buffer.from(token, "base64url").toString())
+  return match !== null && encodeListToken(filter, Number(match[1])) === token
+    ? Either.right(Number(match[1]))
+    : Either.left(new InvalidArgument({ field: "pageToken", reason: "must be the nextPageToken of a page of this list" }))
+}
+
+const decodePageSize = (pageSize: number, usual: number, most: number): Either.Either<number, InvalidArgument> =>
   pageSize < 0
-    ? Either.left(new InvalidArgument({ field: "pageSize", reason: `must be 0 to ${MAX_PAGE_SIZE}` }))
-    : Either.right(pageSize === 0 ? MAX_PAGE_SIZE : Math.min(pageSize, MAX_PAGE_SIZE))
+    ? Either.left(new InvalidArgument({ field: "pageSize", reason: `must be 0 to ${most}` }))
+    : Either.right(pageSize === 0 ? usual : Math.min(pageSize, most))
 
 const storeDown = (failure: LedgerUnavailable | BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause: failure })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
+  const { create, end, pause, resume, update } = yield* CampaignChanges
   const known = yield* KnownCampaigns
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
@@ -67,21 +111,30 @@ export const make = Effect.gen(function*() {
 
   return Campaigns.of({
     create: (draft) =>
-      ledger.createCampaign(draft).pipe(
-        Effect.tapErrorTag("CommitInDoubt", ({ cause }) => Effect.logWarning("a campaign may have been stored").pipe(
-          Effect.annotateLogs({ name: draft.name, cause: String(cause) })
-        )),
-        Effect.mapError((failure) => failure._tag === "CommitInDoubt" ? new OutcomeUnknown() : storeDown(failure)),
-        // The gate is ready before the first claim comes; if that fails, the first claim rebuilds it.
-        Effect.tap(({ campaignId }) => {
-          known.touch(campaignId)
-          return Effect.forkIn(rebuilder.ensure(campaignId), scope)
-        })
-      ),
+      // The gate is ready before the first claim comes; if that fails, the first claim rebuilds it.
+      Effect.tap(create(draft), ({ campaignId }) => {
+        known.touch(campaignId)
+        return Effect.forkIn(rebuilder.ensure(campaignId), scope)
+      }),
+
+    update,
+    pause,
+    resume,
+    end,
+
+    list: (filter, pageSize, pageToken) =>
+      Effect.gen(function*() {
+        const limit = yield* decodePageSize(pageSize, LIST_SIZE, MAX_LIST_SIZE)
+        const beforeId = yield* decodeListToken(filter, pageToken)
+        // One more than asked for tells whether there is another page.
+        const found = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit: limit + 1 }), storeDown)
+        const campaigns = found.slice(0, limit)
+        return { campaigns, nextPageToken: found.length > limit ? encodeListToken(filter, campaigns.at(-1)!.campaignId) : undefined }
+      }),
 
     get: (campaignId, pageSize, pageToken) =>
       Effect.gen(function*() {
-        const limit = yield* decodePageSize(pageSize)
+        const limit = yield* decodePageSize(pageSize, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         const afterId = yield* decodeToken(campaignId, pageToken)
         const campaign = yield* Effect.mapError(ledger.findCampaign(campaignId), storeDown)
         if (campaign === undefined) return yield* new RecordNotFound()

@@ -44,6 +44,8 @@ export interface GateState {
   readonly issued: number
   /** Reservations in flight. */
   readonly pending: number
+  /** Of the campaign's terms that the gate goes by; 0: it has none. */
+  readonly version: number
   /** Age of the oldest reservation in milliseconds by the gate's clock; 0 if there is none. */
   readonly oldestPendingMillis: number
 }
@@ -91,12 +93,16 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
     limit: number
   ) => Effect.Effect<ReadonlyArray<Reservation>, GateUnavailable>
 
-  /** Applies terms of a newer version than the gate has; older or equal ones change nothing. A cold gate ignores them. */
+  /**
+   * Applies terms of a newer version than the gate has, or of the same one with a higher limit (a raise that is announced);
+   * any others change nothing. A cold gate ignores them.
+   */
   readonly configure: (terms: CampaignTerms) => Effect.Effect<void, GateUnavailable>
 
   /**
    * Asks to rebuild the gate under `token` (unique, at most 64 characters of [0-9a-z-]), which becomes the generation; the
-   * lease lasts `leaseMillis` and every chunk renews it. On `Granted` the terms are applied if newer and the cursor is 0.
+   * lease lasts `leaseMillis` and every chunk renews it. Unless `Busy`, the terms are applied as by
+   * `configure`; on `Granted` the cursor is 0.
    */
   readonly hydrateBegin: (
     terms: CampaignTerms,

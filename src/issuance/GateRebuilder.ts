@@ -5,7 +5,7 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import { randomUUID } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
-import type { CampaignId } from "../domain/Campaign.ts"
+import type { Campaign, CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import { Gate, type GateUnavailable } from "./Gate.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 
@@ -31,6 +31,9 @@ const LEASE_MILLIS = 2_000
 
 /** How soon to look again while another instance rebuilds. */
 const BUSY_PAUSE = "25 millis"
+
+/** What the gate is to go by: while a limit is being raised, the new one, since it must never lag behind the ledger's. */
+export const gateTerms = (campaign: Campaign): CampaignTerms => ({ ...campaign, couponLimit: campaign.announcedLimit })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
@@ -61,16 +64,16 @@ export const make = Effect.gen(function*() {
         const before = yield* ledger.findCampaign(campaignId)
         if (before === undefined) return "Missing"
         const token = randomUUID()
-        const grant = yield* gate.hydrateBegin(before, token, LEASE_MILLIS)
+        const grant = yield* gate.hydrateBegin(gateTerms(before), token, LEASE_MILLIS)
         if (grant === "Hydrated") return "Ready"
         if (grant === "Busy") {
           yield* Effect.sleep(BUSY_PAUSE)
           continue
         }
-        // A change that was relayed before this generation began found no gate to configure: read the terms once more,
-        // now that the gate takes newer ones.
+        // A change that was relayed, or a raise announced, before this generation began found no gate to configure: read the
+        // terms once more, now that the gate takes newer ones.
         const after = yield* ledger.findCampaign(campaignId)
-        if (after !== undefined) yield* gate.configure(after)
+        if (after !== undefined) yield* gate.configure(gateTerms(after))
         if (yield* hydrate(campaignId, token, (coupons) => progress?.(coupons, before.issuedCount))) {
           // A new campaign's gate is opened this way too: nothing to tell an operator.
           yield* (before.issuedCount === 0 ? Effect.logDebug : Effect.logInfo)("rebuilt the gate from the ledger").pipe(

@@ -1,5 +1,6 @@
 import * as Layer from "effect/Layer"
 import * as Auditor from "./Auditor.ts"
+import * as CampaignChanges from "./CampaignChanges.ts"
 import * as Campaigns from "./Campaigns.ts"
 import * as CouponLookup from "./CouponLookup.ts"
 import * as GateRebuilder from "./GateRebuilder.ts"
@@ -12,6 +13,6 @@ import * as ReservationReaper from "./ReservationReaper.ts"
 
 /** The use cases and every background agent, over the ports Gate, Ledger and Outbox. */
 export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, ReservationReaper.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(Auditor.layer, GroupCommit.layer, CouponLookup.layer)),
+  Layer.provideMerge(Layer.mergeAll(Auditor.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, KnownCampaigns.layer, HeldCoupons.layer))
 )

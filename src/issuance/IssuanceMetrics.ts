@@ -235,6 +235,7 @@ export const audits = {
   Cold: audit({ verdict: "Cold" }),
   Lost: audit({ verdict: "Lost" }),
   Ghosts: audit({ verdict: "Ghosts" }),
+  Outdated: audit({ verdict: "Outdated" }),
   Unknown: audit({ verdict: "Unknown" })
 } as const
 const reap = counters("coupon_reservations_reaped", "Expired reservations that were resolved, by resolution: confirmed or released.")

@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import type { Campaign, CampaignDraft, CampaignId } from "../domain/Campaign.ts"
+import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignStatus } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type {
   CampaignEnded,
@@ -11,6 +11,7 @@ import type {
   CouponSoldOut,
   RecordNotFound
 } from "../domain/IssueFailure.ts"
+import type { EpochMillis } from "../domain/Time.ts"
 
 /**
  * The ledger could not be reached, or refused, *before* anything can have been committed: the operation did not happen
@@ -66,15 +67,73 @@ export interface IssuedTally {
   readonly issued: number
   /** Coupons of outbox events that the relay has not settled yet. */
   readonly unrelayed: number
+  /** The version of the campaign's terms. */
+  readonly version: number
+}
+
+/** A change of a campaign's settings. */
+export interface CampaignChange {
+  /** 32 lower-case hexadecimal digits, fresh for every attempt: the key of the outbox event and of the audit's row. */
+  readonly changeId: string
+  /** What was done, for the audit: `campaign.pause`. */
+  readonly action: string
+  /** The campaign that the change was decided on; it applies only while the campaign is at that version. */
+  readonly from: Campaign
+  readonly to: CampaignSettings
+}
+
+/** `Changed`: here it is as stored. `Stale`: the campaign is at another version. `BelowIssued`: more are issued than the new limit. */
+export type ChangeVerdict =
+  | { readonly _tag: "Changed"; readonly campaign: Campaign }
+  | { readonly _tag: "Stale" }
+  | { readonly _tag: "BelowIssued"; readonly issued: number }
+
+/** Which campaigns to list. */
+export interface CampaignQuery {
+  /** Ids less than this; `undefined`: from the newest on. */
+  readonly beforeId: CampaignId | undefined
+  readonly limit: number
+  /** `undefined`: of any status. */
+  readonly status: CampaignStatus | undefined
+  /** The name begins with this, letter for letter; empty: any. */
+  readonly namePrefix: string
 }
 
 /** The only truth: campaigns and coupons. Everything here is durable when its effect succeeds. */
 export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
   /**
-   * Stores a campaign (status ACTIVE, version 1, nothing issued) and returns it as stored. `CommitInDoubt`: it may have been
-   * stored; nothing resolves that, since a campaign has no key of the caller's.
+   * Stores a campaign (status ACTIVE, version 1, nothing issued), with its row in the admin audit by the fiber's `Actor`, and
+   * returns it as stored. `CommitInDoubt`: it may have been stored; `resolveChange` tells, if `changeId` was given.
    */
-  readonly createCampaign: (draft: CampaignDraft) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt>
+  readonly createCampaign: (draft: CampaignDraft, changeId?: string) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt>
+
+  /**
+   * Applies a change under the lock of the campaign's row: settings, version + 1, the event for the gates and the row of the
+   * admin audit, by the fiber's `Actor`, are one transaction. No claim is decided by the old settings once this returns. A raised
+   * limit must have been announced before.
+   */
+  readonly changeCampaign: (change: CampaignChange) => Effect.Effect<ChangeVerdict, LedgerUnavailable | CommitInDoubt>
+
+  /**
+   * Settles a change or creation in doubt for good: forbids it by a VOID marker under its id (waiting for a transaction that
+   * is still alive), then looks for its row in the audit. Returns the campaign as it is now if it was made, `undefined` if it
+   * was not and never will be. Safe to repeat until it succeeds.
+   */
+  readonly resolveChange: (changeId: string) => Effect.Effect<Campaign | undefined, LedgerUnavailable>
+
+  /**
+   * Makes `announcedLimit` of a campaign at least this, until its next change; nothing, if it is not at `version`. May have
+   * happened even if it fails, which does no harm.
+   */
+  readonly announceRaise: (campaignId: CampaignId, version: number, couponLimit: number) => Effect.Effect<void, LedgerUnavailable>
+
+  /** A page of campaigns, newest first. */
+  readonly listCampaigns: (query: CampaignQuery) => Effect.Effect<ReadonlyArray<Campaign>, LedgerUnavailable>
+
+  /** When these campaigns start, in no particular order; one that does not exist is absent. At most 2,000. */
+  readonly startTimes: (
+    campaignIds: ReadonlyArray<CampaignId>
+  ) => Effect.Effect<ReadonlyArray<{ readonly campaignId: CampaignId; readonly startTime: EpochMillis }>, LedgerUnavailable>
 
   /** The campaign as it is now, or `undefined`. */
   readonly findCampaign: (campaignId: CampaignId) => Effect.Effect<Campaign | undefined, LedgerUnavailable>
@@ -110,6 +169,6 @@ export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
     limit: number
   ) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
 
-  /** Issued and unrelayed in one statement, so that no commit falls between the two; `undefined`: no such campaign. */
+  /** Issued, unrelayed and version in one statement, so that no commit falls between the two; `undefined`: no such campaign. */
   readonly tally: (campaignId: CampaignId) => Effect.Effect<IssuedTally | undefined, LedgerUnavailable>
 }>() {}

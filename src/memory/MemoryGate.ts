@@ -40,8 +40,11 @@ const full: ReserveAnswer = { _tag: "Full" }
 const nonceOf = (value: string) => value.slice(value.indexOf(":") + 1)
 const millisOf = (value: string) => Number(value.slice(0, value.indexOf(":"))) / 1_000
 
+/** Newer terms, or as new ones with a higher limit: a raise that is announced. */
 const applyNewer = (memory: Memory, terms: CampaignTerms) => {
-  if (memory.terms === undefined || memory.terms.version < terms.version) memory.terms = terms
+  const known = memory.terms
+  const newer = known === undefined ? 1 : terms.version - known.version
+  if (newer > 0 || (newer === 0 && terms.couponLimit > known!.couponLimit)) memory.terms = terms
 }
 
 /** Why a user whom the gate does not know yet gets no slot, apart from reservations. */
@@ -217,6 +220,7 @@ export const make = (options: {
             hydrated: memory?.generation !== undefined && memory.hydrated,
             issued: memory?.issued.size ?? 0,
             pending: memory?.pending.size ?? 0,
+            version: memory?.terms?.version ?? 0,
             oldestPendingMillis: oldest === undefined ? 0 : Math.max(0, Math.floor(now() - millisOf(oldest)))
           }
         }),

@@ -88,7 +88,7 @@ export const make = (options: {
     const hydrateEnd = script<number>("hydrateEnd", 2)
     const close = script<number>("cold", 2)
     const forget = script<number>("forget", 4)
-    const inspect = script<[generation: string, hydrated: number, issued: number, pending: number]>("inspect", 3)
+    const inspect = script<[generation: string, hydrated: number, issued: number, pending: number, version: number]>("inspect", 3)
     const scanPending = script<[cursor: string, oldestMillis: number, ...entries: Array<string>]>("scanPending", 1)
     const readEvents = script<EventsReply>("readEvents", 1)
 
@@ -174,7 +174,7 @@ export const make = (options: {
 
       inspect: (campaignId) =>
         Effect.gen(function*() {
-          const [generation, hydrated, issued, pending] = yield* inspect(
+          const [generation, hydrated, issued, pending, version] = yield* inspect(
             [metaKey(campaignId), issuedKey(campaignId), pendingKey(campaignId)],
             []
           )
@@ -193,6 +193,7 @@ export const make = (options: {
             hydrated: hydrated === 1,
             issued,
             pending,
+            version,
             oldestPendingMillis
           }
         }),

@@ -8,6 +8,7 @@ import { CommitInDoubt, Ledger, LedgerUnavailable, type Claim, type ClaimBatch }
 import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { claimsJson, integer } from "./GroupCommitText.ts"
 import { LibSqlDriver } from "./LibSql.ts"
+import * as LibSqlCampaigns from "./LibSqlCampaigns.ts"
 import { couponColumns, makeRows, type Row } from "./Rows.ts"
 import { classifyLibsql } from "./SqlFailure.ts"
 
@@ -74,28 +75,6 @@ export const make = Effect.gen(function*() {
   const run = (sql: string, args: Array<string | number | bigint | null> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
     Effect.tryPromise({ try: async () => (await driver.execute({ sql, args })).rows, catch: unavailable })
 
-  const createCampaign: Ledger["Type"]["createCampaign"] = (draft) =>
-    Effect.suspend(() => {
-      const now = Date.now()
-      return Effect.map(
-        run(
-          `INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?) RETURNING *`,
-          [draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now]
-        ),
-        ([row]) => rowsOf.campaign(row!)
-      )
-    }).pipe(Effect.mapError(({ cause }) => classifyLibsql(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)))
-
-  const findCampaign: Ledger["Type"]["findCampaign"] = (campaignId) =>
-    Effect.map(
-      run("SELECT * FROM campaigns WHERE id = ?", [campaignId]),
-      ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
-    )
-
-  const newestCampaignIds: Ledger["Type"]["newestCampaignIds"] = (limit) =>
-    Effect.map(run("SELECT id FROM campaigns ORDER BY id DESC LIMIT ?", [limit]), (rows) => rows.map((row) => Number(row.id)))
-
   const findCoupons: Ledger["Type"]["findCoupons"] = (campaignId, userIds: ReadonlyArray<UserId>) =>
     Effect.map(
       run(
@@ -114,12 +93,16 @@ VALUES (?, ?, ?, ?, ?, ?) RETURNING *`,
   const tally: Ledger["Type"]["tally"] = (campaignId) =>
     Effect.map(
       run(
-        `SELECT c.current_coupon AS issued, (
+        `SELECT c.current_coupon AS issued, c.version, (
   SELECT COALESCE(SUM(o.last_id - o.first_id + 1), 0) FROM outbox AS o WHERE o.kind = 'ISSUED' AND o.campaign_id = c.id
 ) AS unrelayed FROM campaigns AS c WHERE c.id = ?`,
         [campaignId]
       ),
-      ([row]) => row === undefined ? undefined : { issued: Number(row.issued), unrelayed: Number(row.unrelayed) }
+      ([row]) => row === undefined ? undefined : {
+        issued: Number(row.issued),
+        unrelayed: Number(row.unrelayed),
+        version: Number(row.version)
+      }
     )
 
   /** The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs them. */
@@ -159,22 +142,28 @@ VALUES (?, ?, ?, ?, ?, ?) RETURNING *`,
     )
   }
 
+  /** Makes sure that no transaction under this key can commit from now on. */
+  const forbid = (batchId: string, campaignId: CampaignId) =>
+    Effect.suspend(() =>
+      run(
+        "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', ?, ?) ON CONFLICT (batch_id) DO NOTHING",
+        [batchId, campaignId, Date.now()]
+      )
+    )
+
   const resolve: Ledger["Type"]["resolve"] = (batch) => {
     if (batch.claims.length === 0) return Effect.succeed([])
     const claims = recoded.get(batch) ?? batch.claims
     // In doubt here means that the disk failed a commit. This commit writes over the same place of the log, or fails.
-    return Effect.suspend(() =>
-      run(
-        "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', ?, ?) ON CONFLICT (batch_id) DO NOTHING",
-        [batch.batchId, batch.campaignId, Date.now()]
-      )
-    ).pipe(
+    return forbid(batch.batchId, batch.campaignId).pipe(
       Effect.zipRight(findCoupons(batch.campaignId, claims.map((claim) => claim.userId))),
       Effect.map((coupons) => resolution(claims, coupons))
     )
   }
 
-  return Ledger.of({ createCampaign, findCampaign, newestCampaignIds, issue, resolve, findCoupons, listCoupons, tally })
+  const campaigns = LibSqlCampaigns.make({ driver, run, forbid })
+
+  return Ledger.of({ ...campaigns, issue, resolve, findCoupons, listCoupons, tally })
 })
 
 /** The ledger in the file of `LibSql`. */

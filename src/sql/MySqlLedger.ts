@@ -22,7 +22,8 @@ import {
 import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
 import { wholeBatchText } from "./WholeBatchText.ts"
-import { lockWaitSeconds, runText, sessionSettings, timeFromSql, timeToSql } from "./MySql.ts"
+import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
+import * as MySqlCampaigns from "./MySqlCampaigns.ts"
 import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
@@ -120,37 +121,6 @@ export const make = Effect.gen(function*() {
       Effect.uninterruptible
     )
 
-  const createCampaign: Ledger["Type"]["createCampaign"] = (draft) => {
-    // As hexadecimal digits the name needs no escaping, whatever the SQL mode.
-    const name = `_utf8mb4 x'${Buffer.from(draft.name, "utf8").toString("hex")}'`
-    const end = draft.endTime === undefined ? "NULL" : timeToSql(draft.endTime)
-    return Effect.flatMap(
-      send(
-        `${settings};
-SET @now = SYSDATE(6);
-INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at)
-VALUES (${name}, ${integer(draft.couponLimit)}, ${timeToSql(draft.startTime)}, ${end}, @now, @now);
-SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
-      ),
-      Either.match({
-        onLeft: ({ cause, failure }) => Effect.fail(failure === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)),
-        onRight: (results) => Effect.sync(() => rowsOf.campaign(rowsAt(results, 4)[0]!))
-      })
-    )
-  }
-
-  const findCampaign: Ledger["Type"]["findCampaign"] = (campaignId) =>
-    Effect.map(
-      read(`SELECT * FROM campaigns WHERE id = ${integer(campaignId)}`),
-      ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
-    )
-
-  const newestCampaignIds: Ledger["Type"]["newestCampaignIds"] = (limit) =>
-    Effect.map(
-      read(`SELECT id FROM campaigns ORDER BY id DESC LIMIT ${integer(limit)}`),
-      (rows) => rows.map((row) => Number(row.id))
-    )
-
   const couponsOf = (campaignId: CampaignId, userIds: ReadonlyArray<UserId>) =>
     `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`
 
@@ -171,11 +141,15 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
   const tally: Ledger["Type"]["tally"] = (campaignId) =>
     Effect.map(
       read(
-        `SELECT c.current_coupon AS issued, (
+        `SELECT c.current_coupon AS issued, c.version, (
   SELECT COALESCE(SUM(o.last_id - o.first_id + 1), 0) FROM outbox AS o WHERE o.kind = 'ISSUED' AND o.campaign_id = c.id
 ) AS unrelayed FROM campaigns AS c WHERE c.id = ${integer(campaignId)}`
       ),
-      ([row]) => row === undefined ? undefined : { issued: Number(row.issued), unrelayed: Number(row.unrelayed) }
+      ([row]) => row === undefined ? undefined : {
+        issued: Number(row.issued),
+        unrelayed: Number(row.unrelayed),
+        version: Number(row.version)
+      }
     )
 
   /** The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs them. */
@@ -255,29 +229,26 @@ SELECT * FROM campaigns WHERE id = LAST_INSERT_ID()`
     )
 
   /**
-   * Makes sure that no transaction under this batch id can commit from now on, and then reads what the users hold: on the same
-   * connection, because another one may lead to a server that a failover left behind, which does not know what the batch did.
+   * Makes sure that no transaction under this key can commit from now on, and then reads what it may have left: on the same
+   * connection, because another one may lead to a server that a failover left behind, which does not know what was committed.
    */
-  const resolve: Ledger["Type"]["resolve"] = (batch) => {
-    if (batch.claims.length === 0) return Effect.succeed([])
-    const claims = recoded.get(batch) ?? batch.claims
+  const forbidAndRead = (key: string, campaignId: CampaignId, text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> => {
     const marker = `${settings};
 INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
-VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDATE(6))`
-    const held = couponsOf(batch.campaignId, claims.map((claim) => claim.userId))
+VALUES (${batchKey(key)}, 'VOID', ${integer(campaignId)}, SYSDATE(6))`
     const attempt = Effect.flatMap(sql.reserve, (connection) =>
       runText(connection, marker).pipe(
-        // A duplicate is as good: the batch committed, or is forbidden already.
+        // A duplicate is as good: the transaction committed, or is forbidden already.
         Effect.catchIf((cause) => isDuplicateKey(cause), () => Effect.void),
         Effect.matchEffect({
           onFailure: (cause) => Effect.map(settle(connection, cause), Either.left),
-          onSuccess: () => Effect.map(runText(connection, held), (rows) => Either.right(rows as ReadonlyArray<Row>))
+          onSuccess: () => Effect.map(runText(connection, text), (rows) => Either.right(rows as ReadonlyArray<Row>))
         })
       )).pipe(Effect.scoped, Effect.uninterruptible, Effect.mapError(unavailable))
     return Effect.gen(function*() {
       for (let tried = 1;; tried++) {
         const sent: Either.Either<ReadonlyArray<Row>, FailedText> = yield* attempt
-        if (Either.isRight(sent)) return resolution(claims, sent.right.map(rowsOf.coupon))
+        if (Either.isRight(sent)) return sent.right
         const { cause, failure } = sent.left
         if ((failure !== "Retry" && failure !== "NotSent") || tried === ATTEMPTS) return yield* unavailable(cause)
         yield* backoff(tried)
@@ -285,7 +256,18 @@ VALUES (${batchKey(batch.batchId)}, 'VOID', ${integer(batch.campaignId)}, SYSDAT
     })
   }
 
-  return Ledger.of({ createCampaign, findCampaign, newestCampaignIds, issue, resolve, findCoupons, listCoupons, tally })
+  const resolve: Ledger["Type"]["resolve"] = (batch) => {
+    if (batch.claims.length === 0) return Effect.succeed([])
+    const claims = recoded.get(batch) ?? batch.claims
+    return Effect.map(
+      forbidAndRead(batch.batchId, batch.campaignId, couponsOf(batch.campaignId, claims.map((claim) => claim.userId))),
+      (rows) => resolution(claims, rows.map(rowsOf.coupon))
+    )
+  }
+
+  const campaigns = MySqlCampaigns.make({ settings, read, send, forbidAndRead, backoff })
+
+  return Ledger.of({ ...campaigns, issue, resolve, findCoupons, listCoupons, tally })
 })
 
 /** The ledger on MySQL 8.0.19 or later, or MariaDB 10.6 or later. */

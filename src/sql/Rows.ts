@@ -18,11 +18,12 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
     code: row.code as string,
     issuedAt: time(row.issued_at)
   }),
-  /** Needs every column of campaigns. */
+  /** Needs every column of campaigns; without `announced_limit` nothing is announced. */
   campaign: (row: Row): Campaign => ({
     campaignId: Number(row.id),
     name: row.name as string,
     couponLimit: Number(row.coupon_limit),
+    announcedLimit: Math.max(Number(row.coupon_limit), Number(row.announced_limit ?? 0)),
     issuedCount: Number(row.current_coupon),
     status: row.status as CampaignStatus,
     startTime: time(row.start_time),

@@ -2,8 +2,8 @@ import { create } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import type { CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
-import { parseCampaignId, parseDraft } from "../domain/Campaign.ts"
+import type { Campaign, CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
+import { parseCampaignId, parseDraft, parseExpectedVersion, parsePatch } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
@@ -11,12 +11,18 @@ import { InvalidArgument } from "../domain/IssueFailure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import {
+  CampaignSchema,
   CampaignStatus,
   CouponService,
   CreateCampaignResponseSchema,
+  EndCampaignResponseSchema,
   GetCampaignResponseSchema,
   GetCouponResponseSchema,
-  IssueCouponResponseSchema
+  IssueCouponResponseSchema,
+  ListCampaignsResponseSchema,
+  PauseCampaignResponseSchema,
+  ResumeCampaignResponseSchema,
+  UpdateCampaignResponseSchema
 } from "./gen/coupon/v1/coupon_pb.ts"
 import type { Route } from "./Route.ts"
 import * as Routes from "./Route.ts"
@@ -26,6 +32,26 @@ const statuses = {
   PAUSED: CampaignStatus.PAUSED,
   ENDED: CampaignStatus.ENDED
 } satisfies Record<DomainStatus, CampaignStatus>
+
+const fromWire = new Map<CampaignStatus, DomainStatus>([
+  [CampaignStatus.ACTIVE, "ACTIVE"],
+  [CampaignStatus.PAUSED, "PAUSED"],
+  [CampaignStatus.ENDED, "ENDED"]
+])
+
+/** A campaign as the API shows it, apart from its coupons. */
+const fields = (campaign: Campaign) => ({
+  id: campaign.campaignId,
+  name: campaign.name,
+  couponLimit: BigInt(campaign.couponLimit),
+  currentCoupon: BigInt(campaign.issuedCount),
+  startTime: formatRfc3339(campaign.startTime),
+  createdAt: formatRfc3339(campaign.createdAt),
+  updatedAt: formatRfc3339(campaign.updatedAt),
+  status: statuses[campaign.status],
+  endTime: campaign.endTime === undefined ? "" : formatRfc3339(campaign.endTime),
+  version: BigInt(campaign.version)
+})
 
 const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
@@ -46,19 +72,10 @@ const getCampaign = Routes.make({
         : useCases.campaigns.get(id, pageSize, pageToken)),
   respond: ({ campaign, coupons, nextPageToken }) =>
     create(GetCampaignResponseSchema, {
-      id: campaign.campaignId,
-      name: campaign.name,
-      couponLimit: BigInt(campaign.couponLimit),
-      currentCoupon: BigInt(campaign.issuedCount),
-      startTime: formatRfc3339(campaign.startTime),
-      createdAt: formatRfc3339(campaign.createdAt),
-      updatedAt: formatRfc3339(campaign.updatedAt),
+      ...fields(campaign),
       issuedCoupons: coupons.map((coupon) => coupon.code),
       issuedCouponsTruncated: nextPageToken !== undefined,
-      nextPageToken: nextPageToken ?? "",
-      status: statuses[campaign.status],
-      endTime: campaign.endTime === undefined ? "" : formatRfc3339(campaign.endTime),
-      version: BigInt(campaign.version)
+      nextPageToken: nextPageToken ?? ""
     })
 })
 
@@ -77,6 +94,61 @@ const getCoupon = Routes.make({
         code: coupon.code,
         issuedAt: formatRfc3339(coupon.issuedAt)
       }
+    })
+})
+
+/** The campaign that a change is for, and the version it expects. */
+const target = ({ campaignId, expectedVersion }: { readonly campaignId: number; readonly expectedVersion: bigint }) =>
+  Either.all([parseCampaignId(campaignId), parseExpectedVersion(expectedVersion)])
+
+const updateCampaign = Routes.make({
+  method: CouponService.method.updateCampaign,
+  bound: "write",
+  access: "OPERATOR",
+  call: (useCases, input) =>
+    Effect.flatMap(target(input), ([campaignId, expected]) =>
+      Effect.flatMap(parsePatch(input), (patch) => useCases.campaigns.update(campaignId, expected, patch))),
+  respond: (campaign) => create(UpdateCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+})
+
+const pauseCampaign = Routes.make({
+  method: CouponService.method.pauseCampaign,
+  bound: "write",
+  access: "OPERATOR",
+  call: (useCases, input) => Effect.flatMap(target(input), (on) => useCases.campaigns.pause(...on)),
+  respond: (campaign) => create(PauseCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+})
+
+const resumeCampaign = Routes.make({
+  method: CouponService.method.resumeCampaign,
+  bound: "write",
+  access: "OPERATOR",
+  call: (useCases, input) => Effect.flatMap(target(input), (on) => useCases.campaigns.resume(...on)),
+  respond: (campaign) => create(ResumeCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+})
+
+const endCampaign = Routes.make({
+  method: CouponService.method.endCampaign,
+  bound: "write",
+  access: "OPERATOR",
+  call: (useCases, input) => Effect.flatMap(target(input), (on) => useCases.campaigns.end(...on)),
+  respond: (campaign) => create(EndCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+})
+
+const listCampaigns = Routes.make({
+  method: CouponService.method.listCampaigns,
+  bound: "read",
+  access: "VIEWER",
+  call: (useCases, { namePrefix, pageSize, pageToken, status }) => {
+    const wanted = fromWire.get(status)
+    return wanted === undefined && status !== CampaignStatus.UNSPECIFIED
+      ? Effect.fail(new InvalidArgument({ field: "status", reason: "must be one that campaigns have" }))
+      : useCases.campaigns.list({ status: wanted, namePrefix }, pageSize, pageToken)
+  },
+  respond: ({ campaigns, nextPageToken }) =>
+    create(ListCampaignsResponseSchema, {
+      campaigns: campaigns.map((campaign) => create(CampaignSchema, fields(campaign))),
+      nextPageToken: nextPageToken ?? ""
     })
 })
 
@@ -135,4 +207,14 @@ const issueCoupon = Routes.make({
 })
 
 /** Every RPC of `coupon.v1.CouponService`. */
-export const routes: ReadonlyArray<Route> = [createCampaign, getCampaign, issueCoupon, getCoupon]
+export const routes: ReadonlyArray<Route> = [
+  createCampaign,
+  getCampaign,
+  issueCoupon,
+  getCoupon,
+  updateCampaign,
+  pauseCampaign,
+  resumeCampaign,
+  endCampaign,
+  listCampaigns
+]

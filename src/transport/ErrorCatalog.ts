@@ -39,6 +39,7 @@ export const catalog = {
   Overloaded: { code: Code.ResourceExhausted, message: "OVERLOADED", retryAfter: (failure) => failure.retryAfterSeconds },
   Unavailable: { code: Code.Unavailable, message: "UNAVAILABLE", retryAfter: (failure) => failure.retryAfterSeconds },
   OutcomeUnknown: { code: Code.Aborted, message: "OUTCOME_UNKNOWN" },
+  Conflict: { code: Code.Aborted, message: "CONFLICT" },
   DeadlineExceeded: { code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" },
   Unauthenticated: { code: Code.Unauthenticated, message: "UNAUTHENTICATED", reason: (failure) => failure.reason },
   PermissionDenied: { code: Code.PermissionDenied, message: "PERMISSION_DENIED", reason: (failure) => failure.reason },

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
 import { CampaignStatus, CouponSchema, GetCampaignRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
+import { lifecycle } from "./lifecycle.ts"
 
 /** A service to hold against its contract: one instance, or several on the same stores. */
 export interface Subject {
@@ -263,7 +264,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           .toEqual({ code: "not_found", message: "RECORD_NOT_FOUND" })
         expect((await http.get("GetCampaign", { campaignId: 0 })).json())
           .toEqual({ code: "invalid_argument", message: expect.stringMatching(/^INVALID_ARGUMENT: campaignId /) })
-        for (const method of ["IssueCoupon", "CreateCampaign"]) {
+        for (const method of ["IssueCoupon", "CreateCampaign", "UpdateCampaign", "PauseCampaign", "ResumeCampaign", "EndCampaign"]) {
           const refused = await http.get(method, { campaignId, userId: "6", name: "n", couponLimit: 1, startTime: OPEN })
           expect(refused.status).toBe(405)
           expect(refused.headers.get("allow")).toContain("POST")
@@ -396,6 +397,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       })
     })
 
+    lifecycle({ http: () => http, open, issue })
+
     describe.each(protocols)("%s", (protocol) => {
       let clients: Clients
       beforeAll(() => {
@@ -425,6 +428,16 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           status: CampaignStatus.ACTIVE,
           version: 1n
         })
+        const { campaign: updated } = await clients.next().updateCampaign({ campaignId, expectedVersion: 1n, name: "봄", couponLimit: 4n, endTime: "" })
+        expect(updated).toMatchObject({ id: campaignId, name: "봄", couponLimit: 4n, startTime: OPEN, endTime: "", version: 2n })
+        expect((await clients.next().pauseCampaign({ campaignId })).campaign?.status).toBe(CampaignStatus.PAUSED)
+        expect(await refusal(clients.next().issueCoupon({ campaignId, userId: 2n })))
+          .toEqual({ code: Code.FailedPrecondition, message: "CAMPAIGN_PAUSED" })
+        expect(await refusal(clients.next().resumeCampaign({ campaignId, expectedVersion: 2n }))).toEqual({ code: Code.Aborted, message: "CONFLICT" })
+        expect((await clients.next().resumeCampaign({ campaignId, expectedVersion: 3n })).campaign?.status).toBe(CampaignStatus.ACTIVE)
+        const ended = (await clients.next().endCampaign({ campaignId })).campaign
+        expect(ended).toMatchObject({ status: CampaignStatus.ENDED, version: 5n, currentCoupon: 1n })
+        expect((await clients.next().listCampaigns({ pageSize: 1, status: CampaignStatus.ENDED })).campaigns).toEqual([ended])
       })
 
       it("carries every failure", async () => {

@@ -12,6 +12,7 @@ import {
   RecordNotFound
 } from "../../src/domain/IssueFailure.ts"
 import {
+  type CampaignChange,
   type ClaimBatch,
   type ClaimVerdict,
   CommitInDoubt,
@@ -31,6 +32,7 @@ export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
   readonly outbox: Map<string, OutboxEvent>
   /** Runs before each batch is decided: a test holds it, or says how it ends. */
   onIssue: (batch: ClaimBatch) => Effect.Effect<Fate>
+  onChange: (change: CampaignChange) => Effect.Effect<Fate>
   /** Every other operation fails while this is true. */
   down: boolean
   readonly addCampaign: (terms?: Partial<Campaign>) => Campaign
@@ -43,6 +45,8 @@ const make = Effect.sync(() => {
   const coupons = new Map<CampaignId, Array<Coupon>>()
   const outbox = new Map<string, OutboxEvent>()
   const voided = new Set<string>()
+  /** Committed changes, and what they changed. */
+  const changes = new Map<string, CampaignId>()
   const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
 
   const control: TestLedger["Type"] = {
@@ -50,12 +54,14 @@ const make = Effect.sync(() => {
     coupons: held,
     outbox,
     onIssue: () => Effect.succeed("commit"),
+    onChange: () => Effect.succeed("commit"),
     down: false,
     addCampaign: (terms = {}) => {
       const campaign: Campaign = {
         campaignId: campaigns.size + 1,
         name: "test",
         couponLimit: 100,
+        announcedLimit: terms.couponLimit ?? 100,
         status: "ACTIVE",
         startTime: 0,
         endTime: undefined,
@@ -103,6 +109,42 @@ const make = Effect.sync(() => {
   const ledger = Ledger.of({
     createCampaign: (draft) => read(() => control.addCampaign(draft)),
     findCampaign: (campaignId) => read(() => find(campaignId)),
+    changeCampaign: (change) =>
+      Effect.gen(function*() {
+        yield* up
+        const fate = yield* control.onChange(change)
+        if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
+        if (fate === "doubtLost" || voided.has(change.changeId)) return yield* new CommitInDoubt({ cause: "test" })
+        const { from: { campaignId, version }, to } = change
+        const campaign = find(campaignId)
+        if (campaign?.version !== version) return { _tag: "Stale" as const }
+        if (campaign.issuedCount > to.couponLimit) return { _tag: "BelowIssued" as const, issued: campaign.issuedCount }
+        const next: Campaign = { ...campaign, ...to, announcedLimit: to.couponLimit, version: version + 1 }
+        campaigns.set(campaignId, next)
+        changes.set(change.changeId, campaignId)
+        outbox.set(change.changeId, { _tag: "Changed", id: change.changeId, campaignId, terms: next })
+        return fate === "commit" ? { _tag: "Changed" as const, campaign: next } : yield* new CommitInDoubt({ cause: "test" })
+      }),
+    resolveChange: (changeId) =>
+      read(() => {
+        voided.add(changeId)
+        const campaignId = changes.get(changeId)
+        return campaignId === undefined ? undefined : find(campaignId)
+      }),
+    announceRaise: (campaignId, version, couponLimit) =>
+      read(() => {
+        const campaign = campaigns.get(campaignId)
+        if (campaign?.version === version) {
+          campaigns.set(campaignId, { ...campaign, announcedLimit: Math.max(campaign.announcedLimit, couponLimit) })
+        }
+      }),
+    listCampaigns: ({ beforeId = Infinity, limit, namePrefix, status }) =>
+      read(() =>
+        [...campaigns.keys()].toReversed().map((id) => find(id)!)
+          .filter((of) => of.campaignId < beforeId && of.name.startsWith(namePrefix) && (status === undefined || of.status === status))
+          .slice(0, limit)
+      ),
+    startTimes: (ids) => read(() => ids.flatMap((campaignId) => campaigns.get(campaignId) ?? [])),
     newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit)),
     issue: (batch) =>
       Effect.gen(function*() {
@@ -129,6 +171,7 @@ const make = Effect.sync(() => {
         campaigns.has(campaignId)
           ? {
             issued: held(campaignId).length,
+            version: campaigns.get(campaignId)!.version,
             unrelayed: [...outbox.values()].reduce(
               (sum, event) => event._tag === "Issued" && event.campaignId === campaignId ? sum + event.coupons.length : sum,
               0

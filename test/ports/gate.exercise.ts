@@ -85,6 +85,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
           hydrated: false,
           issued: 0,
           pending: 0,
+          version: 0,
           oldestPendingMillis: 0
         })
       }))
@@ -393,7 +394,17 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         expect(yield* reserveTags(id, 1n)).toEqual(["Paused"])
         yield* gate.configure({ ...terms, version: 7 })
         expect(yield* reserveTags(id, 1n, 2n)).toEqual(["Reserved", "Full"])
-        // A refused hydration brings newer terms as well.
+        // A raise that is announced comes at the version that it raises; an announcement that comes late lowers nothing.
+        yield* gate.configure({ ...terms, version: 7, couponLimit: 2 })
+        expect(yield* reserveTags(id, 1n, 2n, 3n)).toEqual(["Reserved", "Reserved", "Full"])
+        yield* gate.configure({ ...terms, version: 7 })
+        expect(yield* reserveTags(id, 3n)).toEqual(["Full"])
+        expect((yield* gate.inspect(id)).version).toBe(7)
+        yield* gate.release(id, yield* gate.expired(id, 0, 10).pipe(Effect.map((all) => all.filter(({ userId }) => userId === 2n))))
+        // A refused hydration brings newer terms as well, and announced ones.
+        expect(yield* gate.hydrateBegin({ ...terms, version: 7, couponLimit: 3 }, "b", LEASE)).toBe("Hydrated")
+        expect(yield* reserveTags(id, 2n, 4n, 5n)).toEqual(["Reserved", "Reserved", "Full"])
+        yield* gate.release(id, yield* gate.expired(id, 0, 10).pipe(Effect.map((all) => all.filter(({ userId }) => userId !== 1n))))
         expect(yield* gate.hydrateBegin({ ...terms, version: 8, couponLimit: 2 }, "b", LEASE)).toBe("Hydrated")
         expect(yield* reserveTags(id, 2n, 3n)).toEqual(["Reserved", "Full"])
         // Terms outlive a cold gate; a rebuilder that read older ones does not bring them back.

@@ -239,13 +239,13 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const sql = yield* SqlClient
         expect(yield* ledger.tally(2_147_483_647)).toBeUndefined()
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 6 }))
-        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 0, unrelayed: 0 })
+        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 0, unrelayed: 0, version: 1 })
         yield* ledger.issue(batchOf(campaignId, users(1, 4)))
         yield* sql.unsafe(`DELETE FROM outbox WHERE campaign_id = ${campaignId}`)
         yield* ledger.issue(batchOf(campaignId, users(3, 4)))
         yield* ledger.resolve(batchOf(campaignId, [99]))
         yield* ledger.issue(batchOf(campaignId, [99]))
-        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 6, unrelayed: 2 })
+        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 6, unrelayed: 2, version: 1 })
         yield* expectConsistent(campaignId, 6)
       }))
 

@@ -18,6 +18,7 @@ import * as LibSqlLedger from "../../src/sql/LibSqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
+import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
@@ -36,6 +37,7 @@ const ledgerIn = (dataDir: string) =>
 LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
 AdminAuditExercise.exercise("AdminAudit on libSQL", ledgerIn(directory("audit")))
+CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 
 /** A process that holds a data directory from the moment this resolves until it is killed. */
 const holder = async (dataDir: string) => {

@@ -21,6 +21,7 @@ import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
+import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
@@ -68,6 +69,7 @@ for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
   AdminAuditExercise.exercise(`AdminAudit on ${kind}`, layerFor(kind))
+  CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
 
   describe(`the ledger's transactions on ${kind}`, () => {
     /** The ledger on a database of its own, and how to get more sessions there. */
@@ -107,7 +109,7 @@ for (const kind of availableDatabases()) {
         yield* other.run("ROLLBACK")
         expect(told(yield* Fiber.join(fiber))).toEqual(Array(5).fill("Issued"))
         yield* expectConsistent(campaignId, 5).pipe(Effect.provide(context))
-        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 5 })
+        expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 5, version: 1 })
       }))
 
     it.scopedLive("gives up on a lock that is never released, and has issued nothing", () =>

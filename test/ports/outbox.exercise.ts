@@ -61,11 +61,11 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         })
         expect(byId.get(batches[1]!.batchId)).toMatchObject({ campaignId: b, coupons: [{ id: 1, userId: 1n }, { id: 2, userId: 2n }] })
         expect(byId.get(batches[2]!.batchId)).toMatchObject({ campaignId: a, coupons: [{ id: 4, userId: 4n }, { id: 5, userId: 5n }] })
-        expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 2 })
+        expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 2, version: 1 })
         expect(yield* outbox.poll(1, settleAll)).toEqual({ taken: 1, settled: 1 })
         expect(yield* outbox.poll(10, () => Effect.succeed([]))).toEqual({ taken: 1, settled: 0 })
         expect(yield* drain).toEqual({ taken: 1, settled: 1 })
-        expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 0 })
+        expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 0, version: 1 })
       }))
 
     it.effect("keeps every event when publishing fails, dies or is interrupted", () =>

@@ -50,6 +50,7 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     retryAfter: "2"
   },
   OutcomeUnknown: { failure: new Failures.OutcomeUnknown(), code: Code.Aborted, message: "OUTCOME_UNKNOWN" },
+  Conflict: { failure: new Failures.Conflict(), code: Code.Aborted, message: "CONFLICT" },
   DeadlineExceeded: { failure: new Failures.DeadlineExceeded(), code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" },
   Unauthenticated: {
     failure: new Failures.Unauthenticated({ reason: "send a key" }),

@@ -261,7 +261,13 @@ describe("gRPC and gRPC-Web", () => {
 })
 
 it("REQUEST_TIMEOUT ends a read as UNAVAILABLE and a write as OUTCOME_UNKNOWN", async () => {
-  const never = { create: () => Effect.never, get: () => Effect.uninterruptible(Effect.never), getCoupon: () => Effect.never }
+  const never = {
+    ...echo.campaigns,
+    create: () => Effect.never,
+    get: () => Effect.uninterruptible(Effect.never),
+    getCoupon: () => Effect.never,
+    pause: () => Effect.uninterruptible(Effect.never)
+  }
   const slow = await start({
     useCases: () => ({ ...echo, campaigns: never }),
     environment: { REQUEST_TIMEOUT: "100 millis" }
@@ -270,6 +276,7 @@ it("REQUEST_TIMEOUT ends a read as UNAVAILABLE and a write as OUTCOME_UNKNOWN", 
     JSON.parse((await request(slow.port, { path, headers: json, body })).body).message
   expect(await message(GET_CAMPAIGN, "{\"campaignId\":1}")).toBe("UNAVAILABLE")
   expect(await message(GET_COUPON, "{\"campaignId\":1,\"userId\":1}")).toBe("UNAVAILABLE")
+  expect(await message("/coupon.v1.CouponService/PauseCampaign", "{\"campaignId\":1}")).toBe("OUTCOME_UNKNOWN")
   expect(await message(CREATE, "{\"name\":\"a\",\"couponLimit\":1,\"startTime\":\"2025-06-25T00:00:00Z\"}")).toBe("OUTCOME_UNKNOWN")
   await slow.close()
 })

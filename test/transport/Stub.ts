@@ -19,6 +19,7 @@ export const coupon: Coupon = { campaignId: 1, id: 1, userId: 1001n, code: "가�
 export const campaign: Campaign = {
   campaignId: 1,
   name: "여름",
+  announcedLimit: 1000,
   couponLimit: 1000,
   issuedCount: 0,
   status: "ACTIVE",
@@ -54,7 +55,12 @@ export const echo: UseCases = {
   campaigns: {
     create: (draft) => Effect.succeed({ ...campaign, ...draft }),
     get: (campaignId) => Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
-    getCoupon: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })
+    getCoupon: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }),
+    update: (campaignId, expected, patch) => Effect.succeed({ ...campaign, ...patch, campaignId, version: (expected ?? 1) + 1 }),
+    pause: (campaignId) => Effect.succeed({ ...campaign, campaignId, status: "PAUSED" }),
+    resume: (campaignId) => Effect.succeed({ ...campaign, campaignId }),
+    end: (campaignId) => Effect.succeed({ ...campaign, campaignId, status: "ENDED" }),
+    list: ({ namePrefix }) => Effect.succeed({ campaigns: [{ ...campaign, name: namePrefix }], nextPageToken: undefined })
   }
 }
 
@@ -65,7 +71,12 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,
     get: () => exit as Effect.Effect<never, never>,
-    getCoupon: () => exit as Effect.Effect<never, never>
+    getCoupon: () => exit as Effect.Effect<never, never>,
+    update: () => exit as Effect.Effect<never, never>,
+    pause: () => exit as Effect.Effect<never, never>,
+    resume: () => exit as Effect.Effect<never, never>,
+    end: () => exit as Effect.Effect<never, never>,
+    list: () => exit as Effect.Effect<never, never>
   }
 })
 

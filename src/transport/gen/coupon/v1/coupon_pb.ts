@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEiYQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiugIKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAyI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkqhAEKDkNhbXBhaWduU3RhdHVzEh8KG0NBTVBBSUdOX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkNBTVBBSUdOX1NUQVRVU19BQ1RJVkUQARIaChZDQU1QQUlHTl9TVEFUVVNfUEFVU0VEEAISGQoVQ0FNUEFJR05fU1RBVFVTX0VOREVEEAMy1AIKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBYgZwcm90bzM");
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEiYQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiugIKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAyI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAki3AEKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDItoBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQFCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ifQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKoQBCg5DYW1wYWlnblN0YXR1cxIfChtDQU1QQUlHTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZDQU1QQUlHTl9TVEFUVVNfQUNUSVZFEAESGgoWQ0FNUEFJR05fU1RBVFVTX1BBVVNFRBACEhkKFUNBTVBBSUdOX1NUQVRVU19FTkRFRBADMv0FCg1Db3Vwb25TZXJ2aWNlElUKDkNyZWF0ZUNhbXBhaWduEiAuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5DcmVhdGVDYW1wYWlnblJlc3BvbnNlElEKC0dldENhbXBhaWduEh0uY291cG9uLnYxLkdldENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5HZXRDYW1wYWlnblJlc3BvbnNlIgOQAgESTAoLSXNzdWVDb3Vwb24SHS5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXF1ZXN0Gh4uY291cG9uLnYxLklzc3VlQ291cG9uUmVzcG9uc2USSwoJR2V0Q291cG9uEhsuY291cG9uLnYxLkdldENvdXBvblJlcXVlc3QaHC5jb3Vwb24udjEuR2V0Q291cG9uUmVzcG9uc2UiA5ACARJVCg5VcGRhdGVDYW1wYWlnbhIgLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRJSCg1QYXVzZUNhbXBhaWduEh8uY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXNwb25zZRJVCg5SZXN1bWVDYW1wYWlnbhIgLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuUmVzdW1lQ2FtcGFpZ25SZXNwb25zZRJMCgtFbmRDYW1wYWlnbhIdLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlcXVlc3QaHi5jb3Vwb24udjEuRW5kQ2FtcGFpZ25SZXNwb25zZRJXCg1MaXN0Q2FtcGFpZ25zEh8uY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXF1ZXN0GiAuY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXNwb25zZSIDkAIBYgZwcm90bzM");
 
 /**
  * @generated from message coupon.v1.CreateCampaignRequest
@@ -325,6 +325,334 @@ export const CouponSchema: GenMessage<Coupon> = /*@__PURE__*/
   messageDesc(file_coupon_v1_coupon, 8);
 
 /**
+ * A campaign without its coupons; the fields that GetCampaignResponse has too have the same numbers.
+ *
+ * @generated from message coupon.v1.Campaign
+ */
+export type Campaign = Message<"coupon.v1.Campaign"> & {
+  /**
+   * @generated from field: int32 id = 1;
+   */
+  id: number;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: int64 coupon_limit = 3;
+   */
+  couponLimit: bigint;
+
+  /**
+   * How many coupons have been issued.
+   *
+   * @generated from field: int64 current_coupon = 4;
+   */
+  currentCoupon: bigint;
+
+  /**
+   * RFC 3339, as are all times here.
+   *
+   * @generated from field: string start_time = 5;
+   */
+  startTime: string;
+
+  /**
+   * @generated from field: string created_at = 6;
+   */
+  createdAt: string;
+
+  /**
+   * @generated from field: string updated_at = 7;
+   */
+  updatedAt: string;
+
+  /**
+   * @generated from field: coupon.v1.CampaignStatus status = 11;
+   */
+  status: CampaignStatus;
+
+  /**
+   * Empty: the campaign has no end.
+   *
+   * @generated from field: string end_time = 12;
+   */
+  endTime: string;
+
+  /**
+   * Grows by one with every change of the campaign's settings.
+   *
+   * @generated from field: int64 version = 13;
+   */
+  version: bigint;
+};
+
+/**
+ * Describes the message coupon.v1.Campaign.
+ * Use `create(CampaignSchema)` to create a new message.
+ */
+export const CampaignSchema: GenMessage<Campaign> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 9);
+
+/**
+ * @generated from message coupon.v1.UpdateCampaignRequest
+ */
+export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * Changes the campaign only if it is at this version; 0: whichever it is at.
+   *
+   * @generated from field: int64 expected_version = 2;
+   */
+  expectedVersion: bigint;
+
+  /**
+   * 1 to 100 characters.
+   *
+   * @generated from field: optional string name = 3;
+   */
+  name?: string | undefined;
+
+  /**
+   * 1 to 10,000,000, and not below what is issued.
+   *
+   * @generated from field: optional int64 coupon_limit = 4;
+   */
+  couponLimit?: bigint | undefined;
+
+  /**
+   * RFC 3339. A start may also be moved when coupons are issued already.
+   *
+   * @generated from field: optional string start_time = 5;
+   */
+  startTime?: string | undefined;
+
+  /**
+   * RFC 3339, later than start_time; present but empty: the campaign has no end.
+   *
+   * @generated from field: optional string end_time = 6;
+   */
+  endTime?: string | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.UpdateCampaignRequest.
+ * Use `create(UpdateCampaignRequestSchema)` to create a new message.
+ */
+export const UpdateCampaignRequestSchema: GenMessage<UpdateCampaignRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 10);
+
+/**
+ * @generated from message coupon.v1.UpdateCampaignResponse
+ */
+export type UpdateCampaignResponse = Message<"coupon.v1.UpdateCampaignResponse"> & {
+  /**
+   * @generated from field: coupon.v1.Campaign campaign = 1;
+   */
+  campaign?: Campaign | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.UpdateCampaignResponse.
+ * Use `create(UpdateCampaignResponseSchema)` to create a new message.
+ */
+export const UpdateCampaignResponseSchema: GenMessage<UpdateCampaignResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 11);
+
+/**
+ * @generated from message coupon.v1.PauseCampaignRequest
+ */
+export type PauseCampaignRequest = Message<"coupon.v1.PauseCampaignRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * As in UpdateCampaignRequest.
+   *
+   * @generated from field: int64 expected_version = 2;
+   */
+  expectedVersion: bigint;
+};
+
+/**
+ * Describes the message coupon.v1.PauseCampaignRequest.
+ * Use `create(PauseCampaignRequestSchema)` to create a new message.
+ */
+export const PauseCampaignRequestSchema: GenMessage<PauseCampaignRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 12);
+
+/**
+ * @generated from message coupon.v1.PauseCampaignResponse
+ */
+export type PauseCampaignResponse = Message<"coupon.v1.PauseCampaignResponse"> & {
+  /**
+   * @generated from field: coupon.v1.Campaign campaign = 1;
+   */
+  campaign?: Campaign | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.PauseCampaignResponse.
+ * Use `create(PauseCampaignResponseSchema)` to create a new message.
+ */
+export const PauseCampaignResponseSchema: GenMessage<PauseCampaignResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 13);
+
+/**
+ * @generated from message coupon.v1.ResumeCampaignRequest
+ */
+export type ResumeCampaignRequest = Message<"coupon.v1.ResumeCampaignRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * As in UpdateCampaignRequest.
+   *
+   * @generated from field: int64 expected_version = 2;
+   */
+  expectedVersion: bigint;
+};
+
+/**
+ * Describes the message coupon.v1.ResumeCampaignRequest.
+ * Use `create(ResumeCampaignRequestSchema)` to create a new message.
+ */
+export const ResumeCampaignRequestSchema: GenMessage<ResumeCampaignRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 14);
+
+/**
+ * @generated from message coupon.v1.ResumeCampaignResponse
+ */
+export type ResumeCampaignResponse = Message<"coupon.v1.ResumeCampaignResponse"> & {
+  /**
+   * @generated from field: coupon.v1.Campaign campaign = 1;
+   */
+  campaign?: Campaign | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.ResumeCampaignResponse.
+ * Use `create(ResumeCampaignResponseSchema)` to create a new message.
+ */
+export const ResumeCampaignResponseSchema: GenMessage<ResumeCampaignResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 15);
+
+/**
+ * @generated from message coupon.v1.EndCampaignRequest
+ */
+export type EndCampaignRequest = Message<"coupon.v1.EndCampaignRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * As in UpdateCampaignRequest.
+   *
+   * @generated from field: int64 expected_version = 2;
+   */
+  expectedVersion: bigint;
+};
+
+/**
+ * Describes the message coupon.v1.EndCampaignRequest.
+ * Use `create(EndCampaignRequestSchema)` to create a new message.
+ */
+export const EndCampaignRequestSchema: GenMessage<EndCampaignRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 16);
+
+/**
+ * @generated from message coupon.v1.EndCampaignResponse
+ */
+export type EndCampaignResponse = Message<"coupon.v1.EndCampaignResponse"> & {
+  /**
+   * @generated from field: coupon.v1.Campaign campaign = 1;
+   */
+  campaign?: Campaign | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.EndCampaignResponse.
+ * Use `create(EndCampaignResponseSchema)` to create a new message.
+ */
+export const EndCampaignResponseSchema: GenMessage<EndCampaignResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 17);
+
+/**
+ * @generated from message coupon.v1.ListCampaignsRequest
+ */
+export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
+  /**
+   * Only campaigns of this status; UNSPECIFIED: of any. ACTIVE are also those outside their window.
+   *
+   * @generated from field: coupon.v1.CampaignStatus status = 1;
+   */
+  status: CampaignStatus;
+
+  /**
+   * Only campaigns whose name begins with this, letter for letter; empty: any.
+   *
+   * @generated from field: string name_prefix = 2;
+   */
+  namePrefix: string;
+
+  /**
+   * How many campaigns to return: 1 to 1,000; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same status and name_prefix; empty: the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message coupon.v1.ListCampaignsRequest.
+ * Use `create(ListCampaignsRequestSchema)` to create a new message.
+ */
+export const ListCampaignsRequestSchema: GenMessage<ListCampaignsRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 18);
+
+/**
+ * @generated from message coupon.v1.ListCampaignsResponse
+ */
+export type ListCampaignsResponse = Message<"coupon.v1.ListCampaignsResponse"> & {
+  /**
+   * @generated from field: repeated coupon.v1.Campaign campaigns = 1;
+   */
+  campaigns: Campaign[];
+
+  /**
+   * Asks for the page that follows; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message coupon.v1.ListCampaignsResponse.
+ * Use `create(ListCampaignsResponseSchema)` to create a new message.
+ */
+export const ListCampaignsResponseSchema: GenMessage<ListCampaignsResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 19);
+
+/**
  * Whether a campaign issues coupons inside its window.
  *
  * @generated from enum coupon.v1.CampaignStatus
@@ -383,7 +711,8 @@ export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
  *   COUPON_SOLD_OUT              failed_precondition   400   the limit is reached
  *   OVERLOADED                   resource_exhausted    429   shed before a slot was taken; see Retry-After
  *   UNAVAILABLE                  unavailable           503   a store is down and nothing was issued; see Retry-After
- *   OUTCOME_UNKNOWN              aborted               409   the store failed while committing: ask again, or GetCoupon
+ *   OUTCOME_UNKNOWN              aborted               409   the store failed while committing: ask again, or look it up
+ *   CONFLICT                     aborted               409   not at expected_version: somebody else changed the campaign
  *   DEADLINE_EXCEEDED            deadline_exceeded     504   the caller's own timeout ran out: ask again, or GetCoupon
  *   UNAUTHENTICATED: <reason>    unauthenticated       401   no API key or token, or one that is not valid
  *   PERMISSION_DENIED: <reason>  permission_denied     403   the key's role, or the token's subject, does not allow it
@@ -435,6 +764,57 @@ export const CouponService: GenService<{
     methodKind: "unary";
     input: typeof GetCouponRequestSchema;
     output: typeof GetCouponResponseSchema;
+  },
+  /**
+   * Changes name, limit, start or end; fields that are absent stay as they are. The limit may go up, or down to what is issued
+   * (INVALID_ARGUMENT below that). Once answered, claims are decided by the new settings.
+   *
+   * @generated from rpc coupon.v1.CouponService.UpdateCampaign
+   */
+  updateCampaign: {
+    methodKind: "unary";
+    input: typeof UpdateCampaignRequestSchema;
+    output: typeof UpdateCampaignResponseSchema;
+  },
+  /**
+   * Stops issuing until the campaign is resumed. Once answered, no coupon is issued any more, not even to claims under way.
+   *
+   * @generated from rpc coupon.v1.CouponService.PauseCampaign
+   */
+  pauseCampaign: {
+    methodKind: "unary";
+    input: typeof PauseCampaignRequestSchema;
+    output: typeof PauseCampaignResponseSchema;
+  },
+  /**
+   * Lets a paused campaign issue again.
+   *
+   * @generated from rpc coupon.v1.CouponService.ResumeCampaign
+   */
+  resumeCampaign: {
+    methodKind: "unary";
+    input: typeof ResumeCampaignRequestSchema;
+    output: typeof ResumeCampaignResponseSchema;
+  },
+  /**
+   * Ends a campaign for good. Once answered, no coupon is issued any more, not even to claims under way.
+   *
+   * @generated from rpc coupon.v1.CouponService.EndCampaign
+   */
+  endCampaign: {
+    methodKind: "unary";
+    input: typeof EndCampaignRequestSchema;
+    output: typeof EndCampaignResponseSchema;
+  },
+  /**
+   * Lists campaigns, newest first, a page at a time. Fails with INVALID_ARGUMENT or UNAVAILABLE.
+   *
+   * @generated from rpc coupon.v1.CouponService.ListCampaigns
+   */
+  listCampaigns: {
+    methodKind: "unary";
+    input: typeof ListCampaignsRequestSchema;
+    output: typeof ListCampaignsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_coupon_v1_coupon, 0);

@@ -14,3 +14,8 @@ CREATE TABLE IF NOT EXISTS admin_audit (
 CREATE UNIQUE INDEX IF NOT EXISTS admin_audit_change ON admin_audit (change_id);
 
 CREATE INDEX IF NOT EXISTS admin_audit_campaign ON admin_audit (campaign_id, id);
+
+CREATE TABLE IF NOT EXISTS campaign_raises (
+  campaign_id INTEGER PRIMARY KEY,
+  announced_limit INTEGER NOT NULL
+) STRICT;

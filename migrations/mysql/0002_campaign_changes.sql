@@ -15,3 +15,12 @@ CREATE TABLE IF NOT EXISTS admin_audit (
   UNIQUE KEY admin_audit_change (change_id),
   KEY admin_audit_campaign (campaign_id, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- A limit that a campaign is about to be raised to. It is announced here, and to the gate, before the campaign itself changes,
+-- so that a gate that is rebuilt meanwhile learns of it too: the gate's limit is never below the ledger's. A row goes with the
+-- campaign's next change; one that is left over only lets more claims through to the ledger.
+CREATE TABLE IF NOT EXISTS campaign_raises (
+  campaign_id INT NOT NULL,
+  announced_limit BIGINT NOT NULL,
+  PRIMARY KEY (campaign_id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
