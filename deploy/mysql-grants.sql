@@ -5,6 +5,7 @@ GRANT SELECT, INSERT, UPDATE ON coupon.campaigns TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
 GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.campaign_raises TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.admin_audit TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.api_keys TO 'coupon'@'%';
 -- To see that the schema is the right one.
