@@ -49,7 +49,7 @@ const directions = {
   },
   operator: {
     inside: ["domain", "issuance", "security", "transport", "AppConfig.ts", "AuditReport.ts", "Version.ts"],
-    packages: /^(effect\/|@effect\/rpc\/|node:)/,
+    packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
   cli: {
