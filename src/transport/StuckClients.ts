@@ -1,4 +1,4 @@
-import type { ServerHttp2Stream } from "node:http2"
+import { constants, type ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 
 /** A client that takes more than this is slow, but not stuck. */
@@ -36,7 +36,7 @@ export const make = (options: {
     sweep: () => {
       const time = now()
       for (const socket of sockets) if (stuck(socket, socket.bytesWritten, time)) socket.destroy()
-      for (const stream of streams) if (stuck(stream, 0, time)) stream.destroy()
+      for (const stream of streams) if (stuck(stream, 0, time)) stream.close(constants.NGHTTP2_CANCEL)
     }
   }
 }

@@ -1,0 +1,254 @@
+import * as Effect from "effect/Effect"
+import * as http2 from "node:http2"
+import * as net from "node:net"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as StuckClients from "../../src/transport/StuckClients.ts"
+import type { Running } from "../transport/Stub.ts"
+import { campaign, coupon, echo, ISSUE, json, request, start, until } from "../transport/Stub.ts"
+
+const issue = "{\"campaignId\":1,\"userId\":1}"
+
+let server: Running
+let hasty: Running
+beforeAll(async () => {
+  server = await start()
+  hasty = await start({ patience: { headers: 200, request: 400, keepAlive: 200, http2Idle: 300, reading: 300 } })
+})
+afterAll(async () => {
+  await server.close()
+  await hasty.close()
+})
+
+/** A connection that nobody has to mind, and what is known of it. */
+const connect = async (port: number, reads = true) => {
+  const socket = net.connect(port, "127.0.0.1")
+  const chunks: Array<Buffer> = []
+  let closed = false
+  socket.on("close", () => (closed = true)).on("error", () => {})
+  if (reads) socket.on("data", (chunk: Buffer) => chunks.push(chunk))
+  else socket.pause()
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject))
+  return { socket, closed: () => closed, text: () => Buffer.concat(chunks).toString("latin1"), bytes: () => Buffer.concat(chunks) }
+}
+
+/** Everybody else is served, as ever. */
+const serves = async (port: number) => {
+  expect((await request(port, { path: ISSUE, headers: json, body: issue })).status).toBe(200)
+}
+
+describe("slow clients over HTTP/1.1 are ended", () => {
+  const head = `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${issue.length}\r\n`
+  it.each([
+    ["say nothing", ""],
+    ["stop within the first line", "POST /coup"],
+    ["stop within the headers", head],
+    ["stop within the body", `${head}\r\n{"campaign`],
+    ["stop within an HTTP/2 preface", "PRI * HTTP"],
+    ["never ask again", `${head}\r\n${issue}`]
+  ])("who %s", async (_, opening) => {
+    const client = await connect(hasty.port)
+    client.socket.write(opening)
+    await until(client.closed)
+    await serves(hasty.port)
+  })
+
+  it("who trickle headers for ever", async () => {
+    const client = await connect(hasty.port)
+    client.socket.write(head)
+    const drip = setInterval(() => client.socket.write("X: y\r\n"), 20)
+    await until(client.closed)
+    clearInterval(drip)
+    await serves(hasty.port)
+  })
+})
+
+describe("what is too large is refused before it is held", () => {
+  it("headers over 16 KiB, HTTP/1.1", async () => {
+    const client = await connect(server.port)
+    client.socket.write(`POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nX-Large: ${"x".repeat(17_000)}\r\n\r\n`)
+    await until(client.closed)
+    expect(client.text()).toMatch(/^HTTP\/1.1 431 /)
+    await serves(server.port)
+  })
+
+  it("headers over 16 KiB, HTTP/2; over 64 KiB before the client has seen our settings", async () => {
+    const ask = (session: http2.ClientHttp2Session, size: number) =>
+      new Promise((resolve) => {
+        const stream = session.request({ ":method": "POST", ":path": ISSUE, ...json, "x-large": "x".repeat(size) })
+        stream.on("response", (reply) => resolve(reply[":status"])).on("error", (error: NodeJS.ErrnoException) => resolve(error.code))
+        stream.resume().end(issue)
+      })
+    const [fresh, settled] = [http2.connect(server.url), http2.connect(server.url)]
+    for (const session of [fresh, settled]) session.on("error", () => {})
+    expect(await ask(fresh, 70_000)).toBe("ERR_HTTP2_STREAM_ERROR")
+    expect(await ask(settled, 1_000)).toBe(200)
+    expect(await ask(settled, 17_000)).toBe("ERR_HTTP2_STREAM_ERROR")
+    // The other calls on the connection, a proxy's perhaps, go on.
+    expect(await ask(settled, 1_000)).toBe(200)
+    for (const session of [fresh, settled]) session.destroy()
+    await serves(server.port)
+  })
+
+  it("two lengths that differ: nothing is smuggled behind a proxy's back", async () => {
+    const client = await connect(server.port)
+    client.socket.write(
+      `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\n` +
+        `Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /livez HTTP/1.1\r\n\r\n`
+    )
+    await until(client.closed)
+    expect(client.text()).toMatch(/^HTTP\/1.1 400 /)
+    expect(client.text()).not.toContain("alive")
+  })
+})
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)) => {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head[3] = type
+  head[4] = flags
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, payload])
+}
+const SETTINGS = frame(4, 0, 0)
+/** HPACK: `:method POST`, `:scheme http` from the static table, then literals. */
+const literal = (name: number, value: string) => Buffer.concat([Buffer.from([name, value.length]), Buffer.from(value)])
+const headers = Buffer.concat([Buffer.from([0x83, 0x86]), literal(0x04, ISSUE), literal(0x01, "x"), literal(0x0f, "").subarray(0, 0)])
+/** As many rounds as it takes until the server has had enough, without waiting for its answers. */
+const flood = async (client: Awaited<ReturnType<typeof connect>>, round: (n: number) => Buffer, rounds: number) => {
+  for (let n = 0; n < rounds && !client.closed(); n++) {
+    if (!client.socket.write(round(n))) await new Promise((resolve) => client.socket.once("drain", resolve).once("close", resolve))
+    if (n % 64 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+describe("floods over HTTP/2 end their connection, and nobody else's", () => {
+  it("rapid reset: streams opened and cancelled at once", async () => {
+    const client = await connect(server.port)
+    client.socket.write(Buffer.concat([PREFACE, SETTINGS]))
+    const cancel = Buffer.from([0, 0, 0, 8])
+    const pair = (n: number) => {
+      const id = 2 * n + 1
+      return Buffer.concat([frame(1, 4, id, headers), frame(3, 0, id, cancel)])
+    }
+    await flood(client, pair, 60_000)
+    await until(client.closed)
+    await serves(server.port)
+  })
+
+  it.each([
+    ["pings", frame(6, 0, 0, Buffer.alloc(8))],
+    ["settings", SETTINGS]
+  ])("%s whose answers nobody reads", async (_, one) => {
+    const client = await connect(server.port, false)
+    client.socket.write(Buffer.concat([PREFACE, SETTINGS]))
+    const burst = Buffer.concat(Array.from({ length: 1_000 }, () => one))
+    const before = process.memoryUsage().rss
+    let stuck = false
+    const done = flood(client, () => burst, 20_000).then(() => (stuck = true))
+    // Either the server ends it, or it stops reading; in both cases nothing piles up.
+    let written = -1
+    await until(() => {
+      const now = client.socket.bytesWritten - client.socket.writableLength
+      const still = now === written && client.socket.writableLength > 0
+      written = now
+      return client.closed() || stuck || still
+    })
+    client.socket.destroy()
+    await done
+    expect(process.memoryUsage().rss - before).toBeLessThan(200e6)
+    await serves(server.port)
+  })
+
+  it("CONTINUATION without end", async () => {
+    const client = await connect(server.port)
+    client.socket.write(Buffer.concat([PREFACE, SETTINGS, frame(1, 0, 1, headers)]))
+    const more = frame(9, 0, 1, Buffer.concat([Buffer.from([0, 1]), Buffer.from("x"), Buffer.from([1]), Buffer.from("y")]))
+    await flood(client, () => more, 100_000)
+    await until(client.closed)
+    await serves(server.port)
+  })
+
+  it("rubbish frames", async () => {
+    const client = await connect(server.port)
+    client.socket.write(Buffer.concat([PREFACE, SETTINGS]))
+    await flood(client, (n) => frame(n % 10, 255, n, Buffer.alloc(n % 50, n)), 10_000)
+    await until(client.closed)
+    await serves(server.port)
+  })
+
+  it("a stream whose body never comes, and a session without a stream", async () => {
+    const session = http2.connect(hasty.url)
+    session.on("error", () => {})
+    const stream = session.request({ ":method": "POST", ":path": ISSUE, ...json })
+    stream.on("error", () => {})
+    stream.write("{")
+    stream.resume()
+    let closed = false
+    stream.on("close", () => (closed = true))
+    await until(() => closed)
+    const idle = await connect(hasty.port)
+    idle.socket.write(Buffer.concat([PREFACE, SETTINGS]))
+    await until(idle.closed)
+    session.destroy()
+  })
+})
+
+describe("clients that ask and never read", () => {
+  const codes = Array.from({ length: 10_000 }, (_, i) => ({ ...coupon, id: i + 1, code: coupon.code.repeat(20) }))
+  const large = { ...echo, campaigns: { ...echo.campaigns, get: () => Effect.succeed({ campaign, coupons: codes, nextPageToken: undefined }) } }
+  const body = "{\"campaignId\":1}"
+  const GET = "/coupon.v1.CouponService/GetCampaign"
+
+  it("over HTTP/1.1 lose their connection", async () => {
+    // Of one connection at a time: who else gets in proves that this one is gone.
+    const other = await start({ useCases: () => large, patience: { reading: 300 }, environment: { MAX_CONNECTIONS: "1" } })
+    const client = await connect(other.port, false)
+    const call = `POST ${GET} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    client.socket.write(call.repeat(5))
+    await expect.poll(() => request(other.port, { path: ISSUE, headers: json, body: issue }).then(({ status }) => status, () => 0)).toBe(200)
+    let received = 0
+    client.socket.on("data", (chunk: Buffer) => (received += chunk.length))
+    client.socket.resume()
+    await until(client.closed)
+    expect(received).toBeLessThan(20_000_000)
+    await other.close()
+  })
+
+  it("over HTTP/2 lose their stream, and only that", async () => {
+    const other = await start({ useCases: () => large, patience: { reading: 300 } })
+    const session = http2.connect(other.url)
+    session.on("error", () => {})
+    const stuck = session.request({ ":method": "POST", ":path": GET, ...json })
+    stuck.on("error", () => {})
+    stuck.end(body)
+    stuck.pause()
+    await until(() => stuck.closed)
+    expect(stuck.rstCode).toBe(http2.constants.NGHTTP2_CANCEL)
+    const fine = session.request({ ":method": "POST", ":path": ISSUE, ...json })
+    const status = new Promise((resolve) => fine.on("response", (reply) => resolve(reply[":status"])))
+    fine.resume().end(issue)
+    expect(await status).toBe(200)
+    session.destroy()
+    await other.close()
+  })
+
+  it("are not those who are merely slow", () => {
+    let time = 0
+    const destroyed: Array<string> = []
+    const client = (name: string) => ({ name, writableLength: 1, bytesWritten: 0, destroy: () => void destroyed.push(name) })
+    const [slow, stuck, idle] = [client("slow"), client("stuck"), client("idle")]
+    const { sweep } = StuckClients.make({
+      sockets: new Set([slow, stuck, idle]) as never,
+      streams: new Set(),
+      patienceMillis: 30_000,
+      now: () => time
+    })
+    for (; time <= 60_000; time += 5_000) {
+      slow.bytesWritten += 22_000
+      idle.writableLength = time % 10_000 === 0 ? 0 : 1
+      sweep()
+    }
+    expect([...new Set(destroyed)]).toEqual(["stuck"])
+  })
+})
