@@ -21,12 +21,12 @@ import {
 } from "../issuance/Ledger.ts"
 import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
-import { wholeBatchText } from "./WholeBatchText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
 import * as MySqlCampaigns from "./MySqlCampaigns.ts"
 import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
+import { WHOLE_FACTS, wholeBatchText } from "./WholeBatchText.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
@@ -34,9 +34,6 @@ const rowsOf = makeRows(timeFromSql)
 const ATTEMPTS = 6
 
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
-
-/** In the order of that text: two settings, START, campaign, clock, first, coupons, counter, outbox, facts, COMMIT. */
-const WHOLE_FACTS = 9
 
 /** How long a campaign's batches are sorted out claim by claim once one could not be committed as a whole. */
 const SORTING_MILLIS = 1_000
@@ -170,7 +167,7 @@ export const make = Effect.gen(function*() {
         sorting.delete(batch.campaignId)
       }
       return Effect.flatMap(
-        send(wholeBatchText(settings, batch.batchId, batch.campaignId, batch.claims)),
+        send(wholeBatchText(batch.batchId, batch.campaignId, batch.claims)),
         Either.match({
           onLeft: ({ cause, failure }) => {
             if (failure === "InDoubt") return Effect.fail(new CommitInDoubt({ cause }))

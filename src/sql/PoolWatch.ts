@@ -2,8 +2,16 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Metrics from "../issuance/IssuanceMetrics.ts"
 
+/** A connection of mysql2's pool, before anybody has it. */
+export interface DriverConnection {
+  readonly query: (text: string, done: (error: Error | null) => void) => void
+  readonly stream: { readonly destroy: (error: Error) => void }
+}
+
 /** What mysql2's pool knows of itself; none of it is in its public type. */
 export interface DriverPool {
+  /** A connection was opened; what it is asked here, it is asked first. */
+  readonly on: (event: "connection", listener: (connection: DriverConnection) => void) => void
   readonly _allConnections: { readonly length: number }
   readonly _freeConnections: { readonly length: number }
   readonly _connectionQueue: { readonly length: number }

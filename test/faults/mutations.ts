@@ -144,8 +144,13 @@ export const mutations = [
     name: "inexactCounter",
     what: "the counter grows by one a batch instead of one a coupon",
     patches: [
-      { file: "sql/WholeBatchText.ts", from: "SET current_coupon = @first + ${count},", to: "SET current_coupon = @first + 1," },
-      { file: "sql/WholeBatchText.ts", from: "(SELECT IF(current_coupon = @first + ${count}, current_coupon, NULL)", to: "(SELECT @first + ${count}" }
+      { file: "sql/WholeBatchText.ts", from: "LAST_INSERT_ID(current_coupon) + ${count},", to: "LAST_INSERT_ID(current_coupon) + 1," },
+      // The guard that would notice.
+      {
+        file: "sql/WholeBatchText.ts",
+        from: "(SELECT IF(current_coupon = LAST_INSERT_ID() + ${count}, current_coupon, NULL)",
+        to: "(SELECT LAST_INSERT_ID() + ${count}"
+      }
     ]
   }
 ] as const satisfies ReadonlyArray<Mutation>

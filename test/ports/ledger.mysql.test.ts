@@ -140,13 +140,14 @@ for (const kind of availableDatabases()) {
         yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
       }))
 
-    it.scopedLive.each([["sorting", groupCommitText], ["whole", wholeBatchText]] as const)("resolve waits for a live transaction: %s", ([, textOf]) =>
+    const sorting = (...batch: Parameters<typeof wholeBatchText>) => groupCommitText(MySql.sessionSettings(2), ...batch)
+    it.scopedLive.each([["sorting", sorting], ["whole", wholeBatchText]] as const)("resolve waits for a live transaction: %s", ([, textOf]) =>
       Effect.gen(function*() {
         const { context, ledger, url } = yield* scene()
         const zombie = yield* session(url)
         const { campaignId } = yield* ledger.createCampaign(draft())
         const batch = batchOf(campaignId, [1, 2])
-        const text = textOf(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const text = textOf(batch.batchId, campaignId, batch.claims)
         expect(text.endsWith("COMMIT")).toBe(true)
         yield* zombie.run(text.slice(0, -"COMMIT".length - 2))
         const fiber = yield* Effect.fork(ledger.resolve(batch))
@@ -167,19 +168,22 @@ for (const kind of availableDatabases()) {
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
-        const whole = wholeBatchText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const whole = wholeBatchText(batch.batchId, campaignId, batch.claims)
         const count = /SET @inserted = .*$/m
         const broken = [
           text.replace(count, "SET @inserted = 11"), // past the limit: no row matches
           text.replace(count, "SET @inserted = 1"), // fewer than there are
           text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace(count, "SET @inserted = 11"), // CHECK alone
           text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current"), // no row at all
-          whole.replace("SET current_coupon = @first + 2", "SET current_coupon = @first + 1"), // fewer than there are
-          whole.replace("SET current_coupon = @first + 2", "SET current_coupon = @first + 11"), // past the limit
-          whole.replace(`WHERE id = ${campaignId} AND current_coupon = @first`, "WHERE id = 0"), // no row at all
-          whole.replace("@room >= 2", "@room >= 11"), // no room
-          whole.replace("@start <= @now", "@start > @now"), // not open
-          whole.replace(`FROM campaigns WHERE id = ${campaignId} FOR UPDATE`, "FROM campaigns WHERE id = 0 FOR UPDATE") // no campaign
+          whole.replace("LAST_INSERT_ID(current_coupon) + 2", "LAST_INSERT_ID(current_coupon) + 1"), // fewer than there are
+          whole.replace("LAST_INSERT_ID(current_coupon) + 2", "LAST_INSERT_ID(current_coupon) + 11"), // past the limit
+          whole.replace("current_coupon + 2 <= coupon_limit", "current_coupon + 11 <= coupon_limit"), // no room
+          whole.replace("status = 'ACTIVE'", "status = 'PAUSED'"), // not open
+          whole.replace("start_time <= SYSDATE(6)", "start_time > SYSDATE(6)"), // not yet
+          whole.replace("WHERE id = ", "WHERE id = 0 AND id = "), // no campaign
+          whole.replace("ROW_COUNT()=1", "TRUE").replace("status = 'ACTIVE'", "status = 'PAUSED'"), // not open, and nobody says so
+          whole.replace("UPDATE campaigns SET", "DO LAST_INSERT_ID(7); UPDATE campaigns SET")
+            .replace("ROW_COUNT()=1", "TRUE").replace("status = 'ACTIVE'", "status = 'PAUSED'") // nor is the number of old a free one
         ]
         for (const bad of broken) {
           expect([text, whole]).not.toContain(bad)
