@@ -5,7 +5,7 @@ import * as Metrics from "../issuance/IssuanceMetrics.ts"
 
 type Line = Logger.Logger.Options<unknown>
 
-const lines = Metrics.counters("coupon_log_lines", "Lines of the log, by level.")
+const lines = Metrics.counters("coupon_log_lines", "Lines of the log, by level.", ["level"])
 const suppressedLines = Metrics.counters("coupon_log_lines_suppressed", "Lines that were not written, because many like them came at once.")()
 
 /** Lines of one kind that are written at once, and one more each so many milliseconds. */

@@ -153,6 +153,8 @@ export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | O
   Effect.gen(function*() {
     const outbox = yield* Outbox
     yield* watchOutbox(outbox)
+    // It has answered, or the stores would not be there.
+    Metrics.gateUp.set(1)
     return Context.make(Gate, yield* meteredGate(yield* Gate)).pipe(
       Context.add(Ledger, meteredLedger(yield* Ledger)),
       Context.add(Outbox, meteredOutbox(outbox))

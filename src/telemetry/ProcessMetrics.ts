@@ -17,7 +17,8 @@ const started = Metrics.gauges("process_start_time_seconds", "When this process 
 const heapUsed = Metrics.gauges("nodejs_heap_size_used_bytes", "Used by objects in V8's heap.")()
 const heapTotal = Metrics.gauges("nodejs_heap_size_total_bytes", "Taken by V8's heap.")()
 const external = Metrics.gauges("nodejs_external_memory_bytes", "Of buffers and the like, outside of V8's heap.")()
-Metrics.gauges("coupon_build_info", "1, with the version of the service and of Node as labels.")({ version: VERSION, node: process.versions.node }).set(1)
+const build = Metrics.gauges("coupon_build_info", "1, with the version of the service and of Node as labels.", ["version", "node"])
+build({ version: VERSION, node: process.versions.node }).set(1)
 
 /** Watches the process: memory, CPU and how late its event loop is. Costs some 50 µs a second, and a timer each 10 ms. */
 export const layer: Layer.Layer<never> = Layer.scopedDiscard(Effect.acquireRelease(

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import type { ErrorReply } from "./ErrorCatalog.ts"
 import { badRequestReply, bodyTooLargeReply, toErrorReply, wireToErrorReply } from "./ErrorCatalog.ts"
@@ -174,6 +175,8 @@ export const make = (
 ): (request: Request, response: Response) => boolean => {
   const { dispatcher, draining, maxBodyBytes } = options
   const byPath = new Map(routes.map((route) => [route.path, route]))
+  // There from the start: a rate over the first increment needs the zero before it.
+  for (const route of routes) Metrics.rpc(route.method.name)
   const later = makeWrites(dispatcher.report)
 
   const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) => {
