@@ -169,8 +169,10 @@ export const make = Effect.gen(function*() {
       return Effect.flatMap(
         send(wholeBatchText(batch.batchId, batch.campaignId, batch.claims)),
         Either.match({
-          onLeft: ({ cause, failure }) => {
+          onLeft: ({ cause, failure }): Effect.Effect<undefined, LedgerUnavailable | CommitInDoubt> => {
             if (failure === "InDoubt") return Effect.fail(new CommitInDoubt({ cause }))
+            // Its connection is about to close: what is sent on it now would be in doubt.
+            if (failure === "ReadOnly") return Effect.fail(unavailable(cause))
             if (sorting.size >= MOST_SORTING) sorting.clear()
             sorting.set(batch.campaignId, performance.now() + SORTING_MILLIS)
             return Effect.succeed(undefined)

@@ -19,8 +19,8 @@ const LEAST_INTERVAL = "50 millis"
 /** A server that does not answer for so long counts as away. */
 const PROBE_TIMEOUT_MILLIS = 2_000
 
-/** No such table, or no right to read it: then there is no group to ask about. */
-const WITHOUT_GROUP = new Set([1_044, 1_109, 1_142, 1_146, 1_193])
+/** May not read the table; see below. */
+const DENIED = new Set([1_044, 1_142, 1_143])
 
 const MEMBERS = "SELECT @@server_uuid AS self, member_id AS id, member_state AS state, member_role AS role " +
   "FROM performance_schema.replication_group_members WHERE member_id <> ''"
@@ -55,13 +55,18 @@ const makeProbe = (endpoint: Endpoint, host: HostAddress) => {
     new Promise((resolve, reject) => {
       (connection ?? open()).query(text, (error, rows) => error === null ? resolve(rows as unknown as Rows) : reject(error))
     })
+  /** A user who may not see a group is no proof that there is none, and outside its group a member is not to be written to. */
+  const membersOf = async (version: string): Promise<Rows> => {
+    if (/mariadb/i.test(version)) return []
+    return query(MEMBERS).catch((error: unknown): Rows => {
+      if (!DENIED.has(mysqlErrno(error) ?? 0)) throw error
+      throw new Error("its user lacks SELECT on performance_schema.replication_group_members, as in deploy/mysql-grants.sql")
+    })
+  }
   const ask = async (): Promise<Finding> => {
     try {
-      const [state] = await query("SELECT @@global.read_only AS readOnly")
-      const members = await query(MEMBERS).catch((error: unknown): Rows => {
-        if (WITHOUT_GROUP.has(mysqlErrno(error) ?? 0)) return []
-        throw error
-      })
+      const [state] = await query("SELECT @@global.read_only AS readOnly, VERSION() AS version")
+      const members = await membersOf(String(state?.["version"]))
       return finding(String(members[0]?.["self"]), Number(state?.["readOnly"]) !== 0, members as unknown as ReadonlyArray<GroupMember>)
     } catch (error) {
       drop()
@@ -111,7 +116,7 @@ export const run = (
       if (state === told) return
       told = state
       const servers = hosts.map((host, index) => `${showHost(host)} ${describe(findings[index]!)}`).join(", ")
-      yield* (trouble === undefined ? Effect.logInfo : Effect.logWarning)(`MySQL: ${state}`).pipe(Effect.annotateLogs({ servers }))
+      yield* trouble === undefined ? Effect.logInfo(`MySQL: ${state}`) : Effect.logWarning(`MySQL: ${state}: ${servers}`)
     })
 
     yield* round

@@ -13,8 +13,10 @@ export type SqlFailure = "NotSent" | "Retry" | "CodeTaken" | "Refused" | "ReadOn
 /**
  * Errors by MySQL's and MariaDB's number. Only errors that cannot stem from COMMIT itself may stand here: 1053 (server
  * shutdown), 1180 (error during COMMIT), 1317 (interrupted; also a COMMIT waiting for a semi-synchronous replica), 1598
- * (binary log), 3100 and 3101 (group replication hooks) are left out on purpose and so are in doubt. A certification
- * failure of Galera is a 1213 of COMMIT, by which the server promises that it rolled back.
+ * (binary log), 3032 (offline mode), 3100 and 3101 are left out on purpose and so are in doubt. A certification failure of Galera
+ * is a 1213 of COMMIT, by which the server promises that it rolled back. Not so Group Replication's 3101 (the plugin rolled back in
+ * COMMIT) and 3100 (a hook in COMMIT failed): a primary that lost its majority says them of transactions too that it had sent
+ * to the group already, and the majority may have taken them.
  */
 const byNumber: { readonly [errno: number]: SqlFailure } = {
   1205: "Retry", // lock wait timeout: undid its statement only, hence the explicit ROLLBACK
@@ -42,6 +44,16 @@ const byNumber: { readonly [errno: number]: SqlFailure } = {
   1226: "Refused", // resource limit of this user
   1264: "Refused", // out of range
   1406: "Refused", // data too long
+  // Group Replication, at the beginning of a transaction: a new primary that still applies its backlog, or no member at all.
+  3098: "Refused", // not allowed by a plugin, before the statement
+  3781: "Refused", // held for too long
+  3782: "Refused", // killed while it was held
+  3783: "Refused", // the member left while it was held
+  3796: "Refused", // consistency level not available in this state
+  3797: "Refused", // waiting for preceding transactions failed
+  3798: "Refused", // waiting for preceding transactions failed
+  3799: "Refused", // the member cannot begin a transaction
+
   3819: "Refused", // CHECK constraint (MySQL)
   4025: "Refused" // CHECK constraint (MariaDB)
 }

@@ -123,9 +123,8 @@ const suite = () => {
       for (const { server } of others) server.pause()
       // Its commits wait for a majority, and the service for its answers: nobody is told anything definite.
       await eventually("a commit in doubt", logs, (text) => text.includes("a commit is in doubt"))
-      await eventually("the primary that gives up", async () =>
-        (await query(victim.server.url, "SELECT member_state AS state FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"))[0]!["state"],
-      (state) => state === "ERROR", 60_000)
+      const OWN = "SELECT member_state AS state FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"
+      await eventually("the primary that gives up", () => query(victim.server.url, OWN), ([row]) => row?.["state"] === "ERROR", 60_000)
       for (const { server } of others) server.resume()
       await eventually("another primary", group.primary, (member) => member !== victim, 60_000)
       await moreOk(300)

@@ -299,7 +299,7 @@ const initialise = (kind: DatabaseKind, command: string, dir: string): void => {
     Path.join(dir, "init.sql"),
     "CREATE DATABASE IF NOT EXISTS coupon;\n" +
       "CREATE USER IF NOT EXISTS 'coupon'@'%' IDENTIFIED BY 'coupon';\n" +
-      "GRANT ALL ON *.* TO 'coupon'@'%';\n"
+      "GRANT ALL ON *.* TO 'coupon'@'%' WITH GRANT OPTION;\n"
   )
 }
 
