@@ -50,7 +50,7 @@ export const unreachable = (url: string, cause: unknown, writes: boolean): CliFa
 /** How failures of the contract end a command, by the part of the message before any colon. */
 const contract: Readonly<Record<string, { readonly exit: Exit; readonly hint?: string }>> = {
   INVALID_ARGUMENT: { exit: "USAGE" },
-  RECORD_NOT_FOUND: { exit: "NOT_FOUND", hint: "check the ids" },
+  RECORD_NOT_FOUND: { exit: "NOT_FOUND", hint: "check the ids; `coupon campaign list` shows the campaigns there are" },
   CAMPAIGN_NOT_STARTED: { exit: "PRECONDITION", hint: "`coupon campaign get` shows when it starts" },
   COUPON_ALREADY_CLAIMED: { exit: "PRECONDITION" },
   CAMPAIGN_ENDED: { exit: "PRECONDITION" },

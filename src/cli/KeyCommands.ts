@@ -1,6 +1,7 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { roles } from "../security/Role.ts"
@@ -23,7 +24,7 @@ const create = Command.make(
         const key = yield* client.call((rpcs) => rpcs.CreateKey({ name, role, ...limit }), { writes: true })
         // The secret alone on standard output, so that it can go where it belongs: coupon keys create … > /run/secrets/key
         yield* show(json, key, ({ secret }) => secret)
-        if (!json) yield* Effect.sync(() => console.error(`key ${key.id}: keep the secret, it is told this once`))
+        if (!json) yield* Console.error(`key ${key.id}: keep the secret, it is told this once`)
       }))
 ).pipe(Command.withDescription("makes an API key and prints its secret, this once"))
 

@@ -48,7 +48,8 @@ const failureOf = (url: string, writes: boolean) => (failure: OperatorFailure | 
   }
   const code = codes[failure._tag]
   const known = fromContract(code)!
-  return new CliFailure({ exit: known.exit, code, message: failure.message, hint: known.hint })
+  // What is not there may be a key: the message has said it.
+  return new CliFailure({ exit: known.exit, code, message: failure.message, hint: failure._tag === "NotFound" ? undefined : known.hint })
 }
 
 type Client = RpcClient.FromGroup<typeof OperatorRpcs, RpcClientError>

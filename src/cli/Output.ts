@@ -1,7 +1,8 @@
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 
 /** Writes a line to standard output. */
-export const line = (text: string): Effect.Effect<void> => Effect.sync(() => void process.stdout.write(`${text}\n`))
+export const line = (text: string): Effect.Effect<void> => Console.log(text)
 
 /** For programs, on one line; a bigint becomes a string, as int64 does in the contract's JSON. */
 export const toJson = (value: unknown): string => JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)

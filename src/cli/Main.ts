@@ -1,0 +1,48 @@
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import { run } from "./App.ts"
+import * as Arguments from "./Arguments.ts"
+import { CliFailure } from "./CliFailure.ts"
+import { type Exit as ExitName, exitCodes } from "./ExitCode.ts"
+import * as Output from "./Output.ts"
+
+const tell = ({ code, exit, hint, message }: CliFailure, json: boolean) =>
+  Console.error(
+    json
+      ? Output.toJson({ error: { code, message, hint, exitCode: exitCodes[exit].code } })
+      : `${Output.printable(message)}${hint === undefined ? "" : `\n${Output.printable(hint)}`}`
+  )
+
+const unexpected = (cause: Cause.Cause<unknown>) =>
+  new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: Cause.pretty(cause), hint: "this is a bug, or the service speaks another version" })
+
+/** Every way a run may end, told where that has not been done. */
+const settle = (exit: Exit.Exit<void, unknown>, json: boolean): Effect.Effect<ExitName> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed("OK")
+  if (Cause.isInterruptedOnly(exit.cause)) return Effect.succeed("INTERRUPTED")
+  const error = Cause.isFailType(exit.cause) ? exit.cause.error : undefined
+  // What is wrong with the command line, @effect/cli has said already.
+  if (ValidationError.isValidationError(error)) return Effect.succeed("USAGE")
+  const failure = error instanceof CliFailure ? error : unexpected(exit.cause)
+  return Effect.as(tell(failure, json), failure.exit)
+}
+
+const environment = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, CliConfig.layer({ showBuiltIns: false }))
+
+/** Runs the command with these arguments, without those for the program itself; prints by Effect's Console. */
+export const main = (given: ReadonlyArray<string>): Effect.Effect<ExitName> => {
+  const args = Arguments.canonical(given)
+  return run(["node", "coupon", ...args]).pipe(
+    Effect.provide(environment),
+    Effect.exit,
+    Effect.flatMap((exit) => settle(exit, args.includes("--json")))
+  )
+}
