@@ -6,7 +6,7 @@ import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { query, startRedis } from "../support/privateServers.ts"
 import { groupMissing, startGroup, type Member, type MySqlGroup } from "./mysqlGroup.ts"
-import { eventually } from "./topologies.ts"
+import { eventually, silence } from "./topologies.ts"
 
 /** What clients may hear while the primary is away. */
 const PATIENT = ["OK", "OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "COUPON_ALREADY_CLAIMED"]
@@ -56,15 +56,9 @@ const suite = () => {
     }
   }
 
-  /** Longest time without an OK, after a moment, in milliseconds. */
-  const silence = (load: LoadGenerator, from: number) => {
-    const times = load.history.filter(({ answeredAt, outcome }) => outcome === "OK" && answeredAt >= from).map(({ answeredAt }) => answeredAt)
-    return Math.round(Math.max(...[from, ...times].slice(0, -1).map((time, k) => [from, ...times][k + 1]! - time)))
-  }
-
   const report = (what: string, load: LoadGenerator, from: number) => {
     const outcomes = JSON.stringify(tally(since(load.history, from)))
-    console.log(`${what}: ${silence(load, from)} ms without a coupon; answers ${outcomes}`)
+    console.log(`${what}: ${silence(load.history, from)} ms without a coupon; answers ${outcomes}`)
   }
 
   describe("MySQL Group Replication", () => {

@@ -70,6 +70,15 @@ const slotOf = async (url: string, campaignId: number): Promise<number> => {
   }
 }
 
+const roleOf = async (url: string): Promise<string> => {
+  const client = new Redis(url)
+  try {
+    return (await client.role())[0] as string
+  } finally {
+    client.disconnect()
+  }
+}
+
 describe("a Redis cluster", () => {
   it("goes on issuing while a campaign's slot moves, while a node forgets its scripts, and while a node is away", async () => {
     const databaseUrl = await freshDatabase()
@@ -107,5 +116,37 @@ describe("a Redis cluster", () => {
     expect(["OK", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).toEqual(expect.arrayContaining(outcomes))
     await fillUp(load, urls, campaignIds)
     await checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
+  }, 60_000)
+
+  it("is followed to a replica that it promotes, and a tail that it lost is found", async () => {
+    const databaseUrl = await freshDatabase()
+    const redis = await startRedisCluster({ replicas: true })
+    defer(redis.stop)
+    const instance = await startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
+    const urls = () => [instance.url]
+    const load = loadFor(defer)
+    const campaignIds: Array<number> = []
+    for (let k = 0; k < 3; k++) campaignIds.push(await load.openCampaign(instance.url, 2_000))
+    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 30)
+    defer(users.stop)
+    await moreOk(load, 200)
+
+    const victim = await redis.ownerOf(await slotOf(redis.nodes[0]!.url, campaignIds[0]!))
+    const replica = redis.replicas[redis.nodes.indexOf(victim)]!
+    replica.pause()
+    await victim.command("CLIENT", "KILL", "TYPE", "replica")
+    await moreOk(load, 300)
+    const killedAt = clock()
+    await victim.kill()
+    replica.resume()
+    await eventually("a promoted replica", () => roleOf(replica.url), (role) => role === "master")
+    await eventually("a rebuilt gate", instance.logs, (text) => text.includes("the gate disagrees with the ledger: Lost"))
+    await moreOk(load, 300)
+    await users.stop()
+
+    const outcomes = Object.keys(tally(since(load.history, killedAt)))
+    expect(["OK", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).toEqual(expect.arrayContaining(outcomes))
+    await fillUp(load, urls, campaignIds)
+    await checkInvariants({ databaseUrl, redisUrl: `redis+cluster://127.0.0.1:${replica.port}` }, load.history)
   }, 60_000)
 })

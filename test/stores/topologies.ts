@@ -2,6 +2,7 @@ import { Redis } from "ioredis"
 import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import { setTimeout as pause } from "node:timers/promises"
+import type { Attempt } from "../invariants/History.ts"
 import { freePort, startRedis, startSentinel, type RedisServer } from "../support/privateServers.ts"
 
 /** Repeats a question until its answer is the wanted one; fails with what it was about. */
@@ -78,7 +79,10 @@ export const startSentinels = async (): Promise<Sentinels> => {
 }
 
 export interface ClusterNodes extends Topology {
+  /** The primaries at first. */
   readonly nodes: ReadonlyArray<RedisServer>
+  /** Of each of `nodes`, if asked for. */
+  readonly replicas: ReadonlyArray<RedisServer>
   /** Moves the slot of a campaign's keys to another node, a key at a time, as `redis-cli --cluster reshard` does. */
   readonly moveSlot: (slot: number, to: RedisServer) => Promise<void>
   /** The node that serves a slot. */
@@ -87,16 +91,22 @@ export interface ClusterNodes extends Topology {
 
 const SLOTS = 16_384
 
-/** Three primaries that share the slots, and no replicas. */
-export const startRedisCluster = async (options: { readonly args?: ReadonlyArray<string> } = {}): Promise<ClusterNodes> => {
+/** Three primaries that share the slots, each with a replica or with none. */
+export const startRedisCluster = async (options: { readonly replicas?: boolean } = {}): Promise<ClusterNodes> => {
   const nodes: Array<RedisServer> = []
+  const replicas: Array<RedisServer> = []
   try {
     const buses: Array<number> = []
-    for (let k = 0; k < 3; k++) {
+    const startNode = async () => {
       const bus = await freePort()
-      buses.push(bus)
       // The usual bus port, 10,000 above, may not exist.
-      nodes.push(await startRedis({ args: ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "2000", ...options.args ?? []] }))
+      const args = ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"]
+      return { bus, node: await startRedis({ args }) }
+    }
+    for (let k = 0; k < 3; k++) {
+      const { bus, node } = await startNode()
+      buses.push(bus)
+      nodes.push(node)
     }
     for (const [k, node] of nodes.entries()) {
       const [from, to] = [Math.floor(SLOTS * k / 3), Math.floor(SLOTS * (k + 1) / 3) - 1]
@@ -106,12 +116,27 @@ export const startRedisCluster = async (options: { readonly args?: ReadonlyArray
     for (const [k, node] of nodes.entries()) if (k > 0) await nodes[0]!.command("CLUSTER", "MEET", "127.0.0.1", String(node.port), String(buses[k]))
 
     const clients = nodes.map((node) => new Redis(node.url))
+    for (const client of clients) client.on("error", () => {})
     for (const client of clients) {
-      client.on("error", () => {})
       await eventually("a cluster in order", () => client.cluster("INFO"), (info) =>
         info.includes("cluster_state:ok") && info.includes("cluster_known_nodes:3") && info.includes("cluster_slots_assigned:16384"))
     }
     const ids = await Promise.all(clients.map((client) => client.cluster("MYID")))
+    for (const id of options.replicas === true ? ids : []) {
+      const { node: replica } = await startNode()
+      replicas.push(replica)
+      await replica.command("CLUSTER", "MEET", "127.0.0.1", String(nodes[0]!.port), String(buses[0]))
+      await eventually("a replica", () => replica.command("CLUSTER", "REPLICATE", id), (reply) => reply === "+OK")
+    }
+    if (replicas.length > 0) {
+      // A failover takes a majority of the primaries, all of whom must have heard of the replicas.
+      for (const [k, node] of nodes.entries()) {
+        await eventually("nodes that know one another", () => clients[k]!.cluster("INFO"), (info) => info.includes("cluster_known_nodes:6"))
+        await eventually("a replica in step", () => node.command("WAIT", "1", "1000"), (reply) => reply === ":1")
+        const seen = () => clients[k]!.cluster("NODES") as Promise<string>
+        await eventually("replicas known as such", seen, (text) => text.match(/ (?:myself,)?slave /g)?.length === 3)
+      }
+    }
     const ownerOf = async (slot: number) => {
       const ranges = await clients[0]!.cluster("SLOTS") as unknown as ReadonlyArray<[number, number, [string, number]]>
       const port = ranges.find(([from, to]) => from <= slot && slot <= to)![2][1]
@@ -119,6 +144,7 @@ export const startRedisCluster = async (options: { readonly args?: ReadonlyArray
     }
     return {
       nodes,
+      replicas,
       url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`,
       ownerOf,
       moveSlot: async (slot, to) => {
@@ -137,13 +163,19 @@ export const startRedisCluster = async (options: { readonly args?: ReadonlyArray
       },
       stop: async () => {
         for (const client of clients) client.disconnect()
-        await stopAll(nodes)
+        await stopAll([...nodes, ...replicas])
       }
     }
   } catch (error) {
-    await stopAll(nodes)
+    await stopAll([...nodes, ...replicas])
     throw error
   }
+}
+
+/** Longest time without an OK from a moment on, in milliseconds: what clients saw of a failover. */
+export const silence = (history: ReadonlyArray<Attempt>, from: number): number => {
+  const times = [from, ...history.filter(({ answeredAt, outcome }) => outcome === "OK" && answeredAt >= from).map(({ answeredAt }) => answeredAt)]
+  return Math.round(Math.max(...times.slice(1).map((time, k) => time - times[k]!)))
 }
 
 /** The ACL file that is deployed, with a password, in a form for the command line of `redis-server`. */
