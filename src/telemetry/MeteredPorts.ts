@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CampaignId } from "../domain/Campaign.ts"
@@ -15,21 +16,31 @@ const PENDING_MILLIS = 10_000
 /** Between looks at the outbox. */
 const LOOK_INTERVAL = "2 seconds"
 
-const timed = <A, E, R>(seconds: Metrics.Distribution, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+/** Tells `ended` how a call went and how many seconds it took: one step of Effect a call, 2 µs. */
+const watched = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  ended: (exit: Exit.Exit<A, E>, seconds: number) => void
+): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
     const startedAt = performance.now()
-    return Effect.onExit(effect, () => Effect.sync(() => seconds.observe((performance.now() - startedAt) / 1_000)))
+    return Effect.onExit(effect, (exit) => Effect.sync(() => ended(exit, (performance.now() - startedAt) / 1_000)))
   })
 
 /** A call of the gate: whether it answers shows in `coupon_gate_up`. */
-const gateCall = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.tapBoth(effect, {
-    onSuccess: () => Effect.sync(() => Metrics.gateUp.set(1)),
-    onFailure: () =>
-      Effect.sync(() => {
-        Metrics.gateFailures.add()
-        Metrics.gateUp.set(0)
-      })
+const gateCall = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  answered: (answer: A) => void,
+  duration?: Metrics.Distribution
+): Effect.Effect<A, E, R> =>
+  watched(effect, (exit, seconds) => {
+    duration?.observe(seconds)
+    if (Exit.isSuccess(exit)) {
+      Metrics.gateUp.set(1)
+      answered(exit.value)
+    } else if (!Exit.isInterrupted(exit)) {
+      Metrics.gateFailures.add()
+      Metrics.gateUp.set(0)
+    }
   })
 
 interface PendingLook {
@@ -61,66 +72,58 @@ const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Sco
     return {
       ...gate,
       reserve: (campaignId, requests) =>
-        Effect.tap(timed(Metrics.gateSeconds.reserve, gateCall(gate.reserve(campaignId, requests))), (answers) =>
-          Effect.sync(() => {
-            Metrics.gateBatchSize.reserve.observe(requests.length)
-            for (const { _tag } of answers) Metrics.gateAnswers[_tag].add()
-          })),
+        gateCall(gate.reserve(campaignId, requests), (answers) => {
+          Metrics.gateBatchSize.reserve.observe(requests.length)
+          for (const { _tag } of answers) Metrics.gateAnswers[_tag].add()
+        }, Metrics.gateSeconds.reserve),
       check: (campaignId, userIds) =>
-        Effect.tap(timed(Metrics.gateSeconds.check, gateCall(gate.check(campaignId, userIds))), (refused) =>
-          Effect.sync(() => {
-            Metrics.gateBatchSize.check.observe(userIds.length)
-            let count = 0
-            for (const one of refused) if (one) count++
-            Metrics.gateAnswers.RefusedSoldOut.add(count)
-          })),
-      confirm: (campaignId, coupons) => timed(Metrics.gateSeconds.confirm, gateCall(gate.confirm(campaignId, coupons))),
+        gateCall(gate.check(campaignId, userIds), (refused) => {
+          Metrics.gateBatchSize.check.observe(userIds.length)
+          let count = 0
+          for (const one of refused) if (one) count++
+          Metrics.gateAnswers.RefusedSoldOut.add(count)
+        }, Metrics.gateSeconds.check),
+      confirm: (campaignId, coupons) => gateCall(gate.confirm(campaignId, coupons), () => {}, Metrics.gateSeconds.confirm),
       hydrateBegin: (terms, token, leaseMillis) =>
-        Effect.tap(gateCall(gate.hydrateBegin(terms, token, leaseMillis)), (grant) =>
-          Effect.sync(() => {
-            if (grant === "Granted") Metrics.gateRebuilds.begun.add()
-          })),
+        gateCall(gate.hydrateBegin(terms, token, leaseMillis), (grant) => {
+          if (grant === "Granted") Metrics.gateRebuilds.begun.add()
+        }),
       hydrateEnd: (campaignId, token, cursor) =>
-        Effect.tap(gateCall(gate.hydrateEnd(campaignId, token, cursor)), (done) =>
-          Effect.sync(() => {
-            if (done) Metrics.gateRebuilds.completed.add()
-          })),
+        gateCall(gate.hydrateEnd(campaignId, token, cursor), (done) => {
+          if (done) Metrics.gateRebuilds.completed.add()
+        }),
       inspect: (campaignId) =>
-        Effect.tap(gateCall(gate.inspect(campaignId)), (state) =>
-          Effect.sync(() => {
-            looks.set(campaignId, { at: performance.now(), pending: state.pending, oldestMillis: state.oldestPendingMillis })
-          }))
+        gateCall(gate.inspect(campaignId), ({ oldestPendingMillis, pending }) => {
+          looks.set(campaignId, { at: performance.now(), pending, oldestMillis: oldestPendingMillis })
+        })
     }
   })
+
+const issuedAmong = (verdicts: ReadonlyArray<{ readonly _tag: string }>): number => {
+  let count = 0
+  for (const { _tag } of verdicts) if (_tag === "Issued") count++
+  return count
+}
 
 const meteredLedger = (ledger: Ledger["Type"]): Ledger["Type"] => ({
   ...ledger,
   issue: (batch) =>
-    Effect.suspend(() => {
-      const startedAt = performance.now()
-      const ended = (result: Metrics.Counter) => {
-        result.add()
-        Metrics.ledgerSeconds.observe((performance.now() - startedAt) / 1_000)
-        Metrics.ledgerBatchSize.observe(batch.claims.length)
+    watched(ledger.issue(batch), (exit, seconds) => {
+      Metrics.ledgerSeconds.observe(seconds)
+      Metrics.ledgerBatchSize.observe(batch.claims.length)
+      if (Exit.isSuccess(exit)) {
+        Metrics.ledgerCommits.committed.add()
+        Metrics.couponsIssued.add(issuedAmong(exit.value))
+      } else if (exit.cause._tag === "Fail") {
+        Metrics.ledgerCommits[exit.cause.error._tag === "CommitInDoubt" ? "in_doubt" : "unavailable"].add()
       }
-      return Effect.tapBoth(ledger.issue(batch), {
-        onSuccess: (verdicts) =>
-          Effect.sync(() => {
-            ended(Metrics.ledgerCommits.committed)
-            let issued = 0
-            for (const { _tag } of verdicts) if (_tag === "Issued") issued++
-            Metrics.couponsIssued.add(issued)
-          }),
-        onFailure: ({ _tag }) =>
-          Effect.sync(() => ended(_tag === "CommitInDoubt" ? Metrics.ledgerCommits.in_doubt : Metrics.ledgerCommits.unavailable))
-      })
     }),
   resolve: (batch) =>
-    Effect.tap(ledger.resolve(batch), (verdicts) =>
-      Effect.sync(() => {
-        Metrics.ledgerResolved.add()
-        Metrics.couponsIssued.add(verdicts.filter(({ _tag }) => _tag === "Issued").length)
-      }))
+    watched(ledger.resolve(batch), (exit) => {
+      if (!Exit.isSuccess(exit)) return
+      Metrics.ledgerResolved.add()
+      Metrics.couponsIssued.add(issuedAmong(exit.value))
+    })
 })
 
 const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
