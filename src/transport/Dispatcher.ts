@@ -69,16 +69,22 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const limited = (log: (suppressed: number, cause: unknown) => Effect.Effect<void>) => {
     let last = -Infinity
     let suppressed = 0
-    return (cause: unknown, traceparent?: string) => {
-      const now = performance.now()
-      if (now - last < LOG_INTERVAL_MILLIS) {
-        suppressed++
-        return
-      }
-      const span = parseTraceparent(traceparent)
-      run(span === undefined ? log(suppressed, cause) : Effect.withParentSpan(log(suppressed, cause), span))
-      last = now
+    let latest: readonly [unknown, string | undefined] | undefined
+    const write = (count: number, cause: unknown, traceparent: string | undefined) => {
+      last = performance.now()
       suppressed = 0
+      latest = undefined
+      const span = parseTraceparent(traceparent)
+      run(span === undefined ? log(count, cause) : Effect.withParentSpan(log(count, cause), span))
+    }
+    return (cause: unknown, traceparent?: string) => {
+      if (performance.now() - last >= LOG_INTERVAL_MILLIS) return write(suppressed, cause, traceparent)
+      suppressed++
+      // The last of a storm is told too, with how many there were.
+      if (latest === undefined) {
+        setTimeout(() => latest === undefined ? undefined : write(suppressed - 1, ...latest), LOG_INTERVAL_MILLIS).unref()
+      }
+      latest = [cause, traceparent]
     }
   }
 

@@ -1,0 +1,66 @@
+import * as Http from "node:http"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { startInstance, type Instance } from "../support/Instance.ts"
+import { privateDatabases, startDatabase, startRedis, type DatabaseServer, type RedisServer } from "../support/servers.ts"
+
+interface Line {
+  readonly message: string
+  readonly logLevel: string
+  readonly annotations: Readonly<Record<string, unknown>>
+  readonly traceId?: string
+}
+
+const REQUESTS = 5_000
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+describe("the log while MySQL is away", () => {
+  let database: DatabaseServer
+  let redis: RedisServer
+  let instance: Instance
+  const agent = new Http.Agent({ keepAlive: true, maxSockets: 64 })
+  beforeAll(async () => {
+    ;[database, redis] = await Promise.all([startDatabase(privateDatabases()[0]!), startRedis()])
+    instance = await startInstance({ MYSQL_URL: database.url, REDIS_URL: redis.url })
+  })
+  afterAll(async () => {
+    agent.destroy()
+    await (instance as Instance | undefined)?.stop()
+    await Promise.all([(database as DatabaseServer | undefined)?.stop(), (redis as RedisServer | undefined)?.stop()])
+  })
+
+  const call = (rpc: string, message: object) =>
+    new Promise<{ readonly status: number; readonly body: string }>((resolve, reject) => {
+      const body = JSON.stringify(message)
+      const request = Http.request(`${instance.url}/coupon.v1.CouponService/${rpc}`, {
+        agent,
+        method: "POST",
+        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body), traceparent: `00-${TRACE}-00f067aa0ba902b7-00` }
+      }, (response) => {
+        let text = ""
+        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk)).on("end", () => resolve({ status: response.statusCode!, body: text }))
+      })
+      request.once("error", reject)
+      request.end(body)
+    })
+
+  const lines = () => instance.logs().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Line)
+
+  it("stays short, counts what it leaves out, and names the callers' trace and no password", async () => {
+    const { campaignId } = JSON.parse((await call("CreateCampaign", { name: "outage", couponLimit: 100_000, startTime: "2025-06-25T00:00:00Z" })).body)
+    expect((await call("IssueCoupon", { campaignId, userId: 1 })).status).toBe(200)
+    const before = lines().length
+    await database.kill()
+    const replies = await Promise.all(Array.from({ length: REQUESTS }, (_, k) => call("IssueCoupon", { campaignId, userId: 2 + k })))
+    const unavailable = replies.filter(({ body }) => body.includes('"UNAVAILABLE"')).length
+    expect(unavailable).toBeGreaterThan(REQUESTS / 2)
+    const told = () => lines().slice(before).filter(({ message }) => message === "a request was told UNAVAILABLE")
+    const counted = () => told().length + told().map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
+    // Every one of them is told of or counted, the last ones too.
+    await expect.poll(counted).toBe(unavailable)
+    for (const line of told()) expect(line.traceId).toBe(TRACE)
+    expect(lines().length - before).toBeLessThan(REQUESTS / 50)
+    expect(instance.logs()).not.toContain("coupon:coupon@")
+    await database.restart()
+    await expect.poll(async () => (await call("IssueCoupon", { campaignId, userId: 1_000_000 })).body, { timeout: 30_000 }).toMatch(/"OK"|ALREADY/)
+  }, 120_000)
+})
