@@ -50,17 +50,25 @@ export interface Deployment {
   readonly down: () => Promise<void>
 }
 
-export const makeDeployment = async (): Promise<Deployment> => {
+/** `secrets`: the folder of docker-compose.production.yml, which is then put on top; `image`: one that is built already, and stays. */
+export const makeDeployment = async (production?: { readonly secrets: string; readonly image: string }): Promise<Deployment> => {
   const project = `coupon-test-${randomBytes(4).toString("hex")}`
+  const image = production?.image ?? project
   const [port, adminPort] = [await freePort(), await freePort()]
-  const env = { COUPON_IMAGE: project, COUPON_PORT: String(port), COUPON_ADMIN_PORT: String(adminPort) }
+  const env = {
+    COUPON_IMAGE: image,
+    COUPON_PORT: String(port),
+    COUPON_ADMIN_PORT: String(adminPort),
+    ...production === undefined ? {} : { COUPON_SECRETS: production.secrets }
+  }
+  const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]].flatMap((file) => ["-f", file])
   const compose = (...args: ReadonlyArray<string>) =>
-    docker(["compose", "-p", project, "-f", "docker-compose.yml", "-f", "test/compose/docker-compose.test.yml", ...args], env)
+    docker(["compose", "-p", project, ...files, "-f", "test/compose/docker-compose.test.yml", ...args], env)
   const secret = (service: string, path: string) => compose("exec", "-T", service, "cat", `/secrets/${path}`)
   const published = (service: string, inside: number) => compose("port", service, String(inside))
   return {
     project,
-    image: project,
+    image,
     url: `http://127.0.0.1:${port}`,
     compose,
     scale: async (count) => {
@@ -77,7 +85,7 @@ export const makeDeployment = async (): Promise<Deployment> => {
     },
     down: async () => {
       await compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
-      await docker(["image", "rm", "--force", project])
+      if (production === undefined) await docker(["image", "rm", "--force", image])
     }
   }
 }

@@ -1,6 +1,10 @@
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as Path from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { makeClients, protocols } from "../contract/clients.ts"
+import { makeClients, makeHttp, protocols } from "../contract/clients.ts"
 import { contract } from "../contract/contract.ts"
 import { makeLoad, newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { fillUp } from "../e2e/scenario.ts"
@@ -155,6 +159,60 @@ describe("docker compose up --build --scale backend-app=3", () => {
     const log = await deployment.compose("logs", "--no-log-prefix", "envoy")
     const refused = log.split("\n").filter((line) => line.includes(`"path":"/coupon.v1`) && /"flags":"[A-Z]/.test(line)).slice(-20)
     expect(tally(told), refused.join("\n")).toEqual({ OK: told.length })
+  })
+
+  it("says that administration is open, loudly", async () => {
+    const log = await deployment.compose("logs", "--no-log-prefix", "backend-app-primary")
+    expect(log).toMatch(/"message":"ADMINISTRATION IS OPEN: no API key is configured[^"]*"[^\n]*"WARN"/)
+  })
+
+  it("the image alone refuses to start without an ADMIN key, and says what to do", async () => {
+    const outcome = await docker(["run", "--rm", "--name", `${deployment.project}-bare`, "--tmpfs", "/data:uid=1000", deployment.image]).then(
+      () => "started",
+      (error: { readonly stderr: string }) => error.stderr
+    )
+    expect(outcome).toContain("NODE_ENV is production, and there is no ADMIN key")
+    expect(outcome).toContain("set ADMIN_API_KEY_FILE to that file's path")
+  })
+
+  it("with docker-compose.production.yml administration needs a key, and passwords are the given ones", async () => {
+    const secrets = mkdtempSync(Path.join(tmpdir(), "coupon-secrets-"))
+    execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
+    const adminKey = readFileSync(Path.join(secrets, "admin-api-key"), "utf8")
+    const production = await makeDeployment({ secrets, image: deployment.image })
+    try {
+      await production.compose("up", "-d", "--no-build", "--scale", "backend-app=1").catch(async (error: unknown) => {
+        console.log(await production.compose("logs", "--tail", "100"))
+        throw error
+      })
+      await expect.poll(async () => (await production.hosts().catch(() => [])).filter(({ healthy }) => healthy).length).toBe(2)
+      const draft = { name: "real", couponLimit: "10", startTime: "2025-06-25T00:00:00Z" }
+      const http = makeHttp([production.url])
+      const refused = await http.post("CreateCampaign", draft)
+      expect([refused.status, refused.json()["message"]]).toEqual([
+        401,
+        "UNAUTHENTICATED: this call needs an API key with the rights of OPERATOR; send it as \"Authorization: Bearer <key>\""
+      ])
+      const created = await http.post("CreateCampaign", draft, { authorization: `Bearer ${adminKey}` })
+      expect(created.status).toBe(200)
+      // Users need no key; every instance knows the campaign.
+      expect((await http.post("IssueCoupon", { campaignId: created.json()["campaignId"], userId: "1" })).status).toBe(200)
+      // A key made at one instance works at both, through whichever Envoy sends it.
+      const made = JSON.parse(
+        await production.compose("exec", "-T", "backend-app-primary", "coupon", "keys", "create", "--json", "--name", "ops", "--role", "OPERATOR")
+      ) as { readonly secret: string }
+      for (let k = 0; k < 4; k++) {
+        expect((await http.post("CreateCampaign", draft, { authorization: `Bearer ${made.secret}` })).status).toBe(200)
+      }
+      const given = readFileSync(Path.join(secrets, "mysql-password"), "utf8")
+      expect(await production.compose("exec", "-T", "backend-app-primary", "cat", "/secrets/backend/mysql-url")).toContain(`:${given}@`)
+      const log = await production.compose("logs", "--no-log-prefix", "backend-app", "backend-app-primary")
+      expect(log).not.toContain("ADMINISTRATION IS OPEN")
+      for (const secret of [adminKey, made.secret, given]) expect(log).not.toContain(secret)
+    } finally {
+      await production.down()
+      rmSync(secrets, { recursive: true })
+    }
   })
 
   it("stops in good order", async () => {

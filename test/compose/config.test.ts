@@ -20,7 +20,8 @@ describe("docker-compose.yml", () => {
   }
 
   it("is valid, and keeps what it promises", async () => {
-    const clean = { COUPON_BIND: "", COUPON_PORT: "", COUPON_ADMIN_PORT: "", COUPON_IMAGE: "" }
+    // Open administration stays on loopback, whatever is set.
+    const clean = { COUPON_BIND: "0.0.0.0", COUPON_PORT: "", COUPON_ADMIN_PORT: "", COUPON_IMAGE: "" }
     const { services } = JSON.parse(await docker(["compose", "-f", "docker-compose.yml", "config", "--format", "json"], clean)) as {
       readonly services: Readonly<Record<string, Service>>
     }
@@ -42,6 +43,33 @@ describe("docker-compose.yml", () => {
     }
     expect(services["envoy"]?.ports?.map(({ published }) => published)).toEqual(["8080", "9901"])
     // Longer than SHUTDOWN_TIMEOUT and the second after it.
-    expect(services["backend-app"]).toMatchObject({ environment: { SHUTDOWN_TIMEOUT: "8s" }, stop_grace_period: "15s" })
+    expect(services["backend-app"]).toMatchObject({
+      environment: { SHUTDOWN_TIMEOUT: "8s", NODE_ENV: "development" },
+      stop_grace_period: "15s"
+    })
+  })
+
+  it("is made real by docker-compose.production.yml: keys and passwords as secrets, published where one says", async () => {
+    const files = ["-f", "docker-compose.yml", "-f", "docker-compose.production.yml"]
+    const { secrets, services } = JSON.parse(await docker(["compose", ...files, "config", "--format", "json"], {
+      COUPON_BIND: "0.0.0.0",
+      COUPON_PORT: "",
+      COUPON_ADMIN_PORT: "",
+      COUPON_IMAGE: "",
+      COUPON_SECRETS: "/somewhere"
+    })) as { readonly secrets: Readonly<Record<string, { readonly file: string }>>; readonly services: Readonly<Record<string, Service>> }
+    expect(Object.entries(secrets).map(([name, { file }]) => [name, file]).sort()).toEqual(
+      ["admin-api-key", "mysql-password", "mysql-root-password", "redis-password"].map((name) => [name, `/somewhere/${name}`])
+    )
+    for (const name of ["backend-app", "backend-app-primary"]) {
+      expect(services[name]?.environment).toMatchObject({
+        NODE_ENV: "production",
+        ADMIN_API_KEY_FILE: "/secrets/backend/admin-api-key",
+        MYSQL_URL_FILE: "/secrets/backend/mysql-url",
+        SHUTDOWN_TIMEOUT: "8s"
+      })
+    }
+    expect(services["envoy"]?.ports?.map(({ host_ip, published }) => `${host_ip} ${published}`)).toEqual(["0.0.0.0 8080", "127.0.0.1 9901"])
+    for (const [name, service] of Object.entries(services)) expect([name, service.read_only, service.cap_drop]).toEqual([name, true, ["ALL"]])
   })
 })
