@@ -8,13 +8,16 @@ import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./AppConfig.ts"
 import type { AdminAudit } from "./issuance/AdminAudit.ts"
 import type { Gate } from "./issuance/Gate.ts"
+import type { GateFacts } from "./issuance/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
+import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
+import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
 import * as LibSql from "./sql/LibSql.ts"
 import * as LibSqlLedger from "./sql/LibSqlLedger.ts"
 import * as MySql from "./sql/MySql.ts"
@@ -94,7 +97,7 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 /** Every port of an assembly. */
-export type Stores = Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate
+export type Stores = GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
@@ -103,7 +106,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
-  MemoryGate.layer
+  Layer.merge(MemoryGate.layer, MemoryGateFacts.layer)
 )
 
 /** MySQL and Redis; waits for both. */
@@ -113,7 +116,7 @@ export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | 
     Layer.provide(layerMySql),
     Layer.mapError(unusable)
   ),
-  RedisGate.layer.pipe(Layer.provideMerge(redisThere), Layer.provide(Layer.mapError(RedisClient.layer, unusable)))
+  Layer.merge(RedisGate.layer, RedisGateFacts.layer).pipe(Layer.provideMerge(redisThere), Layer.provide(Layer.mapError(RedisClient.layer, unusable)))
 )
 
 /** Brings the schema of the distributed ledger up to date; returns the names of the migrations that it applied. */

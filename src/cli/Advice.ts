@@ -62,9 +62,37 @@ const numberOf = (text: string): number => {
   return digits === undefined ? Number.NaN : Number(digits) * (unit === undefined ? 1 : UNITS[unit]!)
 }
 
+type StoreSettings = Readonly<Record<string, string>>
+
+/** Settings of the stores that make a promise worth less, or the gate forget. */
+const storeRules: ReadonlyArray<(ledger: StoreSettings, gate: StoreSettings) => Advice | undefined> = [
+  ({ innodb_flush_log_at_trx_commit: flush }) =>
+    flush !== undefined && flush !== "1"
+      ? { text: `MySQL's innodb_flush_log_at_trx_commit is ${flush}: a power failure takes coupons that were promised`, hint: "set it to 1" }
+      : undefined,
+  ({ log_bin, sync_binlog }) =>
+    log_bin === "ON" && sync_binlog !== "1"
+      ? { text: `MySQL's sync_binlog is ${sync_binlog}: after a power failure replicas may miss, or have, other coupons`, hint: "set it to 1" }
+      : undefined,
+  ({ innodb_doublewrite: doublewrite }) =>
+    doublewrite === "OFF"
+      ? { text: "MySQL's innodb_doublewrite is OFF: a power failure may tear pages", hint: "set it to ON, unless the disk writes 16 kB atomically" }
+      : undefined,
+  (_, { maxmemory_policy: policy }) =>
+    policy !== undefined && policy !== "noeviction"
+      ? {
+        text: `Redis's maxmemory_policy is ${policy}: it may throw holders away, and the gate is rebuilt again and again`,
+        hint: "set maxmemory-policy to noeviction"
+      }
+      : undefined
+]
+
 /** What of the settings in effect will hurt. A setting that the instance does not know (another version) is passed over. */
 export const settings = (all: ReadonlyArray<typeof EffectiveSetting.Type>, info: typeof Info.Type): ReadonlyArray<Advice> => {
   const values = Object.fromEntries(all.map(({ name, value }) => [name, value]))
   const value = (name: string): number => numberOf(values[name] ?? "")
-  return rules.flatMap((rule) => rule(value, values, info) ?? [])
+  return [
+    ...rules.flatMap((rule) => rule(value, values, info) ?? []),
+    ...storeRules.flatMap((rule) => rule(info.ledger?.settings ?? {}, info.gate?.settings ?? {}) ?? [])
+  ]
 }

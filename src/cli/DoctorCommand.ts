@@ -59,24 +59,33 @@ const safety = ({ key, url }: Connection.Connection): ReadonlyArray<Check> => {
     : []
 }
 
-/** The instance's clock against ours, known to half of the round trip; and against the ledger's. */
+/** The instance's clock against ours, known to half of the round trip; the ledger's against the instance's; the gate's against the ledger's. */
 const clocks = (info: typeof Info.Type, sentAt: number, roundTrip: number): ReadonlyArray<Check> => {
   const skew = info.now - (sentAt + roundTrip / 2)
   const own = Math.abs(skew) - roundTrip / 2 > 1_000
     ? warn("clock", `the instance's clock is ${Output.duration(Math.abs(skew))} ${skew > 0 ? "ahead of" : "behind"} this machine's`, "run NTP on both")
     : ok("clock", `the instance's clock agrees with this machine's to ${Output.duration(Math.max(1, Math.abs(skew), roundTrip / 2))}`)
-  if (info.ledgerNow === null) return [own, fail("ledger clock", "the ledger does not answer", "is MySQL up, and reachable from the instance?")]
-  const apart = Math.abs(info.now - info.ledgerNow)
-  return [
-    own,
-    apart > 1_000
-      ? warn(
-        "ledger clock",
-        `the ledger's clock and the instance's are ${Output.duration(apart)} apart`,
-        "the ledger's decides start and end, and the gate allows for 2 s: run NTP on the database's machine"
-      )
-      : ok("ledger clock", "the ledger answers, and its clock agrees with the instance's")
-  ]
+  const apartOf = (store: { readonly now: number; readonly askedAt: number }) => store.now - store.askedAt
+  const ledger = info.ledger === null
+    ? fail("ledger clock", "the ledger does not answer", "is MySQL up, and reachable from the instance?")
+    : Math.abs(apartOf(info.ledger)) > 1_000
+    ? warn(
+      "ledger clock",
+      `the ledger's clock and the instance's are ${Output.duration(Math.abs(apartOf(info.ledger)))} apart`,
+      "the ledger's decides start and end: run NTP on the database's machine"
+    )
+    : ok("ledger clock", "the ledger answers, and its clock agrees with the instance's")
+  const apart = info.gate === null || info.ledger === null ? 0 : Math.abs(apartOf(info.gate) - apartOf(info.ledger))
+  const gate = info.gate === null
+    ? fail("gate clock", "the gate does not answer", "is Redis up, and reachable from the instance?")
+    : apart > 1_000
+    ? warn(
+      "gate clock",
+      `the gate's clock and the ledger's are ${Output.duration(apart)} apart`,
+      "beyond 2 s campaigns open late or close early by the rest: run NTP on the machines of both"
+    )
+    : ok("gate clock", "the gate answers, and its clock agrees with the ledger's")
+  return [own, ledger, gate]
 }
 
 const stores = (sample: Overview): ReadonlyArray<Check> => [

@@ -28,4 +28,6 @@ export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<Ledg
   readonly facts: (campaignId: CampaignId) => Effect.Effect<LedgerFacts | undefined, LedgerUnavailable>
   /** The ledger's clock, which decides when campaigns start and end. */
   readonly now: Effect.Effect<EpochMillis, LedgerUnavailable>
+  /** Settings of the database that the durability of a commit depends on, by its own names; none of the embedded one, which sets its own. */
+  readonly settings: Effect.Effect<Readonly<Record<string, string>>, LedgerUnavailable>
 }>() {}

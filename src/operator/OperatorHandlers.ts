@@ -1,10 +1,11 @@
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../AppConfig.ts"
 import * as AuditReport from "../AuditReport.ts"
 import { AdminAudit } from "../issuance/AdminAudit.ts"
+import { GateFacts } from "../issuance/GateFacts.ts"
 import { LedgerAudit } from "../issuance/LedgerAudit.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { Startup } from "../issuance/Startup.ts"
@@ -38,6 +39,20 @@ const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Fi
     violations: violations.map(violationOf)
   }
 }
+
+/** A store's own facts; `null` if it does not answer within a second. */
+const factsOf = <E>(store: {
+  readonly now: Effect.Effect<number, E>
+  readonly settings: Effect.Effect<Readonly<Record<string, string>>, E>
+}) =>
+  Effect.gen(function*() {
+    // A user who may not see them learns nothing; whether the store answers at all, its clock tells.
+    const settings = yield* Effect.orElseSucceed(store.settings, () => ({}))
+    const sentAt = Date.now()
+    const now = yield* store.now
+    // The clock was read somewhere between sending and hearing.
+    return { now, askedAt: Math.round((sentAt + Date.now()) / 2), settings }
+  }).pipe(Effect.disconnect, Effect.timeout("1 second"), Effect.option, Effect.map(Option.getOrNull))
 
 /** Every call, over the ports of the service that runs here. `stopped` completes when the instance begins to stop. */
 export const layer = (stopped: Effect.Effect<void>) =>
@@ -97,11 +112,9 @@ export const layer = (stopped: Effect.Effect<void>) =>
         Effect.gen(function*() {
           const { keyId, name, role } = yield* Caller
           const context = services.current()
-          const ledgerNow = context === undefined ? Option.none() : yield* Effect.flatMap(LedgerAudit, (ledger) => ledger.now).pipe(
-            Effect.provide(context),
-            Effect.disconnect,
-            Effect.timeout("1 second"),
-            Effect.option
+          const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
+            [factsOf(Context.get(context, LedgerAudit)), factsOf(Context.get(context, GateFacts))],
+            { concurrency: 2 }
           )
           return {
             service: "coupon-issuance" as const,
@@ -110,7 +123,8 @@ export const layer = (stopped: Effect.Effect<void>) =>
             instance: instanceName,
             startedAt,
             now: Date.now(),
-            ledgerNow: Option.getOrNull(ledgerNow),
+            ledger,
+            gate,
             stores: services.stores,
             embedded: config.embedded,
             ready: context !== undefined && startup.waitingFor().length === 0,

@@ -30,6 +30,13 @@ const Millis = Schema.Number
 const Count = Schema.Number
 const CampaignId = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
 
+/** What a store tells of itself: its clock, and the instance's when the answer came, in epoch milliseconds. */
+const StoreFacts = Schema.Struct({
+  now: Millis,
+  askedAt: Millis,
+  settings: Schema.Record({ key: Schema.String, value: Schema.String })
+})
+
 /** Who answers, and what it knows of itself. */
 export const Info = Schema.Struct({
   service: Schema.Literal("coupon-issuance"),
@@ -42,8 +49,9 @@ export const Info = Schema.Struct({
   startedAt: Millis,
   /** The instance's clock when it answered, epoch milliseconds. */
   now: Millis,
-  /** The ledger's clock at that moment; `null`: it did not answer. */
-  ledgerNow: Schema.NullOr(Millis),
+  /** The stores' clocks when they were asked, and their settings that matter; `null`: it did not answer. */
+  ledger: Schema.NullOr(StoreFacts),
+  gate: Schema.NullOr(StoreFacts),
   /** The stores in a few words, without secrets. */
   stores: Schema.String,
   embedded: Schema.Boolean,

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type { AdminAudit } from "../issuance/AdminAudit.ts"
 import type { Gate } from "../issuance/Gate.ts"
+import type { GateFacts } from "../issuance/GateFacts.ts"
 import type { GateRebuilder } from "../issuance/GateRebuilder.ts"
 import type { KnownCampaigns } from "../issuance/KnownCampaigns.ts"
 import type { Ledger } from "../issuance/Ledger.ts"
@@ -9,7 +10,7 @@ import type { Outbox } from "../issuance/Outbox.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 
 /** What the operator's calls work with, once the stores are there. */
-export type Ports = AdminAudit | ApiKeys | Gate | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | Outbox
+export type Ports = AdminAudit | ApiKeys | Gate | GateFacts | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | Outbox
 
 /** What the operator plane asks of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {

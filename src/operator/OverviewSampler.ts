@@ -97,5 +97,5 @@ export const make: Effect.Effect<Stream.Stream<Overview>, never, OperatorService
   // Each time that somebody begins to watch, rates begin anew: an average since the last watcher would tell nothing of now.
   const samples = Stream.unwrap(Effect.sync(() =>
     Stream.repeatEffectWithSchedule(Effect.provide(sample(makeOverview()), context), Schedule.fixed(INTERVAL))))
-  return yield* Stream.share(samples, { capacity: 2, strategy: "sliding", replay: 1, idleTimeToLive: Duration.seconds(3) })
+  return yield* Stream.share(samples, { capacity: 2, strategy: "sliding", idleTimeToLive: Duration.seconds(3) })
 })

@@ -50,7 +50,18 @@ WHERE c.id = ${integer(campaignId)}`
         orElse: () => "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS SIGNED) AS now"
       })),
       ([row]) => Number(row!.now)
-    )
+    ),
+
+    settings: sql.onDialectOrElse({
+      sqlite: () => Effect.succeed({}),
+      orElse: () =>
+        Effect.map(
+          read(
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'log_bin', 'sync_binlog')"
+          ),
+          (rows) => Object.fromEntries(rows.map((row) => [String(row.Variable_name), String(row.Value)]))
+        )
+    })
   })
 })
 

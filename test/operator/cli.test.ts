@@ -148,7 +148,7 @@ describe("coupon, on a service that runs", () => {
     expect(samples).toHaveLength(2)
     expect(samples[1]!.at).toBeGreaterThan(samples[0]!.at)
     expect(samples[0]).toMatchObject({ version: VERSION, ready: true, waitingFor: [] })
-    // The first one may be what others saw a moment ago, before the claim.
+    // The first one may have been under way already.
     expect(samples[1]!.campaigns).toContainEqual(
       expect.objectContaining({ campaignId: Number(id), couponLimit: 7, issued: 1, gate: "Hydrated" })
     )
@@ -166,6 +166,7 @@ describe("coupon, on a service that runs", () => {
       access: "warn",
       clock: "ok",
       "ledger clock": "ok",
+      "gate clock": "ok",
       outbox: "ok"
     })
   })
