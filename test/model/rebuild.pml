@@ -496,6 +496,11 @@ active proctype Auditor() {
   byte n = 0;
   bool rest = false;
   bool isHydrated = false;
+#if CHANGES > 0
+  bool repair = false;
+  byte theirs = 0;     /* the version that the gate had, and the ledger's */
+  byte ours = 0;
+#endif
 
 end:
   do
@@ -511,13 +516,21 @@ end:
 #endif
     d_step {
       tally = issued;
+#if CHANGES > 0
+      ours = version;
+#endif
       settled = 0;
       x = 1;
       do :: x <= issued -> if :: !has(outbox, x) -> settled++ :: else fi; x++ :: else -> break od;
       x = 0
     };
 #ifndef TALLY_LAST
-    d_step { count(members, n); isHydrated = hydrated; audited = generation };
+    d_step {
+      count(members, n); isHydrated = hydrated; audited = generation
+#if CHANGES > 0
+      ; theirs = gateVersion
+#endif
+    };
 #endif
     d_step {
       if
@@ -530,14 +543,32 @@ end:
         fi
       :: isHydrated && audited != NONE && n >= settled ->
         assert(before <= tally);                                         /* Ghosts: never, if the ledger is not restored */
+#if CHANGES > 0 && !defined(NO_VERSION_AUDIT)
+        if
+        :: theirs < ours -> repair = true                                /* Outdated */
+        :: else ->
+#endif
         if
         :: rest && generation == audited && hydrated -> agreed = true; assert(members == holders)
         :: else
         fi
+#if CHANGES > 0 && !defined(NO_VERSION_AUDIT)
+        fi
+#endif
       fi;
       consistent();
+#if CHANGES > 0
+      theirs = 0; ours = 0;
+#endif
       before = 0; settled = 0; tally = 0; n = 0; rest = false; isHydrated = false; audited = NONE
     }
+#if CHANGES > 0
+    ;
+    if
+    :: repair -> ours = version; d_step { configure(ours); ours = 0; repair = false; consistent() }
+    :: else
+    fi
+#endif
   od
 }
 #endif

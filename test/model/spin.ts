@@ -49,7 +49,8 @@ export const checks: ReadonlyArray<Check> = [
   rebuild("a lost tail", { ...holder, TAILS: 1 }),
   rebuild("a lost tail beside an audit, one claim", { ...one, TAILS: 1, AUDITS: 1 }),
   rebuild("a loss of memory, Redis away for a claim, a dead relay", { ...holder, FLUSHES: 1, AWAY: 1, RELAY_DEATHS: 1 }),
-  rebuild("a loss of memory while the terms change, one claim", { ...one, FLUSHES: 1, CHANGES: 1 })
+  rebuild("a loss of memory while the terms change, one claim", { ...one, FLUSHES: 1, CHANGES: 1 }),
+  rebuild("a lost tail while the terms change, one claim", { ...one, TAILS: 1, CHANGES: 1 })
 ]
 
 /** More of everything at once: minutes, and about 1 GB. */
@@ -98,6 +99,7 @@ export const mutants: ReadonlyArray<Check> = [
   brokenRebuild("TALLY_LAST", "the auditor looks at the gate before the ledger and not after", { ...holder, AUDITS: 1 }),
   brokenRebuild("NO_AUDIT", "nobody audits", { ...holder, TAILS: 1 }),
   brokenRebuild("NO_REAPER", "nobody sweeps", { ...holder, DEATHS: 1 }),
+  brokenRebuild("NO_VERSION_AUDIT", "the auditor compares counts alone", { ...one, TAILS: 1, CHANGES: 1 }),
   brokenRebuild("TERMS_READ_ONCE", "hydration reads the terms once", { ...holder, CHANGES: 1 })
 ]
 
