@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises"
 import type { LoadGenerator } from "../e2e/load.ts"
+import type { Change } from "../invariants/Changes.ts"
 import type { Attempt } from "../invariants/History.ts"
 import { checkInvariants, lagViolations, restViolations, subsetViolations } from "../invariants/invariants.ts"
 import { openStores, type Stores } from "../invariants/Snapshot.ts"
@@ -54,20 +55,24 @@ const REST_MILLIS = 12_000
 export const verdict = async (
   stores: Stores,
   history: ReadonlyArray<Attempt>,
-  options: { readonly watch?: GateWatch; readonly restMillis?: number } = {}
+  options: { readonly watch?: GateWatch; readonly restMillis?: number; readonly changes?: ReadonlyArray<Change> } = {}
 ): Promise<ReadonlyArray<string>> => {
   const unrest = await rest(stores, options.restMillis ?? REST_MILLIS)
   return [
-    ...await check(stores, history),
+    ...await check(stores, history, options.changes ?? []),
     ...unrest,
     ...options.watch === undefined ? [] : [...options.watch.violations(), ...await strangers(stores, options.watch)]
   ]
 }
 
 /** Everything but what holds only at rest. */
-const check = async (stores: Stores, history: ReadonlyArray<Attempt>): Promise<ReadonlyArray<string>> => {
+const check = async (
+  stores: Stores,
+  history: ReadonlyArray<Attempt>,
+  changes: ReadonlyArray<Change>
+): Promise<ReadonlyArray<string>> => {
   try {
-    await checkInvariants(stores, history, { atRest: false })
+    await checkInvariants(stores, history, { atRest: false, changes })
     return []
   } catch (error) {
     const [first, ...lines] = (error as Error).message.split("\n")

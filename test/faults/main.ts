@@ -60,6 +60,7 @@ const summary = (result: RunResult): string =>
   `seed ${result.seed} on ${result.database}: ${result.violations.length === 0 ? "passed" : `${result.violations.length} VIOLATIONS`}; ` +
   `${result.claims} claims ${JSON.stringify(result.answers)}; ${Object.values(result.fired).reduce((sum, n) => sum + n, 0)} faults; ` +
   `in doubt ${result.inDoubt.issued} issued, ${result.inDoubt.notIssued} not; ${result.watched.reservations} reservations watched, ` +
+  `${result.changes.acknowledged} of ${result.changes.attempted} changes acknowledged, ` +
   `${result.watched.samples} samples; recovered in ${result.recoveryMillis} ms`
 
 const main = async (): Promise<boolean> => {

@@ -10,6 +10,7 @@ import { watchGate } from "./GateWatch.ts"
 import { inject, resourcesOf, type Scene } from "./inject.ts"
 import { fill, shortestHistory, startSampling, verdict } from "./judge.ts"
 import { openWornCampaign, startRig, startServers, until, type Rig } from "./Rig.ts"
+import { startOperator } from "./Operator.ts"
 import { schedule, type Fault, type FaultKind } from "./Schedule.ts"
 
 /** What to run. */
@@ -33,6 +34,8 @@ export interface RunResult {
   readonly fired: Readonly<Partial<Record<FaultKind, number>>>
   /** In-doubt commits whose coupons turned out to exist, and those that were forbidden in time. */
   readonly inDoubt: { readonly issued: number; readonly notIssued: number }
+  /** Changes of a campaign that were attempted, and those that were acknowledged. */
+  readonly changes: { readonly attempted: number; readonly acknowledged: number }
   /** Reservations whose life was watched (G7), looks at gate and ledger during the faults (G1, G2). */
   readonly watched: { readonly reservations: number; readonly samples: number }
   /** From the end of the last fault until every instance had given a definite answer. */
@@ -62,7 +65,9 @@ const campaignsOf = (seconds: number) => ({
   // Long since under way, so that a rebuild takes many pages.
   worn: seconds >= 30 ? { limit: 100_000, taken: 94_000 } : { limit: 20_000, taken: 18_000 },
   // The smallest sell out early: what is said then is checked under faults too.
-  weights: [25, 20, 15, 15, 25]
+  weights: [25, 20, 15, 15, 25],
+  /** Paused, resumed and raised all the time. */
+  changing: { limit: seconds >= 30 ? 600 : 200, step: 40, weight: 20 }
 })
 
 const show = (attempt: Attempt, start: number): string =>
@@ -122,10 +127,11 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
   let failed = true
   let historyFile: string | undefined
   try {
-    const { limits, weights, worn } = campaignsOf(seconds)
+    const { changing, limits, weights, worn } = campaignsOf(seconds)
     const wornId = await openWornCampaign(rig.databaseUrl, worn.limit, worn.taken, FIRST_EARLIER_USER)
     const fresh = await Promise.all(limits.map((limit) => load.openCampaign(rig.urls()[0]!, limit)))
-    const campaignIds = [...fresh, wornId]
+    const changingId = await load.openCampaign(rig.urls()[0]!, changing.limit)
+    const campaignIds = [...fresh, wornId, changingId]
     const earlier = await query(rig.databaseUrl, `SELECT user_id AS userId, code FROM coupons WHERE campaign_id = ${wornId}`)
     const start = performance.timeOrigin + performance.now()
     const past = earlier.map((row): Attempt => ({
@@ -137,8 +143,10 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
       outcome: "OK",
       code: String(row["code"])
     }))
-    const clients = startClients(load, rig.urls, campaignIds.map((campaignId, k) => ({ campaignId, weight: weights[k]! })), CLIENTS, seed)
-    const sampler = startSampling(rig.stores, fresh)
+    const demands = campaignIds.map((campaignId, k) => ({ campaignId, weight: weights[k] ?? changing.weight }))
+    const clients = startClients(load, rig.urls, demands, CLIENTS, seed)
+    const operator = startOperator(rig.urls, changingId, changing.step, seed)
+    const sampler = startSampling(rig.stores, [...fresh, changingId])
     const scene: Scene = { rig, clients, campaignIds, violation: (text) => violations.push(text) }
     const since = () => `${((performance.timeOrigin + performance.now() - start) / 1_000).toFixed(2).padStart(6)} s`
 
@@ -178,6 +186,7 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
       if (askAgain(answer)) violations.push(`recovery: instance ${k} still said ${answer.outcome} ${RECOVERY_MILLIS} ms after the last fault`)
     }
     const recoveryMillis = Math.round(performance.now() - healedAt)
+    const changes = await operator.stop()
     await clients.stop()
     violations.push(...await sampler.stop())
     const claims = load.history.length
@@ -186,10 +195,12 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
     violations.push(...await fill(load, rig.urls(), campaignIds))
     say(`${since()}  full; checking`)
     const history = [...past, ...load.history]
-    violations.push(...await verdict(rig.stores, history, { watch }))
+    violations.push(...await verdict(rig.stores, history, { watch, changes }))
 
     const inDoubt = doubts(rig)
     if ((answers["OK"] ?? 0) < leastOks(seconds)) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${leastOks(seconds)}`)
+    const acknowledged = (kind: string) => changes.filter((change) => change.kind === kind && change.outcome === "OK").length
+    for (const kind of ["pause", "resume", "raise"]) if (acknowledged(kind) === 0) violations.push(`harness: no ${kind} was acknowledged`)
     if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")
     if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
     if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")
@@ -210,6 +221,7 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
       answers,
       fired,
       inDoubt,
+      changes: { attempted: changes.length, acknowledged: changes.filter(({ outcome }) => outcome === "OK").length },
       watched: { reservations: watch.reservations(), samples: sampler.samples() },
       recoveryMillis,
       violations,

@@ -3,6 +3,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
+import { changeViolations, type Change } from "./Changes.ts"
 import type { Attempt } from "./History.ts"
 import { checkInvariants, historyViolations, lagViolations, ledgerViolations, restViolations, subsetViolations } from "./invariants.ts"
 import type { GateView, LedgerView } from "./Snapshot.ts"
@@ -106,6 +107,42 @@ describe("invariants", () => {
     expect(names(restViolations(gate({ pending: ["30"] }), ledger()))).toEqual(["I9"])
     expect(names(restViolations(gate({ events: [{ userId: "10", code: "code10" }] }), ledger()))).toEqual(["I10"])
     expect(names(restViolations(gate({ events: [...gate().events, { userId: "10", code: "wrong" }] }), ledger()))).toEqual(["I10"])
+  })
+})
+
+describe("a campaign that is changed", () => {
+  const change = (kind: Change["kind"], askedAt: number, answeredAt: number, more: Partial<Change> = {}): Change =>
+    ({ campaignId: 1, kind, askedAt, answeredAt, outcome: "OK", expectedVersion: askedAt, ...more })
+  const asked = (userId: number, outcome: string, askedAt: number, answeredAt = askedAt + 1): Attempt =>
+    ({ ...told(userId, outcome, 0, `code${userId}`), campaignId: 1, askedAt, answeredAt })
+  const found = (attempts: ReadonlyArray<Attempt>, changes: ReadonlyArray<Change>, holders: ReadonlyArray<number> = []) =>
+    names(changeViolations(1, new Set(holders.map(String)), attempts, changes))
+
+  it("issues nothing between a pause's acknowledgement and the first attempt to resume it", () => {
+    const changes = [change("pause", 10, 20), change("resume", 40, 50, { outcome: "NO_ANSWER" }), change("resume", 60, 70)]
+    expect(found([asked(1, "OK", 15, 25), asked(2, "OK", 25, 45), asked(3, "CAMPAIGN_PAUSED", 25)], changes)).toEqual([])
+    expect(found([asked(1, "OK", 21, 30)], changes)).toEqual(["pause"])
+    expect(found([asked(1, "OK", 21, 30)], [change("pause", 10, 20, { outcome: "OUTCOME_UNKNOWN" })])).toEqual([])
+  })
+
+  it("issues after sold out only what a raise adds, which may be one whose reply was lost", () => {
+    const attempts = [asked(1, "COUPON_SOLD_OUT", 10), asked(2, "OK", 50)]
+    const pause = change("pause", 70, 71)
+    expect(found(attempts, [pause])).toEqual(["I8"])
+    expect(found(attempts, [change("raise", 5, 9, { couponLimit: 0 }), pause])).toEqual(["I8"])
+    expect(found(attempts, [change("raise", 60, 61, { couponLimit: 2 })])).toEqual(["I8"])
+    expect(found(attempts, [change("raise", 20, 30, { couponLimit: 2 })])).toEqual([])
+    const lost = change("raise", 2, 3, { couponLimit: 2, outcome: "NO_ANSWER" })
+    expect(found(attempts, [lost, pause])).toEqual([])
+    expect(found(attempts, [lost, change("resume", 7, 8)])).toEqual(["I8"])
+  })
+
+  it("is not sold out while what a raise added is left, and never to a holder", () => {
+    const raise = change("raise", 2, 5, { couponLimit: 2 })
+    expect(found([asked(1, "OK", 0), asked(2, "OK", 1), asked(3, "COUPON_SOLD_OUT", 10)], [raise], [1, 2])).toEqual([])
+    expect(found([asked(1, "OK", 0), asked(3, "COUPON_SOLD_OUT", 10)], [raise], [1])).toEqual(["I8"])
+    expect(found([asked(1, "OK", 0), asked(3, "COUPON_SOLD_OUT", 4)], [raise], [1])).toEqual([])
+    expect(found([asked(1, "OK", 0), asked(1, "COUPON_SOLD_OUT", 10)], [change("pause", 1, 2)], [1])).toEqual(["I8b"])
   })
 })
 

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises"
+import { changeViolations, type Change } from "./Changes.ts"
 import { NOTHING_ISSUED, OPEN, type Attempt } from "./History.ts"
 import { openStores, type GateView, type LedgerView, type Stores } from "./Snapshot.ts"
 
@@ -25,14 +26,19 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit }: Ledger
 }
 
 /**
- * I4, I5, I6, I8, I8b: what clients were told against the rows. `history` must hold every claim on the campaign, and the
- * campaign's limit must not have changed meanwhile.
+ * I4, I5, I6, I8, I8b: what clients were told against the rows. `history` must hold every claim on the campaign, and `changes`
+ * every attempt to change it.
  */
-export const historyViolations = (ledger: LedgerView, history: ReadonlyArray<Attempt>): ReadonlyArray<string> => {
+export const historyViolations = (
+  ledger: LedgerView,
+  history: ReadonlyArray<Attempt>,
+  changes: ReadonlyArray<Change> = []
+): ReadonlyArray<string> => {
   const violations: Array<string> = []
   const say = (name: string, text: string) => violations.push(`${name} campaign ${ledger.campaignId}: ${text}`)
   const attempts = history.filter(({ campaignId }) => campaignId === ledger.campaignId)
   const rows = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
+  const ownChanges = changes.filter(({ campaignId }) => campaignId === ledger.campaignId)
   const users = new Map<string, Array<Attempt>>()
   for (const attempt of attempts) {
     const sameUser = users.get(attempt.userId)
@@ -47,8 +53,8 @@ export const historyViolations = (ledger: LedgerView, history: ReadonlyArray<Att
     if (outcome === "COUPON_ALREADY_CLAIMED" && (code === undefined || rows.get(userId) !== code)) {
       say("I5", `user ${userId} was told COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
     }
-    // Sold out is for ever: who holds a coupon held it by then.
-    if (outcome === "COUPON_SOLD_OUT" && rows.has(userId)) say("I8b", `user ${userId} holds a coupon and was told COUPON_SOLD_OUT`)
+    // Sold out is for ever, unless the limit is raised: who holds a coupon held it by then.
+    if (ownChanges.length === 0 && outcome === "COUPON_SOLD_OUT" && rows.has(userId)) say("I8b", `user ${userId} holds a coupon and was told COUPON_SOLD_OUT`)
     if (outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED" && !NOTHING_ISSUED.has(outcome) && !OPEN.has(outcome)) {
       say("contract", `user ${userId} was told ${outcome}`)
     }
@@ -63,6 +69,7 @@ export const historyViolations = (ledger: LedgerView, history: ReadonlyArray<Att
   const uninvited = [...rows.keys()].filter((userId) => !users.has(userId))
   if (uninvited.length > 0) say("I6", `users hold coupons that they never asked for: ${some(uninvited)}`)
 
+  if (ownChanges.length > 0) return [...violations, ...changeViolations(ledger.campaignId, new Set(rows.keys()), attempts, ownChanges)]
   let soldOutAt = Infinity
   for (const { answeredAt, outcome } of attempts) if (outcome === "COUPON_SOLD_OUT") soldOutAt = Math.min(soldOutAt, answeredAt)
   for (const { askedAt, outcome, userId } of attempts) {
@@ -125,7 +132,7 @@ const REST_MILLIS = 12_000
 export const checkInvariants = async (
   stores: Stores,
   history: ReadonlyArray<Attempt> | undefined,
-  options: { readonly atRest?: boolean } = {}
+  options: { readonly atRest?: boolean; readonly changes?: ReadonlyArray<Change> } = {}
 ): Promise<void> => {
   const reader = await openStores(stores)
   try {
@@ -137,7 +144,7 @@ export const checkInvariants = async (
       const ledger = await reader.ledger(campaignId)
       const later = await reader.gate?.(campaignId)
       violations.push(...ledgerViolations(ledger))
-      if (history !== undefined) violations.push(...historyViolations(ledger, history))
+      if (history !== undefined) violations.push(...historyViolations(ledger, history, options.changes))
       if (gate !== undefined) violations.push(...subsetViolations(gate, ledger))
       if (later !== undefined) violations.push(...lagViolations(later, ledger))
     }
