@@ -114,7 +114,7 @@ describe("Prometheus", () => {
       const { campaignId } = await rpc("CreateCampaign", { name: "scraped", couponLimit: 2, startTime: "2025-06-25T00:00:00Z" })
       for (let userId = 1; userId <= 3; userId++) await rpc("IssueCoupon", { campaignId, userId })
       await expect.poll(async () => (await query("sum(coupon_issued_total)"))[0]?.value[1]).toBe("2")
-      expect((await query('coupon_requests_total{rpc="IssueCoupon",outcome="COUPON_SOLD_OUT"} > 0')).length).toBe(1)
+      await expect.poll(async () => (await query('coupon_requests_total{rpc="IssueCoupon",outcome="COUPON_SOLD_OUT"} > 0')).length).toBe(1)
       const metadata = await prometheus.api<Record<string, ReadonlyArray<{ readonly type: string }>>>("/api/v1/metadata")
       const scraped = Object.entries(metadata).filter(([name]) => /^(coupon|process|nodejs)_/.test(name)).map(([name, [first]]) => [name, first!.type] as const)
       expect(new Map(scraped)).toEqual(documented)
