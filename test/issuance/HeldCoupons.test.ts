@@ -18,4 +18,16 @@ describe("HeldCoupons", () => {
     held.forget(3)
     expect(knows([2, 1], [2, 2], [3, 1])).toEqual([false, false, false])
   })
+
+  it("knows nothing of a campaign that is yet to start", () => {
+    const held = HeldCoupons.make(4)
+    held.remember(coupon(1, 1))
+    held.remember(coupon(2, 1))
+    held.opensAt(1, Date.now() + 60_000)
+    held.remember(coupon(1, 2))
+    expect([held.find(1, 1n), held.find(1, 2n), held.find(2, 1n)]).toEqual([undefined, undefined, coupon(2, 1)])
+    expect(held.campaigns()).toEqual([1, 2])
+    held.opensAt(1, Date.now() - 1)
+    expect(held.find(1, 2n)).toEqual(coupon(1, 2))
+  })
 })

@@ -36,6 +36,8 @@ export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
   /** Every other operation fails while this is true. */
   down: boolean
   readonly addCampaign: (terms?: Partial<Campaign>) => Campaign
+  /** Changes a campaign as another instance would. */
+  readonly change: (campaignId: CampaignId, settings: Partial<Campaign>) => void
   /** Forgets coupons with a greater id, as a restored backup would. */
   readonly restore: (campaignId: CampaignId, lastId: number) => void
 }>() {}
@@ -74,6 +76,12 @@ const make = Effect.sync(() => {
       campaigns.set(campaign.campaignId, campaign)
       coupons.set(campaign.campaignId, [])
       return campaign
+    },
+    change: (campaignId, settings) => {
+      const before = campaigns.get(campaignId)!
+      const terms: Campaign = { ...before, ...settings, version: before.version + 1 }
+      campaigns.set(campaignId, terms)
+      outbox.set(`change ${terms.version}`, { _tag: "Changed", id: `change ${terms.version}`, campaignId, terms })
     },
     restore: (campaignId, lastId) => void coupons.set(campaignId, held(campaignId).slice(0, lastId))
   }

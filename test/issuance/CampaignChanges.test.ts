@@ -1,0 +1,188 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as AppConfig from "../../src/AppConfig.ts"
+import type { CampaignTerms } from "../../src/domain/Campaign.ts"
+import { Auditor } from "../../src/issuance/Auditor.ts"
+import { Campaigns } from "../../src/issuance/Campaigns.ts"
+import { Gate, GateUnavailable } from "../../src/issuance/Gate.ts"
+import { GateRebuilder } from "../../src/issuance/GateRebuilder.ts"
+import { HeldCoupons } from "../../src/issuance/HeldCoupons.ts"
+import * as Issuance from "../../src/issuance/Issuance.ts"
+import { IssueCoupon } from "../../src/issuance/IssueCoupon.ts"
+import { OutboxRelay } from "../../src/issuance/OutboxRelay.ts"
+import * as MemoryGate from "../../src/memory/MemoryGate.ts"
+import * as TestLedgerLayer from "./TestLedger.ts"
+import { TestLedger } from "./TestLedger.ts"
+
+/** What a test does to `configure`: lets it through, loses it, or has the gate be away. */
+class Line extends Context.Tag("test/Line")<Line, {
+  mode: "up" | "away" | "lost"
+  readonly told: Array<CampaignTerms>
+}>() {}
+
+const gate = Layer.effectContext(Effect.gen(function*() {
+  const inner = yield* Gate
+  const line: Line["Type"] = { mode: "up", told: [] }
+  const configure: Gate["Type"]["configure"] = (terms) =>
+    Effect.suspend(() => {
+      if (line.mode === "away") return Effect.fail(new GateUnavailable({ cause: "test" }))
+      line.told.push(terms)
+      return line.mode === "lost" ? Effect.void : inner.configure(terms)
+    })
+  return Context.make(Gate, { ...inner, configure }).pipe(Context.add(Line, line))
+})).pipe(Layer.provide(MemoryGate.layer))
+
+/** The relay and the auditor run when they are asked to. */
+const quiet = {
+  RELAY_INTERVAL: "10 seconds",
+  REAPER_INTERVAL: "60 seconds",
+  AUDIT_INTERVAL: "60 seconds",
+  REQUEST_TIMEOUT: "300 millis"
+}
+
+const world = Issuance.layer.pipe(
+  Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
+  Layer.provideMerge(AppConfig.layerTest(quiet)),
+  Layer.orDie
+)
+
+const claim = (campaignId: number, userId: number) =>
+  Effect.flatMap(IssueCoupon, (issueCoupon) => issueCoupon.claim(campaignId, BigInt(userId), undefined)).pipe(
+    Effect.match({ onFailure: ({ _tag }) => _tag, onSuccess: () => "OK" })
+  )
+
+const scene = Effect.all({ campaigns: Campaigns, gate: Gate, held: HeldCoupons, ledger: TestLedger, line: Line, rebuilder: GateRebuilder, relay: OutboxRelay })
+
+describe("CampaignChanges", () => {
+  it.scopedLive("announces a raise to ledger and gate before it is made, and has the gate configured when it answers", () =>
+    Effect.gen(function*() {
+      const { campaigns, gate, ledger, line, rebuilder } = yield* scene
+      const { campaignId } = ledger.addCampaign({ couponLimit: 1 })
+      yield* rebuilder.runOnce(campaignId)
+      expect([yield* claim(campaignId, 1), yield* claim(campaignId, 2)]).toEqual(["OK", "CouponSoldOut"])
+      line.told.length = 0
+      const order: Array<string> = []
+      ledger.onChange = ({ from }) =>
+        Effect.sync(() => {
+          order.push(`changed while the gate was told ${line.told.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()}`)
+          expect(from.version).toBe(1)
+          return "commit"
+        })
+      yield* campaigns.update(campaignId, undefined, { couponLimit: 2 })
+      expect(order).toEqual(["changed while the gate was told 2 at 1"])
+      expect(line.told.map(({ couponLimit, version }) => [couponLimit, version])).toEqual([[2, 1], [2, 2]])
+      expect((yield* gate.inspect(campaignId)).version).toBe(2)
+      expect([yield* claim(campaignId, 2), yield* claim(campaignId, 3)]).toEqual(["OK", "CouponSoldOut"])
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("raises nothing that the gate cannot be told of, and makes every other change without it", () =>
+    Effect.gen(function*() {
+      const { campaigns, ledger, line, rebuilder, relay } = yield* scene
+      const { campaignId } = ledger.addCampaign({ couponLimit: 5 })
+      yield* rebuilder.runOnce(campaignId)
+      line.mode = "away"
+      expect((yield* Effect.flip(campaigns.update(campaignId, undefined, { couponLimit: 6 })))._tag).toBe("Unavailable")
+      expect(yield* campaigns.get(campaignId, 0, "")).toMatchObject({ campaign: { couponLimit: 5, version: 1 } })
+      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 2 })
+      // The gate does not know yet; the ledger does.
+      expect(yield* claim(campaignId, 1)).toBe("CampaignPaused")
+      expect(ledger.coupons(campaignId)).toEqual([])
+      line.mode = "up"
+      yield* relay.runOnce
+      expect(yield* claim(campaignId, 2)).toBe("CampaignPaused")
+      expect(ledger.outbox.size).toBe(0)
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("says of a change in doubt what became of it, and that it does not know only when it cannot ask", () =>
+    Effect.gen(function*() {
+      const { campaigns, ledger } = yield* scene
+      const { campaignId } = ledger.addCampaign()
+      ledger.onChange = () => Effect.succeed("doubtCommitted")
+      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 2 })
+      ledger.onChange = () => Effect.succeed("doubtLost")
+      expect((yield* Effect.flip(campaigns.resume(campaignId, undefined)))._tag).toBe("Unavailable")
+      ledger.onChange = () =>
+        Effect.sync(() => {
+          ledger.down = true
+          return "doubtCommitted"
+        })
+      expect((yield* Effect.flip(campaigns.resume(campaignId, undefined)))._tag).toBe("OutcomeUnknown")
+      ledger.down = false
+      // It did happen; asked again, there is nothing left to do.
+      expect(yield* campaigns.resume(campaignId, undefined)).toMatchObject({ status: "ACTIVE", version: 3 })
+      ledger.onChange = () => Effect.succeed("unavailable")
+      expect((yield* Effect.flip(campaigns.end(campaignId, undefined)))._tag).toBe("Unavailable")
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("decides again when somebody else was faster, unless a version was expected", () =>
+    Effect.gen(function*() {
+      const { campaigns, ledger } = yield* scene
+      const { campaignId } = ledger.addCampaign()
+      let others = 2
+      ledger.onChange = () =>
+        others-- > 0
+          ? Effect.as(Effect.orDie(campaigns.update(campaignId, undefined, { name: `other ${others}` })), "commit" as const)
+          : Effect.succeed("commit")
+      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 4 })
+      others = 1
+      expect((yield* Effect.flip(campaigns.resume(campaignId, 4)))._tag).toBe("Conflict")
+      expect((yield* campaigns.get(campaignId, 0, "")).campaign).toMatchObject({ status: "PAUSED", version: 5 })
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("goes on telling the gate when the caller leaves", () =>
+    Effect.gen(function*() {
+      const { campaigns, gate, ledger, line, rebuilder } = yield* scene
+      const { campaignId } = ledger.addCampaign()
+      yield* rebuilder.runOnce(campaignId)
+      line.mode = "away"
+      const fiber = yield* Effect.fork(campaigns.pause(campaignId, undefined))
+      yield* Effect.repeat(Effect.sync(() => ledger.outbox.size), { schedule: Schedule.spaced("2 millis"), until: (size) => size === 1 })
+      yield* Fiber.interrupt(fiber)
+      line.mode = "up"
+      yield* Effect.repeat(gate.inspect(campaignId), { schedule: Schedule.spaced("2 millis"), until: ({ version }) => version === 2 })
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("lets the auditor bring terms that a lost tail took, and forget a gate from the future", () =>
+    Effect.gen(function*() {
+      const { campaigns, gate, ledger, line, rebuilder, relay } = yield* scene
+      const auditor = yield* Auditor
+      const { campaignId } = ledger.addCampaign({ couponLimit: 1, status: "PAUSED" })
+      yield* rebuilder.runOnce(campaignId)
+      line.mode = "lost"
+      yield* campaigns.resume(campaignId, undefined)
+      yield* relay.runOnce
+      expect(ledger.outbox.size).toBe(0)
+      expect((yield* gate.inspect(campaignId)).version).toBe(1)
+      line.mode = "up"
+      expect(yield* auditor.runOnce(campaignId)).toBe("Outdated")
+      expect(yield* auditor.runOnce(campaignId)).toBe("Agrees")
+      expect(yield* claim(campaignId, 1)).toBe("OK")
+      yield* relay.runOnce
+      yield* gate.configure({ campaignId, couponLimit: 9, status: "ACTIVE", startTime: 0, endTime: undefined, version: 9 })
+      expect(yield* auditor.runOnce(campaignId)).toBe("Ghosts")
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, version: 2 })
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("keeps silent about held coupons while a start that was put off lies ahead, also where another instance put it off", () =>
+    Effect.gen(function*() {
+      const { campaigns, held, ledger, rebuilder, relay } = yield* scene
+      const future = Date.now() + 3_600_000
+      const { campaignId } = ledger.addCampaign()
+      yield* rebuilder.runOnce(campaignId)
+      expect([yield* claim(campaignId, 1), yield* claim(campaignId, 1)]).toEqual(["OK", "CouponAlreadyClaimed"])
+      yield* campaigns.update(campaignId, undefined, { startTime: future })
+      expect(yield* claim(campaignId, 1)).toBe("CampaignNotStarted")
+      yield* campaigns.update(campaignId, undefined, { startTime: 0 })
+      expect(yield* claim(campaignId, 1)).toBe("CouponAlreadyClaimed")
+      expect(held.find(campaignId, 1n)).toBeDefined()
+      // As if by another instance: nobody tells this one.
+      ledger.change(campaignId, { startTime: future })
+      yield* relay.runOnce
+      yield* Effect.repeat(Effect.sync(() => held.find(campaignId, 1n)), { schedule: Schedule.spaced("20 millis"), until: (found) => found === undefined })
+      expect(yield* claim(campaignId, 1)).toBe("CampaignNotStarted")
+    }).pipe(Effect.provide(world)))
+})
