@@ -109,7 +109,7 @@ const importDirection = {
 }
 
 export default TypeScript.config(
-  { ignores: ["node_modules/", "src/transport/gen/", "data/", ".cache/", "coverage/"] },
+  { ignores: ["node_modules/", "src/transport/gen/", "data/", ".cache/", "coverage/", "dist/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
     files: ["**/*.ts", "**/*.mts", "**/*.js", "**/*.mjs"],

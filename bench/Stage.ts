@@ -77,8 +77,8 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
       redisVersion: /redis_version:(\S+)/.exec(await redis.info("server"))?.[1] ?? "?",
       pids: { ...mysqlPid === undefined ? {} : { mysqld: mysqlPid }, redis: server.pid },
       sql: (...statements) => query(mysqlUrl, ...statements),
-      distributed: (env = {}, program = ["src/main.ts"]) =>
-        startInstance({ MYSQL_URL: mysqlUrl, REDIS_URL: server.url, ...env }, { program }),
+      distributed: (env = {}, program) =>
+        startInstance({ MYSQL_URL: mysqlUrl, REDIS_URL: server.url, ...env }, program === undefined ? {} : { program }),
       stop
     }
   } catch (error) {

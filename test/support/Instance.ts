@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import * as Path from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -29,6 +30,14 @@ export const nodeProgram = Path.join(root, "node_modules/.bin/node")
 
 const STARTUP_MILLIS = 60_000
 
+let isBuilt = false
+/** What `npm start` and the image run, built first if it is older than its sources. */
+export const bundle = (): ReadonlyArray<string> => {
+  if (!isBuilt) execFileSync(nodeProgram, ["scripts/build.mjs"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] })
+  isBuilt = true
+  return ["dist/app/main.js"]
+}
+
 /**
  * Starts the program on a free port with exactly these settings: nothing of the tests' own environment reaches it but PATH
  * and HOME. Without a DATA_DIR in `env` the embedded ledger gets a fresh one, gone with the instance. Resolves once
@@ -39,7 +48,7 @@ export const startInstance = async (
   options: { readonly ready?: boolean; readonly program?: ReadonlyArray<string> } = {}
 ): Promise<Instance> => {
   const dir = env["DATA_DIR"] === undefined ? temporaryDirectory("data") : undefined
-  const child = spawnGuarded(nodeProgram, options.program ?? ["src/main.ts"], {
+  const child = spawnGuarded(nodeProgram, options.program ?? bundle(), {
     cwd: root,
     env: {
       PATH: process.env["PATH"],

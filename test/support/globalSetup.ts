@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process"
 import type { TestProject } from "vitest/node"
+import { bundle } from "./Instance.ts"
 import { install, installable, say } from "./install.ts"
 import { databasePrograms, query, startDatabase, startRedis, type DatabaseKind } from "./privateServers.ts"
 
@@ -24,6 +25,8 @@ const describe = async (url: string): Promise<{ readonly kind: DatabaseKind; rea
  * told its servers by its test or has none.
  */
 export default async (project: TestProject): Promise<() => Promise<void>> => {
+  // Once, before test files side by side would.
+  bundle()
   const take = (name: string): string | undefined => {
     const value = process.env[name]
     delete process.env[name]
