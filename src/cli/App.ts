@@ -1,12 +1,9 @@
 import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Span from "@effect/cli/HelpDoc/Span"
 import { VERSION } from "../Version.ts"
 import * as AuditCommands from "./AuditCommands.ts"
 import { campaign } from "./CampaignCommands.ts"
 import { get, issue } from "./CouponCommands.ts"
 import { doctor } from "./DoctorCommand.ts"
-import { exitCodes } from "./ExitCode.ts"
 import { keys } from "./KeyCommands.ts"
 import { watch } from "./WatchCommand.ts"
 
@@ -26,12 +23,5 @@ const root = Command.make("coupon").pipe(
   ])
 )
 
-const footer = HelpDoc.blocks([
-  HelpDoc.h1("EXIT CODES"),
-  HelpDoc.descriptionList(
-    Object.values(exitCodes).map(({ code, meaning }) => [Span.text(String(code)), HelpDoc.p(meaning)] as const) as never
-  )
-])
-
 /** The whole command line. */
-export const run = Command.run(root, { name: "coupon", version: VERSION, executable: "coupon", footer })
+export const run = Command.run(root, { name: "coupon", version: VERSION, executable: "coupon" })

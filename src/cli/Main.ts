@@ -12,6 +12,7 @@ import { run } from "./App.ts"
 import * as Arguments from "./Arguments.ts"
 import { CliFailure } from "./CliFailure.ts"
 import { type Exit as ExitName, exitCodes } from "./ExitCode.ts"
+import * as Guide from "./Guide.ts"
 import * as Output from "./Output.ts"
 
 const tell = ({ code, exit, hint, message }: CliFailure, json: boolean) =>
@@ -40,6 +41,9 @@ const environment = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTer
 /** Runs the command with these arguments, without those for the program itself; prints by Effect's Console. */
 export const main = (given: ReadonlyArray<string>): Effect.Effect<ExitName> => {
   const args = Arguments.canonical(given)
+  if (args.length === 0 || (args.length === 1 && (args[0] === "--help" || args[0] === "-h"))) {
+    return Effect.as(Output.line(Guide.text()), "OK" as const)
+  }
   return run(["node", "coupon", ...args]).pipe(
     Effect.provide(environment),
     Effect.exit,

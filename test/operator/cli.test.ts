@@ -4,8 +4,10 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { stripVTControlCharacters } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Arguments from "../../src/cli/Arguments.ts"
+import { entries } from "../../src/cli/Guide.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { VERSION } from "../../src/Version.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
@@ -282,6 +284,21 @@ describe("what is written about the command", () => {
   it("names every exit code, and no other", () => {
     const rows = Array.from(read("docs/cli.md").matchAll(/^\| (\d+) \| (.+) \|$/gm), ([, code, meaning]) => [Number(code), meaning])
     expect(rows).toEqual(Object.values(exitCodes).map(({ code, meaning }) => [code, meaning]))
+  })
+
+  it("introduces every command, in the table and in the help", async () => {
+    const rows = Array.from(read("docs/cli.md").matchAll(/^\| `coupon (.+?)` \| (.+) \| (\w+) \|$/gm), ([, ...cells]) => cells)
+    expect(rows).toEqual(entries.map(({ role, text, usage }) => [usage, text, role]))
+    const help = await coupon("http://127.0.0.1:1")("--help")
+    const squeezed = help.out.replace(/ +/g, " ")
+    for (const { role, text, usage } of entries) expect(squeezed).toContain(`\n ${usage} ${text} ${role}\n`)
+    // Each is a command that there is: its own help says so, and begins with the same words.
+    for (const { usage } of entries) {
+      const words = usage.split(" ").filter((word) => /^[a-z]+$/.test(word))
+      const { code, out } = await coupon("http://127.0.0.1:1")(...words, "--help")
+      expect(code, usage).toBe(0)
+      expect(stripVTControlCharacters(out), usage).toContain(`$ ${words.at(-1)} `)
+    }
   })
 
   it("has the version of package.json", () => {

@@ -1,0 +1,53 @@
+import { exitCodes } from "./ExitCode.ts"
+import * as Output from "./Output.ts"
+
+/** A command as it is introduced: by `coupon --help`, and by the table of docs/cli.md (a test compares). */
+interface Entry {
+  /** The words, then what it takes; options that every command has are left out. */
+  readonly usage: string
+  readonly text: string
+  /** Whose key may do it; `anyone`: without a key too, unless PUBLIC_ACCESS says otherwise. */
+  readonly role: "anyone" | "VIEWER" | "OPERATOR" | "ADMIN"
+}
+
+export const entries: ReadonlyArray<Entry> = [
+  { usage: "campaign create --name N --limit L [--start T] [--end T]", text: "opens a campaign, now unless told otherwise", role: "OPERATOR" },
+  { usage: "campaign get ID [--codes]", text: "shows a campaign; --codes: every issued code, one a line", role: "anyone" },
+  { usage: "campaign list [--status S] [--prefix P] [--limit N]", text: "the newest first; S is active, paused or ended", role: "VIEWER" },
+  { usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--no-end]", text: "changes what is given", role: "OPERATOR" },
+  { usage: "campaign pause ID", text: "strict: once it answers, nothing more is issued", role: "OPERATOR" },
+  { usage: "campaign resume ID", text: "lets a paused campaign issue again", role: "OPERATOR" },
+  { usage: "campaign end ID", text: "ends a campaign for good", role: "OPERATOR" },
+  { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
+  { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
+  { usage: "watch [--count N]", text: "what an instance does, each second: a table on a terminal, lines elsewhere", role: "VIEWER" },
+  { usage: "doctor", text: "what is reachable, versions, access, clocks, settings that will hurt, what is stuck", role: "VIEWER" },
+  { usage: "audit [ID]", text: "checks every campaign, or one, against the invariants while the service runs", role: "VIEWER" },
+  { usage: "rebuild ID [--discard]", text: "rebuilds a campaign's gate from the ledger while it serves", role: "OPERATOR" },
+  { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },
+  { usage: "log [--campaign ID] [--limit N] [--before ID]", text: "administrative acts, newest first: who, what, before, after", role: "VIEWER" },
+  { usage: "keys create --name N --role R [--rate N]", text: "makes an API key; its secret is all of standard output", role: "ADMIN" },
+  { usage: "keys list", text: "lists every key that ever was, without secrets", role: "ADMIN" },
+  { usage: "keys revoke KEY", text: "ends the validity of a key", role: "ADMIN" }
+]
+
+const indent = (text: string): string => text.replace(/^/gm, "  ")
+
+/** What `coupon` and `coupon --help` print. */
+export const text = (): string =>
+  [
+    "coupon operates coupon-issuance: a client of its API and of its operator plane",
+    "COMMANDS",
+    indent(Output.table(["", "", "role"], entries.map(({ role, text, usage }) => [usage, text, role])).split("\n").slice(1).join("\n")),
+    "OPTIONS OF EVERY COMMAND",
+    indent(Output.facts({
+      "--url, COUPON_URL": "where the service is; http://127.0.0.1:8080 unless given",
+      "--key, COUPON_API_KEY": "the API key; prefer the variable, for other users of a machine can see arguments",
+      "--timeout 10s": "longest wait for an answer to a single call",
+      "--json": "for programs: one object (streams: one a line); a failure is one on standard error",
+      "--help": "all options of a command"
+    })),
+    "Also --version, and --completions bash|zsh|fish|sh. Times are RFC 3339, now, or from now: +90s, +10m, +2h, +1d.",
+    "EXIT CODES",
+    indent(Output.facts(Object.fromEntries(Object.values(exitCodes).map(({ code, meaning }) => [`${code} `, meaning]))))
+  ].join("\n\n")
