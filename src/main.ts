@@ -11,6 +11,7 @@ import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./telemetry/Exposition.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as Tracing from "./telemetry/Tracing.ts"
+import * as GuardedMount from "./transport/GuardedMount.ts"
 import * as Server from "./transport/Server.ts"
 
 const usage = `coupon-issuance hands out coupons first come, first served, exactly.
@@ -51,7 +52,9 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
 }))
 
 const mounts = Effect.gen(function*() {
-  return Server.layerWith({ ...Exposition.mounts(yield* AppConfig.AppConfig), ...yield* OperatorMount.make })
+  // What the shop sells in a second is not for everybody; METRICS_PORT serves it without a key, where only Prometheus can reach it.
+  const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
+  return Server.layerWith({ ...metrics, ...yield* OperatorMount.make })
 })
 
 const service = Layer.effectDiscard(greet).pipe(

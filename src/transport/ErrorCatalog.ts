@@ -169,6 +169,9 @@ export const normalize = (code: Code, message: string, maxBytes: number, isGet: 
     case Code.DeadlineExceeded:
       return toWire({ _tag: "DeadlineExceeded" } as IssueFailure)
     case Code.Internal:
+      if (message === "decompression failed") return badRequest("body cannot be decompressed")
+      // What gRPC's rules of compression ask for, in code and word: no failure of ours.
+      if (message.startsWith("received compressed envelope")) return undefined
       if (message.startsWith("parse binary: ")) return badRequest("body is not a valid protobuf message")
       // A GET's message that is not base64 surfaces as a bare exception; implementations never throw one.
       return isGet ? badRequest("message is not valid base64") : toWire(undefined)

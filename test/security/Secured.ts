@@ -43,6 +43,7 @@ export const memoryStore = (): { readonly store: ApiKeyStore["Type"]; readonly r
 
 export interface Secured extends Running {
   readonly apiKeys: ApiKeys["Type"]
+  readonly guard: Guard["Type"]
   /** The secret of a new key. */
   readonly key: (role: Role, requestsPerSecond?: number) => Promise<string>
   /** Who created campaigns, by the fiber's `Actor`. */
@@ -78,6 +79,7 @@ export const startSecured = async (
   return {
     ...running,
     apiKeys,
+    guard: Context.get(context, Guard),
     actors,
     key: async (role, requestsPerSecond) =>
       (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }))).secret,

@@ -1,0 +1,201 @@
+import { it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as Path from "node:path"
+import { afterAll, describe, expect } from "vitest"
+import * as AppConfig from "../../src/AppConfig.ts"
+import { Actor } from "../../src/issuance/Actor.ts"
+import { AdminAudit } from "../../src/issuance/AdminAudit.ts"
+import { ApiKeys, KeysUnavailable } from "../../src/security/ApiKeys.ts"
+import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
+import * as KeyRing from "../../src/security/KeyRing.ts"
+import * as Posture from "../../src/security/Posture.ts"
+import * as TokenBuckets from "../../src/security/TokenBuckets.ts"
+import * as LibSql from "../../src/sql/LibSql.ts"
+import * as MySql from "../../src/sql/MySql.ts"
+import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
+import * as SqlApiKeyStore from "../../src/sql/SqlApiKeyStore.ts"
+import { availableDatabases, databaseOn } from "../support/servers.ts"
+import { memoryStore } from "./Secured.ts"
+
+const directory = mkdtempSync(Path.join(tmpdir(), "coupon-keys-"))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const adapters: Record<string, Layer.Layer<ApiKeyStore | AdminAudit, unknown>> = {
+  libSQL: Layer.provideMerge(SqlApiKeyStore.layer, SqlAdminAudit.layer).pipe(
+    Layer.provide(LibSql.layer),
+    Layer.provide(AppConfig.layerTest({ DATA_DIR: directory }))
+  ),
+  ...Object.fromEntries(availableDatabases().map((kind) => [
+    kind,
+    Layer.unwrapScoped(Effect.map(
+      Effect.acquireRelease(Effect.promise(() => databaseOn(kind)), (db) => Effect.promise(db.drop)),
+      ({ url }) =>
+        Layer.provideMerge(SqlApiKeyStore.layer, SqlAdminAudit.layer).pipe(
+          Layer.provide(MySql.layer),
+          Layer.provide(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1" }))
+        )
+    ))
+  ]))
+}
+
+describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
+  it.scopedLive("keeps keys, hashed, and who made and revoked them", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layer)
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AdminAudit)]
+      const keys = Context.get(yield* Layer.build(KeyRing.layer.pipe(Layer.provide([
+        Layer.succeed(ApiKeyStore, store),
+        AppConfig.layerTest()
+      ]))), ApiKeys)
+      expect(yield* keys.configured).toBe(false)
+      const before = Date.now()
+      const first = yield* Effect.locally(keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }), Actor, "bootstrap")
+      const second = yield* keys.create({ name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 })
+      expect(yield* keys.configured).toBe(true)
+      expect(first.secret).toMatch(new RegExp(`^cpn_${first.id}_[A-Za-z0-9_-]{43}$`))
+      const rows = yield* store.all
+      expect(rows.map(({ id, name, requestsPerSecond, role }) => ({ id, name, requestsPerSecond, role }))).toEqual([
+        { id: first.id, name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR", requestsPerSecond: undefined },
+        { id: second.id, name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 }
+      ])
+      expect(Math.abs(rows[0]!.createdAt - before)).toBeLessThan(60_000)
+      // Neither secret nor anything of it but a hash.
+      const secretPart = first.secret.split("_").slice(2).join("_")
+      expect(JSON.stringify(rows)).not.toContain(secretPart)
+      expect(Object.keys((yield* keys.list)[0]!)).not.toContain("secretHash")
+
+      expect(yield* keys.revoke("0000000000000000")).toBe(false)
+      expect(yield* Effect.locally(keys.revoke(first.id), Actor, "somebody")).toBe(true)
+      const revokedAt = (yield* store.all)[0]!.revokedAt
+      expect(yield* keys.revoke(first.id)).toBe(true)
+      expect((yield* store.all)[0]!.revokedAt).toBe(revokedAt)
+      expect(yield* keys.authenticate(first.secret)).toBe(undefined)
+      expect(yield* keys.authenticate(second.secret)).toEqual({ name: "shop", role: "ISSUER", keyId: second.id, requestsPerSecond: 1_000_000 })
+      expect(yield* keys.configured).toBe(true)
+
+      const acts = yield* audit.list({ beforeId: undefined, limit: 10, campaignId: undefined })
+      expect(acts.map(({ action, actor }) => [action, actor])).toEqual([
+        ["key.revoke", "somebody"],
+        ["key.create", "anonymous"],
+        ["key.create", "bootstrap"]
+      ])
+      expect(JSON.stringify(acts, (_, value: unknown) => value)).not.toContain(rows[0]!.secretHash)
+    }), 60_000)
+})
+
+/** Two instances over one store that can be away. */
+const scene = Effect.gen(function*() {
+  const memory = memoryStore()
+  let away = false
+  const store = ApiKeyStore.of({
+    ...memory.store,
+    all: Effect.suspend(() => away ? Effect.zipRight(Effect.sync(() => memory.reads++), Effect.fail(new KeysUnavailable({ cause: "away" }))) : memory.store.all)
+  })
+  const instance = Effect.map(
+    Layer.build(KeyRing.layer.pipe(Layer.provide([Layer.succeed(ApiKeyStore, store), AppConfig.layerTest()]))),
+    (context) => Context.get(context, ApiKeys)
+  )
+  return { here: yield* instance, there: yield* instance, memory, leave: () => (away = true), comeBack: () => (away = false) }
+})
+
+describe("keys held in the process", () => {
+  it.scoped("a key made elsewhere is known within a second, one revoked elsewhere is gone within ten", () =>
+    Effect.gen(function*() {
+      const { here, there } = yield* scene
+      expect(yield* there.authenticate("cpn_0123456789abcdef_" + "A".repeat(43))).toBe(undefined)
+      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" })
+      yield* TestClock.adjust("1001 millis")
+      expect((yield* there.authenticate(secret))?.name).toBe("k")
+      yield* here.revoke(id)
+      yield* TestClock.adjust("10001 millis")
+      expect(yield* there.authenticate(secret)).toBe(undefined)
+    }))
+
+  it.scoped("that holds while the store is away, too: what is older than ten seconds is not believed", () =>
+    Effect.gen(function*() {
+      const { here, leave, there } = yield* scene
+      const { secret } = yield* here.create({ name: "k", role: "VIEWER" })
+      expect((yield* there.authenticate(secret))?.name).toBe("k")
+      leave()
+      yield* TestClock.adjust("9 seconds")
+      expect((yield* there.authenticate(secret))?.name).toBe("k")
+      yield* TestClock.adjust("2 seconds")
+      expect((yield* Effect.flip(there.authenticate(secret)))._tag).toBe("KeysUnavailable")
+      expect((yield* Effect.flip(there.configured))._tag).toBe("KeysUnavailable")
+    }))
+
+  it.scoped("guessing is no lever: a thousand unknown keys ask the store once a second, also while it is away", () =>
+    Effect.gen(function*() {
+      const { comeBack, here, leave, memory } = yield* scene
+      const guess = (k: number) => Effect.either(here.authenticate(`cpn_${k.toString(16).padStart(16, "0")}_${"A".repeat(43)}`))
+      yield* Effect.forEach(Array.from({ length: 1_000 }, (_, k) => k), guess, { concurrency: "unbounded" })
+      expect(memory.reads).toBe(1)
+      leave()
+      yield* TestClock.adjust("11 seconds")
+      const before = memory.reads
+      yield* Effect.forEach(Array.from({ length: 1_000 }, (_, k) => k), guess, { concurrency: "unbounded" })
+      expect(memory.reads - before).toBe(1)
+      comeBack()
+    }))
+
+  it.scoped("a name that the audit log uses for others, or a rate that is none, is refused", () =>
+    Effect.gen(function*() {
+      const { here } = yield* scene
+      for (const name of ["", " x", "x\n", "bootstrap", "Anonymous", "user 7", "x".repeat(101)]) {
+        expect((yield* Effect.flip(here.create({ name, role: "VIEWER" })))._tag, name).toBe("KeyRefused")
+      }
+      for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {
+        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond })))._tag).toBe("KeyRefused")
+      }
+    }))
+})
+
+describe("the posture at start", () => {
+  const check = (environment: Record<string, string>, keys: ReadonlyArray<"ADMIN" | "OPERATOR">) =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(KeyRing.layer.pipe(
+        Layer.provideMerge(AppConfig.layerTest(environment)),
+        Layer.provide(Layer.succeed(ApiKeyStore, memoryStore().store))
+      ))
+      for (const role of keys) yield* Context.get(context, ApiKeys).create({ name: role, role })
+      return yield* Effect.provide(Effect.either(Posture.check), context)
+    })
+
+  it.scoped("production needs an ADMIN key, from a setting or made before", () =>
+    Effect.gen(function*() {
+      const production = { NODE_ENV: "production" }
+      expect(yield* check(production, [])).toMatchObject({ _tag: "Left", left: { message: expect.stringContaining("openssl rand -base64 32") } })
+      expect(yield* check(production, ["OPERATOR"])).toMatchObject({ _tag: "Left" })
+      expect(yield* check(production, ["ADMIN"])).toMatchObject({ _tag: "Right" })
+      expect(yield* check({ ...production, ADMIN_API_KEY: "x".repeat(32) }, [])).toMatchObject({ _tag: "Right" })
+      expect(yield* check({}, [])).toMatchObject({ _tag: "Right" })
+    }))
+
+  it.effect("a key that can be guessed is refused, and never repeated", () =>
+    Effect.gen(function*() {
+      const failure = yield* Effect.flip(AppConfig.load({ ADMIN_API_KEY: "hunter2" }))
+      expect(failure.message).toContain("ADMIN_API_KEY: must be at least 32 printable ASCII characters")
+      expect(failure.message).not.toContain("hunter2")
+      expect((yield* Effect.flip(AppConfig.load({ ADMIN_API_KEY_FILE: "/nowhere" }))).message).toContain("ADMIN_API_KEY_FILE: cannot be read")
+    }))
+})
+
+describe("token buckets", () => {
+  it("let through one second's worth at once, then the rate, and say when to come back", () => {
+    let time = 0
+    const { take } = TokenBuckets.make(() => time)
+    const taken = (count: number) => Array.from({ length: count }, () => take("k", 10)).filter((wait) => wait === undefined).length
+    expect(taken(100)).toBe(10)
+    expect(take("k", 10)).toBeCloseTo(0.1)
+    time += 500
+    expect(taken(100)).toBe(5)
+    time += 60_000
+    expect(taken(100)).toBe(10)
+    expect(take("other", 10)).toBe(undefined)
+  })
+})
