@@ -12,7 +12,7 @@ contract(`the contract, one instance on ${kind} and a Redis cluster`, async () =
     await database.drop()
     await redis.stop()
   }
-  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, 1).catch(async (error: unknown) => {
+  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.servingUrl }, 1).catch(async (error: unknown) => {
     await release()
     throw error
   })

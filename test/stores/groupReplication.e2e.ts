@@ -30,7 +30,7 @@ const suite = () => {
     const instances = await Promise.all([1, 2].map(() => startFor(defer, env)))
     const urls = () => instances.map(({ url }) => url)
     const load = loadFor(defer)
-    const campaignIds = [await load.openCampaign(urls()[0]!, 20_000), await load.openCampaign(urls()[1]!, 20_000)]
+    const campaignIds = [await load.openCampaign(urls()[0]!, 1_000_000), await load.openCampaign(urls()[1]!, 1_000_000)]
     const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 30)
     defer(users.stop)
     const databaseUrl = ({ server }: Member) => server.url.replace(/coupon$/, name)

@@ -3,7 +3,7 @@ import * as Path from "node:path"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { freePort, query, startDatabase, startRedis, type DatabaseKind } from "../support/privateServers.ts"
 import { makeCertificates, type Certificates } from "./certificates.ts"
-import { writeAcl } from "./topologies.ts"
+import { aclLines } from "./topologies.ts"
 
 /** A password that needs care in a URL and in SQL. */
 const PASSWORD = "p@ss/word:1"
@@ -43,12 +43,8 @@ export const startSecureStores = async (kind: DatabaseKind): Promise<SecureStore
     const certificates = makeCertificates()
     releases.push(certificates.remove)
     const { ca, certificate, key } = certificates
-    const dir = temporaryDirectory("acl")
+    const dir = temporaryDirectory("init")
     releases.push(() => removeDirectory(dir))
-    const acl = Path.join(dir, "users.acl")
-    writeAcl(acl, PASSWORD)
-    // A user for the tests themselves, who see everything.
-    Fs.appendFileSync(acl, "user tester on nopass ~* &* +@all\n")
     // The servers of the tests know their user by the name that is to be the serving one's, and it may not grant anything.
     const init = Path.join(dir, "init.sql")
     Fs.writeFileSync(
@@ -68,9 +64,9 @@ export const startSecureStores = async (kind: DatabaseKind): Promise<SecureStore
       })
     ])
     releases.push(database.stop, redis.stop)
-    // The last line turns off the user that says this; from then on Redis is as the file has it.
-    const users = Fs.readFileSync(acl, "utf8").trim().split("\n").map((line) => line.split(" ").slice(1))
-    for (const user of users.reverse()) await redis.command("ACL", "SETUSER", ...user)
+    // A user for the tests themselves, who see everything. The last one turns off the user that says this: now all is as in the file.
+    const users = [...aclLines(PASSWORD), ["user", "tester", "on", "nopass", "~*", "&*", "+@all"]]
+    for (const [, ...user] of users.reverse()) await redis.command("ACL", "SETUSER", ...user)
 
     const adminUrl = `mysql://tester:tester@127.0.0.1:${database.port}/mysql`
     await query(adminUrl, "DROP USER 'coupon'@'%'", "DROP DATABASE coupon", ...statements("mysql-users.sql", kind))

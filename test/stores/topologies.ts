@@ -18,8 +18,10 @@ export const eventually = async <A>(what: string, ask: () => Promise<A> | A, hol
 
 /** Several servers that are stopped together. */
 export interface Topology {
-  /** For `REDIS_URL`, without a user. */
+  /** For the tests, without a user. */
   readonly url: string
+  /** For `REDIS_URL`: as the user of `deploy/redis-users.acl`. */
+  readonly servingUrl: string
   readonly stop: () => Promise<void>
 }
 
@@ -43,9 +45,9 @@ export const startSentinels = async (): Promise<Sentinels> => {
     return server
   }
   try {
-    const primary = keep(await startRedis({ args: ["--repl-diskless-sync-delay", "0"] }))
+    const primary = keep(await startRedis({ args: ["--repl-diskless-sync-delay", "0", ...servingUser()] }))
     const replicas = await Promise.all([1, 2].map(async () =>
-      keep(await startRedis({ args: ["--replicaof", `127.0.0.1 ${primary.port}`, "--repl-diskless-sync-delay", "0"] }))))
+      keep(await startRedis({ args: ["--replicaof", `127.0.0.1 ${primary.port}`, "--repl-diskless-sync-delay", "0", ...servingUser()] }))))
     const target = { name: "mymaster", port: primary.port, downAfterMillis: 500 }
     const sentinels = await Promise.all([1, 2, 3].map(async () => keep(await startSentinel(target))))
     const ask = async <A>(sentinel: RedisServer, ...words: ReadonlyArray<string>): Promise<A> => {
@@ -65,10 +67,12 @@ export const startSentinels = async (): Promise<Sentinels> => {
       await eventually("a quorum", () => ask<string>(sentinel, "ckquorum", "mymaster"), (text) => text.startsWith("OK"))
     }
     await eventually("replicas in step", () => primary.command("WAIT", "2", "1000"), (reply) => reply === ":2")
+    const url = `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/mymaster`
     return {
       servers: [primary, ...replicas],
       sentinels,
-      url: `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(",")}/mymaster`,
+      url,
+      servingUrl: asServingUser(url),
       primaryPort: async () => Number((await ask<[string, string]>(sentinels[0]!, "get-master-addr-by-name", "mymaster"))[1]),
       stop: () => stopAll(started)
     }
@@ -100,7 +104,7 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
     const startNode = async () => {
       const bus = await freePort()
       // The usual bus port, 10,000 above, may not exist.
-      const args = ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"]
+      const args = ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0", ...servingUser()]
       return { bus, node: await startRedis({ args }) }
     }
     for (let k = 0; k < 3; k++) {
@@ -142,10 +146,12 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
       const port = ranges.find(([from, to]) => from <= slot && slot <= to)![2][1]
       return nodes.find((node) => node.port === port)!
     }
+    const url = `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`
     return {
       nodes,
       replicas,
-      url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`,
+      url,
+      servingUrl: asServingUser(url),
       ownerOf,
       moveSlot: async (slot, to) => {
         const from = await ownerOf(slot)
@@ -178,8 +184,18 @@ export const silence = (history: ReadonlyArray<Attempt>, from: number): number =
   return Math.round(Math.max(...times.slice(1).map((time, k) => time - times[k]!)))
 }
 
-/** The ACL file that is deployed, with a password, in a form for the command line of `redis-server`. */
-export const writeAcl = (file: string, password: string): void => {
-  const template = Fs.readFileSync(new URL("../../deploy/redis-users.acl", import.meta.url), "utf8")
-  Fs.writeFileSync(file, template.replace("@SHA256_OF_PASSWORD@", createHash("sha256").update(password).digest("hex")))
-}
+const PASSWORD = "a/b@c:d"
+
+/** The lines of the ACL file that is deployed, with a password, as words. */
+export const aclLines = (password: string): ReadonlyArray<ReadonlyArray<string>> =>
+  Fs.readFileSync(new URL("../../deploy/redis-users.acl", import.meta.url), "utf8")
+    .replace("@SHA256_OF_PASSWORD@", createHash("sha256").update(password).digest("hex"))
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" "))
+
+/** Options of `redis-server` that add the serving user of that file; the tests' own, who may do everything, stays. */
+const servingUser = () => ["--user", ...aclLines(PASSWORD).find(([, name]) => name === "coupon")!.slice(1)]
+
+/** The URL for the serving user. */
+const asServingUser = (url: string) => url.replace("//", `//coupon:${encodeURIComponent(PASSWORD)}@`)
