@@ -18,7 +18,7 @@ export interface Mutation {
 const tentative = `      case "Pending":
       case "Full":
       case "Cold":
-        return askAgain(claim, answer._tag)`
+        return done(askAgain(claim, answer._tag))`
 
 export const mutations = [
   {
@@ -45,7 +45,7 @@ export const mutations = [
   {
     name: "noVoid",
     what: "a batch in doubt is not forbidden (no VOID marker) before its users are looked up",
-    patches: [{ file: "sql/MySqlLedger.ts", from: "return forbid(batch).pipe(", to: "return Effect.void.pipe(" }]
+    patches: [{ file: "sql/MySqlLedger.ts", from: "runText(connection, marker).pipe(", to: "Effect.void.pipe(" }]
   },
   {
     name: "pendingIsClaimed",
@@ -54,12 +54,12 @@ export const mutations = [
       file: "issuance/IssueCoupon.ts",
       from: tentative,
       to: `      case "Pending":
-        return Effect.fail(new CouponAlreadyClaimed({
+        return done(Effect.fail(new CouponAlreadyClaimed({
           coupon: { campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() }
-        }))
+        })))
       case "Full":
       case "Cold":
-        return askAgain(claim, answer._tag)`
+        return done(askAgain(claim, answer._tag))`
     }]
   },
   {
@@ -69,10 +69,10 @@ export const mutations = [
       file: "issuance/IssueCoupon.ts",
       from: tentative,
       to: `      case "Full":
-        return soldOut
+        return done(soldOut)
       case "Pending":
       case "Cold":
-        return askAgain(claim, answer._tag)`
+        return done(askAgain(claim, answer._tag))`
     }]
   },
   {
@@ -130,6 +130,14 @@ export const mutations = [
         from: `if redis.call("SADD", KEYS[2], user) == 1 then`,
         to: `if redis.call("SADD", KEYS[2], user) > 1 then`
       }
+    ]
+  },
+  {
+    name: "pauseInGateOnly",
+    what: "the ledger does not look at the status, so that a pause is what the gate makes of it",
+    patches: [
+      { file: "sql/WholeBatchText.ts", from: " AND status = 'ACTIVE'", to: "" },
+      { file: "sql/GroupCommitText.ts", from: "WHERE c.id = ${id} AND c.status = 'ACTIVE'", to: "WHERE c.id = ${id}" }
     ]
   },
   {

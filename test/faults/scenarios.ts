@@ -202,6 +202,25 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       confirmation.release()
     }
   },
+  pauseInGateOnly: {
+    what: "a batch is held before the database while another instance pauses the campaign",
+    play: async (stage) => {
+      const { a, b, load } = stage
+      const campaignId = await open(stage, 5)
+      const holding = a.sql.holdRequests(isGroupCommit)
+      const claim = load.claim(urlOf(a), { campaignId, userId: 1 })
+      const batch = await holding
+      const reply = await fetch(`${urlOf(b)}/coupon.v1.CouponService/PauseCampaign`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ campaignId })
+      })
+      if (reply.status !== 200) throw new Error(`PauseCampaign answered ${reply.status} ${await reply.text()}`)
+      batch.release()
+      const { outcome } = await claim
+      return outcome === "CAMPAIGN_PAUSED" ? [] : [`pause campaign ${campaignId}: user 1 was told ${outcome} after it was acknowledged`]
+    }
+  },
   noRoomGuard: {
     what: "Redis is away and more users come at once than there is room",
     prepare: ["ALTER TABLE campaigns DROP CONSTRAINT campaigns_issued"],
