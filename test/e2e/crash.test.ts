@@ -138,7 +138,7 @@ const suite = (kind: DatabaseKind): void => {
       expect(held.bytes.readUIntLE(0, 3)).toBe(held.bytes.length - 4)
       const zombie = await MySql.createConnection({ uri: databaseUrl, multipleStatements: true })
       defer(() => zombie.end())
-      const text = held.bytes.subarray(held.bytes.indexOf("SET ")).toString()
+      const text = held.bytes.subarray(held.bytes.indexOf("START TRANSACTION")).toString()
       await expect(zombie.query(text)).rejects.toMatchObject({ code: "ER_DUP_ENTRY" })
       await zombie.query("ROLLBACK")
       expect(await codeInLedger(databaseUrl, wish)).toBeUndefined()
