@@ -36,8 +36,8 @@ await build({
   minifySyntax: true,
   legalComments: "none",
   logLevel: "warning",
-  // Dependencies in CommonJS ask for Node's own modules by require.
-  banner: { js: "import { createRequire } from \"node:module\"; const require = createRequire(import.meta.url);" }
+  // Dependencies in CommonJS ask for Node's own modules by require. Under a name of its own: msgpackr imports createRequire too.
+  banner: { js: "import { createRequire as bundleRequire } from \"node:module\"; const require = bundleRequire(import.meta.url);" }
 })
 // Read beside the code that runs (`import.meta.url`); so are ../../migrations.
 cpSync(path("src/redis/scripts"), path(`${draft}/scripts`), { recursive: true })

@@ -1,5 +1,6 @@
 import type * as http from "node:http"
 import { setTimeout } from "node:timers/promises"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
@@ -53,7 +54,7 @@ export const make: Effect.Effect<Mounts, never, AppConfig | OperatorServices | S
       draining.addEventListener("abort", () => void server?.then(({ stop }) => stop(), () => {}))
       server.catch((cause) => {
         server = undefined
-        Runtime.runFork(runtime)(Effect.logError("the operator plane could not be loaded", cause))
+        Runtime.runFork(runtime)(Effect.logError("the operator plane could not be loaded", Cause.die(cause)))
       })
     }
     server.then(({ serve }) => serve(request, response), () => {
