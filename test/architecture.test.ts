@@ -11,6 +11,11 @@ const complaints = async (filePath: string, code: string): Promise<ReadonlyArray
 }
 
 const refused: ReadonlyArray<readonly [file: string, code: string, message: RegExp]> = [
+  ["src/cli/X.ts", `import { Ledger } from "../issuance/Ledger.ts"`, /cli\/ may not import issuance\/Ledger\.ts/],
+  ["src/cli/X.ts", `import { make } from "../redis/RedisGate.ts"`, /cli\/ may not import redis\/RedisGate\.ts/],
+  ["src/cli/X.ts", `import Redis from "ioredis"`, /cli\/ may not import ioredis/],
+  ["src/cli.ts", `import { make } from "./sql/MySqlLedger.ts"`, /only src\/Backend\.ts chooses adapters/],
+  ["src/operator/X.ts", `import { make } from "../sql/MySqlLedger.ts"`, /operator\/ may not import sql\/MySqlLedger\.ts/],
   ["src/domain/X.ts", `export * from "../issuance/Gate.ts"`, /domain\/ may not import issuance\/Gate\.ts/],
   ["src/domain/X.ts", `import * as Config from "../AppConfig.ts"`, /domain\/ may not import AppConfig\.ts/],
   ["src/domain/X.ts", `import { readFileSync } from "node:fs"`, /domain\/ may not import node:fs/],

@@ -34,7 +34,7 @@ const steps: ReadonlyArray<() => Promise<unknown>> = [
 const PAUSE_MILLIS = 5
 
 /**
- * The operator plane for the transport's port. `@effect/rpc` and what comes with it take 18 MB and 0.2 s of CPU, which no instance
+ * The operator plane for the transport's port. `@effect/rpc` and what comes with it take 20 MB and 0.2 s of CPU, which no instance
  * pays before an operator calls it for the first time.
  */
 export const make: Effect.Effect<Mounts, never, AppConfig | OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
