@@ -8,8 +8,10 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Networks from "./Networks.ts"
 import * as StoreUrl from "./StoreUrl.ts"
 import { readFileSync } from "node:fs"
+import { BlockList } from "node:net"
 
 /** One setting: what it is called, what it does, what it is when nothing is said. */
 interface Setting<A> {
@@ -159,6 +161,22 @@ export const settings = {
   redisReplyTimeout: duration("REDIS_REPLY_TIMEOUT", "silence after which Redis counts as down", "500ms", "50ms", "10s"),
   requestTimeout: duration("REQUEST_TIMEOUT", "longest time a request may take; a shorter Connect-Timeout-Ms wins", "5s", "100ms", "8s"),
   maxInFlight: integer("MAX_IN_FLIGHT", "requests in progress before OVERLOADED", 10_000, 1, 1_000_000),
+  latencyTarget: duration("LATENCY_TARGET", "what calls may take while there are more than can be carried; beyond, OVERLOADED", "100ms", "5ms", "1s"),
+  trustedProxies: {
+    name: "TRUSTED_PROXIES",
+    description: "proxies whose X-Forwarded-For names the client, separated by commas, e.g. 10.0.0.0/8; unless set, none",
+    default: "",
+    config: Config.string("TRUSTED_PROXIES").pipe(
+      Config.mapOrFail((text) => {
+        const networks = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+        const parsed = Networks.parse(networks)
+        return typeof parsed === "string"
+          ? Either.left(ConfigError.InvalidData([], parsed))
+          : Either.right<ReadonlyArray<string>>(networks)
+      }),
+      Config.withDefault<ReadonlyArray<string>>([])
+    )
+  } satisfies Setting<ReadonlyArray<string>>,
   maxConnections: integer("MAX_CONNECTIONS", "client connections before new ones are closed", 20_000, 1, 1_000_000),
   maxBodyBytes: integer("MAX_BODY_BYTES", "largest request body in bytes", 65_536, 1_024, 1_048_576),
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
@@ -265,6 +283,8 @@ export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values
   /** Whether administration must never be open. */
   readonly production: boolean
   readonly listenHost: string
+  /** TRUSTED_PROXIES. */
+  readonly trustedNetworks: BlockList
 }>() {}
 
 /** The settings do not make sense together or alone; `message` lists all that is wrong, a line each, without any secret. */
@@ -328,12 +348,14 @@ export const load = (environment: Record<string, string | undefined>): Effect.Ef
     if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(refuse(lines))
     const values = read.right
     const embedded = Option.isNone(values.mysqlUrl)
+    const trusted = Networks.parse(values.trustedProxies)
     const listenHost = Option.getOrElse(values.host, () => embedded ? "127.0.0.1" : "0.0.0.0")
     return {
       ...values,
       adminApiKey: Option.orElse(values.adminApiKey, () => Option.flatMap(adminKey, Either.getRight)),
       embedded,
       listenHost,
+      trustedNetworks: typeof trusted === "string" ? new BlockList() : trusted,
       production: values.nodeEnv === "production"
     }
   })

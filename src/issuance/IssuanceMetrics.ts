@@ -111,6 +111,9 @@ const requestSeconds = distributions(
 )
 export const inFlight = gauges("coupon_requests_in_flight", "Requests that were admitted and are not answered yet.")()
 
+export const admissionLimit = gauges("coupon_admission_limit", "Public calls that may be in progress; MAX_IN_FLIGHT while none has to be refused.")()
+export const refusalsHeld = gauges("coupon_refusals_held", "OVERLOADED answers that wait so that refusing does not take the time of what was admitted.")()
+
 type Tag = IssueFailure["_tag"] | "OK" | "InternalServerError"
 
 /** Failures that are no answer to the question, but a sign of trouble. The rest is a refusal, which is an answer. */

@@ -36,6 +36,9 @@ const textDecoder = (route: Route) => ({
 /** Whether a call ended in a failure of its route's, which has its form already. */
 const failedByRoute = createContextKey(false)
 
+/** As `Dispatcher.clientOf` has it. */
+const client = createContextKey(0)
+
 const routerOf = (
   routes: ReadonlyArray<Route>,
   dispatcher: Dispatcher,
@@ -67,7 +70,7 @@ const routerOf = (
               reject(wire === undefined ? toConnectError(failure) : wireToConnectError(wire))
             }
           }, context.requestHeader.get("authorization") ?? undefined, route.wantsMetadata ? context : undefined,
-            context.requestHeader.get("traceparent") ?? undefined)
+            context.requestHeader.get("traceparent") ?? undefined, context.values.get(client))
         ),
       // connect-es reads textDecoder, but its public type does not name it.
       { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }
@@ -216,7 +219,7 @@ export const make = (
     }
     let universal: UniversalServerRequest
     try {
-      universal = universalRequestFromNodeRequest(request, response as never, undefined, createContextValues())
+      universal = universalRequestFromNodeRequest(request, response as never, undefined, createContextValues().set(client, dispatcher.clientOf(request)))
       // connect-es stops in the middle of a body that is too large. Node's usual iterator then destroys an HTTP/1.1 request
       // but not its connection, which hangs: the server drops the rest instead.
       if (!("stream" in request)) universal = { ...universal, body: request.iterator({ destroyOnReturn: false }) }

@@ -5,13 +5,15 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../AppConfig.ts"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
-import { DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable } from "../domain/IssueFailure.ts"
+import { DeadlineExceeded, OutcomeUnknown, type Overloaded, Unavailable } from "../domain/IssueFailure.ts"
 import { Actor } from "../issuance/Actor.ts"
 import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import { parseTraceparent, RequestTracing } from "../issuance/RequestTracing.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { Startup } from "../issuance/Startup.ts"
+import * as Admission from "./Admission.ts"
 import type { Bound, Metadata, Route } from "./Route.ts"
+import type { Request } from "./UnaryLane.ts"
 
 /** Told how a call ended: with an answer, with a failure, or (`failed` with `undefined`) with a defect. Never throws. */
 export interface Reply {
@@ -23,6 +25,12 @@ export interface Reply {
 export interface Dispatcher {
   /** Calls in progress. */
   readonly inFlight: () => number
+  /** The client of a request, for `admits` and `dispatch`. */
+  readonly clientOf: (request: Request) => number
+  /** Whether a call would be begun now, so that one that would not need not be read. */
+  readonly admits: (route: Route, client: number) => boolean
+  /** Counts a call that is not begun, and has `answer` told why in its turn; it must not throw. */
+  readonly shed: (route: Route, answer: (failure: Overloaded) => void) => void
   /**
    * Runs one call if its caller may; `reply` hears exactly once. `timeoutMillis` is the caller's own, `authorization` and
    * `traceparent` the values of those headers.
@@ -33,8 +41,9 @@ export interface Dispatcher {
     timeoutMillis: number | undefined,
     reply: Reply,
     authorization: string | undefined,
-    metadata?: Metadata,
-    traceparent?: string
+    metadata: Metadata | undefined,
+    traceparent: string | undefined,
+    client: number
   ) => void
   /** Counts a request that was refused before it became a call: for a defect, or because it could not be read. */
   readonly refused: (route: Route, failure: { readonly _tag: string } | undefined) => void
@@ -45,7 +54,6 @@ export interface Dispatcher {
 /** Longest delay a timer of the platform takes: 24.8 days, beyond which there is no timeout to speak of. */
 export const MAX_TIMEOUT_MILLIS = 2_147_483_647
 
-const overloaded = new Overloaded({ retryAfterSeconds: 1 })
 const notReady = new Unavailable({ retryAfterSeconds: 1 })
 
 /** How often at most the same kind of trouble is logged: during an outage every request fails, 10,000 times a second. */
@@ -57,8 +65,15 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const runtime = yield* Effect.runtime<never>()
   const run = Runtime.runFork(runtime)
   const limit = config.maxInFlight
+  const admission = Admission.make({
+    most: limit,
+    targetMillis: Duration.toMillis(config.latencyTarget),
+    trusted: config.trustedNetworks
+  })
   const tracing = yield* RequestTracing
   let inFlight = 0
+  /** Of them, calls of administration: never shed for the public's sake, and bounded apart. */
+  let guardedCalls = 0
   const metrics = new Map<Route, Metrics.RpcMetrics>()
   const metricsOf = (route: Route) => {
     let found = metrics.get(route)
@@ -159,16 +174,21 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const outcomeOf = (exit: Exit.Exit<unknown, IssueFailure>): string | undefined =>
     exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
 
+  const admits = (route: Route, client: number) => route.isPublic ? admission.admits(client) : guardedCalls < limit
+  const shed = (route: Route, answer: (failure: Overloaded) => void) => {
+    metricsOf(route).refused("Overloaded")
+    admission.refuse(answer)
+  }
+
   return {
     inFlight: () => inFlight,
     report,
     refused: (route, failure) => metricsOf(route).refused(failure?._tag),
-    dispatch: (route, input, timeoutMillis, reply, authorization, metadata, traceparent) => {
-      if (inFlight >= limit) {
-        metricsOf(route).refused("Overloaded")
-        reply.failed(overloaded)
-        return
-      }
+    clientOf: admission.clientOf,
+    admits,
+    shed,
+    dispatch: (route, input, timeoutMillis, reply, authorization, metadata, traceparent, client) => {
+      if (!admits(route, client)) return shed(route, reply.failed)
       const useCases = startup.current()
       if (useCases === undefined) {
         metricsOf(route).refused("Unavailable")
@@ -189,10 +209,14 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       const unseen = route.isPublic && authorization === undefined && guard.publicIsOpen
       const ended = (exit: Exit.Exit<unknown, IssueFailure>) => {
         Metrics.inFlight.set(--inFlight)
+        if (route.isPublic) admission.ended(client, startedAt, performance.now())
+        else guardedCalls--
         if (traced !== undefined) traced.end(outcomeOf(exit), exit)
         settle(route, startedAt, exit, reply, traceparent)
       }
       Metrics.inFlight.set(++inFlight)
+      if (route.isPublic) admission.began(client)
+      else guardedCalls++
       const proceed = (call: Effect.Effect<unknown, IssueFailure>) => {
         if (Exit.isExit(call)) ended(call as Exit.Exit<unknown, IssueFailure>)
         else run(traced === undefined ? call : Effect.withParentSpan(call, traced.span)).addObserver(ended)

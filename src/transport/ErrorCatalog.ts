@@ -2,7 +2,7 @@ import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf"
 import { Code, ConnectError } from "@connectrpc/connect"
 import { codeToHttpStatus, codeToString, errorToJson } from "@connectrpc/connect/protocol-connect"
 import type { Coupon } from "../domain/Coupon.ts"
-import type { IssueFailure } from "../domain/IssueFailure.ts"
+import type { IssueFailure, Overloaded } from "../domain/IssueFailure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
 import { CouponSchema } from "./gen/coupon/v1/coupon_pb.ts"
 
@@ -108,16 +108,16 @@ export const wireToErrorReply = (wire: WireError): ErrorReply => ({
 /** Failures that always look the same: after sold out nearly every answer is one of these. */
 const fixed = new Map<string, ErrorReply>()
 
-/** What holders hear who ask again and again; goes with the coupon. */
-const claimed = new WeakMap<Coupon, ErrorReply>()
+/** What holders hear who ask again and again, which goes with the coupon, and what the few failures of an overload say. */
+const kept = new WeakMap<Coupon | Overloaded, ErrorReply>()
 
 /** For the unary lane: byte for byte what the adapter answers to a Connect unary request. */
 export const toErrorReply = (failure: IssueFailure | undefined): ErrorReply => {
-  const coupon = failure?._tag === "CouponAlreadyClaimed" ? failure.coupon : undefined
-  const known = coupon === undefined ? fixed.get(failure?._tag ?? INTERNAL) : claimed.get(coupon)
+  const keeper = failure?._tag === "CouponAlreadyClaimed" ? failure.coupon : failure?._tag === "Overloaded" ? failure : undefined
+  const known = keeper === undefined ? fixed.get(failure?._tag ?? INTERNAL) : kept.get(keeper)
   if (known !== undefined) return known
   const made = wireToErrorReply(toWire(failure))
-  if (coupon !== undefined) claimed.set(coupon, made)
+  if (keeper !== undefined) kept.set(keeper, made)
   const entry: Entry<never> | undefined = failure === undefined ? undefined : (catalog as Catalog)[failure._tag]
   if (entry?.reason === undefined && entry?.coupon === undefined && entry?.retryAfter === undefined) {
     fixed.set(failure?._tag ?? INTERNAL, made)

@@ -190,7 +190,7 @@ export const make = (
     return wire === undefined ? toErrorReply(failure) : wireToErrorReply(wire)
   }
 
-  const serve = (route: Route, head: Head, request: Request, response: Response, body: Uint8Array) => {
+  const serve = (route: Route, head: Head, client: number, request: Request, response: Response, body: Uint8Array) => {
     let input: unknown
     try {
       input = head.binary ? route.decodeBinary(body) : route.decodeJson(body)
@@ -213,7 +213,7 @@ export const make = (
         }
       },
       failed: (failure) => later(() => sendError(response, replyTo(route, failure), metadata))
-    }, head.authorization, metadata, head.traceparent)
+    }, head.authorization, metadata, head.traceparent, client)
   }
 
   return (request, response) => {
@@ -228,6 +228,13 @@ export const make = (
       request.resume()
       dispatcher.refused(route, MALFORMED)
       sendError(response, refusal)
+      return true
+    }
+    const client = dispatcher.clientOf(request)
+    if (!dispatcher.admits(route, client)) {
+      // Nor is its body read: what refusing costs is what remains for the others.
+      request.resume()
+      dispatcher.shed(route, (failure) => sendError(response, toErrorReply(failure)))
       return true
     }
     let size = 0
@@ -246,7 +253,7 @@ export const make = (
     })
     request.on("end", () => {
       if (size > maxBodyBytes) return
-      serve(route, head, request, response, rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size))
+      serve(route, head, client, request, response, rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size))
     })
     return true
   }
