@@ -118,13 +118,14 @@ export const mutations = [
     name: "eventOnlyIfAdded",
     what: "the event is published only if SADD added, and a rebuild adds without one",
     patches: [
+      { file: "redis/scripts/confirm.lua", from: "local users = {}\n", to: "local users, added = {}, {}\n" },
       {
         file: "redis/scripts/confirm.lua",
-        from: `  redis.call("SADD", KEYS[1], user)\n`,
-        to: `  local added = redis.call("SADD", KEYS[1], user)\n`
+        from: `  redis.call("SADD", KEYS[1], unpack(users, from, to))\n`,
+        to: `  for k = from, to do added[users[k]] = redis.call("SADD", KEYS[1], users[k]) end\n`
       },
-      { file: "redis/scripts/confirm.lua", from: `  redis.call("XADD",`, to: `  if added == 1 then redis.call("XADD",` },
-      { file: "redis/scripts/confirm.lua", from: `"code", code, "at", at)\n`, to: `"code", code, "at", at) end\n` },
+      { file: "redis/scripts/confirm.lua", from: `  redis.call("XADD",`, to: `  if added[ARGV[k + 1]] == 1 then redis.call("XADD",` },
+      { file: "redis/scripts/confirm.lua", from: `"at", ARGV[k + 3])\n`, to: `"at", ARGV[k + 3]) end\n` },
       {
         file: "redis/scripts/hydrateChunk.lua",
         from: `if redis.call("SADD", KEYS[2], user) == 1 then`,
