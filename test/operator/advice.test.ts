@@ -1,0 +1,78 @@
+import * as Effect from "effect/Effect"
+import { expect, it } from "vitest"
+import * as AppConfig from "../../src/AppConfig.ts"
+import * as Advice from "../../src/cli/Advice.ts"
+import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
+import type { Info } from "../../src/operator/OperatorRpcs.ts"
+
+const info: typeof Info.Type = {
+  service: "coupon-issuance",
+  version: "1",
+  node: "24",
+  instance: "a:1",
+  startedAt: 0,
+  now: 0,
+  ledger: null,
+  gate: null,
+  stores: "",
+  embedded: false,
+  ready: true,
+  waitingFor: [],
+  open: false,
+  caller: { name: "a", role: "ADMIN" }
+}
+const stores = { MYSQL_URL: "mysql://u:secret@db/coupon", REDIS_URL: "redis://:secret@cache:6379" }
+
+const settingsOf = (environment: Record<string, string>) =>
+  Effect.runSync(Effect.map(AppConfig.load({ ...stores, ...environment }), effectiveSettings))
+const store = (settings: Record<string, string>) => ({ now: 0, askedAt: 0, settings })
+
+it("has nothing against the defaults, or stores that keep their promises", () => {
+  const ledger = store({ innodb_flush_log_at_trx_commit: "1", sync_binlog: "1", log_bin: "ON", innodb_doublewrite: "ON" })
+  expect(Advice.settings(settingsOf({}), { ...info, ledger, gate: store({ maxmemory_policy: "noeviction" }) })).toEqual([])
+})
+
+const hurting: ReadonlyArray<readonly [name: string, value: string]> = [
+  ["LOG_LEVEL", "debug"],
+  ["ISSUE_BATCH_SIZE", "1"],
+  ["MYSQL_POOL_SIZE", "2"],
+  ["MAX_IN_FLIGHT", "100"],
+  ["MAX_CONNECTIONS", "100"],
+  ["RELAY_INTERVAL", "5s"],
+  ["AUDIT_INTERVAL", "1m"],
+  ["RESERVATION_TIMEOUT", "5m"],
+  ["HYDRATE_PAGE_SIZE", "10"],
+  ["SHUTDOWN_TIMEOUT", "1s"]
+]
+for (const [name, value] of hurting) {
+  it(`warns of ${name}=${value}`, () => {
+    const advice = Advice.settings(settingsOf({ [name]: value }), info)
+    expect(advice.map(({ text }) => text)).toEqual([expect.stringContaining(name)])
+  })
+}
+
+it("warns of an address that lets anybody administer", () => {
+  expect(Advice.settings(settingsOf({}), { ...info, open: true })).toEqual([expect.objectContaining({ text: expect.stringContaining("HOST=0.0.0.0") as string })])
+  expect(Advice.settings(settingsOf({ HOST: "127.0.0.1" }), { ...info, open: true })).toEqual([])
+})
+
+const stored: ReadonlyArray<readonly [name: string, ledger: Record<string, string>, gate: Record<string, string>]> = [
+  ["innodb_flush_log_at_trx_commit", { innodb_flush_log_at_trx_commit: "2" }, {}],
+  ["sync_binlog", { log_bin: "ON", sync_binlog: "0" }, {}],
+  ["innodb_doublewrite", { innodb_doublewrite: "OFF" }, {}],
+  ["maxmemory_policy", {}, { maxmemory_policy: "allkeys-lru" }]
+]
+for (const [name, ledger, gate] of stored) {
+  it(`warns of a store's ${name}`, () => {
+    const advice = Advice.settings(settingsOf({}), { ...info, ledger: store(ledger), gate: store(gate) })
+    expect(advice.map(({ text }) => text)).toEqual([expect.stringContaining(name)])
+  })
+}
+
+it("shows no secret of a setting, and what is set as its variable would say it", () => {
+  const settings = settingsOf({ AUDIT_INTERVAL: "60s" })
+  expect(JSON.stringify(settings)).not.toContain("secret@")
+  expect(settings.find(({ name }) => name === "MYSQL_URL")).toMatchObject({ value: "***", isDefault: false })
+  expect(settings.find(({ name }) => name === "AUDIT_INTERVAL")).toMatchObject({ value: "1m", isDefault: false })
+  expect(settings.find(({ name }) => name === "HOST")).toMatchObject({ value: "0.0.0.0", isDefault: true })
+})
