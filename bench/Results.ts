@@ -1,6 +1,7 @@
 import type { GeneratorResult } from "./Load.ts"
 import type { CampaignSize } from "./others.ts"
 import { median } from "./others.ts"
+import { overloadFigures, type Overload } from "./overload.ts"
 import type { Sample } from "./rates.ts"
 
 /** When and how a part was measured: parts may be measured again one by one. */
@@ -19,6 +20,7 @@ export interface Results {
   latency?: Measured & { readonly runs: ReadonlyArray<GeneratorResult & { readonly rate: number }> }
   size?: Measured & CampaignSize
   relay?: Measured & { readonly rate: number; readonly p50: number; readonly p99: number; readonly max: number; readonly events: number }
+  overload?: Measured & Overload
   start?: Measured & { readonly distributed: number; readonly embedded: number }
 }
 
@@ -44,7 +46,7 @@ export const ratios = (over: ReadonlyArray<number>, under: ReadonlyArray<number>
 
 export const figures = (results: Results): ReadonlyArray<Figure> => {
   const table: Array<Figure> = []
-  const { latency, rates, relay, size, start } = results
+  const { latency, overload, rates, relay, size, start } = results
   if (rates !== undefined) {
     const rate = (name: string) => rates.variants[name]?.map(({ perSecond }) => perSecond)
     const cpu = (name: string, process: string) => rates.variants[name]?.flatMap((sample) => sample.cpu[process] ?? [])
@@ -156,6 +158,7 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       detail: `from issued_at to the event's time in the stream; median ${thousands(relay.p50)} ms, the latest ${thousands(relay.max)} ms`
     })
   }
+  if (overload !== undefined) table.push(...overloadFigures(overload))
   if (start !== undefined) {
     const worst = Math.max(start.distributed, start.embedded)
     table.push({

@@ -7,6 +7,7 @@ import { parseArgs } from "node:util"
 import { fileURLToPath } from "node:url"
 import { hasWrk } from "./Load.ts"
 import { campaignSize, openLoop, relayLag, startTimes } from "./others.ts"
+import { overload } from "./overload.ts"
 import { profile } from "./profile.ts"
 import { makeVariants, type Sample } from "./rates.ts"
 import { table, write } from "./report.ts"
@@ -14,12 +15,13 @@ import type { Results } from "./Results.ts"
 import { startStage } from "./Stage.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
-const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start"] as const
+const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload"] as const
 
 const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/benchmarks.md
 
   --quick           fewer and shorter rounds: under 2 minutes; writes to .cache/bench instead
   --only a,b        these parts alone: ${PARTS.join(", ")}; the others stay in the report as they were
+  --overload        the same as --only overload: 1, 2, 5 and 10 times the load that can be carried
   --rounds n        rounds of the rates (7)
   --seconds n       seconds of a round (3)
   --full            the large campaign has 9 M coupons instead of 1 M: some minutes more
@@ -32,6 +34,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     full: { type: "boolean", default: false },
+    overload: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
     only: { type: "string" },
@@ -50,7 +53,7 @@ const positive = (name: "rounds" | "seconds", initial: number) => {
   return value
 }
 const { quick } = options
-const only = options.only?.split(",").map((name) => name.trim())
+const only = (options.overload ? "overload" : options.only)?.split(",").map((name) => name.trim())
 const unknown = only?.filter((name) => !(PARTS as ReadonlyArray<string>).includes(name)) ?? []
 if (unknown.length > 0) throw new Error(`--only knows ${PARTS.join(", ")}, not ${unknown.join(", ")}`)
 const rounds = positive("rounds", quick ? 2 : 7)
@@ -134,6 +137,12 @@ try {
       const about = measured()
       const large = quick ? 200_000 : options.full ? 9_000_000 : 1_000_000
       results.size = { ...about, ...await campaignSize(stage, { large, rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }) }
+    }
+    // Not among what --quick does in its two minutes, unless it is asked for.
+    if (only === undefined ? !quick : wanted("overload")) {
+      const about = measured()
+      say("overload")
+      results.overload = { ...about, ...await overload(stage, { seconds: quick ? 4 : 10, longest: quick ? 10 : 60, say }) }
     }
     write(out, results)
     console.log(`\n${table(results)}\n`)

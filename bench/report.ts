@@ -1,5 +1,6 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { lines } from "./lines.ts"
 import { median } from "./others.ts"
 import { figures, type Results } from "./Results.ts"
 
@@ -79,6 +80,20 @@ const plots = (results: Results): Readonly<Record<string, string>> => {
         text: latencyMillis[quantile].toFixed(2)
       }))))
   }
+  if (results.overload !== undefined) {
+    const { runs } = results.overload
+    drawn["overload"] = bars("Goodput by offered load: coupons a second", runs.map(({ due, goodput, seconds, times }) => ({
+      label: `${times}x: ${Math.round(due / seconds).toLocaleString("en")} claims/s`,
+      parts: [{ name: "coupons", value: goodput }],
+      text: Math.round(goodput).toLocaleString("en")
+    })))
+    const last = runs.at(-1)!
+    drawn["overload-time"] = lines(`At ${last.times} times the capacity`, last.seconds, [
+      { name: "coupons", unit: "a second", values: last.perSecond.map(({ ok }) => ok) },
+      { name: "refusals", unit: "a second", values: last.perSecond.map(({ refused }) => refused) },
+      { name: "memory", unit: "MiB", values: last.resident }
+    ])
+  }
   return drawn
 }
 
@@ -113,8 +128,8 @@ export const write = (directory: string, results: Results): void => {
   const drawn = plots(results)
   for (const [name, svg] of Object.entries(drawn)) Fs.writeFileSync(Path.join(directory, "benchmarks", `${name}.svg`), svg)
   Fs.writeFileSync(Path.join(directory, "benchmarks.json"), `${JSON.stringify(results, undefined, 1)}\n`)
-  const { latency, machine, rates, relay, size, start, versions } = results
-  const parts = Object.entries({ rates, latency, size, relay, start }).flatMap(([name, part]) =>
+  const { latency, machine, overload, rates, relay, size, start, versions } = results
+  const parts = Object.entries({ rates, latency, size, relay, start, overload }).flatMap(([name, part]) =>
     part === undefined ? [] : [`- ${name}: ${part.at}, load average before it ${part.loadBefore.toFixed(2)}${part.quick ? ", a quick run" : ""}`])
   const rounds = Math.max(0, ...Object.values(rates?.variants ?? {}).map((samples) => samples.length))
   const method = rates === undefined
@@ -128,6 +143,7 @@ ${table(results)}
 
 ${drawn["rates"] === undefined ? "" : "![requests a second](benchmarks/rates.svg)\n\n![CPU microseconds a request](benchmarks/cpu.svg)\n"}
 ${drawn["latency"] === undefined ? "" : "![latency](benchmarks/latency.svg)\n"}
+${drawn["overload"] === undefined ? "" : "![goodput under overload](benchmarks/overload.svg)\n\n![ten times the capacity over time](benchmarks/overload-time.svg)\n"}
 ## The rates behind the ratios
 
 ${perVariant(results)}
@@ -143,6 +159,9 @@ ${method}
 - The service, MySQL, Redis and the load generator share the machine's cores. The generator is wrk if there is one (a closed loop).
 - The open loop sends request *i* at its own time, whatever became of those before it, and counts latency from then: a stall is felt by every
   request that was due in it.
+- *Overload*: claims of new users at their own pace, on at most so many connections; one that finds none free is not sent, as when a server's backlog is
+  full. The capacity is what 256 connections that always want something get. Node cannot even read ten times what it can issue, with the
+  load on the same cores, so refusals are answered late, which holds the load back: "sent" says what came.
 - After every durable run the ledger's rows are counted: as many as were answered OK, plus at most one a connection, which wrk cuts off at the end.
   A run that differs, or in which any request fails, ends the benchmark with an error instead of a figure.
 

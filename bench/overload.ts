@@ -1,0 +1,171 @@
+import { spawn } from "node:child_process"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { nodeProgram } from "../test/support/Instance.ts"
+import { during, residentMiB } from "./Cpu.ts"
+import { ISSUE_PATH, type Quantiles } from "./Load.ts"
+import type { Figure } from "./Results.ts"
+import { freshUsers, ledgerCount, settled } from "./rates.ts"
+import { createCampaign, type Stage } from "./Stage.ts"
+
+/** What `bench/flood.ts` is told. */
+export interface FloodOptions {
+  readonly port: number
+  readonly path: string
+  readonly campaignId: number
+  readonly firstUser: number
+  readonly connections: number
+  readonly seconds: number
+  readonly rate: number
+}
+
+/** What it answers; latencies are from sending, in milliseconds. */
+export interface FloodResult {
+  readonly seconds: number
+  /** Requests that were due, and of them those that found a connection. */
+  readonly due: number
+  readonly sent: number
+  readonly statuses: Readonly<Record<string, number>>
+  readonly ok: Quantiles
+  readonly refused: Quantiles
+  readonly perSecond: Array<{ ok: number; refused: number }>
+  readonly cpuMicros: number
+}
+
+/** One load of the overload part. */
+export interface OverloadRun extends FloodResult {
+  /** Of the capacity: 10 is ten times as much. */
+  readonly times: number
+  /** Coupons a second, median over the seconds but the first. */
+  readonly goodput: number
+  /** Cores used by each process. */
+  readonly cores: Readonly<Record<string, number>>
+  /** Resident memory of the service, MiB, every half second. */
+  readonly resident: ReadonlyArray<number>
+}
+
+export interface Overload {
+  readonly connections: number
+  readonly cores: number
+  /** Coupons a second that the runs are multiples of. */
+  readonly capacity: number
+  readonly runs: ReadonlyArray<OverloadRun>
+}
+
+/** More than the service lets be in progress, so that all above that is refused rather than waiting for a connection. */
+const CONNECTIONS = 3_000
+
+const flood = async (options: FloodOptions): Promise<{ readonly result: FloodResult; readonly winners: Uint32Array }> => {
+  const program = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "flood.ts")
+  const child = spawn(nodeProgram, [program, JSON.stringify(options)], { stdio: ["ignore", "pipe", "pipe"] })
+  const [out, err]: [Array<Buffer>, Array<Buffer>] = [[], []]
+  child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
+  child.stderr.on("data", (chunk: Buffer) => err.push(chunk))
+  const code = await new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve))
+  const told = Buffer.concat(err)
+  if (code !== 0) throw new Error(`the load ended with exit code ${code}: ${told.toString().slice(-1_000)}`)
+  return {
+    result: JSON.parse(Buffer.concat(out).toString()) as FloodResult,
+    winners: new Uint32Array(told.buffer.slice(told.byteOffset, told.byteOffset + told.length))
+  }
+}
+
+/** Fails unless exactly those users who were told OK have a coupon. */
+const verifyUsers = async (stage: Stage, campaignId: number, firstUser: number, winners: Uint32Array): Promise<void> => {
+  const stored = await ledgerCount(stage, campaignId)
+  const sorted = winners.toSorted()
+  let checked = 0
+  for (let after = 0; ;) {
+    const page = await stage.sql(`SELECT user_id AS u FROM coupons WHERE campaign_id = ${campaignId} AND user_id > ${after} ORDER BY user_id LIMIT 50000`)
+    for (const row of page) {
+      const user = Number(row["u"]) - firstUser
+      if (sorted[checked] !== user) throw new Error(`user ${user} has a coupon, but the next who was told OK is ${sorted[checked]}`)
+      checked++
+    }
+    if (page.length < 50_000) break
+    after = Number(page.at(-1)!["u"])
+  }
+  if (checked !== winners.length || stored !== checked) {
+    throw new Error(`${winners.length} users were told OK, ${checked} of them have a coupon, and the counter says ${stored}`)
+  }
+}
+
+const median = (values: ReadonlyArray<number>) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+
+/** What the service does under 1, 2, 5 and 10 times the load that it can carry, on the cores that it shares with the load. */
+export const overload = async (
+  stage: Stage,
+  options: { readonly seconds: number; readonly longest: number; readonly say: (text: string) => void }
+): Promise<Overload> => {
+  const { longest, say, seconds } = options
+  const instance = await stage.distributed()
+  const run = async (times: number, rate: number, connections: number, length: number): Promise<OverloadRun> => {
+    const campaignId = await createCampaign(instance.url)
+    const firstUser = freshUsers()
+    const resident: Array<number> = []
+    const watch = setInterval(() => resident.push(residentMiB(instance.pid)), 500)
+    try {
+      const { cpu, result: { result, winners } } = await during({ node: instance.pid, ...stage.pids }, () =>
+        flood({ port: instance.port, path: ISSUE_PATH, campaignId, firstUser, connections, seconds: length, rate: Math.round(rate) }))
+      const unknown = Object.keys(result.statuses).filter((status) => status !== "200" && status !== "429")
+      if (unknown.length > 0) throw new Error(`answers that are neither OK nor OVERLOADED: ${JSON.stringify(result.statuses)}`)
+      await settled(stage)
+      await verifyUsers(stage, campaignId, firstUser, winners)
+      const goodput = median(result.perSecond.slice(1).map(({ ok }) => ok))
+      const cores = Object.fromEntries(Object.entries({ ...cpu, load: result.cpuMicros }).map(([name, micros]) => [name, micros / 1e6 / length]))
+      say(`${times}x: ${goodput}/s of ${Math.round(rate)}/s, ${Math.round(result.sent / length)}/s sent, p99 ${result.ok.p99.toFixed(1)} ms ` +
+        `(refusals ${result.refused.p99.toFixed(0)}), ${Math.max(...resident).toFixed(0)} MiB, ` +
+        `cores ${Object.entries(cores).map(([name, used]) => `${name} ${used.toFixed(2)}`).join(", ")}`)
+      return { ...result, times, goodput, cores, resident }
+    } finally {
+      clearInterval(watch)
+    }
+  }
+  try {
+    say("warming up, and looking for the capacity")
+    // Few enough connections that nothing is refused, all of which always want something.
+    await run(0, 100_000, 256, Math.min(seconds, 5))
+    const { goodput: capacity } = await run(0, 100_000, 256, seconds)
+    const runs: Array<OverloadRun> = []
+    for (const times of [1, 2, 5, 10]) runs.push(await run(times, capacity * times, CONNECTIONS, times === 10 ? longest : seconds))
+    return { connections: CONNECTIONS, cores: Os.cpus().length, capacity, runs }
+  } finally {
+    await instance.stop()
+  }
+}
+
+/** The lines of the report's table. */
+export const overloadFigures = ({ capacity, connections, cores, runs }: Overload): ReadonlyArray<Figure> => {
+  const at = (times: number) => runs.find((run) => run.times === times)!
+  const [one, ten] = [at(1), at(10)]
+  const best = runs.reduce((a, b) => a.goodput > b.goodput ? a : b)
+  const peak = Math.max(capacity, best.goodput)
+  const thousands = (value: number) => Math.round(value).toLocaleString("en")
+  const load = (run: OverloadRun) => run.cores["load"]!
+  const left = (ten.goodput / (cores - load(ten))) / (best.goodput / (cores - load(best)))
+  const late = ten.resident.slice(ten.resident.length >> 1)
+  const growth = Math.max(...late) / Math.max(...ten.resident.slice(0, ten.resident.length >> 1))
+  return [{
+    name: `goodput at ten times the capacity ÷ the peak, ${ten.seconds} s`,
+    target: ">= 0.9",
+    measured: (ten.goodput / peak).toFixed(2),
+    met: ten.goodput / peak >= 0.9,
+    detail: `${thousands(ten.goodput)} coupons/s of ${thousands(ten.due / ten.seconds)} claims/s due, of which ${thousands(ten.sent / ten.seconds)} found one of ` +
+      `${thousands(connections)} connections free; peak ${thousands(peak)}/s. The load took ${load(ten).toFixed(2)} of ${cores} cores, ` +
+      `${load(best).toFixed(2)} at ${best.times}x, the best: a core that is left did ${left.toFixed(2)} of what it did then`
+  }, {
+    name: "p99 of what is admitted at ten times the capacity ÷ at the capacity",
+    target: "<= 3",
+    measured: (ten.ok.p99 / one.ok.p99).toFixed(2),
+    met: ten.ok.p99 <= 3 * one.ok.p99,
+    detail: `${runs.map(({ ok, times }) => `${times}x ${ok.p99.toFixed(0)}`).join(", ")} ms from sending; refusals at 10x ${ten.refused.p99.toFixed(0)} ms`
+  }, {
+    name: "memory at ten times the capacity, second half ÷ first",
+    target: "bounded",
+    measured: growth.toFixed(2),
+    met: growth <= 1.1,
+    detail: `at most ${thousands(Math.max(...ten.resident))} MiB; ${thousands(ten.statuses["429"] ?? 0)} claims refused, and exactly those ` +
+      `${thousands(ten.statuses["200"] ?? 0)} users who were told OK have a coupon`
+  }]
+}
