@@ -1,3 +1,4 @@
+import { envoyFigures, type BehindEnvoy } from "./envoy.ts"
 import type { GeneratorResult } from "./Load.ts"
 import type { CampaignSize } from "./others.ts"
 import { median } from "./others.ts"
@@ -21,6 +22,7 @@ export interface Results {
   size?: Measured & CampaignSize
   relay?: Measured & { readonly rate: number; readonly p50: number; readonly p99: number; readonly max: number; readonly events: number }
   overload?: Measured & Overload
+  envoy?: Measured & BehindEnvoy
   start?: Measured & { readonly distributed: number; readonly embedded: number }
 }
 
@@ -46,7 +48,7 @@ export const ratios = (over: ReadonlyArray<number>, under: ReadonlyArray<number>
 
 export const figures = (results: Results): ReadonlyArray<Figure> => {
   const table: Array<Figure> = []
-  const { latency, overload, rates, relay, size, start } = results
+  const { envoy, latency, overload, rates, relay, size, start } = results
   if (rates !== undefined) {
     const rate = (name: string) => rates.variants[name]?.map(({ perSecond }) => perSecond)
     const cpu = (name: string, process: string) => rates.variants[name]?.flatMap((sample) => sample.cpu[process] ?? [])
@@ -159,6 +161,7 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
     })
   }
   if (overload !== undefined) table.push(...overloadFigures(overload))
+  if (envoy !== undefined) table.push(...envoyFigures(envoy))
   if (start !== undefined) {
     const worst = Math.max(start.distributed, start.embedded)
     table.push({

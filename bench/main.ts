@@ -7,6 +7,7 @@ import { parseArgs } from "node:util"
 import { fileURLToPath } from "node:url"
 import { hasWrk } from "./Load.ts"
 import { campaignSize, openLoop, relayLag, startTimes } from "./others.ts"
+import { behindEnvoy } from "./envoy.ts"
 import { overload } from "./overload.ts"
 import { profile } from "./profile.ts"
 import { makeVariants, type Sample } from "./rates.ts"
@@ -15,7 +16,7 @@ import type { Results } from "./Results.ts"
 import { startStage } from "./Stage.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
-const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload"] as const
+const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload", "envoy"] as const
 
 const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/benchmarks.md
 
@@ -143,6 +144,11 @@ try {
       const about = measured()
       say("overload")
       results.overload = { ...about, ...await overload(stage, { seconds: quick ? 4 : 10, longest: quick ? 10 : 60, say }) }
+    }
+    if (only === undefined ? !quick : wanted("envoy")) {
+      const about = measured()
+      say("behind Envoy")
+      results.envoy = { ...about, ...await behindEnvoy(stage, { rounds, seconds, latencySeconds: quick ? 4 : 30, say }) }
     }
     write(out, results)
     console.log(`\n${table(results)}\n`)
