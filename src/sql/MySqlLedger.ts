@@ -22,6 +22,7 @@ import {
 import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
+import * as HeldConnections from "./HeldConnections.ts"
 import * as MySqlCampaigns from "./MySqlCampaigns.ts"
 import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
@@ -50,6 +51,9 @@ interface FailedText {
   readonly failure: SqlFailure
   readonly cause: SqlError
 }
+
+/** The results of a text, one a statement, or why there are none. */
+type SentText = Either.Either<ReadonlyArray<unknown>, FailedText>
 
 /**
  * Ends the transaction that a failed text left open, and says what the failure proves. A proof counts only if ROLLBACK
@@ -105,7 +109,7 @@ export const make = Effect.gen(function*() {
    * One text on a connection of its own, its transaction over in any case when this ends. Uninterruptible: a fiber that
    * leaves would give a connection with an open transaction back to the pool.
    */
-  const send = (text: string): Effect.Effect<Either.Either<ReadonlyArray<unknown>, FailedText>, LedgerUnavailable> =>
+  const send = (text: string): Effect.Effect<SentText, LedgerUnavailable> =>
     sql.reserve.pipe(
       Effect.mapError(unavailable),
       Effect.flatMap((connection) =>
@@ -117,6 +121,27 @@ export const make = Effect.gen(function*() {
       Effect.scoped,
       Effect.uninterruptible
     )
+
+  const held = yield* HeldConnections.make(sql, Math.max(1, Math.floor(config.mysqlPoolSize / 2)))
+
+  /** `send` for the group commit's usual text, on a connection that is kept for the next one as long as nothing fails. */
+  const sendWhole = (text: string): Effect.Effect<SentText, LedgerUnavailable> => {
+    const attempt = held.withConnection<SentText | undefined, never, never>((connection, isFresh) =>
+      Effect.matchEffect(runText(connection, text), {
+        onFailure: (cause) =>
+          Effect.map(settle(connection, cause), (failed) => {
+            const wasClosed = failed.failure === "NotSent" && !isFresh
+            return [wasClosed ? undefined : Either.left(failed), false] as const
+          }),
+        onSuccess: (results) => Effect.succeed([Either.right(results), true] as const)
+      })
+    )
+    return Effect.matchEffect(attempt, {
+      onFailure: (cause) => Effect.fail(unavailable(cause)),
+      // A connection that was closed while nobody used it: nothing was sent, and there may be more of them.
+      onSuccess: (sent) => sent === undefined ? sendWhole(text) : Effect.succeed(sent)
+    })
+  }
 
   const couponsOf = (campaignId: CampaignId, userIds: ReadonlyArray<UserId>) =>
     `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`
@@ -167,7 +192,7 @@ export const make = Effect.gen(function*() {
         sorting.delete(batch.campaignId)
       }
       return Effect.flatMap(
-        send(wholeBatchText(batch.batchId, batch.campaignId, batch.claims)),
+        sendWhole(wholeBatchText(batch.batchId, batch.campaignId, batch.claims)),
         Either.match({
           onLeft: ({ cause, failure }): Effect.Effect<undefined, LedgerUnavailable | CommitInDoubt> => {
             if (failure === "InDoubt") return Effect.fail(new CommitInDoubt({ cause }))
@@ -270,4 +295,4 @@ VALUES (${batchKey(key)}, 'VOID', ${integer(campaignId)}, SYSDATE(6))`
 })
 
 /** The ledger on MySQL 8.0.19 or later, or MariaDB 10.6 or later. */
-export const layer: Layer.Layer<Ledger, never, SqlClient | AppConfig> = Layer.effect(Ledger, make).pipe(Layer.provide(Recent.layer))
+export const layer: Layer.Layer<Ledger, never, SqlClient | AppConfig> = Layer.scoped(Ledger, make).pipe(Layer.provide(Recent.layer))
