@@ -55,7 +55,7 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
   }
   /** Group commits that the server is executing. */
   const underWay = async () =>
-    (await query(database.url, "SHOW FULL PROCESSLIST")).filter(({ Info }) => String(Info).startsWith("INSERT INTO coupons")).length
+    (await query(database.url, "SHOW FULL PROCESSLIST")).filter(({ Info, db }) => db === name && String(Info).startsWith("INSERT INTO coupons")).length
   /** Other sessions on this database than those that ask. */
   const sessions = async () =>
     (await query(database.url, "SHOW FULL PROCESSLIST")).filter(({ Info, db }) => db === name && Info !== "SHOW FULL PROCESSLIST").length
