@@ -12,6 +12,8 @@ import { createCampaign, type Stage } from "./Stage.ts"
 interface Round {
   readonly perSecond: number
   readonly cpu: Readonly<Record<string, number>>
+  /** Claims in one group commit, on average. */
+  readonly batch: number
 }
 
 type Latencies = Pick<GeneratorResult, "latencyMillis" | "latenessMillis">
@@ -63,8 +65,18 @@ export const behindEnvoy = async (
       { name: `${INSTANCES} instances behind Envoy`, url: envoy.url, pids: { ...nodes, envoy: pid, ...stage.pids } }
     ]
 
+    const batches = async () => {
+      let [claims, commits] = [0, 0]
+      for (const { url } of running) {
+        const text = await (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text()
+        claims += Number(/^coupon_ledger_batch_size_sum (\S+)/m.exec(text)?.[1])
+        commits += Number(/^coupon_ledger_batch_size_count (\S+)/m.exec(text)?.[1])
+      }
+      return { claims, commits }
+    }
     const round = async (side: Side, length: number): Promise<Round> => {
       const campaignId = await createCampaign(running[0]!.url)
+      const before = await batches()
       const { cpu, result } = await during(side.pids, () =>
         closedLoop({ port: Number(new URL(side.url).port), campaignId, firstUser: freshUsers(), users: 0, connections: CONNECTIONS, seconds: length }))
       if (result.rejected > 0) throw new Error(`${side.name}: ${result.rejected} of ${result.requests} claims were refused`)
@@ -75,7 +87,9 @@ export const behindEnvoy = async (
         const process = name.startsWith("node") ? "node" : name
         each[process] = (each[process] ?? 0) + micros / result.requests
       }
-      return { perSecond: result.requests / result.seconds, cpu: each }
+      const after = await batches()
+      const batch = (after.claims - before.claims) / (after.commits - before.commits)
+      return { perSecond: result.requests / result.seconds, cpu: each, batch }
     }
     const latencies = async (side: Side): Promise<Latencies> => {
       const campaignId = await createCampaign(running[0]!.url)
@@ -99,7 +113,8 @@ export const behindEnvoy = async (
         // The first round warms up.
         if (i > 0) list.push(sample)
         const cpu = Object.entries(sample.cpu).map(([process, micros]) => `${process} ${micros.toFixed(1)}`).join(", ")
-        say(`${i === 0 ? "warming up" : `round ${i} of ${rounds}`}: ${side.name}: ${Math.round(sample.perSecond)}/s (µs: ${cpu})`)
+        say(`${i === 0 ? "warming up" : `round ${i} of ${rounds}`}: ${side.name}: ${Math.round(sample.perSecond)}/s (µs: ${cpu}), ` +
+          `${sample.batch.toFixed(1)} a commit`)
       }
     }
     const served = await envoy.served()
@@ -124,6 +139,7 @@ export const behindEnvoy = async (
 export const envoyFigures = ({ alone, behind, connections, instances, latencyAlone, latencyBehind, rate }: BehindEnvoy): ReadonlyArray<Figure> => {
   const ratios = behind.map(({ perSecond }, i) => perSecond / alone[i]!.perSecond)
   const micros = (rounds: ReadonlyArray<Round>) =>
+    `${median(rounds.map(({ batch }) => batch)).toFixed(0)} a commit; µs: ` +
     Object.keys(rounds[0]!.cpu).map((name) => `${name} ${median(rounds.map(({ cpu }) => cpu[name]!)).toFixed(0)}`).join(", ")
   const thousands = (rounds: ReadonlyArray<Round>) => Math.round(median(rounds.map(({ perSecond }) => perSecond))).toLocaleString("en")
   const told = ({ latencyMillis: { p50, p95, p99 } }: Latencies) => [p50, p95, p99].map((value) => value.toFixed(2)).join(" / ")
@@ -133,7 +149,7 @@ export const envoyFigures = ({ alone, behind, connections, instances, latencyAlo
     measured: median(ratios).toFixed(2),
     met: median(ratios) >= 0.8,
     detail: `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}; ` +
-      `${thousands(behind)}/s (µs: ${micros(behind)}) ÷ ${thousands(alone)}/s (µs: ${micros(alone)})`
+      `${thousands(behind)}/s (${micros(behind)}) ÷ ${thousands(alone)}/s (${micros(alone)})`
   }, {
     name: `behind Envoy, open loop ${rate.toLocaleString("en")}/s: p50 / p95 / p99`,
     target: "report",

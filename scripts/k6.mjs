@@ -24,14 +24,14 @@ const works = (command) => spawnSync(command, ["version"], { stdio: "ignore" }).
 const find = () => ["k6", join(bin, "k6")].find(works)
 let k6 = find()
 if (k6 === undefined && works("go")) {
-  console.error("building k6 with Go, once, which takes a minute or two (go install go.k6.io/k6@latest)")
-  spawnSync("go", ["install", "go.k6.io/k6@latest"], { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, GOBIN: bin } })
+  console.error("building k6 with Go, once, which takes a minute or two (go install go.k6.io/k6@v1.8.1)")
+  spawnSync("go", ["install", "go.k6.io/k6@v1.8.1"], { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, GOBIN: bin } })
   k6 = find()
 }
 if (k6 === undefined) {
   console.error(
     "k6 is not on the PATH and could not be built. Install it (https://grafana.com/docs/k6/latest/set-up/install-k6/), or Go, with\n" +
-      "which this builds it (go install go.k6.io/k6@latest), then run this again."
+      "which this builds it (go install go.k6.io/k6@v1.8.1), then run this again."
   )
   process.exit(1)
 }

@@ -66,13 +66,18 @@ export const thresholds = (p95, p99) => ({
   http_req_duration: [`p(95)<${__ENV.P95 || p95}`, `p(99)<${__ENV.P99 || p99}`]
 })
 
+/**
+ * Enough users beforehand that a pause of a second, at full rate, leaves nobody unsent: those that k6 adds while it runs come too late.
+ * A user takes some 0.3 MB and a connection.
+ */
+export const users = (perSecond) => ({ preAllocatedVUs: Math.max(200, perSecond), maxVUs: Math.max(400, perSecond * 2) })
+
 /** A constant rate of arrivals, whatever the service does. */
 export const arrivals = (perSecond, time) => ({
   executor: "constant-arrival-rate",
   rate: perSecond,
   timeUnit: "1s",
   duration: time,
-  preAllocatedVUs: Math.max(100, Math.ceil(perSecond / 2)),
-  maxVUs: Math.max(100, perSecond * 2),
+  ...users(perSecond),
   gracefulStop: "10s"
 })

@@ -1,5 +1,5 @@
 // The doors open: from next to nothing to 3,000 claims a second within two seconds, and back.
-import { anyUser, audit, claim, createCampaign, duration, rate, thresholds } from "./common.js"
+import { anyUser, audit, claim, createCampaign, duration, rate, thresholds, users } from "./common.js"
 
 const peak = rate(3000)
 export const options = {
@@ -8,8 +8,7 @@ export const options = {
       executor: "ramping-arrival-rate",
       startRate: Math.ceil(peak / 20),
       timeUnit: "1s",
-      preAllocatedVUs: Math.max(100, Math.ceil(peak / 4)),
-      maxVUs: peak * 2,
+      ...users(peak),
       gracefulStop: "10s",
       stages: [
         { target: Math.ceil(peak / 20), duration: "3s" },
