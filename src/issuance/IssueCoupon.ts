@@ -123,7 +123,8 @@ export const make = Effect.gen(function*() {
   })
   const soldOutChecks = yield* Batcher.make<UserId, boolean, GateUnavailable>({
     maxBatch: MICRO_BATCH,
-    maxInFlight: config.gateBatchesInFlight,
+    // One at a time: what asks meanwhile shares the next, and at this pace a batch's fixed cost is what counts.
+    maxInFlight: 1,
     run: gate.check
   })
 
@@ -137,11 +138,26 @@ export const make = Effect.gen(function*() {
     const now = performance.now()
     const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
     const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
-    flights.fly({ campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 }, courses, done)
+    const claim: Claim = { campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 }
+    if (latched.has(campaignId) && now >= gateDownUntil) checkSoldOut(claim, done)
+    else flights.fly(claim, courses, done)
   }
 
   const claim: IssueCoupon["Type"]["claim"] = (campaignId, userId, timeoutMillis) =>
     Effect.uninterruptible(Effect.async((resume) => begin(campaignId, userId, timeoutMillis, resume)))
+
+  /** Ahead of everything else, for no coupon is to be had and a refusal needs no place of its user's: only a holder goes on. */
+  const checkSoldOut = (claim: Claim, done: Done): void =>
+    soldOutChecks.enqueue(claim.campaignId, claim.userId, claim.expiresAt, (exit) => {
+      if (exit._tag === "Success") {
+        if (exit.value) return done(soldOut)
+      } else {
+        if (exit.cause._tag !== "Fail") return done(Effect.failCause(exit.cause as Cause.Cause<never>))
+        if (exit.cause.error._tag === "BatchTimeout") return done(expire(claim, false))
+        gateDownUntil = performance.now() + GATE_DOWN_MILLIS
+      }
+      flights.fly(claim, courses, done)
+    })
 
   const courses = {
     leads: (claim: Claim, done: Done) => admit(claim, done),
@@ -155,7 +171,6 @@ export const make = Effect.gen(function*() {
   // 2. The gate filters: one micro-batch a turn of the event loop.
   const admit = (claim: Claim, done: Done): void => {
     if (performance.now() < gateDownUntil) commit(claim, undefined, done)
-    else if (latched.has(claim.campaignId)) checkSoldOut(claim, done)
     else reserve(claim, done)
   }
 
@@ -166,13 +181,6 @@ export const make = Effect.gen(function*() {
       else withoutGate(claim, exit.cause, done)
     })
   }
-
-  const checkSoldOut = (claim: Claim, done: Done): void =>
-    soldOutChecks.enqueue(claim.campaignId, claim.userId, claim.expiresAt, (exit) => {
-      if (exit._tag === "Failure") withoutGate(claim, exit.cause, done)
-      else if (exit.value) done(soldOut)
-      else reserve(claim, done)
-    })
 
   const follow = (claim: Claim, answer: ReserveAnswer, done: Done): void => {
     switch (answer._tag) {

@@ -35,7 +35,7 @@ let isBuilt = false
 export const bundle = (): ReadonlyArray<string> => {
   if (!isBuilt) execFileSync(nodeProgram, ["scripts/build.mjs"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] })
   isBuilt = true
-  return ["dist/app/main.js"]
+  return ["--max-semi-space-size=16", "dist/app/main.js"]
 }
 
 /**
