@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { AppConfig } from "../AppConfig.ts"
 import { Startup } from "../issuance/Startup.ts"
+import * as Acceptors from "./Acceptors.ts"
 import * as BrowserHeaders from "./BrowserHeaders.ts"
 import * as ConnectAdapter from "./ConnectAdapter.ts"
 import * as Cors from "./Cors.ts"
@@ -110,7 +111,7 @@ const dropRest = (body: Readable) => {
   body.resume()
 }
 
-const listen = (server: http.Server, host: string, port: number) =>
+const listen = (server: http.Server, host: string, port: number, reusePort: boolean) =>
   Effect.async<AddressInfo, ListenFailed>((resume) => {
     const onError = (cause: NodeJS.ErrnoException) => {
       const why = cause.code === "EADDRINUSE"
@@ -124,7 +125,7 @@ const listen = (server: http.Server, host: string, port: number) =>
     }
     server.once("error", onError)
     // A burst of new connections waits here while the process is busy; the kernel caps it at somaxconn.
-    server.listen({ host, port, backlog: 4_096 }, () => {
+    server.listen({ host, port, backlog: 4_096, reusePort }, () => {
       server.removeListener("error", onError)
       resume(Effect.succeed(server.address() as AddressInfo))
     })
@@ -336,16 +337,24 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       }, drainMillis(config.shutdownTimeout))
       // Calls back when every connection, of either protocol, is closed. Not http's own close, which would begin by
       // closing connections that it takes for idle.
-      net.Server.prototype.close.call(h1, () => {
+      let open = 2
+      const closed = () => {
+        if (--open > 0) return
         clearInterval(sweep)
         clearInterval(stuckSweep)
         clearTimeout(force)
         // Ends the HTTP/1.1 server's checks of its timeouts; there is nothing left to close.
         h1.close(() => resume(Effect.void))
-      })
+      }
+      net.Server.prototype.close.call(h1, closed)
+      acceptors.close(closed)
     })
 
-    const address = yield* Effect.acquireRelease(listen(h1, config.listenHost, config.port), () => drain)
+    // Handshakes take so long that accepting does not matter.
+    const shares = secure === undefined && (yield* Effect.promise(() => Acceptors.mayShare(config.listenHost, config.port)))
+    let acceptors: Acceptors.Acceptors = { close: (closed) => closed() }
+    const address = yield* Effect.acquireRelease(listen(h1, config.listenHost, config.port, shares), () => drain)
+    if (shares) acceptors = yield* Effect.promise(() => Acceptors.start(h1, { maxConnections: config.maxConnections }))
     h1.on("error", (cause) => dispatcher.report(cause))
     const host = address.address
     const scheme = secure === undefined ? "http" : "https"
