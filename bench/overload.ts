@@ -124,6 +124,8 @@ export const overload = async (
   }
   try {
     say("warming up, and looking for the capacity")
+    // Refusing has to be warm, too: the first refusals of a process cost several times the later ones.
+    await run(0, 20_000, CONNECTIONS, Math.min(seconds, 5))
     // Few enough connections that nothing is refused, all of which always want something.
     await run(0, 100_000, 256, Math.min(seconds, 5))
     const { goodput: capacity } = await run(0, 100_000, 256, seconds)
