@@ -1,5 +1,7 @@
+import { Redis } from "ioredis"
+import * as MySql from "mysql2/promise"
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
@@ -175,17 +177,49 @@ describe("docker compose up --build --scale backend-app=3", () => {
     expect(outcome).toContain("set ADMIN_API_KEY_FILE to that file's path")
   })
 
-  it("with docker-compose.production.yml administration needs a key, and passwords are the given ones", async () => {
+  describe("with docker-compose.production.yml", () => {
     const secrets = mkdtempSync(Path.join(tmpdir(), "coupon-secrets-"))
-    execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
-    const adminKey = readFileSync(Path.join(secrets, "admin-api-key"), "utf8")
-    const production = await makeDeployment({ secrets, image: deployment.image })
-    try {
-      await production.compose("up", "-d", "--no-build", "--scale", "backend-app=1").catch(async (error: unknown) => {
+    const secret = (name: string) => readFileSync(Path.join(secrets, name), "utf8")
+    let production: Deployment
+    const admin = () => ({ authorization: `Bearer ${secret("admin-api-key")}` })
+    const port = async (service: string, inside: number) => Number((await production.compose("port", service, String(inside))).split(":").at(-1))
+    const asMySqlUser = async (user: string, name: string) =>
+      MySql.createConnection({ host: "127.0.0.1", port: await port("mysql", 3306), user, password: secret(name), database: "coupon" })
+    const redisUser = async (credentials: { readonly username?: string; readonly password?: string }) => {
+      const redis = new Redis({ host: "127.0.0.1", port: await port("redis", 6379), ...credentials, retryStrategy: null, enableReadyCheck: false })
+      redis.on("error", () => {})
+      return redis
+    }
+    const up = ["up", "-d", "--no-build", "--scale", "backend-app=1"]
+    const untilServed = () =>
+      expect.poll(async () => (await production.hosts().catch(() => [])).filter(({ healthy }) => healthy).length).toBe(2)
+
+    beforeAll(async () => {
+      execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
+      production = await makeDeployment({ secrets, image: deployment.image })
+      await production.compose("-f", "test/compose/docker-compose.open.yml", ...up).catch(async (error: unknown) => {
         console.log(await production.compose("logs", "--tail", "100"))
         throw error
       })
-      await expect.poll(async () => (await production.hosts().catch(() => [])).filter(({ healthy }) => healthy).length).toBe(2)
+      await untilServed()
+    })
+    afterAll(async () => {
+      await (production as Deployment | undefined)?.down()
+      rmSync(secrets, { recursive: true })
+    })
+
+    contract("the contract, through Envoy, with the least rights", async () => ({
+      urls: () => [production.url],
+      restart: async () => {
+        await production.compose("restart", "backend-app", "backend-app-primary")
+        await untilServed()
+      },
+      stop: async () => {}
+    }))
+
+    it("administration needs a key, and passwords are the given ones", async () => {
+      await production.compose(...up)
+      await untilServed()
       const draft = { name: "real", couponLimit: "10", startTime: "2025-06-25T00:00:00Z" }
       const http = makeHttp([production.url])
       const refused = await http.post("CreateCampaign", draft)
@@ -193,7 +227,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
         401,
         "UNAUTHENTICATED: this call needs an API key with the rights of OPERATOR; send it as \"Authorization: Bearer <key>\""
       ])
-      const created = await http.post("CreateCampaign", draft, { authorization: `Bearer ${adminKey}` })
+      const created = await http.post("CreateCampaign", draft, admin())
       expect(created.status).toBe(200)
       // Users need no key; every instance knows the campaign.
       expect((await http.post("IssueCoupon", { campaignId: created.json()["campaignId"], userId: "1" })).status).toBe(200)
@@ -204,15 +238,85 @@ describe("docker compose up --build --scale backend-app=3", () => {
       for (let k = 0; k < 4; k++) {
         expect((await http.post("CreateCampaign", draft, { authorization: `Bearer ${made.secret}` })).status).toBe(200)
       }
-      const given = readFileSync(Path.join(secrets, "mysql-password"), "utf8")
-      expect(await production.compose("exec", "-T", "backend-app-primary", "cat", "/secrets/backend/mysql-url")).toContain(`:${given}@`)
-      const log = await production.compose("logs", "--no-log-prefix", "backend-app", "backend-app-primary")
+      const log = await production.compose("logs", "--no-log-prefix", "backend-app", "backend-app-primary", "migrate", "mysql-users", "mysql-grants")
       expect(log).not.toContain("ADMINISTRATION IS OPEN")
-      for (const secret of [adminKey, made.secret, given]) expect(log).not.toContain(secret)
-    } finally {
-      await production.down()
-      rmSync(secrets, { recursive: true })
+      for (const one of [made.secret, ...readdirSync(secrets).map(secret)]) expect(log).not.toContain(one)
+    })
+
+    it("instances know no URL but their own, and cannot read the others' secrets", async () => {
+      for (const service of ["backend-app", "backend-app-primary"]) {
+        const inside = (...command: ReadonlyArray<string>) => production.compose("exec", "-T", service, ...command)
+        expect(await inside("cat", "/secrets/backend/mysql-url")).toBe(`mysql://coupon:${secret("mysql-password")}@mysql:3306/coupon`)
+        expect(await inside("cat", "/secrets/backend/redis-url")).toBe(`redis://coupon:${secret("redis-password")}@redis:6379`)
+        for (const file of ["migrate/mysql-url", "mysql/root-password", "mysql/owner-password", "redis/admin-password"]) {
+          await expect(inside("cat", `/secrets/${file}`), file).rejects.toThrow(/Permission denied/)
+        }
+      }
+    })
+
+    it("their user of MySQL changes no table and no coupon", async () => {
+      const connection = await asMySqlUser("coupon", "mysql-password")
+      try {
+        const [[row]] = await connection.query("SELECT COUNT(*) AS coupons FROM coupons") as unknown as [[{ readonly coupons: number }]]
+        expect(row.coupons).toBeGreaterThan(0)
+        for (const statement of [
+          "DROP TABLE coupons",
+          "CREATE TABLE x (id INT)",
+          "ALTER TABLE coupons ADD COLUMN x INT",
+          "TRUNCATE TABLE outbox",
+          "DELETE FROM coupons",
+          "UPDATE coupons SET user_id = 1"
+        ]) await expect(connection.query(statement), statement).rejects.toMatchObject({ errno: 1142 })
+        await expect(connection.query("DROP DATABASE coupon")).rejects.toMatchObject({ errno: 1044 })
+      } finally {
+        connection.destroy()
+      }
+    })
+
+    it("their user of Redis runs what the gate uses alone, and the default user is off", async () => {
+      const serving = await redisUser({ username: "coupon", password: secret("redis-password") })
+      const nobody = await redisUser({})
+      const byDefault = await redisUser({ password: secret("redis-password") })
+      const administrator = await redisUser({ username: "admin", password: secret("redis-admin-password") })
+      try {
+        // The gate is in use: the contract's claims went through it.
+        expect(await administrator.dbsize()).toBeGreaterThan(0)
+        for (const [command, ...args] of [["FLUSHALL"], ["CONFIG", "GET", "*"], ["CONFIG", "SET", "maxmemory", "1"], ["ACL", "LIST"], ["KEYS", "*"]]) {
+          await expect(serving.call(command!, ...args), command).rejects.toThrow(/NOPERM/)
+        }
+        expect(await serving.call("TIME")).toHaveLength(2)
+        await expect(nobody.call("PING")).rejects.toThrow(/NOAUTH/)
+        await expect(byDefault.call("PING")).rejects.toThrow(/NOAUTH|WRONGPASS/)
+      } finally {
+        for (const redis of [serving, nobody, byDefault, administrator]) redis.disconnect()
+      }
+    })
+
+    it("a password that is replaced holds from the next `up` on", async () => {
+      const former = await asMySqlUser("coupon", "mysql-password")
+      former.destroy()
+      rmSync(Path.join(secrets, "mysql-password"))
+      execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
+      await production.compose(...up)
+      const now = await asMySqlUser("coupon", "mysql-password")
+      now.destroy()
+      await production.compose("restart", "backend-app", "backend-app-primary")
+      await untilServed()
+      const created = await makeHttp([production.url]).post("CreateCampaign", { name: "later", couponLimit: "1", startTime: "2025-06-25T00:00:00Z" }, admin())
+      expect(created.status).toBe(200)
+    })
+  })
+
+  it("lets the pages of CORS_ORIGINS ask through Envoy, and no others", async () => {
+    const preflight = async (origin: string) => {
+      const { headers, status } = await fetch(`${deployment.url}/coupon.v1.CouponService/IssueCoupon`, {
+        method: "OPTIONS",
+        headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type,connect-protocol-version" }
+      })
+      return [status, headers.get("access-control-allow-origin")]
     }
+    expect(await preflight("https://shop.example")).toEqual([204, "https://shop.example"])
+    expect((await preflight("https://other.example"))[1]).toBe(null)
   })
 
   it("stops in good order", async () => {

@@ -59,7 +59,8 @@ describe("docker-compose.yml", () => {
       COUPON_SECRETS: "/somewhere"
     })) as { readonly secrets: Readonly<Record<string, { readonly file: string }>>; readonly services: Readonly<Record<string, Service>> }
     expect(Object.entries(secrets).map(([name, { file }]) => [name, file]).sort()).toEqual(
-      ["admin-api-key", "mysql-password", "mysql-root-password", "redis-password"].map((name) => [name, `/somewhere/${name}`])
+      ["admin-api-key", "mysql-owner-password", "mysql-password", "mysql-root-password", "redis-admin-password", "redis-password"]
+        .map((name) => [name, `/somewhere/${name}`])
     )
     for (const name of ["backend-app", "backend-app-primary"]) {
       expect(services[name]?.environment).toMatchObject({
@@ -69,6 +70,9 @@ describe("docker-compose.yml", () => {
         SHUTDOWN_TIMEOUT: "8s"
       })
     }
+    // Who may change the schema is none of those that serve, and none of their users either.
+    expect(services["migrate"]).toMatchObject({ user: "1001:1001", restart: "no", environment: { MYSQL_URL_FILE: "/secrets/migrate/mysql-url" } })
+    expect(services["mysql"]?.environment).not.toHaveProperty("MYSQL_USER")
     expect(services["envoy"]?.ports?.map(({ host_ip, published }) => `${host_ip} ${published}`)).toEqual(["0.0.0.0 8080", "127.0.0.1 9901"])
     for (const [name, service] of Object.entries(services)) expect([name, service.read_only, service.cap_drop]).toEqual([name, true, ["ALL"]])
   })
