@@ -219,6 +219,30 @@ describe("overload", () => {
     await other.close()
   })
 
+  it("leaves places for others than the one who floods, and for administration", async () => {
+    const slow = held()
+    const other = await start({ useCases: () => slow.useCases, environment: { MAX_IN_FLIGHT: "20", TRUSTED_PROXIES: "127.0.0.1" } })
+    const call = (client: string) => request(other.port, { path: ISSUE, headers: { ...json, "x-forwarded-for": client }, body: issue })
+    const flood = Array.from({ length: 100 }, () => call("192.0.2.1"))
+    // 18 of 20: then 2 are free, and it holds more than 8 times as many.
+    await until(() => slow.waiting() === 18)
+    const statuses: Array<number> = []
+    for (const reply of flood) void reply.then(({ status }) => statuses.push(status))
+    await until(() => statuses.length === 82)
+    expect(new Set(statuses)).toEqual(new Set([429]))
+    const others = [call("198.51.100.7"), call("203.0.113.9")]
+    await until(() => slow.waiting() === 20)
+    expect((await call("203.0.113.10")).status).toBe(429)
+    const created = { name: "a", couponLimit: "1", startTime: "2025-01-01T00:00:00Z" }
+    const path = "/coupon.v1.CouponService/CreateCampaign"
+    expect((await request(other.port, { path, headers: json, body: JSON.stringify(created) })).status).toBe(200)
+    expect((await request(other.port, { path: "/readyz", method: "GET" })).status).toBe(200)
+    slow.release()
+    expect((await Promise.all(others)).map(({ status }) => status)).toEqual([200, 200])
+    expect((await Promise.all(flood)).filter(({ status }) => status === 200)).toHaveLength(18)
+    await other.close()
+  })
+
   it("closes connections beyond MAX_CONNECTIONS", async () => {
     const other = await start({ environment: { MAX_CONNECTIONS: "2" } })
     const first = await connect(other.port)
