@@ -26,12 +26,12 @@ describe("docker compose up --build --scale backend-app=3", () => {
   const urls = () => [deployment.url]
 
   /** Resolves when Envoy knows just as many instances and sends requests to all of them. */
-  const untilServedBy = async (count: number) => {
+  const untilServedBy = async (count: number, on = deployment) => {
     for (const end = Date.now() + 120_000;;) {
-      const healthy = (await deployment.hosts().catch(() => [])).map((host) => host.healthy)
+      const healthy = (await on.hosts().catch(() => [])).map((host) => host.healthy)
       if (healthy.length === count && healthy.every((one) => one)) return
       if (Date.now() > end) {
-        throw new Error(`Envoy sees ${JSON.stringify(healthy)} and not ${count} healthy instances\n${await deployment.compose("ps", "-a")}`)
+        throw new Error(`Envoy sees ${JSON.stringify(healthy)} and not ${count} healthy instances\n${await on.compose("ps", "-a")}`)
       }
       await pause(50)
     }
@@ -191,8 +191,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
       return redis
     }
     const up = ["up", "-d", "--no-build", "--scale", "backend-app=1"]
-    const untilServed = () =>
-      expect.poll(async () => (await production.hosts().catch(() => [])).filter(({ healthy }) => healthy).length).toBe(2)
+    const untilServed = () => untilServedBy(2, production)
 
     beforeAll(async () => {
       execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
