@@ -7,9 +7,9 @@ export interface Acceptors {
 }
 
 /**
- * libuv accepts one connection a listening socket in a turn of the event loop (libuv/libuv#3696). Under load a turn takes 10 ms,
- * so of a thousand clients that come at once the last would wait for ten seconds: they did, with every claim answered in
- * 0.1 s once it was read. Linux lets many sockets share a port and spreads connections over them, each of which accepts one a turn.
+ * libuv accepts one connection a listening socket in a turn of the event loop (libuv/libuv#3696). Under load a turn takes
+ * many milliseconds, and of thousands of clients that come at once the last waited for 14 s. Linux lets many sockets share a
+ * port and spreads connections over them, each of which accepts one a turn.
  */
 const MORE = 31
 
