@@ -13,6 +13,11 @@ export interface BatcherOptions<In, Out, E> {
   readonly maxBatch: number
   /** Batches of one key under way side by side; with 1, a batch is what queued while the last one ran. */
   readonly maxInFlight: number
+  /**
+   * A lane that holds more items than this is worked in halves, so that one half is under way while the other one's submitters
+   * are answered and ask again. Else all who ask in a circle end up in one batch, and we and the store take turns in idling.
+   */
+  readonly halvesAbove?: number
   /** Processes a batch, one result an item, in order. Runs in the batcher's own fiber: no caller's end interrupts it. */
   readonly run: (key: number, items: ReadonlyArray<In>) => Effect.Effect<ReadonlyArray<Out>, E>
   /** Told of a result whose submitter had timed out and left. */
@@ -49,10 +54,15 @@ interface Lane<In, Out, E> {
   waiting: Array<Entry<In, Out, E>>
   readonly running: Set<ReadonlyArray<Entry<In, Out, E>>>
   scheduled: boolean
+  /** How many items there were lately, waiting and under way; those in between, being answered or on their way back, count on. */
+  crowd: number
 }
 
 /** How often deadlines are looked at: one timer for all items costs less than a timer each (some 1 µs a request). */
 const SWEEP_MILLIS = 20
+
+/** What is left of a lane's crowd with each batch, if it does not come back. */
+const CROWD_KEPT = 0.9
 
 /**
  * Makes a batcher. A lane of a key flushes at the end of the event loop's turn (`setImmediate`), so that all requests
@@ -62,6 +72,7 @@ const SWEEP_MILLIS = 20
 export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Effect<Batcher<In, Out, E>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const halvesAbove = options.halvesAbove ?? Infinity
     const lanes = new Map<number, Lane<In, Out, E>>()
     let size = 0
     let sweeper: NodeJS.Timeout | undefined
@@ -88,6 +99,7 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
 
     const finish = (key: number, lane: Lane<In, Out, E>, batch: ReadonlyArray<Entry<In, Out, E>>, exit: Exit.Exit<ReadonlyArray<Out>, E>) => {
       lane.running.delete(batch)
+      lane.crowd = Math.max(batch.length + lane.waiting.length, lane.crowd * CROWD_KEPT)
       if (Exit.isSuccess(exit)) {
         for (let i = 0; i < batch.length; i++) {
           const entry = batch[i]!
@@ -106,8 +118,9 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
     const flush = (key: number, lane: Lane<In, Out, E>) => {
       lane.scheduled = false
       while (lane.waiting.length > 0 && lane.running.size < options.maxInFlight) {
-        const batch = lane.waiting.length <= options.maxBatch ? lane.waiting : lane.waiting.slice(0, options.maxBatch)
-        lane.waiting = batch === lane.waiting ? [] : lane.waiting.slice(options.maxBatch)
+        const most = Math.min(options.maxBatch, Math.max(halvesAbove, Math.ceil(Math.max(lane.crowd, lane.waiting.length) / 2)))
+        const batch = lane.waiting.length <= most ? lane.waiting : lane.waiting.slice(0, most)
+        lane.waiting = batch === lane.waiting ? [] : lane.waiting.slice(most)
         lane.running.add(batch)
         runFork(options.run(key, batch.map((entry) => entry.item))).addObserver((exit) => finish(key, lane, batch, exit))
       }
@@ -134,7 +147,7 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
 
     const enqueue: Batcher<In, Out, E>["enqueue"] = (key, item, expiresAt, done) => {
       let lane = lanes.get(key)
-      if (lane === undefined) lanes.set(key, lane = { waiting: [], running: new Set(), scheduled: false })
+      if (lane === undefined) lanes.set(key, lane = { waiting: [], running: new Set(), scheduled: false, crowd: 0 })
       lane.waiting.push({ item, expiresAt, done })
       size++
       sweeper ??= setInterval(sweep, SWEEP_MILLIS)

@@ -58,6 +58,9 @@ const fromResolved = (cause: unknown) => (verdict: ResolvedVerdict): CommitOutco
   }
 }
 
+/** A transaction of this many coupons costs as much again as its fixed part (PROTOCOL: 0.65 ms and 18 µs a row). */
+const HALVES_ABOVE = 32
+
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
@@ -120,6 +123,7 @@ export const make = Effect.gen(function*() {
   const batcher = yield* Batcher.make<QueuedClaim, CommitOutcome, never>({
     maxBatch: config.issueBatchSize,
     maxInFlight: 1,
+    halvesAbove: HALVES_ABOVE,
     run
   })
 

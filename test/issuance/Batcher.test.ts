@@ -51,6 +51,44 @@ describe("Batcher", () => {
       expect(yield* Fiber.join(Fiber.all(fibers))).toEqual([1, 2, 3, 4, 5])
     }).pipe(Effect.scoped))
 
+  it.live("works a crowd in halves, so that those who ask again at once do not end up in one batch", () =>
+    Effect.gen(function*() {
+      const gates: Array<Deferred.Deferred<void>> = []
+      const sizes: Array<number> = []
+      const batcher = yield* Batcher.make<number, number, never>({
+        maxBatch: 100,
+        maxInFlight: 1,
+        halvesAbove: 4,
+        run: (_, items) =>
+          Effect.gen(function*() {
+            sizes.push(items.length)
+            const gate = yield* Deferred.make<void>()
+            gates.push(gate)
+            yield* Deferred.await(gate)
+            return items
+          })
+      })
+      const submit = (count: number) => Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => Effect.fork(batcher.submit(1, n, never)))
+      const finish = (batch: number) => Effect.zipRight(Deferred.succeed(gates[batch]!, undefined), turn)
+      yield* submit(20)
+      yield* turn
+      expect(sizes).toEqual([10])
+      yield* finish(0)
+      // Those ten come back while the other ten are under way; a few more would be split, too.
+      yield* submit(12)
+      yield* finish(1)
+      expect(sizes).toEqual([10, 10, 11])
+      yield* finish(2)
+      // A crowd that has gone is forgotten bit by bit, and a handful is never split.
+      expect(sizes).toEqual([10, 10, 11, 1])
+      yield* finish(3)
+      yield* submit(4)
+      yield* turn
+      expect(sizes).toEqual([10, 10, 11, 1, 4])
+      yield* finish(4)
+      yield* batcher.idle
+    }).pipe(Effect.scoped))
+
   it.live("drops an item whose deadline passes while it queues, and abandons one that is under way", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
