@@ -98,7 +98,7 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
   ]
   if (wanted("rates") || wanted("rejections")) {
     // A closed loop asks for the capacity: whoever waits longer than a user would is not to be shed here.
-    const instance = await stage.distributed({ LATENCY_TARGET: "10s" })
+    const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
     stops.push(instance.stop)
     for (const connections of [128, 512]) {
       all.push({
