@@ -135,7 +135,8 @@ const openLoop = (perSecond: number) =>
       for (; scheduled < total; scheduled++) {
         const at = origin + scheduled * 1_000 / perSecond
         if (at > now) break
-        const client = idle.pop()
+        // The one that has rested longest: all stay in use, as of many users, and none is closed for idleness.
+        const client = idle.shift()
         // Nobody is free: it waits, and the wait counts.
         if (client === undefined) due.push(at)
         else send(client, at)
