@@ -128,20 +128,26 @@ export const send = (
  * its way to the ledger already, and a client that the first one wakes stays awake for the others: 10 µs of Node an issue
  * less, and a quarter more issues a second (128 connections, 2 cores, paired runs).
  */
-const makeWrites = (report: (defect: unknown) => void): (write: () => void) => void => {
+const makeWrites = (
+  failed: (response: Response, defect: unknown) => void
+): (response: Response, write: () => void) => void => {
   let waiting: Array<() => void> = []
+  let responses: Array<Response> = []
   const flush = () => {
     const writes = waiting
+    const answered = responses
     waiting = []
-    for (const write of writes) {
+    responses = []
+    for (let i = 0; i < writes.length; i++) {
       try {
-        write()
+        writes[i]!()
       } catch (defect) {
-        report(defect)
+        failed(answered[i]!, defect)
       }
     }
   }
-  return (write) => {
+  return (response, write) => {
+    responses.push(response)
     if (waiting.push(write) === 1) setImmediate(flush)
   }
 }
@@ -177,13 +183,24 @@ export const make = (
   const byPath = new Map(routes.map((route) => [route.path, route]))
   // There from the start: a rate over the first increment needs the zero before it.
   for (const route of routes) Metrics.rpc(route.method.name)
-  const later = makeWrites(dispatcher.report)
-
   const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) => {
     // RFC 9110: a 401 says how to authenticate.
     if (reply.status === 401 && !response.headersSent) (response as ServerResponse).setHeader("WWW-Authenticate", "Bearer")
     send(response, reply.status, JSON_TYPE, reply.body, Buffer.byteLength(reply.body), draining(), reply.retryAfterSeconds, metadata)
   }
+
+  /** Nobody is left waiting: what cannot be told why is told by the connection's end. */
+  const sendDefect = (response: Response, defect: unknown) => {
+    dispatcher.report(defect)
+    if (response.headersSent) return void response.destroy()
+    try {
+      sendError(response, toErrorReply(undefined))
+    } catch (again) {
+      dispatcher.report(again)
+      response.destroy()
+    }
+  }
+  const later = makeWrites(sendDefect)
 
   const replyTo = (route: Route, failure: IssueFailure | undefined) => {
     const wire = failure === undefined ? undefined : route.wireOf(failure)
@@ -206,13 +223,12 @@ export const make = (
         try {
           const encoded = head.binary ? route.encodeBinary(answer) : route.encodeJson(answer)
           const length = typeof encoded === "string" ? Buffer.byteLength(encoded) : encoded.length
-          later(() => send(response, 200, head.binary ? PROTO_TYPE : JSON_TYPE, encoded, length, draining(), undefined, metadata))
-        } catch (error) {
-          dispatcher.report(error)
-          sendError(response, toErrorReply(undefined))
+          later(response, () => send(response, 200, head.binary ? PROTO_TYPE : JSON_TYPE, encoded, length, draining(), undefined, metadata))
+        } catch (defect) {
+          sendDefect(response, defect)
         }
       },
-      failed: (failure) => later(() => sendError(response, replyTo(route, failure), metadata))
+      failed: (failure) => later(response, () => sendError(response, replyTo(route, failure), metadata))
     }, head.authorization, metadata, head.traceparent, client)
   }
 

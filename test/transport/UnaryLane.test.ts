@@ -2,6 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import * as http from "node:http"
+import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { UserId } from "../../src/domain/Coupon.ts"
 import * as Failures from "../../src/domain/IssueFailure.ts"
@@ -9,10 +10,11 @@ import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { routes } from "../../src/transport/CouponRoutes.ts"
 import { CreateCampaignRequestSchema, IssueCouponRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import type { Dispatcher } from "../../src/transport/Dispatcher.ts"
 import { decodeJson } from "../../src/transport/JsonRequest.ts"
+import * as UnaryLane from "../../src/transport/UnaryLane.ts"
 import type { Running } from "./Stub.ts"
-import { campaign, coupon, echo, issuing } from "./Stub.ts"
-import { start } from "./Stub.ts"
+import { campaign, coupon, echo, ISSUE, issuing, json, request, start } from "./Stub.ts"
 
 const failures: ReadonlyArray<(userId: UserId) => Effect.Effect<typeof coupon, IssueFailure>> = [
   () => Effect.fail(new Failures.CouponSoldOut()),
@@ -204,5 +206,51 @@ describe("differential", () => {
       { numRuns: 5_000 }
     )
     expect(fast).toBeGreaterThan(500)
+  })
+})
+
+describe("an answer that cannot be written", () => {
+  const serve = async (spoil: (response: UnaryLane.Response) => void) => {
+    const reported: Array<unknown> = []
+    const route = { ...routes.find(({ method }) => method.name === "IssueCoupon")!, wantsMetadata: true }
+    const server = http.createServer((request, response) => {
+      const dispatcher: Dispatcher = {
+        inFlight: () => 0,
+        clientOf: () => 0,
+        admits: () => true,
+        shed: () => {},
+        refused: () => {},
+        report: (defect) => reported.push(defect),
+        dispatch: (_route, _input, _timeout, reply, _authorization, metadata) => {
+          // Fetch's Headers take it, Node's do not.
+          metadata!.responseHeader.set("x-spoilt", "\u0001")
+          spoil(response)
+          reply.answered(coupon)
+        }
+      }
+      UnaryLane.make([route], { dispatcher, maxBodyBytes: 1_024, draining: () => false })(request, response)
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as AddressInfo
+    const ask = () => request(port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })
+    return { ask, reported, close: () => new Promise((resolve) => server.close(resolve)) }
+  }
+
+  it("becomes INTERNAL, and is reported", async () => {
+    const { ask, close, reported } = await serve(() => {})
+    expect(await ask()).toMatchObject({ status: 500, body: expect.stringContaining("INTERNAL") })
+    expect(reported).toMatchObject([{ code: "ERR_INVALID_CHAR" }])
+    await close()
+  })
+
+  it("ends the connection if not even that can be written", async () => {
+    const { ask, close, reported } = await serve((response) => {
+      response.writeHead = () => {
+        throw new Error("no more headers")
+      }
+    })
+    await expect(ask()).rejects.toMatchObject({ code: "ECONNRESET" })
+    expect(reported).toHaveLength(2)
+    await close()
   })
 })
