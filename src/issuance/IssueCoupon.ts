@@ -140,7 +140,7 @@ export const make = Effect.gen(function*() {
     const expiresAt = now + (ownDeadline ? timeoutMillis : requestMillis)
     const claim: Claim = { campaignId, userId, expiresAt, ownDeadline, tentative: 0, patientUntil: 0 }
     if (latched.has(campaignId) && now >= gateDownUntil) checkSoldOut(claim, done)
-    else flights.fly(claim, courses, done)
+    else fly(claim, done)
   }
 
   const claim: IssueCoupon["Type"]["claim"] = (campaignId, userId, timeoutMillis) =>
@@ -149,14 +149,9 @@ export const make = Effect.gen(function*() {
   /** Ahead of everything else, for no coupon is to be had and a refusal needs no place of its user's: only a holder goes on. */
   const checkSoldOut = (claim: Claim, done: Done): void =>
     soldOutChecks.enqueue(claim.campaignId, claim.userId, claim.expiresAt, (exit) => {
-      if (exit._tag === "Success") {
-        if (exit.value) return done(soldOut)
-      } else {
-        if (exit.cause._tag !== "Fail") return done(Effect.failCause(exit.cause as Cause.Cause<never>))
-        if (exit.cause.error._tag === "BatchTimeout") return done(expire(claim, false))
-        gateDownUntil = performance.now() + GATE_DOWN_MILLIS
-      }
-      flights.fly(claim, courses, done)
+      if (exit._tag === "Failure") withoutGate(claim, exit.cause, done, fly)
+      else if (exit.value) done(soldOut)
+      else fly(claim, done)
     })
 
   const courses = {
@@ -164,9 +159,10 @@ export const make = Effect.gen(function*() {
     full: overloaded,
     landed: (coupon: Coupon) => Effect.fail(alreadyClaimed(coupon)),
     // The first claim got no coupon, so this one asks for itself.
-    vanished: (claim: Claim): Effect.Effect<Coupon, IssueFailure> => Effect.async((resume) => flights.fly(claim, courses, resume)),
+    vanished: (claim: Claim): Effect.Effect<Coupon, IssueFailure> => Effect.async((resume) => fly(claim, resume)),
     expired: (claim: Claim) => expire(claim, false)
   }
+  const fly = (claim: Claim, done: Done): void => flights.fly(claim, courses, done)
 
   // 2. The gate filters: one micro-batch a turn of the event loop.
   const admit = (claim: Claim, done: Done): void => {
@@ -178,7 +174,7 @@ export const make = Effect.gen(function*() {
     const request = { userId: claim.userId, nonce: noncePrefix + (nonces++).toString(36) }
     reservations.enqueue(claim.campaignId, request, claim.expiresAt, (exit) => {
       if (exit._tag === "Success") follow(claim, exit.value, done)
-      else withoutGate(claim, exit.cause, done)
+      else withoutGate(claim, exit.cause, done, admit)
     })
   }
 
@@ -205,12 +201,17 @@ export const make = Effect.gen(function*() {
     }
   }
 
-  /** The gate is down: the ledger decides alone, behind the same bounded queue. */
-  const withoutGate = (claim: Claim, cause: Cause.Cause<GateUnavailable | Batcher.BatchTimeout>, done: Done): void => {
+  /** The gate is down, and `goOn` finds it so: the ledger decides alone, behind the same bounded queue. */
+  const withoutGate = (
+    claim: Claim,
+    cause: Cause.Cause<GateUnavailable | Batcher.BatchTimeout>,
+    done: Done,
+    goOn: (claim: Claim, done: Done) => void
+  ): void => {
     if (cause._tag !== "Fail") return done(Effect.failCause(cause as Cause.Cause<never>))
     if (cause.error._tag === "BatchTimeout") return done(expire(claim, false))
     gateDownUntil = performance.now() + GATE_DOWN_MILLIS
-    commit(claim, undefined, done)
+    goOn(claim, done)
   }
 
   // 3. A tentative answer is no answer: wait a little and ask again, for as long as that makes sense.
