@@ -74,4 +74,4 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
     const [counter, coupons, told] = await state()
     expect([counter, told]).toEqual([coupons, coupons])
   }
-}, 60_000)
+})

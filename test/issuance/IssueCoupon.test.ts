@@ -285,7 +285,7 @@ describe("the agents", () => {
       yield* gate.reserve(campaignId, [{ userId: 1n, nonce: "dead" }])
       expect(yield* gate.inspect(campaignId)).toMatchObject({ pending: 1 })
       yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 0))
-    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "500ms", REQUEST_TIMEOUT: "400ms", REAPER_INTERVAL: "50ms" }))), 20_000)
+    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "500ms", REQUEST_TIMEOUT: "400ms", REAPER_INTERVAL: "50ms" }))))
 
   it.scopedLive("auditor: agrees at rest, rebuilds a gate that lost confirmations, and one that holds more than the ledger", () =>
     Effect.gen(function*() {

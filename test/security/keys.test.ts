@@ -85,7 +85,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
         ["key.create", "bootstrap"]
       ])
       expect(JSON.stringify(acts, (_, value: unknown) => value)).not.toContain(rows[0]!.secretHash)
-    }), 60_000)
+    }))
 })
 
 /** Two instances over one store that can be away. */

@@ -85,7 +85,7 @@ const suite = (kind: DatabaseKind) =>
         yield* until(port, (found) => found === a!.port)
         yield* Effect.promise(b!.kill)
         yield* until(port, (found) => found === a!.port)
-      }), 60_000)
+      }))
   })
 
 for (const kind of privateDatabases()) suite(kind)

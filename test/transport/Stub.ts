@@ -161,9 +161,9 @@ export const request = (
 export const ISSUE = "/coupon.v1.CouponService/IssueCoupon"
 export const json = { "content-type": "application/json" }
 
-/** Waits until `condition` holds, looking again every turn of the event loop; fails after ten seconds. */
+/** Waits until `condition` holds, looking again every turn of the event loop; fails after a minute. */
 export const until = async (condition: () => boolean): Promise<void> => {
-  const bound = Date.now() + 10_000
+  const bound = Date.now() + 60_000
   while (!condition()) {
     if (Date.now() > bound) throw new Error("waited too long")
     await new Promise((resolve) => setImmediate(resolve))
