@@ -42,12 +42,6 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
    * gets is an `Exit`, it is an Effect that has to be run to its end. The hot path: it takes no fiber, which would cost 10 µs.
    */
   readonly begin: (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined, done: Done) => void
-  /** `begin` as one Effect. */
-  readonly claim: (
-    campaignId: CampaignId,
-    userId: UserId,
-    timeoutMillis: number | undefined
-  ) => Effect.Effect<Coupon, IssueFailure>
 }>() {}
 
 /**
@@ -142,9 +136,6 @@ export const make = Effect.gen(function*() {
     if (latched.has(campaignId) && now >= gateDownUntil) checkSoldOut(claim, done)
     else fly(claim, done)
   }
-
-  const claim: IssueCoupon["Type"]["claim"] = (campaignId, userId, timeoutMillis) =>
-    Effect.uninterruptible(Effect.async((resume) => begin(campaignId, userId, timeoutMillis, resume)))
 
   /** Ahead of everything else, for no coupon is to be had and a refusal needs no place of its user's: only a holder goes on. */
   const checkSoldOut = (claim: Claim, done: Done): void =>
@@ -294,7 +285,7 @@ export const make = Effect.gen(function*() {
   const expire = (claim: Claim, committing: boolean): Effect.Effect<Coupon, IssueFailure> =>
     claim.ownDeadline ? deadlineExceeded : committing ? outcomeUnknown : unavailable
 
-  return IssueCoupon.of({ begin, claim })
+  return IssueCoupon.of({ begin })
 })
 
 export const layer = Layer.scoped(IssueCoupon, make)

@@ -191,7 +191,6 @@ const issueCoupon = Routes.make({
   method: CouponService.method.issueCoupon,
   bound: "itself",
   access: "SELF",
-  call: (useCases, input, timeoutMillis) => Effect.async((resume) => beginIssue(useCases, input, timeoutMillis, resume)),
   begin: beginIssue,
   respond: (coupon: Coupon) =>
     create(IssueCouponResponseSchema, { message: "OK", code: coupon.code, issuedAt: formatRfc3339(coupon.issuedAt) }),

@@ -158,21 +158,17 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       Effect.locally(effectOf(useCases, route, input, timeoutMillis, metadata), Actor, name))
   }
 
+  const outcomeOf = (exit: Exit.Exit<unknown, IssueFailure>): string | undefined =>
+    exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
+
   const settle = (route: Route, startedAt: number, exit: Exit.Exit<unknown, IssueFailure>, reply: Reply, traceparent?: string) => {
-    if (exit._tag === "Success") {
-      metricsOf(route).ended("OK", startedAt)
-      reply.answered(exit.value)
-      return
-    }
+    metricsOf(route).ended(outcomeOf(exit), startedAt)
+    if (exit._tag === "Success") return reply.answered(exit.value)
     const failure = exit.cause._tag === "Fail" ? exit.cause.error : undefined
-    metricsOf(route).ended(failure?._tag, startedAt)
     if (failure === undefined) report(exit.cause, traceparent)
     else if (failure._tag === "Unavailable" && failure.cause !== undefined) warn(failure.cause, traceparent)
     reply.failed(failure)
   }
-
-  const outcomeOf = (exit: Exit.Exit<unknown, IssueFailure>): string | undefined =>
-    exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
 
   const admits = (route: Route, client: number) => route.isPublic ? admission.admits(client) : guardedCalls < limit
   const shed = (route: Route, answer: (failure: Overloaded) => void) => {

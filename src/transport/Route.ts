@@ -1,6 +1,6 @@
 import type { DescMessage, DescMethodUnary, Message, MessageShape, Registry } from "@bufbuild/protobuf"
 import { toBinary, toJsonString } from "@bufbuild/protobuf"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { isRole, type Access, type Role } from "../security/Role.ts"
@@ -28,6 +28,20 @@ export interface Metadata {
   readonly responseTrailer: Headers
 }
 
+/** A call that takes no fiber: `done` gets an `Exit`, or an Effect that is left to be run. */
+type Begin<Input, Answer, E> = (
+  useCases: UseCases,
+  input: Input,
+  timeoutMillis: number | undefined,
+  done: (result: Effect.Effect<Answer, E>) => void
+) => void
+
+type Begun = Begin<unknown, unknown, IssueFailure>
+
+/** What was begun goes on to its end, whoever waits for it. */
+const callOf = (begin: Begun): Route["call"] => (useCases, input, timeoutMillis) =>
+  Effect.uninterruptible(Effect.async((resume) => begin(useCases, input, timeoutMillis, resume)))
+
 /** One RPC: how its messages are read and written, and what it does. `Input` and `Answer` are sealed in by `make`. */
 export interface Route {
   readonly method: DescMethodUnary
@@ -48,10 +62,8 @@ export interface Route {
     timeoutMillis: number | undefined,
     metadata: Metadata | undefined
   ) => Effect.Effect<unknown, IssueFailure>
-  /** `call` without a fiber, where the use case offers that: `done` gets an `Exit`, or an Effect that is left to be run. */
-  readonly begin:
-    | ((useCases: UseCases, input: unknown, timeoutMillis: number | undefined, done: (result: Effect.Effect<unknown, IssueFailure>) => void) => void)
-    | undefined
+  /** `call` without a fiber, where the use case offers that. */
+  readonly begin: Begun | undefined
   /** Whether `call` gets its metadata, which cost a request several microseconds. */
   readonly wantsMetadata: boolean
   /** The wire form of a failure that the catalog does not know; `undefined`: it does. */
@@ -80,20 +92,7 @@ type AccessTo<I extends DescMessage> = Role | (MessageShape<I> extends { readonl
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
 export const make = <I extends DescMessage, O extends DescMessage, Answer, E = never>(spec: {
   readonly method: DescMethodUnary<I, O>
-  readonly bound: Bound
   readonly access: AccessTo<I>
-  readonly call: (
-    useCases: UseCases,
-    input: Fields<I>,
-    timeoutMillis: number | undefined,
-    metadata: Metadata | undefined
-  ) => Effect.Effect<Answer, IssueFailure | E>
-  readonly begin?: (
-    useCases: UseCases,
-    input: Fields<I>,
-    timeoutMillis: number | undefined,
-    done: (result: Effect.Effect<Answer, IssueFailure | E>) => void
-  ) => void
   readonly respond: (answer: Answer) => MessageShape<O>
   /** A faster reader of common requests; `undefined` leaves a request to the general one. */
   readonly readJson?: (bytes: Uint8Array) => Fields<I> | undefined
@@ -103,7 +102,18 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
   readonly wireOf?: (failure: IssueFailure | E) => WireError | undefined
   /** The messages that may travel in a `google.protobuf.Any`, which JSON has to know. */
   readonly registry?: Registry
-}): Route => {
+} & ({
+  readonly bound: Bound
+  readonly call: (
+    useCases: UseCases,
+    input: Fields<I>,
+    timeoutMillis: number | undefined,
+    metadata: Metadata | undefined
+  ) => Effect.Effect<Answer, IssueFailure | E>
+} | {
+  readonly bound: "itself"
+  readonly begin: Begin<Fields<I>, Answer, IssueFailure | E>
+})): Route => {
   const options: JsonOptions = spec.registry === undefined ? jsonOptions : { ...jsonOptions, registry: spec.registry }
   const general = decodeJson(spec.method.input, spec.registry)
   const { readJson } = spec
@@ -116,8 +126,9 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     decodeJson: readJson === undefined ? general : (bytes) => readJson(bytes) ?? general(bytes),
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),
-    call: spec.call as Route["call"],
-    begin: spec.begin as Route["begin"],
+    ...("begin" in spec
+      ? { call: callOf(spec.begin as Begun), begin: spec.begin as Begun }
+      : { call: spec.call as Route["call"], begin: undefined }),
     wantsMetadata: spec.wantsMetadata ?? false,
     wireOf: (spec.wireOf ?? (() => undefined)) as Route["wireOf"],
     jsonOptions: options,

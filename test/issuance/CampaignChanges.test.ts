@@ -12,9 +12,9 @@ import { Gate, GateUnavailable } from "../../src/issuance/Gate.ts"
 import { GateRebuilder } from "../../src/issuance/GateRebuilder.ts"
 import { HeldCoupons } from "../../src/issuance/HeldCoupons.ts"
 import * as Issuance from "../../src/issuance/Issuance.ts"
-import { IssueCoupon } from "../../src/issuance/IssueCoupon.ts"
 import { OutboxRelay } from "../../src/issuance/OutboxRelay.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
+import { claim as claimCoupon } from "./claim.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
@@ -51,9 +51,7 @@ const world = Issuance.layer.pipe(
 )
 
 const claim = (campaignId: number, userId: number) =>
-  Effect.flatMap(IssueCoupon, (issueCoupon) => issueCoupon.claim(campaignId, BigInt(userId), undefined)).pipe(
-    Effect.match({ onFailure: ({ _tag }) => _tag, onSuccess: () => "OK" })
-  )
+  Effect.match(claimCoupon(campaignId, userId), { onFailure: ({ _tag }) => _tag, onSuccess: () => "OK" })
 
 const scene = Effect.all({ campaigns: Campaigns, gate: Gate, held: HeldCoupons, ledger: TestLedger, line: Line, rebuilder: GateRebuilder, relay: OutboxRelay })
 

@@ -11,10 +11,10 @@ import { Campaigns } from "../../src/issuance/Campaigns.ts"
 import { Gate, GateUnavailable } from "../../src/issuance/Gate.ts"
 import { GateRebuilder } from "../../src/issuance/GateRebuilder.ts"
 import * as Issuance from "../../src/issuance/Issuance.ts"
-import { IssueCoupon } from "../../src/issuance/IssueCoupon.ts"
 import { OutboxRelay } from "../../src/issuance/OutboxRelay.ts"
 import { ReservationReaper } from "../../src/issuance/ReservationReaper.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
+import { claim } from "./claim.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
@@ -27,9 +27,6 @@ const world = (settings: Record<string, string> = {}) =>
     Layer.provideMerge(AppConfig.layerTest({ ...quiet, ...settings })),
     Layer.orDie
   )
-
-const claim = (campaignId: number, userId: number | bigint, timeoutMillis?: number) =>
-  Effect.flatMap(IssueCoupon, (issueCoupon) => issueCoupon.claim(campaignId, BigInt(userId), timeoutMillis))
 
 const tagOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>) =>
   Exit.match(exit, { onSuccess: () => "OK", onFailure: (cause) => cause._tag === "Fail" ? cause.error._tag : cause._tag })

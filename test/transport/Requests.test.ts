@@ -15,7 +15,7 @@ import {
   IssueCouponResponseSchema
 } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
-import { campaign, coupon, echo, ISSUE, issuing, json, request, start } from "./Stub.ts"
+import { campaign, coupon, echo, ISSUE, json, request, start } from "./Stub.ts"
 
 const CREATE = "/coupon.v1.CouponService/CreateCampaign"
 const GET_CAMPAIGN = "/coupon.v1.CouponService/GetCampaign"
@@ -24,10 +24,12 @@ const GET_COUPON = "/coupon.v1.CouponService/GetCoupon"
 let asked: Array<ReadonlyArray<unknown>> = []
 const recording: UseCases = {
   ...echo,
-  issueCoupon: issuing((...all) => {
-    asked.push(all)
-    return echo.issueCoupon.claim(...all)
-  }),
+  issueCoupon: {
+    begin: (...all) => {
+      asked.push(all.slice(0, 3))
+      echo.issueCoupon.begin(...all)
+    }
+  },
   campaigns: {
     ...echo.campaigns,
     get: (...all) => {

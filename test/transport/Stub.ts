@@ -6,8 +6,8 @@ import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Context from "effect/Context"
 import * as AppConfig from "../../src/AppConfig.ts"
-import type { Campaign } from "../../src/domain/Campaign.ts"
-import type { Coupon } from "../../src/domain/Coupon.ts"
+import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
+import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { Startup } from "../../src/issuance/Startup.ts"
@@ -43,8 +43,9 @@ export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
 }
 
 /** The use case with this answer to every claim. */
-export const issuing = (claim: UseCases["issueCoupon"]["claim"]): UseCases["issueCoupon"] => ({
-  claim,
+export const issuing = (
+  claim: (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined) => Effect.Effect<Coupon, IssueFailure>
+): UseCases["issueCoupon"] => ({
   begin: (campaignId, userId, timeoutMillis, done) => done(claim(campaignId, userId, timeoutMillis))
 })
 
