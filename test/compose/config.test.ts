@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { docker, hasCompose } from "./Compose.ts"
 
@@ -10,6 +11,7 @@ interface Service {
   readonly ports?: ReadonlyArray<{ readonly host_ip?: string; readonly published: string }>
   readonly stop_grace_period?: string
   readonly healthcheck?: unknown
+  readonly networks?: Readonly<Record<string, { readonly aliases?: ReadonlyArray<string> } | null>>
   readonly restart?: string
 }
 
@@ -28,6 +30,12 @@ describe("docker-compose.yml", () => {
     expect(Object.keys(services).sort()).toEqual(["backend-app", "backend-app-primary", "envoy", "mysql", "redis", "secrets"])
     // The primary is special in nothing.
     expect(services["backend-app-primary"]).toEqual(services["backend-app"])
+    // Envoy finds all by one name: by two it keeps instances twice that exchange their addresses at a restart.
+    expect(services["backend-app"]?.networks?.["edge"]?.aliases).toEqual(["instances"])
+    expect(readFileSync("envoy/envoy.yaml", "utf8").match(/address: \S+, port_value: 8080/g)).toEqual([
+      "address: 0.0.0.0, port_value: 8080",
+      "address: instances, port_value: 8080"
+    ])
     for (const [name, service] of Object.entries(services)) {
       expect(service.read_only, name).toBe(true)
       expect(service.cap_drop, name).toEqual(["ALL"])

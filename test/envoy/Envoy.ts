@@ -86,10 +86,9 @@ export const startEnvoy = async (program: string, ports: ReadonlyArray<number>):
   let yaml = Fs.readFileSync(configuration, "utf8")
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 9901}", `{address: 127.0.0.1, port_value: ${adminPort}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8080}", `{address: 127.0.0.1, port_value: ${port}}`)
-  yaml = replace(yaml, backend("backend-app-primary"), "")
   yaml = replace(
     yaml,
-    backend("backend-app"),
+    backend("instances"),
     ports.map((one) => backend("127.0.0.1").replace("8080", String(one))).join("")
   )
   const dir = temporaryDirectory("envoy")
