@@ -52,10 +52,10 @@ export const profile = async (
   const { directory, say, seconds } = options
   const dir = temporaryDirectory("profile")
   try {
-    const instance = await stage.distributed({}, ["--cpu-prof", "--cpu-prof-interval=500", `--cpu-prof-dir=${dir}`, "src/main.ts"])
+    const instance = await stage.distributed({ LATENCY_TARGET: "1s" }, ["--cpu-prof", "--cpu-prof-interval=500", `--cpu-prof-dir=${dir}`, "src/main.ts"])
     const campaignId = await createCampaign(instance.url)
     const load = { port: instance.port, campaignId, users: 0, connections: 128 }
-    await closedLoop({ ...load, firstUser: freshUsers(), seconds: 2 })
+    await closedLoop({ ...load, firstUser: freshUsers(), seconds: 5 })
     say(`claims for ${seconds} s under the profiler`)
     const from = monotonicMicros()
     const { cpu, result } = await during({ node: instance.pid, ...stage.pids }, () => closedLoop({ ...load, firstUser: freshUsers(), seconds }))
