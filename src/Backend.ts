@@ -101,8 +101,7 @@ export type Stores = GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlApiKeyStore.layer, SqlOutbox.layer).pipe(
-    Layer.provideMerge(SqlAdminAudit.layer),
+  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerLibSql, SqlOutbox.layer).pipe(
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
@@ -111,8 +110,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
 
 /** MySQL and Redis; waits for both. */
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
-  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlApiKeyStore.layer, SqlOutbox.layer).pipe(
-    Layer.provideMerge(SqlAdminAudit.layer),
+  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerMySql, SqlOutbox.layer).pipe(
     Layer.provide(layerMySql),
     Layer.mapError(unusable)
   ),

@@ -23,10 +23,10 @@ export interface AdminRecord extends AdminAct {
   readonly actor: string
 }
 
-/** The record of administrative acts, in the ledger. Changes of campaigns enter it by themselves (`Ledger`), in their transaction. */
+/** The record of administrative acts, in the ledger. Changes of campaigns and keys enter it by themselves (`Ledger`, `ApiKeyStore`), in their transaction. */
 export class AdminAudit extends Context.Tag("coupon/issuance/AdminAudit")<AdminAudit, {
   /**
-   * Records an act that is not a campaign's change, by the fiber's `Actor`. Durable when it returns. `CommitInDoubt`: it may
+   * Records any other act, by the fiber's `Actor`. Durable when it returns. `CommitInDoubt`: it may
    * have been recorded.
    */
   readonly append: (act: AdminAct) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>

@@ -8,7 +8,7 @@ export interface StoredKey extends ApiKey {
   readonly secretHash: string
 }
 
-/** Where keys are kept: beside the coupons, for all instances. Both writes are written to the admin audit with the fiber's `Actor`. */
+/** Where keys are kept: beside the coupons, for all instances. Both writes enter the admin audit, with the fiber's `Actor`, in their transaction. */
 export class ApiKeyStore extends Context.Tag("coupon/security/ApiKeyStore")<ApiKeyStore, {
   /** Durable when it returns. Times are the store's. */
   readonly insert: (key: Omit<StoredKey, "createdAt" | "revokedAt">) => Effect.Effect<void, KeysUnavailable>

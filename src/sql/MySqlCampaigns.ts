@@ -1,4 +1,3 @@
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
@@ -11,7 +10,7 @@ import { campaignColumns, changeAct, creationAct, refusedChange } from "./Campai
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { timeFromSql, timeToSql } from "./MySql.ts"
 import { makeRows, rowsAt, type Row } from "./Rows.ts"
-import type { SqlFailure } from "./SqlFailure.ts"
+import type { SentText } from "./SentText.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
@@ -98,9 +97,7 @@ export const make = (ledger: {
   /** What every text that writes begins with: two statements. */
   readonly settings: string
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
-  readonly send: (
-    text: string
-  ) => Effect.Effect<Either.Either<ReadonlyArray<unknown>, { readonly failure: SqlFailure; readonly cause: SqlError }>, LedgerUnavailable>
+  readonly send: (text: string) => Effect.Effect<SentText, LedgerUnavailable>
   /** Makes sure that no transaction under this key can commit from now on, and then reads. */
   readonly forbidAndRead: (key: string, campaignId: number, text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
   readonly backoff: (attempt: number) => Effect.Effect<void>

@@ -1,6 +1,4 @@
-import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlClient } from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,7 +24,8 @@ import * as HeldConnections from "./HeldConnections.ts"
 import * as MySqlCampaigns from "./MySqlCampaigns.ts"
 import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
-import { classifyMysql, isDuplicateKey, type SqlFailure } from "./SqlFailure.ts"
+import { sendText, settle, type FailedText, type SentText } from "./SentText.ts"
+import { isDuplicateKey } from "./SqlFailure.ts"
 import { WHOLE_FACTS, wholeBatchText } from "./WholeBatchText.ts"
 
 const rowsOf = makeRows(timeFromSql)
@@ -45,30 +44,6 @@ const MOST_SORTING = 10_000
 /** 0 to 4, 8, 16, … ms: two instances that deadlocked should not meet again. */
 const backoff = (attempt: number): Effect.Effect<void> =>
   Effect.flatMap(Random.nextRange(0, 2 ** (attempt + 1)), (millis) => Effect.sleep(millis))
-
-/** A failed text whose transaction is over: rolled back, or never begun, or beyond our reach. */
-interface FailedText {
-  readonly failure: SqlFailure
-  readonly cause: SqlError
-}
-
-/** The results of a text, one a statement, or why there are none. */
-type SentText = Either.Either<ReadonlyArray<unknown>, FailedText>
-
-/**
- * Ends the transaction that a failed text left open, and says what the failure proves. A proof counts only if ROLLBACK
- * went through. mysqld keeps a transaction open after any error but a deadlock, also after 1205 (PROTOCOL, bug 4).
- */
-const settle = (connection: Connection, cause: SqlError): Effect.Effect<FailedText> => {
-  const failure = classifyMysql(cause)
-  if (failure === "NotSent") return Effect.succeed({ failure, cause })
-  // KILL, because the pool must not hand this connection out again and offers no other way to say so.
-  const drop = Effect.ignore(runText(connection, "KILL CONNECTION_ID()"))
-  return Effect.matchEffect(runText(connection, "ROLLBACK"), {
-    onFailure: () => Effect.as(drop, { failure: "InDoubt" as SqlFailure, cause }),
-    onSuccess: () => Effect.as(failure === "ReadOnly" ? drop : Effect.void, { failure, cause })
-  })
-}
 
 const readFacts = (campaignId: CampaignId, results: ReadonlyArray<unknown>): CommitFacts => {
   // In the order of the text: two settings, START, campaign, clock, coupons, count, counter, outbox, facts, COMMIT.
@@ -105,22 +80,7 @@ export const make = Effect.gen(function*() {
   const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
     Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
 
-  /**
-   * One text on a connection of its own, its transaction over in any case when this ends. Uninterruptible: a fiber that
-   * leaves would give a connection with an open transaction back to the pool.
-   */
-  const send = (text: string): Effect.Effect<SentText, LedgerUnavailable> =>
-    sql.reserve.pipe(
-      Effect.mapError(unavailable),
-      Effect.flatMap((connection) =>
-        Effect.matchEffect(runText(connection, text), {
-          onFailure: (cause) => Effect.map(settle(connection, cause), Either.left),
-          onSuccess: (results) => Effect.succeed(Either.right(results))
-        })
-      ),
-      Effect.scoped,
-      Effect.uninterruptible
-    )
+  const send = (text: string): Effect.Effect<SentText, LedgerUnavailable> => Effect.mapError(sendText(sql, text), unavailable)
 
   const held = yield* HeldConnections.make(sql, Math.max(1, Math.floor(config.mysqlPoolSize / 2)))
 

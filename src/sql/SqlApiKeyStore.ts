@@ -1,33 +1,44 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
+import { randomBytes } from "node:crypto"
+import { AppConfig } from "../AppConfig.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { AdminAudit } from "../issuance/AdminAudit.ts"
+import { Actor } from "../issuance/Actor.ts"
+import type { AdminAct } from "../issuance/AdminAudit.ts"
 import { KeysUnavailable } from "../security/ApiKeys.ts"
 import type { StoredKey } from "../security/ApiKeyStore.ts"
 import { ApiKeyStore } from "../security/ApiKeyStore.ts"
 import type { Role } from "../security/Role.ts"
-import { timeFromSql } from "./MySql.ts"
+import { actColumns, actorText, mysqlAct, mysqlText, stateText } from "./AdminAuditText.ts"
+import { integer } from "./GroupCommitText.ts"
+import { LibSqlDriver } from "./LibSql.ts"
+import { lockWaitSeconds, sessionSettings, timeFromSql } from "./MySql.ts"
 import type { Row } from "./Rows.ts"
+import { sendText } from "./SentText.ts"
 
+type NewKey = Parameters<ApiKeyStore["Type"]["insert"]>[0]
+
+/** Who does what, and under which id the audit has it. */
+interface Entry {
+  readonly changeId: string
+  readonly actor: string
+  readonly act: AdminAct
+}
+
+/** Both writes are one transaction with their row of the audit, which is there if and only if something was done. */
 interface Dialect {
   readonly time: (value: unknown) => EpochMillis
-  /** The store's clock. */
-  readonly now: string
+  readonly insert: (key: NewKey, entry: Entry) => Effect.Effect<unknown, unknown>
+  /** Does nothing to a key that was revoked before. */
+  readonly revoke: (id: string, entry: Entry) => Effect.Effect<unknown, unknown>
 }
 
 const unavailable = (cause: unknown) => new KeysUnavailable({ cause })
 
 const make = (dialect: Dialect) =>
-  Effect.gen(function*() {
-    const sql = yield* SqlClient
-    const audit = yield* AdminAudit
-    const run = (text: string, values: ReadonlyArray<string | number | null> = []) =>
-      Effect.mapError(sql.unsafe<Row>(text, values), unavailable)
-    // Recorded first: an act that is recorded and did not happen is better than one that happened in silence.
-    const record = (action: string, before: unknown, after: unknown) =>
-      Effect.mapError(audit.append({ action, campaignId: undefined, before, after }), unavailable)
-
+  Effect.map(SqlClient, (sql) => {
     const keyOf = (row: Row): StoredKey => ({
       id: row.id as string,
       name: row.name as string,
@@ -37,37 +48,91 @@ const make = (dialect: Dialect) =>
       createdAt: dialect.time(row.created_at),
       revokedAt: row.revoked_at === null ? undefined : dialect.time(row.revoked_at)
     })
-    const all = Effect.map(run("SELECT * FROM api_keys ORDER BY created_at, id"), (rows) => rows.map(keyOf))
+    const all = Effect.mapBoth(sql.unsafe<Row>("SELECT * FROM api_keys ORDER BY created_at, id"), {
+      onFailure: unavailable,
+      onSuccess: (rows) => rows.map(keyOf)
+    })
+
+    const write = (action: string, before: unknown, after: unknown, run: (entry: Entry) => Effect.Effect<unknown, unknown>) =>
+      Effect.flatMap(FiberRef.get(Actor), (actor) =>
+        Effect.mapError(
+          run({ changeId: randomBytes(16).toString("hex"), actor, act: { action, campaignId: undefined, before, after } }),
+          unavailable
+        ))
 
     return ApiKeyStore.of({
       all,
-      insert: ({ id, name, requestsPerSecond, role, secretHash }) =>
-        Effect.zipRight(
-          record("key.create", undefined, { id, name, role, requestsPerSecond }),
-          Effect.asVoid(run(
-            `INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at) VALUES (?, ?, ?, ?, ?, ${dialect.now})`,
-            [id, name, role, secretHash, requestsPerSecond ?? null]
-          ))
-        ),
+      insert: (key) => {
+        const { id, name, requestsPerSecond, role } = key
+        return Effect.asVoid(write("key.create", undefined, { id, name, role, requestsPerSecond }, (entry) => dialect.insert(key, entry)))
+      },
       revoke: (id) =>
         Effect.gen(function*() {
           const key = (yield* all).find((one) => one.id === id)
           if (key === undefined) return false
           if (key.revokedAt !== undefined) return true
           const { name, requestsPerSecond, role } = key
-          yield* record("key.revoke", { id, name, role, requestsPerSecond }, undefined)
-          yield* run(`UPDATE api_keys SET revoked_at = ${dialect.now} WHERE id = ? AND revoked_at IS NULL`, [id])
+          yield* write("key.revoke", { id, name, role, requestsPerSecond }, undefined, (entry) => dialect.revoke(id, entry))
           return true
         })
     })
   })
 
-/** The keys in whichever database the client is connected to. */
-export const layer: Layer.Layer<ApiKeyStore, never, SqlClient | AdminAudit> = Layer.effect(
-  ApiKeyStore,
-  Effect.flatMap(SqlClient, (sql) =>
-    make(sql.onDialectOrElse({
-      sqlite: (): Dialect => ({ time: Number, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)" }),
-      orElse: (): Dialect => ({ time: timeFromSql, now: "UTC_TIMESTAMP(6)" })
-    })))
-)
+const mysql = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const config = yield* AppConfig
+  const transaction = (text: string) =>
+    Effect.flatMap(
+      sendText(sql, `${sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))};\nSTART TRANSACTION;\n${text};\nCOMMIT`),
+      (sent) => sent._tag === "Left" ? Effect.fail(sent.left.cause) : Effect.void
+    )
+  const actOf = ({ act, actor, changeId }: Entry) => mysqlAct(changeId, actor, act, "UTC_TIMESTAMP(6)", "NULL")
+  return {
+    time: timeFromSql,
+    insert: ({ id, name, requestsPerSecond, role, secretHash }, entry) => {
+      const rate = requestsPerSecond === undefined ? "NULL" : integer(requestsPerSecond)
+      return transaction(`INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at)
+VALUES (${mysqlText(id)}, ${mysqlText(name)}, ${mysqlText(role)}, ${mysqlText(secretHash)}, ${rate}, UTC_TIMESTAMP(6));
+INSERT INTO admin_audit (${actColumns}) VALUES (${actOf(entry)})`)
+    },
+    revoke: (id, entry) => {
+      const valid = `id = ${mysqlText(id)} AND revoked_at IS NULL`
+      return transaction(`SELECT id FROM api_keys WHERE ${valid} FOR UPDATE;
+INSERT INTO admin_audit (${actColumns}) SELECT ${actOf(entry)} FROM api_keys WHERE ${valid};
+UPDATE api_keys SET revoked_at = UTC_TIMESTAMP(6) WHERE ${valid}`)
+    }
+  } satisfies Dialect
+})
+
+const libsql = Effect.map(LibSqlDriver, (driver) => {
+  const valid = "id = ? AND revoked_at IS NULL"
+  const audited = ({ act, actor, changeId }: Entry, now: number) =>
+    [changeId, now, actorText(actor), act.action, null, stateText(act.before), stateText(act.after)] as const
+  const batch = (statements: (now: number) => Parameters<typeof driver.batch>[0]) =>
+    Effect.uninterruptible(Effect.tryPromise({ try: () => driver.batch(statements(Date.now()), "write"), catch: (cause) => cause }))
+  return {
+    time: Number,
+    insert: ({ id, name, requestsPerSecond, role, secretHash }, entry) =>
+      batch((now) => [
+        {
+          sql: "INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+          args: [id, name, role, secretHash, requestsPerSecond ?? null, now]
+        },
+        { sql: `INSERT INTO admin_audit (${actColumns}) VALUES (?, ?, ?, ?, ?, ?, ?)`, args: [...audited(entry, now)] }
+      ]),
+    revoke: (id, entry) =>
+      batch((now) => [
+        {
+          sql: `INSERT INTO admin_audit (${actColumns}) SELECT ?, ?, ?, ?, ?, ?, ? FROM api_keys WHERE ${valid}`,
+          args: [...audited(entry, now), id]
+        },
+        { sql: `UPDATE api_keys SET revoked_at = ? WHERE ${valid}`, args: [now, id] }
+      ])
+  } satisfies Dialect
+})
+
+/** The keys in MySQL or MariaDB. */
+export const layerMySql: Layer.Layer<ApiKeyStore, never, SqlClient | AppConfig> = Layer.effect(ApiKeyStore, Effect.flatMap(mysql, make))
+
+/** The keys in the embedded ledger's file. */
+export const layerLibSql: Layer.Layer<ApiKeyStore, never, SqlClient | LibSqlDriver> = Layer.effect(ApiKeyStore, Effect.flatMap(libsql, make))

@@ -26,7 +26,7 @@ const directory = mkdtempSync(Path.join(tmpdir(), "coupon-keys-"))
 afterAll(() => rmSync(directory, { recursive: true }))
 
 const adapters: Record<string, Layer.Layer<ApiKeyStore | AdminAudit, unknown>> = {
-  libSQL: Layer.provideMerge(SqlApiKeyStore.layer, SqlAdminAudit.layer).pipe(
+  libSQL: Layer.merge(SqlApiKeyStore.layerLibSql, SqlAdminAudit.layer).pipe(
     Layer.provide(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: directory }))
   ),
@@ -35,7 +35,7 @@ const adapters: Record<string, Layer.Layer<ApiKeyStore | AdminAudit, unknown>> =
     Layer.unwrapScoped(Effect.map(
       Effect.acquireRelease(Effect.promise(() => databaseOn(kind)), (db) => Effect.promise(db.drop)),
       ({ url }) =>
-        Layer.provideMerge(SqlApiKeyStore.layer, SqlAdminAudit.layer).pipe(
+        Layer.merge(SqlApiKeyStore.layerMySql, SqlAdminAudit.layer).pipe(
           Layer.provide(MySql.layer),
           Layer.provide(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1" }))
         )
@@ -84,7 +84,24 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
         ["key.create", "anonymous"],
         ["key.create", "bootstrap"]
       ])
-      expect(JSON.stringify(acts, (_, value: unknown) => value)).not.toContain(rows[0]!.secretHash)
+      expect(JSON.stringify(acts)).not.toContain(rows[0]!.secretHash)
+    }))
+
+  it.scopedLive("records what was done, once, and nothing that was not", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layer)
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AdminAudit)]
+      const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
+      const since = Effect.map(audit.list({ beforeId: undefined, limit: 10, campaignId: undefined }), (acts) =>
+        acts.filter(({ id }) => id > (newest?.id ?? 0)).map(({ action, after, before }) => ({ action, after, before })))
+      const key = { id: "fedcba9876543210", name: "twice", role: "VIEWER", requestsPerSecond: 7, secretHash: "0".repeat(64) } as const
+      const { secretHash: _, ...shown } = key
+      yield* store.insert(key)
+      expect((yield* Effect.flip(store.insert(key)))._tag).toBe("KeysUnavailable")
+      expect(yield* since).toEqual([{ action: "key.create", before: undefined, after: shown }])
+      expect(yield* Effect.all([store.revoke(key.id), store.revoke(key.id)], { concurrency: 2 })).toEqual([true, true])
+      expect((yield* since)[0]).toEqual({ action: "key.revoke", before: shown, after: undefined })
+      expect(yield* since).toHaveLength(2)
     }))
 })
 
