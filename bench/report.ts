@@ -160,7 +160,7 @@ ${method}
 - The open loop sends request *i* at its own time, whatever became of those before it, and counts latency from then: a stall is felt by every
   request that was due in it.
 - *Overload*: claims of new users at their own pace, on at most so many connections; one that finds none free is not sent, as when a server's backlog is
-  full. The capacity is what 256 connections that always want something get. Node cannot even read ten times what it can issue, with the
+  full. The capacity, and the peak, is what 256 connections that always want something get. Node cannot even read ten times what it can issue, with the
   load on the same cores, so refusals are answered late, which holds the load back: "sent" says what came.
 - After every durable run the ledger's rows are counted: as many as were answered OK, plus at most one a connection, which wrk cuts off at the end.
   A run that differs, or in which any request fails, ends the benchmark with an error instead of a figure.

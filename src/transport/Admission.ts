@@ -72,6 +72,7 @@ export const make = (options: {
     ended: (client, startedAt, now) => {
       inFlight--
       own[client]!--
+      refusals.served()
       limit.ended(now - startedAt, now)
     },
     refuse: (answer) => {

@@ -1,58 +1,108 @@
+import * as PerfHooks from "node:perf_hooks"
+
 /** Answers refused requests no faster than leaves time for those that were not. */
 export interface PacedRefusals {
   /** Runs `answer`, which must not throw: at once or, when there are many, in its turn a little later. */
   readonly refuse: (answer: () => void) => void
+  /** A call that was admitted has ended. */
+  readonly served: () => void
   /** Answers that wait. */
   readonly held: () => number
 }
 
+/** Milliseconds: of a clock, and how long the event loop had nothing to do so far. */
+export interface Clock {
+  readonly now: () => number
+  readonly idle: () => number
+}
+
 /**
- * A refused request costs Node what a bare echo does, a fourth of a durable coupon: with ten times as many requests as the service
+ * A refused request costs Node what a bare echo does, a third of a durable coupon: with ten times as many requests as the service
  * can carry, refusing all of them at once would leave it no time for any other. The client of an answer that waits does not
  * ask again meanwhile, so this slows the flood itself down, at no cost.
  *
- * The pace is so many an interval of a timer that fires at most once in a turn of the event loop: 32,000 a second
- * on a loop with nothing else to do, and few where turns are long, which is when time is short.
+ * While the event loop has time to spare, so many are answered a turn, which is at most once in an interval.
  */
 const A_TURN = 32
 const INTERVAL_MILLIS = 1
 
-/** Beyond, the oldest are answered at once: a bound for memory, and for how long anybody waits. */
+/** Spare is a twentieth of the time. Where that is lacking, one is refused for so many that were served: 4 % of the time. */
+const IDLE_SHARE = 0.05
+const SERVED_FOR_ONE = 8
+
+/** Who has waited for so long is answered all the same, 32 a turn. */
+const LONGEST_WAIT_MILLIS = 3_000
+
+/** Beyond, the oldest are answered at once: a bound for memory. */
 const MOST = 10_000
 
-export const make = (): PacedRefusals => {
+const platform: Clock = { now: () => performance.now(), idle: () => PerfHooks.performance.eventLoopUtilization().idle }
+
+export const make = (clock: Clock = platform): PacedRefusals => {
   let waiting: Array<() => void> = []
+  let since: Array<number> = []
   let next = 0
   let allowance = A_TURN
+  let served = 0
+  let unused = true
+  let [lookedAt, idleThen] = [0, 0]
   let timer: NodeJS.Timeout | undefined
 
+  const begin = (now: number, idle: number) => {
+    lookedAt = now
+    idleThen = idle
+    served = 0
+    unused = true
+  }
+
   const turn = () => {
-    const end = Math.min(next + A_TURN, waiting.length)
-    allowance = A_TURN - (end - next)
-    while (next < end) waiting[next++]!()
+    const now = clock.now()
+    const idle = clock.idle()
+    if (next === waiting.length && unused) {
+      clearInterval(timer)
+      timer = undefined
+      allowance = A_TURN
+      return
+    }
+    // What is left of an answer is kept for the next turn; what nobody wanted is not.
+    const kept = next === waiting.length ? 0 : allowance % 1
+    allowance = idle - idleThen > (now - lookedAt) * IDLE_SHARE ? A_TURN : kept + served / SERVED_FOR_ONE
+    begin(now, idle)
+    for (let answered = 0; next < waiting.length; answered++) {
+      if (allowance >= 1) allowance--
+      else if (answered >= A_TURN || now - since[next]! < LONGEST_WAIT_MILLIS) break
+      unused = false
+      waiting[next++]!()
+    }
     if (next === waiting.length) {
       waiting = []
+      since = []
       next = 0
-      if (allowance === A_TURN) {
-        clearInterval(timer)
-        timer = undefined
-      }
     } else if (next > MOST) {
       waiting = waiting.slice(next)
+      since = since.slice(next)
       next = 0
     }
   }
 
   return {
     held: () => waiting.length - next,
+    served: () => {
+      served++
+    },
     refuse: (answer) => {
-      timer ??= setInterval(turn, INTERVAL_MILLIS)
-      if (allowance > 0) {
+      if (timer === undefined) {
+        timer = setInterval(turn, INTERVAL_MILLIS)
+        begin(clock.now(), clock.idle())
+      }
+      unused = false
+      if (allowance >= 1) {
         allowance--
         answer()
         return
       }
       waiting.push(answer)
+      since.push(clock.now())
       if (waiting.length - next > MOST) waiting[next++]!()
     }
   }

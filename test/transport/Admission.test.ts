@@ -78,8 +78,11 @@ describe("refusals", () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
+  /** A loop that has always time to spare, or never. */
+  const clock = (idle: boolean): PacedRefusals.Clock => ({ now: () => performance.now(), idle: () => idle ? performance.now() : 0 })
+
   it("are answered at once while they are few, else in turn, each exactly once", () => {
-    const refusals = PacedRefusals.make()
+    const refusals = PacedRefusals.make(clock(true))
     const heard: Array<number> = []
     for (let i = 0; i < 1_000; i++) refusals.refuse(() => heard.push(i))
     expect(heard).toHaveLength(32)
@@ -92,8 +95,32 @@ describe("refusals", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it("are one for eight that were served while the event loop has no time to spare, yet nobody waits for longer than 3 s", () => {
+    const refusals = PacedRefusals.make(clock(false))
+    let heard = 0
+    // Always as many wait: who is refused asks again.
+    const ask = () => refusals.refuse(() => {
+      heard++
+      setTimeout(ask, 0)
+    })
+    for (let i = 0; i < 332; i++) ask()
+    const from = heard
+    for (let i = 0; i < 1_000; i++) {
+      for (let k = 0; k < 8; k++) refusals.served()
+      vi.advanceTimersByTime(1)
+    }
+    expect(heard - from).toBeGreaterThan(950)
+    expect(heard - from).toBeLessThan(1_050)
+    // Nothing is served any more.
+    const then = heard
+    vi.advanceTimersByTime(2_600)
+    expect(heard).toBe(then)
+    vi.advanceTimersByTime(400)
+    expect(heard - then).toBeGreaterThanOrEqual(300)
+  })
+
   it("wait in a queue that is bounded, from which the oldest are answered first", () => {
-    const refusals = PacedRefusals.make()
+    const refusals = PacedRefusals.make(clock(true))
     const heard: Array<number> = []
     for (let i = 0; i < 50_000; i++) refusals.refuse(() => heard.push(i))
     expect(refusals.held()).toBe(10_000)
