@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, MessageShape, Registry } from "@bufbuild/protobuf"
+import type { DescEnum, DescField, DescMessage, MessageShape, Registry } from "@bufbuild/protobuf"
 import { fromBinary, fromJson, fromJsonString, ScalarType } from "@bufbuild/protobuf"
 import { isFieldError } from "@bufbuild/protobuf/reflect"
 import { EmptySchema } from "@bufbuild/protobuf/wkt"
@@ -39,13 +39,20 @@ const exactly = (fields: ReadonlyMap<string, DescField>) =>
 const integral = (value: unknown) =>
   typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^-?\d+$/.test(value)
 
+/**
+ * A name, or the number of one that may be newer than this program. protobuf-es ignores other names with the unknown fields, so that a
+ * filter with a typing error would let everything through, and its error for other types names no field.
+ */
+const isEnumValue = (desc: DescEnum, value: unknown) =>
+  value === undefined || value === null || (typeof value === "number" ? (value | 0) === value : desc.values.some(({ name }) => name === value))
+
 const reason = (field: DescField, value: unknown, detail: string): string => {
   if (detail === "set multiple times") return "must be given once"
   if (is64(field) || is32(field)) return integral(value) ? `must be a ${is64(field) ? 64 : 32}-bit integer` : "must be an integer"
   if (field.fieldKind === "scalar" && field.scalar === ScalarType.STRING) {
     return typeof value === "string" ? "must be well-formed Unicode" : "must be a string"
   }
-  return "has a value of the wrong type"
+  return field.enum === undefined ? "has a value of the wrong type" : `must be one of ${field.enum.values.map(({ name }) => name).join(", ")}`
 }
 
 /**
@@ -84,6 +91,7 @@ export const decodeJson = <Desc extends DescMessage>(
       // protobuf-es reads such strings by BigInt(), which takes "0x10" and " 1 " too.
       const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined
       if (is64(field) && typeof value === "string" && !integral(value)) throw refuse(field.jsonName, "must be an integer")
+      if (field.enum !== undefined && !isEnumValue(field.enum, value)) throw refuse(field.jsonName, reason(field, value, ""))
     }
     try {
       return fromJson(desc, object, options)

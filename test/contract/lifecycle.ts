@@ -288,7 +288,8 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         [{ pageToken: "nonsense" }, "pageToken"],
         [{ pageToken: nextPageToken, namePrefix: "other" }, "pageToken"],
         [{ pageToken: nextPageToken, status: "CAMPAIGN_STATUS_PAUSED" }, "pageToken"],
-        [{ status: 9 }, "status"]
+        [{ status: 9 }, "status"],
+        [{ status: "ACTIVE" }, "status"]
       ]
       for (const [body, field] of bad) {
         const reply = await http().post("ListCampaigns", body)

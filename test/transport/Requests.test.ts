@@ -20,6 +20,9 @@ import { campaign, coupon, echo, ISSUE, json, request, start } from "./Stub.ts"
 const CREATE = "/coupon.v1.CouponService/CreateCampaign"
 const GET_CAMPAIGN = "/coupon.v1.CouponService/GetCampaign"
 const GET_COUPON = "/coupon.v1.CouponService/GetCoupon"
+const LIST = "/coupon.v1.CouponService/ListCampaigns"
+const STATUS_RULE = "status must be one of " +
+  "CAMPAIGN_STATUS_UNSPECIFIED, CAMPAIGN_STATUS_ACTIVE, CAMPAIGN_STATUS_PAUSED, CAMPAIGN_STATUS_ENDED"
 
 let asked: Array<ReadonlyArray<unknown>> = []
 const recording: UseCases = {
@@ -149,7 +152,14 @@ describe("JSON", () => {
     [CREATE, "{\"name\":\"a\",\"couponLimit\":0}", "couponLimit must be 1 to 10000000"],
     [CREATE, "{\"name\":\"a\",\"couponLimit\":1}", "startTime must be a time in RFC 3339, such as 2025-06-25T00:00:00Z"],
     [GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":-1}", "pageSize must not be negative"],
-    [GET_COUPON, "{\"campaignId\":1}", "userId must be a positive 64-bit integer"]
+    [GET_COUPON, "{\"campaignId\":1}", "userId must be a positive 64-bit integer"],
+    [LIST, "{\"status\":\"ACTIVE\"}", STATUS_RULE],
+    [LIST, "{\"status\":\"1\"}", STATUS_RULE],
+    [LIST, "{\"status\":[]}", STATUS_RULE],
+    [LIST, "{\"status\":true}", STATUS_RULE],
+    [LIST, "{\"status\":1.5}", STATUS_RULE],
+    [LIST, "{\"status\":1e300}", STATUS_RULE],
+    [LIST, "{\"status\":9}", "status must be one that campaigns have"]
   ])("%s %s: %s", async (path, body, reason) => {
     for (const way of [path, `${path}?adapter`]) {
       const reply = await post(way, body)
