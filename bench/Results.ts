@@ -8,6 +8,8 @@ import type { Sample } from "./rates.ts"
 /** When and how a part was measured: parts may be measured again one by one. */
 interface Measured {
   readonly at: string
+  /** What was measured: `git describe`. */
+  readonly commit?: string
   /** One-minute load average before the run: what else the machine was doing. */
   readonly loadBefore: number
   readonly quick: boolean

@@ -21,7 +21,7 @@ const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "s
 const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/benchmarks.md
 
   --quick           fewer and shorter rounds: under 2 minutes; writes to .cache/bench instead
-  --only a,b        these parts alone: ${PARTS.join(", ")}; the others stay in the report as they were
+  --only a,b        these parts alone: ${PARTS.join(", ")}; what is not measured stays in the report as it was
   --overload        the same as --only overload: 1, 2, 5 and 10 times the load that can be carried
   --rounds n        rounds of the rates (7)
   --seconds n       seconds of a round (3)
@@ -66,8 +66,12 @@ const began = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - began) / 1_000).toFixed(0).padStart(4)} s  ${text}`)
 
 const file = Path.join(out, "benchmarks.json")
-const results: Results = only !== undefined && Fs.existsSync(file) ? JSON.parse(Fs.readFileSync(file, "utf8")) as Results : {}
-const measured = () => ({ at: `${new Date().toISOString().slice(0, 16)}Z`, loadBefore: Os.loadavg()[0]!, quick })
+const results: Results = Fs.existsSync(file) ? JSON.parse(Fs.readFileSync(file, "utf8")) as Results : {}
+/** Written at once: a part that fails loses nothing of the others, and the page says of each when it was measured, and of what. */
+const keep = (part: Results) => write(out, Object.assign(results, part))
+const described = spawnSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" })
+const commit = described.status === 0 ? described.stdout.trim() : "not a git checkout"
+const measured = () => ({ at: `${new Date().toISOString().slice(0, 16)}Z`, commit, loadBefore: Os.loadavg()[0]!, quick })
 
 say(`load average ${Os.loadavg().map((value) => value.toFixed(2)).join(" ")} on ${Os.cpus().length} cores`)
 const stage = await startStage(say)
@@ -80,9 +84,7 @@ try {
     memoryGiB: Math.round(Os.totalmem() / 2 ** 30),
     kernel: Os.release()
   }
-  const described = spawnSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" })
-  const commit = described.status === 0 ? described.stdout.trim() : "not a git checkout"
-  results.versions = { commit, Node: process.version, Ledger: stage.mysqlVersion, Redis: stage.redisVersion, load: hasWrk ? "by wrk" : "by bench/generator.ts" }
+  results.versions = { Node: process.version, Ledger: stage.mysqlVersion, Redis: stage.redisVersion, load: hasWrk ? "by wrk" : "by bench/generator.ts" }
 
   if (options.profile) {
     await profile(stage, { seconds: quick ? 3 : 10, directory: Path.join(out, "benchmarks"), say })
@@ -109,7 +111,7 @@ try {
         await stop()
       }
       // Rounds measured together are compared, so those of an earlier run do not mix with these.
-      results.rates = { ...about, seconds, variants: samples }
+      keep({ rates: { ...about, seconds, variants: samples } })
     }
     if (wanted("latency")) {
       const about = measured()
@@ -121,36 +123,35 @@ try {
         say(`p50 ${latencyMillis.p50.toFixed(2)}, p95 ${latencyMillis.p95.toFixed(2)}, p99 ${latencyMillis.p99.toFixed(2)} ms`)
         runs.push({ ...result, latencyMillis, latenessMillis, rate })
       }
-      results.latency = { ...about, runs }
+      keep({ latency: { ...about, runs } })
     }
     if (wanted("relay")) {
       const about = measured()
       const rate = 5_000
       say(`relay lag at ${rate}/s`)
-      results.relay = { ...about, rate, ...await relayLag(stage, rate, quick ? 3 : 15) }
+      keep({ relay: { ...about, rate, ...await relayLag(stage, rate, quick ? 3 : 15) } })
     }
     if (wanted("start")) {
       const about = measured()
       say("starts")
-      results.start = { ...about, ...await startTimes(stage, quick ? 2 : 5) }
+      keep({ start: { ...about, ...await startTimes(stage, quick ? 2 : 5) } })
     }
     if (wanted("size")) {
       const about = measured()
       const large = quick ? 200_000 : options.full ? 9_000_000 : 1_000_000
-      results.size = { ...about, ...await campaignSize(stage, { large, rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }) }
+      keep({ size: { ...about, ...await campaignSize(stage, { large, rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }) } })
     }
     // Not among what --quick does in its two minutes, unless it is asked for.
     if (only === undefined ? !quick : wanted("overload")) {
       const about = measured()
       say("overload")
-      results.overload = { ...about, ...await overload(stage, { seconds: quick ? 4 : 10, longest: quick ? 10 : 60, say }) }
+      keep({ overload: { ...about, ...await overload(stage, { seconds: quick ? 4 : 10, longest: quick ? 10 : 60, say }) } })
     }
     if (only === undefined ? !quick : wanted("envoy")) {
       const about = measured()
       say("behind Envoy")
-      results.envoy = { ...about, ...await behindEnvoy(stage, { rounds, seconds, latencySeconds: quick ? 4 : 30, say }) }
+      keep({ envoy: { ...about, ...await behindEnvoy(stage, { rounds, seconds, latencySeconds: quick ? 4 : 30, say }) } })
     }
-    write(out, results)
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)
   }

@@ -129,8 +129,11 @@ export const write = (directory: string, results: Results): void => {
   for (const [name, svg] of Object.entries(drawn)) Fs.writeFileSync(Path.join(directory, "benchmarks", `${name}.svg`), svg)
   Fs.writeFileSync(Path.join(directory, "benchmarks.json"), `${JSON.stringify(results, undefined, 1)}\n`)
   const { envoy, latency, machine, overload, rates, relay, size, start, versions } = results
-  const parts = Object.entries({ rates, latency, size, relay, start, overload, envoy }).flatMap(([name, part]) =>
-    part === undefined ? [] : [`- ${name}: ${part.at}, load average before it ${part.loadBefore.toFixed(2)}${part.quick ? ", a quick run" : ""}`])
+  const parts = Object.entries({ rates, latency, size, relay, start, overload, envoy }).flatMap(([name, part]) => {
+    if (part === undefined) return []
+    const commit = part.commit === undefined ? "" : `, commit ${part.commit}`
+    return [`- ${name}: ${part.at}${commit}, load average before it ${part.loadBefore.toFixed(2)}${part.quick ? ", a quick run" : ""}`]
+  })
   const rounds = Math.max(0, ...Object.values(rates?.variants ?? {}).map((samples) => samples.length))
   const method = rates === undefined
     ? ""

@@ -15,18 +15,22 @@ export class RecentBatches extends Context.Tag("coupon/sql/RecentBatches")<Recen
   readonly take: (batchId: string) => ReadonlyArray<Coupon> | undefined
 }>() {}
 
-/** Batches that no poll of this process took, because another instance's did, are forgotten beyond so many. */
-const CAPACITY = 500
+/** Some 5 MB of coupons: those that no poll of this process took, because another instance's did or none succeeds, are forgotten. */
+const CAPACITY = 20_000
 
+/** Keeps at least the latest `capacity / 2` coupons, give or take a batch, and never more than `capacity` and a batch. */
 export const make = (capacity: number): RecentBatches["Type"] => {
   let young = new Map<string, ReadonlyArray<Coupon>>()
   let old = new Map<string, ReadonlyArray<Coupon>>()
+  let room = capacity / 2
   return {
     remember: (batchId, coupons) => {
-      if (young.size >= capacity / 2) {
+      if (room <= 0) {
         old = young
         young = new Map()
+        room = capacity / 2
       }
+      room -= coupons.length
       young.set(batchId, coupons)
     },
     take: (batchId) => {
