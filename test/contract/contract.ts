@@ -339,9 +339,20 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect((await http.post("GetCampaign", { campaignId })).json()["currentCoupon"]).toBe("1")
       })
 
+      /** A campaign that ends soon, and what these users were told before its end: a busy machine gets twice as long the next time. */
+      const untilEnd = async (couponLimit: number, users: ReadonlyArray<number>) => {
+        for (let millis = 1_000;; millis *= 2) {
+          const end = Date.now() + millis
+          const campaignId = await open({ couponLimit, endTime: new Date(end).toISOString() })
+          const replies: Array<Record<string, unknown>> = []
+          for (const user of users) replies.push((await issue(campaignId, user)).json())
+          if (Date.now() < end) return { campaignId, replies }
+        }
+      }
+
       it("ends when its end passes: newcomers are refused, holders still hear of their coupon", async () => {
-        const campaignId = await open({ couponLimit: 1000, endTime: new Date(Date.now() + 1_500).toISOString() })
-        const { code } = (await issue(campaignId, 1)).json()
+        const { campaignId, replies: [first] } = await untilEnd(1000, [1])
+        const code = first!["code"]
         expect(code).toEqual(isCode)
         let user = 2
         let last = ""
@@ -358,9 +369,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       })
 
       it("says ended rather than sold out when it is both", async () => {
-        const campaignId = await open({ couponLimit: 1, endTime: new Date(Date.now() + 1_000).toISOString() })
-        expect((await issue(campaignId, 1)).status).toBe(200)
-        expect((await issue(campaignId, 2)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        const { campaignId, replies } = await untilEnd(1, [1, 2])
+        expect(replies.map((reply) => reply["message"])).toEqual(["OK", "COUPON_SOLD_OUT"])
         await expect.poll(async () => (await issue(campaignId, 2)).json()["message"], { interval: 50 }).toBe("CAMPAIGN_ENDED")
         expect((await issue(campaignId, 1)).json()["message"]).toBe("COUPON_ALREADY_CLAIMED")
       })

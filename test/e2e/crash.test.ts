@@ -12,6 +12,7 @@ import {
   freshDatabase,
   isGroupCommit,
   loadFor,
+  patient,
   since,
   startFor
 } from "./scenario.ts"
@@ -33,13 +34,13 @@ const suite = (kind: DatabaseKind): void => {
       return { redis, databaseUrl, redisUrl: redis.url }
     }
 
-    /** Two instances: the victim reaches its database through a proxy, the witness does not. */
-    const pair = async () => {
+    /** Two instances: the victim, with settings of its own, reaches its database through a proxy; the witness does not. */
+    const pair = async (env: Readonly<Record<string, string>> = {}) => {
       const { databaseUrl, redis, redisUrl } = await stores()
       const proxy = await startProxy(server.port)
       defer(proxy.stop)
       const [victim, witness] = await Promise.all([
-        startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redisUrl }),
+        startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redisUrl, ...env }),
         startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redisUrl })
       ])
       const load = loadFor(defer)
@@ -76,7 +77,7 @@ const suite = (kind: DatabaseKind): void => {
     }
 
     it("of an instance between reserve and commit loses neither the user's coupon nor a slot", async () => {
-      const { conclude, load, proxy, redis, victim, witness } = await pair()
+      const { conclude, load, proxy, redis, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 4)
       const holding = proxy.holdRequests(isGroupCommit)
       const first = load.claim(victim.url, { campaignId, userId: 1 })
@@ -94,7 +95,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("of an instance between commit and reply leaves the user with the coupon that was committed", async () => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -111,7 +112,8 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it.each(["cut", "silent"])("of the connection (%s) after the commit ends in OK: the commit is found", async (how) => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      // Time enough to ask what became of it.
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair({ REQUEST_TIMEOUT: "8s", RESERVATION_TIMEOUT: "10s" })
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -125,7 +127,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("of the connection before the commit ends in UNAVAILABLE, and what arrives too late is void", async () => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdRequests(isGroupCommit)
@@ -148,7 +150,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("of the connection while the database stays away ends in OUTCOME_UNKNOWN, and asking again tells", async () => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair()
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -216,7 +218,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("is not what SIGTERM is: everything admitted is answered, and the exit code is 0", async () => {
-      const { conclude, load, proxy, redis, victim, witness } = await pair()
+      const { conclude, load, proxy, redis, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 100)
       const holding = proxy.holdRequests(isGroupCommit)
       const claims = Array.from({ length: 60 }, (_, k) => load.claim(victim.url, { campaignId, userId: k + 1 }))

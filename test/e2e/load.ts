@@ -32,7 +32,7 @@ export interface LoadGenerator {
   readonly claim: (url: string, wish: Wish, signal?: AbortSignal) => Promise<Attempt>
   /** Claims for the user, through the instances in turn, until the answer is definite. */
   readonly insist: (urls: () => ReadonlyArray<string>, wish: Wish) => Promise<Attempt>
-  /** Makes every wish once, at most `concurrency` at a time, through the instances in turn. */
+  /** Makes every wish, at most `concurrency` at a time, through the instances in turn; whoever is shed (`OVERLOADED`) asks again. */
   readonly claimAll: (urls: ReadonlyArray<string>, wishes: Iterable<Wish>, concurrency: number) => Promise<ReadonlyArray<Attempt>>
   /** Starts that many users who claim without end, each time a new wish, until told to stop. */
   readonly keepClaiming: (urls: () => ReadonlyArray<string>, wishes: () => Wish, concurrency: number) => Load
@@ -124,7 +124,12 @@ export const makeLoad = (): LoadGenerator => {
       let turn = 0
       await workers(concurrency, async () => {
         for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
-          attempts.push(await claim(urls[turn++ % urls.length]!, next.value))
+          let attempt = await claim(urls[turn++ % urls.length]!, next.value)
+          while (attempt.outcome === "OVERLOADED") {
+            await pause(50)
+            attempt = await claim(urls[turn++ % urls.length]!, next.value)
+          }
+          attempts.push(attempt)
         }
       })
       return attempts

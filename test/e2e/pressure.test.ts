@@ -3,7 +3,7 @@ import { makeClients, makeHttp } from "../contract/clients.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { query, startDatabase, startRedis, privateDatabases, type DatabaseServer } from "../support/servers.ts"
-import { codeInLedger, deferral, freshDatabase, isGroupCommit, loadFor, startFor } from "./scenario.ts"
+import { codeInLedger, deferral, freshDatabase, isGroupCommit, loadFor, patient, startFor } from "./scenario.ts"
 import { tally } from "./load.ts"
 
 const [kind] = privateDatabases()
@@ -21,7 +21,7 @@ describe("under pressure", () => {
     const [redis, databaseUrl, proxy] = await Promise.all([startRedis(), freshDatabase(server.url), startProxy(server.port)])
     defer(redis.stop)
     defer(proxy.stop)
-    const instance = await startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redis.url, ...env })
+    const instance = await startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redis.url, ...patient, ...env })
     const load = loadFor(defer)
     const check = () => checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
     return { check, databaseUrl, redisUrl: redis.url, http: makeHttp([instance.url]), instance, load, proxy }
@@ -35,10 +35,11 @@ describe("under pressure", () => {
     const first = load.claim(instance.url, { campaignId, userId: 1 })
     const held = await holding
     const second = load.claim(instance.url, { campaignId, userId: 2 })
-    await expect.poll(async () => {
-      const reply = await http.post("IssueCoupon", { campaignId, userId: 3 })
-      return [reply.status, reply.headers.get("retry-after"), reply.text]
-    }).toEqual([429, "1", JSON.stringify({ code: "resource_exhausted", message: "OVERLOADED" })])
+    // It is on a connection of its own: only once it has arrived does the next one come after it.
+    await expect.poll(async () => (await http.request("/metrics")).text).toMatch(/^coupon_requests_in_flight 2$/m)
+    const reply = await http.post("IssueCoupon", { campaignId, userId: 3 })
+    expect([reply.status, reply.headers.get("retry-after"), reply.text])
+      .toEqual([429, "1", JSON.stringify({ code: "resource_exhausted", message: "OVERLOADED" })])
     held.release()
     expect(tally([await first, await second])).toEqual({ OK: 2 })
     expect(await load.insist(() => [instance.url], { campaignId, userId: 4 })).toMatchObject({ outcome: "OK" })
@@ -50,7 +51,7 @@ describe("under pressure", () => {
     const { check, databaseUrl, http, instance, load, proxy } = await start()
     const campaignId = await load.openCampaign(instance.url, 10)
     const holding = proxy.holdRequests(isGroupCommit)
-    const claimed = http.post("IssueCoupon", { campaignId, userId: 1 }, { "connect-timeout-ms": "200" })
+    const claimed = http.post("IssueCoupon", { campaignId, userId: 1 }, { "connect-timeout-ms": "1000" })
     const held = await holding
     const reply = await claimed
     expect([reply.status, reply.json()]).toEqual([504, { code: "deadline_exceeded", message: "DEADLINE_EXCEEDED" }])

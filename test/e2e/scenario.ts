@@ -21,6 +21,9 @@ export const impatient = {
   REAPER_INTERVAL: "100 millis"
 }
 
+/** For tests that hold a batch back while they look elsewhere: however long that takes them, no deadline passes meanwhile. */
+export const patient = { REQUEST_TIMEOUT: "8 seconds", MYSQL_REPLY_TIMEOUT: "20 seconds", RESERVATION_TIMEOUT: "10 seconds" }
+
 /** Starts an instance that ends with the test. */
 export const startFor = async (
   defer: (release: () => unknown) => void,

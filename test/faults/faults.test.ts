@@ -6,6 +6,9 @@ import { faultKinds, schedule } from "./Schedule.ts"
 const SECONDS = 12
 const SEEDS = [1, 2, 3]
 
+/** What is right must hold on any machine, however busy; how fast, `npm run faults` checks. */
+const unhurried = { leastOks: 50, patienceMillis: 60_000 }
+
 /** A real MySQL where there is one: it is what production runs on. */
 const database = privateDatabases().at(-1)!
 
@@ -19,9 +22,9 @@ describe(`the service under faults, on ${database} and Redis`, () => {
 
   it.each(SEEDS)("keeps every invariant, seed %i", async (seed) => {
     const lines: Array<string> = []
-    const result: RunResult = await run({ seed, seconds: SECONDS, database, say: (line) => lines.push(line) })
+    const result: RunResult = await run({ seed, seconds: SECONDS, database, say: (line) => lines.push(line), ...unhurried })
     expect(result.violations, lines.join("\n")).toEqual([])
     expect(result.inDoubt.issued).toBeGreaterThan(0)
     expect(result.inDoubt.notIssued).toBeGreaterThan(0)
-  }, 180_000)
+  }, 300_000)
 })

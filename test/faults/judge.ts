@@ -7,22 +7,19 @@ import { openStores, type Stores } from "../invariants/Snapshot.ts"
 import { askAgain } from "./Clients.ts"
 import type { GateWatch } from "./GateWatch.ts"
 
-/** I7: how long a free slot may stay out of reach once all is well again. */
-const FILL_MILLIS = 12_000
-
 /** Users of the fill phase begin here: nobody has seen them before. */
 const FIRST_NEWCOMER = 900_000_000
 
 /**
- * I7: new users claim until every campaign is sold out. Returns what no new user could get, within 12 s or `patienceMillis`.
+ * I7: new users claim until every campaign is sold out. Returns what no new user could get within `patienceMillis`.
  */
 export const fill = async (
   load: LoadGenerator,
   urls: ReadonlyArray<string>,
   campaignIds: ReadonlyArray<number>,
-  options: { readonly concurrency?: number; readonly patienceMillis?: number } = {}
+  options: { readonly concurrency?: number; readonly patienceMillis: number }
 ): Promise<ReadonlyArray<string>> => {
-  const patience = options.patienceMillis ?? FILL_MILLIS
+  const patience = options.patienceMillis
   const stuck = new Map<number, string>()
   let user = FIRST_NEWCOMER
   const worker = async (campaignId: number, turn: number) => {
@@ -48,16 +45,13 @@ export const fill = async (
   return [...stuck.values()]
 }
 
-/** How long gate and outbox may need to agree with the ledger (I9), audit and rebuild included. */
-const REST_MILLIS = 12_000
-
-/** Violations by the names of the protocol's table, each one line; empty if all is well. */
+/** Violations by the names of the protocol's table, each one line; empty if all is well. Gate and outbox may need `restMillis` to agree. */
 export const verdict = async (
   stores: Stores,
   history: ReadonlyArray<Attempt>,
-  options: { readonly watch?: GateWatch; readonly restMillis?: number; readonly changes?: ReadonlyArray<Change> } = {}
+  options: { readonly watch?: GateWatch; readonly restMillis: number; readonly changes?: ReadonlyArray<Change> }
 ): Promise<ReadonlyArray<string>> => {
-  const unrest = await rest(stores, options.restMillis ?? REST_MILLIS)
+  const unrest = await rest(stores, options.restMillis)
   return [
     ...await check(stores, history, options.changes ?? []),
     ...unrest,

@@ -17,5 +17,5 @@ describe("mutants", () => {
     // The quickest; `npm run faults -- --mutants` has all.
     const [death] = await runMutants(privateDatabases().at(-1)!, () => {}, "noVoid")
     expect(death).toMatchObject({ killedBy: ["I6"], soundly: true })
-  }, 120_000)
+  }, 240_000)
 })

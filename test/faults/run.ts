@@ -20,6 +20,10 @@ export interface RunOptions {
   readonly seconds: number
   readonly database: DatabaseKind
   readonly say: (line: string) => void
+  /** The least number of OKs under faults for the run to prove anything; unless given, 1,000, or in proportion in a short run. */
+  readonly leastOks?: number
+  /** How long recovery, each new user's coupon and rest may take, in milliseconds; unless given, what the protocol promises: 12 s. */
+  readonly patienceMillis?: number
 }
 
 /** What a run showed. */
@@ -49,10 +53,6 @@ export interface RunResult {
 const NODES = 3
 const CLIENTS = 40
 
-/** So many coupons must have been issued under faults for a run to prove anything: 1,000, or in proportion in a short run. */
-const leastOks = (seconds: number) => Math.min(1_000, 40 * seconds)
-
-const RECOVERY_MILLIS = 12_000
 
 /** Attempts to have an in-doubt commit resolved each way, after the planned ones. */
 const DOUBT_ATTEMPTS = 8
@@ -113,7 +113,10 @@ const carryOut = async (scene: Scene, faults: ReadonlyArray<Fault>, done: (fault
 }
 
 /** One run: load and faults, then healing, the fill phase, and the verdict. */
-export const run = async ({ database, say, seconds, seed }: RunOptions): Promise<RunResult> => {
+export const run = async (
+  { database, leastOks, patienceMillis = 12_000, say, seconds, seed }: RunOptions
+): Promise<RunResult> => {
+  const needed = leastOks ?? Math.min(1_000, 40 * seconds)
   const plan = schedule(seed, seconds, NODES)
   const servers = await startServers(database)
   const rig = await startRig(servers, { nodes: NODES, preload: ["jumpyClock.ts"] }).catch(async (error: unknown) => {
@@ -179,11 +182,11 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
     const healedAt = performance.now()
     for (const [k, url] of rig.urls().entries()) {
       let answer = await load.claim(url, { campaignId: wornId, userId: 800_000_000 + k })
-      while (askAgain(answer) && performance.now() - healedAt < RECOVERY_MILLIS) {
+      while (askAgain(answer) && performance.now() - healedAt < patienceMillis) {
         await pause(20)
         answer = await load.claim(url, { campaignId: wornId, userId: 800_000_000 + k })
       }
-      if (askAgain(answer)) violations.push(`recovery: instance ${k} still said ${answer.outcome} ${RECOVERY_MILLIS} ms after the last fault`)
+      if (askAgain(answer)) violations.push(`recovery: instance ${k} still said ${answer.outcome} ${patienceMillis} ms after the last fault`)
     }
     const recoveryMillis = Math.round(performance.now() - healedAt)
     const changes = await operator.stop()
@@ -192,13 +195,13 @@ export const run = async ({ database, say, seconds, seed }: RunOptions): Promise
     const claims = load.history.length
     const answers = tally(load.history)
     say(`${since()}  healed; filling up with new users`)
-    violations.push(...await fill(load, rig.urls(), campaignIds))
+    violations.push(...await fill(load, rig.urls(), campaignIds, { patienceMillis }))
     say(`${since()}  full; checking`)
     const history = [...past, ...load.history]
-    violations.push(...await verdict(rig.stores, history, { watch, changes }))
+    violations.push(...await verdict(rig.stores, history, { watch, changes, restMillis: patienceMillis }))
 
     const inDoubt = doubts(rig)
-    if ((answers["OK"] ?? 0) < leastOks(seconds)) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${leastOks(seconds)}`)
+    if ((answers["OK"] ?? 0) < needed) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${needed}`)
     const acknowledged = (kind: string) => changes.filter((change) => change.kind === kind && change.outcome === "OK").length
     for (const kind of ["pause", "resume", "raise"]) if (acknowledged(kind) === 0) violations.push(`harness: no ${kind} was acknowledged`)
     if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")

@@ -96,7 +96,7 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       batch.sever()
       await claim
       batch.release()
-      await until(() => held(stage, campaignId, 1), 1_000)
+      await until(() => held(stage, campaignId, 1), 3_000)
     }
   },
   pendingIsClaimed: {

@@ -100,7 +100,7 @@ describe("Batcher", () => {
         run: (_, items) => Effect.as(Effect.zipRight(Effect.sync(() => batches.push(items)), Deferred.await(gate)), items),
         abandoned: (_, item) => abandoned.push(item)
       })
-      const soon = performance.now() + 30
+      const soon = performance.now() + 1_000
       const [running, queued, patient] = yield* Effect.all([
         Effect.fork(Effect.flip(batcher.submit(1, "running", soon))),
         Effect.fork(Effect.flip(batcher.submit(1, "queued", soon))),

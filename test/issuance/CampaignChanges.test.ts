@@ -41,7 +41,7 @@ const quiet = {
   RELAY_INTERVAL: "10 seconds",
   REAPER_INTERVAL: "60 seconds",
   AUDIT_INTERVAL: "60 seconds",
-  REQUEST_TIMEOUT: "300 millis"
+  REQUEST_TIMEOUT: "2 seconds"
 }
 
 const world = Issuance.layer.pipe(

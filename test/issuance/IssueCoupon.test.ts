@@ -123,7 +123,7 @@ describe("IssueCoupon", () => {
       ledger.down = false
       ledger.onIssue = () => Effect.succeed("commit")
       expect(yield* Effect.flip(claim(campaignId, 2))).toMatchObject({ _tag: "CouponAlreadyClaimed" })
-    }).pipe(Effect.provide(world({ REQUEST_TIMEOUT: "400 millis" }))))
+    }).pipe(Effect.provide(world({ REQUEST_TIMEOUT: "2 seconds" }))))
 
   it.scopedLive("honours the caller's own deadline and gives the slot back if the claim was still queued", () =>
     Effect.gen(function*() {
@@ -268,7 +268,7 @@ describe("the agents", () => {
       expect(yield* reaper.runOnce(campaignId)).toEqual({ confirmed: 0, released: 0 })
       yield* until(Effect.map(reaper.runOnce(campaignId), ({ confirmed, released }) => confirmed === 0 && released === 1))
       expect(yield* gate.inspect(campaignId)).toMatchObject({ issued: 1, pending: 0 })
-    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "500 millis", REQUEST_TIMEOUT: "400 millis" }))))
+    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "3 seconds", REQUEST_TIMEOUT: "2 seconds" }))))
 
   it.scopedLive("reaper: frees the slot of a dead instance although nobody has asked this one about the campaign", () =>
     Effect.gen(function*() {
@@ -282,7 +282,7 @@ describe("the agents", () => {
       yield* gate.reserve(campaignId, [{ userId: 1n, nonce: "dead" }])
       expect(yield* gate.inspect(campaignId)).toMatchObject({ pending: 1 })
       yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 0))
-    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "500ms", REQUEST_TIMEOUT: "400ms", REAPER_INTERVAL: "50ms" }))))
+    }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "3s", REQUEST_TIMEOUT: "2s", REAPER_INTERVAL: "50ms" }))))
 
   it.scopedLive("auditor: agrees at rest, rebuilds a gate that lost confirmations, and one that holds more than the ledger", () =>
     Effect.gen(function*() {

@@ -120,14 +120,14 @@ describe("RedisClient", () => {
 
   it.scopedLive("a server that falls silent is given up, and taken back when it speaks", () =>
     Effect.gen(function*() {
-      const { build, lines, server } = yield* setUp("100 millis")
+      const { build, lines, server } = yield* setUp("500 millis")
       const { client, gate } = yield* build
       yield* client.ready
       server.pause()
       expect(yield* Effect.flip(gate.inspect(1))).toBeInstanceOf(GateUnavailable)
       // The connection still looks alive; silence that goes on ends it, and then nothing waits any more.
       yield* eventually(Effect.zipRight(isUp(gate), Effect.sync(client.isReady)), (ready) => !ready)
-      yield* eventually(Effect.sync(() => lines), (all) => all.some((line) => line.includes("no reply for 200ms")))
+      yield* eventually(Effect.sync(() => lines), (all) => all.some((line) => line.includes("no reply for 1s")))
       server.resume()
       yield* eventually(isUp(gate), (up) => up)
       expect(lines.filter((line) => line.startsWith("WARN"))).toHaveLength(1)

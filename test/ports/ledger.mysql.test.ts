@@ -102,10 +102,16 @@ for (const kind of availableDatabases()) {
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, users(1, 5))))
         const watcher = yield* session(url)
-        const [first] = yield* until(waiting(watcher), (ids) => ids.length === 1)
-        yield* until(waiting(watcher), (ids) => ids.length === 0)
-        const [second] = yield* until(waiting(watcher), (ids) => ids.length === 1)
-        expect([first, second]).toEqual([expect.any(Number), expect.any(Number)])
+        // A second or more lies between two waits, so each begins at a time of its own.
+        const waitingSince = Effect.map(
+          watcher.run(
+            "SELECT CAST(t.trx_wait_started AS CHAR) AS since FROM information_schema.innodb_trx t " +
+              "JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
+          ),
+          ([row]) => row?.["since"] as string | undefined
+        )
+        const first = yield* until(waitingSince, (since) => since !== undefined)
+        yield* until(waitingSince, (since) => since !== undefined && since !== first)
         yield* other.run("ROLLBACK")
         expect(told(yield* Fiber.join(fiber))).toEqual(Array(5).fill("Issued"))
         yield* expectConsistent(campaignId, 5).pipe(Effect.provide(context))
@@ -272,7 +278,7 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("a batch whose bytes arrive only after it was resolved issues nothing", () =>
       Effect.gen(function*() {
-        const { context, direct, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "500 millis" })
+        const { context, direct, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
         const { campaignId } = yield* ledger.createCampaign(draft())
         const batch = batchOf(campaignId, [1, 2])
         // The client gives up, but its bytes are on their way: a proxy that keeps the server's side open stands for the network.
@@ -288,7 +294,7 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("a server that falls silent costs no place in the pool", () =>
       Effect.gen(function*() {
-        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "500 millis", MYSQL_POOL_SIZE: "3" })
+        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds", MYSQL_POOL_SIZE: "3" })
         const { campaignId } = yield* ledger.createCampaign(draft())
         const batches = Array.from({ length: 12 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
         // Connections that are open, and those still to be opened, hear nothing any more.
@@ -307,7 +313,7 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("idle connections that are closed, by us or by the server, are replaced unnoticed", () =>
       Effect.gen(function*() {
-        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "500 millis" })
+        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
         const { campaignId } = yield* ledger.createCampaign(draft())
         yield* until(Effect.sync(proxy.connections), (open) => open === 0)
         expect(told(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])

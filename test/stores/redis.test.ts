@@ -1,7 +1,7 @@
 import { Redis } from "ioredis"
 import { describe, expect, it } from "vitest"
 import { availableDatabases, databaseOn } from "../support/servers.ts"
-import { deferral, fillUp, loadFor, since, startFor, clock } from "../e2e/scenario.ts"
+import { deferral, fillUp, loadFor, patient, since, startFor, clock } from "../e2e/scenario.ts"
 import { newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { eventually, startRedisCluster, startSentinels } from "./topologies.ts"
@@ -38,7 +38,7 @@ describe("Redis behind sentinels", () => {
     const databaseUrl = await freshDatabase()
     const redis = await startSentinels()
     defer(redis.stop)
-    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl })))
+    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient })))
     const urls = () => instances.map(({ url }) => url)
     const load = loadFor(defer)
     const campaignIds = [await load.openCampaign(urls()[0]!, ENDLESS), await load.openCampaign(urls()[1]!, ENDLESS)]
@@ -96,7 +96,7 @@ describe("a Redis cluster", () => {
     const databaseUrl = await freshDatabase()
     const redis = await startRedisCluster()
     defer(redis.stop)
-    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl })))
+    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient })))
     const urls = () => instances.map(({ url }) => url)
     const load = loadFor(defer)
     const campaignIds: Array<number> = []
@@ -135,7 +135,7 @@ describe("a Redis cluster", () => {
     const databaseUrl = await freshDatabase()
     const redis = await startRedisCluster({ replicas: true })
     defer(redis.stop)
-    const instance = await startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl })
+    const instance = await startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient })
     const urls = () => [instance.url]
     const load = loadFor(defer)
     const campaignIds: Array<number> = []
