@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import { GateUnavailable } from "../issuance/Gate.ts"
-import { open, type RedisConnection } from "./RedisConnection.ts"
+import { open, retryDelay, type RedisConnection } from "./RedisConnection.ts"
 import { parseUrl, showTarget } from "./RedisUrl.ts"
 
 /**
@@ -90,10 +90,20 @@ export const make = (options: {
       if (error.message.startsWith("All sentinels are unreachable")) down()
     })
     redis.on("close", down)
+    // The driver gives up for good when a sentinel announces a failover just while others are asked where to connect. We do not.
+    let givenUp = 0
+    let nextAttempt: NodeJS.Timeout | undefined
+    redis.on("end", () => {
+      down()
+      nextAttempt = setTimeout(connect, retryDelay(++givenUp))
+    })
+    // The attempt may fail like any other; the handlers above log it.
+    const connect = () => void redis.connect().catch(() => {})
     redis.on("ready", () => {
       connections++
       silentSince = undefined
       lastError = undefined
+      givenUp = 0
       const isBack = reachable === false
       reachable = true
       if (connections > 1) suspect()
@@ -141,11 +151,12 @@ export const make = (options: {
     })
 
     yield* Effect.acquireRelease(
-      // The first attempt may fail like any other; the `close` handler logs it.
-      Effect.sync(() => void redis.connect().catch(() => {})),
+      Effect.sync(connect),
       () =>
         Effect.async<void>((resume) => {
-          redis.removeAllListeners("close").removeAllListeners("ready").removeAllListeners("error").on("error", () => {})
+          clearTimeout(nextAttempt)
+          for (const event of ["close", "end", "ready", "error"]) redis.removeAllListeners(event)
+          redis.on("error", () => {})
           if (redis.status === "end") return resume(Effect.void)
           const late = setTimeout(() => resume(Effect.void), CLOSE_MILLIS)
           redis.once("end", () => {
