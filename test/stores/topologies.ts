@@ -6,7 +6,7 @@ import type { Attempt } from "../invariants/History.ts"
 import { freePort, startRedis, startSentinel, type RedisServer } from "../support/privateServers.ts"
 
 /** Repeats a question until its answer is the wanted one; fails with what it was about. */
-export const eventually = async <A>(what: string, ask: () => Promise<A> | A, holds: (answer: A) => boolean, millis = 30_000): Promise<A> => {
+export const eventually = async <A>(what: string, ask: () => Promise<A> | A, holds: (answer: A) => boolean, millis = 60_000): Promise<A> => {
   const end = Date.now() + millis
   for (;;) {
     const answer = await Promise.resolve().then(ask).catch((error: unknown) => error as A)
@@ -48,7 +48,7 @@ export const startSentinels = async (): Promise<Sentinels> => {
     const primary = keep(await startRedis({ args: ["--repl-diskless-sync-delay", "0", ...servingUser()] }))
     const replicas = await Promise.all([1, 2].map(async () =>
       keep(await startRedis({ args: ["--replicaof", `127.0.0.1 ${primary.port}`, "--repl-diskless-sync-delay", "0", ...servingUser()] }))))
-    const target = { name: "mymaster", port: primary.port, downAfterMillis: 500 }
+    const target = { name: "mymaster", port: primary.port, downAfterMillis: 2_000 }
     const sentinels = await Promise.all([1, 2, 3].map(async () => keep(await startSentinel(target))))
     const ask = async <A>(sentinel: RedisServer, ...words: ReadonlyArray<string>): Promise<A> => {
       const client = new Redis(sentinel.url, { retryStrategy: null, lazyConnect: true })
@@ -104,7 +104,7 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
     const startNode = async () => {
       const bus = await freePort()
       // The usual bus port, 10,000 above, may not exist.
-      const args = ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0", ...servingUser()]
+      const args = ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "3000", "--repl-diskless-sync-delay", "0", ...servingUser()]
       return { bus, node: await startRedis({ args }) }
     }
     for (let k = 0; k < 3; k++) {
