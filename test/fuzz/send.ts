@@ -11,7 +11,7 @@ export interface Answer {
 }
 
 /** The server waits 30 s for what a request promises and does not bring; the fuzzer has no such patience. */
-const PATIENCE_MILLIS = 2_000
+const PATIENCE_MILLIS = 10_000
 
 /** Writes the request by hand, so that nothing is too malformed to be sent; the server closes when it has answered. */
 export const overHttp1 = (port: number, { body, headers, method, path }: Asked): Promise<Answer> =>

@@ -19,7 +19,7 @@ import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
 /** Agents hardly ever run by themselves here: tests call `runOnce`. */
-const quiet = { RELAY_INTERVAL: "10 seconds", REAPER_INTERVAL: "60 seconds", AUDIT_INTERVAL: "60 seconds", COLD_WAIT: "300 millis" }
+const quiet = { RELAY_INTERVAL: "10 seconds", REAPER_INTERVAL: "60 seconds", AUDIT_INTERVAL: "60 seconds", COLD_WAIT: "1 second" }
 
 const world = (settings: Record<string, string> = {}) =>
   Issuance.layer.pipe(

@@ -8,7 +8,7 @@ import { AdminAudit } from "../../src/issuance/AdminAudit.ts"
 
 /** The `AdminAudit` port's semantics, on whichever store the layer provides. */
 export const exercise = <E>(name: string, layer: Layer.Layer<AdminAudit | SqlClient, E>): void =>
-  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+  withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("keeps who did what, exactly, newest first, and pages by id", () =>
       Effect.gen(function*() {
         const audit = yield* AdminAudit

@@ -31,7 +31,7 @@ const acts = (campaignId: number) =>
 
 /** What the `Ledger` port says about campaigns, on whichever store the layer provides. */
 export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | AdminAudit | SqlClient, E>): void =>
-  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+  withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("changes settings, version, outbox and audit as one", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger

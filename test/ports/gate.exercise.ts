@@ -67,12 +67,12 @@ const valueOf = (answer: ReserveAnswer | undefined): string => {
 
 const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, until: (a: A) => boolean) =>
   Effect.repeat(effect, { schedule: Schedule.spaced("5 millis"), until }).pipe(
-    Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error("did not come true within 20 s") })
+    Effect.timeoutFail({ duration: "60 seconds", onTimeout: () => new Error("did not come true within 60 s") })
   )
 
 /** What every `Gate` does, whatever it is made of. */
 export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
-  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(`Gate: ${name}`, (it) => {
+  withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(`Gate: ${name}`, (it) => {
     it.effect("a gate that knows nothing is cold, and says nothing definite", () =>
       Effect.gen(function*() {
         const gate = yield* Gate

@@ -37,7 +37,7 @@ exercise(
 
 const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, until: (a: A) => boolean) =>
   Effect.repeat(effect, { schedule: Schedule.spaced("5 millis"), until }).pipe(
-    Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error("did not come true within 20 s") })
+    Effect.timeoutFail({ duration: "60 seconds", onTimeout: () => new Error("did not come true within 60 s") })
   )
 
 /** A private server, what is built upon it, and the lines it logs. */

@@ -54,7 +54,7 @@ const setStatus = (campaignId: number, status: string) =>
 
 /** The `Ledger` port's semantics, on whichever store the layer provides. */
 export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | SqlClient, E>): void =>
-  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+  withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("stores a campaign and returns it as stored", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger

@@ -52,7 +52,7 @@ const session = (url: string) =>
 
 const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean): Effect.Effect<A, E | Error, R> => {
   const loop: Effect.Effect<A, E, R> = Effect.flatMap(effect, (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "5 millis"))
-  return Effect.timeoutFail(loop, { duration: "20 seconds", onTimeout: () => new Error("it did not come true") })
+  return Effect.timeoutFail(loop, { duration: "60 seconds", onTimeout: () => new Error("it did not come true") })
 }
 
 /** Ids of sessions on this database that wait for the lock of a campaign's row. */

@@ -28,7 +28,7 @@ const drain = Effect.flatMap(Outbox, (outbox) => outbox.poll(1_000, settleAll))
 
 /** The `Outbox` port's semantics, on whichever store the layer provides. */
 export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | SqlClient, E>): void =>
-  withLayer(layer, { excludeTestServices: true, timeout: "60 seconds" })(name, (it) => {
+  withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("has nothing to tell before anything is issued", () =>
       Effect.gen(function*() {
         yield* drain

@@ -24,7 +24,7 @@ const pair = (kind: DatabaseKind) =>
 
 const until = <A, R>(effect: Effect.Effect<A, never, R>, holds: (a: A) => boolean): Effect.Effect<A, Error, R> => {
   const loop: Effect.Effect<A, never, R> = Effect.flatMap(effect, (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "10 millis"))
-  return Effect.timeoutFail(loop, { duration: "20 seconds", onTimeout: () => new Error("it did not come true") })
+  return Effect.timeoutFail(loop, { duration: "60 seconds", onTimeout: () => new Error("it did not come true") })
 }
 
 const suite = (kind: DatabaseKind) =>

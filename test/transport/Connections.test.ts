@@ -258,9 +258,12 @@ describe("overload", () => {
 })
 
 describe("draining", () => {
+  /** However long a busy machine takes to look. */
+  const environment = { SHUTDOWN_TIMEOUT: "1 minute" }
+
   it("answers what was admitted, says goodbye, and takes no more", async () => {
     const slow = held()
-    const other = await start({ useCases: () => slow.useCases })
+    const other = await start({ useCases: () => slow.useCases, environment })
     const idle = await connect(other.port)
     idle.socket.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     const silent = await connect(other.port)
@@ -289,7 +292,7 @@ describe("draining", () => {
 
   it("is told by readyz on a connection that is in the middle of a request", async () => {
     const slow = held()
-    const other = await start({ useCases: () => slow.useCases })
+    const other = await start({ useCases: () => slow.useCases, environment })
     const session = http2.connect(other.url)
     const sent = session.request({ ":method": "POST", ":path": ISSUE, ...json })
     sent.end(issue)
@@ -310,7 +313,7 @@ describe("draining", () => {
   it("lets an answer leave that a slow client has not read yet", async () => {
     const codes = Array.from({ length: 10_000 }, (_, i) => ({ ...coupon, id: i + 1, code: coupon.code.repeat(20) }))
     const campaigns = { ...echo.campaigns, get: () => Effect.succeed({ campaign, coupons: codes, nextPageToken: undefined }) }
-    const other = await start({ useCases: () => ({ ...echo, campaigns }) })
+    const other = await start({ useCases: () => ({ ...echo, campaigns }), environment })
     const client = await connect(other.port)
     client.socket.pause()
     const body = "{\"campaignId\":1}"
