@@ -48,7 +48,7 @@ const directions = {
     because: "the transport imports the use cases and the domain, never a store"
   },
   operator: {
-    inside: ["domain", "issuance", "security", "transport", "AppConfig.ts", "AuditReport.ts", "Version.ts"],
+    inside: ["domain", "issuance", "security", "transport", "AppConfig.ts", "AuditReport.ts", "Setting.ts", "Version.ts"],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },

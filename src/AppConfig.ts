@@ -9,117 +9,27 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Networks from "./Networks.ts"
-import * as StoreUrl from "./StoreUrl.ts"
+import { checkSecret, duration, file, integer, LEAST_SECRET, list, oneOf, url, type Setting } from "./Setting.ts"
+import type { StoreUrl } from "./StoreUrl.ts"
 import { readFileSync } from "node:fs"
 import { BlockList } from "node:net"
 
-/** One setting: what it is called, what it does, what it is when nothing is said. */
-interface Setting<A> {
-  readonly name: string
-  readonly description: string
-  /** As `--help` shows it. */
-  readonly default: string
-  readonly config: Config.Config<A>
-}
-
-const integer = (name: string, description: string, initial: number, min: number, max: number): Setting<number> => ({
-  name,
-  description: `${description} (${min} to ${max})`,
-  default: String(initial),
-  config: Config.integer(name).pipe(
-    Config.validate({ message: `must be an integer from ${min} to ${max}`, validation: (n) => n >= min && n <= max }),
-    Config.withDefault(initial)
-  )
-})
-
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
-
-/** Reads `500ms`, `1.5s`, `2m`, `1h`, and Effect's own `500 millis`, `2 seconds`. */
-const parseDuration = (text: string): Option.Option<Duration.Duration> => {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
-  return match === null
-    ? Duration.decodeUnknown(text)
-    : Option.some(Duration.millis(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]))
-}
-
-/** As `parseDuration` reads it. */
-export const formatDuration = (duration: Duration.Duration): string => {
-  const millis = Duration.toMillis(duration)
-  if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
-  return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`
-}
-
-const duration = (name: string, description: string, initial: string, min: string, max: string): Setting<Duration.Duration> => {
-  const [initially, minimum, maximum] = [initial, min, max].map((text) => Option.getOrThrow(parseDuration(text))) as [
-    Duration.Duration,
-    Duration.Duration,
-    Duration.Duration
-  ]
-  const bounds = `${formatDuration(minimum)} to ${formatDuration(maximum)}`
-  return {
-    name,
-    description: `${description} (${bounds})`,
-    default: formatDuration(initially),
-    config: Config.string(name).pipe(
-      Config.mapOrFail((text) =>
-        Option.match(Option.filter(parseDuration(text.trim()), Duration.between({ minimum, maximum })), {
-          onNone: () => Either.left(ConfigError.InvalidData([], `must be a duration from ${bounds}, such as ${formatDuration(initially)}`)),
-          onSome: Either.right
-        })
-      ),
-      Config.withDefault(initially)
-    )
-  }
-}
-
-const oneOf = <const A extends string>(name: string, description: string, values: ReadonlyArray<A>, initial: A): Setting<A> => ({
-  name,
-  description: `${description} (${values.join(", ")})`,
-  default: initial,
-  config: Config.literal(...values as [A, ...Array<A>])(name).pipe(Config.withDefault(initial))
-})
-
-const url = (
-  name: string,
-  description: string,
-  example: string,
-  accepts: (url: StoreUrl.StoreUrl) => boolean
-): Setting<Option.Option<Redacted.Redacted<string>>> => ({
-  name,
-  description: `${description}, e.g. ${example}`,
-  default: "",
-  config: Config.string(name).pipe(
-    Config.mapOrFail((text) => {
-      const parsed = StoreUrl.parse(text, 0)
-      return parsed !== undefined && accepts(parsed)
-        ? Either.right(Redacted.make(text.trim()))
-        // The text itself may hold a password: it is never repeated.
-        : Either.left(ConfigError.InvalidData([], `must be a URL such as ${example}`))
-    }),
-    Config.option
-  )
-})
-
-/** A path to a file, which is read when it is needed. */
-const file = (name: string, description: string): Setting<Option.Option<string>> => ({
-  name,
-  description,
-  default: "",
-  config: Config.option(Config.nonEmptyString(name))
-})
-
-const isMysql = ({ path, scheme }: StoreUrl.StoreUrl): boolean => scheme === "mysql" && /^[^/]+$/.test(path)
-
-/** Shorter ones can be guessed; `openssl rand -base64 32` prints 44 characters. */
-const LEAST_SECRET = 32
-
-const checkSecret = (text: string): Either.Either<Redacted.Redacted<string>, ConfigError.ConfigError> =>
-  /^[\x21-\x7e]+$/.test(text) && text.length >= LEAST_SECRET
-    ? Either.right(Redacted.make(text))
-    : Either.left(ConfigError.InvalidData([], `must be at least ${LEAST_SECRET} printable ASCII characters without spaces; make one by: openssl rand -base64 32`))
+const isMysql = ({ path, scheme }: StoreUrl): boolean => scheme === "mysql" && /^[^/]+$/.test(path)
 
 /** An origin as browsers send it, e.g. `https://shop.example`, or `*`. */
 const isOrigin = (text: string): boolean => text === "*" || (URL.canParse(text) && new URL(text).origin === text)
+
+/** `key=value,key=value`, both percent-encoded: as the specification of OTEL_EXPORTER_OTLP_HEADERS has it. */
+const parseHeaders = (text: string): Either.Either<Redacted.Redacted<Readonly<Record<string, string>>>, ConfigError.ConfigError> =>
+  Either.try({
+    try: () =>
+      Redacted.make(Object.fromEntries(text.split(",").map((pair) => {
+        const [, name, value] = /^\s*([^\s=]+)\s*=\s*(.*?)\s*$/.exec(pair)!
+        return [decodeURIComponent(name!), decodeURIComponent(value!)]
+      }))),
+    // The text itself may hold a secret: it is never repeated.
+    catch: () => ConfigError.InvalidData([], "must be name=value pairs, separated by commas and percent-encoded")
+  })
 
 /** Every setting of the service; the environment variable of each is its `name`. */
 export const settings = {
@@ -162,21 +72,14 @@ export const settings = {
   requestTimeout: duration("REQUEST_TIMEOUT", "longest time a request may take; a shorter Connect-Timeout-Ms wins", "5s", "100ms", "8s"),
   maxInFlight: integer("MAX_IN_FLIGHT", "requests in progress before OVERLOADED", 10_000, 1, 1_000_000),
   latencyTarget: duration("LATENCY_TARGET", "what calls may take while there are more than can be carried; beyond, OVERLOADED", "100ms", "5ms", "1s"),
-  trustedProxies: {
-    name: "TRUSTED_PROXIES",
-    description: "proxies whose X-Forwarded-For names the client, separated by commas, e.g. 10.0.0.0/8; unless set, none",
-    default: "",
-    config: Config.string("TRUSTED_PROXIES").pipe(
-      Config.mapOrFail((text) => {
-        const networks = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
-        const parsed = Networks.parse(networks)
-        return typeof parsed === "string"
-          ? Either.left(ConfigError.InvalidData([], parsed))
-          : Either.right<ReadonlyArray<string>>(networks)
-      }),
-      Config.withDefault<ReadonlyArray<string>>([])
-    )
-  } satisfies Setting<ReadonlyArray<string>>,
+  trustedProxies: list(
+    "TRUSTED_PROXIES",
+    "proxies whose X-Forwarded-For names the client, separated by commas, e.g. 10.0.0.0/8; unless set, none",
+    (networks) => {
+      const parsed = Networks.parse(networks)
+      return typeof parsed === "string" ? parsed : undefined
+    }
+  ),
   maxConnections: integer("MAX_CONNECTIONS", "client connections before new ones are closed", 20_000, 1, 1_000_000),
   maxBodyBytes: integer("MAX_BODY_BYTES", "largest request body in bytes", 65_536, 1_024, 1_048_576),
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
@@ -226,21 +129,14 @@ export const settings = {
   jwtAudience: file("JWT_AUDIENCE", "`aud` that tokens must have; needed with JWT_JWKS_URL or JWT_JWKS_FILE"),
   tlsCertFile: file("TLS_CERT_FILE", "certificate chain (PEM) with which the port speaks TLS; needs TLS_KEY_FILE"),
   tlsKeyFile: file("TLS_KEY_FILE", "its private key (PEM)"),
-  corsOrigins: {
-    name: "CORS_ORIGINS",
-    description: "origins of web pages that may call, separated by commas, e.g. https://shop.example; `*` is any",
-    default: "",
-    config: Config.string("CORS_ORIGINS").pipe(
-      Config.mapOrFail((text) => {
-        const origins = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
-        const wrong = origins.find((origin) => !isOrigin(origin))
-        return wrong === undefined
-          ? Either.right<ReadonlyArray<string>>(origins)
-          : Either.left(ConfigError.InvalidData([], `${wrong} is no origin, such as https://shop.example (no path, no slash at the end)`))
-      }),
-      Config.withDefault<ReadonlyArray<string>>([])
-    )
-  } satisfies Setting<ReadonlyArray<string>>,
+  corsOrigins: list(
+    "CORS_ORIGINS",
+    "origins of web pages that may call, separated by commas, e.g. https://shop.example; `*` is any",
+    (origins) => {
+      const wrong = origins.find((origin) => !isOrigin(origin))
+      return wrong === undefined ? undefined : `${wrong} is no origin, such as https://shop.example (no path, no slash at the end)`
+    }
+  ),
   reflection: oneOf("REFLECTION", "whether gRPC clients may ask for the API's description", ["on", "off"], "on"),
   otlpEndpoint: url(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -252,8 +148,8 @@ export const settings = {
     name: "OTEL_EXPORTER_OTLP_HEADERS",
     description: "headers for the collector, e.g. authorization=Bearer%20token,x-scope-orgid=1",
     default: "",
-    config: Config.option(Config.redacted("OTEL_EXPORTER_OTLP_HEADERS"))
-  } satisfies Setting<Option.Option<Redacted.Redacted<string>>>,
+    config: Config.string("OTEL_EXPORTER_OTLP_HEADERS").pipe(Config.mapOrFail(parseHeaders), Config.option)
+  } satisfies Setting<Option.Option<Redacted.Redacted<Readonly<Record<string, string>>>>>,
   otelServiceName: {
     name: "OTEL_SERVICE_NAME",
     description: "what traces and metrics sent by OTLP are said to be of",

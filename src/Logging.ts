@@ -28,13 +28,18 @@ const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*:[^\s/@"']*@/gi
 /** The password of a URL, which may name several hosts. */
 const URL_PASSWORD = /^\s*[a-z][a-z0-9+.-]*:\/\/[^/@:]*:([^@]*)@/i
 
-/** What must never be printed: each secret setting, and the password of each that is a URL, as it is and decoded. */
+/** What must never be printed: each secret setting, and the password of each that is a URL, as it is, decoded, and within JSON. */
 const secretsOf = (config: AppConfig["Type"]): ReadonlyArray<string> => {
   const secrets = new Set<string>()
   for (const value of Object.values(config) as ReadonlyArray<unknown>) {
     const inner = Option.isOption(value) ? Option.getOrUndefined(value) : value
     if (!Redacted.isRedacted(inner)) continue
-    const text = String(Redacted.value(inner))
+    const secret = Redacted.value(inner)
+    if (typeof secret === "object") {
+      for (const value of Object.values(secret as Readonly<Record<string, string>>)) secrets.add(value)
+      continue
+    }
+    const text = String(secret)
     secrets.add(text)
     const password = URL_PASSWORD.exec(text)?.[1]
     if (password === undefined) continue
@@ -45,6 +50,7 @@ const secretsOf = (config: AppConfig["Type"]): ReadonlyArray<string> => {
       // A lone percent sign: then it is meant as it is.
     }
   }
+  for (const secret of [...secrets]) secrets.add(JSON.stringify(secret).slice(1, -1))
   // A password of three letters would be found in any word.
   return [...secrets].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)
 }

@@ -1,7 +1,8 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { type AppConfig, formatDuration, settings } from "../AppConfig.ts"
+import { type AppConfig, settings } from "../AppConfig.ts"
+import { formatDuration } from "../Setting.ts"
 import type { EffectiveSetting } from "./OperatorRpcs.ts"
 
 const REDACTED = "***"

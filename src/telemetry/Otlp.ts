@@ -20,13 +20,6 @@ const TRACES_INTERVAL = "2 seconds"
 /** For the last export of each, when the service stops: an endpoint that is away must not hold it up. */
 const SHUTDOWN_TIMEOUT: Duration.DurationInput = "1 second"
 
-/** `key=value,key=value`, both percent-encoded: as the specification of OTEL_EXPORTER_OTLP_HEADERS has it. */
-const parseHeaders = (text: string): Record<string, string> =>
-  Object.fromEntries(text.split(",").flatMap((pair) => {
-    const at = pair.indexOf("=")
-    return at < 1 ? [] : [[pair.slice(0, at).trim(), decodeURIComponent(pair.slice(at + 1).trim())]]
-  }))
-
 /**
  * Exports metrics to `/v1/metrics` and gives a tracer whose spans go to `/v1/traces`, both as JSON over HTTP. An endpoint that does not
  * answer is left alone for a minute, its spans dropped: nothing waits for it.
@@ -40,7 +33,7 @@ export const make = (config: AppConfig["Type"], endpoint: string): Effect.Effect
       serviceVersion: VERSION,
       attributes: { "service.instance.id": `${hostname()}:${process.pid}` }
     },
-    headers: Option.match(config.otlpHeaders, { onNone: () => ({}), onSome: (text) => parseHeaders(Redacted.value(text)) })
+    headers: Option.match(config.otlpHeaders, { onNone: () => ({}), onSome: Redacted.value })
   }
   const metrics = OtlpMetrics.layer({ ...options, url: `${base}/v1/metrics`, exportInterval: METRICS_INTERVAL })
   return Effect.flatMap(

@@ -72,19 +72,29 @@ describe("the log", () => {
     spy.mockRestore()
   })
 
+  it("refuses headers for the collector that it cannot read, and never repeats them", async () => {
+    for (const text of ["of-the-collector", "a=b,of-the-collector", "a=%of-the-collector", "=of-the-collector"]) {
+      const failure = await Effect.runPromise(Effect.flip(AppConfig.load({ OTEL_EXPORTER_OTLP_HEADERS: text })))
+      expect(failure.message).toContain("OTEL_EXPORTER_OTLP_HEADERS: must be name=value pairs")
+      expect(failure.message).not.toContain("of-the-collector")
+    }
+  })
+
   for (const format of ["json", "pretty"]) {
     it(`never prints a secret: ${format}`, async () => {
       const environment = {
         LOG_FORMAT: format,
+        ADMIN_API_KEY: `quoted"and\\slashed-${"x".repeat(20)}`,
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20of-the-collector, x-team=a",
         MYSQL_URL: "mysql://coupon:s3cr%2Ft-w0rd@db:3306/coupon",
         REDIS_URL: "redis://:hunter2hunter2@redis:6379"
       }
-      const cause = Cause.fail(new Error("connect redis://somebody:else-entirely@redis:6379: AUTH hunter2hunter2 refused"))
+      const cause = Cause.fail(new Error(`${environment.ADMIN_API_KEY} and Bearer of-the-collector: connect redis://somebody:else-entirely@redis:6379: AUTH hunter2hunter2 refused`))
       const lines = await printed(environment, Effect.logError("cannot reach mysql://coupon:s3cr%2Ft-w0rd@db:3306 with s3cr/t-w0rd", cause))
       const text = lines.join("\n")
       expect(text).toContain("cannot reach")
       expect(text).toContain("refused")
-      expect(text).not.toMatch(/s3cr|hunter2|else-entirely/)
+      expect(text).not.toMatch(/s3cr|hunter2|else-entirely|slashed|of-the-collector/)
     })
   }
 })

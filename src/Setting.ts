@@ -1,0 +1,129 @@
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as StoreUrl from "./StoreUrl.ts"
+
+/** One setting: what it is called, what it does, what it is when nothing is said. */
+export interface Setting<A> {
+  readonly name: string
+  readonly description: string
+  /** As `--help` shows it. */
+  readonly default: string
+  readonly config: Config.Config<A>
+}
+
+export const integer = (name: string, description: string, initial: number, min: number, max: number): Setting<number> => ({
+  name,
+  description: `${description} (${min} to ${max})`,
+  default: String(initial),
+  config: Config.integer(name).pipe(
+    Config.validate({ message: `must be an integer from ${min} to ${max}`, validation: (n) => n >= min && n <= max }),
+    Config.withDefault(initial)
+  )
+})
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+
+/** Reads `500ms`, `1.5s`, `2m`, `1h`, and Effect's own `500 millis`, `2 seconds`. */
+const parseDuration = (text: string): Option.Option<Duration.Duration> => {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
+  return match === null
+    ? Duration.decodeUnknown(text)
+    : Option.some(Duration.millis(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]))
+}
+
+/** As `parseDuration` reads it. */
+export const formatDuration = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
+  return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`
+}
+
+export const duration = (name: string, description: string, initial: string, min: string, max: string): Setting<Duration.Duration> => {
+  const [initially, minimum, maximum] = [initial, min, max].map((text) => Option.getOrThrow(parseDuration(text))) as [
+    Duration.Duration,
+    Duration.Duration,
+    Duration.Duration
+  ]
+  const bounds = `${formatDuration(minimum)} to ${formatDuration(maximum)}`
+  return {
+    name,
+    description: `${description} (${bounds})`,
+    default: formatDuration(initially),
+    config: Config.string(name).pipe(
+      Config.mapOrFail((text) =>
+        Option.match(Option.filter(parseDuration(text.trim()), Duration.between({ minimum, maximum })), {
+          onNone: () => Either.left(ConfigError.InvalidData([], `must be a duration from ${bounds}, such as ${formatDuration(initially)}`)),
+          onSome: Either.right
+        })
+      ),
+      Config.withDefault(initially)
+    )
+  }
+}
+
+export const oneOf = <const A extends string>(name: string, description: string, values: ReadonlyArray<A>, initial: A): Setting<A> => ({
+  name,
+  description: `${description} (${values.join(", ")})`,
+  default: initial,
+  config: Config.literal(...values as [A, ...Array<A>])(name).pipe(Config.withDefault(initial))
+})
+
+export const url = (
+  name: string,
+  description: string,
+  example: string,
+  accepts: (url: StoreUrl.StoreUrl) => boolean
+): Setting<Option.Option<Redacted.Redacted<string>>> => ({
+  name,
+  description: `${description}, e.g. ${example}`,
+  default: "",
+  config: Config.string(name).pipe(
+    Config.mapOrFail((text) => {
+      const parsed = StoreUrl.parse(text, 0)
+      return parsed !== undefined && accepts(parsed)
+        ? Either.right(Redacted.make(text.trim()))
+        // The text itself may hold a password: it is never repeated.
+        : Either.left(ConfigError.InvalidData([], `must be a URL such as ${example}`))
+    }),
+    Config.option
+  )
+})
+
+/** Parts separated by commas; `wrong` says what is wrong with them, if anything is. */
+export const list = (
+  name: string,
+  description: string,
+  wrong: (parts: ReadonlyArray<string>) => string | undefined
+): Setting<ReadonlyArray<string>> => ({
+  name,
+  description,
+  default: "",
+  config: Config.string(name).pipe(
+    Config.mapOrFail((text) => {
+      const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+      const reason = wrong(parts)
+      return reason === undefined ? Either.right<ReadonlyArray<string>>(parts) : Either.left(ConfigError.InvalidData([], reason))
+    }),
+    Config.withDefault<ReadonlyArray<string>>([])
+  )
+})
+
+/** A path to a file, which is read when it is needed. */
+export const file = (name: string, description: string): Setting<Option.Option<string>> => ({
+  name,
+  description,
+  default: "",
+  config: Config.option(Config.nonEmptyString(name))
+})
+
+/** Shorter ones can be guessed; `openssl rand -base64 32` prints 44 characters. */
+export const LEAST_SECRET = 32
+
+export const checkSecret = (text: string): Either.Either<Redacted.Redacted<string>, ConfigError.ConfigError> =>
+  /^[\x21-\x7e]+$/.test(text) && text.length >= LEAST_SECRET
+    ? Either.right(Redacted.make(text))
+    : Either.left(ConfigError.InvalidData([], `must be at least ${LEAST_SECRET} printable ASCII characters without spaces; make one by: openssl rand -base64 32`))
