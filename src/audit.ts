@@ -68,7 +68,9 @@ const audit = (repairs: boolean) =>
     const repairable = found.violations.some((violation) => violation.repairable)
     yield* print(
       found.violations.length === 0
-        ? `${found.rows.length} campaigns, every invariant holds${config.embedded ? " (the gate lives in the service and was not checked)" : ""}`
+        ? `${found.rows.length} campaign${found.rows.length === 1 ? "" : "s"}, every invariant holds${
+          config.embedded ? " (the gate lives in the service and was not checked)" : ""
+        }`
         : `${found.violations.length} violations${repairable ? "; --repair rebuilds the gates concerned" : ""}`
     )
     if (found.violations.length > 0) process.exitCode = 1

@@ -45,7 +45,7 @@ export const audit = Command.make(
           (event) => {
             if (event._tag === "Done") done = event
             else rows.push(event.row)
-            return json ? Output.json(event) : Output.progress(`${rows.length} campaigns looked at`)
+            return json ? Output.json(event) : Output.progress(`${Output.counted(rows.length, "campaign")} looked at`)
           }
         )
         if (!json) yield* Output.progressDone
@@ -60,13 +60,13 @@ export const audit = Command.make(
           return yield* new CliFailure({
             exit: "UNSOUND",
             code: "VIOLATIONS",
-            message: `${done.violations.length} violations of the protocol's invariants`,
+            message: `${Output.counted(done.violations.length, "violation")} of the protocol's invariants`,
             hint: done.violations.some(({ repairable }) => repairable)
               ? "`coupon rebuild` repairs a gate that disagrees with the ledger; it never changes the ledger"
               : undefined
           })
         }
-        if (!json) yield* Output.line(`${done.campaigns} campaigns, every invariant holds`)
+        if (!json) yield* Output.line(`${Output.counted(done.campaigns, "campaign")}, every invariant holds`)
       }))
 ).pipe(Command.withDescription("checks campaigns against the protocol's invariants, while the service runs (a second a million coupons)"))
 
@@ -136,13 +136,26 @@ export const log = Command.make(
           }))
         yield* show(json, acts, () =>
           acts.length === 0 ? "nothing was recorded" : Output.table(
-            ["id", "at", "who", "what", "campaign", "before", "after"],
-            acts.map((act) => [act.id, Output.time(act.at), act.actor, act.action, act.campaignId ?? "", brief(act.before), brief(act.after)])
+            ["id", "at", "who", "what", "campaign", "change"],
+            acts.map((act) => [act.id, Output.time(act.at), act.actor, act.action, act.campaignId ?? "", change(act.before, act.after)])
           ))
       }))
 ).pipe(Command.withDescription("lists administrative acts, the newest first: who, what, before, after"))
 
+const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? value as Readonly<Record<string, unknown>> : {}
+
 const brief = (value: unknown): string => {
-  const text = value === null ? "" : JSON.stringify(value)
+  const text = typeof value === "string" ? value : JSON.stringify(value)
   return text.length > 60 ? `${text.slice(0, 59)}…` : text
+}
+
+/** What is different afterwards; `--json` has both as they were recorded. */
+const change = (before: unknown, after: unknown): string => {
+  const [was, is] = [fields(before), fields(after)]
+  return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name) => {
+    const [from, to] = [was[name] ?? undefined, is[name] ?? undefined]
+    if (JSON.stringify(from) === JSON.stringify(to)) return []
+    return [from === undefined ? `${name} ${brief(to)}` : `${name} ${brief(from)} -> ${to === undefined ? "none" : brief(to)}`]
+  }).join(", ")
 }

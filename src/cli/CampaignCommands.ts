@@ -180,7 +180,7 @@ const list = Command.make(
           return yield* Output.json({ campaigns: shown, more: pageToken !== "" })
         }
         yield* Output.line(
-          campaigns.length === 0 ? "there are no such campaigns" : Output.table(
+          campaigns.length === 0 ? prefix === "" && Option.isNone(status) ? "there are no campaigns yet" : "there are no such campaigns" : Output.table(
             ["campaign", "name", "status", "issued", "limit", "start", "end", "version"],
             campaigns.map((c) => [c.id, c.name, statusWord(c.status), Number(c.currentCoupon), Number(c.couponLimit), c.startTime, c.endTime, Number(c.version)])
           )

@@ -22,6 +22,14 @@ const alreadyClaimed = (error: ConnectError): CliFailure | undefined => {
   })
 }
 
+const nothingHeld = (campaignId: number, userId: bigint) => (error: ConnectError): CliFailure | undefined =>
+  error.rawMessage !== "RECORD_NOT_FOUND" ? undefined : new CliFailure({
+    exit: "NOT_FOUND",
+    code: error.rawMessage,
+    message: `RECORD_NOT_FOUND: user ${userId} holds no coupon of campaign ${campaignId}`,
+    hint: `\`coupon campaign get ${campaignId}\` tells whether there is such a campaign`
+  })
+
 export const issue = Command.make("issue", { campaignId, userId, ...Connection.options }, ({ campaignId, userId, ...given }) =>
   withPublic(given, (client, { json }) =>
     Effect.gen(function*() {
@@ -37,7 +45,9 @@ export const get = Command.make("get", { campaignId, userId, ...Connection.optio
   withPublic(given, (client, { json }) =>
     Effect.gen(function*() {
       const id = yield* parseUserId(userId)
-      const { coupon } = yield* client.call((api, options) => api.getCoupon({ campaignId, userId: id }, options))
+      const { coupon } = yield* client.call((api, options) => api.getCoupon({ campaignId, userId: id }, options), {
+        onError: nothingHeld(campaignId, id)
+      })
       if (coupon === undefined) return yield* new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no coupon" })
       yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () =>
         Output.facts({ code: coupon.code, user: String(coupon.userId), campaign: coupon.campaignId, issued: coupon.issuedAt }))

@@ -161,5 +161,5 @@ export const doctor = Command.make("doctor", Connection.options, (given) =>
       const failed = checks.filter(({ verdict }) => verdict === "fail").length
       if (failed > 0) return yield* new CliFailure({ exit: "UNSOUND", code: "UNSOUND", message: `${failed} of ${checks.length} checks failed` })
       const warned = checks.filter(({ verdict }) => verdict === "warn").length
-      if (!connection.json) yield* Output.line(warned === 0 ? "all is well" : `it works; ${warned} warnings`)
+      if (!connection.json) yield* Output.line(warned === 0 ? "all is well" : `it works; ${Output.counted(warned, "warning")}`)
     }))).pipe(Command.withDescription("looks at what is reachable, versions, access, clocks, settings that will hurt, what is stuck"))

@@ -52,3 +52,19 @@ export const time = (millis: number | null): string => millis === null ? "" : ne
 
 export const duration = (millis: number): string =>
   millis < 1_000 ? `${Math.round(millis)} ms` : millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`
+
+/** Whole seconds, as people say them: `45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`. */
+export const span = (seconds: number): string => {
+  const units = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const
+  const largest = units.findIndex(([, length]) => seconds >= length)
+  if (largest < 0) return "0 s"
+  let rest = Math.floor(seconds)
+  return units.slice(largest, largest + 2).flatMap(([name, length]) => {
+    const count = Math.floor(rest / length)
+    rest -= count * length
+    return count > 0 ? [`${count} ${name}`] : []
+  }).join(" ")
+}
+
+/** `1 campaign`, `2 campaigns`. */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`

@@ -17,17 +17,27 @@ const millis = (value: number): string => value === 0 ? "-" : value < 10 ? value
 const outboxText = ({ outbox }: Overview): string =>
   outbox === null ? "the ledger does not answer" : `${outbox.events} events${outbox.events === 0 ? "" : `, the oldest ${Output.duration(outbox.oldestAgeMillis)}`}`
 
-/** The outcomes that occurred, the most frequent first. */
+/** The outcomes that occurred, the most frequent first; coupons in any case. */
 const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, number]> =>
-  Object.entries(perSecond).sort(([, a], [, b]) => b - a)
+  Object.entries({ OK: 0, ...perSecond }).filter(([name, n]) => n > 0 || name === "OK").sort(([, a], [, b]) => b - a)
 
 const total = (overview: Overview): number => Object.values(overview.perSecond).reduce((sum, one) => sum + one, 0)
 
-/** A screenful. */
-const screen = (o: Overview): string => {
+/** Over so many samples the pace of a campaign is taken. */
+const PACE_SAMPLES = 10
+
+/** Coupons a second of a campaign, over all instances, as its counter tells; `undefined` while it was seen but once. */
+const paceOf = (campaignId: number, recent: ReadonlyArray<Overview>): number | undefined => {
+  const seen = recent.flatMap(({ at, campaigns }) => campaigns.filter((c) => c.campaignId === campaignId).map(({ issued }) => ({ at, issued })))
+  const [first, last] = [seen[0], seen.at(-1)]
+  return first === undefined || last === undefined || last.at <= first.at ? undefined : (last.issued - first.issued) * 1_000 / (last.at - first.at)
+}
+
+/** A screenful; `recent` ends with `o`. */
+const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
   const { ok, refused } = o.latencyMillis
   const blocks = [
-    `coupon-issuance ${o.version} at ${o.instance}, up ${Output.duration(o.uptimeSeconds * 1_000)}, ${
+    `coupon-issuance ${o.version} at ${o.instance}, up ${Output.span(o.uptimeSeconds)}, ${
       o.ready ? "ready" : `waiting for ${o.waitingFor.join(" and ")}`
     }   ${Output.time(o.at)}`,
     Output.facts({
@@ -45,18 +55,24 @@ const screen = (o: Overview): string => {
   ]
   if (o.campaigns.length > 0) {
     blocks.push(Output.table(
-      ["campaign", "name", "status", "issued", "limit", "%", "gate", "reserved", "oldest"],
-      o.campaigns.map((c) => [
-        c.campaignId,
-        c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
-        c.status,
-        c.issued,
-        c.couponLimit,
-        Math.floor(100 * c.issued / c.couponLimit),
-        c.gate,
-        c.pending,
-        c.pending === 0 ? "-" : Output.duration(c.oldestPendingMillis)
-      ])
+      ["campaign", "name", "status", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
+      o.campaigns.map((c) => {
+        const pace = paceOf(c.campaignId, recent)
+        const left = c.couponLimit - c.issued
+        return [
+          c.campaignId,
+          c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
+          c.status,
+          c.issued,
+          c.couponLimit,
+          Math.floor(100 * c.issued / c.couponLimit),
+          pace === undefined ? "-" : rate(pace),
+          left <= 0 ? "is" : pace === undefined || pace <= 0 ? "-" : Output.span(Math.ceil(left / pace)),
+          c.gate.toLowerCase(),
+          c.pending,
+          c.pending === 0 ? "-" : Output.duration(c.oldestPendingMillis)
+        ]
+      })
     ))
   }
   return blocks.join("\n\n")
@@ -76,12 +92,15 @@ const summary = (o: Overview): string =>
     `gate=${o.gate.up ? "up" : "down"}`
   ].join(" ")
 
-const tell = (overview: Overview, json: boolean): Effect.Effect<void> => {
+const tell = (overview: Overview, json: boolean, recent: ReadonlyArray<Overview>): Effect.Effect<void> => {
   if (json) return Output.json(overview)
   if (!process.stdout.isTTY) return Output.line(summary(overview))
   // Home, each line cleared to its end, then the rest of the screen: no flicker, as clearing it all first would.
-  return Effect.sync(() => void process.stdout.write(`\x1b[H${screen(overview).replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
+  return Effect.sync(() => void process.stdout.write(`\x1b[H${screen(overview, recent).replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
 }
+
+/** The first sample after nobody watched is over no time at all: its rates would say that nothing happens. */
+const LEAST_SECONDS = 0.2
 
 /** How often a lost instance is asked for again, a second apart, before `watch` gives up. */
 const ATTEMPTS = 60
@@ -97,7 +116,7 @@ const samples = (client: OperatorClient): Stream.Stream<Overview, CliFailure> =>
     Effect.sync(() => {
       seen = true
       missed = 0
-    }))
+    })).pipe(Stream.filter(({ seconds }) => seconds >= LEAST_SECONDS))
   const lost = (failure: CliFailure) =>
     seen && failure.exit === "UNAVAILABLE" && ++missed < ATTEMPTS ? Stream.empty : Stream.fail(failure)
   const next: Stream.Stream<Overview, CliFailure> = Stream.suspend(() => Stream.catchAll(one, lost))
@@ -113,10 +132,14 @@ export const watch = Command.make(
   ({ count, ...given }) =>
     withOperator(given, (client, { json }) => {
       const all = samples(client)
+      let recent: ReadonlyArray<Overview> = []
       const some = Option.match(count, { onNone: () => all, onSome: (n) => Stream.take(all, Math.max(1, n)) })
       return Effect.zipRight(
         !json && process.stdout.isTTY ? Effect.sync(() => void process.stdout.write("\x1b[2J")) : Effect.void,
-        Stream.runForEach(some, (overview) => tell(overview, json))
+        Stream.runForEach(some, (overview) => {
+          recent = [...recent, overview].slice(-PACE_SAMPLES)
+          return tell(overview, json, recent)
+        })
       )
     })
 ).pipe(Command.withDescription("shows each second what an instance does: a table on a terminal, lines elsewhere; Ctrl-C ends it"))

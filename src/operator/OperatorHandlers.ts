@@ -9,7 +9,7 @@ import { GateFacts } from "../issuance/GateFacts.ts"
 import { LedgerAudit } from "../issuance/LedgerAudit.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { Startup } from "../issuance/Startup.ts"
-import { ApiKeys } from "../security/ApiKeys.ts"
+import { ApiKeys, KeyRefused } from "../security/ApiKeys.ts"
 import { anonymousAdmin } from "../security/Principal.ts"
 import { VERSION } from "../Version.ts"
 import * as DeploymentAudit from "./DeploymentAudit.ts"
@@ -39,6 +39,8 @@ const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Fi
     violations: violations.map(violationOf)
   }
 }
+
+const FIRST_KEY = "the first key must have the role ADMIN: with it administration closes, and nobody else could make the others"
 
 /** A store's own facts; `null` if it does not answer within a second. */
 const factsOf = <E>(store: {
@@ -138,7 +140,11 @@ export const layer = (stopped: Effect.Effect<void>) =>
       RebuildGate: ({ campaignId, discard }) => stream("RebuildGate", rebuild(campaignId, discard)),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
       CreateKey: (key) =>
-        call("CreateKey", Effect.flatMap(ApiKeys, (keys) => keys.create(key)).pipe(
+        call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>
+          // With the first key administration closes: whoever made a lesser one would have shut themselves out.
+          Effect.filterOrFail(keys.configured, (configured) => configured || key.role === "ADMIN", () => new KeyRefused({ message: FIRST_KEY })).pipe(
+            Effect.zipRight(keys.create(key))
+          )).pipe(
           Effect.catchTag("KeyRefused", ({ message }) => Effect.fail(new InvalidArgument({ message })))
         )),
       ListKeys: () =>

@@ -113,7 +113,7 @@ describe("the audit of the embedded stores", () => {
     await instance.stop()
     const { code, text } = await audit(env)
     expect(text).toMatch(/^ +1 +2 +1 +1 +- /m)
-    expect(text).toContain("1 campaigns, every invariant holds")
+    expect(text).toContain("1 campaign, every invariant holds")
     expect(code).toBe(0)
   })
 

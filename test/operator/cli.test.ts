@@ -141,6 +141,23 @@ describe("coupon, on a service that runs", () => {
     expect(settings.map(({ name }) => name)).not.toContain("REQUEST_TIMEOUT")
   })
 
+  it("does not let who administers without a key shut themselves out", async () => {
+    const { code, err, out } = await run("keys", "create", "--name", "reader", "--role", "VIEWER")
+    expect({ code, out }).toEqual({ code: exitCodes.USAGE.code, out: "" })
+    expect(err).toContain("the first key must have the role ADMIN")
+    expect(await run("keys", "list", "--json")).toMatchObject({ code: 0, out: "[]\n" })
+  })
+
+  it("says in the log what an act changed, and who holds nothing", async () => {
+    const id = await open("--limit", "7")
+    await run("campaign", "update", id, "--limit", "9")
+    const { out } = await run("log", "--campaign", id)
+    expect(out).toMatch(/campaign\.update +\d+ +couponLimit 7 -> 9, version 1 -> 2/)
+    const { code, err } = await run("get", id, "5")
+    expect(code).toBe(exitCodes.NOT_FOUND.code)
+    expect(err).toMatch(new RegExp(`^RECORD_NOT_FOUND: user 5 holds no coupon of campaign ${id}\n`))
+  })
+
   it("watches: a line a second where there is no terminal", async () => {
     const id = await open("--limit", "7")
     await run("issue", id, "1")
