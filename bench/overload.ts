@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url"
 import { nodeProgram } from "../test/support/Instance.ts"
 import { during, residentMiB } from "./Cpu.ts"
 import { ISSUE_PATH, type Quantiles } from "./Load.ts"
+import { median } from "./others.ts"
 import type { Figure } from "./Results.ts"
 import { freshUsers, ledgerCount, settled } from "./rates.ts"
 import { createCampaign, type Stage } from "./Stage.ts"
@@ -92,8 +93,6 @@ const verifyUsers = async (stage: Stage, campaignId: number, firstUser: number, 
     throw new Error(`${winners.length} users were told OK, ${checked} of them have a coupon, and the counter says ${stored}`)
   }
 }
-
-const median = (values: ReadonlyArray<number>) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
 
 /** What the service does under 1, 2, 5 and 10 times the load that it can carry, on the cores that it shares with the load. */
 export const overload = async (

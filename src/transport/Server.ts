@@ -1,18 +1,14 @@
-import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import * as http2 from "node:http2"
 import * as https from "node:https"
 import * as net from "node:net"
-import type { AddressInfo, Socket } from "node:net"
+import type { Socket } from "node:net"
 import type { Readable } from "node:stream"
-import { createSecureContext, type TLSSocket } from "node:tls"
 import { Code } from "@connectrpc/connect"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import { AppConfig } from "../AppConfig.ts"
 import { Startup } from "../issuance/Startup.ts"
 import * as Acceptors from "./Acceptors.ts"
@@ -24,7 +20,8 @@ import * as Dispatcher from "./Dispatcher.ts"
 import { refusal } from "./ErrorCatalog.ts"
 import { Health as HealthService } from "./gen/grpc/health/v1/health_pb.ts"
 import * as Health from "./Health.ts"
-import { sniff } from "./ProtocolSniffer.ts"
+import { credentials, listen, type ListenFailed } from "./Listening.ts"
+import * as NewConnections from "./NewConnections.ts"
 import * as Reflection from "./Reflection.ts"
 import type { Route } from "./Route.ts"
 import * as StuckClients from "./StuckClients.ts"
@@ -40,9 +37,6 @@ export class Listener extends Context.Tag("coupon/transport/Listener")<Listener,
   /** `http://host:port` (or `https`), brackets around IPv6. */
   readonly url: string
 }>() {}
-
-/** HOST and PORT cannot be listened on; `message` says what to do. */
-export class ListenFailed extends Data.TaggedError("ListenFailed")<{ readonly message: string; readonly cause: unknown }> {}
 
 /**
  * Other things served on the same port, by path prefix (`/metrics`: it and all below `/metrics/`); the longest prefix wins.
@@ -109,42 +103,6 @@ const dropRest = (body: Readable) => {
   if (body.readableEnded || body.destroyed) return
   body.removeAllListeners("data")
   body.resume()
-}
-
-const listen = (server: http.Server, host: string, port: number, reusePort: boolean) =>
-  Effect.async<AddressInfo, ListenFailed>((resume) => {
-    const onError = (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === "EADDRINUSE"
-        ? "something else listens there; stop it, or set PORT to another one (0 picks a free one)"
-        : cause.code === "EACCES"
-        ? "this user may not; set PORT to 1024 or more"
-        : cause.code === "EADDRNOTAVAIL" || cause.code === "ENOTFOUND"
-        ? "this machine has no such address; set HOST"
-        : cause.message
-      resume(Effect.fail(new ListenFailed({ message: `cannot listen on ${host} port ${port}: ${why}`, cause })))
-    }
-    server.once("error", onError)
-    // A burst of new connections waits here while the process is busy; the kernel caps it at somaxconn.
-    server.listen({ host, port, backlog: 4_096, reusePort }, () => {
-      server.removeListener("error", onError)
-      resume(Effect.succeed(server.address() as AddressInfo))
-    })
-  })
-
-/** Certificate and key of TLS_CERT_FILE and TLS_KEY_FILE; `undefined`: the port speaks plain HTTP. */
-const credentials = (config: AppConfig["Type"]): Effect.Effect<{ readonly cert: Buffer; readonly key: Buffer } | undefined, ListenFailed> => {
-  if (Option.isNone(config.tlsCertFile) || Option.isNone(config.tlsKeyFile)) return Effect.succeed(undefined)
-  const [certFile, keyFile] = [config.tlsCertFile.value, config.tlsKeyFile.value]
-  return Effect.try({
-    try: () => {
-      const pair = { cert: readFileSync(certFile), key: readFileSync(keyFile) }
-      // Throws now, in words, rather than at the first client.
-      createSecureContext(pair)
-      return pair
-    },
-    catch: (cause) =>
-      new ListenFailed({ message: `TLS_CERT_FILE and TLS_KEY_FILE cannot be used: ${(cause as Error).message}`, cause })
-  })
 }
 
 const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) =>
@@ -265,54 +223,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     h2.on("sessionError", () => {})
     h2.on("clientError", (_error: Error, socket: Socket) => socket.destroy())
 
-    // The HTTP/1.1 server owns the port, so that Node tracks its connections and enforces its timeouts; only what it does
-    // with a new connection is put off until the protocol is known.
-    const sockets = new Set<Socket>()
-    const undecided = new Set<Socket>()
-    // Raw ones whose handshake goes on, by their client's address: TLS hands on a socket that does not name the one beneath it.
-    const handshaking = new Map<string, Socket>()
-    const peer = (socket: Socket) => `${socket.remoteAddress} ${socket.remotePort}`
-    const connected = secure === undefined ? "connection" : "secureConnection"
-    const [serveHttp1] = h1.listeners(connected) as [(socket: Socket) => void]
-    h1.removeAllListeners(connected)
-    const serveHttp2 = (socket: Socket) => {
-      // Half-open connections are an affair of HTTP/1.1 clients; an HTTP/2 client that says FIN is gone.
-      socket.allowHalfOpen = false
-      h2.emit("connection", socket)
-    }
-    if (secure !== undefined) {
-      h1.on("connection", (raw: Socket) => {
-        const name = peer(raw)
-        handshaking.set(name, raw)
-        undecided.add(raw)
-        raw.once("close", () => {
-          if (handshaking.get(name) === raw) handshaking.delete(name)
-          undecided.delete(raw)
-        })
-      })
-    }
-    h1.on(connected, (socket: Socket) => {
-      sockets.add(socket)
-      socket.once("close", () => {
-        sockets.delete(socket)
-        undecided.delete(socket)
-      })
-      if (secure !== undefined) {
-        const name = peer(socket)
-        undecided.delete(handshaking.get(name)!)
-        handshaking.delete(name)
-        // Agreed upon in the handshake: nothing to guess.
-        if ((socket as TLSSocket).alpnProtocol === "h2") serveHttp2(socket)
-        else serveHttp1.call(h1, socket)
-        return
-      }
-      undecided.add(socket)
-      sniff(socket, patience.headers, (protocol) => {
-        undecided.delete(socket)
-        if (protocol === "http1") serveHttp1.call(h1, socket)
-        else serveHttp2(socket)
-      })
-    })
+    const { sockets, undecided } = NewConnections.route(h1, h2, { secure: secure !== undefined, patienceMillis: patience.headers })
 
     const stuck = StuckClients.make({ sockets, streams, patienceMillis: patience.reading })
     const stuckSweep = setInterval(stuck.sweep, Math.min(5_000, patience.reading / 4)).unref()
