@@ -102,14 +102,15 @@ for (const kind of availableDatabases()) {
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, users(1, 5))))
         const watcher = yield* session(url)
-        // A second or more lies between two waits, so each begins at a time of its own.
-        const waitingSince = Effect.map(
+        // A second or more lies between two waits, so each begins at a time of its own. Whoever asks more often than every 100 ms is told the
+        // same again and again: InnoDB leaves this table as it is while it is being read.
+        const waitingSince = Effect.delay(Effect.map(
           watcher.run(
             "SELECT CAST(t.trx_wait_started AS CHAR) AS since FROM information_schema.innodb_trx t " +
               "JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
           ),
           ([row]) => row?.["since"] as string | undefined
-        )
+        ), "200 millis")
         const first = yield* until(waitingSince, (since) => since !== undefined)
         yield* until(waitingSince, (since) => since !== undefined && since !== first)
         yield* other.run("ROLLBACK")
