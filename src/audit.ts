@@ -23,7 +23,8 @@ const usage = `Checks a deployment, which may be serving meanwhile, against the 
   npm run audit -- --repair    also has gates that disagree with the ledger rebuilt from it; never changes the ledger
 
 It reads the service's own settings (MYSQL_URL and REDIS_URL, or DATA_DIR) and, like the service, brings the schema up to date.
-With the embedded stores the service must not run: it owns DATA_DIR, and the gate lives in it and is not checked. The ledger
+With the embedded stores the service must not run: it owns DATA_DIR, and the gate lives in it and is not checked. While it runs, ask
+it itself: npx coupon audit, which also works from elsewhere, without the passwords of the stores. The ledger
 counts about a million coupons a second; for more than a few million in one campaign raise MYSQL_REPLY_TIMEOUT.
 `
 
