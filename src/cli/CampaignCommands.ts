@@ -66,11 +66,11 @@ const create = Command.make(
 ).pipe(Command.withDescription("opens a campaign; not safe to repeat"))
 
 /** Every code, page by page. */
-const codesOf = (client: PublicClient, campaignId: number, first: GetCampaignResponse) =>
+const codesOf = (client: PublicClient, campaignId: number, first: GetCampaignResponse, json: boolean) =>
   Effect.gen(function*() {
     let page = first
     for (;;) {
-      for (const code of page.issuedCoupons) yield* Output.line(Output.printable(code))
+      for (const code of page.issuedCoupons) yield* json ? Output.json({ code }) : Output.line(Output.printable(code))
       const pageToken = page.nextPageToken
       if (pageToken === "") return
       page = yield* client.call((api, options) => api.getCampaign({ campaignId, pageToken }, options))
@@ -88,7 +88,7 @@ const get = Command.make(
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const campaign = yield* client.call((api, options) => api.getCampaign({ campaignId, pageSize: codes ? 0 : 1 }, options))
-        if (codes) return yield* codesOf(client, campaignId, campaign)
+        if (codes) return yield* codesOf(client, campaignId, campaign, json)
         // A page of codes says nothing of the campaign: they are there with --codes.
         const { issuedCoupons: _, issuedCouponsTruncated: __, nextPageToken: ___, ...told } = toJson(GetCampaignResponseSchema, campaign, {
           alwaysEmitImplicit: true

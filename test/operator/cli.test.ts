@@ -44,6 +44,7 @@ describe("coupon, on a service that runs", () => {
     expect(JSON.parse(shown.out)).toMatchObject({ id: Number(id), name: "여름", couponLimit: "2", currentCoupon: "1" })
     expect((await run("campaign", "get", id)).out).toMatch(/^issued +1 of 2$/m)
     expect((await run("campaign", "get", id, "--codes")).out).toBe(`${held}\n`)
+    expect((await run("campaign", "get", id, "--codes", "--json")).out).toBe(`{"code":"${held}"}\n`)
   })
 
   it("ends with the code that says why not", async () => {
