@@ -1,3 +1,4 @@
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -5,6 +6,7 @@ import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import * as Agent from "./Agent.ts"
+import * as CouponCache from "./CouponCache.ts"
 import { Ledger } from "./Ledger.ts"
 
 /**
@@ -23,8 +25,8 @@ export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<Held
   readonly campaigns: () => ReadonlyArray<CampaignId>
 }>() {}
 
-/** Some 5 MB of coupons. */
-const CAPACITY = 20_000
+/** 2^13 sets: the latest 32,768 coupons or so, 1.5 MB. */
+const SET_BITS = 13
 
 /** How soon an instance learns of a start that was put off at another one: within the clocks' slack at the gate. */
 const WATCH_INTERVAL = "1 second"
@@ -32,16 +34,8 @@ const WATCH_INTERVAL = "1 second"
 /** Campaigns asked about at a time, which is as many as `Ledger.startTimes` takes. */
 const WATCHED = 2_000
 
-type Generation = Map<CampaignId, Map<UserId, Coupon>>
-
-/**
- * Keeps at most `capacity` coupons, and at least the latest half of that: two generations, of which the older one goes as a
- * whole. To drop one coupon at a time costs 9 µs each, because the first key of a map hides behind those deleted before it.
- */
-export const make = (capacity: number): HeldCoupons["Type"] => {
-  let young: Generation = new Map()
-  let old: Generation = new Map()
-  let room = Math.ceil(capacity / 2)
+export const make = (setBits: number): HeldCoupons["Type"] => {
+  const cache = CouponCache.make(setBits)
   /** Campaigns that have coupons and yet lie in the future: hardly ever any. */
   const closed = new Map<CampaignId, EpochMillis>()
 
@@ -54,28 +48,12 @@ export const make = (capacity: number): HeldCoupons["Type"] => {
   }
 
   return {
-    find: (campaignId, userId) =>
-      closed.size > 0 && isClosed(campaignId) ? undefined : young.get(campaignId)?.get(userId) ?? old.get(campaignId)?.get(userId),
-    remember: (coupon) => {
-      if (room === 0) {
-        old = young
-        young = new Map()
-        room = Math.ceil(capacity / 2)
-      }
-      room--
-      let users = young.get(coupon.campaignId)
-      if (users === undefined) young.set(coupon.campaignId, users = new Map())
-      users.set(coupon.userId, coupon)
-    },
-    forget: (campaignId) => {
-      young.delete(campaignId)
-      old.delete(campaignId)
-    },
+    ...cache,
+    find: (campaignId, userId) => closed.size > 0 && isClosed(campaignId) ? undefined : cache.find(campaignId, userId),
     opensAt: (campaignId, startTime) => {
       if (startTime > Date.now()) closed.set(campaignId, startTime)
       else closed.delete(campaignId)
-    },
-    campaigns: () => [...new Set([...young.keys(), ...old.keys()])]
+    }
   }
 }
 
@@ -83,9 +61,11 @@ export const layer = Layer.scoped(
   HeldCoupons,
   Effect.gen(function*() {
     const ledger = yield* Ledger
-    const held = make(CAPACITY)
-    const learn = Effect.suspend(() => ledger.startTimes(held.campaigns().slice(-WATCHED))).pipe(
-      Effect.map((starts) => starts.forEach(({ campaignId, startTime }) => held.opensAt(campaignId, startTime)))
+    const held = make(SET_BITS)
+    const learn = Effect.suspend(() =>
+      Effect.forEach(Chunk.chunksOf(Chunk.unsafeFromArray(held.campaigns()), WATCHED), (some) =>
+        Effect.map(ledger.startTimes(Chunk.toReadonlyArray(some)), (starts) =>
+          starts.forEach(({ campaignId, startTime }) => held.opensAt(campaignId, startTime))), { discard: true })
     )
     yield* Agent.run("the watch for starts that are put off", learn, Effect.sleep(WATCH_INTERVAL))
     return held

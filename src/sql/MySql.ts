@@ -132,8 +132,8 @@ export const sessionSettings = (lockWait: number): string =>
   `SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = ${lockWait}, ` +
   "sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 
-/** No values: given an empty list of them, the driver would look for placeholders in the whole text. */
-const NO_VALUES = undefined as unknown as ReadonlyArray<never>
+/** No values: given a list of them, or `undefined`, the driver looks for placeholders in the whole text. */
+const NO_VALUES = null as unknown as ReadonlyArray<never>
 
 /** Runs a text of several statements in one round trip; one result a statement: rows, or a header with `affectedRows`. */
 export const runText = (connection: Connection, text: string): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
