@@ -98,7 +98,8 @@ await new Promise<void>((resolve) => {
     const now = Math.min(performance.now() - start, seconds * 1_000)
     const until = Math.floor(now * rate / 1_000)
     // Those who are due together are sent together; whoever finds no connection is gone.
-    while (due < until && idle.length > 0) idle.pop()!(due++)
+    // The connection that has rested longest is next, so that none is closed for being silent.
+    while (due < until && idle.length > 0) idle.shift()!(due++)
     due = until
     if (now < seconds * 1_000 && failure === undefined) return
     closing = true

@@ -24,6 +24,21 @@ describe("the cache of coupons", () => {
     expect(given.map(({ userId }) => cache.find(1, userId)?.id)).toEqual([undefined, 2, 3, 4, 5])
   })
 
+  it("gives the same object to all who ask, and a new one once the slot has another coupon", () => {
+    const cache = CouponCache.make(0)
+    const [first, ...others] = [1, 2, 3, 4, 5].map((id) => coupon(1, BigInt(id), id))
+    cache.remember(first!)
+    const found = cache.find(1, 1n)
+    expect(cache.find(1, 1n)).toBe(found)
+    const replaced = { ...first!, id: 9 }
+    cache.remember(replaced)
+    expect(cache.find(1, 1n)).toEqual(replaced)
+    for (const one of others) cache.remember(one)
+    expect([1n, 2n, 3n, 4n, 5n].map((userId) => cache.find(1, userId))).toEqual([undefined, ...others])
+    cache.forget(1)
+    expect(cache.find(1, 5n)).toBeUndefined()
+  })
+
   it("takes one slot for a coupon, however often it is remembered", () => {
     const cache = CouponCache.make(0)
     const [first, ...others] = [1, 2, 3, 4].map((id) => coupon(1, BigInt(id), id))
