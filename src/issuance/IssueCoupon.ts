@@ -117,8 +117,7 @@ export const make = Effect.gen(function*() {
   })
   const soldOutChecks = yield* Batcher.make<UserId, boolean, GateUnavailable>({
     maxBatch: MICRO_BATCH,
-    // One at a time: what asks meanwhile shares the next, and at this pace a batch's fixed cost is what counts.
-    maxInFlight: 1,
+    maxInFlight: config.gateBatchesInFlight,
     run: gate.check
   })
 
