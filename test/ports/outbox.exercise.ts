@@ -4,7 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
-import { beforeEach, expect } from "vitest"
+import { beforeEach, expect, vi } from "vitest"
 import { Ledger } from "../../src/issuance/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/issuance/Outbox.ts"
 import { batchId, batchOf, draft, users } from "./ledger.exercise.ts"
@@ -114,6 +114,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const ledger = yield* Ledger
         const outbox = yield* Outbox
         const { campaignId } = yield* ledger.createCampaign(draft())
+        // Markers of tests before this one, also of this very millisecond.
+        const begun = Date.now()
+        yield* Effect.promise(() => vi.waitUntil(() => Date.now() > begun, { interval: 1 }))
         yield* outbox.purgeVoid(0)
         const late = batchOf(campaignId, [1])
         yield* ledger.resolve(late)
