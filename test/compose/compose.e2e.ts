@@ -91,6 +91,8 @@ describe("docker compose up --build --scale backend-app=3", () => {
 
   it("requests of every protocol land on every instance", async () => {
     for (const protocol of protocols) {
+      // Envoy may just have taken one out that was slow to answer a health check.
+      await untilServedBy(4)
       const before = await deployment.hosts()
       const clients = makeClients(protocol, urls())
       const { campaignId } = await clients.next().createCampaign({
