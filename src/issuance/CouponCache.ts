@@ -77,7 +77,7 @@ export const make = (setBits: number): CouponCache => {
         slot = set * WAYS + oldest[set]!
         oldest[set] = (oldest[set]! + 1) % WAYS
       }
-      if (asked[slot] !== undefined) asked[slot] = undefined
+      asked[slot] = undefined
       const first = slot * FIELDS
       fields[first] = campaignId
       fields[first + 1] = low
