@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as AppConfig from "./AppConfig.ts"
 import * as AuditReport from "./AuditReport.ts"
 import * as Backend from "./Backend.ts"
+import { counted } from "./cli/Output.ts"
 import * as Auditor from "./issuance/Auditor.ts"
 import * as GateRebuilder from "./issuance/GateRebuilder.ts"
 import * as HeldCoupons from "./issuance/HeldCoupons.ts"
@@ -69,7 +70,7 @@ const audit = (repairs: boolean) =>
     const repairable = found.violations.some((violation) => violation.repairable)
     yield* print(
       found.violations.length === 0
-        ? `${found.rows.length} campaign${found.rows.length === 1 ? "" : "s"}, every invariant holds${
+        ? `${counted(found.rows.length, "campaign")}, every invariant holds${
           config.embedded ? " (the gate lives in the service and was not checked)" : ""
         }`
         : `${found.violations.length} violations${repairable ? "; --repair rebuilds the gates concerned" : ""}`
