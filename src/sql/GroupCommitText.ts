@@ -33,7 +33,7 @@ export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
 
 /**
  * The whole group commit of PROTOCOL ("Ledger") as one text for one round trip, for any batch: also one with claims that cannot
- * be issued (`wholeBatchText` is the cheaper one for the others). Its results, one a statement: the campaign under its lock
+ * be issued (`wholeBatchCall` is cheaper for the others). Its results, one a statement: the campaign under its lock
  * at index 3, `inserted` and `now` at index 9; the rest is of no interest.
  *
  * - Statements cannot branch, so each does nothing by itself when there is nothing to do. The first error ends the text and

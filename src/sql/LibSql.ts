@@ -75,7 +75,8 @@ export const migrate = (client: Client): Effect.Effect<ReadonlyArray<string>, Da
       record: ({ id, name }) =>
         Effect.asVoid(attempt(() =>
           client.execute({ sql: "INSERT INTO schema_migrations (id, name, applied_at) VALUES (?, ?, ?)", args: [id, name, Date.now()] })
-        ))
+        )),
+      refusal: () => undefined
     }, known)
   })
 

@@ -2,11 +2,13 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { readdir, readFile } from "node:fs/promises"
 
-/** One step of the schema, from `migrations/<dialect>/<id>_<name>.sql`. */
+/** One step of the schema, from `migrations/<dialect>/<id>_<name>.sql` or, if the program can do without, `….optional.sql`. */
 export interface Migration {
   /** 1, 2, 3, … without a gap. */
   readonly id: number
   readonly name: string
+  /** One that the database refuses is passed over, and tried again whenever the schema is migrated. */
+  readonly isOptional: boolean
   readonly text: string
 }
 
@@ -21,6 +23,8 @@ export interface MigrationTarget<E> {
   readonly applied: Effect.Effect<ReadonlyArray<number>, E>
   /** Adds a row to `schema_migrations`. */
   readonly record: (migration: Migration) => Effect.Effect<void, E>
+  /** Why the database itself refused a text, such as a missing privilege; `undefined`: it did not, it is out of reach. */
+  readonly refusal: (error: E) => string | undefined
 }
 
 /** Reads the migrations of a dialect. A missing or misnamed file is a broken installation, hence a defect. */
@@ -29,9 +33,9 @@ export const load = (dialect: "mysql" | "libsql"): Effect.Effect<ReadonlyArray<M
     const directory = new URL(`../../migrations/${dialect}/`, import.meta.url)
     const files = (await readdir(directory)).filter((file) => file.endsWith(".sql")).sort()
     return Promise.all(files.map(async (file, index) => {
-      const [, digits, name] = /^(\d{4})_(\w+)\.sql$/.exec(file) ?? []
+      const [, digits, name, optional] = /^(\d{4})_(\w+?)(\.optional)?\.sql$/.exec(file) ?? []
       if (name === undefined || Number(digits) !== index + 1) throw new Error(`migration ${index + 1} of ${dialect} is missing; found ${file}`)
-      return { id: index + 1, name, text: await readFile(new URL(file, directory), "utf8") }
+      return { id: index + 1, name, isOptional: optional !== undefined, text: await readFile(new URL(file, directory), "utf8") }
     }))
   })
 
@@ -59,11 +63,23 @@ export const apply = <E>(
   migrations: ReadonlyArray<Migration>
 ): Effect.Effect<ReadonlyArray<string>, E | MigrationRefused> =>
   Effect.gen(function*() {
-    const todo = yield* missing(yield* target.applied, migrations)
-    for (const migration of todo) {
-      yield* target.run(migration.text)
-      yield* target.record(migration)
-      yield* Effect.logInfo("migration applied").pipe(Effect.annotateLogs({ migration: migration.id, name: migration.name }))
+    const done: Array<string> = []
+    for (const migration of yield* missing(yield* target.applied, migrations)) {
+      const facts = Effect.annotateLogs({ migration: migration.id, name: migration.name })
+      const refusal = yield* Effect.matchEffect(target.run(migration.text), {
+        onSuccess: () => Effect.succeed(undefined),
+        onFailure: (error) => {
+          const reason = migration.isOptional ? target.refusal(error) : undefined
+          return reason === undefined ? Effect.fail(error) : Effect.succeed(reason)
+        }
+      })
+      if (refusal === undefined) {
+        yield* target.record(migration)
+        yield* facts(Effect.logInfo("migration applied"))
+        done.push(migration.name)
+      } else {
+        yield* facts(Effect.logWarning(`an optional migration was refused, and the service does without it: ${refusal}`))
+      }
     }
-    return todo.map((migration) => migration.name)
+    return done
   })

@@ -1,7 +1,7 @@
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlClient } from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -157,7 +157,11 @@ const sqlCause = (error: unknown): unknown => error instanceof LedgerUnavailable
 
 const hasErrno = (error: unknown, ...errnos: ReadonlyArray<number>): boolean => errnos.includes(mysqlErrno(sqlCause(error)) ?? 0)
 
-const errorMessage = (error: SqlError): string => error.cause instanceof Error ? error.cause.message : String(error.cause)
+/** An error in the server's or the driver's own words. */
+const reason = (error: unknown): string => {
+  const cause = error instanceof SqlError ? error.cause : error
+  return cause instanceof Error ? cause.message : String(cause)
+}
 
 const LOCK_SECONDS = 2
 
@@ -169,12 +173,14 @@ const runRows = (client: MysqlClient.MysqlClient, text: string): Effect.Effect<R
 
 const appliedIds = "SELECT id FROM schema_migrations"
 
-/** Whether the schema is what this program needs, as any user may ask who may read it. */
-const isCurrent = (client: MysqlClient.MysqlClient): Effect.Effect<boolean, LedgerUnavailable | Migrations.MigrationRefused> =>
+/** What the schema lacks, as any user may ask who may read it. */
+const missing = (
+  client: MysqlClient.MysqlClient
+): Effect.Effect<ReadonlyArray<Migrations.Migration>, LedgerUnavailable | Migrations.MigrationRefused> =>
   Effect.gen(function*() {
     const known = yield* Migrations.load("mysql")
     const rows = yield* Effect.catchIf(runRows(client, appliedIds), ({ cause }) => hasErrno(cause, NO_SUCH_TABLE, ...DENIED), () => Effect.succeed([]))
-    return (yield* Migrations.missing(rows.map((row) => Number(row.id)), known)).length === 0
+    return yield* Migrations.missing(rows.map((row) => Number(row.id)), known)
   })
 
 /**
@@ -190,7 +196,10 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
         onFailure: (cause) =>
           new LedgerUnavailable({
             cause: hasErrno(cause, ...DENIED)
-              ? new Error(`the schema has to be migrated, and this user may not do that (${errorMessage(cause)}): set MYSQL_MIGRATION_URL, or run "npm run migrate"`)
+              ? Object.assign(
+                new Error(`the schema has to be migrated, and this user may not do that (${reason(cause)}): set MYSQL_MIGRATION_URL, or run "npm run migrate"`),
+                { errno: mysqlErrno(cause) }
+              )
               : cause
           }),
         onSuccess: (rows) => rows as ReadonlyArray<Row>
@@ -217,7 +226,8 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
             run: (text) => Effect.asVoid(run(text)),
             applied: Effect.map(run(appliedIds), (rows) => rows.map((row) => Number(row.id))),
             record: ({ id, name: file }) =>
-              Effect.asVoid(run(`INSERT INTO schema_migrations (id, name, applied_at) VALUES (${id}, '${file}', UTC_TIMESTAMP(6))`))
+              Effect.asVoid(run(`INSERT INTO schema_migrations (id, name, applied_at) VALUES (${id}, '${file}', UTC_TIMESTAMP(6))`)),
+            refusal: ({ cause }) => mysqlErrno(cause) === undefined ? undefined : reason(cause)
           }, known)
         }),
       () => Effect.ignore(run(`SELECT RELEASE_LOCK(${name})`))
@@ -267,6 +277,11 @@ export const layer: Layer.Layer<
     onPool: yield* watchPool(config.mysqlPoolSize),
     prepare: sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
   })
-  if (!(yield* isCurrent(client))) yield* migrate(migrating)
+  const todo = yield* missing(client)
+  if (todo.some(({ isOptional }) => !isOptional)) yield* migrate(migrating)
+  else if (todo.length > 0) {
+    yield* Effect.catchTag(migrate(migrating), "LedgerUnavailable", ({ cause }) =>
+      Effect.logWarning(`an optional migration was not tried, and the service does without it: ${reason(cause)}`))
+  }
   return Context.make(MysqlClient.MysqlClient, client).pipe(Context.add(SqlClientTag.SqlClient, client))
 })))

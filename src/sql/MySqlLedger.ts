@@ -1,4 +1,5 @@
 import { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,7 +27,7 @@ import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { sendText, settle, type FailedText, type SentText } from "./SentText.ts"
 import { isDuplicateKey } from "./SqlFailure.ts"
-import { WHOLE_FACTS, wholeBatchText } from "./WholeBatchText.ts"
+import { isNotCallable, wholeBatchCall, wholeBatchFacts } from "./WholeBatchCall.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
@@ -37,6 +38,9 @@ const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 /** How long a campaign's batches are sorted out claim by claim once one could not be committed as a whole. */
 const SORTING_MILLIS = 1_000
+
+/** How long the procedure is done without once it could not be called: somebody may install it meanwhile, or grant it. */
+const NOT_CALLABLE_MILLIS = 60_000
 
 /** Beyond so many campaigns it is forgotten which ones those are. */
 const MOST_SORTING = 10_000
@@ -65,8 +69,8 @@ const readFacts = (campaignId: CampaignId, results: ReadonlyArray<unknown>): Com
 
 /** The verdicts on a batch that was committed as a whole, from the row of its facts. */
 const readWhole = (campaignId: CampaignId, claims: ReadonlyArray<Claim>, facts: Row): ReadonlyArray<Extract<ClaimVerdict, { readonly _tag: "Issued" }>> => {
-  const [first, issuedAt] = [Number(facts.first), timeFromSql(facts.now)]
-  return claims.map(({ code, userId }, index) => ({ _tag: "Issued", coupon: { campaignId, id: first + index + 1, userId, code, issuedAt } }))
+  const [issued, issuedAt] = [Number(facts.issued), timeFromSql(facts.at_time)]
+  return claims.map(({ code, userId }, index) => ({ _tag: "Issued", coupon: { campaignId, id: issued + index + 1, userId, code, issuedAt } }))
 }
 
 export const make = Effect.gen(function*() {
@@ -84,7 +88,7 @@ export const make = Effect.gen(function*() {
 
   const held = yield* HeldConnections.make(sql, Math.max(1, Math.floor(config.mysqlPoolSize / 2)))
 
-  /** `send` for the group commit's usual text, on a connection that is kept for the next one as long as nothing fails. */
+  /** `send` for the group commit's usual call, on a connection that is kept for the next one as long as nothing fails. */
   const sendWhole = (text: string): Effect.Effect<SentText, LedgerUnavailable> => {
     const attempt = held.withConnection<SentText | undefined, never, never>((connection, isFresh) =>
       Effect.matchEffect(runText(connection, text), {
@@ -140,32 +144,55 @@ export const make = Effect.gen(function*() {
   /** Until when each campaign's batches are sorted out; a campaign that is sold out or asked past its gate is here for good. */
   const sorting = new Map<CampaignId, number>()
 
+  /** When the procedure may be called, in milliseconds of `performance.now()`. */
+  let callableAt = 0
+
+  const doWithout = (cause: SqlError): Effect.Effect<void> => {
+    callableAt = performance.now() + NOT_CALLABLE_MILLIS
+    return Effect.logWarning(
+      "the procedure issue_batch cannot be called, so every commit costs more than it has to; the schema's owner installs it by " +
+        "migrations/mysql/0004_issue_batch.optional.sql, and the serving user needs EXECUTE on it (deploy/mysql-grants.sql)"
+    ).pipe(Effect.annotateLogs({ cause: String(cause.cause) }))
+  }
+
+  const sortOutFromNowOn = (campaignId: CampaignId): void => {
+    if (sorting.size >= MOST_SORTING) sorting.clear()
+    sorting.set(campaignId, performance.now() + SORTING_MILLIS)
+  }
+
+  const isSortedOut = (campaignId: CampaignId): boolean => {
+    const until = sorting.get(campaignId)
+    if (until === undefined) return false
+    if (performance.now() < until) return true
+    sorting.delete(campaignId)
+    return false
+  }
+
   /**
-   * Tries the cheap text. `undefined`: nothing was committed, for a reason that `commit` finds out; a connection that failed
+   * Tries the cheap call. `undefined`: nothing was committed, for a reason that `commit` finds out; a connection that failed
    * is in doubt, as ever.
    */
   const commitWhole = (batch: ClaimBatch): Effect.Effect<ReadonlyArray<ClaimVerdict> | undefined, LedgerUnavailable | CommitInDoubt> =>
     Effect.suspend(() => {
-      const until = sorting.get(batch.campaignId)
-      if (until !== undefined) {
-        if (performance.now() < until) return Effect.succeed(undefined)
-        sorting.delete(batch.campaignId)
-      }
+      const { batchId, campaignId, claims } = batch
+      if (performance.now() < callableAt || isSortedOut(campaignId)) return Effect.succeed(undefined)
       return Effect.flatMap(
-        sendWhole(wholeBatchText(batch.batchId, batch.campaignId, batch.claims)),
+        sendWhole(wholeBatchCall(batchId, campaignId, claims)),
         Either.match({
           onLeft: ({ cause, failure }): Effect.Effect<undefined, LedgerUnavailable | CommitInDoubt> => {
             if (failure === "InDoubt") return Effect.fail(new CommitInDoubt({ cause }))
             // Its connection is about to close: what is sent on it now would be in doubt.
             if (failure === "ReadOnly") return Effect.fail(unavailable(cause))
-            if (sorting.size >= MOST_SORTING) sorting.clear()
-            sorting.set(batch.campaignId, performance.now() + SORTING_MILLIS)
+            if (isNotCallable(cause)) return Effect.as(doWithout(cause), undefined)
+            sortOutFromNowOn(campaignId)
             return Effect.succeed(undefined)
           },
           onRight: (results) =>
             Effect.sync(() => {
-              const verdicts = readWhole(batch.campaignId, batch.claims, (results[WHOLE_FACTS] as ReadonlyArray<Row>)[0]!)
-              recent.remember(batch.batchId, verdicts.map(({ coupon }) => coupon))
+              const facts = wholeBatchFacts(results)
+              if (facts === undefined) return void sortOutFromNowOn(campaignId)
+              const verdicts = readWhole(campaignId, claims, facts)
+              recent.remember(batchId, verdicts.map(({ coupon }) => coupon))
               return verdicts
             })
         })

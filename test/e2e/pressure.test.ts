@@ -3,8 +3,9 @@ import { makeClients, makeHttp } from "../contract/clients.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { query, startDatabase, startRedis, privateDatabases, type DatabaseServer } from "../support/servers.ts"
-import { codeInLedger, deferral, freshDatabase, isGroupCommit, loadFor, patient, startFor } from "./scenario.ts"
+import { codeInLedger, deferral, freshDatabase, loadFor, patient, startFor } from "./scenario.ts"
 import { tally } from "./load.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 
 const [kind] = privateDatabases()
 

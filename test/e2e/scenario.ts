@@ -55,9 +55,6 @@ export const codeInLedger = async (databaseUrl: string, { campaignId, userId }: 
   return row?.["code"] as string | undefined
 }
 
-/** The one text with which a group commit reaches the database, whole. */
-export const isGroupCommit = (bytes: Buffer): boolean => bytes.includes("INSERT INTO coupons")
-
 /** The answers that were asked for at or after a moment. */
 export const since = (history: ReadonlyArray<Attempt>, moment: number): ReadonlyArray<Attempt> =>
   history.filter(({ askedAt }) => askedAt >= moment)

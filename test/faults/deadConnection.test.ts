@@ -3,14 +3,13 @@ import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import { expect, it } from "vitest"
 import { groupCommitText } from "../../src/sql/GroupCommitText.ts"
-import { wholeBatchText } from "../../src/sql/WholeBatchText.ts"
 import { sessionSettings } from "../../src/sql/MySql.ts"
+import { wholeBatchCall } from "../../src/sql/WholeBatchCall.ts"
 import { deferral } from "../e2e/scenario.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, query } from "../support/servers.ts"
 
-const schema = Fs.readFileSync(new URL("../../migrations/mysql/0001_core.sql", import.meta.url), "utf8")
-  .replace(/^--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
+const migration = (file: string) => Fs.readFileSync(new URL(`../../migrations/mysql/${file}.sql`, import.meta.url), "utf8")
 
 const defer = deferral()
 
@@ -19,8 +18,8 @@ const defer = deferral()
  * not what the INSERT before it inserted if the connection died meanwhile. A counter that trusted it stayed behind its coupons.
  */
 const texts = {
-  groupCommitText: (...batch: Parameters<typeof wholeBatchText>) => groupCommitText(sessionSettings(3), ...batch),
-  wholeBatchText: (...batch: Parameters<typeof wholeBatchText>) => `${sessionSettings(3)};\n${wholeBatchText(...batch)}`
+  groupCommitText: (...batch: Parameters<typeof wholeBatchCall>) => groupCommitText(sessionSettings(3), ...batch),
+  wholeBatchCall: (...batch: Parameters<typeof wholeBatchCall>) => `${sessionSettings(3)};\n${wholeBatchCall(...batch)}`
 }
 
 const cases = availableDatabases().flatMap((kind) => Object.entries(texts).map(([name, text]) => [name, kind, text] as const))
@@ -29,15 +28,13 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
   const database = await databaseOn(kind)
   defer(database.drop)
   const name = new URL(database.url).pathname.slice(1)
-  await query(
-    database.url,
-    ...schema,
-    "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) VALUES ('c', 100000, '2025-01-01', NOW(), NOW())"
-  )
   const proxy = await startProxy(Number(new URL(database.url).port))
   defer(proxy.stop)
-  const foreign = await MySql.createConnection({ uri: database.url })
+  const foreign = await MySql.createConnection({ uri: database.url, multipleStatements: true })
   defer(() => foreign.destroy())
+  await foreign.query(migration("0001_core"))
+  await foreign.query(migration("0004_issue_batch.optional"))
+  await foreign.query("INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) VALUES ('c', 100000, '2025-01-01', NOW(), NOW())")
   const state = async () => {
     const [row] = await query(
       database.url,

@@ -4,6 +4,7 @@ import type { FaultProxy, Held } from "../support/FaultProxy.ts"
 import type { Clients } from "./Clients.ts"
 import type { Rig } from "./Rig.ts"
 import type { Fault, FaultKind } from "./Schedule.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 
 /** What a fault may act on. */
 export interface Scene {
@@ -14,9 +15,6 @@ export interface Scene {
   /** Told of what must never happen, whatever the fault. */
   readonly violation: (text: string) => void
 }
-
-/** The one text with which a group commit reaches the database. */
-export const isGroupCommit = (bytes: Buffer): boolean => bytes.includes("INSERT INTO coupons")
 
 /** How long a fault waits for the traffic that it needs. */
 const PATIENCE_MILLIS = 3_000

@@ -20,6 +20,9 @@ const tentative = `      case "Pending":
       case "Cold":
         return done(askAgain(claim, answer._tag))`
 
+/** Mutations are of the program; what the database runs by itself is no part of it. */
+const withoutProcedure: Patch = { file: "sql/MySqlLedger.ts", from: "let callableAt = 0", to: "let callableAt = Infinity" }
+
 export const mutations = [
   {
     name: "replyBeforeCommit",
@@ -137,7 +140,7 @@ export const mutations = [
     name: "pauseInGateOnly",
     what: "the ledger does not look at the status, so that a pause is what the gate makes of it",
     patches: [
-      { file: "sql/WholeBatchText.ts", from: " AND status = 'ACTIVE'", to: "" },
+      withoutProcedure,
       { file: "sql/GroupCommitText.ts", from: "WHERE c.id = ${id} AND c.status = 'ACTIVE'", to: "WHERE c.id = ${id}" }
     ]
   },
@@ -153,12 +156,13 @@ export const mutations = [
     name: "inexactCounter",
     what: "the counter grows by one a batch instead of one a coupon",
     patches: [
-      { file: "sql/WholeBatchText.ts", from: "LAST_INSERT_ID(current_coupon) + ${count},", to: "LAST_INSERT_ID(current_coupon) + 1," },
+      withoutProcedure,
+      { file: "sql/GroupCommitText.ts", from: "SET current_coupon = current_coupon + @inserted,", to: "SET current_coupon = current_coupon + 1," },
       // The guard that would notice.
       {
-        file: "sql/WholeBatchText.ts",
-        from: "(SELECT IF(current_coupon = LAST_INSERT_ID() + ${count}, current_coupon, NULL)",
-        to: "(SELECT LAST_INSERT_ID() + ${count}"
+        file: "sql/GroupCommitText.ts",
+        from: "current_coupon - @inserted + 1, IF(current_coupon = (${lastId}), current_coupon, NULL)",
+        to: "(${lastId}) - @inserted + 1, (${lastId})"
       }
     ]
   }

@@ -7,17 +7,18 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MySqlDriver from "mysql2/promise"
+import { readFileSync } from "node:fs"
 import { describe, expect } from "vitest"
 import * as AppConfig from "../../src/AppConfig.ts"
 import { Ledger } from "../../src/issuance/Ledger.ts"
 import { Outbox } from "../../src/issuance/Outbox.ts"
 import { groupCommitText } from "../../src/sql/GroupCommitText.ts"
-import { wholeBatchText } from "../../src/sql/WholeBatchText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
+import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/WholeBatchCall.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
@@ -60,10 +61,13 @@ const waiting = (other: Effect.Effect.Success<ReturnType<typeof session>>) =>
   Effect.map(
     other.run(
       "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() " +
-        "AND info LIKE '%SELECT coupon_limit%FOR UPDATE%'"
+        "AND info LIKE 'SELECT%FROM campaigns%FOR UPDATE%'"
     ),
     (rows) => rows.map((row) => Number(row["id"] ?? row["ID"]))
   )
+
+/** What creates the procedure of the usual commit. */
+const procedure = readFileSync(new URL("../../migrations/mysql/0004_issue_batch.optional.sql", import.meta.url), "utf8")
 
 for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
@@ -147,16 +151,20 @@ for (const kind of availableDatabases()) {
         yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
       }))
 
-    const sorting = (...batch: Parameters<typeof wholeBatchText>) => groupCommitText(MySql.sessionSettings(2), ...batch)
-    it.scopedLive.each([["sorting", sorting], ["whole", wholeBatchText]] as const)("resolve waits for a live transaction: %s", ([, textOf]) =>
+    type Text = (...batch: Parameters<typeof wholeBatchCall>) => string
+    /** Each as it is before its COMMIT. */
+    const uncommitted: ReadonlyArray<readonly [name: string, textOf: Text, prepare: string]> = [
+      ["sorting", (...batch) => groupCommitText(MySql.sessionSettings(2), ...batch).replace(/COMMIT$/, ""), "DO 0"],
+      ["whole", wholeBatchCall, procedure.replace("COMMIT;", "")]
+    ]
+    it.scopedLive.each(uncommitted)("resolve waits for a live transaction: %s", ([, textOf, prepare]) =>
       Effect.gen(function*() {
         const { context, ledger, url } = yield* scene()
         const zombie = yield* session(url)
         const { campaignId } = yield* ledger.createCampaign(draft())
         const batch = batchOf(campaignId, [1, 2])
-        const text = textOf(batch.batchId, campaignId, batch.claims)
-        expect(text.endsWith("COMMIT")).toBe(true)
-        yield* zombie.run(text.slice(0, -"COMMIT".length - 2))
+        yield* zombie.run(prepare)
+        yield* zombie.run(textOf(batch.batchId, campaignId, batch.claims))
         const fiber = yield* Effect.fork(ledger.resolve(batch))
         yield* until(
           (yield* session(url)).run(
@@ -175,25 +183,15 @@ for (const kind of availableDatabases()) {
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
-        const whole = wholeBatchText(batch.batchId, campaignId, batch.claims)
         const count = /SET @inserted = .*$/m
         const broken = [
           text.replace(count, "SET @inserted = 11"), // past the limit: no row matches
           text.replace(count, "SET @inserted = 1"), // fewer than there are
           text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace(count, "SET @inserted = 11"), // CHECK alone
-          text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current"), // no row at all
-          whole.replace("LAST_INSERT_ID(current_coupon) + 2", "LAST_INSERT_ID(current_coupon) + 1"), // fewer than there are
-          whole.replace("LAST_INSERT_ID(current_coupon) + 2", "LAST_INSERT_ID(current_coupon) + 11"), // past the limit
-          whole.replace("current_coupon + 2 <= coupon_limit", "current_coupon + 11 <= coupon_limit"), // no room
-          whole.replace("status = 'ACTIVE'", "status = 'PAUSED'"), // not open
-          whole.replace("start_time <= SYSDATE(6)", "start_time > SYSDATE(6)"), // not yet
-          whole.replace("WHERE id = ", "WHERE id = 0 AND id = "), // no campaign
-          whole.replace("ROW_COUNT()=1", "TRUE").replace("status = 'ACTIVE'", "status = 'PAUSED'"), // not open, and nobody says so
-          whole.replace("UPDATE campaigns SET", "DO LAST_INSERT_ID(7); UPDATE campaigns SET")
-            .replace("ROW_COUNT()=1", "TRUE").replace("status = 'ACTIVE'", "status = 'PAUSED'") // nor is the number of old a free one
+          text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current") // no row at all
         ]
         for (const bad of broken) {
-          expect([text, whole]).not.toContain(bad)
+          expect(bad).not.toBe(text)
           yield* Effect.scoped(Effect.gen(function*() {
             const connection = yield* sql.reserve
             yield* Effect.flip(MySql.runText(connection, bad))
@@ -202,6 +200,65 @@ for (const kind of availableDatabases()) {
           yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
         }
         expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
+      }))
+
+    it.scopedLive.each([
+      ["has no room for all", "coupon_limit = 1"],
+      ["is paused", "status = 'PAUSED'"],
+      ["has not started", "start_time = SYSDATE(6) + INTERVAL 1 HOUR"],
+      ["has ended", "end_time = SYSDATE(6)"],
+      ["is about to end", "end_time = SYSDATE(6) + INTERVAL 500000 MICROSECOND"],
+      ["does not exist", "id = id + 1"]
+    ])("the procedure issues nothing, and says so, if the campaign %s", ([, change]) =>
+      Effect.gen(function*() {
+        const { context, ledger, sql, url } = yield* scene()
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        const other = yield* session(url)
+        yield* other.run(`UPDATE campaigns SET ${change} WHERE id = ${campaignId}`)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const batch = batchOf(campaignId, [1, 2])
+          const results = yield* MySql.runText(yield* sql.reserve, wholeBatchCall(batch.batchId, campaignId, batch.claims))
+          expect(wholeBatchFacts(results)).toBeUndefined()
+          expect(yield* other.run("SELECT COUNT(*) AS n FROM coupons UNION ALL SELECT COUNT(*) FROM outbox WHERE kind = 'ISSUED'")).toEqual([{ n: 0 }, { n: 0 }])
+          // No transaction is open: nobody has to wait for the row.
+          yield* other.run(`UPDATE campaigns SET id = ${campaignId}, coupon_limit = 10, status = 'ACTIVE', start_time = '2025-01-01', end_time = NULL`)
+          expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
+        }))
+        yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("does without the procedure where it cannot be called", () =>
+      Effect.gen(function*() {
+        const { context, ledger, url } = yield* scene()
+        const { campaignId } = yield* ledger.createCampaign(draft())
+        yield* (yield* session(url)).run("DROP PROCEDURE issue_batch")
+        expect(told(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
+        expect(told(yield* ledger.issue(batchOf(campaignId, [2, 3])))).toEqual(["CouponAlreadyClaimed", "Issued"])
+        yield* expectConsistent(campaignId, 3).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("goes without an optional migration that is refused, and catches up once it is not", () =>
+      Effect.gen(function*() {
+        const { url } = yield* database(kind)
+        const name = new URL(url).pathname.slice(1)
+        const other = yield* session(url)
+        const user = `${name}_u`.slice(-32)
+        yield* other.run(
+          `CREATE USER '${user}'@'%' IDENTIFIED BY 'x'; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON ${name}.* TO '${user}'@'%'`
+        )
+        yield* Effect.addFinalizer(() => other.run(`DROP USER '${user}'@'%'`))
+        const limited = new URL(url)
+        limited.username = user
+        limited.password = "x"
+        const optional = (yield* Migrations.load("mysql")).filter(({ isOptional }) => isOptional).map((migration) => migration.name)
+        expect(optional).toEqual(["issue_batch"])
+        expect(yield* MySql.migrate(MySql.parseUrl(Redacted.make(limited.href)))).not.toContain("issue_batch")
+        yield* Effect.scoped(Effect.gen(function*() {
+          const ledger = Context.get(yield* Layer.build(layerOn(limited.href)), Ledger)
+          const { campaignId } = yield* ledger.createCampaign(draft())
+          expect(told(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
+        }))
+        expect(yield* MySql.migrate(MySql.parseUrl(Redacted.make(url)))).toEqual(optional)
       }))
 
     it.scopedLive("keeps polls apart and lets commits through while events are being published", () =>
