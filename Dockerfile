@@ -6,7 +6,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The image has a Node of its own; the one that the package `node` brings is for machines with another.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
-COPY scripts/build.mjs scripts/
+COPY scripts/build.mjs scripts/young-closures.mjs scripts/
 COPY src src
 RUN node scripts/build.mjs
 COPY migrations migrations
@@ -32,4 +32,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["healthcheck", "/livez"]
 ENTRYPOINT ["entrypoint"]
 # A young generation of half the default size: a quarter less memory under load for no measurable time.
-CMD ["node", "--max-semi-space-size=16", "dist/app/main.js"]
+CMD ["node", "--max-semi-space-size=8", "--heap-growing-percent=30", "--no-allocation-site-pretenuring", "dist/app/main.js"]

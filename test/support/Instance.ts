@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process"
+import { readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -30,12 +31,16 @@ export const nodeProgram = Path.join(root, "node_modules/.bin/node")
 
 const STARTUP_MILLIS = 60_000
 
+/** What `npm start` gives to Node: flags and the program. */
+const started = (JSON.parse(readFileSync(Path.join(root, "package.json"), "utf8")) as { readonly scripts: { readonly start: string } })
+  .scripts.start.replace(/^.*\bnode /, "").split(" ")
+
 let isBuilt = false
 /** What `npm start` and the image run, built first if it is older than its sources. */
 export const bundle = (): ReadonlyArray<string> => {
   if (!isBuilt) execFileSync(nodeProgram, ["scripts/build.mjs"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] })
   isBuilt = true
-  return ["--max-semi-space-size=16", "dist/app/main.js"]
+  return started
 }
 
 /**
