@@ -32,4 +32,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["healthcheck", "/livez"]
 ENTRYPOINT ["entrypoint"]
 # A young generation of half the default size: a quarter less memory under load for no measurable time.
-CMD ["node", "--max-semi-space-size=8", "--heap-growing-percent=30", "--no-allocation-site-pretenuring", "dist/app/main.js"]
+CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=100", "--no-allocation-site-pretenuring", "dist/app/main.js"]
