@@ -1,6 +1,6 @@
 -- MySQL 8.0.19 or later, MariaDB 10.6 or later. Every statement may be run again: see src/sql/Migrations.ts.
--- All times are UTC. No triggers, procedures or foreign keys, and every unique key of coupons leads with campaign_id, so
--- that the tables can be spread by campaign.
+-- All times are UTC. No triggers, no foreign keys, no procedure that cannot be done without, and every unique key of coupons
+-- leads with campaign_id, so that the tables can be spread by campaign.
 
 CREATE TABLE IF NOT EXISTS campaigns (
   id INT NOT NULL AUTO_INCREMENT,
