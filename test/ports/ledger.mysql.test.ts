@@ -237,28 +237,17 @@ for (const kind of availableDatabases()) {
         yield* expectConsistent(campaignId, 3).pipe(Effect.provide(context))
       }))
 
-    it.scopedLive("goes without an optional migration that is refused, and catches up once it is not", () =>
+    it.scopedLive("catches up on an optional migration when it starts", () =>
       Effect.gen(function*() {
         const { url } = yield* database(kind)
-        const name = new URL(url).pathname.slice(1)
         const other = yield* session(url)
-        const user = `${name}_u`.slice(-32)
-        yield* other.run(
-          `CREATE USER '${user}'@'%' IDENTIFIED BY 'x'; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON ${name}.* TO '${user}'@'%'`
-        )
-        yield* Effect.addFinalizer(() => other.run(`DROP USER '${user}'@'%'`))
-        const limited = new URL(url)
-        limited.username = user
-        limited.password = "x"
-        const optional = (yield* Migrations.load("mysql")).filter(({ isOptional }) => isOptional).map((migration) => migration.name)
-        expect(optional).toEqual(["issue_batch"])
-        expect(yield* MySql.migrate(MySql.parseUrl(Redacted.make(limited.href)))).not.toContain("issue_batch")
-        yield* Effect.scoped(Effect.gen(function*() {
-          const ledger = Context.get(yield* Layer.build(layerOn(limited.href)), Ledger)
-          const { campaignId } = yield* ledger.createCampaign(draft())
-          expect(told(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
-        }))
-        expect(yield* MySql.migrate(MySql.parseUrl(Redacted.make(url)))).toEqual(optional)
+        const optional = (yield* Migrations.load("mysql")).filter(({ isOptional }) => isOptional)
+        expect(optional.map(({ name }) => name)).toEqual(["issue_batch"])
+        yield* MySql.migrate(MySql.parseUrl(Redacted.make(url)))
+        yield* other.run(`DROP PROCEDURE issue_batch; DELETE FROM schema_migrations WHERE id = ${optional[0]!.id}`)
+        yield* Effect.scoped(Layer.build(layerOn(url)))
+        expect(yield* other.run("SELECT routine_name AS name FROM information_schema.routines WHERE routine_schema = DATABASE()"))
+          .toEqual([{ name: "issue_batch" }])
       }))
 
     it.scopedLive("keeps polls apart and lets commits through while events are being published", () =>
