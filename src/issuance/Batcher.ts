@@ -82,15 +82,15 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
     /**
      * Fibers that wait for a batch to run. A fiber for each batch would enter and leave Effect's Set of root fibers, and V8 chains the
      * tables that a Set leaves behind as it changes: once one has grown old, it keeps all later ones, with every batch that was in them,
-     * until the old generation is collected. That was a third of all memory that requests take, and 10 µs of collecting each.
+     * until the old generation is collected (docs/decisions.md, 24).
      */
     const idleRunners: Array<(job: Effect.Effect<void>) => void> = []
     let isClosed = false
-    const nextJob = Effect.async<Effect.Effect<void> | undefined>((resume) => {
-      if (isClosed) resume(Effect.succeed(undefined))
-      else idleRunners.push((job) => resume(Effect.succeed(job)))
+    /** Goes on as the job that it is given. */
+    const nextJob = Effect.async<void>((resume) => {
+      idleRunners.push(resume)
     })
-    const runJobs: Effect.Effect<void> = Effect.flatMap(nextJob, (job) => job === undefined ? Effect.void : Effect.zipRight(job, runJobs))
+    const runJobs: Effect.Effect<void> = Effect.suspend(() => isClosed ? Effect.void : Effect.zipRight(nextJob, runJobs))
     const start = (job: Effect.Effect<void>) => {
       const runner = idleRunners.pop()
       if (runner === undefined) runFork(Effect.zipRight(job, runJobs))

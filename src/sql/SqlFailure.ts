@@ -43,9 +43,9 @@ const byNumber: { readonly [errno: number]: SqlFailure } = {
   1203: "Refused", // too many connections of this user
   1226: "Refused", // resource limit of this user
   1264: "Refused", // out of range
-  1406: "Refused", // data too long
   1305: "Refused", // no such procedure
   1370: "Refused", // procedure denied
+  1406: "Refused", // data too long
   // Group Replication, at the beginning of a transaction: a new primary that still applies its backlog, or no member at all.
   3098: "Refused", // not allowed by a plugin, before the statement
   3781: "Refused", // held for too long

@@ -19,6 +19,6 @@ export const wholeBatchFacts = (results: ReadonlyArray<unknown>): Row | undefine
 }
 
 /** The procedure does not exist, or this user may not call it. */
-const NOT_CALLABLE = [1_305, 1_370] as const
+const NOT_CALLABLE: ReadonlyArray<number | undefined> = [1_305, 1_370]
 
-export const isNotCallable = (error: unknown): boolean => NOT_CALLABLE.includes(mysqlErrno(error) as never)
+export const isNotCallable = (error: unknown): boolean => NOT_CALLABLE.includes(mysqlErrno(error))

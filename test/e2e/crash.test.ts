@@ -2,6 +2,7 @@ import * as MySql from "mysql2/promise"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 import { privateDatabases, startDatabase, startRedis, type DatabaseKind, type DatabaseServer } from "../support/servers.ts"
 import { newcomers, tally } from "./load.ts"
 import {
@@ -10,13 +11,11 @@ import {
   deferral,
   fillUp,
   freshDatabase,
-
   loadFor,
   patient,
   since,
   startFor
 } from "./scenario.ts"
-import { isGroupCommit } from "../support/groupCommit.ts"
 
 /** What happens in a crash must be the same on either server. */
 const suite = (kind: DatabaseKind): void => {

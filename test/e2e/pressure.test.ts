@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { makeClients, makeHttp } from "../contract/clients.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 import { query, startDatabase, startRedis, privateDatabases, type DatabaseServer } from "../support/servers.ts"
 import { codeInLedger, deferral, freshDatabase, loadFor, patient, startFor } from "./scenario.ts"
 import { tally } from "./load.ts"
-import { isGroupCommit } from "../support/groupCommit.ts"
 
 const [kind] = privateDatabases()
 

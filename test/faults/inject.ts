@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises"
 import * as MySql from "mysql2/promise"
 import type { FaultProxy, Held } from "../support/FaultProxy.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 import type { Clients } from "./Clients.ts"
 import type { Rig } from "./Rig.ts"
 import type { Fault, FaultKind } from "./Schedule.ts"
-import { isGroupCommit } from "../support/groupCommit.ts"
 
 /** What a fault may act on. */
 export interface Scene {

@@ -4,10 +4,10 @@ import type { Attempt } from "../invariants/History.ts"
 import { lagViolations } from "../invariants/invariants.ts"
 import { openStores } from "../invariants/Snapshot.ts"
 import { query } from "../support/privateServers.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 import { fill } from "./judge.ts"
 import type { MutationName } from "./mutations.ts"
 import { until, type Node, type Rig } from "./Rig.ts"
-import { isGroupCommit } from "../support/groupCommit.ts"
 
 /** What a directed scenario works with: two instances, each behind proxies, on stores that are empty. */
 export interface Stage {

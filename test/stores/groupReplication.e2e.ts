@@ -4,10 +4,10 @@ import { newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { clock, codeInLedger, deferral, fillUp, loadFor, since, startFor } from "../e2e/scenario.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
+import { isGroupCommit } from "../support/groupCommit.ts"
 import { query, startRedis } from "../support/privateServers.ts"
 import { groupMissing, startGroup, type Member, type MySqlGroup } from "./mysqlGroup.ts"
 import { eventually, silence } from "./topologies.ts"
-import { isGroupCommit } from "../support/groupCommit.ts"
 
 /** What clients may hear while the primary is away. */
 const PATIENT = ["OK", "OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "COUPON_ALREADY_CLAIMED"]
