@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { nodeProgram } from "../test/support/Instance.ts"
 import { cpuMicros } from "./Cpu.ts"
+import type { Quantiles } from "./Quantiles.ts"
 
 const here = Path.dirname(fileURLToPath(import.meta.url))
 export const ISSUE_PATH = "/coupon.v1.CouponService/IssueCoupon"
@@ -20,13 +21,6 @@ export interface GeneratorOptions {
   readonly seconds: number
   /** Requests a second of an open loop; without it the loop is closed. */
   readonly rate?: number
-}
-
-export interface Quantiles {
-  readonly p50: number
-  readonly p95: number
-  readonly p99: number
-  readonly max: number
 }
 
 /** What it answers. */

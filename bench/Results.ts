@@ -3,6 +3,7 @@ import type { GeneratorResult } from "./Load.ts"
 import type { CampaignSize } from "./others.ts"
 import { median } from "./others.ts"
 import { overloadFigures, type Overload } from "./overload.ts"
+import type { Quantiles } from "./Quantiles.ts"
 import type { Sample } from "./rates.ts"
 
 /** When and how a part was measured: parts may be measured again one by one. */
@@ -20,7 +21,11 @@ export interface Results {
   machine?: { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly kernel: string }
   versions?: Readonly<Record<string, string>>
   rates?: Measured & { readonly seconds: number; readonly variants: Readonly<Record<string, ReadonlyArray<Sample>>> }
-  latency?: Measured & { readonly runs: ReadonlyArray<GeneratorResult & { readonly rate: number }> }
+  latency?: Measured & {
+    /** The disk alone: absent from results of before it was looked at. */
+    readonly flushMillis?: Quantiles
+    readonly runs: ReadonlyArray<GeneratorResult & { readonly rate: number }>
+  }
   size?: Measured & CampaignSize
   relay?: Measured & { readonly rate: number; readonly p50: number; readonly p99: number; readonly max: number; readonly events: number }
   overload?: Measured & Overload
@@ -129,6 +134,16 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       met: values.every((value, i) => targets[i] === undefined || value <= targets[i]),
       detail: `${thousands(run.requests)} requests in ${fixed(run.seconds, 0)} s, the slowest ${fixed(run.latencyMillis.max, 1)} ms; ` +
         `sent late by p99 ${fixed(run.latenessMillis.p99, 1)} ms, which counts`
+    })
+  }
+  if (latency?.flushMillis !== undefined) {
+    const { max, p50, p95, p99 } = latency.flushMillis
+    table.push({
+      name: "a flush of the disk alone: p50 / p95 / p99",
+      target: "report",
+      measured: `${[p50, p95, p99].map((value) => fixed(value, 1)).join(" / ")} ms`,
+      met: undefined,
+      detail: `the slowest ${fixed(max, 1)} ms; right before the open loops, whose commits wait for two of them each`
     })
   }
   if (size !== undefined) {

@@ -5,6 +5,7 @@
 import * as Net from "node:net"
 import { Worker } from "node:worker_threads"
 import type { FloodOptions, FloodResult } from "./overload.ts"
+import { quantiles } from "./Quantiles.ts"
 
 const { campaignId, connections, firstUser, path, port, rate, seconds } = JSON.parse(process.argv[2]!) as FloodOptions
 const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nContent-Length: `
@@ -112,11 +113,6 @@ for (const socket of sockets) socket.destroy()
 if (failure !== undefined) {
   console.error(failure)
   process.exit(1)
-}
-const quantiles = (values: Array<number>) => {
-  const sorted = Float64Array.from(values).sort()
-  const at = (q: number) => sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
-  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
 }
 const result: FloodResult = {
   seconds,

@@ -7,6 +7,7 @@
 import * as Net from "node:net"
 import { Worker } from "node:worker_threads"
 import type { GeneratorOptions, GeneratorResult } from "./Load.ts"
+import { quantiles } from "./Quantiles.ts"
 
 const options = JSON.parse(process.argv[2]!) as GeneratorOptions
 const { campaignId, connections, firstUser, path, port, rate, seconds, users } = options
@@ -158,11 +159,6 @@ for (const client of clients) client.close()
 if (failure !== undefined) {
   console.error(failure)
   process.exit(1)
-}
-const quantiles = (values: Float64Array) => {
-  const sorted = values.toSorted()
-  const at = (q: number) => sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
-  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
 }
 const result: GeneratorResult = {
   seconds: elapsed,

@@ -5,6 +5,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
 import { fileURLToPath } from "node:url"
+import { flushMillis } from "./Disk.ts"
 import { hasWrk } from "./Load.ts"
 import { campaignSize, openLoop, relayLag, startTimes } from "./others.ts"
 import { behindEnvoy } from "./envoy.ts"
@@ -115,6 +116,8 @@ try {
     }
     if (wanted("latency")) {
       const about = measured()
+      say("the disk alone")
+      const flushes = await flushMillis(quick ? 2 : 15)
       const runs = []
       for (const rate of [1_000, 4_000]) {
         const length = quick ? 4 : 30
@@ -123,7 +126,7 @@ try {
         say(`p50 ${latencyMillis.p50.toFixed(2)}, p95 ${latencyMillis.p95.toFixed(2)}, p99 ${latencyMillis.p99.toFixed(2)} ms`)
         runs.push({ ...result, latencyMillis, latenessMillis, rate })
       }
-      keep({ latency: { ...about, runs } })
+      keep({ latency: { ...about, flushMillis: flushes, runs } })
     }
     if (wanted("relay")) {
       const about = measured()

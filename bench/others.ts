@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
+import { quantiles } from "./Quantiles.ts"
 import { durableRun, freshUsers, ledgerCount, settled, verify } from "./rates.ts"
 import { claim, createCampaign, startEmbedded, until, type Stage } from "./Stage.ts"
 
@@ -153,8 +154,8 @@ export const relayLag = async (stage: Stage, rate: number, seconds: number) => {
   }
   if (lags.length < requests || lags.some(Number.isNaN)) throw new Error(`${requests} coupons, but ${lags.length} events that tell their time`)
   // The first seconds warm the process up.
-  const sorted = lags.slice(-requests).sort((a, b) => a - b)
-  return { p50: sorted[sorted.length >> 1]!, p99: sorted[Math.floor(sorted.length * 0.99)]!, max: sorted.at(-1)!, events: sorted.length }
+  const { max, p50, p99 } = quantiles(lags.slice(-requests))
+  return { p50, p99, max, events: requests }
 }
 
 /** From spawning the process to /readyz answering 200, milliseconds: medians of some starts on migrated stores. */

@@ -1,0 +1,13 @@
+export interface Quantiles {
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+  readonly max: number
+}
+
+/** By nearest rank; all 0 of nothing. */
+export const quantiles = (values: ReadonlyArray<number> | Float64Array): Quantiles => {
+  const sorted = Float64Array.from(values).sort()
+  const at = (q: number) => sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
+}
