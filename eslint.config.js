@@ -28,7 +28,7 @@ const directions = {
     because: "the Redis adapter imports the ports, the domain and ioredis"
   },
   sql: {
-    inside: ["domain", "issuance", "security", "AppConfig.ts", "StoreUrl.ts"],
+    inside: ["domain", "issuance", "security", "AppConfig.ts", "RootMessage.ts", "StoreUrl.ts"],
     packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
     because: "the SQL adapters import the ports, the domain and database drivers"
   },

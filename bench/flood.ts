@@ -3,9 +3,9 @@
 // not sent: a client whose connection is refused, as there are no more than so many. What was sent is awaited to the end.
 // Prints one line of JSON (`FloodResult`); the numbers of the users who were told OK go to standard error, four bytes each.
 import * as Net from "node:net"
-import { Worker } from "node:worker_threads"
 import type { FloodOptions, FloodResult } from "./overload.ts"
 import { quantiles } from "./Quantiles.ts"
+import { startTicker } from "./Ticker.ts"
 
 const { campaignId, connections, firstUser, path, port, rate, seconds } = JSON.parse(process.argv[2]!) as FloodOptions
 const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nContent-Length: `
@@ -82,16 +82,7 @@ for (let i = 0; i < connections; i += 100) {
 }
 const cpuBefore = process.cpuUsage()
 start = performance.now()
-// Ticks that come on time; Node's own timers come late, and not at all while it is busy.
-const ticks = new Worker(
-  `const { parentPort } = require("node:worker_threads")
-   const cell = new Int32Array(new SharedArrayBuffer(4))
-   for (;;) {
-     Atomics.wait(cell, 0, 0, 1)
-     parentPort.postMessage(0)
-   }`,
-  { eval: true }
-)
+const ticks = startTicker(1_000, start)
 await new Promise<void>((resolve) => {
   finish = resolve
   ticks.on("message", () => {

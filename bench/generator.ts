@@ -5,9 +5,9 @@
 // asks again as soon as it is answered. `users` > 0 repeats that many users; else every request names a new one.
 // Prints one line of JSON. What is under way when the time is up is awaited and counted, so the numbers are exact.
 import * as Net from "node:net"
-import { Worker } from "node:worker_threads"
 import type { GeneratorOptions, GeneratorResult } from "./Load.ts"
 import { quantiles } from "./Quantiles.ts"
+import { startTicker } from "./Ticker.ts"
 
 const options = JSON.parse(process.argv[2]!) as GeneratorOptions
 const { campaignId, connections, firstUser, path, port, rate, seconds, users } = options
@@ -93,23 +93,6 @@ const closedLoop = () =>
     }
   })
 
-/**
- * Ticks that come on time, from `origin` (of `performance.now()`) on: Node's own timers come up to a millisecond late, and so would ticks that
- * fall between the moments when requests are due. Either would be most of a median of 1.5 ms.
- */
-const ticker = (perSecond: number, origin: number) =>
-  new Worker(
-    `const { parentPort } = require("node:worker_threads")
-     const cell = new Int32Array(new SharedArrayBuffer(4))
-     const begin = ${performance.timeOrigin + origin} - performance.timeOrigin
-     for (let i = 0; ; i++) {
-       const wait = begin + i * ${1_000 / perSecond} - performance.now()
-       if (wait > 0) Atomics.wait(cell, 0, 0, wait)
-       parentPort.postMessage(0)
-     }`,
-    { eval: true }
-  )
-
 /** Until the ticking thread has started. */
 const TICKER_START_MILLIS = 100
 
@@ -119,8 +102,9 @@ const openLoop = (perSecond: number) =>
     const due: Array<number> = []
     let scheduled = 0
     let begun = 0
+    // Ticks between the moments when requests are due would make them late.
     const origin = performance.now() + TICKER_START_MILLIS
-    const ticks = ticker(Math.min(perSecond, 2_000), origin)
+    const ticks = startTicker(Math.min(perSecond, 2_000), origin)
     const send = (client: Client, at: number) => {
       const i = begun++
       lateness[i] = performance.now() - at

@@ -12,6 +12,7 @@ import type { GateFacts } from "./issuance/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
+import { rootMessage } from "./RootMessage.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
@@ -41,13 +42,6 @@ const patience = Schedule.exponential("100 millis").pipe(Schedule.union(Schedule
 
 /** How often an operator is reminded of a store that is still awaited. */
 const REMINDER = Duration.seconds(10)
-
-const rootMessage = (cause: unknown): string => {
-  const inner = cause instanceof Error && cause.cause !== undefined ? rootMessage(cause.cause) : ""
-  if (inner !== "") return inner
-  // An AggregateError (one attempt an address) has no message of its own, but a code.
-  return cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code ?? cause.name) : String(cause)
-}
 
 const unusable = (error: { readonly message: string }) => new BackendUnusable({ message: error.message })
 

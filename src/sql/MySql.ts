@@ -1,7 +1,7 @@
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlClient } from "@effect/sql/SqlClient"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -18,6 +18,7 @@ import { readFileSync } from "node:fs"
 import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import { rootMessage } from "../RootMessage.ts"
 import type { HostAddress } from "../StoreUrl.ts"
 import * as Migrations from "./Migrations.ts"
 import * as MySqlSockets from "./MySqlSockets.ts"
@@ -157,12 +158,6 @@ const sqlCause = (error: unknown): unknown => error instanceof LedgerUnavailable
 
 const hasErrno = (error: unknown, ...errnos: ReadonlyArray<number>): boolean => errnos.includes(mysqlErrno(sqlCause(error)) ?? 0)
 
-/** An error in the server's or the driver's own words. */
-const reason = (error: unknown): string => {
-  const cause = error instanceof SqlError ? error.cause : error
-  return cause instanceof Error ? cause.message : String(cause)
-}
-
 const LOCK_SECONDS = 2
 
 /** Waits this often for the migration lock: an instance that migrates before us may take a minute. */
@@ -197,7 +192,7 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
           new LedgerUnavailable({
             cause: hasErrno(cause, ...DENIED)
               ? Object.assign(
-                new Error(`the schema has to be migrated, and this user may not do that (${reason(cause)}): set MYSQL_MIGRATION_URL, or run "npm run migrate"`),
+                new Error(`the schema has to be migrated, and this user may not do that (${rootMessage(cause)}): set MYSQL_MIGRATION_URL, or run "npm run migrate"`),
                 { errno: mysqlErrno(cause) }
               )
               : cause
@@ -227,7 +222,7 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
             applied: Effect.map(run(appliedIds), (rows) => rows.map((row) => Number(row.id))),
             record: ({ id, name: file }) =>
               Effect.asVoid(run(`INSERT INTO schema_migrations (id, name, applied_at) VALUES (${id}, '${file}', UTC_TIMESTAMP(6))`)),
-            refusal: ({ cause }) => mysqlErrno(cause) === undefined ? undefined : reason(cause)
+            refusal: ({ cause }) => mysqlErrno(cause) === undefined ? undefined : rootMessage(cause)
           }, known)
         }),
       () => Effect.ignore(run(`SELECT RELEASE_LOCK(${name})`))
@@ -281,7 +276,7 @@ export const layer: Layer.Layer<
   if (todo.some(({ isOptional }) => !isOptional)) yield* migrate(migrating)
   else if (todo.length > 0) {
     yield* Effect.catchTag(migrate(migrating), "LedgerUnavailable", ({ cause }) =>
-      Effect.logWarning(`an optional migration was not tried, and the service does without it: ${reason(cause)}`))
+      Effect.logWarning(`an optional migration was not tried, and the service does without it: ${rootMessage(cause)}`))
   }
   return Context.make(MysqlClient.MysqlClient, client).pipe(Context.add(SqlClientTag.SqlClient, client))
 })))
