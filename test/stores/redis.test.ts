@@ -122,6 +122,7 @@ describe("a Redis cluster", () => {
     await victim.kill()
     await moreOk(load, 300)
     await victim.restart()
+    await redis.inOrder()
     await moreOk(load, 300)
     await users.stop()
 

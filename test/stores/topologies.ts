@@ -91,6 +91,8 @@ export interface ClusterNodes extends Topology {
   readonly moveSlot: (slot: number, to: RedisServer) => Promise<void>
   /** The node that serves a slot. */
   readonly ownerOf: (slot: number) => Promise<RedisServer>
+  /** Until every node serves its slots: for two seconds after a restart it refuses to, and ioredis does not repeat a MULTI that was refused. */
+  readonly inOrder: () => Promise<void>
 }
 
 const SLOTS = 16_384
@@ -121,10 +123,13 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
 
     const clients = nodes.map((node) => new Redis(node.url))
     for (const client of clients) client.on("error", () => {})
-    for (const client of clients) {
-      await eventually("a cluster in order", () => client.cluster("INFO"), (info) =>
-        info.includes("cluster_state:ok") && info.includes("cluster_known_nodes:3") && info.includes("cluster_slots_assigned:16384"))
+    const inOrder = async (known: number) => {
+      for (const client of clients) {
+        await eventually("a cluster in order", () => client.cluster("INFO"), (info) =>
+          info.includes("cluster_state:ok") && info.includes(`cluster_known_nodes:${known}`) && info.includes("cluster_slots_assigned:16384"))
+      }
     }
+    await inOrder(nodes.length)
     const ids = await Promise.all(clients.map((client) => client.cluster("MYID")))
     for (const id of options.replicas === true ? ids : []) {
       const { node: replica } = await startNode()
@@ -153,6 +158,7 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
       url,
       servingUrl: asServingUser(url),
       ownerOf,
+      inOrder: () => inOrder(nodes.length + replicas.length),
       moveSlot: async (slot, to) => {
         const from = await ownerOf(slot)
         const [source, target] = [nodes.indexOf(from), nodes.indexOf(to)]
