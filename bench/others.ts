@@ -80,7 +80,7 @@ export const campaignSize = async (
 ): Promise<CampaignSize> => {
   const small = 10_000
   const { large, rounds, say, seconds } = options
-  const instance = await stage.distributed()
+  const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
   try {
     // As large as a campaign may be, so the limit leaves no room beyond 10 million: the fill stops short of it.
     const filled = Math.min(large, 9_000_000)
