@@ -13,6 +13,7 @@ import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
 import { rootMessage } from "./RootMessage.ts"
+import type { KeysUnavailable } from "./security/ApiKeys.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
@@ -45,27 +46,31 @@ const REMINDER = Duration.seconds(10)
 
 const unusable = (error: { readonly message: string }) => new BackendUnusable({ message: error.message })
 
-/** Reports a store as awaited until `attempt` succeeds, trying again as often as `LedgerUnavailable` says it may. */
-const await_ = <A, E extends { readonly message: string }, R>(
+/** What may come back by itself. */
+type Away = LedgerUnavailable | KeysUnavailable
+
+const isAway = (error: object): error is Away => "_tag" in error && (error._tag === "LedgerUnavailable" || error._tag === "KeysUnavailable")
+
+/** Reports a store as awaited until `attempt` succeeds, trying again as often as it fails because the store is away. */
+export const awaited = <A, E extends { readonly message: string }, R>(
   store: string,
-  attempt: Effect.Effect<A, E | LedgerUnavailable, R>
-): Effect.Effect<A, BackendUnusable, R | BootProgress> =>
+  attempt: Effect.Effect<A, E, R>
+): Effect.Effect<A, Exclude<E, Away>, R | BootProgress> =>
   Effect.gen(function*() {
     const progress = yield* BootProgress
     let toldAt = Number.NEGATIVE_INFINITY
     yield* progress.waitFor(store)
-    const told = (failure: LedgerUnavailable) =>
+    const told = (failure: Away) =>
       Effect.suspend(() => {
         if (performance.now() - toldAt < Duration.toMillis(REMINDER)) return Effect.void
         toldAt = performance.now()
         return Effect.logWarning(`waiting for ${store}: ${rootMessage(failure.cause)}`)
       })
-    const isAway = (error: E | LedgerUnavailable): error is LedgerUnavailable =>
-      "_tag" in error && error._tag === "LedgerUnavailable"
     const result = yield* attempt.pipe(
       Effect.tapError((error) => isAway(error) ? told(error) : Effect.void),
       Effect.retry({ schedule: patience, while: isAway }),
-      Effect.mapError(unusable)
+      // The schedule never ends.
+      Effect.mapError((error) => error as Exclude<E, Away>)
     )
     yield* progress.arrived(store)
     if (toldAt > 0) yield* Effect.logInfo(`${store} is there`)
@@ -76,7 +81,7 @@ const layerMySql = Layer.unwrapEffect(Effect.map(AppConfig, (config) =>
   Layer.scopedContext(Effect.gen(function*() {
     const scope = yield* Effect.scope
     const store = Option.match(config.mysqlUrl, { onNone: () => "MySQL", onSome: (url) => `MySQL at ${MySql.address(url)}` })
-    return yield* await_(store, Layer.buildWithScope(MySql.layer, scope))
+    return yield* Effect.mapError(awaited(store, Layer.buildWithScope(MySql.layer, scope)), unusable)
   }))))
 
 /** Completes when Redis answered once: an instance that never reached its gate is misconfigured, not degraded. */

@@ -10,7 +10,7 @@ import * as Issuance from "./issuance/Issuance.ts"
 import { IssueCoupon } from "./issuance/IssueCoupon.ts"
 import { Startup, type UseCases } from "./issuance/Startup.ts"
 import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
-import { ApiKeys, type KeysUnavailable } from "./security/ApiKeys.ts"
+import { ApiKeys } from "./security/ApiKeys.ts"
 import { Guard } from "./security/Guard.ts"
 import * as Posture from "./security/Posture.ts"
 import * as Security from "./security/Security.ts"
@@ -19,7 +19,7 @@ import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
 import * as TracedPorts from "./telemetry/TracedPorts.ts"
 
 /** What an operator has to mend; each has a `message`. */
-export type Unbootable = Backend.BackendUnusable | Posture.AdministrationUnguarded | KeysUnavailable | JwksUnusable
+export type Unbootable = Backend.BackendUnusable | Posture.AdministrationUnguarded | JwksUnusable
 
 /** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
 export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, {
@@ -46,8 +46,9 @@ export const make = Effect.gen(function*() {
 
   const services = Layer.merge(Issuance.layer.pipe(Layer.provide(TracedPorts.layer), Layer.provide(MeteredPorts.layer)), Security.layer)
   const build = Layer.buildWithScope(Layer.provideMerge(services, Backend.layer), scope).pipe(
+    // The ledger may go away again right after it was reached.
+    Effect.tap((context) => Effect.provide(Backend.awaited("the API keys in the ledger", Posture.check), context)),
     Effect.provideService(Backend.BootProgress, progress),
-    Effect.tap((context) => Effect.provide(Posture.check, context)),
     Effect.timed,
     Effect.flatMap(([took, context]) => {
       current = {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { checkInvariants } from "../invariants/invariants.ts"
+import { startProxy } from "../support/FaultProxy.ts"
 import { privateDatabases, startDatabase, startRedis } from "../support/servers.ts"
 import { tally } from "./load.ts"
 import { deferral, loadFor, startFor } from "./scenario.ts"
@@ -52,6 +53,28 @@ describe("starting", () => {
     expect(await load.claim(instance.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
     expect(instance.logs()).not.toContain(":coupon@")
     await checkInvariants({ databaseUrl: database.url, redisUrl: redis.url }, load.history)
+  })
+
+  it("waits for a ledger, too, that goes away after it was reached and before the API keys were read", async () => {
+    const [database, redis] = await Promise.all([startDatabase(kind!), startRedis()])
+    defer(database.stop)
+    defer(redis.stop)
+    const proxy = await startProxy(database.port)
+    defer(proxy.stop)
+    const reading = proxy.holdRequests((bytes) => bytes.includes("FROM api_keys"))
+    const instance = await startFor(defer, { MYSQL_URL: proxy.url(database.url), REDIS_URL: redis.url }, { ready: false })
+    const held = await reading
+    proxy.refuse()
+    proxy.cut()
+    held.drop()
+    await expect.poll(() => instance.logs()).toContain("waiting for the API keys in the ledger: ")
+    expect(await (await fetch(`${instance.url}/readyz`)).json()).toMatchObject({ waitingFor: ["the API keys in the ledger"] })
+    expect(await ask(instance.url)).toEqual(unavailable)
+
+    proxy.accept()
+    await expect.poll(() => status(`${instance.url}/readyz`)).toBe(200)
+    expect(instance.logs()).toContain("ADMINISTRATION IS OPEN")
+    expect((await ask(instance.url)).body).toEqual({ code: "not_found", message: "RECORD_NOT_FOUND" })
   })
 
   it("of several instances on an empty database migrates it once, and all of them serve", async () => {

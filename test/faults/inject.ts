@@ -35,16 +35,28 @@ const silence = async (holdings: ReadonlyArray<Promise<Held>>, millis: number): 
   for (const holding of holdings) void holding.then((held) => held.drop())
 }
 
+/** An instance that ended where it should have waited; nothing that follows means anything. */
+export class InstanceLost extends Error {}
+
+/** Brings an instance back, which waits for its stores, whatever has become of them. */
+const startAgain = async ({ rig }: Scene, node: number): Promise<void> => {
+  try {
+    await rig.nodes[node]!.start()
+  } catch (error) {
+    throw new InstanceLost(`instance ${node} did not come up again`, { cause: error })
+  }
+}
+
 type Inject = (scene: Scene, fault: Fault) => Promise<boolean | void>
 
 const proxyOf = ({ rig }: Scene, { node, store }: Fault): FaultProxy => rig.nodes[node]![store]
 
 /** Each fault from its beginning to its end; `false`: there was nothing to do it to. */
 const injections: Readonly<Record<FaultKind, Inject>> = {
-  killApp: async ({ rig }, { millis, node }) => {
-    await rig.nodes[node]!.instance().kill()
+  killApp: async (scene, { millis, node }) => {
+    await scene.rig.nodes[node]!.instance().kill()
     await pause(millis)
-    await rig.nodes[node]!.start()
+    await startAgain(scene, node)
   },
   pauseApp: async ({ rig }, { millis, node }) => {
     const instance = rig.nodes[node]!.instance()
@@ -52,11 +64,11 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     await pause(millis)
     instance.resume()
   },
-  stopApp: async ({ rig, violation }, { millis, node }) => {
-    const code = await rig.nodes[node]!.instance().stop()
-    if (code !== 0) violation(`drain: instance ${node} ended with exit code ${code} after SIGTERM`)
+  stopApp: async (scene, { millis, node }) => {
+    const code = await scene.rig.nodes[node]!.instance().stop()
+    if (code !== 0) scene.violation(`drain: instance ${node} ended with exit code ${code} after SIGTERM`)
     await pause(millis)
-    await rig.nodes[node]!.start()
+    await startAgain(scene, node)
   },
   killDatabase: async ({ rig }, { millis }) => {
     await rig.database.kill()

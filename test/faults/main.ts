@@ -93,6 +93,7 @@ const main = async (): Promise<boolean> => {
 }
 
 process.exitCode = await main().then((passed) => (passed ? 0 : 1), (error: unknown) => {
-  console.error(error instanceof Error && !values.json ? error.stack : error)
-  return 2
+  console.error(error)
+  // The faults that were still to come are not waited for.
+  process.exit(2)
 })

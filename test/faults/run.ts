@@ -7,7 +7,7 @@ import type { Attempt } from "../invariants/History.ts"
 import { query, type DatabaseKind } from "../support/privateServers.ts"
 import { askAgain, startClients } from "./Clients.ts"
 import { watchGate } from "./GateWatch.ts"
-import { inject, resourcesOf, type Scene } from "./inject.ts"
+import { inject, InstanceLost, resourcesOf, type Scene } from "./inject.ts"
 import { fill, shortestHistory, startSampling, verdict } from "./judge.ts"
 import { openWornCampaign, startRig, startServers, until, type Rig } from "./Rig.ts"
 import { startOperator } from "./Operator.ts"
@@ -104,7 +104,7 @@ const carryOut = async (scene: Scene, faults: ReadonlyArray<Fault>, done: (fault
       // E.g. a foreign session that another fault ended: the fault has not come about as planned.
       scene.rig.redis.resume()
       done(fault, false)
-      if (!/ECONN|closed|EPIPE|not running|ER_|ETIMEDOUT|Too many|Can't add|did not answer/i.test(String(error))) throw error
+      if (error instanceof InstanceLost || !/ECONN|closed|EPIPE|not running|ER_|ETIMEDOUT|Too many|Can't add|did not answer/i.test(String(error))) throw error
     } finally {
       for (const need of needs) busy.delete(need)
     }
