@@ -119,8 +119,6 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
     const finish = (key: number, lane: Lane<In, Out, E>, batch: ReadonlyArray<Entry<In, Out, E>>, exit: Exit.Exit<ReadonlyArray<Out>, E>) => {
       lane.running.splice(lane.running.indexOf(batch), 1)
       lane.crowd = Math.max(batch.length + lane.waiting.length, lane.crowd * CROWD_KEPT)
-      // First, so that the store is at work while the submitters of this batch are answered.
-      flush(key, lane)
       if (Exit.isSuccess(exit)) {
         for (let i = 0; i < batch.length; i++) {
           const entry = batch[i]!
@@ -132,6 +130,9 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
         const failure = Exit.failCause(exit.cause)
         for (const entry of batch) settle(entry, failure)
       }
+      // Last, as the batch would begin in any case: Effect goes on with a fiber that was woken when this has returned. A scheduler that
+      // goes on at once was no quicker (0.34 of the raw echo against 0.38 with 128 clients, the same with 512).
+      flush(key, lane)
       leave(batch.length)
     }
 
