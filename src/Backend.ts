@@ -120,7 +120,7 @@ export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | 
 export const migrate: Effect.Effect<ReadonlyArray<string>, BackendUnusable, AppConfig> = Effect.flatMap(AppConfig, (config) =>
   config.embedded ? Effect.succeed([]) : MySql.endpoints.pipe(
     Effect.flatMap(({ migrating }) => MySql.migrate(migrating)),
-    Effect.mapError((error) => "_tag" in error && error._tag === "LedgerUnavailable" ? new BackendUnusable({ message: rootMessage(error.cause) }) : unusable(error))
+    Effect.mapError((error) => isAway(error) ? new BackendUnusable({ message: rootMessage(error.cause) }) : unusable(error))
   ))
 
 /** The assembly that the configuration chooses. */

@@ -3,6 +3,7 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as MySql from "mysql2"
+import { rootMessage } from "../RootMessage.ts"
 import type { HostAddress } from "../StoreUrl.ts"
 import { showHost } from "../StoreUrl.ts"
 import type { Endpoint } from "./MySqlUrl.ts"
@@ -70,7 +71,7 @@ const makeProbe = (endpoint: Endpoint, host: HostAddress) => {
       return finding(String(members[0]?.["self"]), Number(state?.["readOnly"]) !== 0, members as unknown as ReadonlyArray<GroupMember>)
     } catch (error) {
       drop()
-      return { _tag: "Away", cause: error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error) }
+      return { _tag: "Away", cause: rootMessage(error) }
     }
   }
   return { ask, drop }

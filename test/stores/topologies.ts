@@ -123,13 +123,14 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
 
     const clients = nodes.map((node) => new Redis(node.url))
     for (const client of clients) client.on("error", () => {})
-    const inOrder = async (known: number) => {
+    const inOrder = async () => {
+      const known = `cluster_known_nodes:${nodes.length + replicas.length}`
       for (const client of clients) {
         await eventually("a cluster in order", () => client.cluster("INFO"), (info) =>
-          info.includes("cluster_state:ok") && info.includes(`cluster_known_nodes:${known}`) && info.includes("cluster_slots_assigned:16384"))
+          info.includes("cluster_state:ok") && info.includes(known) && info.includes("cluster_slots_assigned:16384"))
       }
     }
-    await inOrder(nodes.length)
+    await inOrder()
     const ids = await Promise.all(clients.map((client) => client.cluster("MYID")))
     for (const id of options.replicas === true ? ids : []) {
       const { node: replica } = await startNode()
@@ -139,8 +140,8 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
     }
     if (replicas.length > 0) {
       // A failover takes a majority of the primaries, all of whom must have heard of the replicas.
+      await inOrder()
       for (const [k, node] of nodes.entries()) {
-        await eventually("nodes that know one another", () => clients[k]!.cluster("INFO"), (info) => info.includes("cluster_known_nodes:6"))
         await eventually("a replica in step", () => node.command("WAIT", "1", "1000"), (reply) => reply === ":1")
         const seen = () => clients[k]!.cluster("NODES") as Promise<string>
         await eventually("replicas known as such", seen, (text) => text.match(/ (?:myself,)?slave /g)?.length === 3)
@@ -158,7 +159,7 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
       url,
       servingUrl: asServingUser(url),
       ownerOf,
-      inOrder: () => inOrder(nodes.length + replicas.length),
+      inOrder,
       moveSlot: async (slot, to) => {
         const from = await ownerOf(slot)
         const [source, target] = [nodes.indexOf(from), nodes.indexOf(to)]
