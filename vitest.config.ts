@@ -1,3 +1,4 @@
+import * as Os from "node:os"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
@@ -7,6 +8,8 @@ export default defineConfig({
     reporters: ["default", "./test/support/TotalsReporter.ts"],
     // Processes, not threads: tests start, pause and kill servers and instances of the service.
     pool: "forks",
+    // Tests wait for servers more than they compute: on two cores two files at once take half as long as one after another.
+    maxWorkers: Math.max(2, Os.availableParallelism() - 1),
     // Bounds for what must happen, no measures: machines differ, and a busy one may be ten times as slow.
     expect: { poll: { timeout: 60_000, interval: 5 } },
     testTimeout: 120_000,

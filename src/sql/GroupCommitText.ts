@@ -44,8 +44,9 @@ export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
  * - What was inserted is read from the table, as the greatest id less the counter, and not from ROW_COUNT(): a server goes on
  *   with a text whose client is gone, and if the connection is reset during the INSERT, ROW_COUNT() after it is not the
  *   number of rows (MySQL 9.7, MariaDB 10.11). The coupons would be committed without counter and outbox row.
- * - After its step the counter must be the greatest id, or the outbox row violates NOT NULL; where the limit alone is in
- *   question, the CHECK on the counter says the same. Both end the text before COMMIT.
+ * - The counter is written in any case, and violates NOT NULL unless it is the greatest id and within the limit after that; so does the
+ *   outbox row unless it is. Either ends the text before COMMIT. A scalar subquery proves nothing by itself: one that is
+ *   killed (KILL QUERY) is NULL, and the statement that it is in goes on (docs/decisions.md, 25).
  * - The outbox row is the batch's marker and is written last. A VOID marker that came first makes it fail; one that comes later
  *   waits for this transaction to end. To write it first and fill it later is as safe and costs two statements more.
  * - Claims travel as JSON: of JSON_TABLE, UNION ALL and VALUES none is measurably faster on MySQL 9.7 (512 claims: 16-19, 22
@@ -77,8 +78,10 @@ WHERE c.id = ${id} AND c.status = 'ACTIVE'
   AND c.start_time <= CAST(@now AS DATETIME(6)) AND (c.end_time IS NULL OR CAST(@now AS DATETIME(6)) < c.end_time)
 ORDER BY w.n;
 SET @inserted = (${lastId}) - (SELECT current_coupon FROM campaigns WHERE id = ${id});
-UPDATE campaigns SET current_coupon = current_coupon + @inserted, updated_at = @now
-WHERE id = ${id} AND @inserted > 0 AND current_coupon + @inserted <= coupon_limit;
+UPDATE campaigns SET
+  current_coupon = IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL),
+  updated_at = IF(@inserted > 0, @now, updated_at)
+WHERE id = ${id};
 INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
 SELECT ${batchKey(batchId)}, 'ISSUED', id, current_coupon - @inserted + 1, IF(current_coupon = (${lastId}), current_coupon, NULL), @now
 FROM campaigns WHERE id = ${id} AND @inserted > 0;

@@ -7,7 +7,7 @@ import { Actor } from "../issuance/Actor.ts"
 import type { AdminAct } from "../issuance/AdminAudit.ts"
 import { CommitInDoubt, LedgerUnavailable, type CampaignChange, type Ledger } from "../issuance/Ledger.ts"
 import { actColumns, actorText, stateText } from "./AdminAuditText.ts"
-import { campaignColumns, changeAct, creationAct, refusedChange } from "./CampaignText.ts"
+import { campaignColumns, campaignTable, changeAct, creationAct, refusedChange } from "./CampaignText.ts"
 import { integer } from "./GroupCommitText.ts"
 import { makeRows, type Row } from "./Rows.ts"
 import { classifyLibsql } from "./SqlFailure.ts"
@@ -34,7 +34,7 @@ const creation = (changeId: string, actor: string, draft: CampaignDraft, now: nu
   { sql: "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', last_insert_rowid(), ?)", args: [changeId, now] },
   auditRow(changeId, actor, creationAct(draft), now, "VOID"),
   {
-    sql: `SELECT ${campaignColumns} FROM campaigns AS c WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
+    sql: `SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
     args: [changeId]
   }
 ]
@@ -60,7 +60,7 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
     },
     {
       sql: `SELECT ${campaignColumns}, (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
-FROM campaigns AS c WHERE c.id = ?`,
+FROM ${campaignTable} WHERE c.id = ?`,
       args: [changeId, from.campaignId]
     }
   ]
@@ -104,7 +104,7 @@ export const make = (ledger: {
       Effect.zipRight(
         forbid(changeId, 0),
         Effect.map(
-          run(`SELECT ${campaignColumns} FROM admin_audit AS a JOIN campaigns AS c ON c.id = a.campaign_id WHERE a.change_id = ?`, [changeId]),
+          run(`SELECT ${campaignColumns} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ?`, [changeId]),
           ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
         )
       ),
@@ -118,14 +118,14 @@ ON CONFLICT (campaign_id) DO UPDATE SET announced_limit = MAX(announced_limit, e
 
     findCampaign: (campaignId) =>
       Effect.map(
-        run(`SELECT ${campaignColumns} FROM campaigns AS c WHERE c.id = ?`, [campaignId]),
+        run(`SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = ?`, [campaignId]),
         ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
       ),
 
     listCampaigns: ({ beforeId, limit, namePrefix, status }) =>
       Effect.map(
         run(
-          `SELECT ${campaignColumns} FROM campaigns AS c
+          `SELECT ${campaignColumns} FROM ${campaignTable}
 WHERE c.id < ? AND (? IS NULL OR c.status = ?) AND substr(c.name, 1, ?) = ? ORDER BY c.id DESC LIMIT ?`,
           [beforeId ?? 2 ** 31, status ?? null, status ?? null, Array.from(namePrefix).length, namePrefix, limit]
         ),

@@ -9,6 +9,7 @@ import { resolution, verdictsOn, type CommitFacts } from "./ClaimDecision.ts"
 import { claimsJson, integer } from "./GroupCommitText.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import * as LibSqlCampaigns from "./LibSqlCampaigns.ts"
+import { unrelayedCoupons } from "./OutboxRows.ts"
 import { couponColumns, makeRows, type Row } from "./Rows.ts"
 import { classifyLibsql } from "./SqlFailure.ts"
 
@@ -93,10 +94,8 @@ export const make = Effect.gen(function*() {
   const tally: Ledger["Type"]["tally"] = (campaignId) =>
     Effect.map(
       run(
-        `SELECT c.current_coupon AS issued, c.version, (
-  SELECT COALESCE(SUM(o.last_id - o.first_id + 1), 0) FROM outbox AS o WHERE o.kind = 'ISSUED' AND o.campaign_id = c.id
-) AS unrelayed FROM campaigns AS c WHERE c.id = ?`,
-        [campaignId]
+        `SELECT c.current_coupon AS issued, c.version, o.unrelayed
+FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))} WHERE c.id = ${integer(campaignId)}`
       ),
       ([row]) => row === undefined ? undefined : {
         issued: Number(row.issued),

@@ -6,7 +6,7 @@ import { Actor } from "../issuance/Actor.ts"
 import { CommitInDoubt, LedgerUnavailable, type CampaignChange, type CampaignQuery, type Ledger } from "../issuance/Ledger.ts"
 import type { CampaignDraft } from "../domain/Campaign.ts"
 import { actColumns, mysqlAct, mysqlText } from "./AdminAuditText.ts"
-import { campaignColumns, changeAct, creationAct, refusedChange } from "./CampaignText.ts"
+import { campaignColumns, campaignTable, changeAct, creationAct, refusedChange } from "./CampaignText.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { timeFromSql, timeToSql } from "./MySql.ts"
 import { makeRows, rowsAt, type Row } from "./Rows.ts"
@@ -35,14 +35,14 @@ INSERT INTO admin_audit (${actColumns}) VALUES (${
   mysqlAct(changeId, actor, creationAct(draft), "(SELECT created_at FROM campaigns WHERE id = @campaign AND created_at = @now)", "@campaign")
 });
 INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${batchKey(changeId)}, 'VOID', @campaign, @now);
-SELECT ${campaignColumns} FROM campaigns AS c WHERE c.id = @campaign;
+SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = @campaign;
 COMMIT`
 
 /**
  * A change as one text for one round trip: statements cannot branch, so each does nothing by itself if the change does not
  * apply. The campaign as it is then is at index 10, `applies` at 11. Locks in the order of a group commit: campaign, marker.
- * Whether the change applies is read from the table under the lock, and the audit's row violates NOT NULL unless the update
- * was made: no count of a server that goes on alone is trusted.
+ * Whether the change applies is read from the table under the lock (not by a scalar subquery, see `groupCommitText`), and the
+ * audit's row violates NOT NULL unless the update was made: no count of a server that goes on alone is trusted.
  */
 const changeText = (settings: string, actor: string, change: CampaignChange): string => {
   const { changeId, from, to } = change
@@ -52,7 +52,7 @@ const changeText = (settings: string, actor: string, change: CampaignChange): st
 START TRANSACTION;
 SELECT version FROM campaigns WHERE id = ${id} FOR UPDATE;
 SET @now = SYSDATE(6);
-SET @applies = (SELECT COUNT(*) FROM campaigns WHERE id = ${id} AND version = ${version} AND current_coupon <= ${integer(to.couponLimit)});
+SELECT COUNT(*) INTO @applies FROM campaigns WHERE id = ${id} AND version = ${version} AND current_coupon <= ${integer(to.couponLimit)};
 UPDATE campaigns SET name = ${mysqlText(to.name)}, coupon_limit = ${integer(to.couponLimit)}, status = '${to.status}',
 start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version = version + 1, updated_at = @now
 WHERE id = ${id} AND version = ${version} AND @applies = 1;
@@ -62,7 +62,7 @@ SELECT ${batchKey(changeId)}, 'CHANGED', id, @now FROM campaigns WHERE id = ${id
 INSERT INTO admin_audit (${actColumns})
 SELECT ${mysqlAct(changeId, actor, changeAct(change), `IF(version = ${version} + 1, @now, NULL)`, "id")}
 FROM campaigns WHERE id = ${id} AND @applies = 1;
-SELECT ${campaignColumns} FROM campaigns AS c WHERE c.id = ${id};
+SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = ${id};
 SELECT @applies AS applies;
 COMMIT`
 }
@@ -77,7 +77,7 @@ const listText = ({ beforeId, limit, namePrefix, status }: CampaignQuery): strin
     ...(namePrefix === "" ? [] : [`c.name LIKE ${likePrefix(namePrefix)}`])
   ]
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`
-  return `SELECT ${campaignColumns} FROM campaigns AS c ${where} ORDER BY c.id DESC LIMIT ${integer(limit)}`
+  return `SELECT ${campaignColumns} FROM ${campaignTable} ${where} ORDER BY c.id DESC LIMIT ${integer(limit)}`
 }
 
 type CampaignOperations = Pick<
@@ -137,7 +137,7 @@ export const make = (ledger: {
         forbidAndRead(
           changeId,
           0,
-          `SELECT ${campaignColumns} FROM admin_audit AS a JOIN campaigns AS c ON c.id = a.campaign_id WHERE a.change_id = ${batchKey(changeId)}`
+          `SELECT ${campaignColumns} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ${batchKey(changeId)}`
         ),
         ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
       ),
@@ -157,7 +157,7 @@ ON DUPLICATE KEY UPDATE announced_limit = GREATEST(announced_limit, ${limit})`
 
     findCampaign: (campaignId) =>
       Effect.map(
-        read(`SELECT ${campaignColumns} FROM campaigns AS c WHERE c.id = ${integer(campaignId)}`),
+        read(`SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = ${integer(campaignId)}`),
         ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
       ),
 

@@ -23,6 +23,7 @@ import { batchKey, groupCommitText, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
 import * as HeldConnections from "./HeldConnections.ts"
 import * as MySqlCampaigns from "./MySqlCampaigns.ts"
+import { unrelayedCoupons } from "./OutboxRows.ts"
 import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { sendText, settle, type FailedText, type SentText } from "./SentText.ts"
@@ -127,9 +128,8 @@ export const make = Effect.gen(function*() {
   const tally: Ledger["Type"]["tally"] = (campaignId) =>
     Effect.map(
       read(
-        `SELECT c.current_coupon AS issued, c.version, (
-  SELECT COALESCE(SUM(o.last_id - o.first_id + 1), 0) FROM outbox AS o WHERE o.kind = 'ISSUED' AND o.campaign_id = c.id
-) AS unrelayed FROM campaigns AS c WHERE c.id = ${integer(campaignId)}`
+        `SELECT c.current_coupon AS issued, c.version, o.unrelayed
+FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))} WHERE c.id = ${integer(campaignId)}`
       ),
       ([row]) => row === undefined ? undefined : {
         issued: Number(row.issued),

@@ -1,6 +1,5 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { AppConfig } from "../AppConfig.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
@@ -10,6 +9,7 @@ import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.
 import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
+import { endTransaction } from "./SentText.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
@@ -66,13 +66,7 @@ WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCK
           if (settled.length > 0) yield* run(`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`)
           return { taken: taken.length, settled: settled.length }
         })
-        const exit = yield* Effect.exit(work)
-        if (Exit.isSuccess(exit)) {
-          yield* run("COMMIT")
-          return exit.value
-        }
-        yield* run("ROLLBACK").pipe(Effect.catchAll(() => Effect.ignore(run("KILL CONNECTION_ID()"))))
-        return yield* Effect.failCause(exit.cause)
+        return yield* Effect.onError(Effect.tap(work, () => run("COMMIT")), () => endTransaction(connection))
       }))
     )
 

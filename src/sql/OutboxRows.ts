@@ -76,3 +76,7 @@ export const outboxEvents = (
     return { _tag: "Issued", id, campaignId, coupons: list }
   })
 }
+
+/** Coupons of a campaign that wait in the outbox, as `o`: one row to join. A scalar subquery that is killed would be NULL, without an error. */
+export const unrelayedCoupons = (campaignId: string): string =>
+  `(SELECT COALESCE(SUM(last_id - first_id + 1), 0) AS unrelayed FROM outbox WHERE kind = 'ISSUED' AND campaign_id = ${campaignId}) AS o`

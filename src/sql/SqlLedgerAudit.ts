@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { LedgerAudit } from "../issuance/LedgerAudit.ts"
 import { integer } from "./GroupCommitText.ts"
+import { unrelayedCoupons } from "./OutboxRows.ts"
 import type { Row } from "./Rows.ts"
 
 export const make: Effect.Effect<LedgerAudit["Type"], never, SqlClient> = Effect.map(SqlClient, (sql) => {
@@ -21,14 +22,13 @@ export const make: Effect.Effect<LedgerAudit["Type"], never, SqlClient> = Effect
     facts: (campaignId) =>
       Effect.map(
         read(
-          `SELECT c.coupon_limit, c.current_coupon, k.coupons, k.users, k.codes, k.highest_id, (
-  SELECT COALESCE(SUM(o.last_id - o.first_id + 1), 0) FROM outbox AS o WHERE o.kind = 'ISSUED' AND o.campaign_id = c.id
-) AS unrelayed
+          `SELECT c.coupon_limit, c.current_coupon, k.coupons, k.users, k.codes, k.highest_id, o.unrelayed
 FROM campaigns AS c
 CROSS JOIN (
   SELECT COUNT(*) AS coupons, COUNT(DISTINCT user_id) AS users, COUNT(DISTINCT code) AS codes, COALESCE(MAX(id), 0) AS highest_id
   FROM coupons WHERE campaign_id = ${integer(campaignId)}
 ) AS k
+CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
 WHERE c.id = ${integer(campaignId)}`
         ),
         ([row]) =>

@@ -19,6 +19,9 @@ export const speedUps = {
   HYDRATE_PAGE_SIZE: "1000"
 } as const
 
+/** Whom the instances sign in as: who may do all with their database, and nothing that is the server's. */
+export const SERVICE_USER = "service"
+
 /** Connections that the database grants: the instances' pools, and few others. */
 const MAX_CONNECTIONS = 60
 
@@ -90,14 +93,21 @@ export const startRig = async ({ database, redis, redisDir }: Servers, options: 
   }
   try {
     const name = `coupon_${Date.now().toString(36)}`
-    await query(database.url, `CREATE DATABASE ${name}`)
+    await query(
+      database.url,
+      `CREATE DATABASE ${name}`,
+      `CREATE USER IF NOT EXISTS '${SERVICE_USER}'@'%' IDENTIFIED BY '${SERVICE_USER}'`,
+      `GRANT ALL ON ${name}.* TO '${SERVICE_USER}'@'%'`
+    )
     await redis.flushAll()
     // A snapshot that an earlier rig took would come back with a restart.
     Fs.rmSync(Path.join(redisDir, "dump.rdb"), { force: true })
     const databaseUrl = Object.assign(new URL(database.url), { pathname: `/${name}` }).href
+    const serviceUrl = Object.assign(new URL(databaseUrl), { username: SERVICE_USER, password: SERVICE_USER }).href
     const stores = { databaseUrl, redisUrl: redis.url }
+    const own = { databaseUrl: serviceUrl, redisUrl: redis.url }
     const started = await Promise.allSettled(
-      Array.from({ length: options.nodes }, (_, index) => startNode(index, stores, database, redis, options, releases))
+      Array.from({ length: options.nodes }, (_, index) => startNode(index, own, database, redis, options, releases))
     )
     const nodes = started.map((one) => {
       if (one.status === "rejected") throw one.reason

@@ -3,7 +3,7 @@ import * as MySql from "mysql2/promise"
 import type { FaultProxy, Held } from "../support/FaultProxy.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import type { Clients } from "./Clients.ts"
-import type { Rig } from "./Rig.ts"
+import { SERVICE_USER, type Rig } from "./Rig.ts"
 import type { Fault, FaultKind } from "./Schedule.ts"
 
 /** What a fault may act on. */
@@ -44,6 +44,17 @@ const startAgain = async ({ rig }: Scene, node: number): Promise<void> => {
     await rig.nodes[node]!.start()
   } catch (error) {
     throw new InstanceLost(`instance ${node} did not come up again`, { cause: error })
+  }
+}
+
+/** A session of somebody else, as an administrator or a backup has; what it holds ends with it. */
+const foreignSession = async <A>(rig: Rig, use: (connection: MySql.Connection) => Promise<A>): Promise<A> => {
+  const connection = await MySql.createConnection({ uri: rig.databaseUrl, connectTimeout: PATIENCE_MILLIS })
+  connection.on("error", () => {})
+  try {
+    return await use(connection)
+  } finally {
+    connection.destroy()
   }
 }
 
@@ -134,18 +145,50 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     held.release()
     return true
   },
-  foreignLock: async ({ campaignIds, rig }, { millis }) => {
-    const connection = await MySql.createConnection({ uri: rig.databaseUrl, connectTimeout: PATIENCE_MILLIS })
-    connection.on("error", () => {})
-    try {
+  fullRedis: async ({ rig }, { millis }) => {
+    await rig.redis.command("CONFIG", "SET", "maxmemory", "1")
+    await pause(millis)
+    await rig.redis.command("CONFIG", "SET", "maxmemory", "0")
+  },
+  foreignLock: ({ campaignIds, rig }, { millis }) =>
+    foreignSession(rig, async (connection) => {
       await connection.query("START TRANSACTION")
       await connection.query(`SELECT id FROM campaigns WHERE id = ${campaignIds[0]} FOR UPDATE`)
       await pause(millis)
       await connection.query("ROLLBACK")
-    } finally {
-      connection.destroy()
-    }
-  },
+    }),
+  tableLock: ({ rig }, { millis }) =>
+    foreignSession(rig, async (connection) => {
+      await connection.query("LOCK TABLES coupons WRITE")
+      await pause(millis)
+      await connection.query("UNLOCK TABLES")
+    }),
+  backupLock: ({ rig }, { millis }) =>
+    foreignSession(rig, async (connection) => {
+      await connection.query("FLUSH TABLES WITH READ LOCK")
+      await pause(millis)
+      await connection.query("UNLOCK TABLES")
+    }),
+  readOnly: ({ rig }, { millis }) =>
+    foreignSession(rig, async (connection) => {
+      await connection.query("SET GLOBAL read_only = 1")
+      await pause(millis)
+      await connection.query("SET GLOBAL read_only = 0")
+    }),
+  killQuery: ({ rig }, { millis }) =>
+    foreignSession(rig, async (connection) => {
+      let killed = false
+      for (const end = performance.now() + millis; performance.now() < end; await pause(3)) {
+        const [running] = await connection.query<Array<MySql.RowDataPacket>>(
+          `SELECT id FROM information_schema.processlist WHERE user = '${SERVICE_USER}' AND command = 'Query'`
+        )
+        for (const { id } of running) {
+          // It may have ended meanwhile.
+          killed = await connection.query(`KILL QUERY ${id}`).then(() => true, () => killed)
+        }
+      }
+      return killed
+    }),
   crowd: async ({ rig }, { millis, node }) => {
     const foreign: Array<MySql.Connection> = []
     const grab = async () => {
@@ -195,12 +238,17 @@ export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string>
     case "pauseDatabase":
       return ["sql"]
     case "foreignLock":
+    case "tableLock":
+    case "backupLock":
+    case "readOnly":
+    case "killQuery":
     case "crowd":
       return ["sql", "connections"]
     case "emptyRedis":
     case "flush":
     case "flushStorm":
     case "loseTail":
+    case "fullRedis":
       return ["redis"]
     case "replyLost":
     case "lateDelivery":

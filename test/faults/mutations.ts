@@ -149,7 +149,7 @@ export const mutations = [
     what: "coupons are inserted, and counted, beyond the limit (without the table's own CHECK)",
     patches: [
       { file: "sql/GroupCommitText.ts", from: "ON w.n <= c.coupon_limit - c.current_coupon", to: "ON w.n > 0" },
-      { file: "sql/GroupCommitText.ts", from: "AND @inserted > 0 AND current_coupon + @inserted <= coupon_limit;", to: "AND @inserted > 0;" }
+      { file: "sql/GroupCommitText.ts", from: " AND current_coupon + @inserted <= coupon_limit, current", to: ", current" }
     ]
   },
   {
@@ -157,7 +157,11 @@ export const mutations = [
     what: "the counter grows by one a batch instead of one a coupon",
     patches: [
       withoutProcedure,
-      { file: "sql/GroupCommitText.ts", from: "SET current_coupon = current_coupon + @inserted,", to: "SET current_coupon = current_coupon + 1," },
+      {
+        file: "sql/GroupCommitText.ts",
+        from: "IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL)",
+        to: "current_coupon + 1"
+      },
       // The guard that would notice.
       {
         file: "sql/GroupCommitText.ts",

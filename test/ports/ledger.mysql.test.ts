@@ -183,15 +183,21 @@ for (const kind of availableDatabases()) {
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const tooMany = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims)
+          .replace("w.n <= c.coupon_limit - c.current_coupon", "w.n > 0")
         const count = /SET @inserted = .*$/m
+        const guard = `IF(current_coupon + @inserted = (SELECT COALESCE(MAX(id), 0) FROM coupons WHERE campaign_id = ${campaignId})`
         const broken = [
-          text.replace(count, "SET @inserted = 11"), // past the limit: no row matches
+          text.replace(count, "SET @inserted = 11"), // more than there are
           text.replace(count, "SET @inserted = 1"), // fewer than there are
-          text.replace(" AND current_coupon + @inserted <= coupon_limit", "").replace(count, "SET @inserted = 11"), // CHECK alone
-          text.replace(`WHERE id = ${campaignId} AND @inserted > 0 AND current`, "WHERE id = 0 AND @inserted > 0 AND current") // no row at all
+          text.replace(count, "SET @inserted = NULL"), // a subquery of it was killed
+          text.replace(guard, "IF(current_coupon + @inserted = NULL"), // the subquery of the guard was killed
+          text.replace(`updated_at)\nWHERE id = ${campaignId}`, "updated_at)\nWHERE id = 0"), // the counter is not written
+          tooMany,
+          tooMany.replace(" AND current_coupon + @inserted <= coupon_limit", "") // CHECK alone
         ]
+        expect(new Set([text, ...broken]).size).toBe(broken.length + 1)
         for (const bad of broken) {
-          expect(bad).not.toBe(text)
           yield* Effect.scoped(Effect.gen(function*() {
             const connection = yield* sql.reserve
             yield* Effect.flip(MySql.runText(connection, bad))
