@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { randomUUID } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
 import type { Campaign, CampaignId, CampaignTerms } from "../domain/Campaign.ts"
@@ -29,6 +30,9 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
 /** A rebuild that does not move its cursor for this long may be taken over by another instance. */
 const LEASE_MILLIS = 2_000
 
+/** Tries to read a page again, for 0.6 s: a large campaign's rebuild is not to begin anew for one connection that broke. */
+const pageRetries = Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5))
+
 /** How soon to look again while another instance rebuilds. */
 const BUSY_PAUSE = "25 millis"
 
@@ -47,7 +51,7 @@ export const make = Effect.gen(function*() {
     Effect.gen(function*() {
       let cursor = 0
       for (;;) {
-        const coupons = yield* ledger.listCoupons(campaignId, cursor, config.hydratePageSize)
+        const coupons = yield* Effect.retry(ledger.listCoupons(campaignId, cursor, config.hydratePageSize), pageRetries)
         if (coupons.length > 0) {
           if (!(yield* gate.hydrateChunk(campaignId, token, cursor, coupons))) return false
           cursor = coupons.at(-1)!.id

@@ -24,7 +24,7 @@ export interface LedgerFacts {
 export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<LedgerAudit, {
   /** Ids of campaigns, ascending, greater than `afterId`, at most `limit`. */
   readonly campaignIds: (afterId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
-  /** `undefined`: no such campaign. Takes about a second a million coupons. */
+  /** `undefined`: no such campaign. Takes about a second a million coupons, in statements that are short however many there are. */
   readonly facts: (campaignId: CampaignId) => Effect.Effect<LedgerFacts | undefined, LedgerUnavailable>
   /** The ledger's clock, which decides when campaigns start and end. */
   readonly now: Effect.Effect<EpochMillis, LedgerUnavailable>

@@ -108,8 +108,10 @@ export const make = Effect.gen(function*() {
     })
   }
 
+  // Each index by its name: by its statistics MySQL 9.7 may rather look all of a campaign up by another one, and sort (350 ms
+  // instead of 3 for a page of 5,000 in 300,000 coupons; not in 1,000,000).
   const couponsOf = (campaignId: CampaignId, userIds: ReadonlyArray<UserId>) =>
-    `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`
+    `SELECT ${couponColumns} FROM coupons FORCE INDEX (coupons_user) WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`
 
   const findCoupons: Ledger["Type"]["findCoupons"] = (campaignId, userIds) =>
     userIds.length === 0
@@ -119,8 +121,8 @@ export const make = Effect.gen(function*() {
   const listCoupons: Ledger["Type"]["listCoupons"] = (campaignId, afterId, limit) =>
     Effect.map(
       read(
-        `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(afterId)} ` +
-          `ORDER BY id LIMIT ${integer(limit)}`
+        `SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE campaign_id = ${integer(campaignId)} ` +
+          `AND id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}`
       ),
       (rows) => rows.map(rowsOf.coupon)
     )

@@ -58,7 +58,7 @@ WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCK
           }
           const ranges = couponRanges(taken.filter(({ id }) => !known.has(id)))
           const changed = changedCampaigns(taken)
-          const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
+          const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE ${ranges}`)
           const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
           const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign), known)
           const published = new Set(yield* restore(publish(events)))

@@ -1,15 +1,112 @@
 import { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { CampaignId } from "../domain/Campaign.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
-import { LedgerAudit } from "../issuance/LedgerAudit.ts"
+import { LedgerAudit, type LedgerFacts } from "../issuance/LedgerAudit.ts"
+import { mysqlText } from "./AdminAuditText.ts"
 import { integer } from "./GroupCommitText.ts"
+import { runText } from "./MySql.ts"
 import { unrelayedCoupons } from "./OutboxRows.ts"
 import type { Row } from "./Rows.ts"
+import { endTransaction } from "./SentText.ts"
 
-export const make: Effect.Effect<LedgerAudit["Type"], never, SqlClient> = Effect.map(SqlClient, (sql) => {
-  const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
-    Effect.mapError(sql.unsafe<Row>(text).unprepared, (cause) => new LedgerUnavailable({ cause }))
+/** Coupons that one statement on MySQL counts at most: some tenths of a second, far from `MYSQL_REPLY_TIMEOUT` however large the campaign. */
+const PAGE = 200_000
+
+/** What is counted along an index of a campaign's coupons: all of them, and the different values of its column. */
+interface Count {
+  readonly coupons: number
+  readonly different: number
+  /** The greatest value; `undefined` without coupons. */
+  readonly last: unknown
+}
+
+const couponOrder = { PRIMARY: "id", coupons_user: "user_id", coupons_code: "code" } as const
+
+/** The next page along an index, from what comes after `last`, a literal. */
+const pageText = (index: keyof typeof couponOrder, campaignId: CampaignId, last: string | undefined, page: number): string => {
+  const column = couponOrder[index]
+  return `SELECT COUNT(*) AS coupons, COUNT(DISTINCT ${column}) AS different, MAX(${column}) AS last FROM (
+  SELECT ${column} FROM coupons FORCE INDEX (${index})
+  WHERE campaign_id = ${integer(campaignId)}${last === undefined ? "" : ` AND ${column} > ${last}`} ORDER BY ${column} LIMIT ${integer(page)}
+) AS page`
+}
+
+/** Runs `use` on a connection that sees one moment of the ledger, whatever is committed meanwhile. */
+const atOneMoment = <A>(sql: SqlClient, use: (read: (text: string) => Effect.Effect<ReadonlyArray<Row>, SqlError>) => Effect.Effect<A, SqlError>) =>
+  Effect.scoped(Effect.flatMap(sql.reserve, (connection) =>
+    runText(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\nSTART TRANSACTION WITH CONSISTENT SNAPSHOT").pipe(
+      Effect.zipRight(use((text) => Effect.map(runText(connection, text), (rows) => rows as ReadonlyArray<Row>))),
+      Effect.ensuring(endTransaction(connection))
+    )))
+
+/** The facts on MySQL, page by page. */
+const factsInPages = (sql: SqlClient, page: number) => (campaignId: CampaignId): Effect.Effect<LedgerFacts | undefined, SqlError> =>
+  atOneMoment(sql, (read) =>
+    Effect.gen(function*() {
+      const countAlong = (index: keyof typeof couponOrder) =>
+        Effect.gen(function*() {
+          let sum: Count = { coupons: 0, different: 0, last: undefined }
+          for (;;) {
+            const last = sum.last === undefined ? undefined : index === "coupons_code" ? mysqlText(String(sum.last)) : integer(BigInt(sum.last as number | string))
+            const [row] = yield* read(pageText(index, campaignId, last, page))
+            const coupons = Number(row!.coupons)
+            if (coupons === 0) return sum
+            sum = { coupons: sum.coupons + coupons, different: sum.different + Number(row!.different), last: row!.last }
+            if (coupons < page) return sum
+          }
+        })
+      const [campaign] = yield* read(
+        `SELECT c.coupon_limit, c.current_coupon, o.unrelayed FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
+WHERE c.id = ${integer(campaignId)}`
+      )
+      if (campaign === undefined) return undefined
+      const all = yield* countAlong("PRIMARY")
+      return {
+        campaignId,
+        couponLimit: Number(campaign.coupon_limit),
+        counter: Number(campaign.current_coupon),
+        coupons: all.coupons,
+        users: (yield* countAlong("coupons_user")).different,
+        codes: (yield* countAlong("coupons_code")).different,
+        highestId: Number(all.last ?? 0),
+        unrelayed: Number(campaign.unrelayed)
+      }
+    }))
+
+/** The facts on SQLite in one statement, which sees one moment; there is nobody whose patience could end. */
+const factsAtOnce = (sql: SqlClient) => (campaignId: CampaignId): Effect.Effect<LedgerFacts | undefined, SqlError> =>
+  Effect.map(
+    sql.unsafe<Row>(
+      `SELECT c.coupon_limit, c.current_coupon, k.coupons, k.users, k.codes, k.highest_id, o.unrelayed
+FROM campaigns AS c
+CROSS JOIN (
+  SELECT COUNT(*) AS coupons, COUNT(DISTINCT user_id) AS users, COUNT(DISTINCT code) AS codes, COALESCE(MAX(id), 0) AS highest_id
+  FROM coupons WHERE campaign_id = ${integer(campaignId)}
+) AS k
+CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
+WHERE c.id = ${integer(campaignId)}`
+    ).unprepared,
+    ([row]) =>
+      row === undefined ? undefined : {
+        campaignId,
+        couponLimit: Number(row.coupon_limit),
+        counter: Number(row.current_coupon),
+        coupons: Number(row.coupons),
+        users: Number(row.users),
+        codes: Number(row.codes),
+        highestId: Number(row.highest_id),
+        unrelayed: Number(row.unrelayed)
+      }
+  )
+
+/** `page`: coupons that one statement counts at most, where facts are counted in pages. */
+export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, SqlClient> => Effect.map(SqlClient, (sql) => {
+  const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
+  const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+  const facts = sql.onDialectOrElse({ sqlite: () => factsAtOnce(sql), orElse: () => factsInPages(sql, page) })
 
   return LedgerAudit.of({
     campaignIds: (afterId, limit) =>
@@ -18,31 +115,7 @@ export const make: Effect.Effect<LedgerAudit["Type"], never, SqlClient> = Effect
         (rows) => rows.map((row) => Number(row.id))
       ),
 
-    // One statement, because one statement sees one moment, on MySQL and on SQLite, whatever is committed meanwhile.
-    facts: (campaignId) =>
-      Effect.map(
-        read(
-          `SELECT c.coupon_limit, c.current_coupon, k.coupons, k.users, k.codes, k.highest_id, o.unrelayed
-FROM campaigns AS c
-CROSS JOIN (
-  SELECT COUNT(*) AS coupons, COUNT(DISTINCT user_id) AS users, COUNT(DISTINCT code) AS codes, COALESCE(MAX(id), 0) AS highest_id
-  FROM coupons WHERE campaign_id = ${integer(campaignId)}
-) AS k
-CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
-WHERE c.id = ${integer(campaignId)}`
-        ),
-        ([row]) =>
-          row === undefined ? undefined : {
-            campaignId,
-            couponLimit: Number(row.coupon_limit),
-            counter: Number(row.current_coupon),
-            coupons: Number(row.coupons),
-            users: Number(row.users),
-            codes: Number(row.codes),
-            highestId: Number(row.highest_id),
-            unrelayed: Number(row.unrelayed)
-          }
-      ),
+    facts: (campaignId) => Effect.mapError(facts(campaignId), unavailable),
 
     now: Effect.map(
       read(sql.onDialectOrElse({
@@ -66,4 +139,4 @@ WHERE c.id = ${integer(campaignId)}`
 })
 
 /** The audit of the ledger in whichever database the client is connected to. */
-export const layer: Layer.Layer<LedgerAudit, never, SqlClient> = Layer.effect(LedgerAudit, make)
+export const layer: Layer.Layer<LedgerAudit, never, SqlClient> = Layer.effect(LedgerAudit, make())

@@ -145,6 +145,10 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     held.release()
     return true
   },
+  evict: async ({ campaignIds, rig }, { node }) => {
+    // An instance is as good a choice of a key as any. Not the events: nobody could tell them again.
+    for (const campaignId of campaignIds) await rig.redis.command("UNLINK", `{c${campaignId}}:${["m", "i", "p"][node]!}`)
+  },
   fullRedis: async ({ rig }, { millis }) => {
     await rig.redis.command("CONFIG", "SET", "maxmemory", "1")
     await pause(millis)
@@ -248,6 +252,7 @@ export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string>
     case "flush":
     case "flushStorm":
     case "loseTail":
+    case "evict":
     case "fullRedis":
       return ["redis"]
     case "replyLost":

@@ -17,6 +17,7 @@ import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
+import * as SqlLedgerAudit from "../../src/sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
 import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/WholeBatchCall.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
@@ -206,6 +207,63 @@ for (const kind of availableDatabases()) {
           yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
         }
         expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
+      }))
+
+    it.scopedLive("is audited page by page, and as of one moment, while coupons are issued", () =>
+      Effect.gen(function*() {
+        const { context, ledger, sql } = yield* scene()
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 1_000 }))
+        const largest = 2n ** 63n - 1n
+        yield* ledger.issue(batchOf(campaignId, [largest, ...users(1, 299)]))
+        const factsBy = (page: number) =>
+          Effect.flatMap(Effect.provide(SqlLedgerAudit.make(page), context), (audit) => audit.facts(campaignId))
+        const exact = (issued: number) => ({ counter: issued, coupons: issued, users: issued, codes: issued, highestId: issued })
+        for (const page of [1, 7, 100, 300, 301]) expect(yield* factsBy(page)).toMatchObject({ ...exact(300), unrelayed: 300, couponLimit: 1_000 })
+
+        const counting = yield* Effect.fork(factsBy(1))
+        let next = 1_000
+        while ((yield* Fiber.status(counting))._tag !== "Done") yield* ledger.issue(batchOf(campaignId, [next++]))
+        const facts = (yield* Fiber.join(counting))!
+        expect(facts).toMatchObject(exact(facts.counter))
+        expect((yield* ledger.findCampaign(campaignId))!.issuedCount).toBeGreaterThan(facts.counter)
+
+        yield* sql.unsafe(`UPDATE coupons SET id = 5000 WHERE campaign_id = ${campaignId} AND id = 3`).unprepared
+        expect(yield* factsBy(50)).toMatchObject({ highestId: 5_000 })
+        expect(yield* Effect.flatMap(Effect.provide(SqlLedgerAudit.make(50), context), (audit) => audit.facts(campaignId + 1))).toBeUndefined()
+      }))
+
+    it.scopedLive("reads no more of a large campaign than it was asked for, whatever the statistics say", () =>
+      Effect.gen(function*() {
+        // Two connections, whose status counts what the ledger reads.
+        const { ledger, outbox, sql } = yield* scene({ MYSQL_POOL_SIZE: "2" })
+        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 100_000 }))
+        for (let id = 0; id < 40_000; id += 10_000) {
+          const rows = Array.from({ length: 10_000 }, (_, k) => `(${campaignId}, ${id + k + 1}, ${500_000 + id + k}, '${id + k}', SYSDATE(6))`)
+          yield* sql.unsafe(`INSERT INTO coupons (campaign_id, id, user_id, code, issued_at) VALUES ${rows.join(",")}`).unprepared
+        }
+        yield* sql.unsafe(`UPDATE campaigns SET current_coupon = 40000 WHERE id = ${campaignId}`).unprepared
+        const [first, second] = [batchId(), batchId()]
+        yield* sql.unsafe(
+          "INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at) VALUES " +
+            `(x'${first}', 'ISSUED', ${campaignId}, 101, 200, SYSDATE(6)), (x'${second}', 'ISSUED', ${campaignId}, 20001, 20100, SYSDATE(6))`
+        ).unprepared
+        yield* sql.unsafe("ANALYZE TABLE coupons").unprepared
+        const onEach = (text: string) =>
+          Effect.scoped(Effect.flatMap(Effect.all([sql.reserve, sql.reserve]), (both) => Effect.forEach(both, (one) => MySql.runText(one, text))))
+        const rowsReadBy = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          Effect.gen(function*() {
+            yield* onEach("FLUSH STATUS")
+            yield* effect
+            const counts = yield* onEach("SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%'")
+            return counts.flat().reduce<number>((sum, row) => sum + Number((row as { readonly Value: string }).Value), 0)
+          })
+        expect(yield* rowsReadBy(ledger.listCoupons(campaignId, 1_000, 5_000))).toBeLessThan(5_100)
+        expect(yield* rowsReadBy(ledger.listCoupons(campaignId, 20_000, 1_000))).toBeLessThan(1_100)
+        expect(yield* rowsReadBy(ledger.findCoupons(campaignId, users(500_001, 300)))).toBeLessThan(1_000)
+        const batch = batchOf(campaignId, [1, 2, 3])
+        const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        expect(yield* rowsReadBy(Effect.scoped(Effect.flatMap(sql.reserve, (one) => MySql.runText(one, text))))).toBeLessThan(100)
+        expect(yield* rowsReadBy(outbox.poll(10, (events) => Effect.succeed(events.map(({ id }) => id))))).toBeLessThan(1_000)
       }))
 
     it.scopedLive.each([
