@@ -59,7 +59,7 @@ const contract: Readonly<Record<string, { readonly exit: Exit; readonly hint?: s
   CONFLICT: { exit: "PRECONDITION", hint: "somebody else changed it: look with `coupon campaign get`, then repeat with its version" },
   OVERLOADED: { exit: "UNAVAILABLE", hint: "try again in a second" },
   RATE_LIMITED: { exit: "UNAVAILABLE", hint: "this key's calls a second are spent: try again in a second" },
-  UNAVAILABLE: { exit: "UNAVAILABLE", hint: "a store is down or the gate is being rebuilt: `coupon doctor` says which; try again" },
+  UNAVAILABLE: { exit: "UNAVAILABLE", hint: "a store is down: `coupon doctor` says which; try again" },
   OUTCOME_UNKNOWN: { exit: "UNKNOWN", hint: "look before you repeat it (a claim may be repeated at any time)" },
   UNAUTHENTICATED: { exit: "ACCESS", hint: "give a key by COUPON_API_KEY (or --key, which other users of this machine can see)" },
   PERMISSION_DENIED: { exit: "ACCESS", hint: "use a key with a higher role; an ADMIN makes one by `coupon keys create`" },

@@ -28,7 +28,7 @@ export class CouponSoldOut extends Data.TaggedError("CouponSoldOut") {}
 /** Shed before anything was taken, because a queue is at its bound; ask again after `retryAfterSeconds`. */
 export class Overloaded extends Data.TaggedError("Overloaded")<{ readonly retryAfterSeconds: number }> {}
 
-/** A store is down, or the gate is being rebuilt, and nothing was issued; ask again after `retryAfterSeconds`. */
+/** A store is down, and nothing was issued; ask again after `retryAfterSeconds`. */
 export class Unavailable extends Data.TaggedError("Unavailable")<{
   readonly retryAfterSeconds: number
   /** For the log, never for the client. */

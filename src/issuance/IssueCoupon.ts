@@ -106,6 +106,8 @@ export const make = Effect.gen(function*() {
   let gateDownUntil = 0
   /** Campaigns whose gate said SOLD_OUT: their claims are checked, not reserved. Only a detour; the gate still decides. */
   const latched = new Set<CampaignId>()
+  /** Campaigns whose gate a claim has awaited in vain, until the rebuild has ended: their claims wait no more. */
+  const longCold = new Set<CampaignId>()
 
   const reservations = yield* Batcher.make<ReserveRequest, ReserveAnswer, GateUnavailable>({
     maxBatch: MICRO_BATCH,
@@ -207,6 +209,7 @@ export const make = Effect.gen(function*() {
   // 3. A tentative answer is no answer: wait a little and ask again, for as long as that makes sense.
   const askAgain = (claim: Claim, answer: "Pending" | "Full" | "Cold"): Effect.Effect<Coupon, IssueFailure> =>
     Effect.suspend(() => {
+      if (answer === "Cold" && longCold.has(claim.campaignId)) return commitLate(claim)
       const now = performance.now()
       if (claim.tentative++ === 0) claim.patientUntil = Math.min(now + coldWaitMillis, claim.expiresAt)
       const patience = claim.patientUntil - now
@@ -228,8 +231,17 @@ export const make = Effect.gen(function*() {
       case "Full":
         return overloaded
       case "Cold":
-        return unavailable
+        if (claim.patientUntil >= claim.expiresAt) return expire(claim, false)
+        noteLongCold(claim.campaignId)
+        return commitLate(claim)
     }
+  }
+
+  /** A large campaign's rebuild takes a minute: the ledger decides alone meanwhile, as it does without Redis. */
+  const noteLongCold = (campaignId: CampaignId): void => {
+    if (longCold.has(campaignId)) return
+    longCold.add(campaignId)
+    runFork(Effect.zipRight(rebuilder.ensure(campaignId), Effect.sync(() => longCold.delete(campaignId))))
   }
 
   const rebuildGate = (claim: Claim, patience: number): Effect.Effect<void, RecordNotFound | Unavailable> =>

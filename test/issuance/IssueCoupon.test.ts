@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,9 +22,9 @@ import { TestLedger } from "./TestLedger.ts"
 /** Agents hardly ever run by themselves here: tests call `runOnce`. */
 const quiet = { RELAY_INTERVAL: "10 seconds", REAPER_INTERVAL: "60 seconds", AUDIT_INTERVAL: "60 seconds", COLD_WAIT: "1 second" }
 
-const world = (settings: Record<string, string> = {}) =>
+const world = (settings: Record<string, string> = {}, gate: Layer.Layer<Gate, never, AppConfig.AppConfig> = MemoryGate.layer) =>
   Issuance.layer.pipe(
-    Layer.provideMerge(Layer.merge(MemoryGate.layer, TestLedgerLayer.layer)),
+    Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
     Layer.provideMerge(AppConfig.layerTest({ ...quiet, ...settings })),
     Layer.orDie
   )
@@ -181,6 +182,35 @@ describe("IssueCoupon", () => {
       yield* gate.release(campaignId, [{ userId: 99n, value: (held as { value: string }).value }])
       expect(yield* Fiber.join(waiting)).toMatchObject({ userId: 1n })
     }).pipe(Effect.provide(world())))
+
+  it.scopedLive("lets the ledger decide alone once a gate has been cold for COLD_WAIT, and asks the gate again when it is rebuilt", () => {
+    const rebuilding = { elsewhere: true }
+    /** A gate that another instance is rebuilding. */
+    const busy = Layer.map(MemoryGate.layer, (context) => {
+      const gate = Context.get(context, Gate)
+      return Context.make(Gate, {
+        ...gate,
+        hydrateBegin: (...args) => Effect.suspend(() => rebuilding.elsewhere ? Effect.succeed("Busy" as const) : gate.hydrateBegin(...args))
+      })
+    })
+    return Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const gate = yield* Gate
+      const { campaignId } = ledger.addCampaign({ couponLimit: 3 })
+      expect(yield* Effect.flip(claim(999, 1))).toMatchObject({ _tag: "RecordNotFound" })
+      expect(yield* claim(campaignId, 1)).toMatchObject({ userId: 1n })
+      // Those after the first do not wait: they are decided while the gate is as cold as it was.
+      expect(yield* claim(campaignId, 2)).toMatchObject({ userId: 2n })
+      expect(yield* Effect.flip(claim(campaignId, 1))).toMatchObject({ _tag: "CouponAlreadyClaimed" })
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: false, pending: 0 })
+      rebuilding.elsewhere = false
+      yield* until(Effect.map(gate.inspect(campaignId), ({ hydrated }) => hydrated))
+      yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
+      expect(yield* claim(campaignId, 3)).toMatchObject({ userId: 3n })
+      expect((yield* Effect.flip(claim(campaignId, 4)))._tag).toBe("CouponSoldOut")
+      expect(ledger.coupons(campaignId)).toHaveLength(3)
+    }).pipe(Effect.provide(world({ COLD_WAIT: "50 millis" }, busy)))
+  })
 
   it.scopedLive("serves a user whose slot a dead instance holds", () =>
     Effect.gen(function*() {
