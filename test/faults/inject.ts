@@ -58,6 +58,14 @@ const foreignSession = async <A>(rig: Rig, use: (connection: MySql.Connection) =
   }
 }
 
+/** What a foreign session imposes with these statements, for a while. */
+const imposed = (rig: Rig, statements: ReadonlyArray<string>, millis: number, end: string): Promise<void> =>
+  foreignSession(rig, async (connection) => {
+    for (const statement of statements) await connection.query(statement)
+    await pause(millis)
+    await connection.query(end)
+  })
+
 type Inject = (scene: Scene, fault: Fault) => Promise<boolean | void>
 
 const proxyOf = ({ rig }: Scene, { node, store }: Fault): FaultProxy => rig.nodes[node]![store]
@@ -155,30 +163,10 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     await rig.redis.command("CONFIG", "SET", "maxmemory", "0")
   },
   foreignLock: ({ campaignIds, rig }, { millis }) =>
-    foreignSession(rig, async (connection) => {
-      await connection.query("START TRANSACTION")
-      await connection.query(`SELECT id FROM campaigns WHERE id = ${campaignIds[0]} FOR UPDATE`)
-      await pause(millis)
-      await connection.query("ROLLBACK")
-    }),
-  tableLock: ({ rig }, { millis }) =>
-    foreignSession(rig, async (connection) => {
-      await connection.query("LOCK TABLES coupons WRITE")
-      await pause(millis)
-      await connection.query("UNLOCK TABLES")
-    }),
-  backupLock: ({ rig }, { millis }) =>
-    foreignSession(rig, async (connection) => {
-      await connection.query("FLUSH TABLES WITH READ LOCK")
-      await pause(millis)
-      await connection.query("UNLOCK TABLES")
-    }),
-  readOnly: ({ rig }, { millis }) =>
-    foreignSession(rig, async (connection) => {
-      await connection.query("SET GLOBAL read_only = 1")
-      await pause(millis)
-      await connection.query("SET GLOBAL read_only = 0")
-    }),
+    imposed(rig, ["START TRANSACTION", `SELECT id FROM campaigns WHERE id = ${campaignIds[0]} FOR UPDATE`], millis, "ROLLBACK"),
+  tableLock: ({ rig }, { millis }) => imposed(rig, ["LOCK TABLES coupons WRITE"], millis, "UNLOCK TABLES"),
+  backupLock: ({ rig }, { millis }) => imposed(rig, ["FLUSH TABLES WITH READ LOCK"], millis, "UNLOCK TABLES"),
+  readOnly: ({ rig }, { millis }) => imposed(rig, ["SET GLOBAL read_only = 1"], millis, "SET GLOBAL read_only = 0"),
   killQuery: ({ rig }, { millis }) =>
     foreignSession(rig, async (connection) => {
       let killed = false
