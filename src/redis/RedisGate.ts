@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs"
+import * as Arr from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -19,9 +20,6 @@ const SCAN_PAGE = 250
 
 /** Coupons confirmed in one step, for the same reason: the relay brings all that were committed in 40 ms, which may be 700. */
 const CONFIRM_PAGE = 100
-
-const pagesOf = <A>(items: ReadonlyArray<A>, size: number): Array<ReadonlyArray<A>> =>
-  Array.from({ length: Math.ceil(items.length / size) }, (_, page) => items.slice(page * size, (page + 1) * size))
 
 const metaKey = (campaignId: CampaignId) => `{c${campaignId}}:m`
 const issuedKey = (campaignId: CampaignId) => `{c${campaignId}}:i`
@@ -124,7 +122,7 @@ export const make = (options: {
 
       confirm: (campaignId, coupons) =>
         Effect.forEach(
-          pagesOf(coupons, CONFIRM_PAGE),
+          Arr.chunksOf(coupons, CONFIRM_PAGE),
           (page) =>
             confirm([issuedKey(campaignId), pendingKey(campaignId), eventsKey(campaignId)], couponArguments([options.eventStreamLength], page)),
           { discard: true }
