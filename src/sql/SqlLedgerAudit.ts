@@ -42,8 +42,8 @@ const atOneMoment = <A>(sql: SqlClient, use: (read: (text: string) => Effect.Eff
       Effect.ensuring(endTransaction(connection))
     )))
 
-/** The facts on MySQL, page by page. */
-const factsInPages = (sql: SqlClient, page: number) => (campaignId: CampaignId): Effect.Effect<LedgerFacts | undefined, SqlError> =>
+/** The row of a campaign's facts on MySQL, page by page. */
+const factsInPages = (sql: SqlClient, page: number) => (campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
   atOneMoment(sql, (read) =>
     Effect.gen(function*() {
       const countAlong = (index: keyof typeof couponOrder) =>
@@ -64,20 +64,13 @@ WHERE c.id = ${integer(campaignId)}`
       )
       if (campaign === undefined) return undefined
       const all = yield* countAlong("PRIMARY")
-      return {
-        campaignId,
-        couponLimit: Number(campaign.coupon_limit),
-        counter: Number(campaign.current_coupon),
-        coupons: all.coupons,
-        users: (yield* countAlong("coupons_user")).different,
-        codes: (yield* countAlong("coupons_code")).different,
-        highestId: Number(all.last ?? 0),
-        unrelayed: Number(campaign.unrelayed)
-      }
+      const users = (yield* countAlong("coupons_user")).different
+      const codes = (yield* countAlong("coupons_code")).different
+      return { ...campaign, coupons: all.coupons, users, codes, highest_id: all.last ?? 0 }
     }))
 
-/** The facts on SQLite in one statement, which sees one moment; there is nobody whose patience could end. */
-const factsAtOnce = (sql: SqlClient) => (campaignId: CampaignId): Effect.Effect<LedgerFacts | undefined, SqlError> =>
+/** That row on SQLite, by one statement, which sees one moment; there is nobody whose patience could end. */
+const factsAtOnce = (sql: SqlClient) => (campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
   Effect.map(
     sql.unsafe<Row>(
       `SELECT c.coupon_limit, c.current_coupon, k.coupons, k.users, k.codes, k.highest_id, o.unrelayed
@@ -89,24 +82,25 @@ CROSS JOIN (
 CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
 WHERE c.id = ${integer(campaignId)}`
     ).unprepared,
-    ([row]) =>
-      row === undefined ? undefined : {
-        campaignId,
-        couponLimit: Number(row.coupon_limit),
-        counter: Number(row.current_coupon),
-        coupons: Number(row.coupons),
-        users: Number(row.users),
-        codes: Number(row.codes),
-        highestId: Number(row.highest_id),
-        unrelayed: Number(row.unrelayed)
-      }
+    ([row]) => row
   )
+
+const factsOf = (campaignId: CampaignId, row: Row): LedgerFacts => ({
+  campaignId,
+  couponLimit: Number(row.coupon_limit),
+  counter: Number(row.current_coupon),
+  coupons: Number(row.coupons),
+  users: Number(row.users),
+  codes: Number(row.codes),
+  highestId: Number(row.highest_id),
+  unrelayed: Number(row.unrelayed)
+})
 
 /** `page`: coupons that one statement counts at most, where facts are counted in pages. */
 export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, SqlClient> => Effect.map(SqlClient, (sql) => {
   const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
   const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
-  const facts = sql.onDialectOrElse({ sqlite: () => factsAtOnce(sql), orElse: () => factsInPages(sql, page) })
+  const factsRow = sql.onDialectOrElse({ sqlite: () => factsAtOnce(sql), orElse: () => factsInPages(sql, page) })
 
   return LedgerAudit.of({
     campaignIds: (afterId, limit) =>
@@ -115,7 +109,11 @@ export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, Sql
         (rows) => rows.map((row) => Number(row.id))
       ),
 
-    facts: (campaignId) => Effect.mapError(facts(campaignId), unavailable),
+    facts: (campaignId) =>
+      Effect.mapBoth(factsRow(campaignId), {
+        onFailure: unavailable,
+        onSuccess: (row) => row === undefined ? undefined : factsOf(campaignId, row)
+      }),
 
     now: Effect.map(
       read(sql.onDialectOrElse({
