@@ -85,6 +85,13 @@ export const settings = {
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
   issueQueueLimit: integer("ISSUE_QUEUE_LIMIT", "claims a campaign may queue for the ledger before OVERLOADED", 10_000, 1, 1_000_000),
   gateBatchesInFlight: integer("GATE_BATCHES_IN_FLIGHT", "micro-batches a campaign sends to the gate side by side", 4, 1, 64),
+  gateBypassAfter: integer(
+    "GATE_BYPASS_AFTER",
+    "coupons in a row, no claim refused, after which a campaign's claims do without the gate until one is refused; 0: never",
+    1_000,
+    0,
+    1_000_000
+  ),
   coldWait: duration("COLD_WAIT", "how long a claim waits for a gate that is full or being rebuilt", "1200ms", "0ms", "5s"),
   relayInterval: duration("RELAY_INTERVAL", "pause between polls of the outbox when nothing wakes the relay", "100ms", "10ms", "10s"),
   relayBatchSize: integer("RELAY_BATCH_SIZE", "outbox events taken in one poll", 20, 1, 1_000),

@@ -179,8 +179,12 @@ export const rpc = (name: string): RpcMetrics => {
 
 // --- Gate
 
-const gateAnswer = counters("coupon_gate_answers", "Answers of the gate to claims, by answer: those of reserve, and RefusedSoldOut of check.", ["answer"])
-/** By `ReserveAnswer`, and what `check` says to a claim on a sold-out campaign. */
+const gateAnswer = counters(
+  "coupon_gate_answers",
+  "Answers of the gate to claims, by answer: those of reserve, RefusedSoldOut of check, and Bypassed for those that did without it (GATE_BYPASS_AFTER).",
+  ["answer"]
+)
+/** By `ReserveAnswer`; what `check` says to a claim on a sold-out campaign; and claims that went past the gate. */
 export const gateAnswers = {
   Reserved: gateAnswer({ answer: "Reserved" }),
   Already: gateAnswer({ answer: "Already" }),
@@ -191,7 +195,8 @@ export const gateAnswers = {
   SoldOut: gateAnswer({ answer: "SoldOut" }),
   Full: gateAnswer({ answer: "Full" }),
   Cold: gateAnswer({ answer: "Cold" }),
-  RefusedSoldOut: gateAnswer({ answer: "RefusedSoldOut" })
+  RefusedSoldOut: gateAnswer({ answer: "RefusedSoldOut" }),
+  Bypassed: gateAnswer({ answer: "Bypassed" })
 } as const
 const gateBatch = distributions("coupon_gate_batch_size", "Claims in one call of the gate, by operation: reserve or check.", SIZES, ["operation"])
 const gateTime = distributions("coupon_gate_duration_seconds", "Round trips of the gate, by operation: reserve, check or confirm.", SECONDS, ["operation"])

@@ -26,9 +26,11 @@ import { Auditor } from "./Auditor.ts"
 import * as Batcher from "./Batcher.ts"
 import { CouponLookup } from "./CouponLookup.ts"
 import { Gate, type GateUnavailable, type ReserveAnswer, type ReserveRequest } from "./Gate.ts"
+import { makeGateBypass } from "./GateBypass.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
+import { gateAnswers } from "./IssuanceMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 import { type Done, makeFlights } from "./UserFlights.ts"
@@ -45,7 +47,7 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
 }>() {}
 
 /**
- * One claim on its way: 1 (in UserFlights) its user's only one, 2 admitted by the gate, 3 perhaps asked to wait, 4 decided by
+ * One claim on its way: 1 (in UserFlights) its user's only one, 2 admitted, by the gate if it has anything to filter, 3 perhaps asked to wait, 4 decided by
  * the ledger. Each step is a plain function that calls the next one or ends the claim by `done`: a fiber would cost 10 µs and each
  * further `Effect.async` 4, of some 30. Only what is not the usual course, such as waiting, is an Effect, which `done` is given.
  */
@@ -108,6 +110,7 @@ export const make = Effect.gen(function*() {
   const latched = new Set<CampaignId>()
   /** Campaigns whose gate a claim has awaited in vain, until the rebuild has ended: their claims wait no more. */
   const longCold = new Set<CampaignId>()
+  const bypass = makeGateBypass(config.gateBypassAfter)
 
   const reservations = yield* Batcher.make<ReserveRequest, ReserveAnswer, GateUnavailable>({
     maxBatch: MICRO_BATCH,
@@ -156,9 +159,12 @@ export const make = Effect.gen(function*() {
   }
   const fly = (claim: Claim, done: Done): void => flights.fly(claim, courses, done)
 
-  // 2. The gate filters: one micro-batch a turn of the event loop.
+  // 2. The gate filters, if there is anything to filter: one micro-batch a turn of the event loop.
   const admit = (claim: Claim, done: Done): void => {
-    if (performance.now() < gateDownUntil) commit(claim, undefined, done)
+    if (bypass.isOpen(claim.campaignId)) {
+      gateAnswers.Bypassed.add()
+      commit(claim, undefined, done)
+    } else if (performance.now() < gateDownUntil) commit(claim, undefined, done)
     else reserve(claim, done)
   }
 
@@ -171,6 +177,7 @@ export const make = Effect.gen(function*() {
   }
 
   const follow = (claim: Claim, answer: ReserveAnswer, done: Done): void => {
+    if (answer._tag !== "Reserved" && answer._tag !== "Cold") bypass.refused(claim.campaignId)
     switch (answer._tag) {
       case "Reserved":
         latched.delete(claim.campaignId)
@@ -262,7 +269,11 @@ export const make = Effect.gen(function*() {
     groupCommit.commit(claim.campaignId, queued, claim.expiresAt, (exit) => {
       if (exit._tag === "Success") {
         const outcome = exit.value
-        if (outcome._tag === "Refused") return done(Exit.fail(outcome.reason))
+        if (outcome._tag === "Refused") {
+          bypass.refused(claim.campaignId)
+          return done(Exit.fail(outcome.reason))
+        }
+        bypass.issued(claim.campaignId)
         held.remember(outcome.coupon)
         return done(Exit.succeed(outcome.coupon))
       }

@@ -56,6 +56,8 @@ export interface Rig {
 export interface RigOptions {
   readonly nodes: number
   readonly env?: Readonly<Record<string, string>>
+  /** What only one of them is given, by its index. */
+  readonly own?: ReadonlyArray<Readonly<Record<string, string>>>
   /** Modules that each instance loads before the program. */
   readonly preload?: ReadonlyArray<string>
 }
@@ -147,7 +149,7 @@ const startNode = async (
   const imports = (options.preload ?? []).flatMap((file) => ["--import", Path.join(here, file)])
   const launch = () =>
     startInstance(
-      { ...speedUps, MYSQL_URL: sqlProxy.url(stores.databaseUrl), REDIS_URL: redisProxy.url(stores.redisUrl), ...options.env },
+      { ...speedUps, MYSQL_URL: sqlProxy.url(stores.databaseUrl), REDIS_URL: redisProxy.url(stores.redisUrl), ...options.env, ...options.own?.[index] },
       { program: [...imports, "src/main.ts"] }
     )
   let instance = await launch()

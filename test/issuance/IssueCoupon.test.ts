@@ -223,6 +223,99 @@ describe("IssueCoupon", () => {
     }).pipe(Effect.provide(world())))
 })
 
+describe("IssueCoupon past its gate", () => {
+  /** A gate that notes which users it was asked to reserve for. */
+  const noting = (asked: Array<bigint>) =>
+    Layer.map(MemoryGate.layer, (context) => {
+      const gate = Context.get(context, Gate)
+      return Context.make(Gate, {
+        ...gate,
+        reserve: (campaignId, requests) => {
+          asked.push(...requests.map(({ userId }) => userId))
+          return gate.reserve(campaignId, requests)
+        }
+      })
+    })
+
+  /** A campaign whose gate is ready, so that nobody asks it twice. */
+  const openCampaign = (terms: Parameters<TestLedger["Type"]["addCampaign"]>[0] = {}) =>
+    Effect.gen(function*() {
+      const { campaignId } = (yield* TestLedger).addCampaign(terms)
+      yield* Effect.flatMap(GateRebuilder, (rebuilder) => rebuilder.runOnce(campaignId))
+      return campaignId
+    })
+
+  const claimAll = (campaignId: number, users: ReadonlyArray<number>) =>
+    Effect.forEach(users, (user) => Effect.map(Effect.exit(claim(campaignId, user)), tagOf))
+
+  it.scopedLive("does without the gate after enough coupons in a row, and asks it again once the ledger refused somebody", () => {
+    const asked: Array<bigint> = []
+    return Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const gate = yield* Gate
+      const relay = yield* OutboxRelay
+      const campaignId = yield* openCampaign({ couponLimit: 6 })
+      expect(yield* claimAll(campaignId, [1, 2, 3, 4, 5])).toEqual(["OK", "OK", "OK", "OK", "OK"])
+      expect(asked).toEqual([1n, 2n, 3n])
+      // The gate learns of the others as of any coupon.
+      yield* relay.settle
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ issued: 5, pending: 0 })
+      expect(yield* claimAll(campaignId, [6, 7])).toEqual(["OK", "CouponSoldOut"])
+      expect(asked).toEqual([1n, 2n, 3n])
+      yield* relay.settle
+      // User 7 was sent to the ledger, which is asked no more.
+      expect(yield* claimAll(campaignId, [8, 9])).toEqual(["CouponSoldOut", "CouponSoldOut"])
+      expect(asked).toEqual([1n, 2n, 3n, 8n])
+      expect(ledger.batches.flatMap(({ claims }) => claims.map(({ userId }) => userId))).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n])
+    }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "3" }, noting(asked))))
+  })
+
+  it.scopedLive("counts anew after each refusal of the gate, and one campaign apart from another", () => {
+    const asked: Array<bigint> = []
+    return Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const campaignId = yield* openCampaign()
+      const other = yield* openCampaign()
+      const paused = yield* openCampaign({ status: "PAUSED" })
+      expect(yield* claimAll(campaignId, [1, 2])).toEqual(["OK", "OK"])
+      expect(yield* claimAll(paused, [1])).toEqual(["CampaignPaused"])
+      ledger.change(campaignId, { status: "PAUSED" })
+      yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))
+      expect(yield* claimAll(campaignId, [3])).toEqual(["CampaignPaused"])
+      ledger.change(campaignId, { status: "ACTIVE" })
+      yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))
+      asked.length = 0
+      expect(yield* claimAll(campaignId, [4, 5, 6, 7, 8])).toEqual(["OK", "OK", "OK", "OK", "OK"])
+      expect(yield* claimAll(other, [9])).toEqual(["OK"])
+      expect(asked).toEqual([4n, 5n, 6n, 9n])
+    }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "3" }, noting(asked))))
+  })
+
+  it.scopedLive("always asks the gate if told to", () => {
+    const asked: Array<bigint> = []
+    return Effect.gen(function*() {
+      const campaignId = yield* openCampaign()
+      yield* claimAll(campaignId, [1, 2, 3, 4])
+      expect(asked).toEqual([1n, 2n, 3n, 4n])
+    }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "0" }, noting(asked))))
+  })
+
+  it.scopedLive("goes on over a gate that lost everything, which the auditor has rebuilt", () =>
+    Effect.gen(function*() {
+      const gate = yield* Gate
+      const campaignId = yield* openCampaign({ couponLimit: 5 })
+      yield* claimAll(campaignId, [1, 2])
+      yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
+      yield* gate.forget(campaignId)
+      expect(yield* claimAll(campaignId, [3, 4])).toEqual(["OK", "OK"])
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: false })
+      yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
+      expect(yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))).toBe("Cold")
+      expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 4, pending: 0 })
+      expect(yield* claimAll(campaignId, [5, 6, 7])).toEqual(["OK", "CouponSoldOut", "CouponSoldOut"])
+    }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "2" }))))
+})
+
 describe("IssueCoupon without its gate", () => {
   /** A gate that fails whenever `down` is set. */
   const breakable = (switchOf: { down: boolean }) =>
