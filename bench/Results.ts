@@ -74,6 +74,13 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
         `>= ${fixed(least, 2)}, aim ${aim}`,
         (value) => value >= least
       )
+      ratio(
+        `the same with every claim through the gate, ${connections} connections`,
+        `durable issues through the gate, ${connections} connections`,
+        `raw echo, ${connections} connections`,
+        "report",
+        () => undefined
+      )
     }
     ratio(
       "durable issues/s ÷ connect-node's adapter answering a constant",

@@ -100,12 +100,15 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
     // A closed loop asks for the capacity: whoever waits longer than a user would is not to be shed here.
     const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
     stops.push(instance.stop)
+    const gated = await stage.distributed({ LATENCY_TARGET: "1s", GATE_BYPASS_AFTER: "0" })
+    stops.push(gated.stop)
     for (const connections of [128, 512]) {
-      all.push({
-        name: `durable issues, ${connections} connections`,
+      const durable = (name: string, server: Instance): Variant & { readonly group: string } => ({
+        name: `${name}, ${connections} connections`,
         group: "rates",
-        run: (seconds) => durableRun(stage, instance, connections, seconds)
+        run: (seconds) => durableRun(stage, server, connections, seconds)
       })
+      all.push(durable("durable issues", instance), durable("durable issues through the gate", gated))
     }
     const connect = await startEcho("connect")
     stops.push(connect.stop)

@@ -76,6 +76,13 @@ bool sentinel = false
 byte pending[USERS] = NONE     /* the nonce of a reservation: the claim's number + 1 */
 byte events = 0                /* users whose event is in the stream */
 
+/* Whether a hydration's set is still the one that it began to feed. */
+#ifdef SENTINEL_LAST
+#define unbroken true
+#else
+#define unbroken sentinel
+#endif
+
 #ifdef NO_SENTINEL
 #define hydrated (generation != NONE && hydratedFlag)
 #else
@@ -411,7 +418,12 @@ end:
         n = 0;
         if :: gateVersion < terms -> gateVersion = terms :: else fi;
         terms = 0;
-        generation = token[me]; hydratedFlag = false; cursor = 0; sentinel = false; lost = false;
+        generation = token[me]; hydratedFlag = false; cursor = 0; lost = false;
+#ifdef SENTINEL_LAST
+        sentinel = false;
+#else
+        sentinel = true;
+#endif
         consistent()
       }
     };
@@ -432,7 +444,7 @@ end:
 #ifdef NO_FENCE
           :: true ->
 #else
-          :: generation == token[me] && cursor == after ->
+          :: generation == token[me] && cursor == after && unbroken ->
 #endif
 #ifdef SWAP_IN
             aside = aside | bit(page);
@@ -466,12 +478,15 @@ end:
       :: token[me] != NONE ->
         generation = token[me];
 #else
-      :: token[me] != NONE && generation == token[me] && cursor == after ->
+      :: token[me] != NONE && generation == token[me] && cursor == after && unbroken ->
 #endif
 #ifdef SWAP_IN
         members = aside; events = events | aside;
 #endif
-        sentinel = true; hydratedFlag = true
+#if defined(SENTINEL_LAST) || defined(NO_FENCE)
+        sentinel = true;
+#endif
+        hydratedFlag = true
       :: else
       fi;
       consistent();
@@ -579,11 +594,10 @@ active proctype Faults() {
 end:
   do
   :: d_step { flushes < FLUSHES -> flushes++; forget(); consistent() }
-  /* The issued set alone. In the middle of a hydration no script can see that, so it is left to the audit, as a lost tail. */
+  /* The issued set alone, also in the middle of a hydration. */
   :: d_step {
       flushes < FLUSHES ->
       flushes++;
-      if :: generation != NONE && !hydratedFlag -> lost = true; everLost = true :: else fi;
       members = 0; sentinel = false;
       consistent()
     }

@@ -90,6 +90,7 @@ export const mutants: ReadonlyArray<Check> = [
   brokenRebuild("NO_FENCE", "chunks are taken whatever the generation", { ...holder, FLUSHES: 1 }),
   brokenRebuild("SWAP_IN", "the set is built aside and swapped in", { ...holder, FLUSHES: 1, AWAY: 1 }),
   brokenRebuild("NO_SENTINEL", "a set that is gone counts as empty", { ...holder, FLUSHES: 1 }),
+  brokenRebuild("SENTINEL_LAST", "the sentinel is added only when all pages are fed", { ...holder, FLUSHES: 1 }),
   brokenRebuild("LATCH_TRUSTED", "the latch asks for membership alone", { ...soldOut, FLUSHES: 1 }),
   brokenRebuild("RELEASE_ANY", "a release deletes whatever is there", { ...rush, DEATHS: 1, SWEEPS: 1 }),
   brokenRebuild("EVENT_IF_ADDED", "hydration publishes nothing, and confirm only those it adds", { ...holder, FLUSHES: 1 }),

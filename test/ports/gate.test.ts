@@ -14,7 +14,7 @@ import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisGate from "../../src/redis/RedisGate.ts"
 import { startRedis } from "../support/servers.ts"
-import { couponOf, exercise, hydrate, termsOf } from "./gate.exercise.ts"
+import { couponOf, couponsOf, exercise, hydrate, termsOf } from "./gate.exercise.ts"
 
 const startScoped = Effect.acquireRelease(Effect.promise(() => startRedis()), (server) => Effect.promise(server.stop))
 
@@ -54,6 +54,32 @@ const setUp = (replyTimeout: string, adapt: (url: string) => string = (url) => u
   })
 
 const isUp = (gate: Gate["Type"]) => Effect.isSuccess(gate.inspect(1))
+
+describe("RedisGate alone", () => {
+  it.scopedLive("a rebuild whose set is deleted begins anew, whoever joined the set since", () =>
+    Effect.gen(function*() {
+      const { build, server } = yield* setUp("10 seconds")
+      const { client, gate } = yield* build
+      yield* client.ready
+      const terms = termsOf({ couponLimit: 9 })
+      const id = terms.campaignId
+      const deleteSet = Effect.promise(() => server.command("DEL", `{c${id}}:i`))
+      expect(yield* gate.hydrateBegin(terms, "a", 10_000)).toBe("Granted")
+      expect(yield* gate.hydrateChunk(id, "a", 0, couponsOf(id, 1, 2))).toBe(true)
+      yield* deleteSet
+      yield* gate.confirm(id, couponsOf(id, 3, 3))
+      expect(yield* gate.hydrateChunk(id, "a", 2, couponsOf(id, 3, 3))).toBe(false)
+      expect(yield* gate.hydrateEnd(id, "a", 2)).toBe(false)
+      expect(yield* gate.inspect(id)).toMatchObject({ hydrated: false, issued: 1 })
+      // At the end, too.
+      expect(yield* gate.hydrateBegin(terms, "a", 10_000)).toBe("Granted")
+      expect(yield* gate.hydrateChunk(id, "a", 0, couponsOf(id, 1, 3))).toBe(true)
+      yield* deleteSet
+      expect(yield* gate.hydrateEnd(id, "a", 3)).toBe(false)
+      yield* Effect.provideService(hydrate(terms, couponsOf(id, 1, 3), "a"), Gate, gate)
+      expect(yield* gate.inspect(id)).toMatchObject({ hydrated: true, issued: 3 })
+    }).pipe(Effect.timeout("120 seconds")))
+})
 
 describe("RedisClient", () => {
   it.scopedLive("is built while Redis is down, refuses meanwhile, and connects by itself", () =>

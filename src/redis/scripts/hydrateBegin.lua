@@ -1,7 +1,7 @@
 -- Asks to rebuild the gate from the ledger, into the live set.
 --
 -- KEYS[1] m, the campaign's terms and generation
--- KEYS[2] i, users with a coupon and the sentinel #
+-- KEYS[2] i, users with a coupon, and the sentinel # from now on
 -- ARGV    token, lease in milliseconds, version, limit, status, start, end (epoch milliseconds; end empty: none)
 -- Returns Hydrated (no need) | Busy (another token's lease runs) | Granted (token is the generation, cursor 0)
 local m = redis.call("HMGET", KEYS[1], "generation", "hydrated", "leaseUntil", "version", "limit")
@@ -19,5 +19,6 @@ redis.call(
   "HSET", KEYS[1], "generation", ARGV[1], "hydrated", "0", "cursor", "0",
   "lease", ARGV[2], "leaseUntil", string.format("%.0f", millis + ARGV[2])
 )
-redis.call("SREM", KEYS[2], "#")
+-- What is still there at each further step, or the set was lost in between and has to be fed anew.
+redis.call("SADD", KEYS[2], "#")
 return "Granted"

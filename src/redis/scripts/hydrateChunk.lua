@@ -1,14 +1,15 @@
 -- Adds a page of the ledger's coupons to the live set and renews the lease.
 --
 -- KEYS[1] m, the campaign's terms and generation
--- KEYS[2] i, users with a coupon
+-- KEYS[2] i, users with a coupon and the sentinel #
 -- KEYS[3] e, CouponIssued events
 -- ARGV    token, cursor the page begins after, kept events (approximately), then (coupon id, user id, code, issuedAt)*
--- Returns 1; 0 and no effect unless generation and cursor still match: the gate was lost or taken over meanwhile
+-- Returns 1; 0 and no effect unless generation and cursor still match and the sentinel is there: the gate, or this set
+--         alone, was lost or taken over meanwhile
 --
 -- A user that the set did not know gets the event here: after a loss of Redis nobody else would publish it again (I10).
 local m = redis.call("HMGET", KEYS[1], "generation", "cursor", "lease")
-if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end
+if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end
 
 local time = redis.call("TIME")
 local millis = time[1] * 1000 + math.floor(time[2] / 1000)
