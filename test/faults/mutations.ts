@@ -23,6 +23,9 @@ const tentative = `      case "Pending":
 /** Mutations are of the program; what the database runs by itself is no part of it. */
 const withoutProcedure: Patch = { file: "sql/MySqlLedger.ts", from: "let callableAt = 0", to: "let callableAt = Infinity" }
 
+/** What a page and the end of a rebuild are refused by. */
+const FENCE = `if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end`
+
 export const mutations = [
   {
     name: "replyBeforeCommit",
@@ -111,10 +114,10 @@ export const mutations = [
     patches: [
       {
         file: "redis/scripts/hydrateChunk.lua",
-        from: "if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end",
+        from: FENCE,
         to: `m[3] = m[3] or "5000"`
       },
-      { file: "redis/scripts/hydrateEnd.lua", from: "if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] then return 0 end", to: "" }
+      { file: "redis/scripts/hydrateEnd.lua", from: FENCE, to: `redis.call("SADD", KEYS[2], "#")` }
     ]
   },
   {
