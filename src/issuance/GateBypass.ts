@@ -14,16 +14,21 @@ export interface GateBypass {
   readonly refused: (campaignId: CampaignId) => void
 }
 
+/** Campaigns beyond this many begin to count anew, the one that began longest ago first. */
+const MOST_COUNTED = 2_000
+
 /** `after`: coupons in a row, 0 for never. */
 export const makeGateBypass = (after: number): GateBypass => {
-  // No longer than the campaigns that issue just now are many: the end of each is a refusal.
   const inARow = new Map<CampaignId, number>()
   const enough = after === 0 ? Infinity : after
   return {
     isOpen: (campaignId) => (inARow.get(campaignId) ?? 0) >= enough,
     issued: (campaignId) => {
-      const count = inARow.get(campaignId) ?? 0
-      if (count < enough) inARow.set(campaignId, count + 1)
+      const count = inARow.get(campaignId)
+      if (count === undefined) {
+        if (inARow.size >= MOST_COUNTED) inARow.delete(inARow.keys().next().value!)
+        inARow.set(campaignId, 1)
+      } else if (count < enough) inARow.set(campaignId, count + 1)
     },
     refused: (campaignId) => {
       inARow.delete(campaignId)

@@ -47,9 +47,10 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
 }>() {}
 
 /**
- * One claim on its way: 1 (in UserFlights) its user's only one, 2 admitted, by the gate if it has anything to filter, 3 perhaps asked to wait, 4 decided by
- * the ledger. Each step is a plain function that calls the next one or ends the claim by `done`: a fiber would cost 10 µs and each
- * further `Effect.async` 4, of some 30. Only what is not the usual course, such as waiting, is an Effect, which `done` is given.
+ * One claim on its way: 1 (in UserFlights) its user's only one, 2 admitted, by the gate where that has anybody to refuse, 3 perhaps
+ * asked to wait, 4 decided by the ledger. Each step is a plain function that calls the next one or ends the claim by `done`: a fiber
+ * would cost 10 µs and each further `Effect.async` 4, of some 30. Only what is not the usual course, such as waiting, is an Effect,
+ * which `done` is given.
  */
 interface Claim {
   readonly campaignId: CampaignId
@@ -159,7 +160,7 @@ export const make = Effect.gen(function*() {
   }
   const fly = (claim: Claim, done: Done): void => flights.fly(claim, courses, done)
 
-  // 2. The gate filters, if there is anything to filter: one micro-batch a turn of the event loop.
+  // 2. The gate filters, where there is anybody to refuse: one micro-batch a turn of the event loop.
   const admit = (claim: Claim, done: Done): void => {
     if (bypass.isOpen(claim.campaignId)) {
       gateAnswers.Bypassed.add()
