@@ -98,7 +98,7 @@ export const campaignSize = async (
       await stage.redis.del(...["m", "i", "p", "e"].map((key) => `{c${campaignId}}:${key}`))
       const start = performance.now()
       await until(`a claim with ${size} coupons`, 300, async () => await claim(instance.url, campaignId, freshUsers()) === "OK")
-      await until(`the gate is rebuilt with ${size} coupons`, 300, async () => await stage.redis.sismember(`{c${campaignId}}:i`, "#") === 1)
+      await until(`the gate is rebuilt with ${size} coupons`, 300, async () => await stage.redis.hget(`{c${campaignId}}:m`, "hydrated") === "1")
       rebuildPerSecond = size * 1_000 / (performance.now() - start)
       say(`${size.toLocaleString("en")} coupons: the gate was rebuilt with ${Math.round(rebuildPerSecond).toLocaleString("en")} a second`)
     }

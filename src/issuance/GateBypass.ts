@@ -10,7 +10,7 @@ export interface GateBypass {
   readonly isOpen: (campaignId: CampaignId) => boolean
   /** A claim that was decided got a coupon. */
   readonly issued: (campaignId: CampaignId) => void
-  /** A claim was refused, by the gate or by the ledger: from here on the gate has something to filter. */
+  /** A claim was refused by gate or ledger, or put off by the gate: from here on the gate has something to filter. */
   readonly refused: (campaignId: CampaignId) => void
 }
 

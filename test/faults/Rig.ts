@@ -54,10 +54,8 @@ export interface Rig {
 
 /** How the instances of a rig are started. */
 export interface RigOptions {
-  readonly nodes: number
-  readonly env?: Readonly<Record<string, string>>
-  /** What only one of them is given, by its index. */
-  readonly own?: ReadonlyArray<Readonly<Record<string, string>>>
+  /** The settings of each of them, beside its stores and `speedUps`. */
+  readonly nodes: ReadonlyArray<Readonly<Record<string, string>>>
   /** Modules that each instance loads before the program. */
   readonly preload?: ReadonlyArray<string>
 }
@@ -109,7 +107,7 @@ export const startRig = async ({ database, redis, redisDir }: Servers, options: 
     const stores = { databaseUrl, redisUrl: redis.url }
     const own = { databaseUrl: serviceUrl, redisUrl: redis.url }
     const started = await Promise.allSettled(
-      Array.from({ length: options.nodes }, (_, index) => startNode(index, own, database, redis, options, releases))
+      options.nodes.map((env, index) => startNode(index, env, own, database, redis, options.preload ?? [], releases))
     )
     const nodes = started.map((one) => {
       if (one.status === "rejected") throw one.reason
@@ -138,18 +136,19 @@ const here = import.meta.dirname
 
 const startNode = async (
   index: number,
+  env: Readonly<Record<string, string>>,
   stores: { readonly databaseUrl: string; readonly redisUrl: string },
   database: DatabaseServer,
   redis: RedisServer,
-  options: RigOptions,
+  preload: ReadonlyArray<string>,
   releases: Array<() => unknown>
 ): Promise<Node> => {
   const [sqlProxy, redisProxy] = await Promise.all([startProxy(database.port), startProxy(redis.port)])
   releases.push(sqlProxy.stop, redisProxy.stop)
-  const imports = (options.preload ?? []).flatMap((file) => ["--import", Path.join(here, file)])
+  const imports = preload.flatMap((file) => ["--import", Path.join(here, file)])
   const launch = () =>
     startInstance(
-      { ...speedUps, MYSQL_URL: sqlProxy.url(stores.databaseUrl), REDIS_URL: redisProxy.url(stores.redisUrl), ...options.env, ...options.own?.[index] },
+      { ...speedUps, MYSQL_URL: sqlProxy.url(stores.databaseUrl), REDIS_URL: redisProxy.url(stores.redisUrl), ...env },
       { program: [...imports, "src/main.ts"] }
     )
   let instance = await launch()

@@ -29,9 +29,9 @@ const impatient = {
 /** Plays the mutation's scenario on the mutated program, or on the program as it is; returns the violations. */
 const play = async (servers: Servers, mutation: Mutation & { readonly name: MutationName }, mutated: boolean): Promise<ReadonlyArray<string>> => {
   const scenario = scenarios[mutation.name]
+  const env = { ...impatient, ...scenario.env, ...mutated ? { MUTANT: mutation.name, NODE_DISABLE_COMPILE_CACHE: "1" } : {} }
   const rig = await startRig(servers, {
-    nodes: 2,
-    env: { ...impatient, ...scenario.env, ...mutated ? { MUTANT: mutation.name, NODE_DISABLE_COMPILE_CACHE: "1" } : {} },
+    nodes: [env, env],
     ...mutated ? { preload: ["mutantHook.ts"] } : {}
   })
   const load = makeLoad()

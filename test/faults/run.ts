@@ -119,7 +119,7 @@ export const run = async (
   const needed = leastOks ?? Math.min(1_000, 40 * seconds)
   const plan = schedule(seed, seconds, NODES.length)
   const servers = await startServers(database)
-  const rig = await startRig(servers, { nodes: NODES.length, own: NODES, preload: ["jumpyClock.ts"] }).catch(async (error: unknown) => {
+  const rig = await startRig(servers, { nodes: NODES, preload: ["jumpyClock.ts"] }).catch(async (error: unknown) => {
     await servers.stop()
     throw error
   })
