@@ -17,10 +17,7 @@ export const startInstances = async (): Promise<Instances> => {
   const redis = await startRedis()
   const database = await databaseOn(availableDatabases().includes("mysql") ? "mysql" : "mariadb")
   const ports: Array<number> = []
-  while (ports.length < 3) {
-    const port = await freePort()
-    if (!ports.includes(port)) ports.push(port)
-  }
+  while (ports.length < 3) ports.push(await freePort())
   const running: Array<Instance> = []
   const start = async (k: number) =>
     running[k] = await startInstance({ MYSQL_URL: database.url, REDIS_URL: redis.url, PORT: String(ports[k]) })

@@ -1,4 +1,5 @@
 import { execFileSync, type ChildProcess } from "node:child_process"
+import { randomInt } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -37,18 +38,31 @@ export interface RedisServer extends PrivateServer {
 
 export type DatabaseServer = PrivateServer
 
-/** A loopback port that was free a moment ago; never one that a system's own MySQL or Redis would use. */
+// Below the ports that a system gives to outgoing connections (from 32,768 on Linux): one of those may be taken by any
+// connection of any process between the question and a server's start, or while a server that was killed is down.
+const FIRST_PORT = 10_240
+const LAST_PORT = 32_767
+const given = new Set<number>()
+
+/**
+ * A loopback port that was free a moment ago; never one that a system's own MySQL or Redis would use, nor an outgoing
+ * connection, and never the same twice.
+ */
 export const freePort = async (): Promise<number> => {
   for (;;) {
-    const port = await new Promise<number>((resolve, reject) => {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1)
+    const free = await new Promise<boolean>((resolve, reject) => {
       const server = Net.createServer()
-      server.once("error", reject)
-      server.listen(0, "127.0.0.1", () => {
-        const { port } = server.address() as Net.AddressInfo
-        server.close(() => resolve(port))
+      server.once("error", (error: NodeJS.ErrnoException) => {
+        if (error.code === "EADDRINUSE") resolve(false)
+        else reject(error)
       })
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
     })
-    if (port !== 3306 && port !== 6379) return port
+    if (free && !given.has(port)) {
+      given.add(port)
+      return port
+    }
   }
 }
 
