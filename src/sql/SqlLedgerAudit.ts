@@ -128,7 +128,8 @@ export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, Sql
       orElse: () =>
         Effect.map(
           read(
-            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'log_bin', 'sync_binlog')"
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN " +
+              "('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'innodb_log_writer_threads', 'log_bin', 'sync_binlog')"
           ),
           (rows) => Object.fromEntries(rows.map((row) => [String(row.Variable_name), String(row.Value)]))
         )

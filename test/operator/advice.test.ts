@@ -28,7 +28,7 @@ const settingsOf = (environment: Record<string, string>) =>
 const store = (settings: Record<string, string>) => ({ now: 0, askedAt: 0, settings })
 
 it("has nothing against the defaults, or stores that keep their promises", () => {
-  const ledger = store({ innodb_flush_log_at_trx_commit: "1", sync_binlog: "1", log_bin: "ON", innodb_doublewrite: "ON" })
+  const ledger = store({ innodb_flush_log_at_trx_commit: "1", sync_binlog: "1", log_bin: "ON", innodb_doublewrite: "ON", innodb_log_writer_threads: "OFF" })
   expect(Advice.settings(settingsOf({}), { ...info, ledger, gate: store({ maxmemory_policy: "noeviction" }) })).toEqual([])
 })
 
@@ -60,6 +60,7 @@ const stored: ReadonlyArray<readonly [name: string, ledger: Record<string, strin
   ["innodb_flush_log_at_trx_commit", { innodb_flush_log_at_trx_commit: "2" }, {}],
   ["sync_binlog", { log_bin: "ON", sync_binlog: "0" }, {}],
   ["innodb_doublewrite", { innodb_doublewrite: "OFF" }, {}],
+  ["innodb_log_writer_threads", { innodb_log_writer_threads: "ON" }, {}],
   ["maxmemory_policy", {}, { maxmemory_policy: "allkeys-lru" }]
 ]
 for (const [name, ledger, gate] of stored) {
