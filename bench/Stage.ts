@@ -29,11 +29,14 @@ export interface Stage {
   readonly stop: () => Promise<void>
 }
 
-/** As a production server has it: the buffer pool and the log hold the working set. Durability is the default, or better said. */
+/**
+ * As a production server has it: the buffer pool and the log hold the working set, and what the tests' servers go without is as it is by
+ * default. Durability is the default, or better said.
+ */
 const serverArguments = (kind: DatabaseKind) => [
   ...["--innodb-buffer-pool-size=2G", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"],
   // MariaDB writes no binary log unless asked, which would flatter it.
-  ...kind === "mysql" ? ["--innodb-redo-log-capacity=2G"] : ["--innodb-log-file-size=2G", "--log-bin", "--server-id=1"]
+  ...kind === "mysql" ? ["--innodb-redo-log-capacity=2G", "--performance-schema=ON", "--innodb-log-writer-threads=OFF"] : ["--innodb-log-file-size=2G", "--log-bin", "--server-id=1"]
 ]
 
 export const startStage = async (say: (text: string) => void): Promise<Stage> => {
