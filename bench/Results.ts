@@ -24,7 +24,8 @@ export interface Results {
   latency?: Measured & {
     /** The disk alone: absent from results of before it was looked at. */
     readonly flushMillis?: Quantiles
-    readonly runs: ReadonlyArray<GeneratorResult & { readonly rate: number }>
+    /** `echoMillis`: the raw echo at the same pace, right before; absent from results of before it was looked at. */
+    readonly runs: ReadonlyArray<GeneratorResult & { readonly rate: number; readonly echoMillis?: Quantiles }>
   }
   size?: Measured & CampaignSize
   relay?: Measured & { readonly rate: number; readonly p50: number; readonly p99: number; readonly max: number; readonly events: number }
@@ -52,6 +53,9 @@ export const ratios = (over: ReadonlyArray<number>, under: ReadonlyArray<number>
   const each = over.map((value, i) => value / under[i]!)
   return { median: median(each), min: Math.min(...each), max: Math.max(...each) }
 }
+
+/** Node's time for a raw echo on the machine that the targets in microseconds and milliseconds were set on (DESIGN, "Speed": B). */
+const FAST_ECHO_MICROS = 14.7
 
 export const figures = (results: Results): ReadonlyArray<Figure> => {
   const table: Array<Figure> = []
@@ -105,6 +109,16 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
     if (database !== undefined && database.length > 0) {
       const micros = median(database)
       table.push({ name: "mysqld CPU a coupon", target: "<= 20 µs", measured: `${fixed(micros, 1)} µs`, met: micros <= 20, detail: "128 connections" })
+      if (echo !== undefined) {
+        const { median: middle } = ratios(database, echo)
+        table.push({
+          name: "mysqld CPU a coupon ÷ node CPU of a raw echo",
+          target: `<= ${fixed(20 / FAST_ECHO_MICROS, 2)}`,
+          measured: fixed(middle, 2),
+          met: middle <= 20 / FAST_ECHO_MICROS,
+          detail: `20 µs, where an echo takes ${FAST_ECHO_MICROS} µs as on the machine of that target; ${fixed(median(echo), 1)} µs here`
+        })
+      }
     }
     for (const name of ["sold out", "already claimed"]) {
       ratio(`rejections/s ÷ raw echo: ${name}`, `${name}, 128 connections`, "raw echo, 128 connections", ">= 0.90", (value) => value >= 0.9)
@@ -142,6 +156,16 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       detail: `${thousands(run.requests)} requests in ${fixed(run.seconds, 0)} s, the slowest ${fixed(run.latencyMillis.max, 1)} ms; ` +
         `sent late by p99 ${fixed(run.latenessMillis.p99, 1)} ms, which counts`
     })
+    if (run.echoMillis !== undefined) {
+      const { max, p50, p95, p99 } = run.echoMillis
+      table.push({
+        name: `the raw echo, open loop ${thousands(run.rate)}/s: p50 / p95 / p99`,
+        target: "report",
+        measured: `${[p50, p95, p99].map((value) => fixed(value, 1)).join(" / ")} ms`,
+        met: undefined,
+        detail: `right before, the slowest ${fixed(max, 1)} ms: what the machine makes of that pace`
+      })
+    }
   }
   if (latency?.flushMillis !== undefined) {
     const { max, p50, p95, p99 } = latency.flushMillis

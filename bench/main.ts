@@ -7,7 +7,7 @@ import { parseArgs } from "node:util"
 import { fileURLToPath } from "node:url"
 import { flushMillis } from "./Disk.ts"
 import { hasWrk } from "./Load.ts"
-import { campaignSize, openLoop, relayLag, startTimes } from "./others.ts"
+import { campaignSize, echoLoop, openLoop, relayLag, startTimes } from "./others.ts"
 import { behindEnvoy } from "./envoy.ts"
 import { overload } from "./overload.ts"
 import { profile } from "./profile.ts"
@@ -121,10 +121,12 @@ try {
       const runs = []
       for (const rate of [1_000, 4_000]) {
         const length = quick ? 4 : 30
+        say(`open loop, ${rate}/s: the raw echo`)
+        const echoMillis = await echoLoop(rate, quick ? 2 : 10)
         say(`open loop, ${rate}/s for ${length} s`)
         const { latencyMillis, latenessMillis, ...result } = await openLoop(stage, rate, length)
         say(`p50 ${latencyMillis.p50.toFixed(2)}, p95 ${latencyMillis.p95.toFixed(2)}, p99 ${latencyMillis.p99.toFixed(2)} ms`)
-        runs.push({ ...result, latencyMillis, latenessMillis, rate })
+        runs.push({ ...result, latencyMillis, latenessMillis, echoMillis, rate })
       }
       keep({ latency: { ...about, flushMillis: flushes, runs } })
     }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises"
-import { generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
-import { quantiles } from "./Quantiles.ts"
+import { closedLoop, generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
+import { quantiles, type Quantiles } from "./Quantiles.ts"
 import { durableRun, freshUsers, ledgerCount, settled, verify } from "./rates.ts"
-import { claim, createCampaign, startEmbedded, until, type Stage } from "./Stage.ts"
+import { claim, createCampaign, startEcho, startEmbedded, until, type Stage } from "./Stage.ts"
 
 export const median = (values: ReadonlyArray<number>): number => {
   if (values.length === 0) throw new Error("there is nothing to take the median of")
@@ -32,6 +32,20 @@ export const openLoop = async (stage: Stage, rate: number, seconds: number, conn
     return { ...result, campaignId }
   } finally {
     await instance.stop()
+  }
+}
+
+/** The raw echo under the same load: what the machine itself makes of that pace just then. */
+export const echoLoop = async (rate: number, seconds: number, connections = 256): Promise<Quantiles> => {
+  const echo = await startEcho("raw")
+  try {
+    const load = { port: echo.port, path: ISSUE_PATH, campaignId: 1, users: 0, connections }
+    await closedLoop({ ...load, firstUser: freshUsers(), seconds: WARM_SECONDS })
+    const { latencyMillis, requests, statuses } = await generate({ ...load, rate, firstUser: freshUsers(), seconds })
+    if (statuses["200"] !== requests) throw new Error(`at ${rate}/s not every echo was a 200: ${JSON.stringify(statuses)}`)
+    return latencyMillis
+  } finally {
+    await echo.stop()
   }
 }
 
