@@ -1,5 +1,5 @@
 import type * as Tracer from "effect/Tracer"
-import { randomBytes } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 
@@ -39,12 +39,13 @@ export const spansOf = (campaignId: CampaignId, items: ReadonlyArray<{ readonly 
 const MARK = "ffff"
 
 /**
- * A fresh id for a batch: 16 random bytes. Of a batch with a traced claim the last two say so, and the id is the trace of the batch:
- * so the context crosses the outbox, whose key it is, to the relay of any instance, without a byte more in any row. (One in 65,536
- * of the others looks traced too; a lone span of the relay then means nothing.)
+ * A fresh id for a batch: 122 random bits in 16 bytes, as hex. Of a batch with a traced claim the last two say so, and the id is the
+ * trace of the batch: so the context crosses the outbox, whose key it is, to the relay of any instance, without a byte more in any
+ * row. (One in 65,536 of the others looks traced too; a lone span of the relay then means nothing.)
  */
 export const batchId = (campaignId: CampaignId, items: ReadonlyArray<{ readonly userId: UserId }>): string => {
-  const random = randomBytes(16).toString("hex")
+  // Node draws for 128 of them at a time; `randomBytes` asks the system for each, 4 % of its time where a batch is one claim.
+  const random = randomUUID().replaceAll("-", "")
   return spansOf(campaignId, items).length === 0 ? random : random.slice(0, -MARK.length) + MARK
 }
 
