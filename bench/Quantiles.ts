@@ -11,3 +11,11 @@ export const quantiles = (values: ReadonlyArray<number> | Float64Array): Quantil
   const at = (q: number) => sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
 }
+
+/** Of an even number the mean of the middle two. */
+export const median = (values: ReadonlyArray<number>): number => {
+  if (values.length === 0) throw new Error("there is nothing to take the median of")
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

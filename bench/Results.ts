@@ -1,9 +1,8 @@
 import { envoyFigures, type BehindEnvoy } from "./envoy.ts"
 import type { GeneratorResult } from "./Load.ts"
 import type { CampaignSize } from "./others.ts"
-import { median } from "./others.ts"
 import { overloadFigures, type Overload } from "./overload.ts"
-import type { Quantiles } from "./Quantiles.ts"
+import { median, type Quantiles } from "./Quantiles.ts"
 import type { Sample } from "./rates.ts"
 
 /** When and how a part was measured: parts may be measured again one by one. */

@@ -7,6 +7,7 @@ import * as Metrics from "../src/issuance/IssuanceMetrics.ts"
 import { RequestTracing } from "../src/issuance/RequestTracing.ts"
 import * as Otlp from "../src/telemetry/Otlp.ts"
 import { makeRequests } from "../src/telemetry/Tracing.ts"
+import { median } from "./Quantiles.ts"
 
 /**
  * What counting and tracing costs a request: `node bench/metrics.ts`. The whole of what the dispatcher adds to a claim is "a request":
@@ -18,7 +19,7 @@ const nanoseconds = (run: () => void, calls = 2_000_000): number => {
     for (let k = 0; k < calls; k++) run()
     return Number(process.hrtime.bigint() - start) / calls
   })
-  return rounds.sort((a, b) => a - b)[3]!
+  return median(rounds)
 }
 
 const rpc = Metrics.rpc("IssueCoupon")

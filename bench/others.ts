@@ -1,15 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { closedLoop, generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
-import { quantiles, type Quantiles } from "./Quantiles.ts"
+import { median, quantiles, type Quantiles } from "./Quantiles.ts"
 import { durableRun, freshUsers, ledgerCount, settled, verify } from "./rates.ts"
 import { claim, createCampaign, startEcho, startEmbedded, until, type Stage } from "./Stage.ts"
-
-export const median = (values: ReadonlyArray<number>): number => {
-  if (values.length === 0) throw new Error("there is nothing to take the median of")
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}
 
 /** How long an instance is kept busy before its latencies are looked at. */
 const WARM_SECONDS = 5

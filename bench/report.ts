@@ -1,7 +1,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { lines } from "./lines.ts"
-import { median } from "./others.ts"
+import { median } from "./Quantiles.ts"
 import { figures, type Results } from "./Results.ts"
 
 const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")

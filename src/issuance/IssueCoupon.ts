@@ -67,6 +67,9 @@ interface Claim {
 /** How long claims go to the ledger alone after the gate failed to answer, before one tries the gate again. */
 const GATE_DOWN_MILLIS = 200
 
+/** Sold-out campaigns beyond this many: the one that sold out longest ago is forgotten, and found to be so again by its next claim. */
+const MOST_LATCHED = 10_000
+
 /** Requests of one micro-batch; the gate answers one at a time, so larger ones delay everybody. */
 const MICRO_BATCH = 512
 
@@ -192,6 +195,7 @@ export const make = Effect.gen(function*() {
       case "Paused":
         return done(paused)
       case "SoldOut":
+        if (latched.size >= MOST_LATCHED) latched.delete(latched.values().next().value!)
         latched.add(claim.campaignId)
         return done(soldOut)
       case "Pending":
