@@ -15,7 +15,7 @@ export const openLoop = async (stage: Stage, rate: number, seconds: number, conn
     const campaignId = await createCampaign(instance.url)
     const load = { port: instance.port, path: ISSUE_PATH, campaignId, users: 0, connections, rate }
     // V8 compiles what has run some 10,000 times: at this pace that would take a third of the run, as it does once in an instance's life.
-    await durableRun(stage, instance, connections, WARM_SECONDS)
+    await durableRun(stage, instance, connections, Math.min(WARM_SECONDS, seconds))
     const warm = await generate({ ...load, firstUser: freshUsers(), seconds: 3 })
     const result = await generate({ ...load, firstUser: freshUsers(), seconds })
     const ok = result.statuses["200"] ?? 0
@@ -33,7 +33,7 @@ export const echoLoop = async (rate: number, seconds: number, connections = 256)
   const echo = await startEcho("raw")
   try {
     const load = { port: echo.port, path: ISSUE_PATH, campaignId: 1, users: 0, connections }
-    await closedLoop({ ...load, firstUser: freshUsers(), seconds: WARM_SECONDS })
+    await closedLoop({ ...load, firstUser: freshUsers(), seconds: Math.min(WARM_SECONDS, seconds) })
     const { latencyMillis, requests, statuses } = await generate({ ...load, rate, firstUser: freshUsers(), seconds })
     if (statuses["200"] !== requests) throw new Error(`at ${rate}/s not every echo was a 200: ${JSON.stringify(statuses)}`)
     return latencyMillis
