@@ -71,12 +71,16 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
     stops.push(server.stop)
     const redis = new Redis(server.url, { maxRetriesPerRequest: 1 })
     stops.push(async () => redis.disconnect())
-    const [row] = await query(mysqlUrl, "SELECT VERSION() AS version, @@sync_binlog AS b, @@innodb_flush_log_at_trx_commit AS f, @@log_bin AS l")
+    const [row] = await query(
+      mysqlUrl,
+      "SELECT VERSION() AS version, @@sync_binlog AS b, @@innodb_flush_log_at_trx_commit AS f, @@log_bin AS l, @@performance_schema AS p"
+    )
     if (Number(row!["b"]) !== 1 || Number(row!["f"]) !== 1) throw new Error("the server does not flush every commit: the figures would not be of durable coupons")
     const version = String(row!["version"])
     return {
       mysqlUrl,
-      mysqlVersion: `${/mariadb/i.test(version) ? "MariaDB" : "MySQL"} ${version}, sync_binlog=1, innodb_flush_log_at_trx_commit=1, log_bin=${String(row!["l"])}`,
+      mysqlVersion: `${/mariadb/i.test(version) ? "MariaDB" : "MySQL"} ${version}, sync_binlog=1, innodb_flush_log_at_trx_commit=1, ` +
+        `log_bin=${String(row!["l"])}, performance_schema=${String(row!["p"])}`,
       redis,
       redisUrl: server.url,
       redisVersion: /redis_version:(\S+)/.exec(await redis.info("server"))?.[1] ?? "?",
