@@ -37,7 +37,7 @@ const serverArguments = (kind: DatabaseKind) => [
   ...["--innodb-buffer-pool-size=2G", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"],
   // MariaDB writes no binary log unless asked, which would flatter it.
   ...kind === "mysql"
-    ? ["--innodb-redo-log-capacity=2G", "--performance-schema=ON", "--innodb-log-writer-threads=OFF"]
+    ? ["--innodb-redo-log-capacity=2G", "--performance-schema=ON", "--loose-innodb-log-writer-threads=OFF"]
     : ["--innodb-log-file-size=2G", "--log-bin", "--server-id=1"]
 ]
 

@@ -7,6 +7,13 @@ describe("servers of a test run", () => {
     expect([process.env["MYSQL_URL"], process.env["MARIADB_URL"], process.env["REDIS_URL"]]).toEqual([undefined, undefined, undefined])
   })
 
+  it("chooses each port once, and none that the system gives to outgoing connections", async () => {
+    const ports = await Promise.all(Array.from({ length: 100 }, Servers.freePort))
+    expect(new Set(ports).size).toBe(ports.length)
+    const firstOutgoing = Number(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split("\t")[0])
+    expect(Math.max(...ports)).toBeLessThan(firstOutgoing)
+  })
+
   for (const kind of Servers.availableDatabases()) {
     it(`gives each test a database of its own on ${kind}`, async () => {
       const [one, other] = [await Servers.databaseOn(kind), await Servers.databaseOn(kind)]
