@@ -138,11 +138,11 @@ const calls = fc.record({
 
 type Call = typeof calls extends fc.Arbitrary<infer A> ? A : never
 
-/** Every kind of answer once, whatever is drawn: each outcome of `answer`, a method and a type that are not served. */
 const plain: Call = {
   ...{ method: "IssueCoupon", verb: "POST", content: ["application/json", Buffer.from("{\"campaignId\":1,\"userId\":9}")], chunked: false },
   ...{ timeout: undefined, version: undefined, encoding: undefined, accept: undefined }
 }
+/** Every kind of answer once, whatever is drawn: each outcome of `answer`, a method and a type that are not served. */
 const examples: ReadonlyArray<Call> = [
   ...Array.from({ length: 9 }, (_, k): Call => ({ ...plain, content: [plain.content[0], Buffer.from(`{"campaignId":1,"userId":${k + 1}}`)] })),
   { ...plain, verb: "PUT" },
