@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./AppConfig.ts"
 import type { AdminAudit } from "./issuance/AdminAudit.ts"
+import type { Deployment } from "./issuance/Deployment.ts"
 import type { Gate } from "./issuance/Gate.ts"
 import type { GateFacts } from "./issuance/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
@@ -26,6 +27,7 @@ import * as MySql from "./sql/MySql.ts"
 import * as MySqlLedger from "./sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "./sql/SqlAdminAudit.ts"
 import * as SqlApiKeyStore from "./sql/SqlApiKeyStore.ts"
+import * as SqlDeployment from "./sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "./sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "./sql/SqlOutbox.ts"
 
@@ -96,11 +98,11 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 /** Every port of an assembly. */
-export type Stores = GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate
+export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerLibSql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerLibSql, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
@@ -109,7 +111,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
 
 /** MySQL and Redis; waits for both. */
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
-  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerMySql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerMySql, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
     Layer.provide(layerMySql),
     Layer.mapError(unusable)
   ),

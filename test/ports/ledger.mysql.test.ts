@@ -17,6 +17,7 @@ import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
+import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
 import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/WholeBatchCall.ts"
@@ -24,6 +25,7 @@ import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
+import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
@@ -32,7 +34,7 @@ const config = (url: string, more: Record<string, string> = {}) =>
   AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlOutbox.layer).pipe(
+  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
     Layer.provideMerge(MySql.layer),
     Layer.provide(config(url, more))
   )
@@ -75,6 +77,7 @@ for (const kind of availableDatabases()) {
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
   AdminAuditExercise.exercise(`AdminAudit on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
+  DeploymentExercise.exercise(`on ${kind}`, layerFor(kind))
 
   describe(`the ledger's transactions on ${kind}`, () => {
     /** The ledger on a database of its own, and how to get more sessions there. */
@@ -314,6 +317,30 @@ for (const kind of availableDatabases()) {
           .toEqual([{ name: "issue_batch" }])
       }))
 
+    it.scopedLive("gives a ledger keys of its own in Redis, but one that is older those that its instances use", () =>
+      Effect.gen(function*() {
+        const identities = new Set<unknown>()
+        const rowAfter = (...statements: ReadonlyArray<string>) =>
+          Effect.gen(function*() {
+            const { url } = yield* database(kind)
+            const endpoint = MySql.parseUrl(Redacted.make(url))
+            yield* MySql.migrate(endpoint)
+            const other = yield* session(url)
+            // As it was before the migration.
+            yield* other.run(["DROP TABLE deployment", "DELETE FROM schema_migrations WHERE name = 'deployment'", ...statements].join(";"))
+            yield* MySql.migrate(endpoint)
+            const [row] = yield* other.run("SELECT * FROM deployment")
+            identities.add(row!["identity"])
+            return row
+          })
+        const fresh = yield* rowAfter()
+        expect(fresh).toMatchObject({ redis_key_prefix: `coupon:${String(fresh!["identity"])}:` })
+        const campaign = "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) VALUES ('x', 1, NOW(), NOW(), NOW())"
+        expect(yield* rowAfter(campaign)).toMatchObject({ redis_key_prefix: "" })
+        expect(yield* rowAfter("UPDATE schema_migrations SET applied_at = applied_at - INTERVAL 11 MINUTE")).toMatchObject({ redis_key_prefix: "" })
+        expect(identities.size).toBe(3)
+      }))
+
     it.scopedLive("keeps polls apart and lets commits through while events are being published", () =>
       Effect.gen(function*() {
         const { ledger, outbox, url } = yield* scene()
@@ -348,9 +375,18 @@ for (const kind of availableDatabases()) {
         const names = (yield* Migrations.load("mysql")).map(({ name }) => name)
         expect(ran.flat()).toEqual(names)
         const other = yield* session(url)
+        const deployment = other.run("SELECT * FROM deployment")
+        const made = yield* deployment
+        expect(made).toEqual([{
+          id: 1,
+          identity: expect.stringMatching(/^[0-9a-f]{16}$/),
+          redis_key_prefix: `coupon:${String(made[0]!["identity"])}:`,
+          served_in_production_at: null
+        }])
         // A crash between a migration and its record: it runs again.
         yield* other.run("DELETE FROM schema_migrations")
         expect(yield* MySql.migrate(endpoint)).toEqual(names)
+        expect(yield* deployment).toEqual(made)
         yield* other.run("INSERT INTO schema_migrations VALUES (99, 'later', UTC_TIMESTAMP(6))")
         const refused = yield* Effect.flip(Effect.scoped(Layer.build(layerOn(url))))
         expect(refused).toBeInstanceOf(Migrations.MigrationRefused)

@@ -73,6 +73,8 @@ const suite = (on: NonNullable<typeof kind>) => {
       ["UPDATE admin_audit SET actor = ''", 1142],
       ["DELETE FROM admin_audit", 1142],
       ["DELETE FROM api_keys", 1142],
+      ["UPDATE deployment SET identity = ''", 1143],
+      ["DELETE FROM deployment", 1142],
       ["INSERT INTO schema_migrations VALUES (99, 'x', NOW())", 1142],
       ["SELECT * FROM mysql.user", 1142],
       ["SET GLOBAL read_only = OFF", 1227],
