@@ -1,4 +1,3 @@
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
@@ -16,6 +15,7 @@ import * as GateRebuilder from "./issuance/GateRebuilder.ts"
 import * as HeldCoupons from "./issuance/HeldCoupons.ts"
 import * as KnownCampaigns from "./issuance/KnownCampaigns.ts"
 import { Outbox } from "./issuance/Outbox.ts"
+import * as MainProgram from "./MainProgram.ts"
 import * as DeploymentAudit from "./operator/DeploymentAudit.ts"
 
 const usage = `Checks a deployment, which may be serving meanwhile, against the invariants of the issuance protocol.
@@ -111,4 +111,10 @@ if (unknown.length > 0) {
   console.error(`unknown argument ${unknown.join(" ")}\n\n${usage}`)
   process.exitCode = 2
 } else if (args.includes("--help") || args.includes("-h")) console.log(usage)
-else NodeRuntime.runMain(program(args.includes("--repair")), { disableErrorReporting: true, disablePrettyLogger: true })
+else {
+  MainProgram.run(program(args.includes("--repair")), {
+    disableErrorReporting: true,
+    disablePrettyLogger: true,
+    teardown: MainProgram.unfinished
+  })
+}

@@ -1,4 +1,3 @@
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -7,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as AppConfig from "./AppConfig.ts"
 import * as Boot from "./Boot.ts"
 import * as Logging from "./Logging.ts"
+import * as MainProgram from "./MainProgram.ts"
 import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./telemetry/Exposition.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
@@ -16,7 +16,8 @@ import * as Server from "./transport/Server.ts"
 
 const usage = `coupon-issuance hands out coupons first come, first served, exactly.
 
-  npm start              runs the service; Ctrl-C or SIGTERM stops it, after what was admitted is finished
+  npm start              runs the service; Ctrl-C, SIGTERM or SIGHUP stops it, after what was admitted is finished;
+                         another one, a second or more later, stops it at once
   npm start -- --help    prints this
 
 Settings (environment variables) and their defaults:
@@ -40,7 +41,7 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
   const limit = Duration.toMillis(config.shutdownTimeout) + 1_000
   yield* Effect.addFinalizer(() =>
     Effect.zipRight(
-      Effect.logInfo("stopping: finishing what was admitted"),
+      Effect.logInfo("stopping: finishing what was admitted; another signal, a second or more later, stops at once"),
       Effect.sync(() => {
         setTimeout(() => {
           console.error(`still busy ${limit} ms after the signal to stop; leaving`)
@@ -72,6 +73,8 @@ const program = Effect.gen(function*() {
   Effect.scoped,
   Effect.provide(Tracing.layer),
   Effect.provide(Logging.layer),
+  // By a log of its own, because the first one's last act is to write what it held back.
+  Effect.onInterrupt(() => Effect.provide(Effect.logInfo("stopped"), Logging.layer)),
   Effect.provide(AppConfig.layer),
   // What an operator can mend is told in one message; a defect with all that is known about it.
   Effect.tapErrorCause((cause) =>
@@ -82,4 +85,4 @@ const program = Effect.gen(function*() {
 )
 
 if (process.argv.includes("--help") || process.argv.includes("-h")) console.log(usage)
-else NodeRuntime.runMain(program, { disableErrorReporting: true, disablePrettyLogger: true })
+else MainProgram.run(program, { disableErrorReporting: true, disablePrettyLogger: true })

@@ -1,8 +1,8 @@
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as AppConfig from "./AppConfig.ts"
 import * as Backend from "./Backend.ts"
+import * as MainProgram from "./MainProgram.ts"
 
 const usage = `Brings the schema up to date and ends; for deployments whose service may not do so itself.
 
@@ -28,4 +28,4 @@ const args = process.argv.slice(2)
 if (args.length > 0) {
   console.log(usage)
   if (!args.every((arg) => arg === "--help" || arg === "-h")) process.exitCode = 2
-} else NodeRuntime.runMain(program, { disableErrorReporting: true })
+} else MainProgram.run(program, { disableErrorReporting: true, teardown: MainProgram.unfinished })
