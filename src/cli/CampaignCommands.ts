@@ -23,6 +23,9 @@ const name = Options.text("name").pipe(Options.withDescription("1 to 100 charact
 const limit = Options.integer("limit").pipe(Options.withDescription("how many coupons there are, 1 to 10,000,000"))
 const start = Options.text("start").pipe(Options.withDescription("when claims open: 2025-06-25T00:00:00Z, now, +10m, +2h, +1d"))
 const end = Options.text("end").pipe(Options.withDescription("when claims close; likewise"))
+const allowPastEnd = Options.boolean("allow-past-end").pipe(
+  Options.withDescription("take an --end that has passed already: the campaign is over")
+)
 const expectedVersion = Options.integer("expected-version").pipe(
   Options.withDescription("only if the campaign is at this version, as `campaign get` shows it: nobody has changed it meanwhile"),
   Options.optional
@@ -51,14 +54,14 @@ const factsOf = (campaign: Shown): string =>
 
 const create = Command.make(
   "create",
-  { name, limit, start: Options.withDefault(start, "now"), end: Options.optional(end), ...Connection.options },
-  ({ end, limit, name, start, ...given }) =>
+  { name, limit, start: Options.withDefault(start, "now"), end: Options.optional(end), allowPastEnd, ...Connection.options },
+  ({ allowPastEnd, end, limit, name, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const startTime = yield* Instant.parse("--start", start)
         const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
         const reply = yield* client.call(
-          (api, options) => api.createCampaign({ name, couponLimit: BigInt(limit), startTime, endTime }, options),
+          (api, options) => api.createCampaign({ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd }, options),
           { writes: true }
         )
         yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () => `campaign ${reply.campaignId}`)
@@ -114,10 +117,11 @@ const update = Command.make(
     start: Options.optional(start),
     end: Options.optional(end),
     noEnd: Options.boolean("no-end").pipe(Options.withDescription("the campaign has no end")),
+    allowPastEnd,
     expectedVersion,
     ...Connection.options
   },
-  ({ campaignId, end, expectedVersion, limit, name, noEnd, start, ...given }) =>
+  ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const usage = (message: string) => new CliFailure({ exit: "USAGE", code: "USAGE", message })
@@ -129,6 +133,7 @@ const update = Command.make(
         const request = {
           campaignId,
           expectedVersion: versionOf(expectedVersion),
+          allowPastEnd,
           ...Option.isSome(name) ? { name: name.value } : {},
           ...Option.isSome(limit) ? { couponLimit: BigInt(limit.value) } : {},
           ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},

@@ -20,7 +20,9 @@ export const progressDone: Effect.Effect<void> = progress("")
 
 // Text of users and operators may hold anything; a terminal obeys what it reads.
 
-export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?")
+/** Controls, ends of lines, and what turns the direction of the text that follows. */
+export const printable = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "?")
 
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u
 

@@ -1,4 +1,5 @@
 import * as Either from "effect/Either"
+import * as DisplayName from "./DisplayName.ts"
 import type { EpochMillis } from "./Time.ts"
 import { parseRfc3339 } from "./Time.ts"
 import { CampaignEnded, InvalidArgument } from "./IssueFailure.ts"
@@ -49,6 +50,13 @@ export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" 
 /** New values for some settings; those that are absent stay. `endTime: undefined` that is present takes the end away. */
 export type CampaignPatch = Partial<Omit<CampaignSettings, "status">>
 
+/** What a client asked an update for, validated by `parsePatch`. */
+export interface CampaignUpdate {
+  readonly patch: CampaignPatch
+  /** Without it a new end that has passed already is refused. */
+  readonly allowPastEnd: boolean
+}
+
 /** Which version of the campaign a change is meant for; `undefined`: whichever there is. */
 export type ExpectedVersion = number | undefined
 
@@ -60,10 +68,9 @@ const refuse = (field: string, reason: string) => Either.left(new InvalidArgumen
 
 /** Length is counted in Unicode code points, so that a syllable of 여름 counts one. */
 const parseName = (name: string): Either.Either<string, InvalidArgument> => {
-  if (name.trim() === "") return refuse("name", "must not be empty")
   if (Array.from(name).length > MAX_NAME_LENGTH) return refuse("name", `must be at most ${MAX_NAME_LENGTH} characters`)
-  if (!name.isWellFormed() || /\p{Cc}/u.test(name)) return refuse("name", "must be text without control characters")
-  return Either.right(name)
+  const flaw = DisplayName.flawOf(name)
+  return flaw === undefined ? Either.right(name) : refuse("name", flaw)
 }
 
 const parseLimit = (limit: bigint): Either.Either<number, InvalidArgument> =>
@@ -77,34 +84,50 @@ const parseWindow = <A extends { readonly startTime: EpochMillis; readonly endTi
 ): Either.Either<A, InvalidArgument> =>
   of.endTime !== undefined && of.endTime <= of.startTime ? refuse("endTime", "must be later than startTime") : Either.right(of)
 
-/** Validates the fields of a new campaign as a client sent them; the first field that breaks its rule is named. */
+/** An end in the past is mostly a typing error: the campaign would be over, and its every claim refused. */
+const isOver = (endTime: EpochMillis | undefined, now: EpochMillis): boolean => endTime !== undefined && endTime <= now
+
+const refuseOver = refuse("endTime", "has passed already: the campaign would be over; set allowPastEnd if that is meant")
+
+/**
+ * Validates the fields of a new campaign as a client sent them; the first field that breaks its rule is named. `now`: an end
+ * that has passed by then is refused, unless `allowPastEnd`.
+ */
 export const parseDraft = (input: {
   readonly name: string
   readonly couponLimit: bigint
   readonly startTime: string
   readonly endTime: string
-}): Either.Either<CampaignDraft, InvalidArgument> =>
+  readonly allowPastEnd: boolean
+}, now: EpochMillis): Either.Either<CampaignDraft, InvalidArgument> =>
   Either.gen(function*() {
     const name = yield* parseName(input.name)
     const couponLimit = yield* parseLimit(input.couponLimit)
     const startTime = yield* parseRfc3339("startTime", input.startTime)
-    return yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime) })
+    const draft = yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime) })
+    return !input.allowPastEnd && isOver(draft.endTime, now) ? yield* refuseOver : draft
   })
 
-/** Validates the fields of an update as a client sent them; an absent one is `undefined`, and an empty `endTime` means no end. */
+/**
+ * Validates the fields of an update as a client sent them; an absent one is `undefined`, and an empty `endTime` means no end. One
+ * that sets nothing is refused: it would be answered with success and change nothing, as a field with a typing error does.
+ */
 export const parsePatch = (input: {
   readonly name?: string | undefined
   readonly couponLimit?: bigint | undefined
   readonly startTime?: string | undefined
   readonly endTime?: string | undefined
-}): Either.Either<CampaignPatch, InvalidArgument> =>
+  readonly allowPastEnd: boolean
+}): Either.Either<CampaignUpdate, InvalidArgument> =>
   Either.gen(function*() {
-    return {
+    const patch = {
       ...(input.name === undefined ? {} : { name: yield* parseName(input.name) }),
       ...(input.couponLimit === undefined ? {} : { couponLimit: yield* parseLimit(input.couponLimit) }),
       ...(input.startTime === undefined ? {} : { startTime: yield* parseRfc3339("startTime", input.startTime) }),
       ...(input.endTime === undefined ? {} : { endTime: yield* parseEnd(input.endTime) })
     }
+    if (Object.keys(patch).length === 0) return yield* refuse("body", "must set one of name, couponLimit, startTime and endTime")
+    return { patch, allowPastEnd: input.allowPastEnd }
   })
 
 /** 0, as proto has it for an absent field, expects nothing. */
@@ -120,8 +143,11 @@ const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign)
  * What a change makes of a campaign. Each takes the settings as they are and returns the new ones, which are the same where
  * there is nothing to do, so that every change may be asked for twice. Ended is ended: such a campaign changes no more.
  */
-export const patched = (patch: CampaignPatch) => (campaign: Campaign): Either.Either<CampaignSettings, InvalidArgument | CampaignEnded> => {
+export const patched = ({ allowPastEnd, patch }: CampaignUpdate, now: EpochMillis) =>
+(campaign: Campaign): Either.Either<CampaignSettings, InvalidArgument | CampaignEnded> => {
   if (campaign.status === "ENDED") return Either.left(new CampaignEnded())
+  // The end that it has already may be set again: a repeated call is answered as the first one was.
+  if (!allowPastEnd && patch.endTime !== campaign.endTime && isOver(patch.endTime, now)) return refuseOver
   return Either.flatMap(parseWindow({ ...settingsOf(campaign), ...patch }), (settings) =>
     settings.couponLimit < campaign.issuedCount ? Either.left(belowIssued(campaign.issuedCount)) : Either.right(settings))
 }

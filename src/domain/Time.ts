@@ -11,8 +11,10 @@ const EARLIEST = Date.UTC(2000, 0, 1)
 const LATEST = Date.UTC(2100, 0, 1)
 
 /**
- * Reads a time in RFC 3339, section 5.6 (digits of a second beyond milliseconds are cut off). Days that the calendar
- * does not have, such as February 30, and years outside 2000 to 2099 are refused.
+ * Reads a time in RFC 3339, section 5.6 (digits of a second beyond milliseconds are cut off). A leap second, `:60`, is read
+ * as the second that follows, as the clocks of computers have it: they count none. Which minutes have one is announced
+ * half a year ahead, so it is taken in any. Days that the calendar does not have, such as February 30, and years
+ * outside 2000 to 2099 are refused.
  */
 export const parseRfc3339 = (field: string, text: string): Either.Either<EpochMillis, InvalidArgument> => {
   const refuse = (reason: string) => Either.left(new InvalidArgument({ field, reason }))
@@ -20,16 +22,17 @@ export const parseRfc3339 = (field: string, text: string): Either.Either<EpochMi
   if (match === null) return refuse("must be a time in RFC 3339, such as 2025-06-25T00:00:00Z")
   const [, year, month, day, hour, minute, second, fraction, sign, offsetHour, offsetMinute] = match
   const millis = Number((fraction ?? "").padEnd(3, "0").slice(0, 3))
-  const local = Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, +second!, millis)
+  const leap = second === "60"
+  const local = Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, leap ? 59 : +second!, millis)
   const shown = new Date(local)
   const exists = shown.getUTCFullYear() === +year! && shown.getUTCMonth() === +month! - 1 &&
     shown.getUTCDate() === +day! && shown.getUTCHours() === +hour! && shown.getUTCMinutes() === +minute! &&
-    shown.getUTCSeconds() === +second!
+    shown.getUTCSeconds() === (leap ? 59 : +second!)
   if (!exists || Number(offsetHour ?? 0) > 23 || Number(offsetMinute ?? 0) > 59) {
     return refuse("must be a time that exists in the calendar")
   }
   const offset = (Number(offsetHour ?? 0) * 60 + Number(offsetMinute ?? 0)) * 60_000 * (sign === "-" ? -1 : 1)
-  const time = local - offset
+  const time = local - offset + (leap ? 1_000 : 0)
   return time < EARLIEST || time >= LATEST ? refuse("must lie in the years 2000 to 2099") : Either.right(time)
 }
 

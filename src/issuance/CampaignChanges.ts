@@ -1,3 +1,4 @@
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { randomBytes } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
-import type { Campaign, CampaignDraft, CampaignId, CampaignPatch, CampaignSettings, ExpectedVersion } from "../domain/Campaign.ts"
+import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion } from "../domain/Campaign.ts"
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/IssueFailure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
@@ -29,7 +30,7 @@ export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChange
   readonly update: (
     campaignId: CampaignId,
     expected: ExpectedVersion,
-    patch: CampaignPatch
+    update: CampaignUpdate
   ) => Effect.Effect<Campaign, ChangeFailure | InvalidArgument>
   /** No coupon is issued any more once this returns. */
   readonly pause: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
@@ -154,7 +155,8 @@ export const make = Effect.gen(function*() {
               campaign === undefined ? Effect.fail(notDone(failure)) : Effect.succeed(campaign))
         })
       }),
-    update: (campaignId, expected, patch) => change(campaignId, expected, "campaign.update", patched(patch)),
+    update: (campaignId, expected, update) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => change(campaignId, expected, "campaign.update", patched(update, now))),
     pause: state("campaign.pause", paused),
     resume: state("campaign.resume", resumed),
     end: state("campaign.end", ended)

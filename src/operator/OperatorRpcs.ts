@@ -28,6 +28,10 @@ export class Authorization extends RpcMiddleware.Tag<Authorization>()("coupon/op
 
 const Millis = Schema.Number
 const Count = Schema.Number
+/** The fields of a call that changes something: one that is not among them is refused, for it would be taken for done. */
+const changing = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.Struct(fields).annotations({ parseOptions: { onExcessProperty: "error" } })
+
 const CampaignId = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
 
 /** What a store tells of itself: its clock, and the instance's when the answer came, in epoch milliseconds. */
@@ -149,7 +153,7 @@ export class OperatorRpcs extends RpcGroup.make(
   }).annotate(RequiredRole, "VIEWER"),
   /** Rebuilds a campaign's gate from the ledger while it serves. `discard`: forget what the gate holds first. */
   Rpc.make("RebuildGate", {
-    payload: { campaignId: CampaignId, discard: Schema.Boolean },
+    payload: changing({ campaignId: CampaignId, discard: Schema.Boolean }),
     success: RebuildEvent,
     error: OperatorFailure,
     stream: true
@@ -157,12 +161,12 @@ export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
   /** The secret is told this once. */
   Rpc.make("CreateKey", {
-    payload: { name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) },
+    payload: changing({ name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) }),
     success: Schema.Struct({ id: Schema.String, secret: Schema.String }),
     error: OperatorFailure
   }).annotate(RequiredRole, "ADMIN"),
   Rpc.make("ListKeys", { success: Schema.Array(Key), error: OperatorFailure }).annotate(RequiredRole, "ADMIN"),
-  Rpc.make("RevokeKey", { payload: { id: Schema.String }, success: Schema.Void, error: OperatorFailure })
+  Rpc.make("RevokeKey", { payload: changing({ id: Schema.String }), success: Schema.Void, error: OperatorFailure })
     .annotate(RequiredRole, "ADMIN"),
   /** The newest first, at most `limit` (1 to 1,000); `beforeId`: only those older than it. */
   Rpc.make("AuditLog", {

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { AppConfig } from "../AppConfig.ts"
+import { isVisible } from "../domain/DisplayName.ts"
 import { ApiKeys, KeyRefused, type KeysUnavailable } from "./ApiKeys.ts"
 import type { StoredKey } from "./ApiKeyStore.ts"
 import { ApiKeyStore } from "./ApiKeyStore.ts"
@@ -40,7 +41,7 @@ const NAME = /^[^\p{C}]{1,100}$/u
 const RESERVED = /^(bootstrap|anonymous|user \d+)$/i
 
 const checkName = (name: string): string | undefined =>
-  !NAME.test(name) || name.trim() !== name
+  !NAME.test(name) || name.trim() !== name || !isVisible(name)
     ? "name must have 1 to 100 printable characters, none of them a space at either end"
     : RESERVED.test(name)
     ? `name must not be ${name}, which the audit log uses for others`

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -57,7 +58,8 @@ const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input) => Effect.flatMap(parseDraft(input), useCases.campaigns.create),
+  call: (useCases, input) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.flatMap(parseDraft(input, now), useCases.campaigns.create)),
   respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
 })
 
@@ -107,7 +109,7 @@ const updateCampaign = Routes.make({
   access: "OPERATOR",
   call: (useCases, input) =>
     Effect.flatMap(target(input), ([campaignId, expected]) =>
-      Effect.flatMap(parsePatch(input), (patch) => useCases.campaigns.update(campaignId, expected, patch))),
+      Effect.flatMap(parsePatch(input), (update) => useCases.campaigns.update(campaignId, expected, update))),
   respond: (campaign) => create(UpdateCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
 })
 

@@ -3,6 +3,7 @@ import { fromBinary, fromJson, fromJsonString, ScalarType } from "@bufbuild/prot
 import { isFieldError } from "@bufbuild/protobuf/reflect"
 import { EmptySchema } from "@bufbuild/protobuf/wkt"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
+import { nearest } from "./Nearest.ts"
 
 const refuse = (field: string, reason: string) => new InvalidArgument({ field, reason })
 
@@ -55,16 +56,32 @@ const reason = (field: DescField, value: unknown, detail: string): string => {
   return field.enum === undefined ? "has a value of the wrong type" : `must be one of ${field.enum.values.map(({ name }) => name).join(", ")}`
 }
 
+/** How much of an unknown field's name an answer repeats. */
+const SHOWN_NAME = 40
+
+/** Names of fields are ASCII: whatever else a client wrote is shown escaped, so that no answer or log line shows what is not there. */
+const shownName = (name: string): string => {
+  const cut = name.length > SHOWN_NAME ? `${name.slice(0, SHOWN_NAME)}...` : name
+  const text = cut.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  return /^\w+$/.test(text) ? text : `"${text}"`
+}
+
+const refuseField = (name: string, known: ReadonlyArray<string>): InvalidArgument => {
+  const meant = nearest(name, known)
+  return refuse(shownName(name), `is not a field of this call: ${meant === undefined ? `it takes ${known.join(", ")}` : `did you mean ${meant}?`}`)
+}
+
 /**
  * Reads a request from JSON as protobuf's JSON mapping has it, but exactly: an integer never loses a digit, in whichever
  * notation the client chose, and the text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the
- * field (JSON name) and its rule. Fields that are not known are ignored, `null` means the default.
+ * field (JSON name) and its rule. Fields that are not known are ignored, unless `refuseUnknown`; `null` means the default.
  */
 export const decodeJson = <Desc extends DescMessage>(
   desc: Desc,
-  registry?: Registry
+  { refuseUnknown = false, registry }: { readonly registry?: Registry | undefined; readonly refuseUnknown?: boolean } = {}
 ): (bytes: Uint8Array) => MessageShape<Desc> => {
   const options = { ignoreUnknownFields: true, ...registry === undefined ? {} : { registry } }
+  const jsonNames = desc.fields.map(({ jsonName }) => jsonName)
   const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
   const reviver = exactly(fields) as (key: string, value: unknown) => unknown
   return (bytes) => {
@@ -86,6 +103,10 @@ export const decodeJson = <Desc extends DescMessage>(
       fromJsonString(EmptySchema, text, { ignoreUnknownFields: true })
     } catch {
       throw refuse("body", "must not repeat a key")
+    }
+    if (refuseUnknown) {
+      const unknown = Object.keys(object).find((name) => !fields.has(name))
+      if (unknown !== undefined) throw refuseField(unknown, jsonNames)
     }
     for (const [name, field] of fields) {
       // protobuf-es reads such strings by BigInt(), which takes "0x10" and " 1 " too.

@@ -115,7 +115,8 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
   readonly begin: Begin<Fields<I>, Answer, IssueFailure | E>
 })): Route => {
   const options: JsonOptions = spec.registry === undefined ? jsonOptions : { ...jsonOptions, registry: spec.registry }
-  const general = decodeJson(spec.method.input, spec.registry)
+  // What changes something must not be answered with success for a field that means nothing.
+  const general = decodeJson(spec.method.input, { registry: spec.registry, refuseUnknown: spec.bound === "write" })
   const { readJson } = spec
   return {
     method: spec.method,

@@ -31,6 +31,11 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
     [{ name: undefined }, "name"],
     [{ name: "이".repeat(101) }, "name"],
     [{ name: "a\u0000b" }, "name"],
+    [{ name: "a\u202egnp.exe" }, "name"],
+    [{ name: "\u2066a\u2069" }, "name"],
+    [{ name: "\u200b\u200d\ufeff\u00ad" }, "name"],
+    [{ name: "\u3164\u2800" }, "name"],
+    [{ name: "a\u2028b" }, "name"],
     [{ name: 5 }, "name"],
     [{ name: ["x"] }, "name"],
     [{ couponLimit: undefined }, "couponLimit"],
@@ -56,7 +61,12 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
     [{ startTime: 1750809600 }, "startTime"],
     [{ endTime: "soon" }, "endTime"],
     [{ endTime: OPEN }, "endTime"],
-    [{ endTime: "2025-06-24T23:59:59Z" }, "endTime"]
+    [{ endTime: "2025-06-24T23:59:59Z" }, "endTime"],
+    [{ endTime: "2025-06-26T00:00:00Z" }, "endTime"],
+    [{ startTime: "2025-06-25T00:00:61Z" }, "startTime"],
+    [{ colour: "red" }, "colour"],
+    [{ limit: 5 }, "limit"],
+    [{ coupon_limits: 5 }, "coupon_limits"]
   ] as const).map(([fields, field]) =>
     ["CreateCampaign", { name: "bad", couponLimit: 5, startTime: OPEN, ...fields }, field] as const
   ),
@@ -218,10 +228,26 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           .toMatchObject({ coupon: { userId: "9007199254740993" } })
       })
 
-      it("ignores fields it does not know", async () => {
-        const campaignId = await open({ colour: "red", nested: { deep: [1, { x: null }] } })
-        const reply = await http.post("IssueCoupon", { campaignId, userId: 7, colour: "red", nested: { deep: [] } })
-        expect(reply.json()).toMatchObject({ message: "OK" })
+      it("ignores fields it does not know in claims and reads", async () => {
+        const campaignId = await open()
+        const more = { campaignId, userId: 7, colour: "red", nested: { deep: [1, { x: null }] } }
+        expect((await http.post("IssueCoupon", more)).json()).toMatchObject({ message: "OK" })
+        for (const method of ["GetCampaign", "GetCoupon", "ListCampaigns"]) {
+          expect([(await http.post(method, more)).status, (await http.get(method, more)).status]).toEqual([200, 200])
+        }
+      })
+
+      it("takes a leap second, and a window that is over where that is asked for", async () => {
+        const fields = { startTime: "2016-12-31T23:59:60.5Z", endTime: "2017-01-01T08:59:60+09:00" }
+        expect((await http.post("CreateCampaign", { name: "over", couponLimit: 1, ...fields })).json()["message"])
+          .toMatch(/^INVALID_ARGUMENT: endTime must be later/)
+        const over = { ...fields, endTime: "2017-01-01T09:00:60+09:00" }
+        expect((await http.post("CreateCampaign", { name: "over", couponLimit: 1, ...over })).json()["message"])
+          .toMatch(/^INVALID_ARGUMENT: endTime has passed already/)
+        const campaignId = await open({ ...over, allowPastEnd: true })
+        expect((await http.post("GetCampaign", { campaignId })).json())
+          .toMatchObject({ startTime: "2017-01-01T00:00:00.500Z", endTime: "2017-01-01T00:01:00Z" })
+        expect((await issue(campaignId, 1)).json()["message"]).toBe("CAMPAIGN_ENDED")
       })
 
       it("takes fields by their proto names too", async () => {
@@ -258,6 +284,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const { code } = (await issue(campaignId, 5)).json()
         const campaign = await http.get("GetCampaign", { campaignId })
         expect([campaign.status, campaign.json()["issuedCoupons"]]).toEqual([200, [code]])
+        expect(campaign.headers.get("cache-control")).toBe("no-store")
         const coupon = await http.get("GetCoupon", { campaignId, userId: "5" })
         expect(coupon.json()).toMatchObject({ coupon: { code } })
         expect((await http.get("GetCoupon", { campaignId, userId: "6" })).json())

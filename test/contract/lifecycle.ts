@@ -49,7 +49,6 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       expect(await made("Update", { campaignId, endTime: "" })).toMatchObject({ couponLimit: "7", endTime: "", version: "4" })
       // A change that is made already is none.
       expect(await made("Update", { campaignId, couponLimit: 7, name: "여름" })).toMatchObject({ version: "4" })
-      expect(await made("Update", { campaignId })).toMatchObject({ version: "4" })
       expect(await read(campaignId)).toMatchObject({ name: "여름", couponLimit: "7", endTime: "", version: "4" })
     })
 
@@ -66,7 +65,11 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         [{ startTime: "soon" }, "startTime"],
         [{ startTime: LATER }, "endTime must be later"],
         [{ endTime: OPEN }, "endTime"],
+        [{ endTime: "2025-06-26T00:00:00Z" }, "endTime has passed already"],
         [{ expectedVersion: -1 }, "expectedVersion"],
+        [{ limit: 500 }, "limit is not a field of this call: did you mean couponLimit?"],
+        [{ status: "CAMPAIGN_STATUS_ENDED" }, "status is not a field of this call: it takes campaignId, expectedVersion, "],
+        [{ limit: null }, "limit is not a field"],
         [{ campaignId: 0 }, "campaignId"]
       ]
       for (const [fields, says] of bad) {
@@ -74,7 +77,18 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         expect([status, message], JSON.stringify(fields)).toEqual([400, expect.stringMatching(`^INVALID_ARGUMENT: ${says}`)])
       }
       expect(await read(campaignId)).toMatchObject({ name: "campaign", couponLimit: "5", version: "1" })
-      for (const method of ["Update", "Pause", "Resume", "End"]) {
+      expect(await refused("Update", { campaignId, limit: 500 })).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: limit /)])
+      for (const fields of [{}, { couponLimit: null }, { expectedVersion: 1 }, { allowPastEnd: true }]) {
+        expect(await refused("Update", { campaignId, ...fields }), JSON.stringify(fields))
+          .toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime /)])
+      }
+      for (const method of ["Pause", "Resume", "End"]) {
+        expect(await refused(method, { campaignId, expectedVerison: 7 }))
+          .toEqual([400, "INVALID_ARGUMENT: expectedVerison is not a field of this call: did you mean expectedVersion?"])
+      }
+      expect(await read(campaignId)).toMatchObject({ name: "campaign", couponLimit: "5", version: "1" })
+      expect(await refused("Update", { campaignId: 2_147_483_647, name: "x" })).toEqual([404, "RECORD_NOT_FOUND"])
+      for (const method of ["Pause", "Resume", "End"]) {
         expect(await refused(method, { campaignId: 2_147_483_647 })).toEqual([404, "RECORD_NOT_FOUND"])
       }
     })
@@ -84,7 +98,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       expect(await made("Update", { campaignId, expectedVersion: "1", name: "a" })).toMatchObject({ version: "2" })
       for (const method of ["Update", "Pause", "Resume", "End"]) {
         for (const expectedVersion of ["1", "3"]) {
-          const reply = await call(method, { campaignId, expectedVersion, name: "b" })
+          const reply = await call(method, { campaignId, expectedVersion, ...method === "Update" ? { name: "b" } : {} })
           expect([reply.status, reply.json()]).toEqual([409, { code: "aborted", message: "CONFLICT" }])
         }
       }
@@ -128,7 +142,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       }
       expect(await made("End", { campaignId })).toMatchObject({ version: "4" })
       for (const method of ["Update", "Pause", "Resume"]) {
-        expect(await refused(method, { campaignId, name: "again" })).toEqual([400, "CAMPAIGN_ENDED"])
+        expect(await refused(method, { campaignId, ...method === "Update" ? { name: "again" } : {} })).toEqual([400, "CAMPAIGN_ENDED"])
       }
     })
 
@@ -213,7 +227,12 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       for (let k = 0; k < 4; k++) {
         await expect.poll(() => told(campaignId, 1), { interval: 50 }).toBe("COUPON_ALREADY_CLAIMED")
       }
-      await made("Update", { campaignId, endTime: "2025-06-26T00:00:00Z" })
+      const over = { campaignId, endTime: "2025-06-26T00:00:00Z" }
+      expect(await refused("Update", over)).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: endTime has passed already/)])
+      await made("Update", { ...over, allowPastEnd: true })
+      // Said again, it is what it is already; another change of a campaign that is over does not move its end.
+      await made("Update", over)
+      await made("Update", { campaignId, name: "over" })
       expect(await told(campaignId, 4)).toBe("CAMPAIGN_ENDED")
       expect(await told(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
       // A campaign that only ran out may go on; one that an operator ended may not.

@@ -70,7 +70,7 @@ describe("CampaignChanges", () => {
           expect(from.version).toBe(1)
           return "commit"
         })
-      yield* campaigns.update(campaignId, undefined, { couponLimit: 2 })
+      yield* campaigns.update(campaignId, undefined, { patch: { couponLimit: 2 }, allowPastEnd: false })
       expect(order).toEqual(["changed while the gate was told 2 at 1"])
       expect(line.told.map(({ couponLimit, version }) => [couponLimit, version])).toEqual([[2, 1], [2, 2]])
       expect((yield* gate.inspect(campaignId)).version).toBe(2)
@@ -83,7 +83,7 @@ describe("CampaignChanges", () => {
       const { campaignId } = ledger.addCampaign({ couponLimit: 5 })
       yield* rebuilder.runOnce(campaignId)
       line.mode = "away"
-      expect((yield* Effect.flip(campaigns.update(campaignId, undefined, { couponLimit: 6 })))._tag).toBe("Unavailable")
+      expect((yield* Effect.flip(campaigns.update(campaignId, undefined, { patch: { couponLimit: 6 }, allowPastEnd: false })))._tag).toBe("Unavailable")
       expect(yield* campaigns.get(campaignId, 0, "")).toMatchObject({ campaign: { couponLimit: 5, version: 1 } })
       expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 2 })
       // The gate does not know yet; the ledger does.
@@ -123,7 +123,7 @@ describe("CampaignChanges", () => {
       let others = 2
       ledger.onChange = () =>
         others-- > 0
-          ? Effect.as(Effect.orDie(campaigns.update(campaignId, undefined, { name: `other ${others}` })), "commit" as const)
+          ? Effect.as(Effect.orDie(campaigns.update(campaignId, undefined, { patch: { name: `other ${others}` }, allowPastEnd: false })), "commit" as const)
           : Effect.succeed("commit")
       expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 4 })
       others = 1
@@ -172,9 +172,9 @@ describe("CampaignChanges", () => {
       const { campaignId } = ledger.addCampaign()
       yield* rebuilder.runOnce(campaignId)
       expect([yield* claim(campaignId, 1), yield* claim(campaignId, 1)]).toEqual(["OK", "CouponAlreadyClaimed"])
-      yield* campaigns.update(campaignId, undefined, { startTime: future })
+      yield* campaigns.update(campaignId, undefined, { patch: { startTime: future }, allowPastEnd: false })
       expect(yield* claim(campaignId, 1)).toBe("CampaignNotStarted")
-      yield* campaigns.update(campaignId, undefined, { startTime: 0 })
+      yield* campaigns.update(campaignId, undefined, { patch: { startTime: 0 }, allowPastEnd: false })
       expect(yield* claim(campaignId, 1)).toBe("CouponAlreadyClaimed")
       expect(held.find(campaignId, 1n)).toBeDefined()
       // As if by another instance: nobody tells this one.

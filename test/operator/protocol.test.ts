@@ -63,6 +63,18 @@ describe("the operator plane on the wire", () => {
     expect(text).not.toMatch(/\.ts:|node_modules/)
   })
 
+  it("refuses a field that it does not know where something would be changed", async () => {
+    const changes = [["CreateKey", { name: "k", role: "VIEWER", requestPerSecond: 5 }], ["RevokeKey", { id: "x", key: "x" }],
+      ["RebuildGate", { campaignId: 1, discard: false, discrad: true }]] as const
+    for (const [tag, payload] of changes) {
+      const { text } = await post(instance, call(tag, payload))
+      expect(text, tag).toContain(`\\"${Object.keys(payload).at(-1)}\\"`)
+      expect(text, tag).toMatch(/is unexpected/)
+    }
+    expect((await post(instance, call("ListKeys"))).text).not.toContain(`"name":"k"`)
+    expect((await post(instance, call("AuditLog", { limit: 1, colour: "red" }))).text).toContain(`"Success"`)
+  })
+
   it("streams over HTTP/2", async () => {
     const session = http2.connect(instance.url)
     try {

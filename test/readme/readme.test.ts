@@ -130,6 +130,14 @@ describe("the tables of README.md", () => {
   })
 })
 
+describe("the alphabet of codes", () => {
+  it.each(["README.md", "proto/coupon/v1/coupon.proto"])("is told in %s, whole", (file) => {
+    const told = /[가-힣]{20,}\d+/u.exec(read(file))?.[0]
+    expect(told).toBe(ALPHABET)
+    expect([ALPHABET.normalize("NFC"), new Set(ALPHABET).size]).toEqual([ALPHABET, 38])
+  })
+})
+
 const documents = [
   "README.md",
   "SECURITY.md",

@@ -163,7 +163,7 @@ describe("keys held in the process", () => {
   it.scoped("a name that the audit log uses for others, or a rate that is none, is refused", () =>
     Effect.gen(function*() {
       const { here } = yield* scene
-      for (const name of ["", " x", "x\n", "bootstrap", "Anonymous", "user 7", "x".repeat(101)]) {
+      for (const name of ["", " x", "x\n", "bootstrap", "Anonymous", "user 7", "x".repeat(101), "\u3164", "\u2800", "\u202ex"]) {
         expect((yield* Effect.flip(here.create({ name, role: "VIEWER" })))._tag, name).toBe("KeyRefused")
       }
       for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {

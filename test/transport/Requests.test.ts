@@ -159,7 +159,14 @@ describe("JSON", () => {
     [LIST, "{\"status\":true}", STATUS_RULE],
     [LIST, "{\"status\":1.5}", STATUS_RULE],
     [LIST, "{\"status\":1e300}", STATUS_RULE],
-    [LIST, "{\"status\":9}", "status must be one that campaigns have"]
+    [LIST, "{\"status\":9}", "status must be one that campaigns have"],
+    [CREATE, "{\"nmae\":1}", "nmae is not a field of this call: did you mean name?"],
+    [CREATE, "{\"name\":\"a\",\"start\":1}", "start is not a field of this call: did you mean startTime?"],
+    [CREATE, "{\"colour\":1}", "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"],
+    [CREATE, "{\"\":1}", "\"\" is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"],
+    [CREATE, "{\"\\u202ename\":1}", "\"\\u202ename\" is not a field of this call: did you mean name?"],
+    [CREATE, `{"${"xy".repeat(500)}":1}`,
+      `"${"xy".repeat(20)}..." is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd`]
   ])("%s %s: %s", async (path, body, reason) => {
     for (const way of [path, `${path}?adapter`]) {
       const reply = await post(way, body)

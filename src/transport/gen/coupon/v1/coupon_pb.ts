@@ -13,14 +13,14 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEiYQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiugIKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAyI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAki3AEKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDItoBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQFCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ifQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKoQBCg5DYW1wYWlnblN0YXR1cxIfChtDQU1QQUlHTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZDQU1QQUlHTl9TVEFUVVNfQUNUSVZFEAESGgoWQ0FNUEFJR05fU1RBVFVTX1BBVVNFRBACEhkKFUNBTVBBSUdOX1NUQVRVU19FTkRFRBADMv0FCg1Db3Vwb25TZXJ2aWNlElUKDkNyZWF0ZUNhbXBhaWduEiAuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5DcmVhdGVDYW1wYWlnblJlc3BvbnNlElEKC0dldENhbXBhaWduEh0uY291cG9uLnYxLkdldENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5HZXRDYW1wYWlnblJlc3BvbnNlIgOQAgESTAoLSXNzdWVDb3Vwb24SHS5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXF1ZXN0Gh4uY291cG9uLnYxLklzc3VlQ291cG9uUmVzcG9uc2USSwoJR2V0Q291cG9uEhsuY291cG9uLnYxLkdldENvdXBvblJlcXVlc3QaHC5jb3Vwb24udjEuR2V0Q291cG9uUmVzcG9uc2UiA5ACARJVCg5VcGRhdGVDYW1wYWlnbhIgLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRJSCg1QYXVzZUNhbXBhaWduEh8uY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXNwb25zZRJVCg5SZXN1bWVDYW1wYWlnbhIgLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuUmVzdW1lQ2FtcGFpZ25SZXNwb25zZRJMCgtFbmRDYW1wYWlnbhIdLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlcXVlc3QaHi5jb3Vwb24udjEuRW5kQ2FtcGFpZ25SZXNwb25zZRJXCg1MaXN0Q2FtcGFpZ25zEh8uY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXF1ZXN0GiAuY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXNwb25zZSIDkAIBYgZwcm90bzM");
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEieQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkSFgoOYWxsb3dfcGFzdF9lbmQYBSABKAgiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiugIKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAyI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAki3AEKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDIvIBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQESFgoOYWxsb3dfcGFzdF9lbmQYByABKAhCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ifQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKoQBCg5DYW1wYWlnblN0YXR1cxIfChtDQU1QQUlHTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZDQU1QQUlHTl9TVEFUVVNfQUNUSVZFEAESGgoWQ0FNUEFJR05fU1RBVFVTX1BBVVNFRBACEhkKFUNBTVBBSUdOX1NUQVRVU19FTkRFRBADMv0FCg1Db3Vwb25TZXJ2aWNlElUKDkNyZWF0ZUNhbXBhaWduEiAuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5DcmVhdGVDYW1wYWlnblJlc3BvbnNlElEKC0dldENhbXBhaWduEh0uY291cG9uLnYxLkdldENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5HZXRDYW1wYWlnblJlc3BvbnNlIgOQAgESTAoLSXNzdWVDb3Vwb24SHS5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXF1ZXN0Gh4uY291cG9uLnYxLklzc3VlQ291cG9uUmVzcG9uc2USSwoJR2V0Q291cG9uEhsuY291cG9uLnYxLkdldENvdXBvblJlcXVlc3QaHC5jb3Vwb24udjEuR2V0Q291cG9uUmVzcG9uc2UiA5ACARJVCg5VcGRhdGVDYW1wYWlnbhIgLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRJSCg1QYXVzZUNhbXBhaWduEh8uY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXNwb25zZRJVCg5SZXN1bWVDYW1wYWlnbhIgLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuUmVzdW1lQ2FtcGFpZ25SZXNwb25zZRJMCgtFbmRDYW1wYWlnbhIdLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlcXVlc3QaHi5jb3Vwb24udjEuRW5kQ2FtcGFpZ25SZXNwb25zZRJXCg1MaXN0Q2FtcGFpZ25zEh8uY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXF1ZXN0GiAuY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXNwb25zZSIDkAIBYgZwcm90bzM");
 
 /**
  * @generated from message coupon.v1.CreateCampaignRequest
  */
 export type CreateCampaignRequest = Message<"coupon.v1.CreateCampaignRequest"> & {
   /**
-   * 1 to 100 characters.
+   * 1 to 100 characters, at least one of which can be seen; none that controls or overrides the direction of text.
    *
    * @generated from field: string name = 1;
    */
@@ -34,18 +34,25 @@ export type CreateCampaignRequest = Message<"coupon.v1.CreateCampaignRequest"> &
   couponLimit: bigint;
 
   /**
-   * When claims open, RFC 3339, e.g. 2025-06-25T00:00:00Z.
+   * When claims open, RFC 3339, e.g. 2025-06-25T00:00:00Z. A leap second (:60) is the second that follows.
    *
    * @generated from field: string start_time = 3;
    */
   startTime: string;
 
   /**
-   * When claims close, RFC 3339, later than start_time; empty: never.
+   * When claims close, RFC 3339, later than start_time; empty: never. One that has passed already is INVALID_ARGUMENT.
    *
    * @generated from field: string end_time = 4;
    */
   endTime: string;
+
+  /**
+   * Takes an end_time that has passed: the campaign is over from the beginning.
+   *
+   * @generated from field: bool allow_past_end = 5;
+   */
+  allowPastEnd: boolean;
 };
 
 /**
@@ -230,7 +237,8 @@ export type IssueCouponResponse = Message<"coupon.v1.IssueCouponResponse"> & {
   message: string;
 
   /**
-   * The coupon's code: 10 characters, unique within the campaign.
+   * The coupon's code: 10 characters, unique within the campaign, each of 가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허0123456789 (28
+   * syllables in NFC and 10 ASCII digits), drawn alike. Compare it as it is: no two characters of it are the same one.
    *
    * @generated from field: string code = 2;
    */
@@ -413,7 +421,7 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
   expectedVersion: bigint;
 
   /**
-   * 1 to 100 characters.
+   * As in CreateCampaignRequest.
    *
    * @generated from field: optional string name = 3;
    */
@@ -434,11 +442,19 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
   startTime?: string | undefined;
 
   /**
-   * RFC 3339, later than start_time; present but empty: the campaign has no end.
+   * RFC 3339, later than start_time; present but empty: the campaign has no end. A new one that has passed already is
+   * INVALID_ARGUMENT.
    *
    * @generated from field: optional string end_time = 6;
    */
   endTime?: string | undefined;
+
+  /**
+   * Takes a new end_time that has passed. The campaign is over then, until its end is moved again; EndCampaign is for good.
+   *
+   * @generated from field: bool allow_past_end = 7;
+   */
+  allowPastEnd: boolean;
 };
 
 /**
@@ -699,6 +715,9 @@ export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 0);
 
 /**
+ * In JSON, calls that change a campaign or create one refuse fields that they do not know with INVALID_ARGUMENT, which names
+ * the nearest one they do. Claims and reads ignore such fields, as every call does in protobuf's binary form.
+ *
  * Every failure carries one of the messages below, exactly:
  *
  *   message                      Connect code          HTTP  when
@@ -766,7 +785,7 @@ export const CouponService: GenService<{
     output: typeof GetCouponResponseSchema;
   },
   /**
-   * Changes name, limit, start or end; fields that are absent stay as they are. The limit may go up, or down to what is issued
+   * Changes name, limit, start or end; fields that are absent stay as they are, and one of them must be there. The limit may go up, or down to what is issued
    * (INVALID_ARGUMENT below that). Once answered, claims are decided by the new settings.
    *
    * @generated from rpc coupon.v1.CouponService.UpdateCampaign
