@@ -13,6 +13,7 @@ import type { GateFacts } from "./issuance/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
+import { StoreHealth } from "./issuance/StoreHealth.ts"
 import { rootMessage } from "./RootMessage.ts"
 import type { KeysUnavailable } from "./security/ApiKeys.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
@@ -98,11 +99,12 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 /** Every port of an assembly. */
-export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate
+export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | StoreHealth
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
   Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerLibSql, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
+    Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
@@ -110,7 +112,8 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
 )
 
 /** MySQL and Redis; waits for both. */
-export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(
+export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.mergeAll(
+  Layer.succeed(StoreHealth, { troubles: () => [] }),
   Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerMySql, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
     Layer.provide(layerMySql),
     Layer.mapError(unusable)

@@ -8,6 +8,7 @@ import * as Backend from "./Backend.ts"
 import { Campaigns } from "./issuance/Campaigns.ts"
 import * as Issuance from "./issuance/Issuance.ts"
 import { IssueCoupon } from "./issuance/IssueCoupon.ts"
+import { StoreHealth } from "./issuance/StoreHealth.ts"
 import { Startup, type UseCases } from "./issuance/Startup.ts"
 import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
 import { ApiKeys } from "./security/ApiKeys.ts"
@@ -38,6 +39,7 @@ export const make = Effect.gen(function*() {
   const waiting = new Set<string>()
   let current: UseCases | undefined
   let ports: Context.Context<Ports> | undefined
+  let troubles: () => ReadonlyArray<string> = () => []
 
   const progress = Backend.BootProgress.of({
     waitFor: (store) => Effect.sync(() => void waiting.add(store)),
@@ -58,6 +60,7 @@ export const make = Effect.gen(function*() {
         apiKeys: Context.get(context, ApiKeys)
       }
       ports = context
+      troubles = Context.get(context, StoreHealth).troubles
       return Effect.logInfo(`ready on ${Backend.describe(config)} after ${Math.round(Duration.toMillis(took))} ms`)
     }),
     Effect.catchAllCause((cause) => Deferred.failCause(failed, cause))
@@ -66,7 +69,7 @@ export const make = Effect.gen(function*() {
 
   return Context.make(Startup, {
     current: () => current,
-    waitingFor: () => current === undefined && waiting.size === 0 ? ["the ledger"] : [...waiting]
+    waitingFor: () => current === undefined && waiting.size === 0 ? ["the ledger"] : [...waiting, ...troubles()]
   }).pipe(
     Context.add(BootFailure, { failed: Deferred.await(failed) }),
     Context.add(OperatorServices, { current: () => ports, stores: Backend.describe(config) })

@@ -17,6 +17,6 @@ export interface UseCases {
 export class Startup extends Context.Tag("coupon/issuance/Startup")<Startup, {
   /** The use cases, or `undefined` while a store is still awaited. */
   readonly current: () => UseCases | undefined
-  /** The stores still awaited, in words an operator understands, e.g. `MySQL at db:3306`; empty when ready. */
+  /** The stores still awaited, or in trouble since (`StoreHealth`), e.g. `MySQL at db:3306`; empty when ready. */
   readonly waitingFor: () => ReadonlyArray<string>
 }>() {}

@@ -1,3 +1,5 @@
+import { NOT_RUN } from "./GuardedDriver.ts"
+
 /**
  * What an error inside a group commit proves:
  * - `NotSent`: the driver refused the text before a byte of it was written; nothing happened;
@@ -113,5 +115,7 @@ export const classifyLibsql = (error: unknown): SqlFailure => {
     return message.includes("outbox.batch_id") ? "InDoubt" : "Refused"
   }
   if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return "Retry"
-  return code.startsWith("SQLITE_READONLY") || code === "SQLITE_CANTOPEN" || code === "CLIENT_CLOSED" ? "Refused" : "InDoubt"
+  // DISPLACED is in doubt: the transaction is in a file that may be put back, or never be found again.
+  const refused = code.startsWith("SQLITE_READONLY") || code === "SQLITE_CANTOPEN" || code === "CLIENT_CLOSED" || code === NOT_RUN
+  return refused ? "Refused" : "InDoubt"
 }

@@ -122,7 +122,10 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     const readiness = (response: Response) => {
       if (draining) sendJson(response, 503, { status: "draining" }, true)
       else if (ready()) sendJson(response, 200, { status: "ready" }, false)
-      else sendJson(response, 503, { status: "starting", waitingFor: startup.waitingFor() }, false)
+      else {
+        const status = startup.current() === undefined ? "starting" : "unavailable"
+        sendJson(response, 503, { status, waitingFor: startup.waitingFor() }, false)
+      }
     }
     const services = [...new Set(routes.map((route) => route.method.parent))]
     const health = Health.make({ services: services.map(({ typeName }) => typeName), ready, draining: () => draining })

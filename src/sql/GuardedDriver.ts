@@ -1,0 +1,50 @@
+import type { Client, InStatement } from "@libsql/client"
+
+/** `code` of a statement that was not run, because what it wrote would be lost: `Refused`, as nothing was done. */
+export const NOT_RUN = "DATA_DIR_NOT_RUN"
+/** `code` of a statement that was run, on files that a restart will not find: `InDoubt`, as they may be put back. */
+export const DISPLACED = "DATA_DIR_DISPLACED"
+
+const failure = (code: string, message: string) => Object.assign(new Error(message), { code })
+
+const isRead = (statement: InStatement): boolean => /^\s*SELECT\b/i.test(typeof statement === "string" ? statement : statement.sql)
+
+/**
+ * A driver that runs nothing while `trouble` returns a text, and that looks at its files (`lookAtCommit`) after each write, before
+ * the caller receives its result. So what was acknowledged was in its place at that moment.
+ */
+export const make = (client: Client, files: {
+  readonly trouble: () => string | undefined
+  readonly lookAtCommit: () => string | undefined
+}): Client => {
+  const refuseInTrouble = () => {
+    const trouble = files.trouble()
+    if (trouble !== undefined) throw failure(NOT_RUN, trouble)
+  }
+  const written = <A>(result: A): A => {
+    const trouble = files.lookAtCommit()
+    if (trouble !== undefined) throw failure(DISPLACED, trouble)
+    return result
+  }
+  const guarded = (isWrite: boolean) => async <A>(run: () => Promise<A>): Promise<A> => {
+    refuseInTrouble()
+    // The driver does all of its work before it returns.
+    const result = await run()
+    return isWrite ? written(result) : result
+  }
+  const read = guarded(false)
+  const write = guarded(true)
+  return {
+    execute: (statement) => (isRead(statement) ? read : write)(() => client.execute(statement)),
+    batch: (statements, mode) => write(() => client.batch(statements, mode)),
+    migrate: (statements) => write(() => client.migrate(statements)),
+    executeMultiple: (text) => write(() => client.executeMultiple(text)),
+    transaction: () => Promise.reject(new Error("transactions of the driver open another connection, which lacks our settings: use batch")),
+    sync: () => client.sync(),
+    close: () => client.close(),
+    get closed() {
+      return client.closed
+    },
+    protocol: client.protocol
+  }
+}

@@ -1,0 +1,197 @@
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { describe, expect, it } from "vitest"
+import { checkInvariants } from "../invariants/invariants.ts"
+import { openStores } from "../invariants/Snapshot.ts"
+import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
+import type { Instance } from "../support/Instance.ts"
+import { newcomers, tally } from "./load.ts"
+import { clock, deferral, loadFor, since, startFor } from "./scenario.ts"
+
+/** `readyz` of an instance: its status and what it says. */
+const readiness = async ({ url }: Instance) => {
+  const reply = await fetch(`${url}/readyz`, { headers: { connection: "close" } })
+  return { status: reply.status, body: await reply.json() as { readonly status: string; readonly waitingFor?: ReadonlyArray<string> } }
+}
+
+/** The logged messages of a level, in words. */
+const logged = (instance: Instance, level: string): ReadonlyArray<string> =>
+  instance.logs().split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as Record<string, string>)
+    .filter(({ logLevel }) => logLevel === level).map(({ message }) => message!)
+
+describe("the files of an embedded instance", () => {
+  const defer = deferral()
+
+  /** A directory that holds DATA_DIR, which is reached through a symbolic link, as a volume is through its mount. */
+  const place = () => {
+    const root = temporaryDirectory("files")
+    defer(() => removeDirectory(root))
+    const dataDir = Path.join(root, "data")
+    Fs.mkdirSync(Path.join(root, "volume"))
+    Fs.symlinkSync(Path.join(root, "volume"), dataDir)
+    return { root, volume: Path.join(root, "volume"), dataDir, file: (name: string) => Path.join(dataDir, name) }
+  }
+
+  const start = (dataDir: string) => startFor(defer, { DATA_DIR: dataDir })
+
+  it("are the one file coupon.db after a stop under load", async () => {
+    const { dataDir, file, root } = place()
+    const load = loadFor(defer)
+    const instance = await start(dataDir)
+    const campaignId = await load.openCampaign(instance.url, 100_000)
+    const running = load.keepClaiming(() => [instance.url], newcomers([campaignId], 1), 20)
+    defer(running.stop)
+    await expect.poll(() => load.history.length).toBeGreaterThan(300)
+    expect(await instance.stop()).toBe(0)
+    await running.stop()
+    const alone = Path.join(root, "alone")
+    Fs.mkdirSync(alone)
+    Fs.copyFileSync(file("coupon.db"), Path.join(alone, "coupon.db"))
+    await checkInvariants({ dataDir: alone }, load.history)
+    expect(logged(instance, "WARN").join()).not.toContain("coupon.db-wal")
+  })
+
+  it("are named where the log could not be emptied, because another process reads the file", async () => {
+    const { dataDir } = place()
+    const load = loadFor(defer)
+    const instance = await start(dataDir)
+    const campaignId = await load.openCampaign(instance.url, 10)
+    const reader = await openStores({ dataDir })
+    defer(reader.close)
+    const view = reader.ledger(campaignId)
+    await view
+    const { DatabaseSync } = await import("node:sqlite")
+    const shell = new DatabaseSync(Path.join(dataDir, "coupon.db"), { readOnly: true })
+    defer(() => shell.close())
+    shell.exec("BEGIN")
+    shell.prepare("SELECT COUNT(*) FROM campaigns").get()
+    expect(await load.claim(instance.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
+    expect(await instance.stop()).toBe(0)
+    expect(logged(instance, "WARN").join()).toMatch(/coupon\.db-wal could not be emptied \(another process/)
+  })
+
+  /** What may happen to them, and how it is undone; `saved`: nothing is lost even if it is not. */
+  const accidents: ReadonlyArray<{
+    readonly what: string
+    readonly happens: (at: ReturnType<typeof place>) => () => void
+    readonly says: RegExp
+    readonly saved: boolean
+  }> = [
+    ...(["coupon.db", "coupon.db-wal", "coupon.db-shm", "lock.db"].map((name) => ({
+      what: `${name} alone is moved away`,
+      happens: ({ file }: ReturnType<typeof place>) => {
+        Fs.renameSync(file(name), file("aside"))
+        return () => Fs.renameSync(file("aside"), file(name))
+      },
+      says: new RegExp(`: ${name} was deleted or moved away`),
+      saved: name !== "coupon.db"
+    }))),
+    {
+      what: "coupon.db is replaced by a copy of itself",
+      happens: ({ file }) => {
+        Fs.renameSync(file("coupon.db"), file("aside"))
+        Fs.copyFileSync(file("aside"), file("coupon.db"))
+        return () => Fs.renameSync(file("aside"), file("coupon.db"))
+      },
+      says: /: coupon\.db is another file now/,
+      saved: false
+    },
+    {
+      what: "the directory is moved away",
+      happens: ({ root, volume }) => {
+        Fs.renameSync(volume, Path.join(root, "away"))
+        return () => Fs.renameSync(Path.join(root, "away"), volume)
+      },
+      says: /: it was deleted or moved away/,
+      saved: false
+    },
+    {
+      what: "another volume, with a ledger of its own, takes its place",
+      happens: ({ dataDir, root, volume }) => {
+        const other = Path.join(root, "other")
+        Fs.cpSync(volume, other, { recursive: true })
+        const lead = (to: string) => {
+          Fs.symlinkSync(to, `${dataDir}.new`)
+          Fs.renameSync(`${dataDir}.new`, dataDir)
+        }
+        lead(other)
+        return () => lead(volume)
+      },
+      says: /: coupon\.db is another file now/,
+      saved: false
+    }
+  ]
+
+  for (const { happens, saved, says, what } of accidents) {
+    it(`if ${what} under load: no OK from that moment on, not ready, and on when they are back`, async () => {
+      const at = place()
+      const load = loadFor(defer)
+      const instance = await start(at.dataDir)
+      const campaignId = await load.openCampaign(instance.url, 1_000_000)
+      const running = load.keepClaiming(() => [instance.url], newcomers([campaignId], 1), 10)
+      defer(running.stop)
+      const moreOk = (from: number) =>
+        expect.poll(() => since(load.history, from).filter(({ outcome }) => outcome === "OK").length).toBeGreaterThan(100)
+      await moreOk(0)
+
+      const undo = happens(at)
+      const then = clock()
+      // A look a second for what commits are not written to.
+      const isWrittenTo = !/-shm|lock/.test(what)
+      await expect.poll(async () => (await readiness(instance)).status).toBe(503)
+      const noticed = isWrittenTo ? then : clock()
+      expect((await readiness(instance)).body).toEqual({ status: "unavailable", waitingFor: [expect.stringMatching(says) as string] })
+      const reply = await fetch(`${instance.url}/grpc.health.v1.Health/Check`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: "{}"
+      })
+      expect(await reply.json()).toMatchObject({ status: "NOT_SERVING" })
+      await expect.poll(() => since(load.history, noticed).filter(({ outcome }) => outcome === "UNAVAILABLE").length).toBeGreaterThan(10)
+      expect(tally(since(load.history, noticed))).not.toHaveProperty("OK")
+      await expect.poll(() => logged(instance, "ERROR")).toEqual([expect.stringMatching(says)])
+
+      undo()
+      await expect.poll(async () => (await readiness(instance)).status).toBe(200)
+      await moreOk(clock())
+      await running.stop()
+      expect(await instance.stop()).toBe(0)
+      await checkInvariants({ dataDir: at.dataDir }, load.history)
+    })
+
+    if (saved) {
+      it(`if ${what} for good: everything that was promised is in coupon.db, also after a kill`, async () => {
+        const at = place()
+        const load = loadFor(defer)
+        const instance = await start(at.dataDir)
+        const campaignId = await load.openCampaign(instance.url, 1_000_000)
+        const running = load.keepClaiming(() => [instance.url], newcomers([campaignId], 1), 10)
+        defer(running.stop)
+        await expect.poll(() => load.history.filter(({ outcome }) => outcome === "OK").length).toBeGreaterThan(100)
+        happens(at)
+        await expect.poll(() => logged(instance, "ERROR").join()).toContain("a restart mends it")
+        await running.stop()
+        await instance.kill()
+        Fs.rmSync(at.file("aside"))
+        const again = await start(at.dataDir)
+        expect(await load.claim(again.url, { campaignId, userId: 1_000_000 })).toMatchObject({ outcome: "OK" })
+        expect(await again.stop()).toBe(0)
+        await checkInvariants({ dataDir: at.dataDir }, load.history)
+      })
+    }
+  }
+
+  it("if the directory is deleted for good, do not keep the instance from ending", async () => {
+    const { dataDir, volume } = place()
+    const load = loadFor(defer)
+    const instance = await start(dataDir)
+    const campaignId = await load.openCampaign(instance.url, 10)
+    expect(await load.claim(instance.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
+    Fs.rmSync(volume, { recursive: true })
+    // The first one is committed, into nowhere, and so in doubt; whatever is asked later does nothing.
+    expect(["OUTCOME_UNKNOWN", "UNAVAILABLE"]).toContain((await load.claim(instance.url, { campaignId, userId: 2 })).outcome)
+    expect(await load.claim(instance.url, { campaignId, userId: 3 })).toMatchObject({ outcome: "UNAVAILABLE" })
+    await instance.stop()
+    expect(logged(instance, "ERROR").join()).toMatch(/it was deleted or moved away.*ends with this process/)
+  })
+})
