@@ -158,6 +158,10 @@ export default TypeScript.config(
         {
           selector: "ImportDeclaration[source.value=/^(node:)?process$/]",
           message: "use the global `process`, whose `env` only src/AppConfig.ts reads"
+        },
+        {
+          selector: "MemberExpression[object.name='process'][property.name='memoryUsage']",
+          message: "it throws where the process is out of file descriptors, in a timer too: read Metrics.residentMemory"
         }
       ]
     }

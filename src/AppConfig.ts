@@ -80,7 +80,13 @@ export const settings = {
       return typeof parsed === "string" ? parsed : undefined
     }
   ),
-  maxConnections: integer("MAX_CONNECTIONS", "client connections before new ones are closed", 20_000, 1, 1_000_000),
+  maxConnections: integer(
+    "MAX_CONNECTIONS",
+    "client connections before new ones are closed; lowered at the start to what ulimit -n allows",
+    20_000,
+    1,
+    1_000_000
+  ),
   maxBodyBytes: integer("MAX_BODY_BYTES", "largest request body in bytes", 65_536, 1_024, 1_048_576),
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
   issueQueueLimit: integer("ISSUE_QUEUE_LIMIT", "claims a campaign may queue for the ledger before OVERLOADED", 10_000, 1, 1_000_000),

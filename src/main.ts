@@ -11,6 +11,7 @@ import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./telemetry/Exposition.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
 import * as Tracing from "./telemetry/Tracing.ts"
+import * as FileLimit from "./transport/FileLimit.ts"
 import * as GuardedMount from "./transport/GuardedMount.ts"
 import * as Server from "./transport/Server.ts"
 
@@ -72,6 +73,7 @@ const program = Effect.gen(function*() {
 }).pipe(
   Effect.scoped,
   Effect.provide(Tracing.layer),
+  Effect.provide(FileLimit.layer),
   Effect.provide(Logging.layer),
   // By a log of its own, because the first one's last act is to write what it held back.
   Effect.onInterrupt(() => Effect.provide(Effect.logInfo("stopped"), Logging.layer)),

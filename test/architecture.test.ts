@@ -41,7 +41,9 @@ const refused: ReadonlyArray<readonly [file: string, code: string, message: RegE
   ["src/issuance/X.ts", `export const home = process.env["HOME"]`, /only src\/AppConfig\.ts reads the environment/],
   ["src/main.ts", `export const home = process["env"]`, /only src\/AppConfig\.ts reads the environment/],
   ["src/main.ts", `export const { env } = process`, /only src\/AppConfig\.ts reads the environment/],
-  ["src/main.ts", `import { env } from "node:process"`, /only src\/AppConfig\.ts reads/]
+  ["src/main.ts", `import { env } from "node:process"`, /only src\/AppConfig\.ts reads/],
+  ["src/operator/X.ts", `export const bytes = () => process.memoryUsage.rss()`, /out of file descriptors/],
+  ["src/transport/X.ts", `export const bytes = () => process.memoryUsage().rss`, /out of file descriptors/]
 ]
 
 const allowed: ReadonlyArray<readonly [file: string, code: string]> = [

@@ -114,6 +114,13 @@ export const inFlight = gauges("coupon_requests_in_flight", "Requests that were 
 export const admissionLimit = gauges("coupon_admission_limit", "Public calls that may be in progress; MAX_IN_FLIGHT while none has to be refused.")()
 export const refusalsHeld = gauges("coupon_refusals_held", "OVERLOADED answers that wait so that refusing does not take the time of what was admitted.")()
 
+const connection = gauges("coupon_connections", "Client connections, by state: open, or the limit.", ["state"])
+export const connections = { open: connection({ state: "open" }), limit: connection({ state: "limit" }) }
+export const connectionsRefused = counters(
+  "coupon_connections_refused",
+  "Client connections that were closed at once, because as many as MAX_CONNECTIONS were open."
+)()
+
 type Tag = IssueFailure["_tag"] | "OK" | "InternalServerError"
 
 /** Failures that are no answer to the question, but a sign of trouble. The rest is a refusal, which is an answer. */
@@ -266,10 +273,24 @@ export const onSample = (look: () => void): () => void => {
   return () => void samplers.delete(look)
 }
 
-/** Brings gauges that are looked at, rather than told, up to date. */
+const samplesFailed = counters(
+  "coupon_samples_failed",
+  "Looks at gauges that failed, e.g. for want of a file descriptor; the gauges concerned keep their values."
+)()
+
+/** Brings sampled gauges up to date. Never throws: it runs in timers, where that would end the process. */
 export const sample = (): void => {
-  for (const look of samplers) look()
+  for (const look of samplers) {
+    try {
+      look()
+    } catch {
+      samplesFailed.add()
+    }
+  }
 }
+
+/** Sampled by `telemetry/ProcessMetrics.ts`; 0 without it. */
+export const residentMemory = gauges("process_resident_memory_bytes", "Memory of this process that is in RAM.")()
 
 const lag = gauges("coupon_event_loop_lag_seconds", "How late the event loop was since the last sample, by statistic: mean, p99 or max.", ["statistic"])
 export const eventLoopLag = { mean: lag({ statistic: "mean" }), p99: lag({ statistic: "p99" }), max: lag({ statistic: "max" }) }

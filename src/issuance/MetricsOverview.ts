@@ -27,6 +27,8 @@ export interface MetricsOverview {
   readonly audits: Readonly<Record<string, number>>
   readonly commitsInDoubt: number
   readonly pool: { readonly open: number; readonly inUse: number; readonly limit: number; readonly waiting: number }
+  /** Resident; 0 unless the process samples itself. */
+  readonly memoryBytes: number
   readonly eventLoop: { readonly lagMeanMillis: number; readonly lagP99Millis: number; readonly lagMaxMillis: number; readonly utilization: number }
 }
 
@@ -103,6 +105,7 @@ export const makeOverview = (): () => MetricsOverview => {
       audits: Object.fromEntries(Object.entries(audits).map(([verdict, counter]) => [verdict, counter.value()])),
       commitsInDoubt: Math.max(0, Metrics.ledgerCommits.in_doubt.value() - Metrics.ledgerResolved.value()),
       pool: { open: pool.open.value(), inUse: pool.inUse.value(), limit: pool.limit.value(), waiting: Metrics.poolWaiting.value() },
+      memoryBytes: Metrics.residentMemory.value(),
       eventLoop: {
         lagMeanMillis: eventLoopLag.mean.value() * 1_000,
         lagP99Millis: eventLoopLag.p99.value() * 1_000,

@@ -60,6 +60,9 @@ export const make: Effect.Effect<Mounts, never, AppConfig | OperatorServices | S
     server.then(({ serve }) => serve(request, response), () => {
       ;(response as http.ServerResponse).writeHead(500, { "content-length": "0" })
       response.end()
+    }).catch((defect) => {
+      Runtime.runFork(runtime)(Effect.logError("a call of the operator plane failed unexpectedly", Cause.die(defect)))
+      response.destroy()
     })
   }
   return { "/operator/rpc": mount }

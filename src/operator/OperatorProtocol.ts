@@ -3,6 +3,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import type { FromClientEncoded, FromServerEncoded } from "@effect/rpc/RpcMessage"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as RpcServer from "@effect/rpc/RpcServer"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Runtime from "effect/Runtime"
@@ -146,7 +147,13 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
           else if (!response.headersSent) refuse(response, 413, `the body must be at most ${options.maxBodyBytes} bytes`)
         })
         request.once("end", () => {
-          if (!response.headersSent && !response.destroyed) start(request, response, Buffer.concat(chunks).toString())
+          if (response.headersSent || response.destroyed) return
+          try {
+            start(request, response, Buffer.concat(chunks).toString())
+          } catch (defect) {
+            run(Effect.logError("a call of the operator plane failed unexpectedly", Cause.die(defect)))
+            response.destroy()
+          }
         })
         request.once("error", () => response.destroy())
       }

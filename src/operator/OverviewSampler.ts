@@ -64,7 +64,8 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
     const stores = ports === undefined ? { outbox: null, campaigns: [] } : yield* Effect.provide(stored, ports)
     const waitingFor = startup.waitingFor()
     // The metrics' own view of the stores is some seconds old: here they have just been asked.
-    const { batchSizes, commitsInDoubt, eventLoop, gate, inFlight, issuedTotal, latencyMillis, pool, audits, ...metrics } = look()
+    const overview = look()
+    const { batchSizes, commitsInDoubt, eventLoop, gate, inFlight, issuedTotal, latencyMillis } = overview
     return {
       at: Date.now(),
       instance: instanceName,
@@ -72,8 +73,8 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
       uptimeSeconds: Math.round((Date.now() - startedAt) / 1_000),
       ready: ports !== undefined && waitingFor.length === 0,
       waitingFor,
-      seconds: metrics.seconds,
-      perSecond: metrics.ratesByOutcome,
+      seconds: overview.seconds,
+      perSecond: overview.ratesByOutcome,
       latencyMillis,
       inFlight,
       issuedTotal,
@@ -82,11 +83,11 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
         ...gate,
         up: stores.campaigns.length === 0 ? gate.up : stores.campaigns.some((campaign) => campaign.gate !== "Unreachable")
       },
-      audits,
+      audits: overview.audits,
       commitsInDoubt,
-      pool,
+      pool: overview.pool,
       eventLoop,
-      memoryBytes: process.memoryUsage.rss(),
+      memoryBytes: overview.memoryBytes,
       ...stores
     }
   })

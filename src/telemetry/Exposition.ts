@@ -75,17 +75,23 @@ export class MetricsPortTaken extends Error {
   override readonly name = "MetricsPortTaken"
 }
 
+const respondTo = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+  try {
+    if (request.url?.split("?", 1)[0] === "/metrics") return respond(request, response)
+    response.writeHead(404, { "content-length": 0 })
+    response.end()
+  } catch {
+    // Metrics that cannot be told are no reason to end the process.
+    response.destroy()
+  }
+}
+
 const listen = (host: string, port: number) =>
   Effect.async<Http.Server, MetricsPortTaken>((resume) => {
-    const server = Http.createServer({ maxHeaderSize: 8_192, headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
-      if (request.url?.split("?", 1)[0] === "/metrics") respond(request, response)
-      else {
-        response.writeHead(404, { "content-length": 0 })
-        response.end()
-      }
-    })
+    const server = Http.createServer({ maxHeaderSize: 8_192, headersTimeout: 5_000, requestTimeout: 5_000 }, respondTo)
     server.maxConnections = 32
-    server.once("error", (cause) =>
+    // While it listens, too: an error without a listener would end the process. Then `resume` does nothing.
+    server.on("error", (cause) =>
       resume(Effect.fail(new MetricsPortTaken(`cannot listen on ${host} port ${port}, which METRICS_PORT names: ${cause.message}`))))
     server.listen(port, host, () => resume(Effect.succeed(server)))
   })

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { monitorEventLoopDelay, performance } from "node:perf_hooks"
+import { getHeapStatistics } from "node:v8"
 import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import { VERSION } from "../Version.ts"
 
@@ -12,7 +13,6 @@ const RESOLUTION_MILLIS = 10
 
 // Names that dashboards for Prometheus know from other programs.
 const cpu = Metrics.counters("process_cpu_seconds", "CPU time of this process, user and system.")()
-const resident = Metrics.gauges("process_resident_memory_bytes", "Memory of this process that is in RAM.")()
 const started = Metrics.gauges("process_start_time_seconds", "When this process started, in seconds since 1970.")()
 const heapUsed = Metrics.gauges("nodejs_heap_size_used_bytes", "Used by objects in V8's heap.")()
 const heapTotal = Metrics.gauges("nodejs_heap_size_total_bytes", "Taken by V8's heap.")()
@@ -28,14 +28,16 @@ export const layer: Layer.Layer<never> = Layer.scopedDiscard(Effect.acquireRelea
     delay.enable()
     let utilization = performance.eventLoopUtilization()
     let lookedAt = performance.now()
-    const end = Metrics.onSample(() => {
+    // The only look that takes a file descriptor (/proc/self/stat): without one it alone fails.
+    // eslint-disable-next-line no-restricted-syntax -- `Metrics.sample` catches it
+    const endMemory = Metrics.onSample(() => Metrics.residentMemory.set(process.memoryUsage.rss()))
+    const endRest = Metrics.onSample(() => {
       const { system, user } = process.cpuUsage()
       cpu.add(Math.max(0, (system + user) / 1e6 - cpu.value()))
-      const memory = process.memoryUsage()
-      resident.set(memory.rss)
-      heapUsed.set(memory.heapUsed)
-      heapTotal.set(memory.heapTotal)
-      external.set(memory.external)
+      const heap = getHeapStatistics()
+      heapUsed.set(heap.used_heap_size)
+      heapTotal.set(heap.total_heap_size)
+      external.set(heap.external_memory)
       // A scrape right after a sample would tell of nearly no time.
       if (performance.now() - lookedAt < SAMPLE_MILLIS / 2) return
       lookedAt = performance.now()
@@ -54,7 +56,8 @@ export const layer: Layer.Layer<never> = Layer.scopedDiscard(Effect.acquireRelea
     return () => {
       clearInterval(timer)
       delay.disable()
-      end()
+      endMemory()
+      endRest()
     }
   }),
   (end) => Effect.sync(end)

@@ -1,4 +1,5 @@
 import * as net from "node:net"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
 
 /** More sockets that listen on a server's own address and port, so that a crowd of new connections gets in. */
 export interface Acceptors {
@@ -12,6 +13,13 @@ export interface Acceptors {
  * port and spreads connections over them, each of which accepts one a turn.
  */
 const MORE = 31
+
+/** So many connections an acceptor: where few may be open, few are needed, and each takes a file descriptor. */
+const CONNECTIONS_EACH = 8
+
+/** How many sockets `start` opens for so many connections. */
+export const countFor = (maxConnections: number): number =>
+  Math.min(MORE, Math.floor(maxConnections / CONNECTIONS_EACH))
 
 const BACKLOG = 4_096
 
@@ -30,8 +38,14 @@ export const mayShare = (host: string, port: number): Promise<boolean> =>
     })
   })
 
-/** On the address of a server that listens with `reusePort`; hands every connection on to it. */
-export const start = async (server: net.Server, options: { readonly maxConnections: number }): Promise<Acceptors> => {
+/**
+ * On the address of a server that listens with `reusePort`; hands every connection on to it. `failed` is called with an
+ * error of a socket that listens, e.g. because the process is out of file descriptors; the socket goes on listening.
+ */
+export const start = async (
+  server: net.Server,
+  options: { readonly maxConnections: number; readonly failed: (cause: Error) => void }
+): Promise<Acceptors> => {
   const { address, port } = server.address() as net.AddressInfo
   let open = 0
   const all: Array<net.Server> = []
@@ -44,24 +58,28 @@ export const start = async (server: net.Server, options: { readonly maxConnectio
     open++
     socket.once("close", () => open--)
     // Its own bound counts what it accepted itself.
-    if (open > options.maxConnections) socket.destroy()
+    if (open > options.maxConnections) {
+      Metrics.connectionsRefused.add()
+      socket.destroy()
+    }
   })
+  // Fewer do, if no more can be had.
   try {
-    for (let i = 0; i < MORE; i++) {
+    for (let i = countFor(options.maxConnections); i > 0; i--) {
       // As node:http has its own.
       const one = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit("connection", socket))
       await new Promise<void>((resolve, reject) => {
         one.once("error", reject)
         one.listen({ host: address, port, backlog: BACKLOG, reusePort: true }, () => {
           one.removeListener("error", reject)
+          one.on("error", options.failed)
           resolve()
         })
       })
       all.push(one)
     }
   } catch (error) {
-    closeAll(() => {})
-    throw error
+    options.failed(error as Error)
   }
   return { close: closeAll }
 }

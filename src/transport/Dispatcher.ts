@@ -173,7 +173,14 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const admits = (route: Route, client: number) => route.isPublic ? admission.admits(client) : guardedCalls < limit
   const shed = (route: Route, answer: (failure: Overloaded) => void) => {
     metricsOf(route).refused("Overloaded")
-    admission.refuse(answer)
+    // It may be answered by a timer.
+    admission.refuse((failure) => {
+      try {
+        answer(failure)
+      } catch (defect) {
+        report(defect)
+      }
+    })
   }
 
   return {

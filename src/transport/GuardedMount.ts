@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { Startup } from "../issuance/Startup.ts"
@@ -13,7 +14,13 @@ export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, S
     Object.fromEntries(Object.entries(mounts).map(([path, mount]) => [path, (request, response, draining) => {
       Effect.runFork(Effect.either(Guard.admit(startup, request.headers.authorization, role))).addObserver((exit) => {
         if (exit._tag === "Success" && Either.isRight(exit.value)) {
-          mount(request, response, draining)
+          try {
+            mount(request, response, draining)
+          } catch (defect) {
+            // An observer's throw would end the process.
+            Effect.runFork(Effect.logError(`a request to ${path} failed unexpectedly`, Cause.die(defect)))
+            response.destroy()
+          }
           return
         }
         const refusal = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined

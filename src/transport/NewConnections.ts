@@ -10,6 +10,8 @@ export interface NewConnections {
   readonly sockets: ReadonlySet<Socket>
   /** Those that belong to neither server yet: in their handshake, or silent. */
   readonly undecided: ReadonlySet<Socket>
+  /** How many there are of both. */
+  readonly count: () => number
 }
 
 /**
@@ -68,5 +70,5 @@ export const route = (
       else serveHttp2(socket)
     })
   })
-  return { sockets, undecided }
+  return { sockets, undecided, count: () => secure ? sockets.size + undecided.size : sockets.size }
 }

@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../AppConfig.ts"
+import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import { Startup } from "../issuance/Startup.ts"
 import * as Acceptors from "./Acceptors.ts"
 import * as BrowserHeaders from "./BrowserHeaders.ts"
@@ -19,6 +20,7 @@ import * as CouponRoutes from "./CouponRoutes.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { refusal } from "./ErrorCatalog.ts"
 import { Health as HealthService } from "./gen/grpc/health/v1/health_pb.ts"
+import { guarded } from "./Guarded.ts"
 import * as Health from "./Health.ts"
 import { credentials, listen, type ListenFailed } from "./Listening.ts"
 import * as NewConnections from "./NewConnections.ts"
@@ -196,6 +198,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       handshakeTimeout: patience.headers
     }, serve)
     h1.maxConnections = config.maxConnections
+    h1.on("drop", () => Metrics.connectionsRefused.add())
 
     const streams = new Set<http2.ServerHttp2Stream>()
     const h2 = http2.createServer({
@@ -204,7 +207,8 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
     }, (request, response) => {
       // HTTP/1.1 has requestTimeout; a stream whose body never ends is ours to close.
-      const timer = setTimeout(() => request.stream.close(http2.constants.NGHTTP2_CANCEL), patience.request)
+      const cancel = guarded(dispatcher.report, () => request.stream.close(http2.constants.NGHTTP2_CANCEL))
+      const timer = setTimeout(cancel, patience.request)
       const clear = () => clearTimeout(timer)
       request.once("end", clear)
       request.once("close", clear)
@@ -226,10 +230,14 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     h2.on("sessionError", () => {})
     h2.on("clientError", (_error: Error, socket: Socket) => socket.destroy())
 
-    const { sockets, undecided } = NewConnections.route(h1, h2, { secure: secure !== undefined, patienceMillis: patience.headers })
+    const { count, sockets, undecided } = NewConnections.route(h1, h2, {
+      secure: secure !== undefined,
+      patienceMillis: patience.headers
+    })
 
     const stuck = StuckClients.make({ sockets, streams, patienceMillis: patience.reading })
-    const stuckSweep = setInterval(stuck.sweep, Math.min(5_000, patience.reading / 4)).unref()
+    const sweepStuck = guarded(dispatcher.report, stuck.sweep)
+    const stuckSweep = setInterval(sweepStuck, Math.min(5_000, patience.reading / 4)).unref()
 
     const drain = Effect.async<void>((resume) => {
       draining = true
@@ -239,16 +247,17 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       for (const response of unhurried) if (!response.headersSent) response.shouldKeepAlive = false
       for (const session of sessions) session.close()
       // Node takes a connection for idle when its answer is written, though not sent: let answers leave first.
-      const closeIdle = () => {
+      const closeIdle = guarded(dispatcher.report, () => {
         for (const socket of sockets) if (socket.writableLength > 0) return
         h1.closeIdleConnections()
-      }
+      })
       closeIdle()
       const sweep = setInterval(closeIdle, 20)
-      const force = setTimeout(() => {
+      const cut = guarded(dispatcher.report, () => {
         for (const session of sessions) session.destroy()
         for (const socket of sockets) socket.destroy()
-      }, drainMillis(config.shutdownTimeout))
+      })
+      const force = setTimeout(cut, drainMillis(config.shutdownTimeout))
       // Calls back when every connection, of either protocol, is closed. Not http's own close, which would begin by
       // closing connections that it takes for idle.
       let open = 2
@@ -268,8 +277,16 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     const shares = secure === undefined && (yield* Effect.promise(() => Acceptors.mayShare(config.listenHost, config.port)))
     let acceptors: Acceptors.Acceptors = { close: (closed) => closed() }
     const address = yield* Effect.acquireRelease(listen(h1, config.listenHost, config.port, shares), () => drain)
-    if (shares) acceptors = yield* Effect.promise(() => Acceptors.start(h1, { maxConnections: config.maxConnections }))
-    h1.on("error", (cause) => dispatcher.report(cause))
+    h1.on("error", dispatcher.report)
+    if (shares) {
+      const { maxConnections } = config
+      acceptors = yield* Effect.promise(() => Acceptors.start(h1, { maxConnections, failed: dispatcher.report }))
+    }
+    Metrics.connections.limit.set(config.maxConnections)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => Metrics.onSample(() => Metrics.connections.open.set(count()))),
+      (end) => Effect.sync(end)
+    )
     const host = address.address
     const scheme = secure === undefined ? "http" : "https"
     return { host, port: address.port, url: `${scheme}://${address.family === "IPv6" ? `[${host}]` : host}:${address.port}` }

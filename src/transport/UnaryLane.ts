@@ -269,7 +269,12 @@ export const make = (
     })
     request.on("end", () => {
       if (size > maxBodyBytes) return
-      serve(route, head, client, request, response, rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size))
+      const body = rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size)
+      try {
+        serve(route, head, client, request, response, body)
+      } catch (defect) {
+        sendDefect(response, defect)
+      }
     })
     return true
   }

@@ -44,16 +44,21 @@ export const bundle = (): ReadonlyArray<string> => {
 }
 
 /**
- * Starts the program on a free port with exactly these settings: nothing of the tests' own environment reaches it but PATH
- * and HOME. Without a DATA_DIR in `env` the embedded ledger gets a fresh one, gone with the instance. Resolves once
- * `/readyz` answers 200, or with `ready: false` as soon as it listens; rejects with its output if it ends before.
+ * Starts the program on a free port with exactly these settings: nothing of the tests' own environment reaches it but
+ * PATH and HOME. Without a DATA_DIR in `env` the embedded ledger gets a fresh one, gone with the instance. Resolves
+ * once `/readyz` answers 200, or with `ready: false` as soon as it listens; rejects with its output if it ends before.
+ * `openFiles`: its `ulimit -n`.
  */
 export const startInstance = async (
   env: Readonly<Record<string, string>> = {},
-  options: { readonly ready?: boolean; readonly program?: ReadonlyArray<string> } = {}
+  options: { readonly ready?: boolean; readonly program?: ReadonlyArray<string>; readonly openFiles?: number } = {}
 ): Promise<Instance> => {
   const dir = env["DATA_DIR"] === undefined ? temporaryDirectory("data") : undefined
-  const child = spawnGuarded(nodeProgram, options.program ?? bundle(), {
+  const command = [nodeProgram, ...options.program ?? bundle()]
+  const limited = options.openFiles === undefined
+    ? command
+    : ["bash", "-c", `ulimit -n ${options.openFiles}; exec "$@"`, "bash", ...command]
+  const child = spawnGuarded(limited[0]!, limited.slice(1), {
     cwd: root,
     env: {
       PATH: process.env["PATH"],

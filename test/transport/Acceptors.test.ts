@@ -12,7 +12,7 @@ const closed = (one: { readonly close: (done: () => void) => void }) => new Prom
 describe.runIf(process.platform === "linux")("acceptors", () => {
   it("let in many connections in one turn of the event loop", async () => {
     const { port, server } = await listening({ port: 0, reusePort: true })
-    const acceptors = await Acceptors.start(server, { maxConnections: 1_000 })
+    const acceptors = await Acceptors.start(server, { maxConnections: 1_000, failed: () => {} })
     const accepted: Array<net.Socket> = []
     const turns = new Set<number>()
     let turn = 0
@@ -46,7 +46,7 @@ describe.runIf(process.platform === "linux")("acceptors", () => {
 
   it("let in no more than may be open, whoever accepted them", async () => {
     const { port, server } = await listening({ port: 0, reusePort: true })
-    const acceptors = await Acceptors.start(server, { maxConnections: 50 })
+    const acceptors = await Acceptors.start(server, { maxConnections: 50, failed: () => {} })
     const open = new Set<net.Socket>()
     server.on("connection", (socket: net.Socket) => {
       if (socket.destroyed) return
