@@ -53,6 +53,19 @@ export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{ rea
 /** The API key has made as many calls as it may; ask again after `retryAfterSeconds`. Nothing was done. */
 export class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfterSeconds: number }> {}
 
+/** Everything a claim may end with instead of a coupon. */
+export type ClaimFailure =
+  | RecordNotFound
+  | CampaignNotStarted
+  | CouponAlreadyClaimed
+  | CampaignEnded
+  | CampaignPaused
+  | CouponSoldOut
+  | Overloaded
+  | Unavailable
+  | OutcomeUnknown
+  | DeadlineExceeded
+
 /** Everything the public API may fail with; `transport/ErrorCatalog` maps each to its message and code. */
 export type IssueFailure =
   | InvalidArgument

@@ -14,6 +14,13 @@ export class CouponLookup extends Context.Tag("coupon/issuance/CouponLookup")<Co
     userId: UserId,
     expiresAt: number
   ) => Effect.Effect<Coupon | undefined, LedgerUnavailable | Batcher.BatchTimeout>
+  /** `find` without a fiber: `done` is called exactly once, never before this returns. */
+  readonly begin: (
+    campaignId: CampaignId,
+    userId: UserId,
+    expiresAt: number,
+    done: Batcher.Done<Coupon | undefined, LedgerUnavailable>
+  ) => void
   /** Lookups that queue or are under way. */
   readonly size: () => number
 }>() {}
@@ -32,7 +39,7 @@ export const make = Effect.gen(function*() {
         return userIds.map((userId) => held.get(userId))
       })
   })
-  return CouponLookup.of({ find: batcher.submit, size: batcher.size })
+  return CouponLookup.of({ find: batcher.submit, begin: batcher.enqueue, size: batcher.size })
 })
 
 export const layer = Layer.scoped(CouponLookup, make)

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
@@ -38,8 +39,8 @@ export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<Grou
    * `Batcher`. A claim that had not started then is to be withdrawn.
    */
   readonly commit: (campaignId: CampaignId, claim: QueuedClaim, expiresAt: number, done: Batcher.Done<CommitOutcome, never>) => void
-  /** Gives the slot of a claim back that will not be committed; at once and in the background. */
-  readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => Effect.Effect<void>
+  /** Gives the slot of a claim back that will not be committed, in the background. */
+  readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => void
 }>() {}
 
 /** Between attempts to resolve an in-doubt batch, while the ledger is away: 10 ms growing to 500 ms. */
@@ -66,8 +67,9 @@ export const make = Effect.gen(function*() {
   const gate = yield* Gate
   const ledger = yield* Ledger
   const relay = yield* OutboxRelay
+  const runFork = Runtime.runFork(yield* Effect.runtime<never>())
 
-  /** A slot whose release fails is freed by the reaper. */
+  /** In the background. A slot whose release fails is freed by the reaper. */
   const release = (campaignId: CampaignId, reservations: ReadonlyArray<Reservation>) =>
     reservations.length === 0
       ? Effect.void
@@ -138,8 +140,9 @@ export const make = Effect.gen(function*() {
 
   return GroupCommit.of({
     commit: batcher.enqueue,
-    withdraw: (campaignId, { reservation, userId }) =>
-      reservation === undefined ? Effect.void : release(campaignId, [{ userId, value: reservation }])
+    withdraw: (campaignId, { reservation, userId }) => {
+      if (reservation !== undefined) runFork(release(campaignId, [{ userId, value: reservation }]))
+    }
   })
 })
 

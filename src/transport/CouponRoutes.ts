@@ -7,10 +7,9 @@ import type { Campaign, CampaignStatus as DomainStatus } from "../domain/Campaig
 import { parseCampaignId, parseDraft, parseExpectedVersion, parsePatch } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
-import type { IssueFailure } from "../domain/IssueFailure.ts"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
-import type { UseCases } from "../issuance/Startup.ts"
+import type { ClaimRequest } from "../issuance/IssueCoupon.ts"
 import {
   CampaignSchema,
   CampaignStatus,
@@ -176,24 +175,27 @@ const issuedText = (issuedAt: number): string => {
   return lastIssuedText
 }
 
-const beginIssue = (
-  useCases: UseCases,
+const parseClaim = (
   input: { readonly campaignId: number; readonly userId: bigint },
-  timeoutMillis: number | undefined,
-  done: (result: Effect.Effect<Coupon, IssueFailure>) => void
-): void => {
+  timeoutMillis: number | undefined
+): Either.Either<ClaimRequest, InvalidArgument> => {
   const campaignId = parseCampaignId(input.campaignId)
-  if (Either.isLeft(campaignId)) return done(Exit.fail(campaignId.left))
+  if (Either.isLeft(campaignId)) return Either.left(campaignId.left)
   const userId = parseUserId(input.userId)
-  if (Either.isLeft(userId)) return done(Exit.fail(userId.left))
-  useCases.issueCoupon.begin(campaignId.right, userId.right, timeoutMillis, done)
+  if (Either.isLeft(userId)) return Either.left(userId.left)
+  return Either.right({ campaignId: campaignId.right, userId: userId.right, timeoutMillis })
 }
 
 const issueCoupon = Routes.make({
   method: CouponService.method.issueCoupon,
   bound: "itself",
   access: "SELF",
-  begin: beginIssue,
+  call: (useCases, input, timeoutMillis) => Effect.flatMap(parseClaim(input, timeoutMillis), useCases.issueCoupon.claim),
+  begin: (useCases, input, timeoutMillis, continuation) => {
+    const request = parseClaim(input, timeoutMillis)
+    if (Either.isLeft(request)) continuation.done(Exit.fail(request.left))
+    else useCases.issueCoupon.begin(request.right, continuation)
+  },
   respond: (coupon: Coupon) =>
     create(IssueCouponResponseSchema, { message: "OK", code: coupon.code, issuedAt: formatRfc3339(coupon.issuedAt) }),
   readJson: (bytes) => {

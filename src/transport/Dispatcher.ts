@@ -158,6 +158,8 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       Effect.locally(effectOf(useCases, route, input, timeoutMillis, metadata), Actor, name))
   }
 
+  const forkPlain = (work: Effect.Effect<void>): void => void run(work)
+
   const outcomeOf = (exit: Exit.Exit<unknown, IssueFailure>): string | undefined =>
     exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
 
@@ -226,9 +228,11 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       }
       if (!unseen) return proceed(guarded(useCases, route, input, timeoutMillis, authorization, metadata))
       if (route.begin === undefined) return proceed(effectOf(useCases, route, input, timeoutMillis, metadata))
+      const fork = traced === undefined ? forkPlain : (work: Effect.Effect<void>) => void run(Effect.withParentSpan(work, traced.span))
       try {
-        route.begin(useCases, input, timeoutMillis, proceed)
+        route.begin(useCases, input, timeoutMillis, { done: ended, fork })
       } catch (defect) {
+        // Neither `ended` nor `fork` throws, so the call has not ended yet.
         ended(Exit.die(defect))
       }
     }

@@ -1,7 +1,8 @@
 import type { DescMessage, DescMethodUnary, Message, MessageShape, Registry } from "@bufbuild/protobuf"
 import { toBinary, toJsonString } from "@bufbuild/protobuf"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
+import type { Continuation } from "../issuance/Continuation.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { isRole, type Access, type Role } from "../security/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
@@ -28,19 +29,15 @@ export interface Metadata {
   readonly responseTrailer: Headers
 }
 
-/** A call that takes no fiber: `done` gets an `Exit`, or an Effect that is left to be run. */
+/** A call that takes no fiber of its own. */
 type Begin<Input, Answer, E> = (
   useCases: UseCases,
   input: Input,
   timeoutMillis: number | undefined,
-  done: (result: Effect.Effect<Answer, E>) => void
+  continuation: Continuation<Answer, E>
 ) => void
 
 type Begun = Begin<unknown, unknown, IssueFailure>
-
-/** What was begun goes on to its end, whoever waits for it. */
-const callOf = (begin: Begun): Route["call"] => (useCases, input, timeoutMillis) =>
-  Effect.uninterruptible(Effect.async((resume) => begin(useCases, input, timeoutMillis, resume)))
 
 /** One RPC: how its messages are read and written, and what it does. `Input` and `Answer` are sealed in by `make`. */
 export interface Route {
@@ -62,7 +59,7 @@ export interface Route {
     timeoutMillis: number | undefined,
     metadata: Metadata | undefined
   ) => Effect.Effect<unknown, IssueFailure>
-  /** `call` without a fiber, where the use case offers that. */
+  /** `call` without a fiber, where the use case offers that: the hot path. */
   readonly begin: Begun | undefined
   /** Whether `call` gets its metadata, which cost a request several microseconds. */
   readonly wantsMetadata: boolean
@@ -102,7 +99,6 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
   readonly wireOf?: (failure: IssueFailure | E) => WireError | undefined
   /** The messages that may travel in a `google.protobuf.Any`, which JSON has to know. */
   readonly registry?: Registry
-} & ({
   readonly bound: Bound
   readonly call: (
     useCases: UseCases,
@@ -110,10 +106,8 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     timeoutMillis: number | undefined,
     metadata: Metadata | undefined
   ) => Effect.Effect<Answer, IssueFailure | E>
-} | {
-  readonly bound: "itself"
-  readonly begin: Begin<Fields<I>, Answer, IssueFailure | E>
-})): Route => {
+  readonly begin?: Begin<Fields<I>, Answer, IssueFailure | E>
+}): Route => {
   const options: JsonOptions = spec.registry === undefined ? jsonOptions : { ...jsonOptions, registry: spec.registry }
   // What changes something must not be answered with success for a field that means nothing.
   const general = decodeJson(spec.method.input, { registry: spec.registry, refuseUnknown: spec.bound === "write" })
@@ -127,9 +121,8 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     decodeJson: readJson === undefined ? general : (bytes) => readJson(bytes) ?? general(bytes),
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),
-    ...("begin" in spec
-      ? { call: callOf(spec.begin as Begun), begin: spec.begin as Begun }
-      : { call: spec.call as Route["call"], begin: undefined }),
+    call: spec.call as Route["call"],
+    begin: spec.begin as Begun | undefined,
     wantsMetadata: spec.wantsMetadata ?? false,
     wireOf: (spec.wireOf ?? (() => undefined)) as Route["wireOf"],
     jsonOptions: options,

@@ -29,9 +29,10 @@ const recording: UseCases = {
   ...echo,
   issueCoupon: {
     begin: (...all) => {
-      asked.push(all.slice(0, 3))
+      asked.push([all[0].campaignId, all[0].userId, all[0].timeoutMillis])
       echo.issueCoupon.begin(...all)
-    }
+    },
+    claim: echo.issueCoupon.claim
   },
   campaigns: {
     ...echo.campaigns,

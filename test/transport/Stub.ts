@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as AppConfig from "../../src/AppConfig.ts"
 import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
-import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
+import type { ClaimFailure, IssueFailure } from "../../src/domain/IssueFailure.ts"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { Startup } from "../../src/issuance/Startup.ts"
 import * as Guard from "../../src/security/Guard.ts"
@@ -44,9 +44,14 @@ export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
 
 /** The use case with this answer to every claim. */
 export const issuing = (
-  claim: (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined) => Effect.Effect<Coupon, IssueFailure>
+  claim: (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined) => Effect.Effect<Coupon, ClaimFailure>
 ): UseCases["issueCoupon"] => ({
-  begin: (campaignId, userId, timeoutMillis, done) => done(claim(campaignId, userId, timeoutMillis))
+  begin: ({ campaignId, timeoutMillis, userId }, { done, fork }) => {
+    const answer = claim(campaignId, userId, timeoutMillis)
+    if (Exit.isExit(answer)) done(answer as Exit.Exit<Coupon, ClaimFailure>)
+    else fork(Effect.map(Effect.exit(answer), done))
+  },
+  claim: ({ campaignId, timeoutMillis, userId }) => Effect.suspend(() => claim(campaignId, userId, timeoutMillis))
 })
 
 /** Use cases that echo what reached them: the coupon carries the ids that were asked for. */
@@ -68,7 +73,7 @@ export const echo: UseCases = {
 /** Use cases that all end in `exit`. */
 export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
   ...unguarded,
-  issueCoupon: issuing(() => exit),
+  issueCoupon: issuing(() => exit as Effect.Effect<never, ClaimFailure>),
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,
     get: () => exit as Effect.Effect<never, never>,

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { UserId } from "../../src/domain/Coupon.ts"
 import * as Failures from "../../src/domain/IssueFailure.ts"
-import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
+import type { ClaimFailure } from "../../src/domain/IssueFailure.ts"
 import type { UseCases } from "../../src/issuance/Startup.ts"
 import { routes } from "../../src/transport/CouponRoutes.ts"
 import { CreateCampaignRequestSchema, IssueCouponRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
@@ -16,7 +16,7 @@ import * as UnaryLane from "../../src/transport/UnaryLane.ts"
 import type { Running } from "./Stub.ts"
 import { campaign, coupon, echo, ISSUE, issuing, json, request, start } from "./Stub.ts"
 
-const failures: ReadonlyArray<(userId: UserId) => Effect.Effect<typeof coupon, IssueFailure>> = [
+const failures: ReadonlyArray<(userId: UserId) => Effect.Effect<typeof coupon, ClaimFailure>> = [
   () => Effect.fail(new Failures.CouponSoldOut()),
   (userId) => Effect.fail(new Failures.CouponAlreadyClaimed({ coupon: { ...coupon, userId } })),
   () => Effect.fail(new Failures.Overloaded({ retryAfterSeconds: 3 })),
