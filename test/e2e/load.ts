@@ -15,6 +15,8 @@ const CLIENT_TIMEOUT_MILLIS = 15_000
 export interface Wish {
   readonly campaignId: number
   readonly userId: number | bigint
+  /** The caller's own timeout, as Connect-Timeout-Ms; none unless given. */
+  readonly timeoutMillis?: number
 }
 
 interface Reply {
@@ -48,12 +50,16 @@ export const makeLoad = (): LoadGenerator => {
   const agent = new Agent({ keepAlive: true, maxSockets: 2_000 })
   const history: Array<Attempt> = []
 
-  const post = (url: string, method: string, body: string, signal?: AbortSignal): Promise<Reply> =>
+  const post = (url: string, method: string, body: string, signal?: AbortSignal, timeoutMillis?: number): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const call = request(`${url}/coupon.v1.CouponService/${method}`, {
         method: "POST",
         agent,
-        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+        headers: {
+          "content-type": "application/json",
+          "content-length": Buffer.byteLength(body),
+          ...timeoutMillis === undefined ? {} : { "connect-timeout-ms": timeoutMillis }
+        },
         timeout: CLIENT_TIMEOUT_MILLIS,
         signal
       }, (response) => {
@@ -87,9 +93,9 @@ export const makeLoad = (): LoadGenerator => {
     return { outcome: json["message"], code: fromBinary(CouponSchema, Buffer.from(detail.value, "base64")).code }
   }
 
-  const claim: LoadGenerator["claim"] = async (url, { campaignId, userId }, signal) => {
+  const claim: LoadGenerator["claim"] = async (url, { campaignId, timeoutMillis, userId }, signal) => {
     const askedAt = now()
-    const answer = await post(url, "IssueCoupon", JSON.stringify({ campaignId, userId: String(userId) }), signal).then(
+    const answer = await post(url, "IssueCoupon", JSON.stringify({ campaignId, userId: String(userId) }), signal, timeoutMillis).then(
       understand,
       () => ({ outcome: "NO_ANSWER" })
     )

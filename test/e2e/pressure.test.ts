@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { makeClients, makeHttp } from "../contract/clients.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
+import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import { query, startDatabase, startRedis, privateDatabases, type DatabaseServer } from "../support/servers.ts"
 import { codeInLedger, deferral, freshDatabase, loadFor, patient, startFor } from "./scenario.ts"
@@ -45,6 +46,42 @@ describe("under pressure", () => {
     expect(tally([await first, await second])).toEqual({ OK: 2 })
     expect(await load.insist(() => [instance.url], { campaignId, userId: 4 })).toMatchObject({ outcome: "OK" })
     expect(await codeInLedger(databaseUrl, { campaignId, userId: 3 })).toBeUndefined()
+    await check()
+  })
+
+  it("second clicks that time out behind a held row are answered once, and MAX_IN_FLIGHT still holds", async () => {
+    const limit = 10
+    const { check, databaseUrl, http, instance, load } = await start({ MAX_IN_FLIGHT: String(limit), LATENCY_TARGET: "1 second" })
+    const campaignId = await load.openCampaign(instance.url, 1_000)
+    const inFlight = async () => Number(/^coupon_requests_in_flight (\S+)$/m.exec((await http.request("/metrics")).text)![1])
+    expect(await load.claim(instance.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
+    // Of the whole limit one client has eight ninths: the ninth place is the last.
+    const share = Math.floor((8 * limit) / 9) + 1
+    await foreignSession(databaseUrl, async (foreign) => {
+      for (let round = 0; round < 5; round++) {
+        const userId = 10 + round
+        for (const statement of holdingRow(campaignId)) await foreign.query(statement)
+        const first = load.claim(instance.url, { campaignId, userId })
+        await expect.poll(inFlight).toBe(1)
+        const seconds = await Promise.all(
+          Array.from({ length: share - 1 }, () => load.claim(instance.url, { campaignId, userId, timeoutMillis: 50 }))
+        )
+        expect(tally(seconds)).toEqual({ DEADLINE_EXCEEDED: share - 1 })
+        await foreign.query("ROLLBACK")
+        expect(await first).toMatchObject({ outcome: "OK" })
+        await expect.poll(inFlight).toBe(0)
+      }
+      // As many as before are let in while the row is held; the rest is shed.
+      for (const statement of holdingRow(campaignId)) await foreign.query(statement)
+      const all = Array.from({ length: 60 }, (_, k) => load.claim(instance.url, { campaignId, userId: 1_000 + k }))
+      // Each of the 60 is either in or shed by now.
+      await expect.poll(async () => (await http.request("/metrics")).text)
+        .toMatch(new RegExp(`^coupon_requests_total\\{rpc="IssueCoupon",outcome="OVERLOADED"\\} ${60 - share}$`, "m"))
+      expect(await inFlight()).toBe(share)
+      await foreign.query("ROLLBACK")
+      expect(tally(await Promise.all(all))).toEqual({ OK: share, OVERLOADED: 60 - share })
+      await expect.poll(inFlight).toBe(0)
+    })
     await check()
   })
 

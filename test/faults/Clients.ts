@@ -13,6 +13,8 @@ export interface Demand {
 export interface Clients {
   /** From now on a third of the requests is abandoned before its answer, or no longer. */
   readonly leaveEarly: (does: boolean) => void
+  /** From now on each claim is made twice, 3 ms apart, at one instance, or no longer; half of the second ones have short timeouts. */
+  readonly doubleClick: (does: boolean) => void
   /** Resolves when every client has its last answer. */
   readonly stop: () => Promise<void>
 }
@@ -40,6 +42,7 @@ export const startClients = (
 ): Clients => {
   let stopping = false
   let leaving = false
+  let clickingTwice = false
   const total = demands.reduce((sum, { weight }) => sum + weight, 0)
 
   const run = async (client: number) => {
@@ -62,7 +65,12 @@ export const startClients = (
     const insist = async (wish: Wish, first: number) => {
       for (let attempt = 0; attempt <= (patient ? RETRIES : 0); attempt++) {
         const all = urls()
-        const answer = await claim(wish, all[(first + attempt) % all.length]!)
+        const url = all[(first + attempt) % all.length]!
+        const second = clickingTwice
+          ? pause(3).then(() => claim(random.chance(1 / 2) ? { ...wish, timeoutMillis: random.integer(1, 60) } : wish, url))
+          : undefined
+        const answer = await claim(wish, url)
+        await second
         if (!askAgain(answer)) return
         await pause(random.integer(10, 60))
       }
@@ -81,6 +89,9 @@ export const startClients = (
   return {
     leaveEarly: (does) => {
       leaving = does
+    },
+    doubleClick: (does) => {
+      clickingTwice = does
     },
     stop: async () => {
       stopping = true

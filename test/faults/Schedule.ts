@@ -28,6 +28,7 @@ export const faultKinds = {
   killQuery: "the service's statements are killed, again and again",
   crowd: "foreign connections take all that the database grants",
   disconnects: "clients leave before their answer",
+  doubleClicks: "users click twice, with short timeouts, while a foreign transaction holds a campaign's row",
   clockJump: "an instance's clock jumps an hour ahead, and later back"
 } as const
 
@@ -75,6 +76,8 @@ const lengths: Readonly<Record<FaultKind, readonly [number, number]>> = {
   killQuery: [300, 1_500],
   crowd: [500, 2_000],
   disconnects: [500, 2_000],
+  // Longer than REQUEST_TIMEOUT, so that both kinds of timeout pass.
+  doubleClicks: [3_200, 4_500],
   clockJump: [500, 3_000]
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises"
 import * as MySql from "mysql2/promise"
 import type { FaultProxy, Held } from "../support/FaultProxy.ts"
+import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import type { Clients } from "./Clients.ts"
 import { SERVICE_USER, type Rig } from "./Rig.ts"
@@ -47,20 +48,9 @@ const startAgain = async ({ rig }: Scene, node: number): Promise<void> => {
   }
 }
 
-/** A session of somebody else, as an administrator or a backup has; what it holds ends with it. */
-const foreignSession = async <A>(rig: Rig, use: (connection: MySql.Connection) => Promise<A>): Promise<A> => {
-  const connection = await MySql.createConnection({ uri: rig.databaseUrl, connectTimeout: PATIENCE_MILLIS })
-  connection.on("error", () => {})
-  try {
-    return await use(connection)
-  } finally {
-    connection.destroy()
-  }
-}
-
 /** What a foreign session imposes with these statements, for a while. */
 const imposed = (rig: Rig, statements: ReadonlyArray<string>, millis: number, end: string): Promise<void> =>
-  foreignSession(rig, async (connection) => {
+  foreignSession(rig.databaseUrl, async (connection) => {
     for (const statement of statements) await connection.query(statement)
     await pause(millis)
     await connection.query(end)
@@ -163,12 +153,12 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     await rig.redis.command("CONFIG", "SET", "maxmemory", "0")
   },
   foreignLock: ({ campaignIds, rig }, { millis }) =>
-    imposed(rig, ["START TRANSACTION", `SELECT id FROM campaigns WHERE id = ${campaignIds[0]} FOR UPDATE`], millis, "ROLLBACK"),
+    imposed(rig, holdingRow(campaignIds[0]!), millis, "ROLLBACK"),
   tableLock: ({ rig }, { millis }) => imposed(rig, ["LOCK TABLES coupons WRITE"], millis, "UNLOCK TABLES"),
   backupLock: ({ rig }, { millis }) => imposed(rig, ["FLUSH TABLES WITH READ LOCK"], millis, "UNLOCK TABLES"),
   readOnly: ({ rig }, { millis }) => imposed(rig, ["SET GLOBAL read_only = 1"], millis, "SET GLOBAL read_only = 0"),
   killQuery: ({ rig }, { millis }) =>
-    foreignSession(rig, async (connection) => {
+    foreignSession(rig.databaseUrl, async (connection) => {
       let killed = false
       for (const end = performance.now() + millis; performance.now() < end; await pause(3)) {
         const [running] = await connection.query<Array<MySql.RowDataPacket>>(
@@ -209,6 +199,14 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     clients.leaveEarly(true)
     await pause(millis)
     clients.leaveEarly(false)
+  },
+  doubleClicks: async ({ campaignIds, clients, rig }, { millis }) => {
+    clients.doubleClick(true)
+    try {
+      await imposed(rig, holdingRow(campaignIds[0]!), millis, "ROLLBACK")
+    } finally {
+      clients.doubleClick(false)
+    }
   },
   clockJump: async ({ rig }, { millis, node }) => {
     const { pid } = rig.nodes[node]!.instance()
@@ -255,6 +253,8 @@ export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string>
       return [`${store} of ${node}`]
     case "disconnects":
       return ["clients"]
+    case "doubleClicks":
+      return ["clients", "sql", "connections"]
   }
 }
 

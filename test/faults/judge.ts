@@ -98,6 +98,26 @@ const rest = async (stores: Stores, millis: number): Promise<ReadonlyArray<strin
   }
 }
 
+/**
+ * I11: a claim ends exactly once, so at rest none is counted as under way. Names each instance whose gauge is not back to zero in
+ * `millis`.
+ */
+export const openClaims = async (urls: ReadonlyArray<string>, millis: number): Promise<ReadonlyArray<string>> => {
+  const end = performance.now() + millis
+  const open = async (url: string): Promise<ReadonlyArray<string>> => {
+    for (;;) {
+      const metrics = await fetch(`${url}/metrics`).then((reply) => reply.text(), () => undefined)
+      // An instance that was killed has no claim under way.
+      if (metrics === undefined) return []
+      const gauge = /^coupon_requests_in_flight (\S+)$/m.exec(metrics)?.[1]
+      if (gauge === "0") return []
+      if (performance.now() > end) return [`I11 instance ${url}: coupon_requests_in_flight is ${gauge} at rest`]
+      await pause(50)
+    }
+  }
+  return (await Promise.all(urls.map(open))).flat()
+}
+
 /** G1 over the whole run: who ever joined an issued set holds a coupon. */
 const strangers = async (stores: Stores, watch: GateWatch): Promise<ReadonlyArray<string>> => {
   const reader = await openStores(stores)

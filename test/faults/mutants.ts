@@ -1,6 +1,6 @@
 import { makeLoad } from "../e2e/load.ts"
 import { query, type DatabaseKind } from "../support/privateServers.ts"
-import { verdict } from "./judge.ts"
+import { openClaims, verdict } from "./judge.ts"
 import { applied, mutations, type Mutation, type MutationName } from "./mutations.ts"
 import { startRig, startServers, until, type Servers } from "./Rig.ts"
 import { scenarios } from "./scenarios.ts"
@@ -44,7 +44,11 @@ const play = async (servers: Servers, mutation: Mutation & { readonly name: Muta
     }
     if (scenario.prepare !== undefined) await query(rig.databaseUrl, ...scenario.prepare)
     const meanwhile = await scenario.play({ rig, load, a, b })
-    return [...meanwhile ?? [], ...await verdict(rig.stores, load.history, { restMillis: 6_000 })]
+    return [
+      ...meanwhile ?? [],
+      ...await verdict(rig.stores, load.history, { restMillis: 6_000 }),
+      ...await openClaims(rig.urls(), 6_000)
+    ]
   } finally {
     load.close()
     await rig.stop()

@@ -18,7 +18,7 @@ export interface Mutation {
 const tentative = `      case "Pending":
       case "Full":
       case "Cold":
-        return done(askAgain(claim, answer._tag))`
+        return askAgain(claim, answer._tag)`
 
 /** Mutations are of the program; what the database runs by itself is no part of it. */
 const withoutProcedure: Patch = { file: "sql/MySqlLedger.ts", from: "let callableAt = 0", to: "let callableAt = Infinity" }
@@ -60,12 +60,10 @@ export const mutations = [
       file: "issuance/IssueCoupon.ts",
       from: tentative,
       to: `      case "Pending":
-        return done(Effect.fail(new CouponAlreadyClaimed({
-          coupon: { campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() }
-        })))
+        return settle(claim, alreadyClaimed({ campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() }))
       case "Full":
       case "Cold":
-        return done(askAgain(claim, answer._tag))`
+        return askAgain(claim, answer._tag)`
     }]
   },
   {
@@ -75,11 +73,19 @@ export const mutations = [
       file: "issuance/IssueCoupon.ts",
       from: tentative,
       to: `      case "Full":
-        return done(soldOut)
+        return settle(claim, soldOut)
       case "Pending":
       case "Cold":
-        return done(askAgain(claim, answer._tag))`
+        return askAgain(claim, answer._tag)`
     }]
+  },
+  {
+    name: "answersTwice",
+    what: "a second claim that was answered by its own timeout stays registered, and is answered again",
+    patches: [
+      { file: "issuance/SingleFlight.ts", from: "        waiting.delete(follower)\n", to: "" },
+      { file: "issuance/IssueCoupon.ts", from: "    claim.continuation = undefined\n", to: "" }
+    ]
   },
   {
     name: "noReaper",

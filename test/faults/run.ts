@@ -8,7 +8,7 @@ import { query, type DatabaseKind } from "../support/privateServers.ts"
 import { askAgain, startClients } from "./Clients.ts"
 import { watchGate } from "./GateWatch.ts"
 import { inject, InstanceLost, resourcesOf, type Scene } from "./inject.ts"
-import { fill, shortestHistory, startSampling, verdict } from "./judge.ts"
+import { fill, openClaims, shortestHistory, startSampling, verdict } from "./judge.ts"
 import { openWornCampaign, startRig, startServers, until, type Rig } from "./Rig.ts"
 import { startOperator } from "./Operator.ts"
 import { schedule, type Fault, type FaultKind } from "./Schedule.ts"
@@ -199,6 +199,7 @@ export const run = async (
     say(`${since()}  full; checking`)
     const history = [...past, ...load.history]
     violations.push(...await verdict(rig.stores, history, { watch, changes, restMillis: patienceMillis }))
+    violations.push(...await openClaims(rig.urls(), patienceMillis))
 
     const inDoubt = doubts(rig)
     if ((answers["OK"] ?? 0) < needed) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${needed}`)

@@ -4,6 +4,7 @@ import type { Attempt } from "../invariants/History.ts"
 import { lagViolations } from "../invariants/invariants.ts"
 import { openStores } from "../invariants/Snapshot.ts"
 import { query } from "../support/privateServers.ts"
+import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import { fill } from "./judge.ts"
 import type { MutationName } from "./mutations.ts"
@@ -112,6 +113,22 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       const campaignId = await open(stage, 1)
       await dieBeforeCommit(stage, campaignId, () => stage.load.claim(urlOf(stage.b), { campaignId, userId: 2 }))
       return fill(stage.load, [urlOf(stage.b)], [campaignId], PATIENCE)
+    }
+  },
+  answersTwice: {
+    what: "a user clicks again while a foreign transaction holds the row, with a timeout that passes first",
+    play: async (stage) => {
+      const { a, load, rig } = stage
+      const campaignId = await open(stage, 10)
+      const url = urlOf(a)
+      await load.claim(url, { campaignId, userId: 1 })
+      await foreignSession(rig.databaseUrl, async (connection) => {
+        for (const statement of holdingRow(campaignId)) await connection.query(statement)
+        const first = load.claim(url, { campaignId, userId: 2 })
+        await Promise.all(Array.from({ length: 5 }, () => load.claim(url, { campaignId, userId: 2, timeoutMillis: 100 })))
+        await connection.query("ROLLBACK")
+        await first
+      })
     }
   },
   noReaper: {
