@@ -75,12 +75,11 @@ export const migrate = (client: Client): Effect.Effect<ReadonlyArray<string>, Da
       client.execute("CREATE TABLE IF NOT EXISTS schema_migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT")
     )
     return yield* Migrations.apply({
-      run: (text) => Effect.asVoid(attempt(() => client.executeMultiple(`BEGIN IMMEDIATE;\n${text}\nCOMMIT;`))),
-      applied: Effect.map(attempt(() => client.execute("SELECT id FROM schema_migrations")), ({ rows }) => rows.map((row) => Number(row.id))),
-      record: ({ id, name }) =>
-        Effect.asVoid(attempt(() =>
-          client.execute({ sql: "INSERT INTO schema_migrations (id, name, applied_at) VALUES (?, ?, ?)", args: [id, name, Date.now()] })
-        )),
+      run: (migration) => {
+        const record = `INSERT INTO schema_migrations (id, name, applied_at) VALUES (${Migrations.recordedId(migration)}, '${migration.name}', ${Date.now()})`
+        return attempt(() => client.executeMultiple(`BEGIN IMMEDIATE;\n${migration.text}\n;${record};\nCOMMIT;`))
+      },
+      recorded: Effect.map(attempt(() => client.execute("SELECT id FROM schema_migrations")), ({ rows }) => rows.map((row) => Number(row.id))),
       refusal: () => undefined
     }, known)
   })

@@ -166,7 +166,7 @@ const LOCK_ATTEMPTS = 30
 const runRows = (client: MysqlClient.MysqlClient, text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
   Effect.mapError(client.unsafe<Row>(text).unprepared, (cause) => new LedgerUnavailable({ cause }))
 
-const appliedIds = "SELECT id FROM schema_migrations"
+const recordedIds = "SELECT id FROM schema_migrations"
 
 /** What the schema lacks, as any user may ask who may read it. */
 const missing = (
@@ -174,7 +174,7 @@ const missing = (
 ): Effect.Effect<ReadonlyArray<Migrations.Migration>, LedgerUnavailable | Migrations.MigrationRefused> =>
   Effect.gen(function*() {
     const known = yield* Migrations.load("mysql")
-    const rows = yield* Effect.catchIf(runRows(client, appliedIds), ({ cause }) => hasErrno(cause, NO_SUCH_TABLE, ...DENIED), () => Effect.succeed([]))
+    const rows = yield* Effect.catchIf(runRows(client, recordedIds), ({ cause }) => hasErrno(cause, NO_SUCH_TABLE, ...DENIED), () => Effect.succeed([]))
     return yield* Migrations.missing(rows.map((row) => Number(row.id)), known)
   })
 
@@ -218,10 +218,15 @@ export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>
               "applied_at DATETIME(6) NOT NULL) ENGINE = InnoDB DEFAULT CHARACTER SET = ascii COLLATE = ascii_bin"
           )
           return yield* Migrations.apply({
-            run: (text) => Effect.asVoid(run(text)),
-            applied: Effect.map(run(appliedIds), (rows) => rows.map((row) => Number(row.id))),
-            record: ({ id, name: file }) =>
-              Effect.asVoid(run(`INSERT INTO schema_migrations (id, name, applied_at) VALUES (${id}, '${file}', UTC_TIMESTAMP(6))`)),
+            run: (migration) =>
+              Effect.zipRight(
+                run(migration.text),
+                Effect.asVoid(run(
+                  "INSERT INTO schema_migrations (id, name, applied_at) " +
+                    `VALUES (${Migrations.recordedId(migration)}, '${migration.name}', UTC_TIMESTAMP(6))`
+                ))
+              ),
+            recorded: Effect.map(run(recordedIds), (rows) => rows.map((row) => Number(row.id))),
             refusal: ({ cause }) => mysqlErrno(cause) === undefined ? undefined : rootMessage(cause)
           }, known)
         }),

@@ -367,7 +367,7 @@ for (const kind of availableDatabases()) {
         expect(settled).toEqual({ taken: 2, settled: 2 })
       }))
 
-    it.scopedLive("brings a database up to date once, however many start together, and refuses a newer one", () =>
+    it.scopedLive("brings a database up to date once, however many start together, and refuses one that has lost what it relies on", () =>
       Effect.gen(function*() {
         const { url } = yield* database(kind)
         const endpoint = MySql.parseUrl(Redacted.make(url))
@@ -387,7 +387,11 @@ for (const kind of availableDatabases()) {
         yield* other.run("DELETE FROM schema_migrations")
         expect(yield* MySql.migrate(endpoint)).toEqual(names)
         expect(yield* deployment).toEqual(made)
-        yield* other.run("INSERT INTO schema_migrations VALUES (99, 'later', UTC_TIMESTAMP(6))")
+        // A newer program's, which only adds.
+        yield* other.run("INSERT INTO schema_migrations VALUES (-98, 'more', UTC_TIMESTAMP(6))")
+        expect(yield* MySql.migrate(endpoint)).toEqual([])
+        yield* Effect.scoped(Layer.build(layerOn(url)))
+        yield* other.run("INSERT INTO schema_migrations VALUES (99, 'less', UTC_TIMESTAMP(6))")
         const refused = yield* Effect.flip(Effect.scoped(Layer.build(layerOn(url))))
         expect(refused).toBeInstanceOf(Migrations.MigrationRefused)
         expect(refused.message).toContain("99")

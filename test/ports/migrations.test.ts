@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { describe, expect } from "vitest"
 import * as Migrations from "../../src/sql/Migrations.ts"
 
-const migration = (id: number, isOptional: boolean): Migrations.Migration => ({ id, name: `m${id}`, isOptional, text: `text ${id}` })
+const migration = (id: number, isOptional: boolean): Migrations.Migration => ({ id, name: `m${id}`, isOptional, expands: false, text: `text ${id}` })
 
 /** A database that fails texts, by its own refusal or because it is out of reach. */
 const databaseThat = (fails: Readonly<Record<string, "Refused" | "Away">>) => {
@@ -11,9 +11,11 @@ const databaseThat = (fails: Readonly<Record<string, "Refused" | "Away">>) => {
   return {
     recorded,
     target: {
-      run: (text: string) => fails[text] === undefined ? Effect.void : Effect.fail(fails[text]),
-      applied: Effect.sync(() => [...recorded]),
-      record: ({ id }: Migrations.Migration) => Effect.sync(() => void recorded.push(id)),
+      run: (migration: Migrations.Migration) => {
+        const failure = fails[migration.text]
+        return failure === undefined ? Effect.sync(() => void recorded.push(Migrations.recordedId(migration))) : Effect.fail(failure)
+      },
+      recorded: Effect.sync(() => [...recorded]),
       refusal: (error: "Refused" | "Away") => error === "Refused" ? "no privilege" : undefined
     }
   }
@@ -46,4 +48,59 @@ describe("migrations", () => {
       expect(yield* Effect.flip(Migrations.apply(target, all))).toBe("Away")
       expect(recorded).toEqual([1])
     }))
+
+  const later = (id: number, expands: boolean): Migrations.Migration => ({ ...migration(id, false), expands })
+
+  it.effect("that only add are recorded so that programs which do not know them run on", () =>
+    Effect.gen(function*() {
+      const { recorded, target } = databaseThat({})
+      const newer = [...all, later(4, true), later(5, true)]
+      expect(yield* Migrations.apply(target, newer)).toEqual(["m1", "m2", "m3", "m4", "m5"])
+      expect(recorded).toEqual([1, 2, 3, -4, -5])
+      // The program before, the one that is up to date, and the one before that knows one of the two.
+      expect(yield* Migrations.apply(target, all)).toEqual([])
+      expect(yield* Migrations.apply(target, newer)).toEqual([])
+      expect(yield* Migrations.apply(target, newer.slice(0, 4))).toEqual([])
+      // As the first release reads it.
+      expect(Math.max(0, ...recorded)).toBe(3)
+    }))
+
+  it.effect("that take something away are refused by programs that do not know them, and by no other", () =>
+    Effect.gen(function*() {
+      const { recorded, target } = databaseThat({})
+      const newer = [...all, later(4, true), later(5, false), later(6, true)]
+      yield* Migrations.apply(target, newer)
+      expect(recorded).toEqual([1, 2, 3, -4, 5, -6])
+      for (const known of [3, 4]) {
+        const refused = yield* Effect.flip(Migrations.apply(target, newer.slice(0, known)))
+        expect(refused).toMatchObject({ _tag: "MigrationRefused", message: expect.stringContaining("migration 5") })
+      }
+      expect(yield* Migrations.apply(target, newer.slice(0, 5))).toEqual([])
+    }))
+
+  /** Statements that no program can notice which does not know them. */
+  const adds: ReadonlyArray<RegExp> = [
+    /^CREATE TABLE IF NOT EXISTS \w+ /i,
+    /^CREATE INDEX /i,
+    // Rows that an older program inserts lack the column.
+    /^ALTER TABLE \w+ ADD COLUMN (?=.*(?:\bDEFAULT\b|(?<!NOT )\bNULL\b))(?!.*\b(?:UNIQUE|REFERENCES)\b)/is,
+    /^SET @\w+ = /i
+  ]
+
+  for (const dialect of ["mysql", "libsql"] as const) {
+    it.effect(`of ${dialect} only add, unless they are named contract or optional`, () =>
+      Effect.gen(function*() {
+        const expanding = (yield* Migrations.load(dialect)).filter(({ expands, isOptional }) => expands && !isOptional)
+        expect(expanding.length).toBeGreaterThan(0)
+        const others = expanding.flatMap(({ id, text }) => {
+          const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
+          const own = new Set(statements.flatMap((statement) => /^CREATE TABLE IF NOT EXISTS (\w+)/i.exec(statement)?.[1] ?? []))
+          return statements.filter((statement) => {
+            const [, table] = /^(?:INSERT INTO|CREATE UNIQUE INDEX .* ON) (\w+)/is.exec(statement) ?? []
+            return !(table !== undefined && own.has(table)) && !adds.some((pattern) => pattern.test(statement))
+          }).map((statement) => `${id}: ${statement}`)
+        })
+        expect(others).toEqual([])
+      }))
+  }
 })
