@@ -11,11 +11,6 @@ if (!existsSync(path("node_modules/effect"))) {
   console.error("coupon: its dependencies are not installed; run `npm ci` in its checkout, or `npm start`, which does")
   process.exit(1)
 }
-const [major, minor] = process.versions.node.split(".").map(Number)
-if (brought === undefined && (major < 22 || (major === 22 && minor < 18))) {
-  console.error(`coupon: it needs Node 22.18 or later (this is ${process.version}), or the one that \`npm ci\` brings`)
-  process.exit(1)
-}
 const bundled = () => {
   try {
     const builtAt = statSync(path("dist/app/.built")).mtimeMs
@@ -24,7 +19,15 @@ const bundled = () => {
     return false
   }
 }
-const child = spawn(brought ?? process.execPath, [path(bundled() ? "dist/app/cli.js" : "src/cli.ts"), ...process.argv.slice(2)], {
+const [major, minor] = process.versions.node.split(".").map(Number)
+// The bundle says itself which Node it needs; TypeScript needs one that strips its types.
+const program = brought === undefined && major < 22 ? undefined : bundled() ? "dist/app/cli.js" : "src/cli.ts"
+const stripsTypes = major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)
+if (program === undefined || (program === "src/cli.ts" && brought === undefined && !stripsTypes)) {
+  console.error(`coupon: it needs Node 22.18 or later (this is ${process.version}), or the one that \`npm ci\` brings`)
+  process.exit(1)
+}
+const child = spawn(brought ?? process.execPath, [path(program), ...process.argv.slice(2)], {
   stdio: "inherit",
   env: { NODE_COMPILE_CACHE: path(".cache/compile"), ...process.env }
 })

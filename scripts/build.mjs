@@ -4,6 +4,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
+import { entry } from "./entry.mjs"
 import { youngClosures } from "./young-closures.mjs"
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
@@ -16,14 +17,17 @@ const newest = (name) => {
   return Math.max(stat.mtimeMs, ...readdirSync(path(name)).map((entry) => newest(`${name}/${entry}`)))
 }
 
-const inputs = ["src", "scripts/build.mjs", "scripts/young-closures.mjs", "package.json", "package-lock.json"]
+/** The programs, and the exit code by which each says that it could not begin. */
+const programs = { main: 1, cli: 1, audit: 2, migrate: 2 }
+
+const inputs = ["src", "scripts/build.mjs", "scripts/entry.mjs", "scripts/young-closures.mjs", "package.json", "package-lock.json"]
 if (!process.argv.includes("--force") && existsSync(stamp) && Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs) process.exit(0)
 
 // Put in place as a whole, for others may be starting from it.
 const draft = `dist/draft-${process.pid}`
 const { outputFiles } = await build({
   absWorkingDir: path("."),
-  entryPoints: ["main", "cli", "audit", "migrate"].map((name) => `src/${name}.ts`),
+  entryPoints: Object.keys(programs).map((name) => ({ in: `src/${name}.ts`, out: `${name}.program` })),
   outdir: draft,
   write: false,
   bundle: true,
@@ -43,6 +47,7 @@ const { outputFiles } = await build({
 })
 mkdirSync(path(draft), { recursive: true })
 for (const { path: file, text } of outputFiles) writeFileSync(file, youngClosures(text))
+for (const [name, exitCode] of Object.entries(programs)) writeFileSync(path(`${draft}/${name}.js`), entry(name, exitCode))
 // Read beside the code that runs (`import.meta.url`); so are ../../migrations.
 cpSync(path("src/redis/scripts"), path(`${draft}/scripts`), { recursive: true })
 writeFileSync(path(`${draft}/.built`), "")
