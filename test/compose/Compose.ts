@@ -1,6 +1,7 @@
-import { execFile, spawnSync } from "node:child_process"
+import { execFile, execFileSync, spawnSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
+import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -28,10 +29,64 @@ export const whyNot = (): string | undefined => {
   return hasCompose() ? undefined : "there is no docker compose"
 }
 
-/** Runs `docker`, in the checkout; resolves with its output, rejects with what it said. */
-export const docker = async (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Promise<string> => {
-  const { stdout } = await run("docker", args, { cwd: root, env: { ...process.env, ...env }, maxBuffer: 1 << 26 })
+/** Runs `docker`, in the checkout or elsewhere; resolves with its output, rejects with what it said. */
+export const docker = async (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}, cwd = root): Promise<string> => {
+  const { stdout } = await run("docker", args, { cwd, env: { ...process.env, ...env }, maxBuffer: 1 << 26 })
   return stdout.trim()
+}
+
+/** The image of the checkout, under this name. */
+export const buildImage = (image: string): Promise<string> => docker(["build", "--network", "host", "--quiet", "--tag", image, "."])
+
+/** A directory of its own with what a deployment by compose consists of, as an operator has it: what is written there stays there. */
+export interface Checkout {
+  readonly directory: string
+  /** Envoy's. */
+  readonly url: string
+  /** `docker compose` in it, just as given. */
+  readonly compose: (...args: ReadonlyArray<string>) => Promise<string>
+  /** A program of it, e.g. `deploy/production-secrets`. */
+  readonly program: (path: string, ...args: ReadonlyArray<string>) => Promise<string>
+  /** Containers, volumes and all. */
+  readonly remove: () => Promise<void>
+}
+
+const COMPOSE_FILES = ["docker-compose.yml", "docker-compose.production.yml", "deploy", "envoy"]
+
+/** What compose needs of the checkout, in a directory of its own. */
+export const copyFiles = (): string => {
+  const directory = Fs.mkdtempSync(Path.join(tmpdir(), "coupon-compose-"))
+  for (const name of COMPOSE_FILES) Fs.cpSync(Path.join(root, name), Path.join(directory, name), { recursive: true })
+  return directory
+}
+
+/** Keys and passwords into this directory, without making the checkout itself a production one. */
+export const makeSecrets = (secrets: string): void => {
+  const directory = copyFiles()
+  execFileSync(Path.join(directory, "deploy/production-secrets"), [secrets], { stdio: "ignore" })
+  Fs.rmSync(directory, { recursive: true })
+}
+
+export const makeCheckout = async (image: string): Promise<Checkout> => {
+  const directory = copyFiles()
+  const project = `coupon-test-${randomBytes(4).toString("hex")}`
+  const port = await freePort()
+  const env = {
+    COMPOSE_PROJECT_NAME: project,
+    COUPON_IMAGE: image,
+    COUPON_PORT: String(port),
+    COUPON_ADMIN_PORT: String(await freePort())
+  }
+  return {
+    directory,
+    url: `http://127.0.0.1:${port}`,
+    compose: (...args) => docker(["compose", ...args], env, directory),
+    program: async (path, ...args) => (await run(Path.join(directory, path), args, { cwd: directory })).stdout,
+    remove: async () => {
+      await docker(["compose", "-f", "docker-compose.yml", "down", "--volumes", "--remove-orphans", "--timeout", "20"], env, directory)
+      Fs.rmSync(directory, { recursive: true })
+    }
+  }
 }
 
 /** The deployment of docker-compose.yml, under a name of its own, with ports of its own. */

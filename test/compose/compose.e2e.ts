@@ -1,6 +1,5 @@
 import { Redis } from "ioredis"
 import * as MySql from "mysql2/promise"
-import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
@@ -12,7 +11,7 @@ import { makeLoad, newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { fillUp } from "../e2e/scenario.ts"
 import { checkInvariants, historyViolations } from "../invariants/invariants.ts"
 import { openStores } from "../invariants/Snapshot.ts"
-import { docker, makeDeployment, whyNot, type Deployment } from "./Compose.ts"
+import { docker, makeDeployment, makeSecrets, whyNot, type Deployment } from "./Compose.ts"
 
 const reason = whyNot()
 
@@ -203,7 +202,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
     const untilServed = () => untilServedBy(2, production)
 
     beforeAll(async () => {
-      execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
+      makeSecrets(secrets)
       production = await makeDeployment({ secrets, image: deployment.image })
       await production.compose("-f", "test/compose/docker-compose.open.yml", ...up).catch(async (error: unknown) => {
         console.log(await production.compose("logs", "--tail", "100"))
@@ -307,7 +306,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
       const former = await asMySqlUser("coupon", "mysql-password")
       former.destroy()
       rmSync(Path.join(secrets, "mysql-password"))
-      execFileSync("deploy/production-secrets", [secrets], { stdio: "ignore" })
+      makeSecrets(secrets)
       await production.compose(...up)
       const now = await asMySqlUser("coupon", "mysql-password")
       now.destroy()

@@ -1,6 +1,8 @@
-import { readFileSync } from "node:fs"
-import { describe, expect, it } from "vitest"
-import { docker, hasCompose } from "./Compose.ts"
+import { execFileSync } from "node:child_process"
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import * as Path from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { copyFiles, docker, hasCompose } from "./Compose.ts"
 
 interface Service {
   readonly image: string
@@ -83,5 +85,66 @@ describe("docker-compose.yml", () => {
     expect(services["mysql"]?.environment).not.toHaveProperty("MYSQL_USER")
     expect(services["envoy"]?.ports?.map(({ host_ip, published }) => `${host_ip} ${published}`)).toEqual(["0.0.0.0 8080", "127.0.0.1 9901"])
     for (const [name, service] of Object.entries(services)) expect([name, service.read_only, service.cap_drop]).toEqual([name, true, ["ALL"]])
+  })
+})
+
+describe("deploy/production-secrets", () => {
+  let directory: string
+  beforeEach(() => {
+    directory = copyFiles()
+  })
+  afterEach(() => rmSync(directory, { recursive: true }))
+
+  const make = (...args: ReadonlyArray<string>) =>
+    execFileSync(Path.join(directory, "deploy/production-secrets"), args, { cwd: "/", encoding: "utf8", stdio: "pipe" })
+  const read = (path: string) => readFileSync(Path.join(directory, path), "utf8")
+  const names = ["admin-api-key", "mysql-root-password", "mysql-owner-password", "mysql-password", "redis-admin-password", "redis-password"]
+  const secrets = () => names.map((name) => read(`secrets/${name}`))
+
+  it("makes each secret once, for its user alone, and leaves the rest of .env as it is", () => {
+    writeFileSync(Path.join(directory, ".env"), "COUPON_PORT=8181\n# mine\n")
+    make()
+    const first = secrets()
+    expect(new Set(first).size).toBe(names.length)
+    for (const one of first) expect(one).toMatch(/^[A-Za-z0-9_-]{43}$/)
+    expect(statSync(Path.join(directory, "secrets")).mode & 0o777).toBe(0o700)
+    const env = read(".env")
+    expect(env).toMatch(/^COUPON_PORT=8181\n# mine\n/)
+    expect(env).toContain("\nCOMPOSE_FILE=docker-compose.yml:docker-compose.production.yml\n")
+    for (const one of first) expect(env).not.toContain(one)
+    make()
+    expect(secrets()).toEqual(first)
+    expect(read(".env")).toBe(env)
+  })
+
+  it("refuses a COMPOSE_FILE that leaves production out, before it makes anything", () => {
+    writeFileSync(Path.join(directory, ".env"), "COMPOSE_FILE=docker-compose.yml:mine.yml\n")
+    expect(() => make()).toThrow(/add docker-compose\.production\.yml to it/)
+    expect(() => secrets()).toThrow(/ENOENT/)
+    const mine = "COMPOSE_FILE=docker-compose.yml:docker-compose.production.yml:mine.yml"
+    writeFileSync(Path.join(directory, ".env"), `${mine}\n`)
+    make()
+    expect(read(".env")).toContain(`\n${mine}\n`)
+  })
+
+  it.skipIf(!hasCompose())("`docker compose` is production from then on; its file alone says what to run first", async () => {
+    const config = async (...args: ReadonlyArray<string>) => {
+      const { services } = JSON.parse(await docker(["compose", ...args, "config", "--format", "json"], {}, directory)) as {
+        readonly services: Readonly<Record<string, Service & { readonly labels?: Readonly<Record<string, string>> }>>
+      }
+      return { env: services["backend-app-primary"]?.environment?.["NODE_ENV"], redis: services["redis"]?.labels }
+    }
+    expect(await config()).toEqual({ env: "development", redis: undefined })
+    await expect(config("-f", "docker-compose.yml", "-f", "docker-compose.production.yml")).rejects.toThrow(/run deploy\/production-secrets first/)
+    make()
+    const made = await config()
+    expect(made.env).toBe("production")
+    expect(await config("-f", "docker-compose.yml", "-f", "docker-compose.production.yml")).toEqual(made)
+    // Redis reads its passwords at its start alone, so other ones have to make another container.
+    rmSync(Path.join(directory, "secrets/redis-password"))
+    writeFileSync(Path.join(directory, ".env"), read(".env").replace(/(COUPON_REDIS_SECRETS=)\d+/, "$11"))
+    make()
+    expect((await config()).redis).not.toEqual({ "coupon.secrets": "given 1" })
+    expect((await config()).redis?.["coupon.secrets"]).toMatch(/^given \d{10}/)
   })
 })

@@ -9,6 +9,8 @@ export default defineConfig({
     include: ["test/compose/*.e2e.ts"],
     reporters: ["default", "./test/support/TotalsReporter.ts"],
     pool: "forks",
+    // Each has the whole machine.
+    fileParallelism: false,
     expect: { poll: { timeout: 60_000, interval: 50 } },
     testTimeout: 180_000,
     // The images are pulled and built in it.
