@@ -115,12 +115,12 @@ export const settings = {
       Config.validate({ message: "must be an integer from 0 to 65535", validation: (n) => n >= 0 && n <= 65535 })
     ))
   } satisfies Setting<Option.Option<number>>,
-  nodeEnv: {
-    name: "NODE_ENV",
-    description: "`production`: without an ADMIN key the service refuses to start; else administration is then open to all",
-    default: "development",
-    config: Config.nonEmptyString("NODE_ENV").pipe(Config.withDefault("development"))
-  } satisfies Setting<string>,
+  nodeEnv: oneOf(
+    "NODE_ENV",
+    "in production the service refuses to start without an ADMIN key; else administration is open to all until there is a key",
+    ["development", "test", "production"],
+    "development"
+  ),
   adminApiKey: {
     name: "ADMIN_API_KEY",
     description: `a key with every right, to begin with; at least ${LEAST_SECRET} characters`,

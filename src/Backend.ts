@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./AppConfig.ts"
 import type { AdminAudit } from "./issuance/AdminAudit.ts"
-import type { Deployment } from "./issuance/Deployment.ts"
+import { Deployment } from "./issuance/Deployment.ts"
 import type { Gate } from "./issuance/Gate.ts"
 import type { GateFacts } from "./issuance/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
@@ -15,8 +15,9 @@ import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
 import { StoreHealth } from "./issuance/StoreHealth.ts"
 import { rootMessage } from "./RootMessage.ts"
-import type { KeysUnavailable } from "./security/ApiKeys.ts"
+import { KeysUnavailable } from "./security/ApiKeys.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
+import { ProductionNote } from "./security/ProductionNote.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
@@ -98,6 +99,15 @@ const redisThere = Layer.effectDiscard(Effect.gen(function*() {
   yield* progress.arrived(store)
 }))
 
+/** What guards administration asks no more of the ledger's row than this. */
+const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ facts, noteServedInProduction }) => {
+  const unavailable = (cause: unknown) => new KeysUnavailable({ cause })
+  return ProductionNote.of({
+    found: Effect.mapBoth(facts, { onFailure: unavailable, onSuccess: ({ servedInProductionAt }) => servedInProductionAt !== undefined }),
+    leave: Effect.mapError(noteServedInProduction, unavailable)
+  })
+}))
+
 /** Every port of an assembly. */
 export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | StoreHealth
 
@@ -129,9 +139,12 @@ export const migrate: Effect.Effect<ReadonlyArray<string>, BackendUnusable, AppC
   ))
 
 /** The assembly that the configuration chooses. */
-export const layer: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.unwrapEffect(
-  Effect.map(AppConfig, (config): Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> =>
-    config.embedded ? layerEmbedded : layerDistributed)
+export const layer: Layer.Layer<Stores | ProductionNote, BackendUnusable, AppConfig | BootProgress> = Layer.provideMerge(
+  productionNote,
+  Layer.unwrapEffect(
+    Effect.map(AppConfig, (config): Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> =>
+      config.embedded ? layerEmbedded : layerDistributed)
+  )
 )
 
 /** The chosen stores in a few words, without secrets. */

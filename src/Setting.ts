@@ -69,7 +69,15 @@ export const oneOf = <const A extends string>(name: string, description: string,
   name,
   description: `${description} (${values.join(", ")})`,
   default: initial,
-  config: Config.literal(...values as [A, ...Array<A>])(name).pipe(Config.withDefault(initial))
+  config: Config.string(name).pipe(
+    Config.mapOrFail((text) => {
+      const value = values.find((one) => one === text)
+      return value === undefined
+        ? Either.left(ConfigError.InvalidData([], `must be ${values.slice(0, -1).join(", ")} or ${values.at(-1)}, and is ${JSON.stringify(text)}`))
+        : Either.right(value)
+    }),
+    Config.withDefault(initial)
+  )
 })
 
 export const url = (

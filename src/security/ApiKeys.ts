@@ -56,8 +56,8 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   /** Whose secret this is; `undefined`: nobody's (any more). A key made at another instance is known within 1 s. */
   readonly authenticate: (secret: string) => Effect.Effect<Principal | undefined, KeysUnavailable>
   /**
-   * Whether administration needs a key: there is an ADMIN_API_KEY, or a key was ever made. Revoked ones count, so that to revoke
-   * the last one does not open the door.
+   * Whether administration needs a key: there is an ADMIN_API_KEY, a key was ever made (revoked ones count), or the ledger was ever
+   * served in production mode. Never `false` again after it was `true`; what closes it at another instance is known within 1 s.
    */
   readonly configured: Effect.Effect<boolean, KeysUnavailable>
 }>() {}

@@ -21,7 +21,7 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
   readonly publicIsOpen: boolean
   /**
    * Lets a call in, or fails with why not. `authorization` is the header's value, `userId` the user that a call of SELF is
-   * about. Without keys configured (and not in production) everybody is let in as `anonymous`, with the role ADMIN.
+   * about. Outside production, and unless `ApiKeys.configured`, every caller is let in as `anonymous`, with the role ADMIN.
    */
   readonly admit: (authorization: string | undefined, access: Access, userId?: bigint) => Effect.Effect<Principal, Refusal>
 }>() {}

@@ -9,6 +9,7 @@ import { ApiKeys, KeyRefused, type KeysUnavailable } from "./ApiKeys.ts"
 import type { StoredKey } from "./ApiKeyStore.ts"
 import { ApiKeyStore } from "./ApiKeyStore.ts"
 import type { Principal } from "./Principal.ts"
+import { ProductionNote } from "./ProductionNote.ts"
 import { hashOf, idOf, newSecret, sameHash } from "./Secret.ts"
 
 /** After this long the keys are read again, behind the back of the call that noticed. */
@@ -32,8 +33,8 @@ interface Snapshot {
   readonly at: number
   /** Valid ones, by id. */
   readonly byId: Map<string, Entry>
-  /** Whether there ever was a key. */
-  readonly any: boolean
+  /** Whether administration needs a key: there ever was one, or the ledger was served in production. */
+  readonly closed: boolean
 }
 
 const NAME = /^[^\p{C}]{1,100}$/u
@@ -49,6 +50,7 @@ const checkName = (name: string): string | undefined =>
 
 export const make = Effect.gen(function*() {
   const store = yield* ApiKeyStore
+  const production = yield* ProductionNote
   const config = yield* AppConfig
   const scope = yield* Effect.scope
   const bootstrap = Option.map(config.adminApiKey, (key): Entry => ({
@@ -57,7 +59,7 @@ export const make = Effect.gen(function*() {
   }))
   /** Held to read the keys and to change them, so that what was read before a change never replaces what is known since. */
   const turn = yield* Effect.makeSemaphore(1)
-  let snapshot: Snapshot = { at: -Infinity, byId: new Map(), any: false }
+  let snapshot: Snapshot = { at: -Infinity, byId: new Map(), closed: false }
   let failedAt = -Infinity
   let failure: KeysUnavailable | undefined
   let refreshing = false
@@ -74,14 +76,16 @@ export const make = Effect.gen(function*() {
 
   const load = Effect.gen(function*() {
     const at = yield* monotonicMillis
-    const keys = yield* Effect.tapError(store.all, (error) => Effect.map(monotonicMillis, (now) => {
-      failedAt = now
-      failure = error
-    }))
+    const keys = yield* store.all
+    // What has closed never opens again, so it is asked no more.
+    const closed = snapshot.closed || keys.length > 0 || (yield* production.found)
     const valid = keys.filter((key) => key.revokedAt === undefined)
-    snapshot = { at, byId: new Map(valid.map((key) => [key.id, entryOf(key)])), any: keys.length > 0 }
+    snapshot = { at, byId: new Map(valid.map((key) => [key.id, entryOf(key)])), closed }
     failure = undefined
-  })
+  }).pipe(Effect.tapError((error) => Effect.map(monotonicMillis, (now) => {
+    failedAt = now
+    failure = error
+  })))
 
   /** Those who wait for their turn mostly find that somebody else has done it, or has just failed to. */
   const noOlderThan = (millis: number): Effect.Effect<Snapshot, KeysUnavailable> =>
@@ -120,7 +124,7 @@ export const make = Effect.gen(function*() {
         const key = { id, name, role, requestsPerSecond, secretHash: hashOf(secret).toString("hex") }
         yield* turn.withPermits(1)(Effect.zipRight(store.insert(key), Effect.sync(() => {
           snapshot.byId.set(id, entryOf(key))
-          snapshot = { ...snapshot, any: true }
+          snapshot = { ...snapshot, closed: true }
         })))
         return { id, secret }
       }),
@@ -141,9 +145,13 @@ export const make = Effect.gen(function*() {
         return entry !== undefined && sameHash(hash, entry.hash) ? entry.principal : undefined
       }),
 
-    configured: Option.isSome(bootstrap) ? Effect.succeed(true) : Effect.map(recent, ({ any }) => any)
+    // A door that was open a moment ago is looked at again: it may have been closed at another instance.
+    configured: Effect.suspend(() =>
+      Option.isSome(bootstrap) || snapshot.closed
+        ? Effect.succeed(true)
+        : Effect.map(noOlderThan(UNKNOWN_MILLIS), ({ closed }) => closed))
   })
 })
 
 /** Keys as `ApiKeyStore` has them, held in the process for as long as `ApiKeys` promises. */
-export const layer: Layer.Layer<ApiKeys, never, ApiKeyStore | AppConfig> = Layer.scoped(ApiKeys, make)
+export const layer: Layer.Layer<ApiKeys, never, ApiKeyStore | AppConfig | ProductionNote> = Layer.scoped(ApiKeys, make)

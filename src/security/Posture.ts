@@ -2,6 +2,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { AppConfig } from "../AppConfig.ts"
 import { ApiKeys, type KeysUnavailable } from "./ApiKeys.ts"
+import { ProductionNote } from "./ProductionNote.ts"
 
 /** In production nobody could administer, or everybody; `message` says what to do. */
 export class AdministrationUnguarded extends Data.TaggedError("AdministrationUnguarded")<{ readonly message: string }> {}
@@ -15,13 +16,23 @@ Callers send it as "Authorization: Bearer <key>". To try the service out with ad
 const OPEN = "ADMINISTRATION IS OPEN: no API key is configured, so whoever reaches this port may create and change campaigns. " +
   "Fine to try it out on loopback; otherwise set ADMIN_API_KEY, and NODE_ENV=production, which refuses to start without (SECURITY.md)"
 
-/** Run once the stores are there: refuses production without an ADMIN key, and says loudly when administration is open. */
-export const check: Effect.Effect<void, AdministrationUnguarded | KeysUnavailable, AppConfig | ApiKeys> = Effect.gen(function*() {
-  const { adminApiKey, production } = yield* AppConfig
+const closed = (nodeEnv: string, hasAdmin: boolean) =>
+  `NODE_ENV is ${nodeEnv}, but this ledger has been served in production: administration stays closed. If this instance belongs to that ` +
+  `deployment, start it with the same settings as the others${hasAdmin ? "" : "; it knows no ADMIN key, so that none may administer here"}`
+
+/**
+ * Run once the stores are there and before anything is served. In production: refuses to go on without an ADMIN key, and notes in the
+ * ledger that it is served in production. Elsewhere: logs a warning where administration is open, or where that note keeps it closed.
+ */
+export const check: Effect.Effect<void, AdministrationUnguarded | KeysUnavailable, AppConfig | ApiKeys | ProductionNote> = Effect.gen(function*() {
+  const { adminApiKey, nodeEnv, production } = yield* AppConfig
   const keys = yield* ApiKeys
-  if (adminApiKey._tag === "Some") return
+  const note = yield* ProductionNote
+  const hasAdmin = adminApiKey._tag === "Some" ||
+    (yield* keys.list).some((key) => key.role === "ADMIN" && key.revokedAt === undefined)
   if (production) {
-    const found = (yield* keys.list).some((key) => key.role === "ADMIN" && key.revokedAt === undefined)
-    if (!found) return yield* new AdministrationUnguarded({ message: REFUSAL })
-  } else if (!(yield* keys.configured)) yield* Effect.logWarning(OPEN)
+    if (!hasAdmin) return yield* new AdministrationUnguarded({ message: REFUSAL })
+    yield* note.leave
+  } else if (yield* note.found) yield* Effect.logWarning(closed(nodeEnv, hasAdmin))
+  else if (!(yield* keys.configured)) yield* Effect.logWarning(OPEN)
 })

@@ -11,6 +11,7 @@ import { ApiKeys } from "../../src/security/ApiKeys.ts"
 import type { StoredKey } from "../../src/security/ApiKeyStore.ts"
 import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
 import { Guard } from "../../src/security/Guard.ts"
+import { ProductionNote } from "../../src/security/ProductionNote.ts"
 import type { Role } from "../../src/security/Role.ts"
 import * as Security from "../../src/security/Security.ts"
 import type { Running } from "../transport/Stub.ts"
@@ -41,6 +42,17 @@ export const memoryStore = (): { readonly store: ApiKeyStore["Type"]; readonly r
   return memory
 }
 
+/** The note of a ledger in memory. */
+export const memoryNote = (): ProductionNote["Type"] => {
+  let left = false
+  return ProductionNote.of({
+    found: Effect.sync(() => left),
+    leave: Effect.sync(() => {
+      left = true
+    })
+  })
+}
+
 export interface Secured extends Running {
   readonly apiKeys: ApiKeys["Type"]
   readonly guard: Guard["Type"]
@@ -54,11 +66,16 @@ export interface Secured extends Running {
 export const startSecured = async (
   environment: Record<string, string> = {},
   store: ApiKeyStore["Type"] = memoryStore().store,
-  useCases: UseCases = echo
+  useCases: UseCases = echo,
+  note: ProductionNote["Type"] = memoryNote()
 ): Promise<Secured> => {
   const scope = Effect.runSync(Scope.make())
   const context = await Effect.runPromise(Layer.buildWithScope(
-    Security.layer.pipe(Layer.provide([Layer.succeed(ApiKeyStore, store), AppConfig.layerTest(environment)])),
+    Security.layer.pipe(Layer.provide([
+      Layer.succeed(ApiKeyStore, store),
+      Layer.succeed(ProductionNote, note),
+      AppConfig.layerTest(environment)
+    ])),
     scope
   ))
   const apiKeys = Context.get(context, ApiKeys)

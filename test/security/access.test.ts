@@ -10,7 +10,7 @@ import { CouponService } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
 import { refusal } from "../contract/clients.ts"
 import { ISSUE, json, request } from "../transport/Stub.ts"
 import type { Secured } from "./Secured.ts"
-import { ADMIN, bearer, startSecured } from "./Secured.ts"
+import { ADMIN, bearer, memoryNote, startSecured } from "./Secured.ts"
 
 const protocols: Record<string, (baseUrl: string, interceptors: Array<Interceptor>) => Transport> = {
   "Connect JSON (lane)": (baseUrl, interceptors) =>
@@ -148,6 +148,23 @@ describe("administration without keys", () => {
     expect((await refusal(clientOf("gRPC", open.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
     expect((await clientOf("gRPC", open.url, secret).createCampaign(draft)).campaignId).toBe(1)
     await open.close()
+  })
+
+  it.each(["development", "test"])("is closed with NODE_ENV=%s on a ledger that was ever served in production", async (nodeEnv) => {
+    const note = memoryNote()
+    const late = await startSecured({ NODE_ENV: nodeEnv }, undefined, undefined, note)
+    await Effect.runPromise(note.leave)
+    const server = await startSecured({ NODE_ENV: nodeEnv }, undefined, undefined, note)
+    for (const protocol of Object.keys(protocols)) {
+      for (const { url } of [server, late]) {
+        expect((await refusal(clientOf(protocol, url).createCampaign(draft))).code, protocol).toBe(Code.Unauthenticated)
+      }
+    }
+    expect([...server.actors, ...late.actors]).toEqual([])
+    expect((await clientOf("gRPC", server.url, await server.key("ADMIN")).createCampaign(draft)).campaignId).toBe(1)
+    expect((await clientOf("gRPC", server.url).issueCoupon({ campaignId: 1, userId: 1n })).message).toBe("OK")
+    await server.close()
+    await late.close()
   })
 
   it("is closed in production, whatever the table says", async () => {

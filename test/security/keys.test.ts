@@ -14,13 +14,14 @@ import { ApiKeys, KeysUnavailable } from "../../src/security/ApiKeys.ts"
 import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
 import * as KeyRing from "../../src/security/KeyRing.ts"
 import * as Posture from "../../src/security/Posture.ts"
+import { ProductionNote } from "../../src/security/ProductionNote.ts"
 import * as TokenBuckets from "../../src/security/TokenBuckets.ts"
 import * as LibSql from "../../src/sql/LibSql.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
 import * as SqlApiKeyStore from "../../src/sql/SqlApiKeyStore.ts"
 import { availableDatabases, databaseOn } from "../support/servers.ts"
-import { memoryStore } from "./Secured.ts"
+import { memoryNote, memoryStore } from "./Secured.ts"
 
 const directory = mkdtempSync(Path.join(tmpdir(), "coupon-keys-"))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -50,6 +51,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AdminAudit)]
       const keys = Context.get(yield* Layer.build(KeyRing.layer.pipe(Layer.provide([
         Layer.succeed(ApiKeyStore, store),
+        Layer.succeed(ProductionNote, memoryNote()),
         AppConfig.layerTest()
       ]))), ApiKeys)
       expect(yield* keys.configured).toBe(false)
@@ -113,11 +115,14 @@ const scene = Effect.gen(function*() {
     ...memory.store,
     all: Effect.suspend(() => away ? Effect.zipRight(Effect.sync(() => memory.reads++), Effect.fail(new KeysUnavailable({ cause: "away" }))) : memory.store.all)
   })
+  const note = memoryNote()
   const instance = Effect.map(
-    Layer.build(KeyRing.layer.pipe(Layer.provide([Layer.succeed(ApiKeyStore, store), AppConfig.layerTest()]))),
+    Layer.build(KeyRing.layer.pipe(
+      Layer.provide([Layer.succeed(ApiKeyStore, store), Layer.succeed(ProductionNote, note), AppConfig.layerTest()])
+    )),
     (context) => Context.get(context, ApiKeys)
   )
-  return { here: yield* instance, there: yield* instance, memory, leave: () => (away = true), comeBack: () => (away = false) }
+  return { here: yield* instance, there: yield* instance, memory, note, leave: () => (away = true), comeBack: () => (away = false) }
 })
 
 describe("keys held in the process", () => {
@@ -143,7 +148,27 @@ describe("keys held in the process", () => {
       expect((yield* there.authenticate(secret))?.name).toBe("k")
       yield* TestClock.adjust("2 seconds")
       expect((yield* Effect.flip(there.authenticate(secret)))._tag).toBe("KeysUnavailable")
-      expect((yield* Effect.flip(there.configured))._tag).toBe("KeysUnavailable")
+      // What has closed stays closed without asking; what was never read is not known.
+      expect(yield* there.configured).toBe(true)
+    }))
+
+  it.scoped("whatever closes administration elsewhere is known within a second, and nothing opens it again", () =>
+    Effect.gen(function*() {
+      for (const close of ["a key", "production"] as const) {
+        const { comeBack, here, leave, note, there } = yield* scene
+        leave()
+        expect((yield* Effect.flip(there.configured))._tag).toBe("KeysUnavailable")
+        comeBack()
+        yield* TestClock.adjust("1001 millis")
+        expect(yield* there.configured, close).toBe(false)
+        if (close === "production") yield* note.leave
+        else yield* here.revoke((yield* here.create({ name: "k", role: "ADMIN" })).id)
+        yield* TestClock.adjust("1001 millis")
+        expect(yield* there.configured, close).toBe(true)
+        leave()
+        yield* TestClock.adjust("1 minute")
+        expect(yield* there.configured, close).toBe(true)
+      }
     }))
 
   it.scoped("guessing is no lever: a thousand unknown keys ask the store once a second, also while it is away", () =>
@@ -173,10 +198,15 @@ describe("keys held in the process", () => {
 })
 
 describe("the posture at start", () => {
-  const check = (environment: Record<string, string>, keys: ReadonlyArray<"ADMIN" | "OPERATOR">) =>
+  const check = (
+    environment: Record<string, string>,
+    keys: ReadonlyArray<"ADMIN" | "OPERATOR">,
+    note: ProductionNote["Type"] = memoryNote()
+  ) =>
     Effect.gen(function*() {
       const context = yield* Layer.build(KeyRing.layer.pipe(
         Layer.provideMerge(AppConfig.layerTest(environment)),
+        Layer.provideMerge(Layer.succeed(ProductionNote, note)),
         Layer.provide(Layer.succeed(ApiKeyStore, memoryStore().store))
       ))
       for (const role of keys) yield* Context.get(context, ApiKeys).create({ name: role, role })
@@ -191,6 +221,27 @@ describe("the posture at start", () => {
       expect(yield* check(production, ["ADMIN"])).toMatchObject({ _tag: "Right" })
       expect(yield* check({ ...production, ADMIN_API_KEY: "x".repeat(32) }, [])).toMatchObject({ _tag: "Right" })
       expect(yield* check({}, [])).toMatchObject({ _tag: "Right" })
+    }))
+
+  it.scoped("notes that the ledger is served in production, and only if it is", () =>
+    Effect.gen(function*() {
+      const note = memoryNote()
+      yield* check({}, [], note)
+      yield* check({ NODE_ENV: "test" }, ["ADMIN"], note)
+      yield* check({ NODE_ENV: "production" }, [], note)
+      expect(yield* note.found).toBe(false)
+      yield* check({ NODE_ENV: "production" }, ["ADMIN"], note)
+      expect(yield* note.found).toBe(true)
+    }))
+
+  it.effect("NODE_ENV of any other spelling than the three is refused: it would open administration", () =>
+    Effect.gen(function*() {
+      for (const nodeEnv of ["Production", "prod", "staging", "PRODUCTION", "production ", "live", "dev"]) {
+        const { message } = yield* Effect.flip(AppConfig.load({ NODE_ENV: nodeEnv }))
+        expect(message).toContain("NODE_ENV: must be development, test or production")
+      }
+      for (const nodeEnv of ["development", "test", ""]) expect((yield* AppConfig.load({ NODE_ENV: nodeEnv })).production).toBe(false)
+      expect((yield* AppConfig.load({ NODE_ENV: "production" })).production).toBe(true)
     }))
 
   it.effect("a key that can be guessed is refused, and never repeated", () =>
