@@ -3,15 +3,18 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
+import { Console as NodeConsole } from "node:console"
 import { inspect } from "node:util"
 import { AppConfig } from "./AppConfig.ts"
 import * as LogLimiter from "./telemetry/LogLimiter.ts"
+import * as LogSink from "./telemetry/LogSink.ts"
 
 const levels = {
   debug: LogLevel.Debug,
@@ -76,43 +79,81 @@ const spanOf = (context: FiberRefs.FiberRefs): { readonly traceId?: string; read
 const jsonLine = (options: Logger.Logger.Options<unknown>): string =>
   JSON.stringify({ ...Logger.structuredLogger.log(options), ...spanOf(options.context) })
 
-/** A console that prints no secret: what Effect's pretty logger writes to. */
-const scrubbed = (console: Console.Console, scrub: (text: string) => string): Console.Console => {
-  const { unsafe } = console
+/** For what JSON does not take, such as a bigint or a circle within the message: less, but not nothing. */
+const plainLine = ({ date, logLevel, message }: Logger.Logger.Options<unknown>): string =>
+  JSON.stringify({ message: inspect(message), logLevel: logLevel.label, timestamp: date.toISOString() })
+
+const toJson = (options: Logger.Logger.Options<unknown>): string => {
+  try {
+    return jsonLine(options)
+  } catch {
+    return plainLine(options)
+  }
+}
+
+/** The line with the number of lines before it that could not be written. */
+const withLost = (options: Logger.Logger.Options<unknown>, lost: number): Logger.Logger.Options<unknown> =>
+  lost === 0 ? options : { ...options, annotations: HashMap.set(options.annotations, "unwritten", lost) }
+
+/** Effect's pretty logger as a function of a line; what else writes to the console goes to `print`. */
+const makePretty = (console: Console.Console, scrub: (text: string) => string, print: (text: string) => void) => {
+  const logger = Logger.prettyLogger()
+  let collected: string | undefined
+  const stdout = {
+    write: (text: string) => {
+      if (collected === undefined) print(text)
+      else collected += text
+    }
+  }
+  const collecting = new NodeConsole({ stdout: stdout as unknown as NodeJS.WritableStream, ignoreErrors: false })
   const clean = (print: (...parts: Array<unknown>) => void) => (...parts: Array<unknown>) =>
     print(...parts.map((part) => scrub(typeof part === "string" ? part : inspect(part, { colors: true }))))
   return {
-    ...console,
-    unsafe: {
-      ...unsafe,
-      log: clean(unsafe.log),
-      error: clean(unsafe.error),
-      group: clean(unsafe.group),
-      groupCollapsed: clean(unsafe.groupCollapsed),
-      groupEnd: unsafe.groupEnd
+    console: {
+      ...console,
+      unsafe: {
+        ...console.unsafe,
+        log: clean((...parts) => collecting.log(...parts)),
+        error: clean((...parts) => collecting.error(...parts)),
+        group: clean((...parts) => collecting.group(...parts)),
+        groupCollapsed: clean((...parts) => collecting.groupCollapsed(...parts)),
+        groupEnd: () => collecting.groupEnd()
+      }
+    } satisfies Console.Console,
+    line: (options: Logger.Logger.Options<unknown>): string => {
+      collected = ""
+      try {
+        logger.log(options)
+        return collected
+      } finally {
+        collected = undefined
+      }
     }
   }
 }
 
+/** `layer`, writing to another stream. */
+export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, AppConfig> =>
+  Layer.unwrapScoped(Effect.gen(function*() {
+    const config = yield* AppConfig
+    const { logFormat, logLevel } = config
+    const isPretty = logFormat === "pretty" || (logFormat === "auto" && process.stdout.isTTY)
+    const scrub = makeScrubber(config)
+    const sink = LogSink.make(stream)
+    const pretty = makePretty(yield* Effect.console, scrub, (text) => sink.write(() => text))
+    const render = isPretty ? pretty.line : (line: Logger.Logger.Options<unknown>) => `${scrub(toJson(line))}\n`
+    const limiter = LogLimiter.make((line) => sink.write((lost) => render(withLost(line, lost))))
+    yield* Effect.addFinalizer(() => Effect.sync(limiter.flush))
+    return Layer.mergeAll(
+      isPretty ? Console.setConsole(pretty.console) : Layer.empty,
+      Logger.replace(Logger.defaultLogger, Logger.make(limiter.log)),
+      Logger.minimumLogLevel(levels[logLevel])
+    )
+  }))
+
 /**
- * Logs go to standard output: pretty on a terminal, a JSON object a line elsewhere, unless LOG_FORMAT says otherwise. Lines of one
- * kind are bounded (`LogLimiter`), and no secret setting is ever among them.
+ * Logs go to standard output: pretty on a terminal, a JSON object a line elsewhere, unless LOG_FORMAT says otherwise.
+ * Lines of one kind are bounded (`LogLimiter`), those that cannot be written are dropped (`LogSink`), and no secret
+ * setting is ever among them.
  */
-export const layer: Layer.Layer<never, never, AppConfig> = Layer.unwrapScoped(Effect.gen(function*() {
-  const config = yield* AppConfig
-  const { logFormat, logLevel } = config
-  const pretty = logFormat === "pretty" || (logFormat === "auto" && process.stdout.isTTY)
-  const scrub = makeScrubber(config)
-  const prettyLogger = Logger.prettyLogger()
-  const write = (options: Logger.Logger.Options<unknown>) => {
-    if (!pretty) console.log(scrub(jsonLine(options)))
-    else prettyLogger.log(options)
-  }
-  const limiter = LogLimiter.make(write)
-  yield* Effect.addFinalizer(() => Effect.sync(limiter.flush))
-  return Layer.mergeAll(
-    pretty ? Console.setConsole(scrubbed(yield* Effect.console, scrub)) : Layer.empty,
-    Logger.replace(Logger.defaultLogger, Logger.make(limiter.log)),
-    Logger.minimumLogLevel(levels[logLevel])
-  )
-}))
+export const layer: Layer.Layer<never, never, AppConfig> = Layer.suspend(() => layerTo(process.stdout))

@@ -33,11 +33,25 @@ export const makeReaction = (now: () => number = () => performance.now()): () =>
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 type Signal = keyof typeof SIGNALS
 
+/** A write to a reader that is gone, or to a full disk, fails by this event. Without a listener it ends the process. */
+const outliveOutput = () => {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+}
+
+/** For programs that exist for their output: exit code 2 where it cannot be written, unless its reader had enough. */
+export const failWithoutOutput = (): void => {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") process.exitCode = 2
+  })
+}
+
 /**
- * Runs a program as the main one of the process. The first SIGINT, SIGTERM or SIGHUP interrupts it, and it may take its time to end.
- * A deliberate further one ends the process at once. (NodeRuntime's stops listening at the first signal, so that its echo kills.)
+ * Runs a program as the main one of the process, which outlives its standard output and error. The first SIGINT,
+ * SIGTERM or SIGHUP interrupts it, and it may take its time to end. A deliberate further one ends the process at once.
+ * (NodeRuntime's stops listening at the first signal, so that its echo kills.)
  */
 export const run = makeRunMain(({ fiber, teardown }) => {
+  outliveOutput()
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1)
   const reactionTo = makeReaction()
   let signalled = false

@@ -112,6 +112,7 @@ if (unknown.length > 0) {
   process.exitCode = 2
 } else if (args.includes("--help") || args.includes("-h")) console.log(usage)
 else {
+  MainProgram.failWithoutOutput()
   MainProgram.run(program(args.includes("--repair")), {
     disableErrorReporting: true,
     disablePrettyLogger: true,

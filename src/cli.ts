@@ -9,6 +9,8 @@ import { main } from "./cli/Main.ts"
 
 // `coupon audit | head` closes our output: nobody is left to tell.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+// What cannot be said on standard error leaves the exit code to say it.
+process.stderr.on("error", () => {})
 
 // What is no terminal gets no colours: @effect/cli's help has them.
 const plain = (stream: NodeJS.WriteStream, text: string) => void stream.write(`${stream.isTTY ? text : stripVTControlCharacters(text)}\n`)

@@ -23,10 +23,19 @@ interface Kind {
   timer: NodeJS.Timeout | undefined
 }
 
+/** What cannot be made text is of one kind. */
+const textOf = (value: unknown): string => {
+  try {
+    return String(value)
+  } catch {
+    return "?"
+  }
+}
+
 /** Messages that differ in numbers or hexadecimal ids are of one kind. */
 const kindOf = ({ logLevel, message }: Line): string => {
   const first = Array.isArray(message) ? message[0] : message
-  return `${logLevel.label} ${String(first).slice(0, 200).replace(/\b[0-9a-f]{8,}\b|\d+/gi, "#")}`
+  return `${logLevel.label} ${textOf(first).slice(0, 200).replace(/\b[0-9a-f]{8,}\b|\d+/gi, "#")}`
 }
 
 const withSuppressed = (line: Line, count: number): Line => {
@@ -46,6 +55,7 @@ export interface LogLimiter {
 /**
  * Bounds the log while something fails ten thousand times a second. Nothing is lost without a word: a line that comes after others were
  * held back says by the annotation `suppressed` how many, and the last one of a storm is written within a second of it.
+ * `write` must not throw: a timer calls it, too.
  */
 export const make = (write: (line: Line) => void, now: () => number = () => performance.now()): LogLimiter => {
   const kinds = new Map<string, Kind>()

@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Runtime from "effect/Runtime"
 import { Startup } from "../issuance/Startup.ts"
 import * as Guard from "../security/Guard.ts"
 import type { Role } from "../security/Role.ts"
@@ -10,7 +11,7 @@ import * as UnaryLane from "./UnaryLane.ts"
 
 /** These mounts for who has the rights of `role` alone; others hear what an RPC would tell them, as JSON. */
 export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, Startup> =>
-  Effect.map(Startup, (startup) =>
+  Effect.map(Effect.zip(Startup, Effect.runtime<never>()), ([startup, runtime]) =>
     Object.fromEntries(Object.entries(mounts).map(([path, mount]) => [path, (request, response, draining) => {
       Effect.runFork(Effect.either(Guard.admit(startup, request.headers.authorization, role))).addObserver((exit) => {
         if (exit._tag === "Success" && Either.isRight(exit.value)) {
@@ -18,7 +19,7 @@ export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, S
             mount(request, response, draining)
           } catch (defect) {
             // An observer's throw would end the process.
-            Effect.runFork(Effect.logError(`a request to ${path} failed unexpectedly`, Cause.die(defect)))
+            Runtime.runFork(runtime)(Effect.logError(`a request to ${path} failed unexpectedly`, Cause.die(defect)))
             response.destroy()
           }
           return

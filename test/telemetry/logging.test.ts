@@ -2,22 +2,35 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Tracer from "effect/Tracer"
+import { stripVTControlCharacters } from "node:util"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import * as AppConfig from "../../src/AppConfig.ts"
 import * as Logging from "../../src/Logging.ts"
+import { droppedLines, MAX_WAITING_CHARS, type LogStream } from "../../src/telemetry/LogSink.ts"
 
-/** Runs with the real logger; resolves with what it printed, once its scope is closed. */
-const printed = async (environment: Record<string, string>, effect: Effect.Effect<unknown>): Promise<ReadonlyArray<string>> => {
-  const lines: Array<string> = []
-  const print = (...parts: ReadonlyArray<unknown>) => void lines.push(parts.join(" "))
-  const spies = (["log", "error", "group", "groupCollapsed"] as const).map((name) => vi.spyOn(console, name).mockImplementation(print))
-  try {
-    const layer = Logging.layer.pipe(Layer.provide(AppConfig.layerTest(environment)))
-    await Effect.runPromise(Effect.provide(effect, layer))
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-  }
-  return lines
+/** A standard output that keeps what it is given, and fails while `failing` says with what. */
+const makeStream = () => {
+  const state = { text: "", failing: undefined as NodeJS.ErrnoException | undefined, writableLength: 0 }
+  return Object.assign(state, {
+    write: (text: string, done: (error?: NodeJS.ErrnoException) => void) => {
+      if (state.failing !== undefined) return done(state.failing)
+      state.text += text
+      done()
+    }
+  })
+}
+
+const layerOf = (environment: Record<string, string>, stream: LogStream) =>
+  Logging.layerTo(stream).pipe(Layer.provide(AppConfig.layerTest(environment)))
+
+/** Runs with the real logger; resolves with the lines that it printed, once its scope is closed. */
+const printed = async (
+  environment: Record<string, string>,
+  effect: Effect.Effect<unknown>,
+  stream = makeStream()
+): Promise<ReadonlyArray<string>> => {
+  await Effect.runPromise(Effect.provide(effect, layerOf(environment, stream)))
+  return stream.text.split("\n").slice(0, -1)
 }
 
 const json = async (effect: Effect.Effect<unknown>, environment: Record<string, string> = {}) =>
@@ -56,20 +69,92 @@ describe("the log", () => {
 
   it("tells the last of a storm within a second, though nothing follows", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
-    const seen: Array<string> = []
-    const spy = vi.spyOn(console, "log").mockImplementation((line: string) => void seen.push(line))
-    const layer = Logging.layer.pipe(Layer.provide(AppConfig.layerTest({ LOG_FORMAT: "json" })))
+    const stream = makeStream()
+    const seen = () => stream.text.split("\n").slice(0, -1)
+    const layer = layerOf({ LOG_FORMAT: "json" }, stream)
     await Effect.runPromise(Effect.provide(
       Effect.gen(function*() {
         for (let k = 0; k < 100; k++) yield* Effect.logWarning(`storm ${k}`)
-        expect(seen.length).toBe(10)
+        expect(seen().length).toBe(10)
         vi.advanceTimersByTime(1_000)
-        expect(JSON.parse(seen[10]!)).toMatchObject({ message: "storm 99", annotations: { suppressed: 89 } })
+        expect(JSON.parse(seen()[10]!)).toMatchObject({ message: "storm 99", annotations: { suppressed: 89 } })
       }),
       layer
     ))
-    expect(seen.length).toBe(11)
-    spy.mockRestore()
+    expect(seen().length).toBe(11)
+  })
+
+  const failure = (code: string) => Object.assign(new Error(code), { code })
+  /** Lines dropped, in all. */
+  const dropped = () => droppedLines.value()
+
+  for (const format of ["json", "pretty"]) {
+    it(`drops and counts what cannot be written, and goes on once it can: ${format}`, async () => {
+      const stream = makeStream()
+      const before = dropped()
+      const lines = await printed({ LOG_FORMAT: format }, Effect.gen(function*() {
+        yield* Effect.logInfo("before")
+        stream.failing = failure("ENOSPC")
+        yield* Effect.logInfo("lost, one")
+        yield* Effect.logInfo("lost, two")
+        stream.failing = undefined
+        yield* Effect.logInfo("after")
+        yield* Effect.logInfo("in order")
+      }), stream)
+      expect(dropped() - before).toBe(2)
+      const text = stripVTControlCharacters(lines.join("\n"))
+      expect(text).not.toContain("lost, ")
+      // What a full disk took of a line ends there, and the first line after it says how many are missing.
+      expect(text).toMatch(/before[^]*\n\n[^\n]*after[^]*in order/)
+      if (format === "json") {
+        const [after, next] = lines.slice(-2).map((line) => JSON.parse(line) as { readonly annotations: object })
+        expect(after!.annotations).toEqual({ unwritten: 2 })
+        expect(next!.annotations).toEqual({})
+      } else expect(text.match(/unwritten: 2/g)).toHaveLength(1)
+    })
+  }
+
+  it("keeps no more than so much for a reader that is too slow", async () => {
+    const stream = makeStream()
+    const before = dropped()
+    const lines = await printed({ LOG_FORMAT: "json" }, Effect.gen(function*() {
+      stream.writableLength = MAX_WAITING_CHARS + 1
+      yield* Effect.logInfo("dropped")
+      stream.writableLength = 0
+      yield* Effect.logInfo("written")
+    }), stream)
+    expect(dropped() - before).toBe(1)
+    expect(lines.length).toBe(1)
+    expect(JSON.parse(lines[0]!)).toMatchObject({ message: "written", annotations: { unwritten: 1 } })
+  })
+
+  it("throws for no message, whatever it holds, not even from the timer that tells the last of a storm", async () => {
+    const circle: Record<string, unknown> = { count: 10n }
+    circle["self"] = circle
+    const hostile = {
+      get answer(): never {
+        throw new Error("a getter")
+      },
+      toString: () => {
+        throw new Error("no text")
+      },
+      toJSON: () => {
+        throw new Error("no JSON")
+      }
+    }
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    const bare = Object.create(null) as object
+    const proxy = new Proxy({}, { get: () => 1n })
+    for (const message of [circle, hostile, bare, proxy, Symbol("s"), () => {}]) {
+      for (const format of ["json", "pretty"]) {
+        const lines = await printed({ LOG_FORMAT: format }, Effect.gen(function*() {
+          for (let k = 0; k < 20; k++) yield* Effect.logInfo(message)
+          vi.advanceTimersByTime(1_000)
+          yield* Effect.logInfo("and then")
+        }))
+        expect(lines.at(-1)).toContain("and then")
+      }
+    }
   })
 
   it("refuses headers for the collector that it cannot read, and never repeats them", async () => {

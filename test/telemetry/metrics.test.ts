@@ -5,6 +5,7 @@ import { makeOverview } from "../../src/issuance/MetricsOverview.ts"
 import * as Exposition from "../../src/telemetry/Exposition.ts"
 // These define metrics of their own.
 import "../../src/telemetry/LogLimiter.ts"
+import "../../src/telemetry/LogSink.ts"
 import "../../src/telemetry/ProcessMetrics.ts"
 import { request, start } from "../transport/Stub.ts"
 import { exposedName } from "./Prometheus.ts"
