@@ -22,11 +22,15 @@ const isOrigin = (text: string): boolean => text === "*" || (URL.canParse(text) 
 /** `key=value,key=value`, both percent-encoded: as the specification of OTEL_EXPORTER_OTLP_HEADERS has it. */
 const parseHeaders = (text: string): Either.Either<Redacted.Redacted<Readonly<Record<string, string>>>, ConfigError.ConfigError> =>
   Either.try({
-    try: () =>
-      Redacted.make(Object.fromEntries(text.split(",").map((pair) => {
+    try: () => {
+      const pairs = text.split(",").map((pair) => {
         const [, name, value] = /^\s*([^\s=]+)\s*=\s*(.*?)\s*$/.exec(pair)!
-        return [decodeURIComponent(name!), decodeURIComponent(value!)]
-      }))),
+        return [decodeURIComponent(name!), decodeURIComponent(value!)] as const
+      })
+      // Throws now at what no header may hold; fetch would later, and quote the value.
+      new Headers(pairs.map(([name, value]) => [name, value]))
+      return Redacted.make(Object.fromEntries(pairs))
+    },
     // The text itself may hold a secret: it is never repeated.
     catch: () => ConfigError.InvalidData([], "must be name=value pairs, separated by commas and percent-encoded")
   })
@@ -133,9 +137,12 @@ export const settings = {
     name: "JWT_JWKS_URL",
     description: "keys of the issuer whose tokens (JWT) let a user claim for itself alone, e.g. https://login.example/.well-known/jwks.json",
     default: "",
-    config: Config.option(Config.url("JWT_JWKS_URL").pipe(
-      Config.validate({ message: "must be an http or https URL", validation: ({ protocol }) => /^https?:$/.test(protocol) })
-    ))
+    config: Config.option(Config.string("JWT_JWKS_URL").pipe(Config.mapOrFail((text) =>
+      // The text itself may hold a secret: it is never repeated.
+      URL.canParse(text.trim()) && /^https?:$/.test(new URL(text.trim()).protocol)
+        ? Either.right(new URL(text.trim()))
+        : Either.left(ConfigError.InvalidData([], "must be an http or https URL"))
+    )))
   } satisfies Setting<Option.Option<URL>>,
   jwksFile: file("JWT_JWKS_FILE", "the same as a file"),
   jwtIssuer: file("JWT_ISSUER", "`iss` that tokens must have; needed with JWT_JWKS_URL or JWT_JWKS_FILE"),
@@ -155,7 +162,8 @@ export const settings = {
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "collector that traces and metrics are sent to by OTLP, as JSON over HTTP; unless set, neither",
     "http://collector:4318",
-    ({ scheme }) => scheme === "http" || scheme === "https"
+    // fetch takes no URL with a password, and quotes it: that is what OTEL_EXPORTER_OTLP_HEADERS is for.
+    ({ password, scheme, username }) => (scheme === "http" || scheme === "https") && username === "" && password === ""
   ),
   otlpHeaders: {
     name: "OTEL_EXPORTER_OTLP_HEADERS",

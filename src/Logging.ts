@@ -8,11 +8,11 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
 import { Console as NodeConsole } from "node:console"
 import { inspect } from "node:util"
 import { AppConfig } from "./AppConfig.ts"
+import * as Redaction from "./Redaction.ts"
 import * as LogLimiter from "./telemetry/LogLimiter.ts"
 import * as LogSink from "./telemetry/LogSink.ts"
 
@@ -23,51 +23,6 @@ const levels = {
   error: LogLevel.Error
 } as const
 
-const MASK = "<redacted>"
-
-/** User and password in a URL, wherever a driver's message may quote one. */
-const URL_CREDENTIALS = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@"']*:[^\s/@"']*@/gi
-
-/** The password of a URL, which may name several hosts. */
-const URL_PASSWORD = /^\s*[a-z][a-z0-9+.-]*:\/\/[^/@:]*:([^@]*)@/i
-
-/** What must never be printed: each secret setting, and the password of each that is a URL, as it is, decoded, and within JSON. */
-const secretsOf = (config: AppConfig["Type"]): ReadonlyArray<string> => {
-  const secrets = new Set<string>()
-  for (const value of Object.values(config) as ReadonlyArray<unknown>) {
-    const inner = Option.isOption(value) ? Option.getOrUndefined(value) : value
-    if (!Redacted.isRedacted(inner)) continue
-    const secret = Redacted.value(inner)
-    if (typeof secret === "object") {
-      for (const value of Object.values(secret as Readonly<Record<string, string>>)) secrets.add(value)
-      continue
-    }
-    const text = String(secret)
-    secrets.add(text)
-    const password = URL_PASSWORD.exec(text)?.[1]
-    if (password === undefined) continue
-    secrets.add(password)
-    try {
-      secrets.add(decodeURIComponent(password))
-    } catch {
-      // A lone percent sign: then it is meant as it is.
-    }
-  }
-  for (const secret of [...secrets]) secrets.add(JSON.stringify(secret).slice(1, -1))
-  // A password of three letters would be found in any word.
-  return [...secrets].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length)
-}
-
-/** Takes secrets out of a line that is about to be printed. */
-export const makeScrubber = (config: AppConfig["Type"]): (text: string) => string => {
-  const secrets = secretsOf(config)
-  return (text) => {
-    let clean = text.replace(URL_CREDENTIALS, `$1${MASK}@`)
-    for (const secret of secrets) if (clean.includes(secret)) clean = clean.replaceAll(secret, MASK)
-    return clean
-  }
-}
-
 /** The trace and span that a line belongs to, if its fiber is in one. */
 const spanOf = (context: FiberRefs.FiberRefs): { readonly traceId?: string; readonly spanId?: string } =>
   Option.match(Context.getOption(FiberRefs.getOrDefault(context, FiberRef.currentContext), Tracer.ParentSpan), {
@@ -75,19 +30,19 @@ const spanOf = (context: FiberRefs.FiberRefs): { readonly traceId?: string; read
     onSome: ({ spanId, traceId }) => ({ traceId, spanId })
   })
 
-/** A JSON object a line, with `traceId` and `spanId` where there are such. */
-const jsonLine = (options: Logger.Logger.Options<unknown>): string =>
-  JSON.stringify({ ...Logger.structuredLogger.log(options), ...spanOf(options.context) })
+/** A JSON object a line, with `traceId` and `spanId` where there are such. Secrets leave its strings before they are escaped. */
+const jsonLine = (options: Logger.Logger.Options<unknown>, scrub: (text: string) => string): string =>
+  JSON.stringify({ ...Logger.structuredLogger.log(options), ...spanOf(options.context) }, Redaction.replacer(scrub))
 
 /** For what JSON does not take, such as a bigint or a circle within the message: less, but not nothing. */
-const plainLine = ({ date, logLevel, message }: Logger.Logger.Options<unknown>): string =>
-  JSON.stringify({ message: inspect(message), logLevel: logLevel.label, timestamp: date.toISOString() })
+const plainLine = ({ date, logLevel, message }: Logger.Logger.Options<unknown>, scrub: (text: string) => string): string =>
+  JSON.stringify({ message: scrub(inspect(message)), logLevel: logLevel.label, timestamp: date.toISOString() })
 
-const toJson = (options: Logger.Logger.Options<unknown>): string => {
+const toJson = (options: Logger.Logger.Options<unknown>, scrub: (text: string) => string): string => {
   try {
-    return jsonLine(options)
+    return jsonLine(options, scrub)
   } catch {
-    return plainLine(options)
+    return plainLine(options, scrub)
   }
 }
 
@@ -138,10 +93,10 @@ export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, Ap
     const config = yield* AppConfig
     const { logFormat, logLevel } = config
     const isPretty = logFormat === "pretty" || (logFormat === "auto" && process.stdout.isTTY)
-    const scrub = makeScrubber(config)
+    const scrub = Redaction.make(config)
     const sink = LogSink.make(stream)
     const pretty = makePretty(yield* Effect.console, scrub, (text) => sink.write(() => text))
-    const render = isPretty ? pretty.line : (line: Logger.Logger.Options<unknown>) => `${scrub(toJson(line))}\n`
+    const render = isPretty ? pretty.line : (line: Logger.Logger.Options<unknown>) => `${toJson(line, scrub)}\n`
     const limiter = LogLimiter.make((line) => sink.write((lost) => render(withLost(line, lost))))
     yield* Effect.addFinalizer(() => Effect.sync(limiter.flush))
     return Layer.mergeAll(
@@ -153,7 +108,7 @@ export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, Ap
 
 /**
  * Logs go to standard output: pretty on a terminal, a JSON object a line elsewhere, unless LOG_FORMAT says otherwise.
- * Lines of one kind are bounded (`LogLimiter`), those that cannot be written are dropped (`LogSink`), and no secret
- * setting is ever among them.
+ * Lines of one kind are bounded (`LogLimiter`), those that cannot be written are dropped (`LogSink`), and no secret is
+ * ever among them (`Redaction`).
  */
 export const layer: Layer.Layer<never, never, AppConfig> = Layer.suspend(() => layerTo(process.stdout))

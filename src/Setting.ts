@@ -95,7 +95,10 @@ export const url = (
       return parsed !== undefined && accepts(parsed)
         ? Either.right(Redacted.make(text.trim()))
         // The text itself may hold a password: it is never repeated.
-        : Either.left(ConfigError.InvalidData([], `must be a URL such as ${example}`))
+        : Either.left(ConfigError.InvalidData(
+          [],
+          `must be a URL such as ${example}; in a password, write / ? # @ : % as %2F %3F %23 %40 %3A %25`
+        ))
     }),
     Config.option
   )

@@ -17,8 +17,9 @@ export interface StoreUrl {
   readonly parameters: URLSearchParams
 }
 
-// The last @ before the path ends the password, as in URL.
-const PARTS = /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?([^/?#@]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/i
+// The last @ before the path ends the password, as in URL. An @ after that is of a password with an unencoded / or ?, whose first part
+// would be taken for a port and shown.
+const PARTS = /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?([^/?#@]+)(?:\/([^?#@]*))?(?:\?([^#@]*))?$/i
 const HOST = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+)(?::(\d{1,5}))?$/i
 
 /**

@@ -17,6 +17,7 @@ import * as KnownCampaigns from "./issuance/KnownCampaigns.ts"
 import { Outbox } from "./issuance/Outbox.ts"
 import * as MainProgram from "./MainProgram.ts"
 import * as DeploymentAudit from "./operator/DeploymentAudit.ts"
+import * as Redaction from "./Redaction.ts"
 
 const usage = `Checks a deployment, which may be serving meanwhile, against the invariants of the issuance protocol.
 
@@ -99,7 +100,9 @@ const program = (repairs: boolean) =>
     Effect.catchAllCause((cause) =>
       Effect.sync(() => {
         const failure = Cause.isFailType(cause) ? cause.error : undefined
-        console.error(failure === undefined || !("message" in failure) || failure.message === "" ? Cause.pretty(cause) : failure.message)
+        console.error(Redaction.text(
+          failure === undefined || !("message" in failure) || failure.message === "" ? Cause.pretty(cause) : failure.message
+        ))
         process.exitCode = 2
       })
     )

@@ -7,6 +7,7 @@ import * as AppConfig from "./AppConfig.ts"
 import * as Boot from "./Boot.ts"
 import * as Logging from "./Logging.ts"
 import * as MainProgram from "./MainProgram.ts"
+import * as Redaction from "./Redaction.ts"
 import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./telemetry/Exposition.ts"
 import * as ProcessMetrics from "./telemetry/ProcessMetrics.ts"
@@ -82,7 +83,7 @@ const program = Effect.gen(function*() {
   Effect.tapErrorCause((cause) =>
     Cause.isInterruptedOnly(cause)
       ? Effect.void
-      : Effect.sync(() => console.error(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause)))
+      : Effect.sync(() => console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause))))
   )
 )
 

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as AppConfig from "./AppConfig.ts"
 import * as Backend from "./Backend.ts"
 import * as MainProgram from "./MainProgram.ts"
+import * as Redaction from "./Redaction.ts"
 
 const usage = `Brings the schema up to date and ends; for deployments whose service may not do so itself.
 
@@ -18,7 +19,7 @@ const program = Effect.gen(function*() {
   Effect.provide(AppConfig.layer),
   Effect.catchAllCause((cause) =>
     Effect.sync(() => {
-      console.error(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause))
+      console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause)))
       process.exitCode = 2
     })
   )

@@ -50,7 +50,10 @@ const usage = (message: string) => Effect.fail(new CliFailure({ exit: "USAGE", c
 export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>
   Effect.gen(function*() {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
-    if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "") {
+    if (
+      parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "" ||
+      parsed.password !== ""
+    ) {
       return yield* usage("--url must be like http://127.0.0.1:8080 or https://coupons.example.com, without user, query or fragment")
     }
     const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(timeout)

@@ -165,21 +165,44 @@ describe("the log", () => {
     }
   })
 
+  /** Passwords that are words of ours, of their own URL, of JSON, or nearly nothing. */
+  const passwords = ["coupon", "", "e", "s3cr%2Ft-w0rd", "db", "mysql", "message", "INFO", "p@ss:w0rd'x", "<redacted>", "$1$&", "a+b(c"]
   for (const format of ["json", "pretty"]) {
-    it(`never prints a secret: ${format}`, async () => {
+    it.each(passwords)(`takes the password out of its places alone: ${format}, %j`, async (password) => {
+      const environment = {
+        LOG_FORMAT: format,
+        MYSQL_URL: `mysql://coupon:${password}@db:3306/coupon`,
+        REDIS_URL: `redis+sentinel://:${password}@redis:26379/primary?sentinel-password=${encodeURIComponent(password)}`
+      }
+      const said = `db coupon mysql: cannot reach ${environment.MYSQL_URL} nor ${environment.REDIS_URL}, e.g. ` +
+        "Access denied for user 'coupon'@'db' (using password: YES)"
+      const cause = Cause.fail(new Error(`connect ${environment.MYSQL_URL}: coupon.v1.CouponService refused`))
+      const text = (await printed(environment, Effect.logError(said, cause).pipe(Effect.annotateLogs({ db: "coupon" })))).join("\n")
+      expect(text).toContain(
+        "db coupon mysql: cannot reach mysql://<redacted>@db:3306/coupon nor " +
+          "redis+sentinel://<redacted>@redis:26379/primary?sentinel-password=<redacted>, e.g. " +
+          "Access denied for user 'coupon'@'db' (using password: YES)"
+      )
+      expect(text).toContain("connect mysql://<redacted>@db:3306/coupon: coupon.v1.CouponService refused")
+      if (format === "json") expect(JSON.parse(text)).toMatchObject({ logLevel: "ERROR", annotations: { db: "coupon" } })
+    })
+
+    it(`never prints a key, a token, a header, or what a driver quotes: ${format}`, async () => {
       const environment = {
         LOG_FORMAT: format,
         ADMIN_API_KEY: `quoted"and\\slashed-${"x".repeat(20)}`,
-        OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20of-the-collector, x-team=a",
-        MYSQL_URL: "mysql://coupon:s3cr%2Ft-w0rd@db:3306/coupon",
-        REDIS_URL: "redis://:hunter2hunter2@redis:6379"
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20of-the-collector, x-team=a"
       }
-      const cause = Cause.fail(new Error(`${environment.ADMIN_API_KEY} and Bearer of-the-collector: connect redis://somebody:else-entirely@redis:6379: AUTH hunter2hunter2 refused`))
-      const lines = await printed(environment, Effect.logError("cannot reach mysql://coupon:s3cr%2Ft-w0rd@db:3306 with s3cr/t-w0rd", cause))
-      const text = lines.join("\n")
-      expect(text).toContain("cannot reach")
+      const quoted = `${environment.ADMIN_API_KEY} and Bearer of-the-collector: connect redis://somebody:else-entirely@redis:6379`
+      const cause = Cause.fail(new Error(`${quoted}: refused`))
+      const command = Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args: ["coupon", "of-ioredis"] } })
+      const text = (await printed(environment, Effect.zipRight(
+        Effect.logError("of the drivers", { ...command, password: "of-mysql2", headers: { authorization: "Bearer x" } }),
+        Effect.logError("a cause", cause)
+      ))).join("\n")
+      expect(text).toContain("of the drivers")
       expect(text).toContain("refused")
-      expect(text).not.toMatch(/s3cr|hunter2|else-entirely|slashed|of-the-collector/)
+      expect(text).not.toMatch(/else-entirely|slashed|of-the-collector|of-ioredis|of-mysql2|Bearer x/)
     })
   }
 })
