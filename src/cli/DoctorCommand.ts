@@ -91,6 +91,22 @@ const clocks = (info: typeof Info.Type, sentAt: number, roundTrip: number): Read
   return [own, ledger, gate]
 }
 
+/** What the sessions of the ledger are, whoever set their defaults. */
+const sessions = (ledger: (typeof Info.Type)["ledger"]): ReadonlyArray<Check> => {
+  const session = ledger?.session ?? []
+  if (session.length === 0) return []
+  const wrong = session.filter(({ required }) => required !== undefined)
+  const shown = (list: typeof session) => list.map(({ name, value }) => `${name}=${value}`).join(" ")
+  return wrong.length === 0
+    ? [ok("ledger session", `the ${session.length} variables that matter are as they have to be: ${shown(session)}`)]
+    : wrong.map(({ name, required, value }) =>
+      fail(
+        "ledger session",
+        `${name} is ${value === "" ? "empty" : value}, and has to be ${required}`,
+        "the service sets what it may: a proxy or pooler in between has lost it, or the server forbids it"
+      ))
+}
+
 const stores = (sample: Overview): ReadonlyArray<Check> => [
   sample.outbox === null
     ? fail("outbox", "the ledger does not answer")
@@ -138,7 +154,8 @@ const look = (connection: Connection.Connection, client: import("./OperatorClien
       info.open
         ? warn("access", "administration is open to anybody who can reach it", "set ADMIN_API_KEY, or make a key: coupon keys create --name me --role ADMIN")
         : ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`),
-      ...clocks(info, sentAt, roundTrip)
+      ...clocks(info, sentAt, roundTrip),
+      ...sessions(info.ledger)
     )
     const settings: ReadonlyArray<typeof EffectiveSetting.Type> = yield* client.call((rpcs) => rpcs.Settings())
     for (const { hint, text } of Advice.settings(settings, info)) checks.push(warn("settings", text, hint))
@@ -165,4 +182,4 @@ export const doctor = Command.make("doctor", Connection.options, (given) =>
       if (failed > 0) return yield* new CliFailure({ exit: "UNSOUND", code: "UNSOUND", message: `${failed} of ${checks.length} checks failed` })
       const warned = checks.filter(({ verdict }) => verdict === "warn").length
       if (!connection.json) yield* Output.line(warned === 0 ? "all is well" : `it works; ${Output.counted(warned, "warning")}`)
-    }))).pipe(Command.withDescription("looks at what is reachable, versions, access, clocks, settings that will hurt, what is stuck"))
+    }))).pipe(Command.withDescription("looks at what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck"))

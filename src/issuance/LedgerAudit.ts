@@ -20,6 +20,14 @@ export interface LedgerFacts {
   readonly unrelayed: number
 }
 
+/** A variable of the ledger's sessions, by the database's own name. */
+export interface SessionFact {
+  readonly name: string
+  readonly value: string
+  /** What it has to be; `undefined`: it is that. */
+  readonly required: string | undefined
+}
+
 /** Counts what `Ledger` relies on, by looking at every coupon: for an audit, never for a request. */
 export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<LedgerAudit, {
   /** Ids of campaigns, ascending, greater than `afterId`, at most `limit`. */
@@ -30,4 +38,6 @@ export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<Ledg
   readonly now: Effect.Effect<EpochMillis, LedgerUnavailable>
   /** Settings of the database that the durability of a commit depends on, by its own names; none of the embedded one, which sets its own. */
   readonly settings: Effect.Effect<Readonly<Record<string, string>>, LedgerUnavailable>
+  /** The session variables that statements depend on, as a connection of the pool has them; none of the embedded database. */
+  readonly session: Effect.Effect<ReadonlyArray<SessionFact>, LedgerUnavailable>
 }>() {}

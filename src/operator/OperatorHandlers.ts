@@ -6,7 +6,7 @@ import { AppConfig } from "../AppConfig.ts"
 import * as AuditReport from "../AuditReport.ts"
 import { AdminAudit } from "../issuance/AdminAudit.ts"
 import { GateFacts } from "../issuance/GateFacts.ts"
-import { LedgerAudit } from "../issuance/LedgerAudit.ts"
+import { LedgerAudit, type SessionFact } from "../issuance/LedgerAudit.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { Startup } from "../issuance/Startup.ts"
 import { ApiKeys, KeyRefused } from "../security/ApiKeys.ts"
@@ -42,18 +42,22 @@ const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Fi
 
 const FIRST_KEY = "the first key must have the role ADMIN: with it administration closes, and nobody else could make the others"
 
+const sessionRow = ({ name, required, value }: SessionFact) => required === undefined ? { name, value } : { name, value, required }
+
 /** A store's own facts; `null` if it does not answer within a second. */
 const factsOf = <E>(store: {
   readonly now: Effect.Effect<number, E>
   readonly settings: Effect.Effect<Readonly<Record<string, string>>, E>
+  readonly session?: Effect.Effect<ReadonlyArray<SessionFact>, E>
 }) =>
   Effect.gen(function*() {
     // A user who may not see them learns nothing; whether the store answers at all, its clock tells.
     const settings = yield* Effect.orElseSucceed(store.settings, () => ({}))
+    const session = yield* Effect.orElseSucceed(store.session ?? Effect.succeed([]), () => [])
     const sentAt = Date.now()
     const now = yield* store.now
     // The clock was read somewhere between sending and hearing.
-    return { now, askedAt: Math.round((sentAt + Date.now()) / 2), settings }
+    return { now, askedAt: Math.round((sentAt + Date.now()) / 2), settings, session: session.map(sessionRow) }
   }).pipe(Effect.disconnect, Effect.timeout("1 second"), Effect.option, Effect.map(Option.getOrNull))
 
 /** Every call, over the ports of the service that runs here. `stopped` completes when the instance begins to stop. */

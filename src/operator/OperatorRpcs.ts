@@ -38,7 +38,13 @@ const CampaignId = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
 const StoreFacts = Schema.Struct({
   now: Millis,
   askedAt: Millis,
-  settings: Schema.Record({ key: Schema.String, value: Schema.String })
+  settings: Schema.Record({ key: Schema.String, value: Schema.String }),
+  /** The ledger's session variables that statements depend on; `required`: what one has to be that is not. */
+  session: Schema.optional(Schema.Array(Schema.Struct({
+    name: Schema.String,
+    value: Schema.String,
+    required: Schema.optional(Schema.String)
+  })))
 })
 
 /** Who answers, and what it knows of itself. */

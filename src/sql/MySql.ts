@@ -4,6 +4,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -18,6 +19,7 @@ import { readFileSync } from "node:fs"
 import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import type { SessionFact } from "../issuance/LedgerAudit.ts"
 import { rootMessage } from "../RootMessage.ts"
 import type { HostAddress } from "../StoreUrl.ts"
 import * as Migrations from "./Migrations.ts"
@@ -26,6 +28,7 @@ import { parseUrl, type Endpoint } from "./MySqlUrl.ts"
 import * as PrimaryWatch from "./PrimaryWatch.ts"
 import { watchPool, type DriverPool } from "./PoolWatch.ts"
 import type { Row } from "./Rows.ts"
+import * as SessionState from "./SessionState.ts"
 import { mysqlErrno } from "./SqlFailure.ts"
 
 export { address, parseUrl, type Endpoint } from "./MySqlUrl.ts"
@@ -35,8 +38,8 @@ interface PoolSettings {
   readonly replyTimeoutMillis: number
   /** Told of the pool, which the client keeps to itself, once it opens its first connection. */
   readonly onPool?: (pool: DriverPool) => void
-  /** What the sessions of the pool are set to. */
-  readonly prepare?: string
+  /** Seconds that a statement waits for a lock. */
+  readonly lockWaitSeconds: number
 }
 
 /** Claims to wait for a connection at most: more than the batches and agents of a healthy instance ever are. */
@@ -62,39 +65,66 @@ const connectSockets = (endpoint: Endpoint, replyTimeoutMillis: number): Effect.
     return sockets
   })
 
-/**
- * Has every connection of the pool begin with a text, before it serves anybody. One on which that fails is given up, and what
- * was to follow fails with it.
- */
-const prepareEach = (text: string): (pool: DriverPool) => void => {
+/** Has every connection of the pool set up before it serves. One that does not fit is given up, and what was to follow fails with it. */
+const setUpEach = (session: SessionState.SessionOptions): (pool: DriverPool) => void => {
+  const text = SessionState.setUpText(session)
   const prepared = new WeakSet<DriverPool>()
   return (pool) => {
     if (prepared.has(pool)) return
     prepared.add(pool)
     pool.on("connection", (connection) =>
-      connection.query(text, (error) => {
-        if (error !== null) connection.stream.destroy(error)
+      connection.query(text, (error, results) => {
+        const refusal = error ?? SessionState.unfit([
+          ...SessionState.facts((results as ReadonlyArray<ReadonlyArray<Row>>).at(-1)![0]!, session),
+          SessionState.driverFact(connection.clientEncoding)
+        ])
+        if (refusal !== undefined) connection.stream.destroy(refusal)
       }))
   }
+}
+
+/** What the sessions of the serving pool are set to. */
+export const servingSession = (config: AppConfig["Type"], endpoint: Endpoint): SessionState.SessionOptions =>
+  sessionOptions(endpoint, servingSettings(config))
+
+/** The session variables that matter, on any connection of the serving pool. */
+export const sessionFacts = (sql: SqlClient, session: SessionState.SessionOptions): Effect.Effect<ReadonlyArray<SessionFact>, SqlError> =>
+  Effect.map(
+    Effect.all([sql.unsafe<Row>(SessionState.showText).unprepared, sql.unsafe<Row>(SessionState.showMoreText).unprepared]),
+    ([[row], more]) => [...SessionState.facts(row!, session), ...SessionState.moreFacts(more)]
+  )
+
+/** The server cannot be used as it is set up; `message` says what to change. */
+export class ServerUnfit extends Data.TaggedError("ServerUnfit")<{ readonly message: string }> {}
+
+/** A connection that was refused for what its session is; it may be deep within what the driver and its wrapper say. */
+const sessionUnfit = (error: unknown): SessionState.SessionUnfit | undefined =>
+  error instanceof SessionState.SessionUnfit ? error : error instanceof Error ? sessionUnfit(error.cause) : undefined
+
+const failedConnect = (cause: unknown): LedgerUnavailable | ServerUnfit => {
+  const unfit = sessionUnfit(cause)
+  return unfit === undefined ? new LedgerUnavailable({ cause }) : new ServerUnfit({ message: unfit.message })
 }
 
 const connect = (
   endpoint: Endpoint,
   settings: PoolSettings
-): Effect.Effect<MysqlClient.MysqlClient, LedgerUnavailable, Scope.Scope> =>
+): Effect.Effect<MysqlClient.MysqlClient, LedgerUnavailable | ServerUnfit, Scope.Scope> =>
   wholly(Effect.gen(function*() {
     const sockets = yield* connectSockets(endpoint, settings.replyTimeoutMillis)
-    const prepare = settings.prepare === undefined ? undefined : prepareEach(settings.prepare)
+    const setUp = setUpEach(sessionOptions(endpoint, settings))
     const poolConfig: PoolOptions = {
       // A factory where the driver's types know only a socket. TLS compares certificates with the name in its settings.
       stream: (({ config }: { readonly config: HostAddress & { readonly pool: DriverPool } }) => {
         settings.onPool?.(config.pool)
-        prepare?.(config.pool)
+        setUp(config.pool)
         Object.assign(config, sockets.host())
         return sockets.open()
       }) as unknown as NonNullable<PoolOptions["stream"]>,
       connectTimeout: settings.replyTimeoutMillis,
       queueLimit: QUEUE_LIMIT,
+      // COM_RESET_CONNECTION would undo what a session is set to.
+      resetOnRelease: false,
       maxIdle: settings.connections,
       // ROW_COUNT() and affectedRows are to count changed rows, not found ones (PROTOCOL, bug 5).
       flags: ["-FOUND_ROWS"],
@@ -111,7 +141,7 @@ const connect = (
       poolConfig
     }).pipe(
       Effect.provide(Reactivity.layer),
-      Effect.mapError((cause) => new LedgerUnavailable({ cause }))
+      Effect.mapError(failedConnect)
     )
   }))
 
@@ -122,16 +152,20 @@ const connect = (
 export const lockWaitSeconds = (replyTimeout: Duration.Duration): number =>
   Math.max(1, Math.min(3, Math.floor(Duration.toMillis(replyTimeout) / 2_000)))
 
-/**
- * What every connection of the pool begins with; texts that write repeat it, so that it also holds behind a proxy that hands out
- * server connections as it likes and forgets what a session was set to. Only the group commit's usual text leaves it out, as a tenth
- * of mysqld's time for it: it is exact with any settings, and its times are right if they hold. READ COMMITTED takes no gap locks
- * (PROTOCOL, bug 3); only this spelling of it is known to MySQL and to every MariaDB.
- */
-export const sessionSettings = (lockWait: number): string =>
-  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;\n" +
-  `SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = ${lockWait}, ` +
-  "sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+/** The server outlives our own patience with a silent connection by this, and then ends the session itself. */
+const IDLE_SLACK_SECONDS = 30
+
+const servingSettings = (config: AppConfig["Type"]): PoolSettings => ({
+  connections: config.mysqlPoolSize,
+  replyTimeoutMillis: Duration.toMillis(config.mysqlReplyTimeout),
+  lockWaitSeconds: lockWaitSeconds(config.mysqlReplyTimeout)
+})
+
+const sessionOptions = (endpoint: Endpoint, settings: PoolSettings): SessionState.SessionOptions => ({
+  database: endpoint.database,
+  lockWaitSeconds: settings.lockWaitSeconds,
+  idleSeconds: Math.ceil(settings.replyTimeoutMillis / 1_000) + IDLE_SLACK_SECONDS
+})
 
 /** No values: given a list of them, or `undefined`, the driver looks for placeholders in the whole text. */
 const NO_VALUES = null as unknown as ReadonlyArray<never>
@@ -160,6 +194,9 @@ const hasErrno = (error: unknown, ...errnos: ReadonlyArray<number>): boolean => 
 
 const LOCK_SECONDS = 2
 
+/** While a change of a table waits for the transactions that use it, all others wait behind it: rather fail, and try again. */
+const MIGRATION_LOCK_WAIT_SECONDS = 10
+
 /** Waits this often for the migration lock: an instance that migrates before us may take a minute. */
 const LOCK_ATTEMPTS = 30
 
@@ -182,9 +219,13 @@ const missing = (
  * Brings the database's schema up to date on a connection of its own, since a migration may take longer than any reply.
  * Of several instances that start together one migrates and the others wait for it. Returns the names of what it applied.
  */
-export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable | Migrations.MigrationRefused> =>
+export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable | ServerUnfit | Migrations.MigrationRefused> =>
   Effect.scoped(Effect.gen(function*() {
-    const client = yield* connect(endpoint, { connections: 1, replyTimeoutMillis: 600_000 })
+    const client = yield* connect(endpoint, {
+      connections: 1,
+      replyTimeoutMillis: 600_000,
+      lockWaitSeconds: MIGRATION_LOCK_WAIT_SECONDS
+    })
     const connection = yield* client.reserve.pipe(Effect.mapError((cause) => new LedgerUnavailable({ cause })))
     const run = (text: string) =>
       Effect.mapBoth(runText(connection, text), {
@@ -266,17 +307,15 @@ const readCa = (file: string): string => {
  */
 export const layer: Layer.Layer<
   MysqlClient.MysqlClient | SqlClient,
-  LedgerUnavailable | Migrations.MigrationRefused | InvalidConfiguration,
+  LedgerUnavailable | ServerUnfit | Migrations.MigrationRefused | InvalidConfiguration,
   AppConfig
 > = Layer.scopedContext(wholly(Effect.gen(function*() {
   const config = yield* AppConfig
   const { migrating, serving } = yield* endpoints
-  const client = yield* connect(serving, {
-    connections: config.mysqlPoolSize,
-    replyTimeoutMillis: Duration.toMillis(config.mysqlReplyTimeout),
-    onPool: yield* watchPool(config.mysqlPoolSize),
-    prepare: sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
-  })
+  const client = yield* connect(serving, { ...servingSettings(config), onPool: yield* watchPool(config.mysqlPoolSize) })
+  const facts = yield* Effect.mapError(sessionFacts(client, servingSession(config, serving)), failedConnect)
+  const unfit = SessionState.unfit(facts)
+  if (unfit !== undefined) return yield* new ServerUnfit({ message: unfit.message })
   const todo = yield* missing(client)
   if (todo.some(({ isOptional }) => !isOptional)) yield* migrate(migrating)
   else if (todo.length > 0) {

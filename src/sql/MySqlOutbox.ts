@@ -5,11 +5,12 @@ import type { Coupon } from "../domain/Coupon.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
-import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
+import { lockWaitSeconds, runText, timeFromSql } from "./MySql.ts"
 import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { endTransaction } from "./SentText.ts"
+import { sessionSettings } from "./SessionState.ts"
 
 const rowsOf = makeRows(timeFromSql)
 

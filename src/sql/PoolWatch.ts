@@ -4,7 +4,9 @@ import * as Metrics from "../issuance/IssuanceMetrics.ts"
 
 /** A connection of mysql2's pool, before anybody has it. */
 export interface DriverConnection {
-  readonly query: (text: string, done: (error: Error | null) => void) => void
+  /** The character set in which it writes text, by the name that Node has for it. */
+  readonly clientEncoding: string
+  readonly query: (text: string, done: (error: Error | null, results: unknown) => void) => void
   readonly stream: { readonly destroy: (error: Error) => void }
 }
 

@@ -10,8 +10,9 @@ import { AdminAudit, type AdminAct } from "../issuance/AdminAudit.ts"
 import { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
 import { actColumns, actorText, actRow, listActs, mysqlAct, stateText } from "./AdminAuditText.ts"
 import { integer } from "./GroupCommitText.ts"
-import { lockWaitSeconds, runText, sessionSettings, timeFromSql } from "./MySql.ts"
+import { lockWaitSeconds, runText, timeFromSql } from "./MySql.ts"
 import type { Row } from "./Rows.ts"
+import { sessionSettings } from "./SessionState.ts"
 import { classifyLibsql, classifyMysql, isDuplicateKey } from "./SqlFailure.ts"
 
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })

@@ -14,9 +14,10 @@ import type { Role } from "../security/Role.ts"
 import { actColumns, actorText, mysqlAct, mysqlText, stateText } from "./AdminAuditText.ts"
 import { integer } from "./GroupCommitText.ts"
 import { LibSqlDriver } from "./LibSql.ts"
-import { lockWaitSeconds, sessionSettings, timeFromSql } from "./MySql.ts"
+import { lockWaitSeconds, timeFromSql } from "./MySql.ts"
 import type { Row } from "./Rows.ts"
 import { sendText } from "./SentText.ts"
+import { sessionSettings } from "./SessionState.ts"
 
 type NewKey = Parameters<ApiKeyStore["Type"]["insert"]>[0]
 

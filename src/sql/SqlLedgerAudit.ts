@@ -2,12 +2,13 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { LedgerAudit, type LedgerFacts } from "../issuance/LedgerAudit.ts"
 import { mysqlText } from "./AdminAuditText.ts"
 import { integer } from "./GroupCommitText.ts"
-import { runText } from "./MySql.ts"
+import * as MySql from "./MySql.ts"
 import { unrelayedCoupons } from "./OutboxRows.ts"
 import type { Row } from "./Rows.ts"
 import { endTransaction } from "./SentText.ts"
@@ -37,8 +38,8 @@ const pageText = (index: keyof typeof couponOrder, campaignId: CampaignId, last:
 /** Runs `use` on a connection that sees one moment of the ledger, whatever is committed meanwhile. */
 const atOneMoment = <A>(sql: SqlClient, use: (read: (text: string) => Effect.Effect<ReadonlyArray<Row>, SqlError>) => Effect.Effect<A, SqlError>) =>
   Effect.scoped(Effect.flatMap(sql.reserve, (connection) =>
-    runText(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\nSTART TRANSACTION WITH CONSISTENT SNAPSHOT").pipe(
-      Effect.zipRight(use((text) => Effect.map(runText(connection, text), (rows) => rows as ReadonlyArray<Row>))),
+    MySql.runText(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\nSTART TRANSACTION WITH CONSISTENT SNAPSHOT").pipe(
+      Effect.zipRight(use((text) => Effect.map(MySql.runText(connection, text), (rows) => rows as ReadonlyArray<Row>))),
       Effect.ensuring(endTransaction(connection))
     )))
 
@@ -97,7 +98,9 @@ const factsOf = (campaignId: CampaignId, row: Row): LedgerFacts => ({
 })
 
 /** `page`: coupons that one statement counts at most, where facts are counted in pages. */
-export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, SqlClient> => Effect.map(SqlClient, (sql) => {
+export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, SqlClient | AppConfig> => Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const config = yield* AppConfig
   const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
   const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
   const factsRow = sql.onDialectOrElse({ sqlite: () => factsAtOnce(sql), orElse: () => factsInPages(sql, page) })
@@ -133,9 +136,19 @@ export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, Sql
           ),
           (rows) => Object.fromEntries(rows.map((row) => [String(row.Variable_name), String(row.Value)]))
         )
+    }),
+
+    session: sql.onDialectOrElse({
+      sqlite: () => Effect.succeed([]),
+      orElse: () =>
+        MySql.endpoints.pipe(
+          Effect.provideService(AppConfig, config),
+          Effect.orDie,
+          Effect.flatMap(({ serving }) => Effect.mapError(MySql.sessionFacts(sql, MySql.servingSession(config, serving)), unavailable))
+        )
     })
   })
 })
 
 /** The audit of the ledger in whichever database the client is connected to. */
-export const layer: Layer.Layer<LedgerAudit, never, SqlClient> = Layer.effect(LedgerAudit, make())
+export const layer: Layer.Layer<LedgerAudit, never, SqlClient | AppConfig> = Layer.effect(LedgerAudit, make())

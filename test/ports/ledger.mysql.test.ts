@@ -16,6 +16,7 @@ import { groupCommitText } from "../../src/sql/GroupCommitText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
+import { sessionSettings } from "../../src/sql/SessionState.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
 import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerAudit.ts"
@@ -36,7 +37,7 @@ const config = (url: string, more: Record<string, string> = {}) =>
 const layerOn = (url: string, more: Record<string, string> = {}) =>
   Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
     Layer.provideMerge(MySql.layer),
-    Layer.provide(config(url, more))
+    Layer.provideMerge(config(url, more))
   )
 
 const database = (kind: DatabaseKind) =>
@@ -158,7 +159,7 @@ for (const kind of availableDatabases()) {
     type Text = (...batch: Parameters<typeof wholeBatchCall>) => string
     /** Each as it is before its COMMIT. */
     const uncommitted: ReadonlyArray<readonly [name: string, textOf: Text, prepare: string]> = [
-      ["sorting", (...batch) => groupCommitText(MySql.sessionSettings(2), ...batch).replace(/COMMIT$/, ""), "DO 0"],
+      ["sorting", (...batch) => groupCommitText(sessionSettings(2), ...batch).replace(/COMMIT$/, ""), "DO 0"],
       ["whole", wholeBatchCall, procedure.replace("COMMIT;", "")]
     ]
     it.scopedLive.each(uncommitted)("resolve waits for a live transaction: %s", ([, textOf, prepare]) =>
@@ -186,8 +187,8 @@ for (const kind of availableDatabases()) {
         const { context, ledger, sql } = yield* scene()
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
-        const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
-        const tooMany = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims)
+        const text = groupCommitText(sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const tooMany = groupCommitText(sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims)
           .replace("w.n <= c.coupon_limit - c.current_coupon", "w.n > 0")
         const count = /SET @inserted = .*$/m
         const guard = `IF(current_coupon + @inserted = (SELECT COALESCE(MAX(id), 0) FROM coupons WHERE campaign_id = ${campaignId})`
@@ -264,7 +265,7 @@ for (const kind of availableDatabases()) {
         expect(yield* rowsReadBy(ledger.listCoupons(campaignId, 20_000, 1_000))).toBeLessThan(1_100)
         expect(yield* rowsReadBy(ledger.findCoupons(campaignId, users(500_001, 300)))).toBeLessThan(1_000)
         const batch = batchOf(campaignId, [1, 2, 3])
-        const text = groupCommitText(MySql.sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const text = groupCommitText(sessionSettings(2), batch.batchId, campaignId, batch.claims)
         expect(yield* rowsReadBy(Effect.scoped(Effect.flatMap(sql.reserve, (one) => MySql.runText(one, text))))).toBeLessThan(100)
         expect(yield* rowsReadBy(outbox.poll(10, (events) => Effect.succeed(events.map(({ id }) => id))))).toBeLessThan(1_000)
       }))
