@@ -18,7 +18,7 @@ const newest = (name) => {
 }
 
 /** The programs, and the exit code by which each says that it could not begin. */
-const programs = { main: 1, cli: 1, audit: 2, migrate: 2 }
+const programs = { main: 1, cli: 1, audit: 2, migrate: 2, snapshot: 1 }
 
 const inputs = ["src", "scripts/build.mjs", "scripts/entry.mjs", "scripts/young-closures.mjs", "package.json", "package-lock.json"]
 if (!process.argv.includes("--force") && existsSync(stamp) && Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs) process.exit(0)

@@ -12,6 +12,7 @@ import type { Gate } from "./issuance/Gate.ts"
 import type { GateFacts } from "./issuance/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./issuance/Ledger.ts"
 import type { LedgerAudit } from "./issuance/LedgerAudit.ts"
+import type { LedgerBackup } from "./issuance/LedgerBackup.ts"
 import type { Outbox } from "./issuance/Outbox.ts"
 import { StoreHealth } from "./issuance/StoreHealth.ts"
 import { rootMessage } from "./RootMessage.ts"
@@ -24,8 +25,10 @@ import * as RedisClient from "./redis/RedisClient.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
 import * as LibSql from "./sql/LibSql.ts"
+import * as LibSqlBackup from "./sql/LibSqlBackup.ts"
 import * as LibSqlLedger from "./sql/LibSqlLedger.ts"
 import * as MySql from "./sql/MySql.ts"
+import * as MySqlBackup from "./sql/MySqlBackup.ts"
 import * as MySqlLedger from "./sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "./sql/SqlAdminAudit.ts"
 import * as SqlApiKeyStore from "./sql/SqlApiKeyStore.ts"
@@ -109,11 +112,12 @@ const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ fa
 }))
 
 /** Every port of an assembly. */
-export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | StoreHealth
+export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | LedgerBackup | StoreHealth
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
   Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerLibSql, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
+    Layer.merge(LibSqlBackup.layer),
     Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
@@ -125,6 +129,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.mergeAll(
   Layer.succeed(StoreHealth, { troubles: () => [] }),
   Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerMySql, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
+    Layer.merge(MySqlBackup.layer),
     Layer.provide(layerMySql),
     Layer.mapError(unusable)
   ),

@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import { VERSION } from "../Version.ts"
 import * as AuditCommands from "./AuditCommands.ts"
+import { backup } from "./BackupCommand.ts"
 import { campaign } from "./CampaignCommands.ts"
 import { get, issue } from "./CouponCommands.ts"
 import { doctor } from "./DoctorCommand.ts"
@@ -17,6 +18,7 @@ const root = Command.make("coupon").pipe(
     doctor,
     AuditCommands.audit,
     AuditCommands.rebuild,
+    backup,
     keys,
     AuditCommands.settings,
     AuditCommands.log

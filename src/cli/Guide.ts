@@ -24,6 +24,7 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "doctor", text: "what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck", role: "VIEWER" },
   { usage: "audit [ID]", text: "checks every campaign, or one, against the invariants while the service runs", role: "VIEWER" },
   { usage: "rebuild ID [--discard]", text: "rebuilds a campaign's gate from the ledger while it serves", role: "OPERATOR" },
+  { usage: "backup [--to FILE]", text: "copies the embedded ledger while it serves; for MySQL, names the command", role: "ADMIN" },
   { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },
   { usage: "log [--campaign ID] [--limit N] [--before ID]", text: "administrative acts, newest first: who, what, before, after", role: "VIEWER" },
   { usage: "keys create --name N --role R [--rate N]", text: "makes an API key; its secret is all of standard output", role: "ADMIN" },

@@ -55,6 +55,13 @@ export const time = (millis: number | null): string => millis === null ? "" : ne
 export const duration = (millis: number): string =>
   millis < 1_000 ? `${Math.round(millis)} ms` : millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`
 
+/** A size as people say it: `512 B`, `1.5 MB`. */
+export const bytes = (count: number): string => {
+  const units = ["B", "kB", "MB", "GB", "TB"]
+  const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)))
+  return `${unit === 0 ? count : (count / 1_000 ** unit).toFixed(1)} ${units[unit]}`
+}
+
 /** Whole seconds, as people say them: `45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`. */
 export const span = (seconds: number): string => {
   const units = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const

@@ -12,6 +12,7 @@ import { Startup } from "../issuance/Startup.ts"
 import { ApiKeys, KeyRefused } from "../security/ApiKeys.ts"
 import { anonymousAdmin } from "../security/Principal.ts"
 import { VERSION } from "../Version.ts"
+import * as Backup from "./Backup.ts"
 import * as DeploymentAudit from "./DeploymentAudit.ts"
 import { effectiveSettings } from "./EffectiveSettings.ts"
 import * as GateRebuild from "./GateRebuild.ts"
@@ -66,6 +67,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
     const services = yield* OperatorServices
     const overview = yield* OverviewSampler.make
     const rebuild = yield* GateRebuild.make
+    const backup = yield* Backup.make
     const startup = yield* Startup
     const config = yield* AppConfig
 
@@ -142,6 +144,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Overview: () => Stream.interruptWhen(overview, stopped),
       Audit: ({ campaignId }) => stream("Audit", audit(campaignId)),
       RebuildGate: ({ campaignId, discard }) => stream("RebuildGate", rebuild(campaignId, discard)),
+      Backup: () => stream("Backup", backup()),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
       CreateKey: (key) =>
         call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>

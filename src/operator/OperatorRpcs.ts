@@ -120,6 +120,22 @@ export const RebuildEvent = Schema.Union(
   Schema.TaggedStruct("Done", { coupons: Count, tookMillis: Millis })
 )
 
+/** A backup. Embedded: `Copying`, then `Snapshot`, the file in `Chunk`s and `Done`. MySQL: `Elsewhere` alone, for the database makes it. */
+export const BackupEvent = Schema.Union(
+  Schema.TaggedStruct("Copying", { bytes: Count, of: Count }),
+  /** What follows: so many bytes, with this hash in hexadecimal digits. */
+  Schema.TaggedStruct("Snapshot", { bytes: Count, sha256: Schema.String }),
+  Schema.TaggedStruct("Chunk", { base64: Schema.String }),
+  Schema.TaggedStruct("Done", {}),
+  Schema.TaggedStruct("Elsewhere", {
+    /** The database server, its version, and where it is. */
+    server: Schema.String,
+    /** For a shell; standard output is the backup. */
+    command: Schema.String,
+    notes: Schema.Array(Schema.String)
+  })
+)
+
 /** An API key without its secret. */
 export const Key = Schema.Struct({
   id: Schema.String,
@@ -164,6 +180,8 @@ export class OperatorRpcs extends RpcGroup.make(
     error: OperatorFailure,
     stream: true
   }).annotate(RequiredRole, "OPERATOR"),
+  /** The whole ledger as it is at one moment, while it serves: every code, and the hashes of all keys. */
+  Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true }).annotate(RequiredRole, "ADMIN"),
   Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
   /** The secret is told this once. */
   Rpc.make("CreateKey", {

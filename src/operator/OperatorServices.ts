@@ -6,11 +6,13 @@ import type { GateRebuilder } from "../issuance/GateRebuilder.ts"
 import type { KnownCampaigns } from "../issuance/KnownCampaigns.ts"
 import type { Ledger } from "../issuance/Ledger.ts"
 import type { LedgerAudit } from "../issuance/LedgerAudit.ts"
+import type { LedgerBackup } from "../issuance/LedgerBackup.ts"
 import type { Outbox } from "../issuance/Outbox.ts"
+import type { StoreHealth } from "../issuance/StoreHealth.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 
 /** What the operator's calls work with, once the stores are there. */
-export type Ports = AdminAudit | ApiKeys | Gate | GateFacts | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | Outbox
+export type Ports = AdminAudit | ApiKeys | Gate | GateFacts | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | LedgerBackup | Outbox | StoreHealth
 
 /** What the operator plane asks of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {

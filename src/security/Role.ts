@@ -5,7 +5,7 @@
  * - `VIEWER`: reads everything there is to see (ListCampaigns, Overview, Audit, effective settings) and changes nothing, not even
  *   by a claim: a dashboard, an auditor;
  * - `OPERATOR`: all of the above, and changes campaigns (create, update, pause, resume, end) and rebuilds gates;
- * - `ADMIN`: all of the above, and creates, lists and revokes keys.
+ * - `ADMIN`: all of the above, creates, lists and revokes keys, and takes backups.
  */
 export const roles = ["ISSUER", "VIEWER", "OPERATOR", "ADMIN"] as const
 export type Role = typeof roles[number]

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs"
+import { readdirSync, rmSync, statSync } from "node:fs"
 import * as Path from "node:path"
 
 /** The ledger's database, and the log of its latest commits. */
@@ -7,6 +7,9 @@ const WAL = `${DATABASE}-wal`
 const SHARED_MEMORY = `${DATABASE}-shm`
 /** Locked for as long as a process owns the directory. */
 export const LOCK = "lock.db"
+
+/** What the name of a copy begins with that is being made for a backup. */
+export const SNAPSHOT_PREFIX = "coupon-backup-"
 
 /** One of the files is not where the next start would look for it. */
 export interface Displaced {
@@ -62,4 +65,9 @@ export const make = (directory: string): DataDirFiles => {
     return undefined
   }
   return { look: compare(remembered), lookAtCommit: compare(remembered.slice(0, 2)) }
+}
+
+/** Removes copies that a process which was killed has left behind. Only the directory's owner may. */
+export const removeSnapshots = (directory: string): void => {
+  for (const name of readdirSync(directory)) if (name.startsWith(SNAPSHOT_PREFIX)) rmSync(Path.join(directory, name), { force: true })
 }

@@ -31,6 +31,12 @@ export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{ reado
  */
 export class LibSqlDriver extends Context.Tag("coupon/sql/LibSqlDriver")<LibSqlDriver, Client>() {}
 
+/** The file by itself: the directory that it is in, and its connection without the guard that refuses statements while files are displaced. */
+export class LibSqlFile extends Context.Tag("coupon/sql/LibSqlFile")<LibSqlFile, {
+  readonly directory: string
+  readonly client: Client
+}>() {}
+
 const unusable = (cause: unknown) =>
   new DataDirUnusable({ message: `DATA_DIR cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, cause })
 
@@ -166,13 +172,14 @@ const watchFiles = (client: Client, files: DataDirFiles.DataDirFiles) =>
  * If the files are displaced meanwhile, nothing is run, and `StoreHealth` says so.
  */
 export const layer: Layer.Layer<
-  LibsqlClient.LibsqlClient | SqlClient.SqlClient | LibSqlDriver | StoreHealth,
+  LibsqlClient.LibsqlClient | SqlClient.SqlClient | LibSqlDriver | LibSqlFile | StoreHealth,
   DataDirInUse | DataDirUnusable | Migrations.MigrationRefused,
   AppConfig
 > = Layer.scopedContext(Effect.gen(function*() {
   const directory = Path.resolve((yield* AppConfig).dataDir)
   yield* attempt(() => mkdir(directory, { recursive: true }))
   yield* own(directory)
+  yield* Effect.try({ try: () => DataDirFiles.removeSnapshots(directory), catch: unusable })
   const client = yield* open(Path.join(directory, DataDirFiles.DATABASE))
   yield* attempt(async () => {
     await client.execute(`PRAGMA busy_timeout = ${BUSY_MILLIS}`)
@@ -188,6 +195,7 @@ export const layer: Layer.Layer<
   return Context.make(LibsqlClient.LibsqlClient, sql).pipe(
     Context.add(SqlClient.SqlClient, sql),
     Context.add(LibSqlDriver, driver),
+    Context.add(LibSqlFile, { directory, client }),
     Context.add(StoreHealth, {
       troubles: () => {
         const trouble = watched.trouble()

@@ -30,6 +30,7 @@ describe("the operator plane, once a key is configured", () => {
     Overview: ({ stream }) => Stream.runHead(stream((rpcs) => rpcs.Overview())),
     Audit: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.Audit({}))),
     RebuildGate: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.RebuildGate({ campaignId: 1_000_000, discard: false }))),
+    Backup: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.Backup())),
     Settings: ({ call }) => call((rpcs) => rpcs.Settings()),
     CreateKey: ({ call }) => call((rpcs) => rpcs.CreateKey({ name: "another", role: "VIEWER" })),
     ListKeys: ({ call }) => call((rpcs) => rpcs.ListKeys()),
@@ -68,7 +69,7 @@ describe("the operator plane, once a key is configured", () => {
     ["ISSUER", []],
     ["VIEWER", reading],
     ["OPERATOR", [...reading, "RebuildGate"]],
-    ["ADMIN", [...reading, "RebuildGate", "CreateKey", "ListKeys", "RevokeKey"]]
+    ["ADMIN", [...reading, "RebuildGate", "Backup", "CreateKey", "ListKeys", "RevokeKey"]]
   ]
   for (const [role, may] of allowed) {
     it(`lets a key with the role ${role} make the calls of that role, and no other`, async () => {
