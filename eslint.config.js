@@ -38,7 +38,7 @@ const directions = {
     because: "the in-process adapters import the ports and the domain"
   },
   telemetry: {
-    inside: ["domain", "issuance", "AppConfig.ts", "Version.ts"],
+    inside: ["domain", "issuance", "AppConfig.ts", "RootMessage.ts", "Version.ts"],
     packages: /^(effect\/|@effect\/(opentelemetry|platform)\/|node:)/,
     because: "telemetry watches the ports and exports what it sees; it knows no store and no transport"
   },
