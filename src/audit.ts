@@ -58,7 +58,8 @@ const repair = (campaignIds: ReadonlySet<number>) =>
 const audit = (repairs: boolean) =>
   Effect.gen(function*() {
     const config = yield* AppConfig.AppConfig
-    const limits = DeploymentAudit.limitsOf(config)
+    // Whoever owns the embedded file is its only process: events wait for the next start, as in a backup of a busy service.
+    const limits = { ...DeploymentAudit.limitsOf(config), ...config.embedded ? { eventMillis: Number.POSITIVE_INFINITY } : {} }
     let found = yield* inspect(limits)
     const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) => repairable && campaignId !== undefined ? [campaignId] : []))
     if (repairs && broken.size > 0) {

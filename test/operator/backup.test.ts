@@ -73,6 +73,11 @@ describe("coupon backup, of an embedded instance", () => {
     // Restored as docs/operations.md has it: an empty directory, and the file under its name there.
     const restored = directory()
     Fs.copyFileSync(out, Path.join(restored, "coupon.db"))
+    // A day later: what the service was about to relay is as old.
+    const file = createClient({ url: `file:${Path.join(restored, "coupon.db")}` })
+    await file.execute("INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (hex(randomblob(16)), 'CHANGED', 1, 0)")
+    await file.execute("UPDATE outbox SET created_at = created_at - 86400000")
+    file.close()
     expect(await audit({ DATA_DIR: restored })).toContain("1 campaign, every invariant holds")
     const again = await startFor(defer, { DATA_DIR: restored })
     const restoredAt = clock()
