@@ -8,6 +8,8 @@ GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.campaign_raises TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.admin_audit TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.api_keys TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE ON coupon.campaign_phases TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.campaign_phase_log TO 'coupon'@'%';
 -- Its identity is made by the migration; an instance notes when it first served in production.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
 -- To see that the schema is the right one.

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./AppConfig.ts"
 import type { AdminAudit } from "./issuance/AdminAudit.ts"
+import type { CampaignPhases } from "./issuance/CampaignPhases.ts"
 import { Deployment } from "./issuance/Deployment.ts"
 import type { Gate } from "./issuance/Gate.ts"
 import type { GateFacts } from "./issuance/GateFacts.ts"
@@ -32,6 +33,7 @@ import * as MySqlBackup from "./sql/MySqlBackup.ts"
 import * as MySqlLedger from "./sql/MySqlLedger.ts"
 import * as SqlAdminAudit from "./sql/SqlAdminAudit.ts"
 import * as SqlApiKeyStore from "./sql/SqlApiKeyStore.ts"
+import * as SqlCampaignPhases from "./sql/SqlCampaignPhases.ts"
 import * as SqlDeployment from "./sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "./sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "./sql/SqlOutbox.ts"
@@ -112,11 +114,19 @@ const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ fa
 }))
 
 /** Every port of an assembly. */
-export type Stores = Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | LedgerBackup | StoreHealth
+export type Stores = CampaignPhases | Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | LedgerBackup | StoreHealth
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.mergeAll(LibSqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerLibSql, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(
+    LibSqlLedger.layer,
+    SqlLedgerAudit.layer,
+    SqlAdminAudit.layer,
+    SqlApiKeyStore.layerLibSql,
+    SqlCampaignPhases.layerLibSql,
+    SqlDeployment.layerLibSql,
+    SqlOutbox.layer
+  ).pipe(
     Layer.merge(LibSqlBackup.layer),
     Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
     Layer.provide(LibSql.layer),
@@ -128,7 +138,15 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
 /** MySQL and Redis; waits for both. */
 export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.mergeAll(
   Layer.succeed(StoreHealth, { troubles: () => [] }),
-  Layer.mergeAll(MySqlLedger.layer, SqlLedgerAudit.layer, SqlAdminAudit.layer, SqlApiKeyStore.layerMySql, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(
+    MySqlLedger.layer,
+    SqlLedgerAudit.layer,
+    SqlAdminAudit.layer,
+    SqlApiKeyStore.layerMySql,
+    SqlCampaignPhases.layerMySql,
+    SqlDeployment.layerMySql,
+    SqlOutbox.layer
+  ).pipe(
     Layer.merge(MySqlBackup.layer),
     Layer.provide(layerMySql),
     Layer.mapError(unusable)

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import {
   type Campaign,
+  CampaignPhase,
   CampaignSchema,
   CampaignStatus,
   CreateCampaignResponseSchema,
@@ -13,7 +14,7 @@ import {
   ListCampaignsResponseSchema
 } from "../transport/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure } from "./CliFailure.ts"
-import { campaignId, show, withPublic } from "./Commands.ts"
+import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
 import * as Connection from "./Connection.ts"
 import * as Instant from "./Instant.ts"
 import * as Output from "./Output.ts"
@@ -34,19 +35,45 @@ const expectedVersion = Options.integer("expected-version").pipe(
 const statusWord = (status: CampaignStatus): string =>
   Object.entries(CampaignStatus).find(([, value]) => value === status)?.[0] ?? String(status)
 
+/** What the campaign is; of a service that does not tell, what it was set to. */
+const phaseWord = ({ phase, status }: Pick<Campaign, "phase" | "status">): string =>
+  phase === CampaignPhase.UNSPECIFIED
+    ? statusWord(status)
+    : Object.entries(CampaignPhase).find(([, value]) => value === phase)?.[0] ?? String(phase)
+
+const phases = {
+  scheduled: [CampaignPhase.SCHEDULED],
+  open: [CampaignPhase.OPEN],
+  "sold-out": [CampaignPhase.SOLD_OUT],
+  paused: [CampaignPhase.PAUSED],
+  ended: [CampaignPhase.ENDED]
+} as const
+
+/** The older words: what is over has ended, whoever or whatever has ended it. */
+const statusPhases = {
+  active: [CampaignPhase.SCHEDULED, CampaignPhase.OPEN, CampaignPhase.SOLD_OUT],
+  paused: phases.paused,
+  ended: phases.ended
+} as const
+
+const wordsOf = <Words extends object>(words: Words) => Object.keys(words) as [keyof Words & string, ...Array<keyof Words & string>]
+
 type Shown = Pick<
   Campaign,
-  "id" | "name" | "status" | "currentCoupon" | "couponLimit" | "startTime" | "endTime" | "version" | "createdAt" | "updatedAt"
+  | "id" | "name" | "status" | "phase" | "currentCoupon" | "couponLimit" | "startTime" | "endTime" | "openedAt" | "soldOutAt" | "version"
+  | "createdAt" | "updatedAt"
 >
 
 const factsOf = (campaign: Shown): string =>
   Output.facts({
     campaign: campaign.id,
     name: campaign.name,
-    status: statusWord(campaign.status),
+    phase: phaseWord(campaign),
     issued: `${campaign.currentCoupon} of ${campaign.couponLimit}`,
     start: campaign.startTime,
     end: campaign.endTime,
+    opened: campaign.openedAt,
+    "sold out": campaign.soldOutAt,
     version: String(campaign.version),
     created: campaign.createdAt,
     updated: campaign.updatedAt
@@ -156,25 +183,29 @@ const turn = (word: "pause" | "resume" | "end", description: string) =>
 const list = Command.make(
   "list",
   {
-    status: Options.choice("status", ["active", "paused", "ended"]).pipe(Options.withDescription("only campaigns of this status"), Options.optional),
+    phase: Options.choice("phase", wordsOf(phases)).pipe(Options.withDescription("only campaigns that are in this phase now"), Options.optional),
+    status: Options.choice("status", wordsOf(statusPhases)).pipe(
+      Options.withDescription("only campaigns that have ended, are paused, or are neither"),
+      Options.optional
+    ),
     prefix: Options.text("prefix").pipe(Options.withDescription("only campaigns whose name begins with this"), Options.withDefault("")),
     limit: Options.integer("limit").pipe(Options.withDescription("how many at most, the newest first"), Options.withDefault(100)),
     ...Connection.options
   },
-  ({ limit, prefix, status, ...given }) =>
+  ({ limit, phase, prefix, status, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         if (limit < 1) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be at least 1" })
-        const wanted = Option.match(status, {
-          onNone: () => CampaignStatus.UNSPECIFIED,
-          onSome: (word) => CampaignStatus[word.toUpperCase() as "ACTIVE" | "PAUSED" | "ENDED"]
-        })
+        if (Option.isSome(phase) && Option.isSome(status)) {
+          return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--phase and --status exclude one another" })
+        }
+        const wanted = [...Option.isSome(phase) ? phases[phase.value] : Option.isSome(status) ? statusPhases[status.value] : []]
         const campaigns: Array<Campaign> = []
         let pageToken = ""
         do {
           const pageSize = Math.min(1_000, limit - campaigns.length)
           const page = yield* client.call((api, options) =>
-            api.listCampaigns({ status: wanted, namePrefix: prefix, pageSize, pageToken }, options))
+            api.listCampaigns({ phases: wanted, namePrefix: prefix, pageSize, pageToken }, options))
           campaigns.push(...page.campaigns)
           pageToken = page.nextPageToken
         } while (pageToken !== "" && campaigns.length < limit)
@@ -185,14 +216,34 @@ const list = Command.make(
           return yield* Output.json({ campaigns: shown, more: pageToken !== "" })
         }
         yield* Output.line(
-          campaigns.length === 0 ? prefix === "" && Option.isNone(status) ? "there are no campaigns yet" : "there are no such campaigns" : Output.table(
-            ["campaign", "name", "status", "issued", "limit", "start", "end", "version"],
-            campaigns.map((c) => [c.id, c.name, statusWord(c.status), Number(c.currentCoupon), Number(c.couponLimit), c.startTime, c.endTime, Number(c.version)])
+          campaigns.length === 0 ? prefix === "" && wanted.length === 0 ? "there are no campaigns yet" : "there are no such campaigns" : Output.table(
+            ["campaign", "name", "phase", "issued", "limit", "start", "end", "version"],
+            campaigns.map((c) => [c.id, c.name, phaseWord(c), Number(c.currentCoupon), Number(c.couponLimit), c.startTime, c.endTime, Number(c.version)])
           )
         )
-        if (pageToken !== "") yield* Output.line(`there are more: --limit ${limit * 2}, or --status, or --prefix`)
+        if (pageToken !== "") yield* Output.line(`there are more: --limit ${limit * 2}, or --phase, or --prefix`)
       }))
 ).pipe(Command.withDescription("lists campaigns, the newest first"))
+
+const history = Command.make(
+  "history",
+  {
+    campaignId,
+    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    ...Connection.options
+  },
+  ({ campaignId, limit, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1 || limit > 1_000) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be 1 to 1000" })
+        const events = yield* client.call((rpcs) => rpcs.Phases({ campaignId, limit }))
+        yield* show(json, events, () =>
+          events.length === 0 ? "nothing was recorded yet" : Output.table(
+            ["event", "phase", "reached at", "noticed at"],
+            events.map(({ at, noticedAt, phase, sequence }) => [sequence, phase, Output.time(at), Output.time(noticedAt)])
+          ))
+      }))
+).pipe(Command.withDescription("lists the phases that a campaign has reached, the newest first"))
 
 export const campaign = Command.make("campaign").pipe(
   Command.withDescription("opens, shows and changes campaigns"),
@@ -200,6 +251,7 @@ export const campaign = Command.make("campaign").pipe(
     create,
     get,
     list,
+    history,
     update,
     turn("pause", "stops issuing; once it answers, nothing more is issued"),
     turn("resume", "lets a paused campaign issue again"),

@@ -13,7 +13,8 @@ interface Entry {
 export const entries: ReadonlyArray<Entry> = [
   { usage: "campaign create --name N --limit L [--start T] [--end T]", text: "opens a campaign, now unless told otherwise", role: "OPERATOR" },
   { usage: "campaign get ID [--codes]", text: "shows a campaign; --codes: every issued code, one a line", role: "anyone" },
-  { usage: "campaign list [--status S] [--prefix P] [--limit N]", text: "the newest first; S is active, paused or ended", role: "VIEWER" },
+  { usage: "campaign list [--phase P] [--prefix N] [--limit N]", text: "P is scheduled, open, sold-out, paused or ended", role: "VIEWER" },
+  { usage: "campaign history ID [--limit N]", text: "the phases that a campaign has reached, and when", role: "VIEWER" },
   { usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--no-end]", text: "changes what is given", role: "OPERATOR" },
   { usage: "campaign pause ID", text: "strict: once it answers, nothing more is issued", role: "OPERATOR" },
   { usage: "campaign resume ID", text: "lets a paused campaign issue again", role: "OPERATOR" },

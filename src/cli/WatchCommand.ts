@@ -55,14 +55,14 @@ const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
   ]
   if (o.campaigns.length > 0) {
     blocks.push(Output.table(
-      ["campaign", "name", "status", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
+      ["campaign", "name", "phase", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
       o.campaigns.map((c) => {
         const pace = paceOf(c.campaignId, recent)
         const left = c.couponLimit - c.issued
         return [
           c.campaignId,
           c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
-          c.status,
+          c.phase ?? c.status,
           c.issued,
           c.couponLimit,
           Math.floor(100 * c.issued / c.couponLimit),

@@ -1,4 +1,5 @@
 import * as Either from "effect/Either"
+import type { CampaignPhase } from "./CampaignPhase.ts"
 import * as DisplayName from "./DisplayName.ts"
 import type { EpochMillis } from "./Time.ts"
 import { parseRfc3339 } from "./Time.ts"
@@ -34,6 +35,11 @@ export interface Campaign extends CampaignTerms {
   readonly issuedCount: number
   readonly createdAt: EpochMillis
   readonly updatedAt: EpochMillis
+  /** What it was when it was read, by the ledger's clock. */
+  readonly phase: CampaignPhase
+  /** See `openedAt` and `soldOutAt` of `CampaignPhase`. */
+  readonly openedAt: EpochMillis | undefined
+  readonly soldOutAt: EpochMillis | undefined
 }
 
 /** What it takes to open a campaign, already validated by `parseDraft`. */

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
 import type { Campaign, CampaignId, CampaignStatus } from "../domain/Campaign.ts"
+import type { CampaignPhase } from "../domain/CampaignPhase.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import { InvalidArgument, Overloaded, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
 import type { BatchTimeout } from "./Batcher.ts"
@@ -14,6 +15,7 @@ import { CouponLookup } from "./CouponLookup.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
+import { PhaseWatch } from "./PhaseWatch.ts"
 
 /** A campaign with one page of its coupons. */
 export interface CampaignPage {
@@ -30,9 +32,10 @@ export interface CampaignList {
   readonly nextPageToken: string | undefined
 }
 
-/** Which campaigns to list; `status` `undefined` and an empty `namePrefix` leave none out. */
+/** Which campaigns to list; `status` `undefined`, no `phases` and an empty `namePrefix` leave none out. */
 export interface CampaignFilter {
   readonly status: CampaignStatus | undefined
+  readonly phases: ReadonlyArray<CampaignPhase>
   readonly namePrefix: string
 }
 
@@ -80,7 +83,12 @@ const decodeToken = (campaignId: CampaignId, token: string): Either.Either<numbe
 
 // The last campaign's id and what was filtered by: a page of another listing would leave campaigns out.
 const encodeListToken = (filter: CampaignFilter, beforeId: CampaignId): string => {
-  const digest = createHash("sha256").update(JSON.stringify([filter.status ?? null, filter.namePrefix])).digest("hex").slice(0, 12)
+  const digest = createHash("sha256").update(JSON.stringify([
+    filter.status ?? null,
+    filter.namePrefix,
+    // Tokens of before there were phases stay valid.
+    ...filter.phases.length === 0 ? [] : [[...new Set(filter.phases)].sort()]
+  ])).digest("hex").slice(0, 12)
   return Buffer.from(`${beforeId}.${digest}`).toString("base64url")
 }
 
@@ -105,31 +113,34 @@ export const make = Effect.gen(function*() {
   const known = yield* KnownCampaigns
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
+  const phases = yield* PhaseWatch
   const rebuilder = yield* GateRebuilder
   const scope = yield* Effect.scope
   const requestMillis = Duration.toMillis(config.requestTimeout)
+
+  /** Records the phase that a change leaves, if that was just reached, and the one that it reaches, before another one leaves it. */
+  const watched = <E>(campaignId: CampaignId, change: Effect.Effect<Campaign, E>): Effect.Effect<Campaign, E> =>
+    Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
 
   return Campaigns.of({
     create: (draft) =>
       // The gate is ready before the first claim comes; if that fails, the first claim rebuilds it.
       Effect.tap(create(draft), ({ campaignId }) => {
         known.touch(campaignId)
-        return Effect.forkIn(rebuilder.ensure(campaignId), scope)
+        return Effect.zipRight(Effect.forkIn(rebuilder.ensure(campaignId), scope), phases.look(campaignId))
       }),
 
-    update,
-    pause,
-    resume,
-    end,
+    update: (...change) => watched(change[0], update(...change)),
+    pause: (...change) => watched(change[0], pause(...change)),
+    resume: (...change) => watched(change[0], resume(...change)),
+    end: (...change) => watched(change[0], end(...change)),
 
     list: (filter, pageSize, pageToken) =>
       Effect.gen(function*() {
         const limit = yield* decodePageSize(pageSize, LIST_SIZE, MAX_LIST_SIZE)
         const beforeId = yield* decodeListToken(filter, pageToken)
-        // One more than asked for tells whether there is another page.
-        const found = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit: limit + 1 }), storeDown)
-        const campaigns = found.slice(0, limit)
-        return { campaigns, nextPageToken: found.length > limit ? encodeListToken(filter, campaigns.at(-1)!.campaignId) : undefined }
+        const { campaigns, nextBeforeId } = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit }), storeDown)
+        return { campaigns, nextPageToken: nextBeforeId === undefined ? undefined : encodeListToken(filter, nextBeforeId) }
       }),
 
     get: (campaignId, pageSize, pageToken) =>

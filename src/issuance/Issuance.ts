@@ -9,10 +9,13 @@ import * as HeldCoupons from "./HeldCoupons.ts"
 import * as IssueCoupon from "./IssueCoupon.ts"
 import * as KnownCampaigns from "./KnownCampaigns.ts"
 import * as OutboxRelay from "./OutboxRelay.ts"
+import * as PhaseWatch from "./PhaseWatch.ts"
 import * as ReservationReaper from "./ReservationReaper.ts"
 
-/** The use cases and every background agent, over the ports Gate, Ledger and Outbox. */
+/** The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. */
 export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, ReservationReaper.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Auditor.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
-  Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, KnownCampaigns.layer, HeldCoupons.layer))
+  Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
+  Layer.provideMerge(PhaseWatch.layer),
+  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer))
 )

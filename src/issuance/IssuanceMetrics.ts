@@ -244,6 +244,22 @@ export const pool = {
 }
 export const poolWaiting = gauges("coupon_mysql_pool_waiting", "Callers that wait for a connection to MySQL.")()
 
+// --- Campaigns
+
+const phaseReached = counters(
+  "coupon_campaign_phases_reached",
+  "Phases that campaigns reached, by phase, counted by the instance that recorded it: take the sum over the instances.",
+  ["phase"]
+)
+/** By `CampaignPhase`. */
+export const phasesReached = {
+  SCHEDULED: phaseReached({ phase: "SCHEDULED" }),
+  OPEN: phaseReached({ phase: "OPEN" }),
+  SOLD_OUT: phaseReached({ phase: "SOLD_OUT" }),
+  PAUSED: phaseReached({ phase: "PAUSED" }),
+  ENDED: phaseReached({ phase: "ENDED" })
+} as const
+
 // --- Agents
 
 export const outboxBacklog = gauges("coupon_outbox_backlog_events", "Events in the outbox that no relay has settled, over all instances.")()

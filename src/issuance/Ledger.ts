@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignStatus } from "../domain/Campaign.ts"
+import type { CampaignPhase } from "../domain/CampaignPhase.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type {
   CampaignEnded,
@@ -97,6 +98,18 @@ export interface CampaignQuery {
   readonly status: CampaignStatus | undefined
   /** The name begins with this, letter for letter; empty: any. */
   readonly namePrefix: string
+  /** In one of these phases by the ledger's clock; empty: in any. */
+  readonly phases: ReadonlyArray<CampaignPhase>
+}
+
+/** With a filter, a list looks at no more campaigns than these: a table of millions must not be read for one page. */
+export const MAX_LIST_SCAN = 10_000
+
+/** What a list found. */
+export interface FoundCampaigns {
+  readonly campaigns: ReadonlyArray<Campaign>
+  /** Where the next page begins: `beforeId` for it; `undefined`: there is none. */
+  readonly nextBeforeId: CampaignId | undefined
 }
 
 /** The only truth: campaigns and coupons. Everything here is durable when its effect succeeds. */
@@ -127,8 +140,11 @@ export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
    */
   readonly announceRaise: (campaignId: CampaignId, version: number, couponLimit: number) => Effect.Effect<void, LedgerUnavailable>
 
-  /** A page of campaigns, newest first. */
-  readonly listCampaigns: (query: CampaignQuery) => Effect.Effect<ReadonlyArray<Campaign>, LedgerUnavailable>
+  /**
+   * A page of at most `limit` campaigns, newest first. With a filter it looks at `MAX_LIST_SCAN` campaigns at most and may hold fewer,
+   * even none, before the last page; the pages together hold each campaign that matches once.
+   */
+  readonly listCampaigns: (query: CampaignQuery) => Effect.Effect<FoundCampaigns, LedgerUnavailable>
 
   /** When these campaigns start, in no particular order; one that does not exist is absent. At most 2,000. */
   readonly startTimes: (

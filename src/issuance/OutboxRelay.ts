@@ -10,6 +10,7 @@ import * as Agent from "./Agent.ts"
 import { Gate, type GateUnavailable } from "./Gate.ts"
 import type { LedgerUnavailable } from "./Ledger.ts"
 import { Outbox, type OutboxEvent } from "./Outbox.ts"
+import { PhaseWatch } from "./PhaseWatch.ts"
 
 /**
  * Polls the outbox, tells the gate (which confirms the reservations and publishes CouponIssued), and settles the events.
@@ -35,12 +36,14 @@ export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
   const outbox = yield* Outbox
+  const phases = yield* PhaseWatch
   const wakes = yield* Queue.sliding<void>(1)
 
   const publish = (events: ReadonlyArray<OutboxEvent>) =>
     Effect.gen(function*() {
       const issued = new Map<CampaignId, Array<Coupon>>()
       for (const event of events) {
+        phases.touch(event.campaignId)
         if (event._tag === "Changed") {
           yield* gate.configure(event.terms)
           continue

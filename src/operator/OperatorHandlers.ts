@@ -5,7 +5,9 @@ import * as Stream from "effect/Stream"
 import { AppConfig } from "../AppConfig.ts"
 import * as AuditReport from "../AuditReport.ts"
 import { AdminAudit } from "../issuance/AdminAudit.ts"
+import { CampaignPhases } from "../issuance/CampaignPhases.ts"
 import { GateFacts } from "../issuance/GateFacts.ts"
+import { Ledger } from "../issuance/Ledger.ts"
 import { LedgerAudit, type SessionFact } from "../issuance/LedgerAudit.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { Startup } from "../issuance/Startup.ts"
@@ -169,6 +171,14 @@ export const layer = (stopped: Effect.Effect<void>) =>
             before: record.before ?? null,
             after: record.after ?? null
           }))
+        })),
+      Phases: ({ campaignId, limit }) =>
+        call("Phases", Effect.gen(function*() {
+          const events = yield* Effect.flatMap(CampaignPhases, (phases) => phases.history(campaignId, limit))
+          if (events.length === 0 && (yield* Effect.flatMap(Ledger, (ledger) => ledger.findCampaign(campaignId))) === undefined) {
+            return yield* new NotFound({ message: "there is no such campaign" })
+          }
+          return events
         }))
     })
   }))

@@ -3,6 +3,7 @@ import * as RpcGroup from "@effect/rpc/RpcGroup"
 import * as RpcMiddleware from "@effect/rpc/RpcMiddleware"
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
+import { campaignPhases } from "../domain/CampaignPhase.ts"
 import type { Principal } from "../security/Principal.ts"
 import { type Role as RoleName, roles } from "../security/Role.ts"
 import { OperatorFailure, Refusal } from "./OperatorErrors.ts"
@@ -161,6 +162,16 @@ export const AdminRecord = Schema.Struct({
   after: Schema.Unknown
 })
 
+/** A phase that a campaign has reached; see `issuance/CampaignPhases`. */
+export const PhaseEvent = Schema.Struct({
+  /** 1, 2, 3, … within the campaign. */
+  sequence: Schema.Number,
+  phase: Schema.Literal(...campaignPhases),
+  at: Millis,
+  /** When an instance recorded it. */
+  noticedAt: Millis
+})
+
 /** The control plane: what an operator's console and command ask of an instance. Each call is one POST. */
 export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Info", { success: Info, error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
@@ -200,6 +211,12 @@ export class OperatorRpcs extends RpcGroup.make(
       campaignId: Schema.optional(CampaignId)
     },
     success: Schema.Array(AdminRecord),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "VIEWER"),
+  /** The phases that a campaign has reached, the newest first, at most `limit` (1 to 1,000). */
+  Rpc.make("Phases", {
+    payload: { campaignId: CampaignId, limit: Schema.Int.pipe(Schema.between(1, 1_000)) },
+    success: Schema.Array(PhaseEvent),
     error: OperatorFailure
   }).annotate(RequiredRole, "VIEWER")
 ).middleware(Authorization) {}

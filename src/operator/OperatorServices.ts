@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type { AdminAudit } from "../issuance/AdminAudit.ts"
+import type { CampaignPhases } from "../issuance/CampaignPhases.ts"
 import type { Gate } from "../issuance/Gate.ts"
 import type { GateFacts } from "../issuance/GateFacts.ts"
 import type { GateRebuilder } from "../issuance/GateRebuilder.ts"
@@ -12,7 +13,19 @@ import type { StoreHealth } from "../issuance/StoreHealth.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 
 /** What the operator's calls work with, once the stores are there. */
-export type Ports = AdminAudit | ApiKeys | Gate | GateFacts | GateRebuilder | KnownCampaigns | Ledger | LedgerAudit | LedgerBackup | Outbox | StoreHealth
+export type Ports =
+  | AdminAudit
+  | ApiKeys
+  | CampaignPhases
+  | Gate
+  | GateFacts
+  | GateRebuilder
+  | KnownCampaigns
+  | Ledger
+  | LedgerAudit
+  | LedgerBackup
+  | Outbox
+  | StoreHealth
 
 /** What the operator plane asks of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {

@@ -49,9 +49,9 @@ const stored = Effect.gen(function*() {
     campaigns: campaigns.flatMap(([found, state]): ReadonlyArray<typeof ActiveCampaign.Type> => {
       const campaign = Option.getOrUndefined(found)
       if (campaign === undefined) return []
-      const { campaignId, couponLimit, issuedCount, name, status } = campaign
+      const { campaignId, couponLimit, issuedCount, name, phase, status } = campaign
       const { oldestPendingMillis, pending } = Option.getOrElse(state, () => ({ oldestPendingMillis: 0, pending: 0 }))
-      return [{ campaignId, name, status, couponLimit, issued: issuedCount, gate: gateWord(state), pending, oldestPendingMillis }]
+      return [{ campaignId, name, status, phase, couponLimit, issued: issuedCount, gate: gateWord(state), pending, oldestPendingMillis }]
     })
   }
 })

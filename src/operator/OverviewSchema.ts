@@ -1,10 +1,13 @@
 import * as Schema from "effect/Schema"
+import { campaignPhases } from "../domain/CampaignPhase.ts"
 
 /** A campaign with claims lately, as gate and ledger see it. */
 export const ActiveCampaign = Schema.Struct({
   campaignId: Schema.Number,
   name: Schema.String,
   status: Schema.Literal("ACTIVE", "PAUSED", "ENDED"),
+  /** What it is now; absent from instances that do not tell. */
+  phase: Schema.optional(Schema.Literal(...campaignPhases)),
   couponLimit: Schema.Number,
   /** By the ledger. */
   issued: Schema.Number,

@@ -1,16 +1,70 @@
 import type { Campaign, CampaignSettings } from "../domain/Campaign.ts"
+import type { CampaignPhase } from "../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
 import type { AdminAct } from "../issuance/AdminAudit.ts"
-import type { CampaignChange } from "../issuance/Ledger.ts"
-
-/** Every column of a campaign, and the limit announced for it, as `Rows` reads them, from `campaignTable`. */
-export const campaignColumns = "c.*, r.announced_limit"
+import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../issuance/Ledger.ts"
+import { integer } from "./GroupCommitText.ts"
 
 /**
- * Campaigns as `c`. Joined, because a limit that is announced must not be overlooked: a scalar subquery that is killed is NULL, and
+ * Every column of a campaign, the limit announced for it, and what its phase is derived from, as `Rows` reads them, from
+ * `campaignTable`. `now` is the ledger's clock, as an expression.
+ */
+export const campaignColumns = (now: string): string =>
+  "c.*, r.announced_limit, p.since AS phase_since, p.limit_since, p.opened_at, p.version AS phase_version, " +
+  `l.issued_at AS last_issued_at, ${now} AS ledger_now`
+
+/**
+ * Campaigns as `c`, each with one row or none of the others, which are found by their keys; `l` is the coupon that reached the limit.
+ * Joined, because a limit that is announced must not be overlooked: a scalar subquery that is killed is NULL, and
  * the statement that it is in goes on (docs/decisions.md, 25).
  */
-export const campaignTable = "campaigns AS c LEFT JOIN campaign_raises AS r ON r.campaign_id = c.id"
+export const campaignTable = "campaigns AS c LEFT JOIN campaign_raises AS r ON r.campaign_id = c.id " +
+  "LEFT JOIN campaign_phases AS p ON p.campaign_id = c.id LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit"
+
+/** The campaigns `c` that are in one of these phases, as `phaseOf` has it; they exclude one another. */
+const phaseCondition = (phases: ReadonlyArray<CampaignPhase>, now: string): string => {
+  const goesOn = `(c.end_time IS NULL OR c.end_time > ${now})`
+  const conditions: Readonly<Record<CampaignPhase, string>> = {
+    ENDED: `(c.status = 'ENDED' OR c.end_time <= ${now})`,
+    PAUSED: `(c.status = 'PAUSED' AND ${goesOn})`,
+    SCHEDULED: `(c.status = 'ACTIVE' AND c.start_time > ${now} AND ${goesOn})`,
+    SOLD_OUT: `(c.status = 'ACTIVE' AND c.start_time <= ${now} AND ${goesOn} AND c.current_coupon >= c.coupon_limit)`,
+    OPEN: `(c.status = 'ACTIVE' AND c.start_time <= ${now} AND ${goesOn} AND c.current_coupon < c.coupon_limit)`
+  }
+  return `(${[...new Set(phases)].map((phase) => conditions[phase]).join(" OR ")})`
+}
+
+/** The statements of a list; `prefix` is the condition that a name begins with a text, in the dialect's way. */
+export const listText = (query: CampaignQuery, now: string, prefix: (text: string) => string) => {
+  const { beforeId, limit, namePrefix, phases, status } = query
+  const before = beforeId === undefined ? [] : [`c.id < ${integer(beforeId)}`]
+  const filters = [
+    ...(status === undefined ? [] : [`c.status = '${status}'`]),
+    ...(phases.length === 0 ? [] : [phaseCondition(phases, now)]),
+    ...(namePrefix === "" ? [] : [prefix(namePrefix)])
+  ]
+  const where = (conditions: ReadonlyArray<string>) => conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
+  return {
+    /**
+     * Where the list has to stop looking: the id of the last campaign that it may look at; no row: it may look at all. `undefined`: there
+     * is no filter, and the page bounds it. By the primary key alone: neither time nor counter is worth an index that a
+     * claim would have to keep.
+     */
+    bound: filters.length === 0
+      ? undefined
+      : `SELECT c.id FROM campaigns AS c${where(before)} ORDER BY c.id DESC LIMIT 1 OFFSET ${MAX_LIST_SCAN - 1}`,
+    /** One more than the page holds tells whether another one follows. */
+    page: (lastId: number | undefined) =>
+      `SELECT ${campaignColumns(now)} FROM ${campaignTable}` +
+      where([...before, ...(lastId === undefined ? [] : [`c.id >= ${integer(lastId)}`]), ...filters]) +
+      ` ORDER BY c.id DESC LIMIT ${integer(limit + 1)}`
+  }
+}
+
+export const foundCampaigns = (campaigns: ReadonlyArray<Campaign>, limit: number, lastId: number | undefined): FoundCampaigns =>
+  campaigns.length > limit
+    ? { campaigns: campaigns.slice(0, limit), nextBeforeId: campaigns[limit - 1]!.campaignId }
+    : { campaigns, nextBeforeId: lastId }
 
 /** Settings as the audit shows them. */
 const state = ({ couponLimit, endTime, name, startTime, status }: CampaignSettings, version: number) => ({

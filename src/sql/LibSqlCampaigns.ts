@@ -7,7 +7,8 @@ import { Actor } from "../issuance/Actor.ts"
 import type { AdminAct } from "../issuance/AdminAudit.ts"
 import { CommitInDoubt, LedgerUnavailable, type CampaignChange, type Ledger } from "../issuance/Ledger.ts"
 import { actColumns, actorText, stateText } from "./AdminAuditText.ts"
-import { campaignColumns, campaignTable, changeAct, creationAct, refusedChange } from "./CampaignText.ts"
+import { changedPhases, createdPhases, libsqlPhases } from "./CampaignPhaseText.ts"
+import { campaignColumns, campaignTable, changeAct, creationAct, foundCampaigns, listText, refusedChange } from "./CampaignText.ts"
 import { integer } from "./GroupCommitText.ts"
 import { makeRows, type Row } from "./Rows.ts"
 import { classifyLibsql } from "./SqlFailure.ts"
@@ -17,6 +18,17 @@ const rowsOf = makeRows(Number)
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 const ATTEMPTS = 4
+
+/** The process's clock is the ledger's. */
+const now = (): string => integer(Date.now())
+
+const columns = (): string => campaignColumns(now())
+
+/** `substr` compares letter for letter, where LIKE would fold the case of ASCII. */
+const prefixCondition = (prefix: string): string => {
+  const text = `CAST(x'${Buffer.from(prefix, "utf8").toString("hex")}' AS TEXT)`
+  return `substr(c.name, 1, ${Array.from(prefix).length}) = ${text}`
+}
 
 /** The audit's row of the campaign that the statement before it has just written; none if it wrote nothing. */
 const auditRow = (changeId: string, actor: string, act: AdminAct, now: number, kind: "VOID" | "CHANGED"): InStatement => ({
@@ -30,11 +42,12 @@ const creation = (changeId: string, actor: string, draft: CampaignDraft, now: nu
     sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
     args: [draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now]
   },
+  createdPhases("last_insert_rowid()", integer(now)),
   // The marker, which is a VOID from the start: there is nothing to relay.
   { sql: "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', last_insert_rowid(), ?)", args: [changeId, now] },
   auditRow(changeId, actor, creationAct(draft), now, "VOID"),
   {
-    sql: `SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
+    sql: `SELECT ${columns()} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
     args: [changeId]
   }
 ]
@@ -42,6 +55,7 @@ const creation = (changeId: string, actor: string, draft: CampaignDraft, now: nu
 /** Each statement does nothing by itself if the change does not apply. */
 const alteration = (change: CampaignChange, actor: string, now: number): Array<InStatement> => {
   const { changeId, from, to } = change
+  const applies = `EXISTS (SELECT 1 FROM outbox WHERE batch_id = '${changeId}' AND kind = 'CHANGED')`
   return [
     {
       sql: `UPDATE campaigns SET name = ?, coupon_limit = ?, status = ?, start_time = ?, end_time = ?, version = version + 1, updated_at = ?
@@ -55,11 +69,12 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
     },
     auditRow(changeId, actor, changeAct(change), now, "CHANGED"),
     {
-      sql: "DELETE FROM campaign_raises WHERE campaign_id = ? AND EXISTS (SELECT 1 FROM outbox WHERE batch_id = ? AND kind = 'CHANGED')",
-      args: [from.campaignId, changeId]
+      sql: `DELETE FROM campaign_raises WHERE campaign_id = ? AND ${applies}`,
+      args: [from.campaignId]
     },
+    ...changedPhases(change, integer(now), applies, libsqlPhases),
     {
-      sql: `SELECT ${campaignColumns}, (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
+      sql: `SELECT ${columns()}, (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
 FROM ${campaignTable} WHERE c.id = ?`,
       args: [changeId, from.campaignId]
     }
@@ -104,7 +119,7 @@ export const make = (ledger: {
       Effect.zipRight(
         forbid(changeId, 0),
         Effect.map(
-          run(`SELECT ${campaignColumns} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ?`, [changeId]),
+          run(`SELECT ${columns()} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ?`, [changeId]),
           ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
         )
       ),
@@ -118,19 +133,17 @@ ON CONFLICT (campaign_id) DO UPDATE SET announced_limit = MAX(announced_limit, e
 
     findCampaign: (campaignId) =>
       Effect.map(
-        run(`SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = ?`, [campaignId]),
+        run(`SELECT ${columns()} FROM ${campaignTable} WHERE c.id = ?`, [campaignId]),
         ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
       ),
 
-    listCampaigns: ({ beforeId, limit, namePrefix, status }) =>
-      Effect.map(
-        run(
-          `SELECT ${campaignColumns} FROM ${campaignTable}
-WHERE c.id < ? AND (? IS NULL OR c.status = ?) AND substr(c.name, 1, ?) = ? ORDER BY c.id DESC LIMIT ?`,
-          [beforeId ?? 2 ** 31, status ?? null, status ?? null, Array.from(namePrefix).length, namePrefix, limit]
-        ),
-        (rows) => rows.map(rowsOf.campaign)
-      ),
+    listCampaigns: (query) =>
+      Effect.gen(function*() {
+        const text = listText(query, now(), prefixCondition)
+        const [bound] = text.bound === undefined ? [] : yield* run(text.bound)
+        const lastId = bound === undefined ? undefined : Number(bound.id)
+        return foundCampaigns((yield* run(text.page(lastId))).map(rowsOf.campaign), query.limit, lastId)
+      }),
 
     newestCampaignIds: (limit) =>
       Effect.map(run("SELECT id FROM campaigns ORDER BY id DESC LIMIT ?", [limit]), (rows) => rows.map((row) => Number(row.id))),

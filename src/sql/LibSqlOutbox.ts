@@ -29,7 +29,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
       const changed = changedCampaigns(taken)
       const coupons = ranges === "" ? [] : yield* run(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
       const campaigns = changed === "" ? [] : yield* run(`SELECT * FROM campaigns WHERE id IN (${changed})`)
-      const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign))
+      const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms))
       const published = new Set(yield* publish(events))
       const settled = events.map((event) => event.id).filter((id) => published.has(id))
       if (settled.length > 0) {

@@ -3,10 +3,11 @@ import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import { randomBytes } from "node:crypto"
 import { Actor } from "../issuance/Actor.ts"
-import { CommitInDoubt, LedgerUnavailable, type CampaignChange, type CampaignQuery, type Ledger } from "../issuance/Ledger.ts"
+import { CommitInDoubt, LedgerUnavailable, type CampaignChange, type Ledger } from "../issuance/Ledger.ts"
 import type { CampaignDraft } from "../domain/Campaign.ts"
 import { actColumns, mysqlAct, mysqlText } from "./AdminAuditText.ts"
-import { campaignColumns, campaignTable, changeAct, creationAct, refusedChange } from "./CampaignText.ts"
+import { changedPhases, createdPhases, mysqlPhases } from "./CampaignPhaseText.ts"
+import { campaignColumns, campaignTable, changeAct, creationAct, foundCampaigns, listText, refusedChange } from "./CampaignText.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { timeFromSql, timeToSql } from "./MySql.ts"
 import { makeRows, rowsAt, type Row } from "./Rows.ts"
@@ -19,11 +20,16 @@ const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 /** How often a change is sent at most when each attempt ended in a way that proves it did nothing. */
 const ATTEMPTS = 4
 
+/** In UTC whatever the session's time zone, for reads do not set it. */
+const NOW = "UTC_TIMESTAMP(6)"
+
+const columns = campaignColumns(NOW)
+
 const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSql(time)
 
 /**
  * A new campaign, its audit and its marker, which is a VOID from the start: there is nothing to relay. The campaign is at
- * index 8. `at` violates NOT NULL unless the row is this transaction's own (see `groupCommitText` on servers that go on alone).
+ * index 9. `at` violates NOT NULL unless the row is this transaction's own (see `groupCommitText` on servers that go on alone).
  */
 const createText = (settings: string, changeId: string, actor: string, draft: CampaignDraft): string => `${settings};
 START TRANSACTION;
@@ -31,16 +37,17 @@ SET @now = SYSDATE(6);
 INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at)
 VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now);
 SET @campaign = LAST_INSERT_ID();
+${createdPhases("@campaign", "@now")};
 INSERT INTO admin_audit (${actColumns}) VALUES (${
   mysqlAct(changeId, actor, creationAct(draft), "(SELECT created_at FROM campaigns WHERE id = @campaign AND created_at = @now)", "@campaign")
 });
 INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${batchKey(changeId)}, 'VOID', @campaign, @now);
-SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = @campaign;
+SELECT ${columns} FROM ${campaignTable} WHERE c.id = @campaign;
 COMMIT`
 
 /**
  * A change as one text for one round trip: statements cannot branch, so each does nothing by itself if the change does not
- * apply. The campaign as it is then is at index 10, `applies` at 11. Locks in the order of a group commit: campaign, marker.
+ * apply. The campaign as it is then is at index 12, `applies` at 13. Locks in the order of a group commit: campaign, marker.
  * Whether the change applies is read from the table under the lock (not by a scalar subquery, see `groupCommitText`), and the
  * audit's row violates NOT NULL unless the update was made: no count of a server that goes on alone is trusted.
  */
@@ -57,28 +64,19 @@ UPDATE campaigns SET name = ${mysqlText(to.name)}, coupon_limit = ${integer(to.c
 start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version = version + 1, updated_at = @now
 WHERE id = ${id} AND version = ${version} AND @applies = 1;
 DELETE FROM campaign_raises WHERE campaign_id = ${id} AND @applies = 1;
+${changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", mysqlPhases).join(";\n")};
 INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
 SELECT ${batchKey(changeId)}, 'CHANGED', id, @now FROM campaigns WHERE id = ${id} AND @applies = 1;
 INSERT INTO admin_audit (${actColumns})
 SELECT ${mysqlAct(changeId, actor, changeAct(change), `IF(version = ${version} + 1, @now, NULL)`, "id")}
 FROM campaigns WHERE id = ${id} AND @applies = 1;
-SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = ${id};
+SELECT ${columns} FROM ${campaignTable} WHERE c.id = ${id};
 SELECT @applies AS applies;
 COMMIT`
 }
 
 /** LIKE compares letter for letter, also spaces at the end, which `=` pads away. */
-const likePrefix = (prefix: string): string => `${mysqlText(`${prefix.replace(/[!%_]/g, "!$&")}%`)} ESCAPE '!'`
-
-const listText = ({ beforeId, limit, namePrefix, status }: CampaignQuery): string => {
-  const conditions = [
-    ...(beforeId === undefined ? [] : [`c.id < ${integer(beforeId)}`]),
-    ...(status === undefined ? [] : [`c.status = '${status}'`]),
-    ...(namePrefix === "" ? [] : [`c.name LIKE ${likePrefix(namePrefix)}`])
-  ]
-  const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`
-  return `SELECT ${campaignColumns} FROM ${campaignTable} ${where} ORDER BY c.id DESC LIMIT ${integer(limit)}`
-}
+const likePrefix = (prefix: string): string => `c.name LIKE ${mysqlText(`${prefix.replace(/[!%_]/g, "!$&")}%`)} ESCAPE '!'`
 
 type CampaignOperations = Pick<
   Ledger["Type"],
@@ -120,14 +118,14 @@ export const make = (ledger: {
   return {
     createCampaign: (draft, changeId = randomBytes(16).toString("hex")) =>
       Effect.flatMap(FiberRef.get(Actor), (actor) =>
-        Effect.map(commit(createText(settings, changeId, actor, draft)), (results) => rowsOf.campaign(rowsAt(results, 8)[0]!))),
+        Effect.map(commit(createText(settings, changeId, actor, draft)), (results) => rowsOf.campaign(rowsAt(results, 9)[0]!))),
 
     changeCampaign: (change) =>
       Effect.flatMap(FiberRef.get(Actor), (actor) =>
         Effect.map(commit(changeText(settings, actor, change)), (results) => {
-          const [row] = rowsAt(results, 10)
+          const [row] = rowsAt(results, 12)
           const campaign = row === undefined ? undefined : rowsOf.campaign(row)
-          return campaign !== undefined && Number(rowsAt(results, 11)[0]!.applies) === 1
+          return campaign !== undefined && Number(rowsAt(results, 13)[0]!.applies) === 1
             ? { _tag: "Changed", campaign }
             : refusedChange(change, campaign)
         })),
@@ -137,7 +135,7 @@ export const make = (ledger: {
         forbidAndRead(
           changeId,
           0,
-          `SELECT ${campaignColumns} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ${batchKey(changeId)}`
+          `SELECT ${columns} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ${batchKey(changeId)}`
         ),
         ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
       ),
@@ -157,11 +155,17 @@ ON DUPLICATE KEY UPDATE announced_limit = GREATEST(announced_limit, ${limit})`
 
     findCampaign: (campaignId) =>
       Effect.map(
-        read(`SELECT ${campaignColumns} FROM ${campaignTable} WHERE c.id = ${integer(campaignId)}`),
+        read(`SELECT ${columns} FROM ${campaignTable} WHERE c.id = ${integer(campaignId)}`),
         ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
       ),
 
-    listCampaigns: (query) => Effect.map(read(listText(query)), (rows) => rows.map(rowsOf.campaign)),
+    listCampaigns: (query) =>
+      Effect.gen(function*() {
+        const text = listText(query, NOW, likePrefix)
+        const [bound] = text.bound === undefined ? [] : yield* read(text.bound)
+        const lastId = bound === undefined ? undefined : Number(bound.id)
+        return foundCampaigns((yield* read(text.page(lastId))).map(rowsOf.campaign), query.limit, lastId)
+      }),
 
     newestCampaignIds: (limit) =>
       Effect.map(

@@ -61,7 +61,7 @@ WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCK
           const changed = changedCampaigns(taken)
           const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE ${ranges}`)
           const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
-          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.campaign), known)
+          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms), known)
           const published = new Set(yield* restore(publish(events)))
           const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
           if (settled.length > 0) yield* run(`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`)

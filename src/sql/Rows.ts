@@ -1,4 +1,5 @@
-import type { Campaign, CampaignStatus } from "../domain/Campaign.ts"
+import type { Campaign, CampaignStatus, CampaignTerms } from "../domain/Campaign.ts"
+import { openedAt, type PhaseFacts, phaseOf, soldOutAt } from "../domain/CampaignPhase.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 
@@ -18,21 +19,54 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
     code: row.code as string,
     issuedAt: time(row.issued_at)
   }),
-  /** Needs every column of campaigns; without `announced_limit` nothing is announced. */
-  campaign: (row: Row): Campaign => ({
-    campaignId: Number(row.id),
-    name: row.name as string,
-    couponLimit: Number(row.coupon_limit),
-    announcedLimit: Math.max(Number(row.coupon_limit), Number(row.announced_limit ?? 0)),
-    issuedCount: Number(row.current_coupon),
-    status: row.status as CampaignStatus,
-    startTime: time(row.start_time),
-    endTime: row.end_time === null ? undefined : time(row.end_time),
-    version: Number(row.version),
-    createdAt: time(row.created_at),
-    updatedAt: time(row.updated_at)
-  })
+  /** Needs the columns of `campaignColumns`. */
+  campaign: (row: Row): Campaign => {
+    const facts = phaseFacts(row, time)
+    return {
+      ...termsOf(row, time),
+      name: row.name as string,
+      announcedLimit: Math.max(Number(row.coupon_limit), Number(row.announced_limit ?? 0)),
+      issuedCount: facts.issuedCount,
+      createdAt: facts.createdAt,
+      updatedAt: time(row.updated_at),
+      phase: phaseOf(facts),
+      openedAt: openedAt(facts),
+      soldOutAt: soldOutAt(facts)
+    }
+  },
+  /** Needs every column of campaigns. */
+  terms: (row: Row): CampaignTerms => termsOf(row, time),
+  /** Needs the columns of `campaignColumns`. */
+  phaseFacts: (row: Row): PhaseFacts => phaseFacts(row, time)
 })
+
+type Time = (value: unknown) => EpochMillis
+
+const optional = (value: unknown, time: Time): EpochMillis | undefined => value === null ? undefined : time(value)
+
+const termsOf = (row: Row, time: Time): CampaignTerms => ({
+  campaignId: Number(row.id),
+  couponLimit: Number(row.coupon_limit),
+  status: row.status as CampaignStatus,
+  startTime: time(row.start_time),
+  endTime: optional(row.end_time, time),
+  version: Number(row.version)
+})
+
+/** A campaign that an older program has made has no row of phases until the watch has seen it: it is as it was made, then. */
+const phaseFacts = (row: Row, time: Time): PhaseFacts => {
+  const createdAt = time(row.created_at)
+  return {
+    ...termsOf(row, time),
+    issuedCount: Number(row.current_coupon),
+    createdAt,
+    since: optional(row.phase_since, time) ?? createdAt,
+    limitSince: optional(row.limit_since, time) ?? createdAt,
+    openedBefore: optional(row.opened_at, time),
+    lastIssuedAt: optional(row.last_issued_at, time),
+    now: time(row.ledger_now)
+  }
+}
 
 /** The columns that `coupon` reads. */
 export const couponColumns = "campaign_id, id, user_id, code, issued_at"

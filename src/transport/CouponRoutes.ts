@@ -5,12 +5,14 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Campaign, CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
 import { parseCampaignId, parseDraft, parseExpectedVersion, parsePatch } from "../domain/Campaign.ts"
+import { type CampaignPhase as DomainPhase, campaignPhases } from "../domain/CampaignPhase.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
 import type { ClaimRequest } from "../issuance/IssueCoupon.ts"
 import {
+  CampaignPhase,
   CampaignSchema,
   CampaignStatus,
   CouponService,
@@ -39,6 +41,18 @@ const fromWire = new Map<CampaignStatus, DomainStatus>([
   [CampaignStatus.ENDED, "ENDED"]
 ])
 
+const phasesOnWire = {
+  SCHEDULED: CampaignPhase.SCHEDULED,
+  OPEN: CampaignPhase.OPEN,
+  SOLD_OUT: CampaignPhase.SOLD_OUT,
+  PAUSED: CampaignPhase.PAUSED,
+  ENDED: CampaignPhase.ENDED
+} satisfies Record<DomainPhase, CampaignPhase>
+
+const phasesFromWire = new Map<CampaignPhase, DomainPhase>(campaignPhases.map((phase) => [phasesOnWire[phase], phase]))
+
+const timeOr = (time: number | undefined): string => time === undefined ? "" : formatRfc3339(time)
+
 /** A campaign as the API shows it, apart from its coupons. */
 const fields = (campaign: Campaign) => ({
   id: campaign.campaignId,
@@ -49,8 +63,11 @@ const fields = (campaign: Campaign) => ({
   createdAt: formatRfc3339(campaign.createdAt),
   updatedAt: formatRfc3339(campaign.updatedAt),
   status: statuses[campaign.status],
-  endTime: campaign.endTime === undefined ? "" : formatRfc3339(campaign.endTime),
-  version: BigInt(campaign.version)
+  endTime: timeOr(campaign.endTime),
+  version: BigInt(campaign.version),
+  phase: phasesOnWire[campaign.phase],
+  openedAt: timeOr(campaign.openedAt),
+  soldOutAt: timeOr(campaign.soldOutAt)
 })
 
 const createCampaign = Routes.make({
@@ -140,11 +157,15 @@ const listCampaigns = Routes.make({
   method: CouponService.method.listCampaigns,
   bound: "read",
   access: "VIEWER",
-  call: (useCases, { namePrefix, pageSize, pageToken, status }) => {
+  call: (useCases, { namePrefix, pageSize, pageToken, phases, status }) => {
     const wanted = fromWire.get(status)
-    return wanted === undefined && status !== CampaignStatus.UNSPECIFIED
-      ? Effect.fail(new InvalidArgument({ field: "status", reason: "must be one that campaigns have" }))
-      : useCases.campaigns.list({ status: wanted, namePrefix }, pageSize, pageToken)
+    if (wanted === undefined && status !== CampaignStatus.UNSPECIFIED) {
+      return Effect.fail(new InvalidArgument({ field: "status", reason: "must be one that campaigns have" }))
+    }
+    const some = phases.map((phase) => phasesFromWire.get(phase))
+    return some.every((phase) => phase !== undefined)
+      ? useCases.campaigns.list({ status: wanted, phases: some, namePrefix }, pageSize, pageToken)
+      : Effect.fail(new InvalidArgument({ field: "phases", reason: "must be some that campaigns have" }))
   },
   respond: ({ campaigns, nextPageToken }) =>
     create(ListCampaignsResponseSchema, {

@@ -47,13 +47,20 @@ const integral = (value: unknown) =>
 const isEnumValue = (desc: DescEnum, value: unknown) =>
   value === undefined || value === null || (typeof value === "number" ? (value | 0) === value : desc.values.some(({ name }) => name === value))
 
+const isEnumOf = (field: DescField, value: unknown): boolean =>
+  field.fieldKind !== "list"
+    ? isEnumValue(field.enum!, value)
+    : value === undefined || value === null ||
+      (Array.isArray(value) && value.every((one) => one !== null && isEnumValue(field.enum!, one)))
+
 const reason = (field: DescField, value: unknown, detail: string): string => {
   if (detail === "set multiple times") return "must be given once"
   if (is64(field) || is32(field)) return integral(value) ? `must be a ${is64(field) ? 64 : 32}-bit integer` : "must be an integer"
   if (field.fieldKind === "scalar" && field.scalar === ScalarType.STRING) {
     return typeof value === "string" ? "must be well-formed Unicode" : "must be a string"
   }
-  return field.enum === undefined ? "has a value of the wrong type" : `must be one of ${field.enum.values.map(({ name }) => name).join(", ")}`
+  if (field.enum === undefined) return "has a value of the wrong type"
+  return `must be ${field.fieldKind === "list" ? "a list of" : "one of"} ${field.enum.values.map(({ name }) => name).join(", ")}`
 }
 
 /** How much of an unknown field's name an answer repeats. */
@@ -112,7 +119,7 @@ export const decodeJson = <Desc extends DescMessage>(
       // protobuf-es reads such strings by BigInt(), which takes "0x10" and " 1 " too.
       const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined
       if (is64(field) && typeof value === "string" && !integral(value)) throw refuse(field.jsonName, "must be an integer")
-      if (field.enum !== undefined && !isEnumValue(field.enum, value)) throw refuse(field.jsonName, reason(field, value, ""))
+      if (field.enum !== undefined && !isEnumOf(field, value)) throw refuse(field.jsonName, reason(field, value, ""))
     }
     try {
       return fromJson(desc, object, options)

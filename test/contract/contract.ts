@@ -145,7 +145,10 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           nextPageToken: "",
           status: "CAMPAIGN_STATUS_ACTIVE",
           endTime: "",
-          version: "1"
+          version: "1",
+          phase: "CAMPAIGN_PHASE_OPEN",
+          openedAt: read.json()["createdAt"],
+          soldOutAt: ""
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
         expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt } })

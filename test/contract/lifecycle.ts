@@ -42,7 +42,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         createdAt: isTime,
         updatedAt: isTime,
         status: "CAMPAIGN_STATUS_ACTIVE",
-        version: "2"
+        version: "2",
+        phase: "CAMPAIGN_PHASE_OPEN",
+        openedAt: isTime,
+        soldOutAt: ""
       })
       expect(await made("Update", { campaignId, couponLimit: "7", startTime: "2025-06-26T09:00:00+09:00" }))
         .toMatchObject({ name: "여름", couponLimit: "7", startTime: "2025-06-26T00:00:00Z", endTime: LATER, version: "3" })
@@ -248,6 +251,70 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
     })
   })
 
+  describe("the phase of a campaign", () => {
+    const shown = ({ openedAt, phase, soldOutAt, status }: Record<string, unknown>) => [phase, status, openedAt, soldOutAt]
+    const now = async (campaignId: number) => shown(await read(campaignId))
+    const [ACTIVE, PAUSED, ENDED] = ["CAMPAIGN_STATUS_ACTIVE", "CAMPAIGN_STATUS_PAUSED", "CAMPAIGN_STATUS_ENDED"]
+
+    it("is what users meet, through every change, and the status what it was set to", async () => {
+      const campaignId = await open({ couponLimit: 1, startTime: LATER })
+      expect(await now(campaignId)).toEqual(["CAMPAIGN_PHASE_SCHEDULED", ACTIVE, "", ""])
+      const opened = await made("Update", { campaignId, startTime: OPEN })
+      const { openedAt } = opened
+      expect([openedAt, shown(opened)]).toEqual([opened["updatedAt"], ["CAMPAIGN_PHASE_OPEN", ACTIVE, isTime, ""]])
+      const soldOutAt = (await issue(campaignId, 1)).json()["issuedAt"]
+      expect(await now(campaignId)).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, soldOutAt])
+      expect(shown(await made("Update", { campaignId, couponLimit: 2 }))).toEqual(["CAMPAIGN_PHASE_OPEN", ACTIVE, openedAt, ""])
+      const again = (await issue(campaignId, 2)).json()["issuedAt"]
+      expect(shown(await made("Update", { campaignId, name: "renamed" }))).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again])
+      expect(shown(await made("Pause", { campaignId }))).toEqual(["CAMPAIGN_PHASE_PAUSED", PAUSED, openedAt, again])
+      expect(shown(await made("Resume", { campaignId }))).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again])
+      const over = { campaignId, endTime: "2025-06-26T00:00:00Z", allowPastEnd: true }
+      expect(shown(await made("Update", over))).toEqual(["CAMPAIGN_PHASE_ENDED", ACTIVE, openedAt, again])
+      expect(shown(await made("Update", { campaignId, endTime: "" }))).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again])
+      expect(shown(await made("End", { campaignId }))).toEqual(["CAMPAIGN_PHASE_ENDED", ENDED, openedAt, again])
+    })
+
+    it("follows the clock, without a request that would make it", async () => {
+      const startTime = new Date(Date.now() + 500).toISOString()
+      const campaignId = await open({ startTime })
+      await expect.poll(() => now(campaignId)).toEqual(["CAMPAIGN_PHASE_OPEN", ACTIVE, startTime.replace(".000Z", "Z"), ""])
+      const endTime = new Date(Date.now() + 500).toISOString()
+      await made("Update", { campaignId, endTime })
+      await expect.poll(async () => (await now(campaignId))[0]).toBe("CAMPAIGN_PHASE_ENDED")
+    })
+
+    it("is what lists are filtered by", async () => {
+      const prefix = `phases ${Math.random().toString(36)} `
+      const ids = {
+        over: await open({ name: `${prefix}over`, endTime: "2025-06-26T00:00:00Z", allowPastEnd: true }),
+        paused: await open({ name: `${prefix}paused`, startTime: LATER }),
+        scheduled: await open({ name: `${prefix}scheduled`, startTime: LATER }),
+        soldOut: await open({ name: `${prefix}sold out`, couponLimit: 1 }),
+        open: await open({ name: `${prefix}open` })
+      }
+      await made("Pause", { campaignId: ids.paused })
+      expect(await told(ids.soldOut, 1)).toBe("OK")
+      const list = async (phases: ReadonlyArray<string>, more: Record<string, unknown> = {}) => {
+        const body = { namePrefix: prefix, phases: phases.map((phase) => `CAMPAIGN_PHASE_${phase}`), ...more }
+        const reply = await http().post("ListCampaigns", body)
+        expect(reply.status, reply.text).toBe(200)
+        return reply.json() as { readonly campaigns: ReadonlyArray<{ readonly id: number }>; readonly nextPageToken: string }
+      }
+      const found = async (...phases: ReadonlyArray<string>) => (await list(phases)).campaigns.map(({ id }) => id)
+      expect(await found("ENDED")).toEqual([ids.over])
+      expect(await found("PAUSED")).toEqual([ids.paused])
+      expect(await found("SCHEDULED")).toEqual([ids.scheduled])
+      expect(await found("SOLD_OUT")).toEqual([ids.soldOut])
+      expect(await found("OPEN")).toEqual([ids.open])
+      expect(await found("OPEN", "SOLD_OUT", "SCHEDULED")).toEqual([ids.open, ids.soldOut, ids.scheduled])
+      const { nextPageToken } = await list(["OPEN", "ENDED"], { pageSize: 1 })
+      expect((await list(["ENDED", "OPEN"], { pageSize: 1, pageToken: nextPageToken })).campaigns.map(({ id }) => id)).toEqual([ids.over])
+      const other = await http().post("ListCampaigns", { namePrefix: prefix, phases: ["CAMPAIGN_PHASE_OPEN"], pageToken: nextPageToken })
+      expect([other.status, other.json()["message"]]).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: pageToken /)])
+    })
+  })
+
   describe("listing campaigns", () => {
     const pageOf = async (body: Record<string, unknown>) => {
       const reply = await http().post("ListCampaigns", body)
@@ -279,7 +346,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         createdAt: isTime,
         updatedAt: isTime,
         status: "CAMPAIGN_STATUS_ACTIVE",
-        version: "1"
+        version: "1",
+        phase: "CAMPAIGN_PHASE_OPEN",
+        openedAt: isTime,
+        soldOutAt: ""
       })
       const idsOf = async (status: string) => (await pageOf({ namePrefix: prefix, status })).campaigns.map(({ id }) => id)
       expect(await idsOf("CAMPAIGN_STATUS_ACTIVE")).toEqual([ids[4], ids[2], ids[0]])

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
+import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import {
   CampaignEnded,
@@ -20,6 +21,7 @@ import {
   LedgerUnavailable,
   type ResolvedVerdict
 } from "../../src/issuance/Ledger.ts"
+import { CampaignPhases } from "../../src/issuance/CampaignPhases.ts"
 import { Outbox, type OutboxEvent } from "../../src/issuance/Outbox.ts"
 
 /** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
@@ -35,6 +37,10 @@ export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
   onChange: (change: CampaignChange) => Effect.Effect<Fate>
   /** Every other operation fails while this is true. */
   down: boolean
+  /** Phases that were recorded, in order. */
+  readonly phases: (campaignId: CampaignId) => ReadonlyArray<PhaseReached>
+  /** What becomes of the next record of a phase; `lost`: another instance was faster. */
+  onRecord: () => "commit" | "lost" | "unavailable"
   readonly addCampaign: (terms?: Partial<Campaign>) => Campaign
   /** Changes a campaign as another instance would. */
   readonly change: (campaignId: CampaignId, settings: Partial<Campaign>) => void
@@ -50,6 +56,21 @@ const make = Effect.sync(() => {
   /** Committed changes, and what they changed. */
   const changes = new Map<string, CampaignId>()
   const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
+  /** What the table of phases holds. */
+  const records = new Map<CampaignId, {
+    since: number
+    limitSince: number
+    openedBefore: number | undefined
+    dueAt: number | undefined
+    readonly log: Array<PhaseReached>
+  }>()
+  const factsOf = (campaign: Campaign): PhaseFacts => ({
+    ...campaign,
+    ...records.get(campaign.campaignId)!,
+    issuedCount: held(campaign.campaignId).length,
+    lastIssuedAt: held(campaign.campaignId)[campaign.couponLimit - 1]?.issuedAt,
+    now: Date.now()
+  })
 
   const control: TestLedger["Type"] = {
     batches: [],
@@ -58,6 +79,8 @@ const make = Effect.sync(() => {
     onIssue: () => Effect.succeed("commit"),
     onChange: () => Effect.succeed("commit"),
     down: false,
+    phases: (campaignId) => records.get(campaignId)?.log ?? [],
+    onRecord: () => "commit",
     addCampaign: (terms = {}) => {
       const campaign: Campaign = {
         campaignId: campaigns.size + 1,
@@ -71,8 +94,13 @@ const make = Effect.sync(() => {
         issuedCount: 0,
         createdAt: 0,
         updatedAt: 0,
+        phase: "OPEN",
+        openedAt: undefined,
+        soldOutAt: undefined,
         ...terms
       }
+      const { createdAt } = campaign
+      records.set(campaign.campaignId, { since: createdAt, limitSince: createdAt, openedBefore: undefined, dueAt: Date.now(), log: [] })
       campaigns.set(campaign.campaignId, campaign)
       coupons.set(campaign.campaignId, [])
       return campaign
@@ -90,7 +118,9 @@ const make = Effect.sync(() => {
   const read = <A>(f: () => A) => Effect.map(up, f)
   const find = (campaignId: CampaignId) => {
     const campaign = campaigns.get(campaignId)
-    return campaign && { ...campaign, issuedCount: held(campaignId).length }
+    if (campaign === undefined) return undefined
+    const facts = factsOf(campaign)
+    return { ...campaign, issuedCount: facts.issuedCount, phase: phaseOf(facts), openedAt: openedAt(facts), soldOutAt: soldOutAt(facts) }
   }
 
   const decide = (batch: ClaimBatch): ReadonlyArray<ClaimVerdict> => {
@@ -128,10 +158,15 @@ const make = Effect.sync(() => {
         if (campaign?.version !== version) return { _tag: "Stale" as const }
         if (campaign.issuedCount > to.couponLimit) return { _tag: "BelowIssued" as const, issued: campaign.issuedCount }
         const next: Campaign = { ...campaign, ...to, announcedLimit: to.couponLimit, version: version + 1 }
+        const record = records.get(campaignId)!
+        record.openedBefore = openedAt(factsOf(campaign))
+        record.dueAt = Date.now()
+        if (to.status !== campaign.status || to.startTime !== campaign.startTime || to.endTime !== campaign.endTime) record.since = Date.now()
+        if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
         campaigns.set(campaignId, next)
         changes.set(change.changeId, campaignId)
         outbox.set(change.changeId, { _tag: "Changed", id: change.changeId, campaignId, terms: next })
-        return fate === "commit" ? { _tag: "Changed" as const, campaign: next } : yield* new CommitInDoubt({ cause: "test" })
+        return fate === "commit" ? { _tag: "Changed" as const, campaign: find(campaignId)! } : yield* new CommitInDoubt({ cause: "test" })
       }),
     resolveChange: (changeId) =>
       read(() => {
@@ -146,12 +181,14 @@ const make = Effect.sync(() => {
           campaigns.set(campaignId, { ...campaign, announcedLimit: Math.max(campaign.announcedLimit, couponLimit) })
         }
       }),
-    listCampaigns: ({ beforeId = Infinity, limit, namePrefix, status }) =>
-      read(() =>
-        [...campaigns.keys()].toReversed().map((id) => find(id)!)
-          .filter((of) => of.campaignId < beforeId && of.name.startsWith(namePrefix) && (status === undefined || of.status === status))
-          .slice(0, limit)
-      ),
+    listCampaigns: ({ beforeId = Infinity, limit, namePrefix, phases, status }) =>
+      read(() => {
+        const found = [...campaigns.keys()].toReversed().map((id) => find(id)!)
+          .filter((of) =>
+            of.campaignId < beforeId && of.name.startsWith(namePrefix) && (status === undefined || of.status === status) &&
+            (phases.length === 0 || phases.includes(of.phase)))
+        return { campaigns: found.slice(0, limit), nextBeforeId: found.length > limit ? found[limit - 1]!.campaignId : undefined }
+      }),
     startTimes: (ids) => read(() => ids.flatMap((campaignId) => campaigns.get(campaignId) ?? [])),
     newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit)),
     issue: (batch) =>
@@ -202,7 +239,40 @@ const make = Effect.sync(() => {
     purgeVoid: () => Effect.succeed(0)
   })
 
-  return Context.make(TestLedger, control).pipe(Context.add(Ledger, ledger), Context.add(Outbox, box))
+  const phases = CampaignPhases.of({
+    due: (limit) => read(() => [...records].filter(([, { dueAt = Infinity }]) => dueAt <= Date.now()).slice(0, limit).map(([id]) => id)),
+    read: (ids) =>
+      read(() =>
+        ids.flatMap((campaignId) => {
+          const campaign = campaigns.get(campaignId)
+          if (campaign === undefined) return []
+          const { dueAt, log } = records.get(campaignId)!
+          const { name, version } = campaign
+          return [{
+            campaignId, name, version, dueAt,
+            facts: factsOf(campaign),
+            recordedVersion: version,
+            sequence: log.length,
+            recorded: log.at(-1)
+          }]
+        })
+      ),
+    record: ({ campaignId, facts, sequence, version }, reached, dueAt) =>
+      Effect.suspend(() => {
+        const fate = control.onRecord()
+        if (control.down || fate === "unavailable") return Effect.fail(new LedgerUnavailable({ cause: "test" }))
+        const record = records.get(campaignId)!
+        if (fate === "lost" || record.log.length !== sequence || campaigns.get(campaignId)!.version !== version) return Effect.succeed(false)
+        record.log.push(...reached)
+        record.openedBefore ??= openedAt(facts)
+        record.dueAt = dueAt
+        return Effect.succeed(true)
+      }),
+    history: (campaignId) =>
+      read(() => records.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed())
+  })
+
+  return Context.make(TestLedger, control).pipe(Context.add(Ledger, ledger), Context.add(Outbox, box), Context.add(CampaignPhases, phases))
 })
 
-export const layer: Layer.Layer<TestLedger | Ledger | Outbox> = Layer.effectContext(make)
+export const layer: Layer.Layer<TestLedger | Ledger | Outbox | CampaignPhases> = Layer.effectContext(make)

@@ -35,7 +35,8 @@ describe("the operator plane, once a key is configured", () => {
     CreateKey: ({ call }) => call((rpcs) => rpcs.CreateKey({ name: "another", role: "VIEWER" })),
     ListKeys: ({ call }) => call((rpcs) => rpcs.ListKeys()),
     RevokeKey: ({ call }) => call((rpcs) => rpcs.RevokeKey({ id: "nobody" })),
-    AuditLog: ({ call }) => call((rpcs) => rpcs.AuditLog({ limit: 1 }))
+    AuditLog: ({ call }) => call((rpcs) => rpcs.AuditLog({ limit: 1 })),
+    Phases: ({ call }) => call((rpcs) => rpcs.Phases({ campaignId: 1_000_000, limit: 1 }))
   }
 
   /** `OK`, or the code of the refusal. */
@@ -64,7 +65,7 @@ describe("the operator plane, once a key is configured", () => {
     expect(doctor).toMatchObject({ code: exitCodes.UNSOUND.code, out: expect.stringContaining("FAIL  operator plane: UNAUTHENTICATED") as string })
   })
 
-  const reading: ReadonlyArray<Call> = ["Info", "Overview", "Audit", "Settings", "AuditLog"]
+  const reading: ReadonlyArray<Call> = ["Info", "Overview", "Audit", "Settings", "AuditLog", "Phases"]
   const allowed: ReadonlyArray<readonly [role: string, may: ReadonlyArray<Call>]> = [
     ["ISSUER", []],
     ["VIEWER", reading],
@@ -77,7 +78,7 @@ describe("the operator plane, once a key is configured", () => {
       // Neither the campaign nor the key exists: whoever is let in hears just that.
       const expected = Object.keys(calls).map((call) => [
         call,
-        !may.includes(call as Call) ? "PERMISSION_DENIED" : call === "RebuildGate" || call === "RevokeKey" ? "RECORD_NOT_FOUND" : "OK"
+        !may.includes(call as Call) ? "PERMISSION_DENIED" : ["RebuildGate", "RevokeKey", "Phases"].includes(call) ? "RECORD_NOT_FOUND" : "OK"
       ])
       const seen = []
       for (const call of Object.keys(calls)) seen.push([call, await outcome(secret, call as Call)])

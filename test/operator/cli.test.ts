@@ -88,6 +88,48 @@ describe("coupon, on a service that runs", () => {
     ])
   })
 
+  it("shows what a campaign is now, lists by that, and tells what it has been", async () => {
+    const prefix = `phase ${Math.random().toString(36)}`
+    const make = async (...args: ReadonlyArray<string>) => {
+      const { out } = await run("campaign", "create", "--json", "--limit", "1", "--name", prefix, ...args)
+      return (JSON.parse(out) as { readonly campaignId: number }).campaignId
+    }
+    expect(await run("campaign", "create", "--limit", "1", "--name", "x", "--start", "2020-01-01T00:00:00Z", "--end", "2021-01-01T00:00:00Z"))
+      .toMatchObject({ code: exitCodes.USAGE.code, err: expect.stringContaining("allowPastEnd") as string })
+    const over = await make("--start", "2020-01-01T00:00:00Z", "--end", "2021-01-01T00:00:00Z", "--allow-past-end")
+    const later = await make("--start", "+1d")
+    const id = await make()
+    await run("issue", String(id), "1")
+    expect((await run("campaign", "get", String(id))).out).toMatch(/^phase +SOLD_OUT\n(?:.*\n)*opened +\S+Z\nsold out +\S+Z$/m)
+    const listed = async (...args: ReadonlyArray<string>) =>
+      (JSON.parse((await run("campaign", "list", "--json", "--prefix", prefix, ...args)).out) as { readonly campaigns: ReadonlyArray<{ readonly id: number }> })
+        .campaigns.map((one) => one.id)
+    expect(await listed("--phase", "ended")).toEqual([over])
+    expect(await listed("--status", "ended")).toEqual([over])
+    expect(await listed("--phase", "scheduled")).toEqual([later])
+    expect(await listed("--phase", "sold-out")).toEqual([id])
+    expect(await listed("--status", "active")).toEqual([id, later])
+    expect(await run("campaign", "list", "--phase", "open", "--status", "active")).toMatchObject({ code: exitCodes.USAGE.code })
+    expect((await run("campaign", "list", "--prefix", prefix)).out).toMatch(/^ +\d+ +phase \S+ +SCHEDULED +0 +1 /m)
+
+    await run("campaign", "update", String(id), "--limit", "2")
+    await run("campaign", "pause", String(id))
+    await run("campaign", "resume", String(id))
+    await run("campaign", "end", String(id))
+    const told = ["OPEN", "SOLD_OUT", "OPEN", "PAUSED", "OPEN", "ENDED"]
+    const history = async () => JSON.parse((await run("campaign", "history", String(id), "--json")).out) as ReadonlyArray<{ readonly phase: string }>
+    expect((await history()).map(({ phase }) => phase).toReversed()).toEqual(told)
+    expect((await run("campaign", "history", String(id), "--limit", "1")).out).toMatch(/^event +phase +reached at +noticed at\n +6 +ENDED +\S+Z +\S+Z\n$/)
+    expect(await run("campaign", "history", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    const lines = instance.logs().split("\n").filter((line) => line.includes('"phase":') && line.includes(`"campaignId":${id},`))
+    expect(lines.map((line) => /"phase":"(\w+)"/.exec(line)![1])).toEqual(told)
+    expect(lines[1]).toContain("a campaign is sold out")
+    const metrics = await (await fetch(`${instance.url}/metrics`)).text()
+    for (const phase of ["SCHEDULED", "OPEN", "SOLD_OUT", "PAUSED", "ENDED"]) {
+      expect(metrics).toMatch(new RegExp(`^coupon_campaign_phases_reached_total\\{.*phase="${phase}".*\\} [1-9]`, "m"))
+    }
+  })
+
   const misuse: ReadonlyArray<ReadonlyArray<string>> = [
     ["nonsense"],
     ["issue", "1"],

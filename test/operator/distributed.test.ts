@@ -57,6 +57,40 @@ for (const kind of availableDatabases()) {
       expect(await run("issue", id, "5")).toMatchObject({ code: exitCodes.PRECONDITION.code })
     })
 
+    it("records, logs and counts each phase once over all instances", async () => {
+      const settings = { MYSQL_URL: database.url, REDIS_URL: redis.url }
+      const others = await Promise.all([startInstance(settings), startInstance(settings)])
+      try {
+        const runs = [instance, ...others].map(({ url }) => coupon(url))
+        const start = new Date(Date.now() + 2_000).toISOString()
+        const { out } = await run("campaign", "create", "--json", "--name", "phases", "--limit", "3", "--start", start)
+        const id = String((JSON.parse(out) as { readonly campaignId: number }).campaignId)
+        const phaseNow = async (phase: string) =>
+          await expect.poll(async () =>
+            (JSON.parse((await run("campaign", "history", id, "--json")).out) as ReadonlyArray<{ readonly phase: string }>)[0]?.phase
+          ).toBe(phase)
+        await phaseNow("OPEN")
+        for (const [k, one] of runs.entries()) expect(await one("issue", id, String(k + 1))).toMatchObject({ code: 0 })
+        await phaseNow("SOLD_OUT")
+        await runs[1]!("campaign", "update", id, "--limit", "4")
+        await runs[2]!("campaign", "pause", id)
+        await runs[1]!("campaign", "end", id)
+        const expected = ["SCHEDULED", "OPEN", "SOLD_OUT", "OPEN", "PAUSED", "ENDED"].map((phase, k) => `${k + 1} ${phase}`)
+        const { out: told } = await run("campaign", "history", id, "--json")
+        const events = JSON.parse(told) as ReadonlyArray<{ readonly sequence: number; readonly phase: string; readonly at: number }>
+        expect(events.toReversed().map(({ phase, sequence }) => `${sequence} ${phase}`)).toEqual(expected)
+        expect(events.at(-2)!.at).toBe(Date.parse(start))
+        await Promise.all(others.map((other) => other.stop()))
+        const lines = [instance, ...others].flatMap((one) => one.logs().split("\n")).flatMap((line) => {
+          const { annotations } = line.startsWith("{") ? JSON.parse(line) as { annotations?: Record<string, unknown> } : {}
+          return annotations?.["phase"] !== undefined && String(annotations["campaignId"]) === id ? [`${annotations["event"]} ${annotations["phase"]}`] : []
+        })
+        expect(lines.sort()).toEqual(expected)
+      } finally {
+        await Promise.all(others.map((other) => other.stop()))
+      }
+    })
+
     it("shows no password of a store, and says what doctor sees of them", async () => {
       const { out } = await run("settings", "--json")
       const settings = JSON.parse(out) as ReadonlyArray<{ readonly name: string; readonly value: string }>

@@ -16,9 +16,11 @@ import { Ledger } from "../../src/issuance/Ledger.ts"
 import * as LibSql from "../../src/sql/LibSql.ts"
 import * as LibSqlLedger from "../../src/sql/LibSqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
+import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
 import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
+import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
@@ -31,7 +33,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 const directory = (name: string) => Path.join(root, name, "한글 %20 dir")
 
 const ledgerIn = (dataDir: string) =>
-  Layer.mergeAll(LibSqlLedger.layer, SqlAdminAudit.layer, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(LibSqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerLibSql, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
     Layer.provideMerge(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: dataDir }))
   )
@@ -40,6 +42,7 @@ LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
 AdminAuditExercise.exercise("AdminAudit on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
+CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))
 DeploymentExercise.exercise("on libSQL", ledgerIn(directory("deployment")))
 
 /** A process that holds a data directory from the moment this resolves until it is killed. */

@@ -18,6 +18,7 @@ import * as MySql from "../../src/sql/MySql.ts"
 import * as MySqlLedger from "../../src/sql/MySqlLedger.ts"
 import { sessionSettings } from "../../src/sql/SessionState.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAdminAudit.ts"
+import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
 import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerAudit.ts"
 import * as SqlOutbox from "../../src/sql/SqlOutbox.ts"
@@ -25,6 +26,7 @@ import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/WholeBatchCall.ts
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
+import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
@@ -35,7 +37,7 @@ const config = (url: string, more: Record<string, string> = {}) =>
   AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerMySql, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
     Layer.provideMerge(MySql.layer),
     Layer.provideMerge(config(url, more))
   )
@@ -78,6 +80,7 @@ for (const kind of availableDatabases()) {
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
   AdminAuditExercise.exercise(`AdminAudit on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
+  CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))
   DeploymentExercise.exercise(`on ${kind}`, layerFor(kind))
 
   describe(`the ledger's transactions on ${kind}`, () => {

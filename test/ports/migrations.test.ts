@@ -96,7 +96,7 @@ describe("migrations", () => {
           const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
           const own = new Set(statements.flatMap((statement) => /^CREATE TABLE IF NOT EXISTS (\w+)/i.exec(statement)?.[1] ?? []))
           return statements.filter((statement) => {
-            const [, table] = /^(?:INSERT INTO|CREATE UNIQUE INDEX .* ON) (\w+)/is.exec(statement) ?? []
+            const [, table] = /^(?:INSERT (?:OR )?(?:IGNORE )?INTO|CREATE UNIQUE INDEX .* ON) (\w+)/is.exec(statement) ?? []
             return !(table !== undefined && own.has(table)) && !adds.some((pattern) => pattern.test(statement))
           }).map((statement) => `${id}: ${statement}`)
         })

@@ -98,7 +98,8 @@ for (const kind of privateDatabases()) {
       expect(yield* ledger.changeCampaign(change)).toMatchObject({ _tag: "Changed", campaign: { name: `${name}!`, couponLimit: 7, version: 2 } })
       expect(yield* ledger.changeCampaign({ ...change, changeId: batchOf(campaignId, []).batchId })).toEqual({ _tag: "Stale" })
       expect((yield* ledger.resolveChange(change.changeId))?.name).toBe(`${name}!`)
-      expect((yield* ledger.listCampaigns({ beforeId: undefined, limit: 1, status: "ACTIVE", namePrefix: name })).map((found) => found.name)).toEqual([`${name}!`])
+      const listed = yield* ledger.listCampaigns({ beforeId: undefined, limit: 1, status: "ACTIVE", namePrefix: name, phases: [] })
+      expect(listed.campaigns.map((found) => found.name)).toEqual([`${name}!`])
 
       // In doubt: its connection is gone while it waits for the campaign's row.
       yield* asked("START TRANSACTION")

@@ -24,6 +24,9 @@ const LIST = "/coupon.v1.CouponService/ListCampaigns"
 const STATUS_RULE = "status must be one of " +
   "CAMPAIGN_STATUS_UNSPECIFIED, CAMPAIGN_STATUS_ACTIVE, CAMPAIGN_STATUS_PAUSED, CAMPAIGN_STATUS_ENDED"
 
+const PHASES_RULE = "phases must be a list of " +
+  "CAMPAIGN_PHASE_UNSPECIFIED, CAMPAIGN_PHASE_SCHEDULED, CAMPAIGN_PHASE_OPEN, CAMPAIGN_PHASE_SOLD_OUT, CAMPAIGN_PHASE_PAUSED, CAMPAIGN_PHASE_ENDED"
+
 let asked: Array<ReadonlyArray<unknown>> = []
 const recording: UseCases = {
   ...echo,
@@ -64,7 +67,7 @@ describe("JSON", () => {
       "{\"id\":1,\"name\":\"여름\",\"couponLimit\":\"1000\",\"currentCoupon\":\"0\",\"startTime\":\"2025-06-25T00:00:00Z\"," +
         "\"createdAt\":\"2025-06-24T00:00:00Z\",\"updatedAt\":\"2025-06-24T01:02:03.004Z\",\"issuedCoupons\":[]," +
         "\"issuedCouponsTruncated\":false,\"nextPageToken\":\"\",\"status\":\"CAMPAIGN_STATUS_ACTIVE\",\"endTime\":\"\"," +
-        "\"version\":\"1\"}"
+        "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\",\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\"}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
       issuedCoupons: [coupon.code],
@@ -161,6 +164,14 @@ describe("JSON", () => {
     [LIST, "{\"status\":1.5}", STATUS_RULE],
     [LIST, "{\"status\":1e300}", STATUS_RULE],
     [LIST, "{\"status\":9}", "status must be one that campaigns have"],
+    [LIST, "{\"phases\":[\"OPEN\"]}", PHASES_RULE],
+    [LIST, "{\"phases\":[\"CAMPAIGN_PHASE_OPEN\",\"open\"]}", PHASES_RULE],
+    [LIST, "{\"phases\":\"CAMPAIGN_PHASE_OPEN\"}", PHASES_RULE],
+    [LIST, "{\"phases\":[null]}", PHASES_RULE],
+    [LIST, "{\"phases\":{}}", PHASES_RULE],
+    [LIST, "{\"phases\":[1.5]}", PHASES_RULE],
+    [LIST, "{\"phases\":[2,9]}", "phases must be some that campaigns have"],
+    [LIST, "{\"phases\":[0]}", "phases must be some that campaigns have"],
     [CREATE, "{\"nmae\":1}", "nmae is not a field of this call: did you mean name?"],
     [CREATE, "{\"name\":\"a\",\"start\":1}", "start is not a field of this call: did you mean startTime?"],
     [CREATE, "{\"colour\":1}", "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"],

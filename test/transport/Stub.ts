@@ -27,7 +27,10 @@ export const campaign: Campaign = {
   endTime: undefined,
   version: 1,
   createdAt: Date.UTC(2025, 5, 24),
-  updatedAt: Date.UTC(2025, 5, 24, 1, 2, 3, 4)
+  updatedAt: Date.UTC(2025, 5, 24, 1, 2, 3, 4),
+  phase: "OPEN",
+  openedAt: Date.UTC(2025, 5, 25),
+  soldOutAt: undefined
 }
 
 /** Nobody is asked for a key, and there are none. */

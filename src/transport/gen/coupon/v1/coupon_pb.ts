@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEieQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkSFgoOYWxsb3dfcGFzdF9lbmQYBSABKAgiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiugIKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAyI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAki3AEKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDIvIBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQESFgoOYWxsb3dfcGFzdF9lbmQYByABKAhCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ifQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKoQBCg5DYW1wYWlnblN0YXR1cxIfChtDQU1QQUlHTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZDQU1QQUlHTl9TVEFUVVNfQUNUSVZFEAESGgoWQ0FNUEFJR05fU1RBVFVTX1BBVVNFRBACEhkKFUNBTVBBSUdOX1NUQVRVU19FTkRFRBADMv0FCg1Db3Vwb25TZXJ2aWNlElUKDkNyZWF0ZUNhbXBhaWduEiAuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5DcmVhdGVDYW1wYWlnblJlc3BvbnNlElEKC0dldENhbXBhaWduEh0uY291cG9uLnYxLkdldENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5HZXRDYW1wYWlnblJlc3BvbnNlIgOQAgESTAoLSXNzdWVDb3Vwb24SHS5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXF1ZXN0Gh4uY291cG9uLnYxLklzc3VlQ291cG9uUmVzcG9uc2USSwoJR2V0Q291cG9uEhsuY291cG9uLnYxLkdldENvdXBvblJlcXVlc3QaHC5jb3Vwb24udjEuR2V0Q291cG9uUmVzcG9uc2UiA5ACARJVCg5VcGRhdGVDYW1wYWlnbhIgLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRJSCg1QYXVzZUNhbXBhaWduEh8uY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXNwb25zZRJVCg5SZXN1bWVDYW1wYWlnbhIgLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuUmVzdW1lQ2FtcGFpZ25SZXNwb25zZRJMCgtFbmRDYW1wYWlnbhIdLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlcXVlc3QaHi5jb3Vwb24udjEuRW5kQ2FtcGFpZ25SZXNwb25zZRJXCg1MaXN0Q2FtcGFpZ25zEh8uY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXF1ZXN0GiAuY291cG9uLnYxLkxpc3RDYW1wYWlnbnNSZXNwb25zZSIDkAIBYgZwcm90bzM");
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEieQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkSFgoOYWxsb3dfcGFzdF9lbmQYBSABKAgiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiiwMKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCSI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkirQIKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDEicKBXBoYXNlGA4gASgOMhguY291cG9uLnYxLkNhbXBhaWduUGhhc2USEQoJb3BlbmVkX2F0GA8gASgJEhMKC3NvbGRfb3V0X2F0GBAgASgJIvIBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQESFgoOYWxsb3dfcGFzdF9lbmQYByABKAhCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ipwEKFExpc3RDYW1wYWlnbnNSZXF1ZXN0EikKBnN0YXR1cxgBIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxITCgtuYW1lX3ByZWZpeBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIoCgZwaGFzZXMYBSADKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZSJYChVMaXN0Q2FtcGFpZ25zUmVzcG9uc2USJgoJY2FtcGFpZ25zGAEgAygLMhMuY291cG9uLnYxLkNhbXBhaWduEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqEAQoOQ2FtcGFpZ25TdGF0dXMSHwobQ0FNUEFJR05fU1RBVFVTX1VOU1BFQ0lGSUVEEAASGgoWQ0FNUEFJR05fU1RBVFVTX0FDVElWRRABEhoKFkNBTVBBSUdOX1NUQVRVU19QQVVTRUQQAhIZChVDQU1QQUlHTl9TVEFUVVNfRU5ERUQQAyq4AQoNQ2FtcGFpZ25QaGFzZRIeChpDQU1QQUlHTl9QSEFTRV9VTlNQRUNJRklFRBAAEhwKGENBTVBBSUdOX1BIQVNFX1NDSEVEVUxFRBABEhcKE0NBTVBBSUdOX1BIQVNFX09QRU4QAhIbChdDQU1QQUlHTl9QSEFTRV9TT0xEX09VVBADEhkKFUNBTVBBSUdOX1BIQVNFX1BBVVNFRBAEEhgKFENBTVBBSUdOX1BIQVNFX0VOREVEEAUy/QUKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw");
 
 /**
  * @generated from message coupon.v1.CreateCampaignRequest
@@ -192,6 +192,26 @@ export type GetCampaignResponse = Message<"coupon.v1.GetCampaignResponse"> & {
    * @generated from field: int64 version = 13;
    */
   version: bigint;
+
+  /**
+   * @generated from field: coupon.v1.CampaignPhase phase = 14;
+   */
+  phase: CampaignPhase;
+
+  /**
+   * When the campaign first opened to claims; empty: it has not so far. No later change alters it.
+   *
+   * @generated from field: string opened_at = 15;
+   */
+  openedAt: string;
+
+  /**
+   * Since when as many coupons as coupon_limit are issued: when the last one was, or the limit was lowered to what was issued. Empty:
+   * there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
+   *
+   * @generated from field: string sold_out_at = 16;
+   */
+  soldOutAt: string;
 };
 
 /**
@@ -395,6 +415,26 @@ export type Campaign = Message<"coupon.v1.Campaign"> & {
    * @generated from field: int64 version = 13;
    */
   version: bigint;
+
+  /**
+   * @generated from field: coupon.v1.CampaignPhase phase = 14;
+   */
+  phase: CampaignPhase;
+
+  /**
+   * When the campaign first opened to claims; empty: it has not so far. No later change alters it.
+   *
+   * @generated from field: string opened_at = 15;
+   */
+  openedAt: string;
+
+  /**
+   * Since when as many coupons as coupon_limit are issued: when the last one was, or the limit was lowered to what was issued. Empty:
+   * there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
+   *
+   * @generated from field: string sold_out_at = 16;
+   */
+  soldOutAt: string;
 };
 
 /**
@@ -609,7 +649,7 @@ export const EndCampaignResponseSchema: GenMessage<EndCampaignResponse> = /*@__P
  */
 export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
   /**
-   * Only campaigns of this status; UNSPECIFIED: of any. ACTIVE are also those outside their window.
+   * Only campaigns of this status; UNSPECIFIED: of any. ACTIVE are also those outside their window or sold out: see phases.
    *
    * @generated from field: coupon.v1.CampaignStatus status = 1;
    */
@@ -630,11 +670,18 @@ export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same status and name_prefix; empty: the first page.
+   * The next_page_token of the page before, with the same status, name_prefix and phases; empty: the first page.
    *
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Only campaigns that are in one of these phases now; empty: in any.
+   *
+   * @generated from field: repeated coupon.v1.CampaignPhase phases = 5;
+   */
+  phases: CampaignPhase[];
 };
 
 /**
@@ -649,6 +696,8 @@ export const ListCampaignsRequestSchema: GenMessage<ListCampaignsRequest> = /*@_
  */
 export type ListCampaignsResponse = Message<"coupon.v1.ListCampaignsResponse"> & {
   /**
+   * With a filter perhaps fewer than asked for, even none, and yet not the last: a call looks at 10,000 campaigns at most.
+   *
    * @generated from field: repeated coupon.v1.Campaign campaigns = 1;
    */
   campaigns: Campaign[];
@@ -669,7 +718,7 @@ export const ListCampaignsResponseSchema: GenMessage<ListCampaignsResponse> = /*
   messageDesc(file_coupon_v1_coupon, 19);
 
 /**
- * Whether a campaign issues coupons inside its window.
+ * What an operator has set a campaign to: whether it issues coupons inside its window. CampaignPhase is what it is now.
  *
  * @generated from enum coupon.v1.CampaignStatus
  */
@@ -702,7 +751,7 @@ export const CampaignStatus = {
 } as const;
 
 /**
- * Whether a campaign issues coupons inside its window.
+ * What an operator has set a campaign to: whether it issues coupons inside its window. CampaignPhase is what it is now.
  *
  * @generated from enum coupon.v1.CampaignStatus
  */
@@ -713,6 +762,68 @@ export type CampaignStatus = (typeof CampaignStatus)[keyof typeof CampaignStatus
  */
 export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 0);
+
+/**
+ * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED, SCHEDULED, SOLD_OUT
+ * and OPEN that applies.
+ *
+ * @generated from enum coupon.v1.CampaignPhase
+ */
+export const CampaignPhase = {
+  /**
+   * @generated from enum value: CAMPAIGN_PHASE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Its start lies ahead.
+   *
+   * @generated from enum value: CAMPAIGN_PHASE_SCHEDULED = 1;
+   */
+  SCHEDULED: 1,
+
+  /**
+   * It issues coupons.
+   *
+   * @generated from enum value: CAMPAIGN_PHASE_OPEN = 2;
+   */
+  OPEN: 2,
+
+  /**
+   * As many coupons as its limit are issued; a higher limit opens it again.
+   *
+   * @generated from enum value: CAMPAIGN_PHASE_SOLD_OUT = 3;
+   */
+  SOLD_OUT: 3,
+
+  /**
+   * Paused by an operator, perhaps before its start: it does not open before it is resumed.
+   *
+   * @generated from enum value: CAMPAIGN_PHASE_PAUSED = 4;
+   */
+  PAUSED: 4,
+
+  /**
+   * Its end has passed, which a later end undoes; or it was ended for good (CAMPAIGN_STATUS_ENDED).
+   *
+   * @generated from enum value: CAMPAIGN_PHASE_ENDED = 5;
+   */
+  ENDED: 5,
+} as const;
+
+/**
+ * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED, SCHEDULED, SOLD_OUT
+ * and OPEN that applies.
+ *
+ * @generated from enum coupon.v1.CampaignPhase
+ */
+export type CampaignPhase = (typeof CampaignPhase)[keyof typeof CampaignPhase] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CampaignPhase.
+ */
+export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 1);
 
 /**
  * In JSON, calls that change a campaign or create one refuse fields that they do not know with INVALID_ARGUMENT, which names

@@ -1,0 +1,157 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../AppConfig.ts"
+import { type CampaignPhase, openedAt, type PhaseReached } from "../domain/CampaignPhase.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import { CampaignPhases, type PhaseEvent, type PhaseState } from "../issuance/CampaignPhases.ts"
+import { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
+import { libsqlPhases, missingPhases, mysqlPhases, type PhaseDialect } from "./CampaignPhaseText.ts"
+import { campaignColumns, campaignTable } from "./CampaignText.ts"
+import { integer } from "./GroupCommitText.ts"
+import { LibSqlDriver } from "./LibSql.ts"
+import { lockWaitSeconds, timeFromSql } from "./MySql.ts"
+import { makeRows, type Row, rowsAt } from "./Rows.ts"
+import { sendText } from "./SentText.ts"
+import { sessionSettings } from "./SessionState.ts"
+import { classifyLibsql } from "./SqlFailure.ts"
+
+const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
+
+/** The texts and readers that both dialects share; `now` is the ledger's clock, as an expression. */
+const makeTexts = (now: () => string, time: (value: unknown) => EpochMillis, { time: literal }: PhaseDialect) => {
+  const rowsOf = makeRows(time)
+  const optional = (value: unknown) => value === null ? undefined : time(value)
+  const literalOr = (value: EpochMillis | undefined) => value === undefined ? "NULL" : literal(value)
+  const unchanged = ({ campaignId, recordedVersion, sequence }: PhaseState) =>
+    `campaign_id = ${integer(campaignId)} AND sequence = ${integer(sequence)} AND version = ${integer(recordedVersion)}`
+
+  return {
+    due: (limit: number) => `SELECT campaign_id FROM campaign_phases WHERE due_at <= ${now()} ORDER BY due_at LIMIT ${integer(limit)}`,
+    states: (ids: string) =>
+      `SELECT ${campaignColumns(now())}, p.phase, p.phase_at, p.sequence, p.due_at FROM ${campaignTable} WHERE c.id IN (${ids})`,
+    history: (campaignId: number, limit: number) =>
+      `SELECT sequence, phase, at, noticed_at FROM campaign_phase_log WHERE campaign_id = ${integer(campaignId)} ` +
+      `ORDER BY sequence DESC LIMIT ${integer(limit)}`,
+    unchanged,
+    entries: (state: PhaseState, reached: ReadonlyArray<PhaseReached>) =>
+      "INSERT INTO campaign_phase_log (campaign_id, sequence, phase, at, noticed_at)\n" +
+      reached.map(({ at, phase }, index) =>
+        `SELECT campaign_id, sequence + ${index + 1}, '${phase}', ${literal(at)}, ${now()} FROM campaign_phases WHERE ${unchanged(state)}`)
+        .join(" UNION ALL\n"),
+    advance: (state: PhaseState, reached: ReadonlyArray<PhaseReached>, dueAt: EpochMillis | undefined) => {
+      const last = reached.at(-1)
+      return "UPDATE campaign_phases SET " + [
+        `opened_at = COALESCE(opened_at, ${literalOr(openedAt(state.facts))})`,
+        ...(last === undefined ? [] : [`phase = '${last.phase}'`, `phase_at = ${literal(last.at)}`]),
+        // An older program has changed the campaign: this is when it was noticed.
+        ...(state.version === state.recordedVersion ? [] : [`since = ${literal(state.facts.since)}`]),
+        `due_at = ${literalOr(dueAt)}`,
+        // Last, for the condition and MySQL's assignments read them.
+        `sequence = ${integer(state.sequence + reached.length)}`,
+        `version = ${integer(state.version)}`
+      ].join(", ") + ` WHERE ${unchanged(state)}`
+    },
+    /** `undefined`: the campaign has no row of phases yet. */
+    state: (row: Row): PhaseState | undefined => {
+      if (row.phase_version === null) return undefined
+      const [version, recordedVersion] = [Number(row.version), Number(row.phase_version)]
+      const facts = rowsOf.phaseFacts(row)
+      return {
+        campaignId: Number(row.id),
+        name: row.name as string,
+        facts: version === recordedVersion ? facts : { ...facts, since: facts.now },
+        version,
+        recordedVersion,
+        sequence: Number(row.sequence),
+        recorded: row.phase === null ? undefined : { phase: row.phase as CampaignPhase, at: time(row.phase_at) },
+        dueAt: optional(row.due_at)
+      }
+    },
+    event: (row: Row): PhaseEvent => ({
+      sequence: Number(row.sequence),
+      phase: row.phase as CampaignPhase,
+      at: time(row.at),
+      noticedAt: time(row.noticed_at)
+    })
+  }
+}
+
+/** What the adapters have in common, over their ways of reading and writing. */
+const make = (
+  texts: ReturnType<typeof makeTexts>,
+  run: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>,
+  addMissing: (ids: string) => Effect.Effect<unknown, LedgerUnavailable | CommitInDoubt>,
+  record: CampaignPhases["Type"]["record"]
+): CampaignPhases["Type"] => {
+  const states = (ids: string) => Effect.map(run(texts.states(ids)), (rows) => rows.map(texts.state))
+  return {
+    due: (limit) => Effect.map(Effect.suspend(() => run(texts.due(limit))), (rows) => rows.map((row) => Number(row.campaign_id))),
+    read: (campaignIds) => {
+      if (campaignIds.length === 0) return Effect.succeed([])
+      const ids = campaignIds.map(integer).join(",")
+      return Effect.flatMap(states(ids), (found) =>
+        found.includes(undefined) ? Effect.zipRight(addMissing(ids), states(ids)) : Effect.succeed(found)).pipe(
+          Effect.map((found) => found.filter((state) => state !== undefined))
+        )
+    },
+    record,
+    history: (campaignId, limit) => Effect.map(run(texts.history(campaignId, limit)), (rows) => rows.map(texts.event))
+  }
+}
+
+const makeMySql = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const config = yield* AppConfig
+  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
+  const now = () => "UTC_TIMESTAMP(6)"
+  const texts = makeTexts(now, timeFromSql, mysqlPhases)
+  const run = (text: string) => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+
+  const write = (statements: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const sent = yield* Effect.mapError(sendText(sql, [settings, "START TRANSACTION", ...statements, "COMMIT"].join(";\n")), unavailable)
+      if (Either.isRight(sent)) return sent.right
+      const { cause, failure } = sent.left
+      return yield* (failure === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause))
+    })
+
+  return make(texts, run, (ids) => write([missingPhases(ids, now(), mysqlPhases)]), (state, reached, dueAt) =>
+    // After the two settings and START TRANSACTION: a row is locked, or another instance was faster and nothing that follows is done.
+    Effect.map(
+      write([
+        `SELECT 1 FROM campaign_phases WHERE ${texts.unchanged(state)} FOR UPDATE`,
+        ...(reached.length === 0 ? [] : [texts.entries(state, reached)]),
+        texts.advance(state, reached, dueAt)
+      ]),
+      (results) => rowsAt(results, 3).length > 0
+    ))
+})
+
+const makeLibSql = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const driver = yield* LibSqlDriver
+  const now = () => integer(Date.now())
+  const texts = makeTexts(now, Number, libsqlPhases)
+  const run = (text: string) => Effect.mapError(sql.unsafe<Row>(text), unavailable)
+
+  /** Returns how many rows the last statement changed. */
+  const write = (statements: ReadonlyArray<string>) =>
+    Effect.tryPromise({
+      try: async () => (await driver.batch([...statements], "write")).at(-1)!.rowsAffected,
+      catch: (cause) => classifyLibsql(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)
+    }).pipe(Effect.uninterruptible)
+
+  return make(texts, run, (ids) => write([missingPhases(ids, now(), libsqlPhases)]), (state, reached, dueAt) =>
+    Effect.map(
+      write([...(reached.length === 0 ? [] : [texts.entries(state, reached)]), texts.advance(state, reached, dueAt)]),
+      (changed) => changed > 0
+    ))
+})
+
+/** The record in MySQL or MariaDB. */
+export const layerMySql: Layer.Layer<CampaignPhases, never, SqlClient | AppConfig> = Layer.effect(CampaignPhases, makeMySql)
+
+/** The record in the embedded ledger's file. */
+export const layerLibSql: Layer.Layer<CampaignPhases, never, SqlClient | LibSqlDriver> = Layer.effect(CampaignPhases, makeLibSql)
