@@ -2,6 +2,7 @@ import * as Args from "@effect/cli/Args"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { AllInstances } from "./AllInstances.ts"
 import { CliFailure } from "./CliFailure.ts"
 import * as Connection from "./Connection.ts"
 import type { OperatorClient } from "./OperatorClient.ts"
@@ -42,6 +43,17 @@ export const withOperator = <A>(
     const connection = yield* Connection.parse(given)
     const { make } = yield* Effect.promise(() => import("./OperatorClient.ts"))
     return yield* use(yield* make(connection), connection)
+  }))
+
+/** The operator planes of all instances that are at the address or behind it. */
+export const withInstances = <A>(
+  given: Connection.Options_,
+  use: (instances: AllInstances, connection: Connection.Connection) => Effect.Effect<A, CliFailure, Scope.Scope>
+): Effect.Effect<A, CliFailure> =>
+  Effect.scoped(Effect.gen(function*() {
+    const connection = yield* Connection.parse(given)
+    const [all, client] = yield* Effect.promise(() => Promise.all([import("./AllInstances.ts"), import("./OperatorClient.ts")]))
+    return yield* use(yield* all.make(connection, client.make), connection)
   }))
 
 /** The answer as JSON, or as `text` has it for people. */

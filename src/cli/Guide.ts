@@ -21,7 +21,7 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "campaign end ID", text: "ends a campaign for good", role: "OPERATOR" },
   { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
-  { usage: "watch [--count N]", text: "what an instance does, each second: a table on a terminal, lines elsewhere", role: "VIEWER" },
+  { usage: "watch [--count N]", text: "what all instances do, each second: a table on a terminal, lines elsewhere", role: "VIEWER" },
   { usage: "doctor", text: "what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck", role: "VIEWER" },
   { usage: "audit [ID]", text: "checks every campaign, or one, against the invariants while the service runs", role: "VIEWER" },
   { usage: "rebuild ID [--discard]", text: "rebuilds a campaign's gate from the ledger while it serves", role: "OPERATOR" },

@@ -31,20 +31,21 @@ const codes = {
 /** The HTTP status that a failure of the protocol ends in, if the service (or a proxy before it) answered at all. */
 const statusOf = (cause: unknown): number | undefined => (cause as { readonly response?: { readonly status?: number } }).response?.status
 
-const notOurs = (url: string, status: number) =>
-  new CliFailure({
+const notOurs = (url: string, status: number, writes: boolean) =>
+  // As Envoy answers for an instance that died while the call was under way.
+  status === 409 ? unreachable(`${url}${PATH}`, new Error("the instance that was asked is gone"), writes) : new CliFailure({
     exit: status === 429 || status >= 500 ? "UNAVAILABLE" : "FAILED",
     code: `HTTP_${status}`,
     message: `${url}${PATH} answers HTTP ${status}${status === 200 ? " and nothing of the operator plane" : ""}`,
     hint: status === 404
-      ? "this is not coupon-issuance, or a version without the operator plane, or a proxy that keeps it from outside"
+      ? "a proxy may keep the operator plane from the public: the repository's Envoy has it on a listener of its own, http://127.0.0.1:8081 (--url or COUPON_URL)"
       : "a proxy, or something else than the service, may have answered"
   })
 
 const failureOf = (url: string, writes: boolean) => (failure: OperatorFailure | RpcClientError): CliFailure => {
   if (failure._tag === "RpcClientError") {
     const status = statusOf(failure.cause)
-    return status === undefined ? unreachable(url, failure.cause, writes) : notOurs(url, status)
+    return status === undefined ? unreachable(url, failure.cause, writes) : notOurs(url, status, writes)
   }
   const code = codes[failure._tag]
   const known = fromContract(code)!

@@ -4,10 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Overview } from "../operator/OverviewSchema.ts"
-import type { CliFailure } from "./CliFailure.ts"
-import { withOperator } from "./Commands.ts"
+import { withInstances } from "./Commands.ts"
 import * as Connection from "./Connection.ts"
-import type { OperatorClient } from "./OperatorClient.ts"
 import * as Output from "./Output.ts"
 
 const rate = (perSecond: number): string => perSecond === 0 ? "0" : perSecond < 10 ? perSecond.toFixed(1) : String(Math.round(perSecond))
@@ -23,8 +21,8 @@ const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, numb
 
 const total = (overview: Overview): number => Object.values(overview.perSecond).reduce((sum, one) => sum + one, 0)
 
-/** Over so many samples the pace of a campaign is taken. */
-const PACE_SAMPLES = 10
+/** Over so long the pace of a campaign is taken. */
+const PACE_MILLIS = 10_000
 
 /** Coupons a second of a campaign, over all instances, as its counter tells; `undefined` while it was seen but once. */
 const paceOf = (campaignId: number, recent: ReadonlyArray<Overview>): number | undefined => {
@@ -32,6 +30,29 @@ const paceOf = (campaignId: number, recent: ReadonlyArray<Overview>): number | u
   const [first, last] = [seen[0], seen.at(-1)]
   return first === undefined || last === undefined || last.at <= first.at ? undefined : (last.issued - first.issued) * 1_000 / (last.at - first.at)
 }
+
+/** What the campaigns that were served lately are at. */
+const campaignTable = (campaigns: Overview["campaigns"], recent: ReadonlyArray<Overview>): string =>
+  Output.table(
+    ["campaign", "name", "phase", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
+    campaigns.map((c) => {
+      const pace = paceOf(c.campaignId, recent)
+      const left = c.couponLimit - c.issued
+      return [
+        c.campaignId,
+        c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
+        c.phase ?? c.status,
+        c.issued,
+        c.couponLimit,
+        Math.floor(100 * c.issued / c.couponLimit),
+        pace === undefined ? "-" : rate(pace),
+        left <= 0 ? "is" : pace === undefined || pace <= 0 ? "-" : Output.span(Math.ceil(left / pace)),
+        c.gate.toLowerCase(),
+        c.pending,
+        c.pending === 0 ? "-" : Output.duration(c.oldestPendingMillis)
+      ]
+    })
+  )
 
 /** A screenful; `recent` ends with `o`. */
 const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
@@ -53,28 +74,7 @@ const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
       } ms (p99)${o.pool.limit > 0 ? `, MySQL connections ${o.pool.inUse} of ${o.pool.limit} in use` : ""}`
     })
   ]
-  if (o.campaigns.length > 0) {
-    blocks.push(Output.table(
-      ["campaign", "name", "phase", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
-      o.campaigns.map((c) => {
-        const pace = paceOf(c.campaignId, recent)
-        const left = c.couponLimit - c.issued
-        return [
-          c.campaignId,
-          c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
-          c.phase ?? c.status,
-          c.issued,
-          c.couponLimit,
-          Math.floor(100 * c.issued / c.couponLimit),
-          pace === undefined ? "-" : rate(pace),
-          left <= 0 ? "is" : pace === undefined || pace <= 0 ? "-" : Output.span(Math.ceil(left / pace)),
-          c.gate.toLowerCase(),
-          c.pending,
-          c.pending === 0 ? "-" : Output.duration(c.oldestPendingMillis)
-        ]
-      })
-    ))
-  }
+  if (o.campaigns.length > 0) blocks.push(campaignTable(o.campaigns, recent))
   return blocks.join("\n\n")
 }
 
@@ -92,54 +92,81 @@ const summary = (o: Overview): string =>
     `gate=${o.gate.up ? "up" : "down"}`
   ].join(" ")
 
-const tell = (overview: Overview, json: boolean, recent: ReadonlyArray<Overview>): Effect.Effect<void> => {
-  if (json) return Output.json(overview)
-  if (!process.stdout.isTTY) return Output.line(summary(overview))
-  // Home, each line cleared to its end, then the rest of the screen: no flicker, as clearing it all first would.
-  return Effect.sync(() => void process.stdout.write(`\x1b[H${screen(overview, recent).replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
-}
-
-/** The first sample after nobody watched is over no time at all: its rates would say that nothing happens. */
-const LEAST_SECONDS = 0.2
-
-/** How often a lost instance is asked for again, a second apart, before `watch` gives up. */
-const ATTEMPTS = 60
-
-/**
- * An instance that stops ends its streams; its successor, or another one behind a proxy, goes on with them. Only the very first
- * attempt fails at once: an address or a key that is wrong will not get better.
- */
-const samples = (client: OperatorClient): Stream.Stream<Overview, CliFailure> => {
-  let seen = false
-  let missed = 0
-  const one = Stream.tap(client.stream((rpcs) => rpcs.Overview()), () =>
-    Effect.sync(() => {
-      seen = true
-      missed = 0
-    })).pipe(Stream.filter(({ seconds }) => seconds >= LEAST_SECONDS))
-  const lost = (failure: CliFailure) =>
-    seen && failure.exit === "UNAVAILABLE" && ++missed < ATTEMPTS ? Stream.empty : Stream.fail(failure)
-  const next: Stream.Stream<Overview, CliFailure> = Stream.suspend(() => Stream.catchAll(one, lost))
-  return Stream.concat(next, Stream.forever(Stream.concat(Stream.execute(Effect.sleep("1 second")), next)))
+/** A screenful of several instances; `recent` ends with the latest sample of any of them. */
+const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Overview>): string => {
+  const sum = (of: (o: Overview) => number) => latest.reduce((total, o) => total + of(o), 0)
+  const shared = recent.at(-1)!
+  const names = [...new Set(latest.flatMap((o) => outcomes(o).map(([name]) => name)))]
+  const perSecond = names.map((name) => [name, sum((o) => o.perSecond[name] ?? 0)] as const).sort(([, a], [, b]) => b - a)
+  const blocks = [
+    `coupon-issuance, ${latest.length} instances   ${Output.time(shared.at)}`,
+    Output.facts({
+      "claims a second": `${rate(sum(total))}${perSecond.map(([name, n]) => `   ${name} ${rate(n)}`).join("")}`,
+      "in flight": `${sum((o) => o.inFlight)}   in doubt ${sum((o) => o.commitsInDoubt)}`,
+      outbox: outboxText(shared)
+    }),
+    Output.table(
+      ["instance", "version", "up", "state", "claims/s", "coupons/s", "p50 ms", "p99 ms", "in flight", "gate", "MB", "busy %"],
+      latest.map((o) => [
+        o.instance,
+        o.version,
+        Output.span(o.uptimeSeconds),
+        o.ready ? "ready" : `waits for ${o.waitingFor.join(" and ")}`,
+        Math.round(total(o)),
+        Math.round(o.perSecond["OK"] ?? 0),
+        millis(o.latencyMillis.ok.p50),
+        millis(o.latencyMillis.ok.p99),
+        o.inFlight,
+        o.gate.up ? "up" : "DOWN",
+        Math.round(o.memoryBytes / 1e6),
+        Math.round(100 * o.eventLoop.utilization)
+      ])
+    )
+  ]
+  // Each instance shows the campaigns that it served last; the latest look at one is the one that counts.
+  const seen = new Map(latest.toSorted((a, b) => a.at - b.at).flatMap(({ campaigns }) => campaigns.map((c) => [c.campaignId, c] as const)))
+  if (seen.size > 0) blocks.push(campaignTable([...seen.values()].sort((a, b) => b.campaignId - a.campaignId), recent))
+  return blocks.join("\n\n")
 }
 
 export const watch = Command.make(
   "watch",
   {
-    count: Options.integer("count").pipe(Options.withDescription("end after so many samples, one a second"), Options.optional),
+    count: Options.integer("count").pipe(Options.withDescription("end after so many samples of each instance, one a second"), Options.optional),
     ...Connection.options
   },
   ({ count, ...given }) =>
-    withOperator(given, (client, { json }) => {
-      const all = samples(client)
+    withInstances(given, ({ known, samples, settled }, { json }) => {
+      const onScreen = !json && process.stdout.isTTY
+      const least = Option.map(count, (n) => Math.max(1, n))
+      const seen = new Map<string, { readonly told: number; readonly latest: Overview }>()
       let recent: ReadonlyArray<Overview> = []
-      const some = Option.match(count, { onNone: () => all, onSome: (n) => Stream.take(all, Math.max(1, n)) })
-      return Effect.zipRight(
-        !json && process.stdout.isTTY ? Effect.sync(() => void process.stdout.write("\x1b[2J")) : Effect.void,
-        Stream.runForEach(some, (overview) => {
-          recent = [...recent, overview].slice(-PACE_SAMPLES)
-          return tell(overview, json, recent)
+      const tell = (overview: Overview): Effect.Effect<void> => {
+        if (json) return Output.json(overview)
+        if (!onScreen) return Output.line(summary(overview))
+        const latest = [...seen.values()].map((one) => one.latest).sort((a, b) => a.instance < b.instance ? -1 : 1)
+        const text = latest.length > 1 ? screenOfAll(latest, recent) : screen(overview, recent)
+        // Home, each line cleared to its end, then the rest of the screen: no flicker, as clearing it all first would.
+        return Effect.sync(() => void process.stdout.write(`\x1b[H${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
+      }
+      const isEnough = () =>
+        Option.match(least, {
+          onNone: () => false,
+          onSome: (n) => settled() && [...known()].every((name) => (seen.get(name)?.told ?? 0) >= n)
         })
+      const one = (overview: Overview): Effect.Effect<boolean> =>
+        Effect.suspend(() => {
+          const told = seen.get(overview.instance)?.told ?? 0
+          seen.set(overview.instance, { told: told + 1, latest: overview })
+          if (onScreen) for (const name of seen.keys()) if (!known().has(name)) seen.delete(name)
+          recent = [...recent, overview].filter(({ at }) => at > overview.at - PACE_MILLIS)
+          // Each instance tells as many as were asked for, however long the last one takes.
+          const surplus = Option.exists(least, (n) => told >= n)
+          return Effect.map(surplus ? Effect.void : tell(overview), () => !isEnough())
+        })
+      return Effect.zipRight(
+        onScreen ? Effect.sync(() => void process.stdout.write("\x1b[2J")) : Effect.void,
+        Stream.runForEachWhile(samples, one)
       )
     })
-).pipe(Command.withDescription("shows each second what an instance does: a table on a terminal, lines elsewhere; Ctrl-C ends it"))
+).pipe(Command.withDescription("shows each second what all instances do: a table on a terminal, lines elsewhere; Ctrl-C ends it"))

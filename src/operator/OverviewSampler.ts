@@ -92,11 +92,11 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
     }
   })
 
-/** One sample a second, taken once however many watch, and not at all while nobody does. */
+/** One sample a second, taken once however many watch, and not at all while none does. A further watcher gets the latest one at once. */
 export const make: Effect.Effect<Stream.Stream<Overview>, never, OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
   const context = yield* Effect.context<OperatorServices | Startup>()
   // Each time that somebody begins to watch, rates begin anew: an average since the last watcher would tell nothing of now.
   const samples = Stream.unwrap(Effect.sync(() =>
     Stream.repeatEffectWithSchedule(Effect.provide(sample(makeOverview()), context), Schedule.fixed(INTERVAL))))
-  return yield* Stream.share(samples, { capacity: 2, strategy: "sliding", idleTimeToLive: Duration.seconds(3) })
+  return yield* Stream.share(samples, { capacity: 2, replay: 1, strategy: "sliding", idleTimeToLive: Duration.seconds(3) })
 })

@@ -75,7 +75,8 @@ export const makeCheckout = async (image: string): Promise<Checkout> => {
     COMPOSE_PROJECT_NAME: project,
     COUPON_IMAGE: image,
     COUPON_PORT: String(port),
-    COUPON_ADMIN_PORT: String(await freePort())
+    COUPON_ADMIN_PORT: String(await freePort()),
+    COUPON_OPERATOR_PORT: String(await freePort())
   }
   return {
     directory,
@@ -95,6 +96,8 @@ export interface Deployment {
   readonly image: string
   /** Envoy's. */
   readonly url: string
+  /** That of its listener for operators. */
+  readonly operatorUrl: string
   readonly compose: (...args: ReadonlyArray<string>) => Promise<string>
   /** As many instances of `backend-app`; resolves when Envoy sends requests to just these and the primary. */
   readonly scale: (count: number) => Promise<void>
@@ -109,11 +112,12 @@ export interface Deployment {
 export const makeDeployment = async (production?: { readonly secrets: string; readonly image: string }): Promise<Deployment> => {
   const project = `coupon-test-${randomBytes(4).toString("hex")}`
   const image = production?.image ?? project
-  const [port, adminPort] = [await freePort(), await freePort()]
+  const [port, adminPort, operatorPort] = [await freePort(), await freePort(), await freePort()]
   const env = {
     COUPON_IMAGE: image,
     COUPON_PORT: String(port),
     COUPON_ADMIN_PORT: String(adminPort),
+    COUPON_OPERATOR_PORT: String(operatorPort),
     ...production === undefined ? {} : { COUPON_SECRETS: production.secrets }
   }
   const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]].flatMap((file) => ["-f", file])
@@ -125,6 +129,7 @@ export const makeDeployment = async (production?: { readonly secrets: string; re
     project,
     image,
     url: `http://127.0.0.1:${port}`,
+    operatorUrl: `http://127.0.0.1:${operatorPort}`,
     compose,
     scale: async (count) => {
       await compose("up", "-d", "--no-build", "--no-recreate", "--scale", `backend-app=${count}`)

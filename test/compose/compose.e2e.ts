@@ -11,6 +11,7 @@ import { makeLoad, newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { fillUp } from "../e2e/scenario.ts"
 import { checkInvariants, historyViolations } from "../invariants/invariants.ts"
 import { openStores } from "../invariants/Snapshot.ts"
+import { coupon } from "../operator/Command.ts"
 import { docker, makeDeployment, makeSecrets, whyNot, type Deployment } from "./Compose.ts"
 
 const reason = whyNot()
@@ -169,6 +170,19 @@ describe("docker compose up --build --scale backend-app=3", () => {
     const log = await deployment.compose("logs", "--no-log-prefix", "envoy")
     const refused = log.split("\n").filter((line) => line.includes(`"path":"/coupon.v1`) && /"flags":"[A-Z]/.test(line)).slice(-20)
     expect(tally(told), refused.join("\n")).toEqual({ OK: told.length })
+  })
+
+  it("is operated by the coupon command, from outside and in a container, and watch shows every instance", async () => {
+    const run = coupon(deployment.operatorUrl)
+    for (const args of [["doctor"], ["audit"], ["settings"], ["log"], ["keys", "list"]]) {
+      expect(await run(...args), args.join(" ")).toMatchObject({ code: 0, err: "" })
+    }
+    const ids = [...await deployment.containers("backend-app"), ...await deployment.containers("backend-app-primary")]
+    const hosts = (out: string) => out.trim().split("\n").map((line) => (JSON.parse(line) as { readonly instance: string }).instance.split(":")[0]!)
+    const expected = ids.map((id) => id.slice(0, 12)).sort()
+    expect(hosts((await run("watch", "--json", "--count", "1")).out).sort()).toEqual(expected)
+    const inside = await deployment.compose("exec", "-T", "backend-app-primary", "coupon", "watch", "--json", "--count", "1")
+    expect(hosts(inside).sort()).toEqual(expected)
   })
 
   it("says that administration is open, loudly", async () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import * as Path from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { copyFiles, docker, hasCompose } from "./Compose.ts"
@@ -25,7 +25,14 @@ describe("docker-compose.yml", () => {
 
   it("is valid, and keeps what it promises", async () => {
     // Open administration stays on loopback, whatever is set.
-    const clean = { COUPON_BIND: "0.0.0.0", COUPON_PORT: "", COUPON_ADMIN_PORT: "", COUPON_IMAGE: "" }
+    const clean = {
+      COUPON_BIND: "0.0.0.0",
+      COUPON_OPERATOR_BIND: "0.0.0.0",
+      COUPON_PORT: "",
+      COUPON_ADMIN_PORT: "",
+      COUPON_OPERATOR_PORT: "",
+      COUPON_IMAGE: ""
+    }
     const { services } = JSON.parse(await docker(["compose", "-f", "docker-compose.yml", "config", "--format", "json"], clean)) as {
       readonly services: Readonly<Record<string, Service>>
     }
@@ -51,7 +58,7 @@ describe("docker-compose.yml", () => {
       // MySQL's image begins as root and steps down by itself.
       if (name !== "mysql") expect(service.user, name).toMatch(/^[1-9]\d*:[1-9]\d*$/)
     }
-    expect(services["envoy"]?.ports?.map(({ published }) => published)).toEqual(["8080", "9901"])
+    expect(services["envoy"]?.ports?.map(({ published }) => published)).toEqual(["8080", "8081", "9901"])
     // Longer than SHUTDOWN_TIMEOUT and the second after it.
     expect(services["backend-app"]).toMatchObject({
       environment: { SHUTDOWN_TIMEOUT: "8s", NODE_ENV: "development" },
@@ -63,8 +70,10 @@ describe("docker-compose.yml", () => {
     const files = ["-f", "docker-compose.yml", "-f", "docker-compose.production.yml"]
     const { secrets, services } = JSON.parse(await docker(["compose", ...files, "config", "--format", "json"], {
       COUPON_BIND: "0.0.0.0",
+      COUPON_OPERATOR_BIND: "",
       COUPON_PORT: "",
       COUPON_ADMIN_PORT: "",
+      COUPON_OPERATOR_PORT: "",
       COUPON_IMAGE: "",
       COUPON_SECRETS: "/somewhere"
     })) as { readonly secrets: Readonly<Record<string, { readonly file: string }>>; readonly services: Readonly<Record<string, Service>> }
@@ -83,7 +92,11 @@ describe("docker-compose.yml", () => {
     // Who may change the schema is none of those that serve, and none of their users either.
     expect(services["migrate"]).toMatchObject({ user: "1001:1001", restart: "no", environment: { MYSQL_URL_FILE: "/secrets/migrate/mysql-url" } })
     expect(services["mysql"]?.environment).not.toHaveProperty("MYSQL_USER")
-    expect(services["envoy"]?.ports?.map(({ host_ip, published }) => `${host_ip} ${published}`)).toEqual(["0.0.0.0 8080", "127.0.0.1 9901"])
+    expect(services["envoy"]?.ports?.map(({ host_ip, published }) => `${host_ip} ${published}`)).toEqual([
+      "0.0.0.0 8080",
+      "127.0.0.1 8081",
+      "127.0.0.1 9901"
+    ])
     for (const [name, service] of Object.entries(services)) expect([name, service.read_only, service.cap_drop]).toEqual([name, true, ["ALL"]])
   })
 })
@@ -147,4 +160,15 @@ describe("deploy/production-secrets", () => {
     expect((await config()).redis).not.toEqual({ "coupon.secrets": "given 1" })
     expect((await config()).redis?.["coupon.secrets"]).toMatch(/^given \d{10}/)
   })
+})
+
+it("what the Dockerfile copies is there, and goes to the builder", () => {
+  const allowed = new Set(readFileSync(".dockerignore", "utf8").split("\n").flatMap((line) => line.startsWith("!") ? [line.slice(1)] : []))
+  const copies = readFileSync("Dockerfile", "utf8").split("\n").filter((line) => /^COPY (?!--from)/.test(line))
+  const sources = copies.flatMap((line) => line.split(/\s+/).slice(1, -1))
+  expect(sources.length).toBeGreaterThan(5)
+  for (const source of sources) {
+    expect(existsSync(source), source).toBe(true)
+    expect([source, source.split("/")[0]!].some((one) => allowed.has(one)), source).toBe(true)
+  }
 })

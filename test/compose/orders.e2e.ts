@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { readFileSync } from "node:fs"
+import { readFileSync, rmSync } from "node:fs"
 import * as Path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { makeHttp } from "../contract/clients.ts"
@@ -121,7 +121,7 @@ describe("from try-out to production and back, in the same directory", () => {
     }))
 
   it("MySQL is not locked by a volume of secrets that was lost, nor by secrets that were made anew", () =>
-    withCheckout(async (checkout, { run }) => {
+    withCheckout(async (checkout, { nothingIsLost, run, untilServed }) => {
       await run("plain up")
       await run("down")
       const volumes = await checkout.compose(...plain, "config", "--format", "json")
@@ -130,11 +130,17 @@ describe("from try-out to production and back, in the same directory", () => {
       await run("plain up")
       await run("deploy/production-secrets")
       await run("production up")
-      // Every one of them, while all runs: as somebody who deleted the directory.
+      // Every one of them, while all runs.
       await checkout.program("deploy/production-secrets", Path.join(checkout.directory, "others"))
       expect(readFileSync(Path.join(checkout.directory, ".env"), "utf8")).toContain("/others'\n")
       await checkout.compose(...up)
       await checkout.compose("restart", "backend-app-primary")
+      await untilServed()
+      await nothingIsLost()
+      // Root's alone, in its place: MySQL goes on running.
+      rmSync(Path.join(checkout.directory, "others/mysql-root-password"))
+      await checkout.program("deploy/production-secrets", Path.join(checkout.directory, "others"))
+      await checkout.compose(...up)
       const log = await checkout.compose("logs", "--no-log-prefix", "mysql-users")
       expect(log).toContain("root of MySQL had a former password; it has the given one now")
       await checkout.compose("exec", "-T", "redis", "bash", "-c", "REDISCLI_AUTH=$(</secrets/redis/admin-password) redis-cli --user admin ping | grep PONG")

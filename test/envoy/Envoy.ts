@@ -30,10 +30,12 @@ export const fetchEnvoy = (): void => {
 /** Envoy with the compose file's configuration, in which only addresses are replaced. */
 export interface Envoy {
   readonly url: string
+  /** Of the listener for operators. */
+  readonly operatorUrl: string
   /** Everything it has printed so far: its access log is on standard output. */
   readonly log: () => string
-  /** GET of a path of the admin interface. */
-  readonly admin: (path: string) => Promise<string>
+  /** A path of the admin interface. */
+  readonly admin: (path: string, method?: "GET" | "POST") => Promise<string>
   /** Ports of the instances that requests may go to now. */
   readonly healthy: () => Promise<ReadonlyArray<number>>
   /** Resolves when exactly these take requests. */
@@ -80,12 +82,18 @@ export const hostsOf = (json: string): ReadonlyArray<Host> =>
     requests: Number(host.stats?.find(({ name }) => name === "rq_total")?.value ?? 0)
   }))
 
-export const startEnvoy = async (program: string, ports: ReadonlyArray<number>): Promise<Envoy> => {
-  const [port, adminPort] = [await freePort(), await freePort()]
+/** Everything is in its access log, unless `env` says otherwise. */
+export const startEnvoy = async (
+  program: string,
+  ports: ReadonlyArray<number>,
+  env: Readonly<Record<string, string>> = {}
+): Promise<Envoy> => {
+  const [port, adminPort, operatorPort] = [await freePort(), await freePort(), await freePort()]
   const backend = (name: string) => `              - endpoint: {address: {socket_address: {address: ${name}, port_value: 8080}}}\n`
   let yaml = Fs.readFileSync(configuration, "utf8")
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 9901}", `{address: 127.0.0.1, port_value: ${adminPort}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8080}", `{address: 127.0.0.1, port_value: ${port}}`)
+  yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8081}", `{address: 127.0.0.1, port_value: ${operatorPort}}`)
   yaml = replace(
     yaml,
     backend("instances"),
@@ -95,9 +103,17 @@ export const startEnvoy = async (program: string, ports: ReadonlyArray<number>):
   Fs.writeFileSync(Path.join(dir, "envoy.yaml"), yaml)
   if (program.includes("/")) Fs.symlinkSync(Path.resolve(program), Path.join(dir, "envoy"))
 
-  const args = ["-c", Path.join(dir, "envoy.yaml"), "--disable-hot-restart", "--concurrency", "2", "--log-level", "error"]
+  const args = ["-c", Path.join(dir, "envoy.yaml"), "--disable-hot-restart", "--concurrency", "2", "--log-level", "error", "--file-flush-interval-msec", "200"]
   const child = spawnGuarded("bash", [Path.join(root, "envoy/run"), ...args], {
-    env: { ...process.env, PATH: `${dir}:${process.env["PATH"] ?? ""}`, ADMIN_PORT: String(adminPort), DRAIN_SECONDS: "1" }
+    env: {
+      ...process.env,
+      PATH: `${dir}:${process.env["PATH"] ?? ""}`,
+      ADMIN_PORT: String(adminPort),
+      DRAIN_SECONDS: "1",
+      COUPON_ACCESS_LOG_SUCCESSES: "100",
+      COUPON_ACCESS_LOG_REFUSALS: "100",
+      ...env
+    }
   })
   let log = ""
   const keep = (chunk: string) => {
@@ -114,8 +130,8 @@ export const startEnvoy = async (program: string, ports: ReadonlyArray<number>):
     })
   )
 
-  const admin = async (path: string) => {
-    const reply = await fetch(`http://127.0.0.1:${adminPort}${path}`, { headers: { connection: "close" } })
+  const admin: Envoy["admin"] = async (path, method = "GET") => {
+    const reply = await fetch(`http://127.0.0.1:${adminPort}${path}`, { method, headers: { connection: "close" } })
     if (reply.status !== 200) throw new Error(`Envoy's admin answered ${reply.status} to ${path}`)
     return reply.text()
   }
@@ -135,6 +151,7 @@ export const startEnvoy = async (program: string, ports: ReadonlyArray<number>):
   await waitFor("start", async () => (await admin("/ready")).startsWith("LIVE"))
   return {
     url: `http://127.0.0.1:${port}`,
+    operatorUrl: `http://127.0.0.1:${operatorPort}`,
     log: () => log,
     admin,
     healthy,

@@ -3,9 +3,11 @@ import { execFileSync } from "node:child_process"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { makeClients, makeHttp, protocols, refusal, type Clients } from "../contract/clients.ts"
 import { contract } from "../contract/contract.ts"
+import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { makeLoad, newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { deferral, fillUp } from "../e2e/scenario.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
+import { coupon } from "../operator/Command.ts"
 import { configuration, findEnvoy, startEnvoy, type Envoy } from "./Envoy.ts"
 import { startInstances, type Instances } from "./instances.ts"
 
@@ -205,6 +207,134 @@ describe("Envoy", () => {
         const http = makeHttp(urls())
         for (const path of ["/", "/livez", "/metrics", "/nowhere"]) expect((await http.request(path)).status, path).toBe(404)
         expect((await http.request("/readyz")).status).toBe(200)
+      })
+    })
+
+    describe("for operators", () => {
+      const run = (...args: ReadonlyArray<string>) => coupon(envoy.operatorUrl)(...args)
+
+      it("every command works on the listener of their own", async () => {
+        const campaignId = String(await load.openCampaign(envoy.operatorUrl, 10))
+        for (const args of [["doctor"], ["audit"], ["settings"], ["log"], ["keys", "list"], ["campaign", "list"], ["campaign", "get", campaignId]]) {
+          expect(await run(...args), args.join(" ")).toMatchObject({ code: 0, err: "" })
+        }
+        expect(await run("issue", campaignId, "1")).toMatchObject({ code: 0 })
+        expect(await run("rebuild", campaignId)).toMatchObject({ code: 0 })
+        for (const path of ["/", "/metrics", "/operator", "/operator/rpc/x"]) {
+          expect((await makeHttp([envoy.operatorUrl]).request(path)).status, path).toBe(404)
+        }
+      })
+
+      it("`coupon watch` shows every instance", async () => {
+        const { code, out } = await run("watch", "--json", "--count", "1")
+        expect(code).toBe(0)
+        const names = out.trim().split("\n").map((line) => (JSON.parse(line) as { readonly instance: string }).instance)
+        const pids = all().map((_, k) => String(instances.at(k).pid))
+        expect(names.map((name) => name.split(":").at(-1)).sort()).toEqual(pids.sort())
+      })
+
+      it("the public listener has no operator plane, and the command says where it is", async () => {
+        const { code, err } = await coupon(envoy.url)("settings")
+        expect(code).toBe(exitCodes.FAILED.code)
+        expect(err).toContain("answers HTTP 404")
+        expect(err).toContain("http://127.0.0.1:8081")
+      })
+
+      it("a call whose instance died with it may have been carried out", async () => {
+        await instances.at(1).stop()
+        await instances.at(2).stop()
+        await envoy.until([all()[0]!])
+        instances.at(0).pause()
+        const asked = [run("keys", "revoke", "0123456789abcdef"), run("settings")]
+        await expect.poll(() => envoy.admin("/stats?filter=cluster.coupon.upstream_rq_active$")).toContain("upstream_rq_active: 2")
+        await instances.at(0).kill()
+        const [revoke, read] = await Promise.all(asked)
+        expect(revoke).toMatchObject({ code: exitCodes.UNKNOWN.code })
+        expect(read).toMatchObject({ code: exitCodes.UNAVAILABLE.code })
+        await envoy.until([])
+        await Promise.all(all().map((_, k) => instances.start(k)))
+        await envoy.until(all())
+      })
+    })
+
+    describe("its access log", () => {
+      /** What of these calls is logged: method and outcome. */
+      const logged = (one: Envoy) =>
+        one.log().split("\n").filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => {
+          const { content_type, grpc_status, path, status } = JSON.parse(line) as Readonly<Record<string, string | number | null>>
+          return `${String(path).split("/").at(-1)} ${content_type ?? "-"} ${status}${grpc_status === null ? "" : ` ${grpc_status}`}`
+        })
+
+      it("holds a share of what goes well and of claims that come too late, by setting, and all of the rest", async () => {
+        const one = await startEnvoy(program, instances.ports, { COUPON_ACCESS_LOG_SUCCESSES: "0", COUPON_ACCESS_LOG_REFUSALS: "0.00" })
+        defer(one.stop)
+        await one.until(all())
+        const http = makeHttp([one.url])
+        const campaignId = await load.openCampaign(envoy.url, 3)
+        const clients = ["Connect JSON", "gRPC"] as const
+        // A sale, three of whose users are in time.
+        let user = 0n
+        for (const protocol of clients) {
+          const open = makeClients(protocol, [one.url])
+          defer(open.close)
+          for (let k = 0; k < 4; k++) await open.next().issueCoupon({ campaignId, userId: ++user }).catch(() => {})
+          await open.next().getCampaign({ campaignId })
+          await open.next().getCoupon({ campaignId, userId: 1n })
+        }
+        expect((await http.request("/readyz")).status).toBe(200)
+        // Failures.
+        const grpc = makeClients("gRPC", [one.url])
+        const web = makeClients("gRPC-Web", [one.url])
+        defer(grpc.close)
+        defer(web.close)
+        for (const client of [grpc.next(), web.next()]) {
+          await refusal(client.getCampaign({ campaignId: 999_999 }))
+          await refusal(client.issueCoupon({ campaignId, userId: 0n }))
+          await refusal(client.issueCoupon({ campaignId, userId: 1n }))
+        }
+        await http.post("IssueCoupon", { campaignId, userId: "1" })
+        await http.post("IssueCoupon", { campaignId: 999_999, userId: "1" })
+        await http.post("GetCampaign", { campaignId: "x" })
+        await http.request("/nowhere")
+        // Administration.
+        await http.post("PauseCampaign", { campaignId })
+        await http.post("ListCampaigns", {})
+        await expect.poll(() => logged(one).length).toBeGreaterThanOrEqual(12)
+        expect(logged(one).sort()).toEqual([
+          "GetCampaign application/grpc+proto 200 NotFound",
+          "GetCampaign application/grpc-web+proto 200",
+          "GetCampaign application/json 400",
+          "IssueCoupon application/grpc+proto 200 AlreadyExists",
+          "IssueCoupon application/grpc+proto 200 InvalidArgument",
+          "IssueCoupon application/grpc-web+proto 200",
+          "IssueCoupon application/grpc-web+proto 200",
+          "IssueCoupon application/json 404",
+          "IssueCoupon application/json 409",
+          "ListCampaigns application/json 200",
+          "PauseCampaign application/json 200",
+          "nowhere - 404"
+        ])
+        // Each by itself, without a restart.
+        await one.admin("/runtime_modify?coupon.access_log.refusals=10000", "POST")
+        await http.post("IssueCoupon", { campaignId, userId: "77" })
+        await http.post("GetCampaign", { campaignId })
+        await one.admin("/runtime_modify?coupon.access_log.refusals=0&coupon.access_log.successes=10000", "POST")
+        await http.post("IssueCoupon", { campaignId, userId: "78" })
+        await http.post("GetCampaign", { campaignId })
+        await expect.poll(() => logged(one).slice(12)).toEqual(["IssueCoupon application/json 400", "GetCampaign application/json 200"])
+      })
+
+      it("has the share that the setting says, and refuses one that is none", async () => {
+        const one = await startEnvoy(program, instances.ports, { COUPON_ACCESS_LOG_SUCCESSES: "12.5" })
+        defer(one.stop)
+        const { entries } = JSON.parse(await one.admin("/runtime")) as {
+          readonly entries: Readonly<Record<string, { readonly final_value: string }>>
+        }
+        expect(entries["coupon.access_log.successes"]?.final_value).toBe("1250")
+        for (const wrong of ["101", "-1", "100.5", "x", "1.234"]) {
+          const start = startEnvoy(program, instances.ports, { COUPON_ACCESS_LOG_REFUSALS: wrong })
+          await expect(start, wrong).rejects.toThrow(`COUPON_ACCESS_LOG_REFUSALS must be a percentage from 0 to 100, such as 1 or 0.05, and is "${wrong}"`)
+        }
       })
     })
 
