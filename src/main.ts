@@ -2,7 +2,10 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as AppConfig from "./AppConfig.ts"
 import * as Boot from "./Boot.ts"
 import * as Logging from "./Logging.ts"
@@ -77,7 +80,13 @@ const program = Effect.gen(function*() {
   Effect.provide(FileLimit.layer),
   Effect.provide(Logging.layer),
   // By a log of its own, because the first one's last act is to write what it held back.
-  Effect.onInterrupt(() => Effect.provide(Effect.logInfo("stopped"), Logging.layer)),
+  // An interrupted fiber still has that one: without `locally` both would write the line.
+  Effect.onInterrupt(() =>
+    Effect.logInfo("stopped").pipe(
+      Effect.provide(Logging.layer),
+      Effect.locally(FiberRef.currentLoggers, HashSet.make<[Logger.Logger<unknown, unknown>]>(Logger.defaultLogger))
+    )
+  ),
   Effect.provide(AppConfig.layer),
   // What an operator can mend is told in one message; a defect with all that is known about it.
   Effect.tapErrorCause((cause) =>

@@ -103,7 +103,7 @@ describe.runIf(process.platform === "linux")("a log that cannot be written", () 
     expect(first).toMatchObject({ campaignId, unwritten: 2 })
     expect(second).not.toHaveProperty("unwritten")
     expect(await service.stop()).toBe(0)
-    expect(text).toContain("stopped")
+    await expect.poll(() => text.match(/"message":"stopped"/g)).toHaveLength(1)
     other.destroy()
   })
 
