@@ -7,6 +7,7 @@ import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
 import { campaignPhases, nextDue, phasesReached } from "../../src/domain/CampaignPhase.ts"
 import { CampaignPhases, type PhaseState } from "../../src/issuance/CampaignPhases.ts"
 import { Ledger, MAX_LIST_SCAN } from "../../src/issuance/Ledger.ts"
+import * as Migrations from "../../src/sql/Migrations.ts"
 import { batchId, batchOf, draft, users } from "./ledger.exercise.ts"
 
 const HOUR = 3_600_000
@@ -174,6 +175,40 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
         expect(yield* stateOf(campaignId)).toMatchObject({ version: 2, recordedVersion: 2, sequence: 2 })
         yield* sql.unsafe(`DELETE FROM campaign_phases WHERE campaign_id = ${campaignId}`)
         expect(shown(yield* change(campaignId, { status: "ACTIVE" }))).toMatchObject({ phase: "OPEN" })
+      }))
+
+    it.effect("gives campaigns of before it a row by its migration, without an event", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const sql = yield* SqlClient
+        const phases = yield* CampaignPhases
+        const now = Date.now()
+        const sold = yield* ledger.createCampaign(draft({ couponLimit: 1 }))
+        yield* ledger.issue(batchOf(sold.campaignId, users(1, 1)))
+        const scheduled = yield* ledger.createCampaign(draft({ startTime: now + HOUR, endTime: now + 2 * HOUR }))
+        const open = yield* ledger.createCampaign(draft({ endTime: now + HOUR }))
+        const paused = yield* ledger.createCampaign(draft({ startTime: now + HOUR }))
+        yield* change(paused.campaignId, { status: "PAUSED" })
+        const over = yield* ledger.createCampaign(draft({ startTime: 0, endTime: 1 }))
+        const made = [sold, scheduled, open, paused, over].map(({ campaignId }) => campaignId)
+        const before = yield* Effect.forEach(made, find)
+        const ids = made.join(",")
+        yield* sql.unsafe(`DELETE FROM campaign_phases WHERE campaign_id IN (${ids})`)
+        const dialect = sql.onDialectOrElse({ mysql: () => "mysql" as const, orElse: () => "libsql" as const })
+        const { text } = (yield* Migrations.load(dialect)).find((migration) => migration.name === "campaign_phases")!
+        const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
+        yield* sql.unsafe(statements.at(-1)!)
+        expect((yield* Effect.forEach(made, find)).map(shown)).toEqual(before.map(shown))
+        const states = (yield* phases.read(made)).toSorted((a, b) => a.campaignId - b.campaignId)
+        expect(states.map(({ dueAt, recorded, sequence, version, recordedVersion }) =>
+          [recorded?.phase, dueAt, sequence, version === recordedVersion])).toEqual([
+          ["SOLD_OUT", undefined, 0, true],
+          ["SCHEDULED", scheduled.startTime, 0, true],
+          ["OPEN", open.endTime, 0, true],
+          ["PAUSED", paused.startTime, 0, true],
+          ["ENDED", undefined, 0, true]
+        ])
+        expect(yield* Effect.forEach(states, settle)).toEqual([[], [], [], [], []])
       }))
 
     it.effect("lists by phases, which exclude one another, and agrees with the phase that it shows", () =>
