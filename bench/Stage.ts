@@ -14,6 +14,9 @@ import {
 } from "../test/support/privateServers.ts"
 import { listenerOf } from "./Cpu.ts"
 
+/** What the keys of the gate begin with. */
+export const GATE_PREFIX = "bench:"
+
 /** The servers of a run and the service on them, all private unless MYSQL_URL names a MySQL. */
 export interface Stage {
   readonly mysqlUrl: string
@@ -87,7 +90,7 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
       pids: { ...mysqlPid === undefined ? {} : { mysqld: mysqlPid }, redis: server.pid },
       sql: (...statements) => query(mysqlUrl, ...statements),
       distributed: (env = {}, program) =>
-        startInstance({ MYSQL_URL: mysqlUrl, REDIS_URL: server.url, ...env }, program === undefined ? {} : { program }),
+        startInstance({ MYSQL_URL: mysqlUrl, REDIS_URL: server.url, REDIS_KEY_PREFIX: GATE_PREFIX, ...env }, program === undefined ? {} : { program }),
       stop
     }
   } catch (error) {

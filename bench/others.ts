@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises"
 import { closedLoop, generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
 import { median, quantiles, type Quantiles } from "./Quantiles.ts"
 import { durableRun, freshUsers, ledgerCount, settled, verify } from "./rates.ts"
-import { claim, createCampaign, startEcho, startEmbedded, until, type Stage } from "./Stage.ts"
+import { claim, createCampaign, startEcho, startEmbedded, GATE_PREFIX, until, type Stage } from "./Stage.ts"
 
 /** How long an instance is kept busy before its latencies are looked at. */
 const WARM_SECONDS = 5
@@ -102,10 +102,10 @@ export const campaignSize = async (
       // Sooner or later the statistics say how large the campaign is, and MySQL may make something else of a query.
       await stage.sql("ANALYZE TABLE coupons")
       // The gate did not see these coupons: it starts anew, from the ledger, with the first claim. Claims do not wait for its end.
-      await stage.redis.del(...["m", "i", "p", "e"].map((key) => `{c${campaignId}}:${key}`))
+      await stage.redis.del(...["m", "i", "p", "e"].map((key) => `${GATE_PREFIX}{c${campaignId}}:${key}`))
       const start = performance.now()
       await until(`a claim with ${size} coupons`, 300, async () => await claim(instance.url, campaignId, freshUsers()) === "OK")
-      await until(`the gate is rebuilt with ${size} coupons`, 300, async () => await stage.redis.hget(`{c${campaignId}}:m`, "hydrated") === "1")
+      await until(`the gate is rebuilt with ${size} coupons`, 300, async () => await stage.redis.hget(`${GATE_PREFIX}{c${campaignId}}:m`, "hydrated") === "1")
       rebuildPerSecond = size * 1_000 / (performance.now() - start)
       say(`${size.toLocaleString("en")} coupons: the gate was rebuilt with ${Math.round(rebuildPerSecond).toLocaleString("en")} a second`)
     }
@@ -121,16 +121,16 @@ export const campaignSize = async (
     await settled(stage)
     const campaignId = campaigns.get(filled)!
     const rows = await ledgerCount(stage, campaignId)
-    await until("the gate is at rest", 60, async () => await stage.redis.hlen(`{c${campaignId}}:p`) === 0)
-    const bytes = async (key: string) => Number(await stage.redis.memory("USAGE", `{c${campaignId}}:${key}`, "SAMPLES", 0) ?? 0)
-    const events = await stage.redis.xlen(`{c${campaignId}}:e`)
+    await until("the gate is at rest", 60, async () => await stage.redis.hlen(`${GATE_PREFIX}{c${campaignId}}:p`) === 0)
+    const bytes = async (key: string) => Number(await stage.redis.memory("USAGE", `${GATE_PREFIX}{c${campaignId}}:${key}`, "SAMPLES", 0) ?? 0)
+    const events = await stage.redis.xlen(`${GATE_PREFIX}{c${campaignId}}:e`)
     const redisBytesACoupon = (await bytes("i") + await bytes("m") + await bytes("p")) / rows
     const redisEventBytes = await bytes("e") / events
 
     // The backlog: events of coupons that the ledger has, in one transaction, so that all of them wait at once.
     const batch = 100
     const backlog = Math.min(Math.floor(rows / batch), 5_000)
-    const before = await stage.redis.xinfo("STREAM", `{c${campaignId}}:e`) as ReadonlyArray<unknown>
+    const before = await stage.redis.xinfo("STREAM", `${GATE_PREFIX}{c${campaignId}}:e`) as ReadonlyArray<unknown>
     const added = (info: ReadonlyArray<unknown>) => Number(info[info.indexOf("entries-added") + 1])
     await stage.sql(
       `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
@@ -140,7 +140,7 @@ export const campaignSize = async (
     const start = performance.now()
     await settled(stage)
     const elapsed = (performance.now() - start) / 1_000
-    const after = await stage.redis.xinfo("STREAM", `{c${campaignId}}:e`) as ReadonlyArray<unknown>
+    const after = await stage.redis.xinfo("STREAM", `${GATE_PREFIX}{c${campaignId}}:e`) as ReadonlyArray<unknown>
     if (added(after) - added(before) !== backlog * batch) {
       throw new Error(`${backlog * batch} events waited, but ${added(after) - added(before)} were published`)
     }
@@ -164,7 +164,7 @@ export const relayLag = async (stage: Stage, rate: number, seconds: number) => {
   const { campaignId, requests } = await openLoop(stage, rate, seconds)
   const lags: Array<number> = []
   for (let from = "-"; ;) {
-    const page = await stage.redis.xrange(`{c${campaignId}}:e`, from, "+", "COUNT", 10_000)
+    const page = await stage.redis.xrange(`${GATE_PREFIX}{c${campaignId}}:e`, from, "+", "COUNT", 10_000)
     for (const [id, fields] of page) lags.push(Number(id.split("-")[0]) - Number(fields[7]))
     if (page.length < 10_000) break
     from = `(${page.at(-1)![0]}`

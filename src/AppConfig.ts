@@ -69,6 +69,17 @@ export const settings = {
     "redis://user:password@host:6379",
     ({ scheme }) => /^rediss?(?:\+sentinel|\+cluster)?$/.test(scheme)
   ),
+  redisKeyPrefix: {
+    name: "REDIS_KEY_PREFIX",
+    description: "what the gate's keys begin with, the same for all instances; unless set, what the ledger says: coupon: and its identity",
+    default: "",
+    config: Config.option(Config.string("REDIS_KEY_PREFIX").pipe(
+      Config.validate({
+        message: "must be 1 to 64 characters of A-Z a-z 0-9 . _ : - such as shop-staging:",
+        validation: (text) => /^[\w.:-]{1,64}$/.test(text)
+      })
+    ))
+  } satisfies Setting<Option.Option<string>>,
   redisCaFile: file("REDIS_CA_FILE", "PEM file of the authorities to trust for TLS to Redis; unless set, Node's own"),
   mysqlPoolSize: integer("MYSQL_POOL_SIZE", "connections to MySQL", 10, 2, 500),
   mysqlReplyTimeout: duration("MYSQL_REPLY_TIMEOUT", "silence after which a MySQL connection is given up", "5s", "500ms", "1m"),
@@ -110,6 +121,7 @@ export const settings = {
   auditInterval: duration("AUDIT_INTERVAL", "pause between comparisons of gate and ledger", "1500ms", "100ms", "1m"),
   hydratePageSize: integer("HYDRATE_PAGE_SIZE", "coupons in one page of a gate rebuild", 5_000, 1, 10_000),
   eventStreamLength: integer("EVENT_STREAM_LENGTH", "CouponIssued events kept a campaign, approximately", 1_000_000, 1_000, 100_000_000),
+  gateKeptAfterEnd: duration("GATE_KEPT_AFTER_END", "how long the gate keeps what it knows of a campaign that is over", "24h", "1m", "720h"),
   shutdownTimeout: duration("SHUTDOWN_TIMEOUT", "longest time to finish admitted work after SIGTERM", "8s", "1s", "10m"),
   metricsPort: {
     name: "METRICS_PORT",

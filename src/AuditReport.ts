@@ -35,6 +35,8 @@ export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): Rea
   if (users !== coupons) say("I3", `${coupons} coupons belong to ${users} users`)
   if (codes !== coupons) say("I3", `${coupons} coupons have ${codes} different codes`)
   if (gate === undefined) return found
+  if (gate.after.condition === "Broken") say("G2", "the gate's keys cannot be read, or are of another type", true)
+  if (gate.after.condition === "Foreign") say("G1", "the gate's keys belong to another deployment: set REDIS_KEY_PREFIX")
   // What the gate held before the ledger was read, the ledger had committed before.
   if (gate.before.issued > coupons) say("G1", `the gate knows ${gate.before.issued} holders, the ledger ${coupons}`, true)
   // What the relay had settled when the ledger was read, the gate had before it was read again.
@@ -68,7 +70,7 @@ export const table = (rows: ReadonlyArray<{ readonly observation: Observation; r
     String(ledger.couponLimit),
     String(ledger.coupons),
     String(ledger.counter),
-    gate === undefined ? "-" : gate.after.hydrated ? "hydrated" : "cold",
+    gate === undefined ? "-" : gate.after.condition !== "Sound" ? gate.after.condition.toLowerCase() : gate.after.hydrated ? "hydrated" : "cold",
     gate === undefined ? "-" : String(gate.after.issued),
     String(ledger.unrelayed),
     gate === undefined ? "-" : String(gate.after.pending),

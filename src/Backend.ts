@@ -135,23 +135,27 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
   Layer.merge(MemoryGate.layer, MemoryGateFacts.layer)
 )
 
-/** MySQL and Redis; waits for both. */
-export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.mergeAll(
-  Layer.succeed(StoreHealth, { troubles: () => [] }),
-  Layer.mergeAll(
-    MySqlLedger.layer,
-    SqlLedgerAudit.layer,
-    SqlAdminAudit.layer,
-    SqlApiKeyStore.layerMySql,
-    SqlCampaignPhases.layerMySql,
-    SqlDeployment.layerMySql,
-    SqlOutbox.layer
-  ).pipe(
-    Layer.merge(MySqlBackup.layer),
-    Layer.provide(layerMySql),
-    Layer.mapError(unusable)
-  ),
-  Layer.merge(RedisGate.layer, RedisGateFacts.layer).pipe(Layer.provideMerge(redisThere), Layer.provide(Layer.mapError(RedisClient.layer, unusable)))
+/** The gate knows its keys by the ledger's identity, so it is built on both stores. */
+const layerRedisGate = Layer.scopedContext(Effect.gen(function*() {
+  const scope = yield* Effect.scope
+  return yield* awaited("the ledger's identity", Layer.buildWithScope(RedisGate.layer, scope))
+}))
+
+/** MySQL and Redis; waits for both, at the same time. */
+export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(layerRedisGate, RedisGateFacts.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(
+    Layer.succeed(StoreHealth, { troubles: () => [] }),
+    Layer.mergeAll(
+      MySqlLedger.layer,
+      SqlLedgerAudit.layer,
+      SqlAdminAudit.layer,
+      SqlApiKeyStore.layerMySql,
+      SqlCampaignPhases.layerMySql,
+      SqlDeployment.layerMySql,
+      SqlOutbox.layer
+    ).pipe(Layer.merge(MySqlBackup.layer), Layer.provide(layerMySql), Layer.mapError(unusable)),
+    Layer.provideMerge(redisThere, Layer.mapError(RedisClient.layer, unusable))
+  ))
 )
 
 /** Brings the schema of the distributed ledger up to date; returns the names of the migrations that it applied. */

@@ -39,6 +39,7 @@ const parseDuration = (text: string): Option.Option<Duration.Duration> => {
 export const formatDuration = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
   if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
+  if (millis % 3_600_000 === 0) return `${millis / 3_600_000}h`
   return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`
 }
 

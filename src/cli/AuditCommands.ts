@@ -15,7 +15,7 @@ const cells = (row: typeof AuditRow.Type) => [
   row.couponLimit,
   row.coupons,
   row.counter,
-  row.gate === null ? "-" : row.gate.hydrated ? "hydrated" : "cold",
+  row.gate === null ? "-" : row.gate.condition !== "Sound" ? row.gate.condition.toLowerCase() : row.gate.hydrated ? "hydrated" : "cold",
   row.gate?.issued ?? "-",
   row.unrelayed,
   row.gate?.pending ?? "-",

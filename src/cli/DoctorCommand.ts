@@ -118,7 +118,15 @@ const stores = (sample: Overview): ReadonlyArray<Check> => [
     )
     : ok("outbox", sample.outbox.events === 0 ? "nothing waits" : `${sample.outbox.events} events wait, none for long`),
   ...sample.campaigns.flatMap(({ campaignId, gate }) =>
-    gate === "Unreachable" ? [fail("gate", `the gate of campaign ${campaignId} does not answer`, "is Redis up, and reachable from the instance?")] : []),
+    gate === "Unreachable"
+      ? [fail("gate", `the gate of campaign ${campaignId} does not answer`, "is Redis up, and reachable from the instance?")]
+      : gate === "Foreign"
+      ? [fail(
+        "gate",
+        `the keys of campaign ${campaignId} in Redis belong to another deployment, and the ledger decides its claims alone`,
+        "give each deployment a Redis of its own, or a REDIS_KEY_PREFIX"
+      )]
+      : []),
   ...sample.commitsInDoubt > 0 ? [warn("ledger", `${sample.commitsInDoubt} transactions are in doubt`, "they are resolved when the ledger answers")] : []
 ]
 

@@ -1,10 +1,21 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 
 /** Pauses grow to this while an agent keeps failing. */
 const LONGEST_PAUSE = Duration.seconds(2)
+
+/**
+ * Does something for each of several campaigns, some side by side, and fails with the first failure only after all had their turn: one
+ * campaign that cannot be served must not keep an agent from the others.
+ */
+export const forEach = <A, E, R>(items: Iterable<A>, work: (item: A) => Effect.Effect<unknown, E, R>): Effect.Effect<void, E, R> =>
+  Effect.flatMap(
+    Effect.forEach(items, (item) => Effect.exit(work(item)), { concurrency: 4 }),
+    (exits) => exits.find(Exit.isFailure) ?? Effect.void
+  )
 
 /**
  * Runs a background agent for the life of the scope: `runOnce`, then `pause`, for ever. A failure never ends it: the first

@@ -5,20 +5,21 @@ import * as Stream from "effect/Stream"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import * as Agent from "./Agent.ts"
-import { Gate, type GateUnavailable } from "./Gate.ts"
+import { Gate, type GateState, type GateUnavailable } from "./Gate.ts"
 import { GateRebuilder, gateTerms } from "./GateRebuilder.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
 import * as Metrics from "./IssuanceMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
-import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
+import { type IssuedTally, Ledger, type LedgerUnavailable } from "./Ledger.ts"
 
 /**
  * What a comparison of a campaign's gate and ledger found: `Cold`: the gate needed a rebuild; `Lost`: it misses coupons
  * that the relay had confirmed (a failover's lost tail); `Ghosts`: it holds more than the ledger (which was restored to
- * an earlier state); `Outdated`: it went by older terms (a lost tail took the newer ones with it), and has the newest now;
+ * an earlier state); `Broken`: it cannot be read, or has keys of another type, and was forgotten and rebuilt; `Foreign`: it is another
+ * deployment's, and is left alone; `Outdated`: it went by older terms (a lost tail took the newer ones with it), and has the newest now;
  * `Unknown`: the ledger has no such campaign.
  */
-export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Outdated" | "Unknown"
+export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Broken" | "Foreign" | "Outdated" | "Unknown"
 
 /** Compares gate and ledger, and has the gate rebuilt where they cannot both be right. Never touches the ledger. */
 export class Auditor extends Context.Tag("coupon/issuance/Auditor")<Auditor, {
@@ -37,9 +38,19 @@ export const make = Effect.gen(function*() {
   const repair = (campaignId: CampaignId, verdict: AuditVerdict, facts: object) =>
     Effect.logWarning(`the gate disagrees with the ledger: ${verdict}; rebuilding it`).pipe(
       Effect.annotateLogs({ campaignId, ...facts }),
-      Effect.zipRight(rebuilder.ensure(campaignId)),
+      Effect.zipRight(rebuilder.attempt(campaignId)),
       Effect.as(verdict)
     )
+
+  const bringTerms = (campaignId: CampaignId, { version }: GateState, tally: IssuedTally) =>
+    Effect.gen(function*() {
+      const campaign = yield* ledger.findCampaign(campaignId)
+      if (campaign !== undefined) yield* gate.configure(gateTerms(campaign))
+      yield* Effect.logInfo("the gate had older terms than the ledger").pipe(
+        Effect.annotateLogs({ campaignId, gate: version, ledger: tally.version })
+      )
+      return "Outdated" as const
+    })
 
   const compare = (campaignId: CampaignId): Effect.Effect<AuditVerdict, LedgerUnavailable | GateUnavailable> =>
     Effect.gen(function*() {
@@ -47,12 +58,22 @@ export const make = Effect.gen(function*() {
       const tally = yield* ledger.tally(campaignId)
       if (tally === undefined) return "Unknown"
       const after = yield* gate.inspect(campaignId)
-      if (!after.hydrated || after.generation === undefined) {
-        yield* rebuilder.ensure(campaignId)
+      if (after.condition === "Foreign") return "Foreign"
+      if (after.condition === "Broken") {
+        yield* gate.forget(campaignId)
+        return yield* repair(campaignId, "Broken", {})
+      }
+      // It knows no users, and with newer terms it is cold.
+      const isRetired = after.condition === "Retired"
+      if (isRetired && after.version <= tally.version) {
+        return after.version < tally.version ? yield* bringTerms(campaignId, after, tally) : "Agrees"
+      }
+      if (!isRetired && (!after.hydrated || after.generation === undefined)) {
+        yield* rebuilder.attempt(campaignId)
         return "Cold"
       }
       // What the relay settled before the tally was in the gate before `after`: fewer means lost confirmations.
-      if (after.issued < tally.issued - tally.unrelayed) {
+      if (after.generation !== undefined && after.issued < tally.issued - tally.unrelayed) {
         yield* gate.cold(campaignId, after.generation)
         return yield* repair(campaignId, "Lost", { gate: after.issued, ...tally })
       }
@@ -63,22 +84,14 @@ export const make = Effect.gen(function*() {
         return yield* repair(campaignId, "Ghosts", { gate: before.issued, ...tally })
       }
       // Whatever was lost, the gate has the newest terms from here on. Mostly it is only about to get them from the relay.
-      if (after.version < tally.version) {
-        const campaign = yield* ledger.findCampaign(campaignId)
-        if (campaign !== undefined) yield* gate.configure(gateTerms(campaign))
-        yield* Effect.logInfo("the gate had older terms than the ledger").pipe(
-          Effect.annotateLogs({ campaignId, gate: after.version, ledger: tally.version })
-        )
-        return "Outdated"
-      }
-      return "Agrees"
+      return after.version < tally.version ? yield* bringTerms(campaignId, after, tally) : "Agrees"
     })
 
   const runOnce = (campaignId: CampaignId) =>
     Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => Metrics.audits[verdict].add()))
 
   const audit = (campaigns: () => ReadonlyArray<CampaignId>) =>
-    Effect.suspend(() => Effect.forEach(campaigns(), runOnce, { concurrency: 4, discard: true }))
+    Effect.suspend(() => Agent.forEach(campaigns(), runOnce))
 
   yield* Agent.run("the auditor", audit(known.active), Effect.sleep(config.auditInterval))
   // A gate that came back may have lost its memory or its tail: look at every campaign, also those at rest.

@@ -35,8 +35,15 @@ export type ReserveAnswer =
     readonly _tag: "Already" | "Pending" | "NotStarted" | "Ended" | "Paused" | "SoldOut" | "Full" | "Cold"
   }
 
-/** A look at a campaign's gate. */
+/**
+ * What a look at a campaign's gate found: `Sound`; `Retired`: over for long, so it knows no users and lets every claim through; `Broken`:
+ * what it holds cannot be read, so it answers nothing and has to be forgotten and rebuilt; `Foreign`: it is another deployment's.
+ */
+export type GateCondition = "Sound" | "Retired" | "Broken" | "Foreign"
+
+/** A look at a campaign's gate. All but `condition` is empty unless it is `Sound` or `Retired`. */
 export interface GateState {
+  readonly condition: GateCondition
   /** The token of the hydration that is under way or completed; `undefined`: none since the gate lost its memory. */
   readonly generation: string | undefined
   readonly hydrated: boolean
@@ -50,16 +57,22 @@ export interface GateState {
   readonly oldestPendingMillis: number
 }
 
-/** Whether a hydration may begin: `Granted`; `Hydrated`: no need; `Busy`: somebody else holds an unexpired lease. */
-export type HydrateGrant = "Granted" | "Hydrated" | "Busy"
+/**
+ * Whether a hydration may begin: `Granted`; `Hydrated`: no need; `Busy`: another token holds an unexpired lease; `Foreign`: never, the
+ * gate is another deployment's.
+ */
+export type HydrateGrant = "Granted" | "Hydrated" | "Busy" | "Foreign"
 
 /**
  * The admission filter in front of the ledger (PROTOCOL, "Gate"). It may lose everything at any moment without a wrong
  * coupon. Its issued set only grows and is always a subset of the ledger. Every operation concerns one campaign and is
- * atomic and idempotent.
+ * atomic and idempotent. Whatever a store answers that is no answer of the gate is `GateUnavailable`.
+ *
+ * Where the store holds another deployment's gate under this campaign's name, the gate is cold: nothing is read from it and nothing
+ * is written, which succeeds. Nothing is lost by that: a gate of this deployment's own would be rebuilt from the ledger.
  */
 export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
-  /** Answers each request of a micro-batch, in order. */
+  /** Answers each request of a micro-batch, in order; a retired gate answers `Reserved` to all, and holds nothing. */
   readonly reserve: (
     campaignId: CampaignId,
     requests: ReadonlyArray<ReserveRequest>
@@ -130,6 +143,12 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
 
   /** Forgets the campaign altogether, as a flush would: for a gate that claims more than the ledger has. */
   readonly forget: (campaignId: CampaignId) => Effect.Effect<void, GateUnavailable>
+
+  /**
+   * Lets go of all that the gate holds of a campaign that is over, except for its terms: `reserve` lets every claim through to the
+   * ledger from now on, until newer terms make the gate cold. No effect if the gate has newer terms.
+   */
+  readonly retire: (terms: CampaignTerms) => Effect.Effect<void, GateUnavailable>
 
   readonly inspect: (campaignId: CampaignId) => Effect.Effect<GateState, GateUnavailable>
 

@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
@@ -7,11 +8,15 @@ import * as Schedule from "effect/Schedule"
 import { randomUUID } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
 import type { Campaign, CampaignId, CampaignTerms } from "../domain/Campaign.ts"
+import type { EpochMillis } from "../domain/Time.ts"
 import { Gate, type GateUnavailable } from "./Gate.ts"
 import { Ledger, type LedgerUnavailable } from "./Ledger.ts"
 
-/** `Ready`: the gate is hydrated. `Missing`: the ledger knows no such campaign. */
-export type RebuildOutcome = "Ready" | "Missing"
+/**
+ * `Ready`: the gate is hydrated, or retired if the campaign is over for long. `Missing`: the ledger knows no such campaign. `Foreign`: the
+ * gate is another deployment's, and stays as it is.
+ */
+export type RebuildOutcome = "Ready" | "Missing" | "Foreign"
 
 /** Rebuilds a cold gate from the ledger, in pages, into the live set (PROTOCOL, "Gate"). */
 export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<GateRebuilder, {
@@ -23,8 +28,13 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
     campaignId: CampaignId,
     progress?: (coupons: number, of: number) => void
   ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
-  /** Sees to it that a rebuild is under way and waits for its end, if it has one; never fails and does not own it. */
+  /**
+   * Sees to it that a rebuild is under way and waits for its end; never fails and does not own it. A gate that is another deployment's is
+   * tried again until it no longer is: for so long the campaign's claims go to the ledger alone.
+   */
   readonly ensure: (campaignId: CampaignId) => Effect.Effect<void>
+  /** As `ensure`, but waits for the first attempt only. */
+  readonly attempt: (campaignId: CampaignId) => Effect.Effect<void>
 }>() {}
 
 /** A rebuild that does not move its cursor for this long may be taken over by another instance. */
@@ -36,6 +46,13 @@ const pageRetries = Schedule.intersect(Schedule.exponential("20 millis"), Schedu
 /** How soon to look again while another instance rebuilds. */
 const BUSY_PAUSE = "25 millis"
 
+/** How soon to try again while the gate is another deployment's. */
+const FOREIGN_PAUSE = "2 seconds"
+
+/** When the campaign was over, or will be, by the ledger: `ENDED` is its last change. `undefined`: it has no end. */
+const overAt = ({ endTime, status, updatedAt }: Campaign): EpochMillis | undefined =>
+  status === "ENDED" ? Math.min(endTime ?? updatedAt, updatedAt) : endTime
+
 /** What the gate is to go by: while a limit is being raised, the new one, since it must never lag behind the ledger's. */
 export const gateTerms = (campaign: Campaign): CampaignTerms => ({ ...campaign, couponLimit: campaign.announcedLimit })
 
@@ -44,7 +61,8 @@ export const make = Effect.gen(function*() {
   const gate = yield* Gate
   const ledger = yield* Ledger
   const scope = yield* Effect.scope
-  const underWay = new Map<CampaignId, Deferred.Deferred<void>>()
+  const keptMillis = Duration.toMillis(config.gateKeptAfterEnd)
+  const underWay = new Map<CampaignId, { readonly attempted: Deferred.Deferred<void>; readonly ended: Deferred.Deferred<void> }>()
 
   /** Feeds the ledger's pages to the gate; false if the gate was lost meanwhile. */
   const hydrate = (campaignId: CampaignId, token: string, page: (coupons: number) => void) =>
@@ -67,9 +85,18 @@ export const make = Effect.gen(function*() {
       for (;;) {
         const before = yield* ledger.findCampaign(campaignId)
         if (before === undefined) return "Missing"
+        const over = overAt(before)
+        if (over !== undefined && over + keptMillis < Date.now()) {
+          // A change that was relayed before found no gate to configure: read the terms once more.
+          yield* gate.retire(gateTerms(before))
+          const after = yield* ledger.findCampaign(campaignId)
+          if (after !== undefined) yield* gate.configure(gateTerms(after))
+          return "Ready"
+        }
         const token = randomUUID()
         const grant = yield* gate.hydrateBegin(gateTerms(before), token, LEASE_MILLIS)
         if (grant === "Hydrated") return "Ready"
+        if (grant === "Foreign") return "Foreign"
         if (grant === "Busy") {
           yield* Effect.sleep(BUSY_PAUSE)
           continue
@@ -88,24 +115,31 @@ export const make = Effect.gen(function*() {
       }
     })
 
-  const attempt = (campaignId: CampaignId) =>
-    Effect.catchAllCause(Effect.asVoid(runOnce(campaignId)), (cause) =>
-      Effect.logWarning("could not rebuild the gate", cause).pipe(Effect.annotateLogs({ campaignId })))
+  const logged = (campaignId: CampaignId) =>
+    Effect.catchAllCause(runOnce(campaignId), (cause) =>
+      Effect.as(Effect.logWarning("could not rebuild the gate", cause).pipe(Effect.annotateLogs({ campaignId })), "Failed" as const))
+
+  const start = (campaignId: CampaignId) =>
+    Effect.suspend(() => {
+      const joined = underWay.get(campaignId)
+      if (joined !== undefined) return Effect.succeed(joined)
+      const begun = { attempted: Deferred.unsafeMake<void>(FiberId.none), ended: Deferred.unsafeMake<void>(FiberId.none) }
+      underWay.set(campaignId, begun)
+      const attempts = logged(campaignId).pipe(
+        Effect.tap(() => Deferred.succeed(begun.attempted, undefined)),
+        Effect.repeat({ while: (outcome) => outcome === "Foreign", schedule: Schedule.spaced(FOREIGN_PAUSE) })
+      )
+      const ended = Effect.suspend(() => {
+        underWay.delete(campaignId)
+        return Effect.zipRight(Deferred.succeed(begun.attempted, undefined), Deferred.succeed(begun.ended, undefined))
+      })
+      return Effect.as(Effect.forkIn(Effect.ensuring(attempts, ended), scope), begun)
+    })
 
   return GateRebuilder.of({
     runOnce,
-    ensure: (campaignId) =>
-      Effect.suspend(() => {
-        const joined = underWay.get(campaignId)
-        if (joined !== undefined) return Deferred.await(joined)
-        const done = Deferred.unsafeMake<void>(FiberId.none)
-        underWay.set(campaignId, done)
-        const ended = Effect.suspend(() => {
-          underWay.delete(campaignId)
-          return Deferred.succeed(done, undefined)
-        })
-        return Effect.zipRight(Effect.forkIn(Effect.ensuring(attempt(campaignId), ended), scope), Deferred.await(done))
-      })
+    ensure: (campaignId) => Effect.flatMap(start(campaignId), ({ ended }) => Deferred.await(ended)),
+    attempt: (campaignId) => Effect.flatMap(start(campaignId), ({ attempted }) => Deferred.await(attempted))
   })
 })
 

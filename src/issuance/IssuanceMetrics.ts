@@ -273,6 +273,8 @@ export const audits = {
   Cold: audit({ verdict: "Cold" }),
   Lost: audit({ verdict: "Lost" }),
   Ghosts: audit({ verdict: "Ghosts" }),
+  Broken: audit({ verdict: "Broken" }),
+  Foreign: audit({ verdict: "Foreign" }),
   Outdated: audit({ verdict: "Outdated" }),
   Unknown: audit({ verdict: "Unknown" })
 } as const

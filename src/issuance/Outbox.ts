@@ -21,11 +21,12 @@ export class Outbox extends Context.Tag("coupon/issuance/Outbox")<Outbox, {
   /**
    * Takes at most `limit` events that no other instance is publishing right now, hands them to `publish`, and deletes
    * those whose ids it returns; the others stay for a later poll. If `publish` fails, all stay. Returns how many events
-   * were taken and how many settled.
+   * were taken and how many settled. Events of the campaigns `except` are left for a later poll.
    */
   readonly poll: <E, R>(
     limit: number,
-    publish: (events: ReadonlyArray<OutboxEvent>) => Effect.Effect<ReadonlyArray<string>, E, R>
+    publish: (events: ReadonlyArray<OutboxEvent>) => Effect.Effect<ReadonlyArray<string>, E, R>,
+    except?: ReadonlyArray<CampaignId>
   ) => Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | E, R>
 
   readonly backlog: Effect.Effect<OutboxBacklog, LedgerUnavailable>

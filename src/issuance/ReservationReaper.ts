@@ -59,7 +59,7 @@ export const make = Effect.gen(function*() {
   yield* Agent.run(
     "the reservation reaper",
     Effect.suspend(() =>
-      Effect.forEach(looks++ % LOOK_AT_ALL === 0 ? known.all() : known.active(), runOnce, { concurrency: 4, discard: true })
+      Agent.forEach(looks++ % LOOK_AT_ALL === 0 ? known.all() : known.active(), runOnce)
     ),
     Effect.sleep(config.reaperInterval)
   )

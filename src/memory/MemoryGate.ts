@@ -1,8 +1,10 @@
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
@@ -20,6 +22,10 @@ interface Memory {
   cursor: number
   leaseMillis: number
   leaseUntil: EpochMillis
+  /** When the terms with status ENDED came. */
+  endedAt: EpochMillis | undefined
+  /** Over for long: it knows no users, and lets every claim through. */
+  retired: boolean
 }
 
 /** The ledger's clock decides; the slack forgives a difference between the two. */
@@ -41,10 +47,13 @@ const nonceOf = (value: string) => value.slice(value.indexOf(":") + 1)
 const millisOf = (value: string) => Number(value.slice(0, value.indexOf(":"))) / 1_000
 
 /** Newer terms, or as new ones with a higher limit: a raise that is announced. */
-const applyNewer = (memory: Memory, terms: CampaignTerms) => {
+const applyNewer = (memory: Memory, terms: CampaignTerms, now: EpochMillis): boolean => {
   const known = memory.terms
   const newer = known === undefined ? 1 : terms.version - known.version
-  if (newer > 0 || (newer === 0 && terms.couponLimit > known!.couponLimit)) memory.terms = terms
+  if (newer < 0 || (newer === 0 && terms.couponLimit <= known!.couponLimit)) return false
+  memory.terms = terms
+  memory.endedAt = terms.status === "ENDED" ? now : undefined
+  return true
 }
 
 /** Why a user whom the gate does not know yet gets no slot, apart from reservations. */
@@ -59,6 +68,7 @@ const reserveAll = (
   requests: ReadonlyArray<ReserveRequest>,
   now: EpochMillis
 ): ReadonlyArray<ReserveAnswer> => {
+  if (memory.retired) return requests.map(({ nonce }) => ({ _tag: "Reserved", value: `${now}000:${nonce}` }))
   const terms = memory.terms
   if (terms === undefined || memory.generation === undefined || !memory.hydrated) return requests.map(() => cold)
   if (now < terms.startTime - SLACK_MILLIS) return requests.map(() => notStarted)
@@ -82,9 +92,12 @@ const reserveAll = (
 export const make = (options: {
   /** The gate's clock; it has milliseconds only, so the microseconds of a reservation end in 000. */
   readonly now?: () => EpochMillis
+  /** How long what is known of a campaign is kept that is over. */
+  readonly keptMillis?: number
 } = {}): Effect.Effect<Gate["Type"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const now = options.now ?? Date.now
+    const keptMillis = options.keptMillis ?? Infinity
     const published = yield* Effect.acquireRelease(PubSub.sliding<Coupon>(EVENTS_LAG), PubSub.shutdown)
     const campaigns = new Map<CampaignId, Memory>()
 
@@ -99,11 +112,22 @@ export const make = (options: {
           hydrated: false,
           cursor: 0,
           leaseMillis: 0,
-          leaseUntil: 0
+          leaseUntil: 0,
+          retired: false,
+          endedAt: undefined
         }
         campaigns.set(campaignId, memory)
       }
       return memory
+    }
+
+    /** Forgets campaigns that are over for long. Called where memory is taken for another one. */
+    const letGo = () => {
+      const since = now() - keptMillis
+      for (const [campaignId, { endedAt, generation, terms }] of campaigns) {
+        const overAt = endedAt ?? terms?.endTime
+        if (generation !== undefined && overAt !== undefined && overAt < since) campaigns.delete(campaignId)
+      }
     }
 
     return Gate.of({
@@ -157,7 +181,9 @@ export const make = (options: {
       configure: (terms) =>
         Effect.sync(() => {
           const memory = campaigns.get(terms.campaignId)
-          if (memory?.generation !== undefined) applyNewer(memory, terms)
+          if (memory?.generation !== undefined) applyNewer(memory, terms, now())
+          // Newer terms may have moved the end: the gate is cold.
+          else if (memory?.retired === true && applyNewer(memory, terms, now())) memory.retired = false
         }),
 
       hydrateBegin: (terms, token, leaseMillis) =>
@@ -166,8 +192,10 @@ export const make = (options: {
           const isHydrated = memory.generation !== undefined && memory.hydrated
           const isLeased = memory.generation !== undefined && memory.generation !== token && memory.leaseUntil > now()
           if (!isHydrated && isLeased) return "Busy"
-          applyNewer(memory, terms)
+          applyNewer(memory, terms, now())
           if (isHydrated) return "Hydrated"
+          letGo()
+          memory.retired = false
           memory.generation = token
           memory.cursor = 0
           memory.leaseMillis = leaseMillis
@@ -211,11 +239,19 @@ export const make = (options: {
 
       forget: (campaignId) => Effect.sync(() => void campaigns.delete(campaignId)),
 
+      retire: (terms) =>
+        Effect.sync(() => {
+          if ((campaigns.get(terms.campaignId)?.terms?.version ?? 0) > terms.version) return
+          campaigns.delete(terms.campaignId)
+          Object.assign(recall(terms.campaignId), { terms, retired: true })
+        }),
+
       inspect: (campaignId) =>
         Effect.sync(() => {
           const memory = campaigns.get(campaignId)
           const [oldest] = memory?.pending.values() ?? []
           return {
+            condition: memory?.retired === true ? "Retired" : "Sound",
             generation: memory?.generation,
             hydrated: memory?.generation !== undefined && memory.hydrated,
             issued: memory?.issued.size ?? 0,
@@ -233,4 +269,7 @@ export const make = (options: {
   })
 
 /** The gate of the embedded assembly. */
-export const layer: Layer.Layer<Gate> = Layer.scoped(Gate, make())
+export const layer: Layer.Layer<Gate, never, AppConfig> = Layer.scoped(
+  Gate,
+  Effect.flatMap(AppConfig, (config) => make({ keptMillis: Duration.toMillis(config.gateKeptAfterEnd) }))
+)

@@ -3,7 +3,7 @@ import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AdminAudit } from "../issuance/AdminAudit.ts"
-import { Gate, type GateUnavailable } from "../issuance/Gate.ts"
+import { Gate, GateUnavailable } from "../issuance/Gate.ts"
 import { GateRebuilder } from "../issuance/GateRebuilder.ts"
 import { type CommitInDoubt, Ledger, type LedgerUnavailable } from "../issuance/Ledger.ts"
 import { NotFound } from "./OperatorErrors.ts"
@@ -37,10 +37,10 @@ export const make: Effect.Effect<
       const campaign = yield* ledger.findCampaign(campaignId)
       if (campaign === undefined) return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
       tell({ _tag: "Started", campaignId, coupons: campaign.issuedCount })
-      const { generation, hydrated } = yield* gate.inspect(campaignId)
+      const { condition, generation, hydrated } = yield* gate.inspect(campaignId)
       yield* audit.append({ action: "gate.rebuild", campaignId, before: undefined, after: { discard } })
       yield* Effect.logWarning("an operator has the gate rebuilt from the ledger").pipe(Effect.annotateLogs({ campaignId, discard }))
-      if (discard) yield* gate.forget(campaignId)
+      if (discard || condition === "Broken") yield* gate.forget(campaignId)
       else if (hydrated && generation !== undefined) yield* gate.cold(campaignId, generation)
       let toldAt = Number.NEGATIVE_INFINITY
       let rebuilt: number | undefined
@@ -51,6 +51,7 @@ export const make: Effect.Effect<
         tell({ _tag: "Progress", coupons, of: Math.max(coupons, of) })
       })
       if (outcome === "Missing") return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
+      if (outcome === "Foreign") return yield* new GateUnavailable({ cause: new Error("the gate's keys belong to another deployment") })
       // Nothing of it was done here: a claim, or another instance, was faster.
       if (rebuilt === undefined && campaign.issuedCount > 0) tell({ _tag: "Waiting" })
       const { issued } = yield* gate.inspect(campaignId)

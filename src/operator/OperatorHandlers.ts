@@ -31,14 +31,14 @@ const violationOf = ({ campaignId, ...rest }: AuditReport.Violation): typeof Vio
 
 const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Finding): typeof AuditRow.Type => {
   const { campaignId, counter, couponLimit, coupons, unrelayed } = ledger
-  const { hydrated, issued, oldestPendingMillis, pending } = gate?.after ?? {}
+  const { condition, hydrated, issued, oldestPendingMillis, pending } = gate?.after ?? {}
   return {
     campaignId,
     couponLimit,
     coupons,
     counter,
     unrelayed,
-    gate: hydrated === undefined ? null : { hydrated, issued: issued!, pending: pending!, oldestPendingMillis: oldestPendingMillis! },
+    gate: hydrated === undefined ? null : { condition: condition!, hydrated, issued: issued!, pending: pending!, oldestPendingMillis: oldestPendingMillis! },
     violations: violations.map(violationOf)
   }
 }

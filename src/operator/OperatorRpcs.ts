@@ -98,7 +98,14 @@ export const AuditRow = Schema.Struct({
   coupons: Count,
   counter: Count,
   unrelayed: Count,
-  gate: Schema.NullOr(Schema.Struct({ hydrated: Schema.Boolean, issued: Count, pending: Count, oldestPendingMillis: Millis })),
+  gate: Schema.NullOr(Schema.Struct({
+    /** `Sound`, unless it is over for long, cannot be read, or is another deployment's. */
+    condition: Schema.Literal("Sound", "Retired", "Broken", "Foreign"),
+    hydrated: Schema.Boolean,
+    issued: Count,
+    pending: Count,
+    oldestPendingMillis: Millis
+  })),
   violations: Schema.Array(Violation)
 })
 

@@ -30,7 +30,8 @@ const ask = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<Option.Op
 const gateWord = (state: Option.Option<GateState>): (typeof ActiveCampaign.Type)["gate"] =>
   Option.match(state, {
     onNone: () => "Unreachable" as const,
-    onSome: ({ generation, hydrated }) => hydrated ? "Hydrated" as const : generation === undefined ? "Cold" as const : "Rebuilding" as const
+    onSome: ({ condition, generation, hydrated }) =>
+      condition !== "Sound" ? condition : hydrated ? "Hydrated" as const : generation === undefined ? "Cold" as const : "Rebuilding" as const
   })
 
 const stored = Effect.gen(function*() {

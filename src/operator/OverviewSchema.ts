@@ -11,8 +11,11 @@ export const ActiveCampaign = Schema.Struct({
   couponLimit: Schema.Number,
   /** By the ledger. */
   issued: Schema.Number,
-  /** `Unreachable`: it did not answer. `Cold`: the next claim has it rebuilt. */
-  gate: Schema.Literal("Hydrated", "Rebuilding", "Cold", "Unreachable"),
+  /**
+   * `Unreachable`: it did not answer. `Cold`: the next claim has it rebuilt. `Retired`: over for long, it knows no users. `Broken`: it
+   * cannot be read, and the auditor has it rebuilt. `Foreign`: its keys are another deployment's.
+   */
+  gate: Schema.Literal("Hydrated", "Rebuilding", "Cold", "Retired", "Broken", "Foreign", "Unreachable"),
   /** Reservations in flight, and the age of the oldest in milliseconds. */
   pending: Schema.Number,
   oldestPendingMillis: Schema.Number

@@ -23,8 +23,8 @@ export class RedisClient extends Context.Tag("coupon/redis/RedisClient")<RedisCl
   readonly redis: RedisConnection
   /**
    * Sends a command and waits for its reply, at most `REDIS_REPLY_TIMEOUT`. Fails with `GateUnavailable` if there is no
-   * connection, it breaks, it stays silent, or Redis refuses for a state it is in (LOADING, OOM, READONLY, …); an `ERR` or
-   * `WRONGTYPE` reply is a bug of ours and a defect.
+   * connection, it breaks, it stays silent, or Redis answers with an error of whatever kind: for a state it is in (LOADING, OOM,
+   * READONLY, …), for a command it does not know, for a key of another type. The first error of a kind is logged.
    */
   readonly send: <A>(command: (redis: RedisConnection) => Promise<A>) => Effect.Effect<A, GateUnavailable>
   /** Redis has been reached, has loaded its data and nothing has failed since. */
@@ -46,10 +46,34 @@ const CLOSE_MILLIS = 1_000
  */
 const SLOT_ON_THE_MOVE = "Script attempted to access a non local key"
 
-/** Replies that tell of a mistake in what we sent, not of a state that passes. */
-const isDefect = (error: unknown) =>
-  error instanceof ReplyError && /^(?:ERR|WRONGTYPE) /.test((error as Error).message) &&
-  !(error as Error).message.includes(SLOT_ON_THE_MOVE)
+/** Errors that are answers of our scripts, not failures of Redis (`GateOwner`). */
+const ANSWERS = /^(?:FOREIGN|UNCLAIMED) /
+
+/** Errors of Redis that name what was asked wrongly, rather than a state that passes. */
+const MISTAKES = /^(?:ERR|WRONGTYPE) /
+
+/** An error that goes on is logged again after this long. */
+const SAID_MILLIS = 600_000
+
+/** Kinds of errors that are told apart; an unbounded number would come from texts that are never the same. */
+const MAX_KINDS = 100
+
+/** Says what Redis answers instead of what was asked: each kind of error once, and again if it still comes later. */
+const makeComplaints = (log: (line: Effect.Effect<void>) => void) => {
+  const saidAt = new Map<string, number>()
+  return (message: string): void => {
+    if (ANSWERS.test(message) || message.includes(SLOT_ON_THE_MOVE)) return
+    // What follows is the call itself, with keys and users.
+    const text = message.replace(/, with args beginning with:.*/s, "")
+    const kind = text.replace(/[0-9a-f]{8,}|\d+/gi, "#").slice(0, 200)
+    const now = performance.now()
+    if (now - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY) < SAID_MILLIS) return
+    if (saidAt.size >= MAX_KINDS) saidAt.clear()
+    saidAt.set(kind, now)
+    const line = `Redis answers with an error, and the ledger decides alone meanwhile: ${text}`
+    log(MISTAKES.test(message) ? Effect.logError(line) : Effect.logWarning(line))
+  }
+}
 
 /**
  * Connects to `redisUrl`, which must be a valid one; succeeds at once, whether or not Redis is there. Closes the sockets with the
@@ -117,9 +141,10 @@ export const make = (options: {
       })
     }
 
+    const complain = makeComplaints((line) => void runFork(line))
     const refuse = (sentAt: number, cause: unknown): Effect.Effect<never, GateUnavailable> => {
-      if (isDefect(cause)) return Effect.die(cause)
-      if (cause instanceof Error && cause.message === "Command timed out") {
+      if (cause instanceof ReplyError) complain((cause as Error).message)
+      else if (cause instanceof Error && cause.message === "Command timed out") {
         // A partition without RST leaves a socket that looks alive. A timeout of a command that was sent after another
         // timeout means silence for twice as long: give the socket up.
         if (silentSince === undefined) silentSince = performance.now()

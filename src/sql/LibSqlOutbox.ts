@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { Outbox } from "../issuance/Outbox.ts"
-import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
+import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "./OutboxRows.ts"
 import { couponColumns, makeRows, type Row } from "./Rows.ts"
 
 const rowsOf = makeRows(Number)
@@ -18,10 +18,10 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
   const run = (text: string, args: ReadonlyArray<string | number> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
     Effect.mapError(sql.unsafe<Row>(text, args), unavailable)
 
-  const poll: Outbox["Type"]["poll"] = (limit, publish) =>
+  const poll: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
     polling.withPermits(1)(Effect.gen(function*() {
       const taken = (yield* run(
-        "SELECT batch_id, kind, campaign_id, first_id, last_id FROM outbox WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ?",
+        `SELECT batch_id, kind, campaign_id, first_id, last_id FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ?`,
         [limit]
       )).map(outboxRow)
       if (taken.length === 0) return { taken: 0, settled: 0 }

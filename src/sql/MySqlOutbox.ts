@@ -1,12 +1,13 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { AppConfig } from "../AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, timeFromSql } from "./MySql.ts"
-import { changedCampaigns, couponRanges, outboxEvents, outboxRow } from "./OutboxRows.ts"
+import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "./OutboxRows.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { endTransaction } from "./SentText.ts"
@@ -33,24 +34,24 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | 
 
   // The index leads through a kind by age, so there is nothing to sort: ORDER BY would sort, and lock every row first.
   // Without FORCE INDEX a small table is scanned, and rows of other kinds are locked on the way.
-  const takeText = (limit: number) =>
+  const takeText = (limit: number, except: ReadonlyArray<CampaignId>) =>
     `${settings};
 START TRANSACTION;
 SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id FROM outbox FORCE INDEX (outbox_poll)
-WHERE kind IN ('ISSUED', 'CHANGED') LIMIT ${integer(limit)} FOR UPDATE SKIP LOCKED`
+WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)} FOR UPDATE SKIP LOCKED`
 
-  const poll: Outbox["Type"]["poll"] = (limit, publish) =>
-    Effect.flatMap(isEmpty, (empty) => empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish))
+  const poll: Outbox["Type"]["poll"] = (limit, publish, except) =>
+    Effect.flatMap(isEmpty, (empty) => empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish, except))
 
   /** The rows stay locked while they are published. If this connection dies, they come back: at least once. */
-  const takeAndPublish: Outbox["Type"]["poll"] = (limit, publish) =>
+  const takeAndPublish: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.scoped(Effect.gen(function*() {
         const connection = yield* Effect.mapError(sql.reserve, unavailable)
         const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
         const rowsBy = (text: string) => Effect.map(run(text), (rows) => rows as ReadonlyArray<Row>)
         const work = Effect.gen(function*() {
-          const taken = rowsAt(yield* run(takeText(limit)), 3).map(outboxRow)
+          const taken = rowsAt(yield* run(takeText(limit, except)), 3).map(outboxRow)
           if (taken.length === 0) return { taken: 0, settled: 0 }
           const known = new Map<string, ReadonlyArray<Coupon>>()
           for (const { id } of taken) {

@@ -48,6 +48,10 @@ export const couponRanges = (rows: ReadonlyArray<OutboxRow>): string => {
 export const changedCampaigns = (rows: ReadonlyArray<OutboxRow>): string =>
   Array.from(new Set(rows.filter((row) => row.kind === "CHANGED").map((row) => integer(row.campaignId)))).join(",")
 
+/** A condition that leaves the events of some campaigns alone; empty for none. */
+export const exceptText = (campaignIds: ReadonlyArray<CampaignId>): string =>
+  campaignIds.length === 0 ? "" : ` AND campaign_id NOT IN (${campaignIds.map(integer).join(",")})`
+
 /**
  * Puts events together from their rows and what those refer to: the coupons that were read, except for batches in `recent`. A
  * coupon or campaign that is missing breaks an invariant of the schema, so it throws.

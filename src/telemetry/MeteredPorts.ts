@@ -128,8 +128,8 @@ const meteredLedger = (ledger: Ledger["Type"]): Ledger["Type"] => ({
 
 const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
   ...outbox,
-  poll: (limit, publish) =>
-    Effect.tap(outbox.poll(limit, publish), ({ settled, taken }) =>
+  poll: (limit, publish, except) =>
+    Effect.tap(outbox.poll(limit, publish, except), ({ settled, taken }) =>
       Effect.sync(() => {
         Metrics.relayed.taken.add(taken)
         Metrics.relayed.settled.add(settled)

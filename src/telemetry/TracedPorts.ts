@@ -78,7 +78,7 @@ const tracedLedger = (ledger: Ledger["Type"], recorder: SpanRecorder["Type"]): L
 
 const tracedOutbox = (outbox: Outbox["Type"], recorder: SpanRecorder["Type"]): Outbox["Type"] => ({
   ...outbox,
-  poll: (limit, publish) =>
+  poll: (limit, publish, except) =>
     outbox.poll(limit, (events) => {
       const spans = events.flatMap((event) => {
         const trace = event._tag === "Issued" ? TracedClaims.traceOf(event.id) : undefined
@@ -90,7 +90,7 @@ const tracedOutbox = (outbox: Outbox["Type"], recorder: SpanRecorder["Type"]): O
         return [span]
       })
       return spans.length === 0 ? publish(events) : ending(recorder, spans, publish(events))
-    })
+    }, except)
 })
 
 /** Puts spans of traced claims and of their batches around Gate, Ledger and Outbox; the ports as they are if nothing is traced. */

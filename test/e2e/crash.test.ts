@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
-import { privateDatabases, startDatabase, startRedis, type DatabaseKind, type DatabaseServer } from "../support/servers.ts"
+import { gateKey, privateDatabases, startDatabase, startRedis, type DatabaseKind, type DatabaseServer } from "../support/servers.ts"
 import { newcomers, tally } from "./load.ts"
 import {
   clock,
@@ -77,14 +77,14 @@ const suite = (kind: DatabaseKind): void => {
     }
 
     it("of an instance between reserve and commit loses neither the user's coupon nor a slot", async () => {
-      const { conclude, load, proxy, redis, victim, witness } = await pair(patient)
+      const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 4)
       const holding = proxy.holdRequests(isGroupCommit)
       const first = load.claim(victim.url, { campaignId, userId: 1 })
       const held = await holding
       // Behind a batch that is under way, two more have a slot and no transaction yet; one of them never asks again.
       const behind = [load.claim(victim.url, { campaignId, userId: 2 }), load.claim(victim.url, { campaignId, userId: 3 })]
-      await expect.poll(() => redis.command("HLEN", `{c${campaignId}}:p`)).toBe(":3")
+      await expect.poll(async () => redis.command("HLEN", await gateKey(databaseUrl, campaignId, "p"))).toBe(":3")
       await victim.kill()
       held.drop()
       expect(tally([await first, ...await Promise.all(behind)])).toEqual({ NO_ANSWER: 3 })
@@ -175,7 +175,7 @@ const suite = (kind: DatabaseKind): void => {
       const held = await holding
       victim.pause()
       // Its slot expires, and others take all there are.
-      await expect.poll(() => redis.command("HLEN", `{c${campaignId}}:p`)).toBe(":0")
+      await expect.poll(async () => redis.command("HLEN", await gateKey(databaseUrl, campaignId, "p"))).toBe(":0")
       await fillUp(load, () => [witness.url], [campaignId], 2)
       held.release()
       victim.resume()
@@ -218,12 +218,12 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("is not what SIGTERM is: everything admitted is answered, and the exit code is 0", async () => {
-      const { conclude, load, proxy, redis, victim, witness } = await pair(patient)
+      const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 100)
       const holding = proxy.holdRequests(isGroupCommit)
       const claims = Array.from({ length: 60 }, (_, k) => load.claim(victim.url, { campaignId, userId: k + 1 }))
       const held = await holding
-      await expect.poll(() => redis.command("HLEN", `{c${campaignId}}:p`)).toBe(":60")
+      await expect.poll(async () => redis.command("HLEN", await gateKey(databaseUrl, campaignId, "p"))).toBe(":60")
       const stopped = victim.stop()
       await expect.poll(() => victim.logs()).toContain("stopping")
       held.release()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { deferral, impatient, loadFor, startFor } from "../e2e/scenario.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { nodeProgram } from "../support/Instance.ts"
-import { availableDatabases, databaseOn, query, startRedis, type RedisServer } from "../support/servers.ts"
+import { availableDatabases, databaseOn, gateKey, query, startRedis, type RedisServer } from "../support/servers.ts"
 
 /** Runs `npm run audit` with these settings alone. */
 const audit = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
@@ -38,7 +38,14 @@ for (const kind of availableDatabases()) {
         expect(await load.claim(instance.url, { campaignId, userId })).toMatchObject({ outcome: "OK" })
       }
       await expect.poll(async () => (await query(database.url, "SELECT * FROM outbox WHERE kind <> 'VOID'")).length).toBe(0)
-      return { env, instance, first, second, sql: (text: string) => query(database.url, text) }
+      return {
+        env,
+        instance,
+        first,
+        second,
+        sql: (text: string) => query(database.url, text),
+        key: (part: string) => gateKey(database.url, first, part)
+      }
     }
 
     it("finds nothing in a healthy one, while it serves", async () => {
@@ -50,9 +57,9 @@ for (const kind of availableDatabases()) {
     })
 
     it("finds a ghost in the gate (G1), and repairs it without touching the ledger", async () => {
-      const { env, first, instance, sql } = await deployment()
+      const { env, first, instance, key, sql } = await deployment()
       await instance.stop()
-      await redis.command("SADD", `{c${first}}:i`, "999")
+      await redis.command("SADD", await key("i"), "999")
       const found = await audit(env)
       expect(found.text).toContain(`G1 campaign ${first}: the gate knows 4 holders, the ledger 3`)
       expect(found.code).toBe(1)
@@ -61,18 +68,18 @@ for (const kind of availableDatabases()) {
       expect(repaired.text).toMatch(new RegExp(`campaign ${first}: (gate rebuilt|repaired meanwhile)`))
       expect(repaired.text).toContain("every invariant holds")
       expect(repaired.code).toBe(0)
-      expect(await redis.command("SISMEMBER", `{c${first}}:i`, "999")).toBe(":0")
-      expect(await redis.command("SCARD", `{c${first}}:i`)).toBe(":4")
+      expect(await redis.command("SISMEMBER", await key("i"), "999")).toBe(":0")
+      expect(await redis.command("SCARD", await key("i"))).toBe(":4")
       expect(await sql("SELECT * FROM coupons")).toEqual(before)
     })
 
     it("finds a lost confirmation (G2), and repairs it", async () => {
-      const { env, first, instance } = await deployment()
+      const { env, first, instance, key } = await deployment()
       await instance.stop()
-      await redis.command("SREM", `{c${first}}:i`, "2")
+      await redis.command("SREM", await key("i"), "2")
       expect(await audit(env)).toMatchObject({ code: 1, text: expect.stringContaining(`G2 campaign ${first}: the gate knows 2 holders of 3`) })
       expect(await audit(env, "--repair")).toMatchObject({ code: 0 })
-      expect(await redis.command("SISMEMBER", `{c${first}}:i`, "2")).toBe(":1")
+      expect(await redis.command("SISMEMBER", await key("i"), "2")).toBe(":1")
     })
 
     it("finds a counter that was tampered with (I2), and does not repair it", async () => {
@@ -86,9 +93,9 @@ for (const kind of availableDatabases()) {
     })
 
     it("finds a reservation and an event that nobody looks after (I9)", async () => {
-      const { env, first, instance, sql } = await deployment()
+      const { env, first, instance, key, sql } = await deployment()
       await instance.stop()
-      await redis.command("HSET", `{c${first}}:p`, "7", "1000000:dead")
+      await redis.command("HSET", await key("p"), "7", "1000000:dead")
       await sql(`INSERT INTO outbox VALUES (x'${"0".repeat(32)}', 'ISSUED', ${first}, 3, 3, '2026-01-01')`)
       const { code, text } = await audit(env)
       expect(text).toMatch(new RegExp(`I9 campaign ${first}: of 1 reservations the oldest is [\\d.]+ s old`))

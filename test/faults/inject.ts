@@ -3,6 +3,7 @@ import * as MySql from "mysql2/promise"
 import type { FaultProxy, Held } from "../support/FaultProxy.ts"
 import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
+import { gateKey } from "../support/privateServers.ts"
 import type { Clients } from "./Clients.ts"
 import { SERVICE_USER, type Rig } from "./Rig.ts"
 import type { Fault, FaultKind } from "./Schedule.ts"
@@ -145,7 +146,7 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
   },
   evict: async ({ campaignIds, rig }, { node }) => {
     // An instance is as good a choice of a key as any. Not the events: nobody could tell them again.
-    for (const campaignId of campaignIds) await rig.redis.command("UNLINK", `{c${campaignId}}:${["m", "i", "p"][node]!}`)
+    for (const campaignId of campaignIds) await rig.redis.command("UNLINK", await gateKey(rig.databaseUrl, campaignId, ["m", "i", "p"][node]!))
   },
   fullRedis: async ({ rig }, { millis }) => {
     await rig.redis.command("CONFIG", "SET", "maxmemory", "1")

@@ -77,13 +77,13 @@ const connectRedis = (redisUrl: string): Redis | Cluster => {
   return topology === "cluster" ? new Cluster(addresses) : new Redis({ sentinels: addresses, name, maxRetriesPerRequest: 3 })
 }
 
-const openGate = (redisUrl: string) => {
+const openGate = (redisUrl: string, prefix: string) => {
   const redis = connectRedis(redisUrl)
   // Reported by the command that fails.
   redis.on("error", () => {})
   return {
     read: async (campaignId: number): Promise<GateView> => {
-      const key = (part: string) => `{c${campaignId}}:${part}`
+      const key = (part: string) => `${prefix}{c${campaignId}}:${part}`
       const replies = await redis.multi()
         .hmget(key("m"), "generation", "hydrated")
         .smembers(key("i"))
@@ -112,7 +112,12 @@ const openGate = (redisUrl: string) => {
 const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Promise<Reader> => {
   const connection = await MySql.createConnection({ uri: databaseUrl, supportBigNumbers: true, bigNumberStrings: true })
   const rows = async (sql: string, values: ReadonlyArray<number> = []) => (await connection.query(sql, [...values]))[0] as Array<Row>
-  const gate = redisUrl === undefined ? undefined : openGate(redisUrl)
+  /** A ledger of before the migration has no such table, and its gate no prefix. */
+  const keyPrefix = async () => {
+    const [table] = await rows("SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'deployment'")
+    return table === undefined ? "" : String((await rows("SELECT redis_key_prefix AS prefix FROM deployment"))[0]!["prefix"])
+  }
+  const gate = redisUrl === undefined ? undefined : openGate(redisUrl, await keyPrefix())
   return {
     campaignIds: async () => (await rows(CAMPAIGNS)).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {

@@ -93,7 +93,8 @@ const make = Effect.sync(() => {
         version: 1,
         issuedCount: 0,
         createdAt: 0,
-        updatedAt: 0,
+        // An ended campaign ended just now.
+        updatedAt: Date.now(),
         phase: "OPEN",
         openedAt: undefined,
         soldOutAt: undefined,

@@ -10,20 +10,31 @@ import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisGate from "../../src/redis/RedisGate.ts"
 import { startRedis } from "../support/servers.ts"
+import { keysOf } from "../../src/redis/RedisGate.ts"
 import { play, type Spy, steps } from "./gate.model.ts"
 
 let lastCampaignId = 0
 
+const PREFIX = "model:"
+
 const modelCheck = (gate: Gate["Type"], spy: Spy | undefined, numRuns: number) =>
   fc.assert(fc.asyncProperty(steps, (sequence) => play(gate, spy, ++lastCampaignId, sequence)), { numRuns })
+
+const options: RedisGate.RedisGateOptions = {
+  eventStreamLength: 1_000,
+  keyPrefix: PREFIX,
+  identity: "model",
+  keptMillis: 60_000,
+  owns: () => Effect.succeed(true)
+}
 
 /** Sees and saves the keys themselves. */
 const spyOn = ({ redis }: RedisClient.RedisClient["Type"]): Spy => ({
   look: async (campaignId) => {
     const [members, pending, meta] = await Promise.all([
-      redis.smembers(`{c${campaignId}}:i`),
-      redis.hgetall(`{c${campaignId}}:p`),
-      redis.hmget(`{c${campaignId}}:m`, "generation", "hydrated")
+      redis.smembers(keysOf(PREFIX, campaignId).issued),
+      redis.hgetall(keysOf(PREFIX, campaignId).pending),
+      redis.hmget(keysOf(PREFIX, campaignId).meta, "generation", "hydrated")
     ])
     return {
       members: new Set(members.filter((member) => member !== "#").map(BigInt)),
@@ -32,7 +43,7 @@ const spyOn = ({ redis }: RedisClient.RedisClient["Type"]): Spy => ({
     }
   },
   snapshot: async (campaignId) => {
-    const keys = ["m", "i", "p", "e"].map((part) => `{c${campaignId}}:${part}`)
+    const keys = Object.values(keysOf(PREFIX, campaignId))
     const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)))
     return async () => {
       await redis.del(...keys)
@@ -42,7 +53,7 @@ const spyOn = ({ redis }: RedisClient.RedisClient["Type"]): Spy => ({
 })
 
 describe("the gate against a model of the ledger", () => {
-  const memory = ManagedRuntime.make(MemoryGate.layer)
+  const memory = ManagedRuntime.make(Layer.scoped(Gate, MemoryGate.make()))
   let server: Awaited<ReturnType<typeof startRedis>> | undefined
 
   const makeRedis = (url: string) => {
@@ -54,7 +65,7 @@ describe("the gate against a model of the ledger", () => {
       )
     )
     return ManagedRuntime.make(
-      Layer.provideMerge(Layer.effect(Gate, RedisGate.make({ eventStreamLength: 1_000 })), clientLayer)
+      Layer.provideMerge(Layer.effect(Gate, RedisGate.make(options)), clientLayer)
     )
   }
   let redis: ReturnType<typeof makeRedis> | undefined

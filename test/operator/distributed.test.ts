@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
-import { availableDatabases, databaseOn, startRedis, type RedisServer } from "../support/servers.ts"
+import { availableDatabases, databaseOn, gateKey, startRedis, type RedisServer } from "../support/servers.ts"
 import { coupon } from "./Command.ts"
 
 for (const kind of availableDatabases()) {
@@ -33,7 +33,7 @@ for (const kind of availableDatabases()) {
 
     it("finds a gate that knows too much, and has it rebuilt from scratch", async () => {
       const id = await soldTo(["1", "2", "3"])
-      await redis.command("SADD", `{c${id}}:i`, "999")
+      await redis.command("SADD", await gateKey(database.url, id, "i"), "999")
       const found = await run("audit", id)
       expect(found.out).toContain(`G1 campaign ${id}: the gate knows 4 holders, the ledger 3`)
       expect(found).toMatchObject({ code: exitCodes.UNSOUND.code, err: expect.stringContaining("coupon rebuild") as string })

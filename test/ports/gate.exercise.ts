@@ -81,6 +81,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         expect(yield* gate.check(id, [1n])).toEqual([false])
         expect(yield* gate.expired(id, 0, 10)).toEqual([])
         expect(yield* gate.inspect(id)).toEqual({
+          condition: "Sound",
           generation: undefined,
           hydrated: false,
           issued: 0,
@@ -471,6 +472,46 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         yield* gate.confirm(id, couponsOf(id, 20_001, 22_000))
         expect(yield* gate.check(id, users)).toEqual(users.map((user) => user > 22_000n))
         expect(yield* gate.inspect(id)).toMatchObject({ issued: 22_000, pending: 0 })
+      }))
+
+    it.effect("a retired campaign lets every claim through and knows no user, until its terms change", () =>
+      Effect.gen(function*() {
+        const gate = yield* Gate
+        const terms = termsOf({ couponLimit: 2, endTime: Date.now() - 10 * MINUTE, version: 3 })
+        const id = terms.campaignId
+        yield* hydrate(terms, couponsOf(id, 1, 2))
+        expect(yield* reserveTags(id, 1n, 3n)).toEqual(["Already", "Ended"])
+        // Older terms retire nothing: the gate knows better.
+        yield* gate.retire({ ...terms, version: 2 })
+        expect(yield* reserveTags(id, 1n, 3n)).toEqual(["Already", "Ended"])
+        yield* gate.retire(terms)
+        expect(yield* gate.inspect(id)).toMatchObject({ condition: "Retired", hydrated: false, issued: 0, pending: 0, version: 3 })
+        const answers = yield* reserve(id, 1n, 3n, 3n)
+        expect(tags(answers)).toEqual(["Reserved", "Reserved", "Reserved"])
+        expect(yield* gate.check(id, [3n])).toEqual([false])
+        yield* gate.release(id, [{ userId: 3n, value: valueOf(answers[1]) }])
+        expect(yield* gate.expired(id, 0, 10)).toEqual([])
+        yield* gate.configure(terms)
+        expect(yield* gate.inspect(id)).toMatchObject({ condition: "Retired" })
+        // What is confirmed late changes nothing about that.
+        yield* gate.confirm(id, [couponOf(id, 2)])
+        expect(yield* reserveTags(id, 2n, 3n)).toEqual(["Reserved", "Reserved"])
+        yield* gate.configure({ ...terms, endTime: undefined, version: 4 })
+        expect(yield* reserveTags(id, 1n)).toEqual(["Cold"])
+        yield* hydrate({ ...terms, endTime: undefined, version: 4 }, couponsOf(id, 1, 2), "second")
+        expect(yield* reserveTags(id, 1n, 2n, 3n)).toEqual(["Already", "Already", "SoldOut"])
+      }))
+
+    it.effect("a retired campaign can be rebuilt", () =>
+      Effect.gen(function*() {
+        const gate = yield* Gate
+        const terms = termsOf({ couponLimit: 2, status: "ENDED" })
+        const id = terms.campaignId
+        yield* gate.retire(terms)
+        expect(yield* reserveTags(id, 1n)).toEqual(["Reserved"])
+        yield* hydrate(terms, [couponOf(id, 1)])
+        expect(yield* gate.inspect(id)).toMatchObject({ condition: "Sound", hydrated: true, issued: 1 })
+        expect(yield* reserveTags(id, 1n, 2n)).toEqual(["Already", "Ended"])
       }))
 
     it.effect("forgets a campaign altogether, and no other", () =>

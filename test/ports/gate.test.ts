@@ -1,13 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import { type AddressInfo, createServer, type Server } from "node:net"
 import * as AppConfig from "../../src/AppConfig.ts"
 import { Gate, GateUnavailable } from "../../src/issuance/Gate.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
@@ -21,10 +20,19 @@ const startScoped = Effect.acquireRelease(Effect.promise(() => startRedis()), (s
 const configOf = (url: string, replyTimeout: string) =>
   AppConfig.layerTest({ REDIS_URL: url, MYSQL_URL: "mysql://127.0.0.1:1/unused", REDIS_REPLY_TIMEOUT: replyTimeout })
 
-const layerOf = (url: string, replyTimeout: string) =>
-  Layer.provideMerge(RedisGate.layer, RedisClient.layer).pipe(Layer.provide(configOf(url, replyTimeout)))
+const optionsOf = (more: Partial<RedisGate.RedisGateOptions> = {}): RedisGate.RedisGateOptions => ({
+  eventStreamLength: 1_000,
+  keyPrefix: "",
+  identity: "ours",
+  keptMillis: 3_600_000,
+  owns: () => Effect.dieMessage("nothing here is without an owner"),
+  ...more
+})
 
-exercise("MemoryGate", MemoryGate.layer)
+const layerOf = (url: string, replyTimeout: string, options = optionsOf()) =>
+  Layer.provideMerge(Layer.effect(Gate, RedisGate.make(options)), RedisClient.layer).pipe(Layer.provide(configOf(url, replyTimeout)))
+
+exercise("MemoryGate", Layer.scoped(Gate, MemoryGate.make({ keptMillis: 3_600_000 })))
 
 exercise(
   "RedisGate",
@@ -41,9 +49,9 @@ const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, until: (a: A) => bo
   )
 
 /** A private server, what is built upon it, and the lines it logs. */
-const setUp = (replyTimeout: string, adapt: (url: string) => string = (url) => url) =>
+const setUp = (replyTimeout: string, adapt: (url: string) => string = (url) => url, args: ReadonlyArray<string> = []) =>
   Effect.gen(function*() {
-    const server = yield* startScoped
+    const server = yield* Effect.acquireRelease(Effect.promise(() => startRedis({ args })), ({ stop }) => Effect.promise(stop))
     const lines: Array<string> = []
     const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel.label} ${String(message)}`))
     const build = Effect.gen(function*() {
@@ -52,6 +60,23 @@ const setUp = (replyTimeout: string, adapt: (url: string) => string = (url) => u
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
     return { server, lines, build }
   })
+
+/** Something that takes connections as Redis does, and has one answer to whatever a gate may ask. */
+const answering = (reply: string) =>
+  Effect.acquireRelease(
+    Effect.async<Server>((resume) => {
+      const server = createServer((socket) => {
+        socket.on("error", () => {})
+        socket.on("data", (chunk) => {
+          const info = "redis_version:7.0.0\r\nloading:0\r\n"
+          for (const call of chunk.toString().split(/(?=\*\d+\r\n\$)/)) {
+            socket.write(/\r\ninfo\r\n/i.test(call) ? `$${info.length}\r\n${info}\r\n` : `${reply}\r\n`)
+          }
+        })
+      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  ).pipe(Effect.map((server) => (server.address() as AddressInfo).port))
 
 const isUp = (gate: Gate["Type"]) => Effect.isSuccess(gate.inspect(1))
 
@@ -171,17 +196,50 @@ describe("RedisClient", () => {
       expect(JSON.stringify([lines, failure, String(failure.cause), client.address])).not.toContain("open-sesame")
     }))
 
-  it.scopedLive("states of Redis are failures, bugs are defects", () =>
+  it.scopedLive("states of Redis are failures", () =>
     Effect.gen(function*() {
-      const { build, server } = yield* setUp("10 seconds")
+      const { build, lines, server } = yield* setUp("10 seconds")
       const { client, gate } = yield* build
       yield* client.ready
-      yield* Effect.promise(() => server.command("SET", "{c1}:m", "not a hash"))
-      const bug = yield* Effect.exit(gate.reserve(1, [{ userId: 1n, nonce: "a" }]))
-      expect(Exit.isFailure(bug) && Cause.isDie(bug.cause)).toBe(true)
       yield* Effect.promise(() => server.command("CONFIG", "SET", "maxmemory", "1"))
-      const full = yield* Effect.flip(gate.confirm(2, [couponOf(2, 1)]))
-      expect(full).toBeInstanceOf(GateUnavailable)
-      expect(String(full.cause)).toContain("OOM")
+      for (let k = 0; k < 3; k++) {
+        const full = yield* Effect.flip(gate.confirm(2, [couponOf(2, 1)]))
+        expect(full).toBeInstanceOf(GateUnavailable)
+        expect(String(full.cause)).toContain("OOM")
+      }
+      yield* eventually(Effect.sync(() => lines.filter((line) => line.includes("OOM"))), (said) => said.length === 1)
+    }))
+
+  it.scopedLive("commands that Redis does not know are failures, said once and without users", () =>
+    Effect.gen(function*() {
+      const { build, lines } = yield* setUp("10 seconds", (url) => url, ["--rename-command", "EVALSHA", ""])
+      const { client, gate } = yield* build
+      yield* client.ready
+      // The first call of a script is EVAL.
+      yield* gate.reserve(1, [{ userId: 987_654n, nonce: "a" }])
+      for (let k = 0; k < 3; k++) {
+        expect(yield* Effect.flip(gate.reserve(1, [{ userId: 987_654n, nonce: "a" }]))).toBeInstanceOf(GateUnavailable)
+      }
+      yield* eventually(Effect.sync(() => lines.filter((line) => /unknown command/.test(line))), (said) => said.length === 1)
+      expect(lines.filter((line) => line.includes("unknown command"))).toEqual([expect.stringMatching(/^ERROR Redis answers with an error/)])
+      expect(lines.join()).not.toContain("987654")
+    }))
+
+  const nonsense = ["+OK", ":5", "*0", "*3\r\n+1\r\n+RR\r\n*0", "*3\r\n+1\r\n+ZZZ\r\n*0", "*2\r\n+7\r\n+x", "+abc", "-WHATEVER it is", "-", "!unheard of"]
+  it.scopedLive.each(nonsense)("%j is no answer of a gate", (reply) =>
+    Effect.gen(function*() {
+      const port = yield* answering(reply)
+      const context = yield* Layer.build(layerOf(`redis://127.0.0.1:${port}`, "10 seconds"))
+      const gate = Context.get(context, Gate)
+      yield* Context.get(context, RedisClient.RedisClient).ready
+      const three = [1n, 2n, 3n]
+      const questions: ReadonlyArray<Effect.Effect<unknown, GateUnavailable>> = [
+        gate.reserve(1, three.map((userId) => ({ userId, nonce: "a" }))),
+        gate.check(1, three),
+        gate.expired(1, 0, 10),
+        gate.inspect(1),
+        gate.hydrateBegin(termsOf(), "a", 1_000)
+      ]
+      for (const question of questions) expect(yield* Effect.flip(question)).toBeInstanceOf(GateUnavailable)
     }))
 })

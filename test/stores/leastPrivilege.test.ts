@@ -8,7 +8,7 @@ import { contract } from "../contract/contract.ts"
 import { startCluster } from "../e2e/cluster.ts"
 import { deferral } from "../e2e/scenario.ts"
 import { nodeProgram, startInstance } from "../support/Instance.ts"
-import { privateDatabases, query } from "../support/servers.ts"
+import { gateKey, privateDatabases, query } from "../support/servers.ts"
 import { hasOpenssl, makeCertificates } from "./certificates.ts"
 import { startSecureStores, type SecureStores } from "./leastPrivilege.ts"
 
@@ -105,18 +105,22 @@ const suite = (on: NonNullable<typeof kind>) => {
       const redis = new Redis(stores.env["REDIS_URL"]!, { tls: { ca: Fs.readFileSync(stores.certificates.ca, "utf8") }, retryStrategy: null })
       redis.on("error", () => {})
       try {
-        expect(Number(await redis.hlen("{c1}:m"))).toBeGreaterThan(0)
+        const [meta, other, unknown] = await Promise.all(["m", "i", "x"].map((part) => gateKey(stores.reader.databaseUrl, 1, part)))
+        expect(Number(await redis.hlen(meta!))).toBeGreaterThan(0)
+        // Instances of an earlier version, and deployments that were theirs, have keys without a prefix.
+        expect(await redis.hlen("{c1}:m")).toBe(0)
         const commands: ReadonlyArray<readonly [string, ...Array<string>]> = [
           ["FLUSHALL"], ["FLUSHDB"], ["KEYS", "*"], ["SCAN", "0"], ["CONFIG", "GET", "*"], ["DEBUG", "SLEEP", "0"], ["SHUTDOWN"], ["ACL", "LIST"],
-          ["DEL", "{c1}:m"], ["RENAME", "{c1}:m", "{c2}:m"], ["SCRIPT", "FLUSH"], ["FUNCTION", "LIST"], ["MONITOR"], ["REPLICAOF", "NO", "ONE"],
-          ["GET", "{c1}:m"], ["SUBSCRIBE", "x"], ["PUBLISH", "x", "y"], ["CLUSTER", "RESET"], ["CLIENT", "LIST"],
-          ["HLEN", "session:1"], ["SADD", "{c1}:x", "1"], ["SADD", "{cx}:i", "1"],
-          ["EVAL", "return redis.call('GET', 'secret')", "0"], ["EVAL", "return redis.call('DEL', KEYS[1])", "1", "{c1}:m"]
+          ["DEL", meta!], ["RENAME", meta!, other!], ["SCRIPT", "FLUSH"], ["FUNCTION", "LIST"], ["MONITOR"], ["REPLICAOF", "NO", "ONE"],
+          ["GET", meta!], ["SUBSCRIBE", "x"], ["PUBLISH", "x", "y"], ["CLUSTER", "RESET"], ["CLIENT", "LIST"],
+          ["HLEN", "session:1"], ["SADD", "{c1}:x", "1"], ["SADD", "{cx}:i", "1"], ["SADD", unknown!, "1"],
+          ["SADD", "session:{c1}:i", "1"], ["SADD", "coupon:x:{c1}:i", "1"],
+          ["EVAL", "return redis.call('GET', 'secret')", "0"], ["EVAL", "return redis.call('DEL', KEYS[1])", "1", meta!]
         ]
         for (const [command, ...args] of commands) {
           await expect(redis.call(command, ...args), [command, ...args].join(" ")).rejects.toThrow(/NOPERM|ACL failure|has no permissions|can't run this command/)
         }
-        expect(Number(await redis.hlen("{c1}:m"))).toBeGreaterThan(0)
+        expect(Number(await redis.hlen(meta!))).toBeGreaterThan(0)
       } finally {
         redis.disconnect()
       }

@@ -81,6 +81,11 @@ describe("the previous release, on the schema of this one", () => {
         const current = await start("this", env)
         serving.add(current)
         await moreOk(50)
+        // It takes over the gate that the old one feeds: the keys stay, and no claim finds it cold.
+        expect(current.logs()).toContain("took over a gate without an owner")
+        expect(current.logs()).not.toMatch(/rebuilt the gate|disagrees|belong to another/)
+        const metrics = await (await fetch(`${current.url}/metrics`)).text()
+        expect(metrics).toMatch(/^coupon_gate_answers_total\{answer="Cold"\} 0$/m)
         const ids = (await query(databaseUrl, "SELECT id FROM schema_migrations")).map(({ id }) => Number(id))
         expect(Math.min(...ids)).toBeLessThan(0)
 

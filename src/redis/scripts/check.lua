@@ -2,7 +2,7 @@
 --
 -- KEYS[1] m, the campaign's terms and generation
 -- KEYS[2] i, users with a coupon and the sentinel #
--- ARGV    user ids
+-- ARGV    identity of the deployment, then user ids
 -- Returns nil unless the gate is hydrated, the campaign is open and the issued set reaches the limit;
 --         else a digit a user, in order: 1 has a coupon
 --
@@ -10,7 +10,8 @@
 -- A missing key answers 0 to SISMEMBER: without the sentinel in the same call, a flush would tell holders "sold out" (I8b).
 local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
 
-local m = redis.call("HMGET", KEYS[1], "generation", "hydrated", "limit", "status", "start", "end")
+local m = redis.call("HMGET", KEYS[1], "generation", "hydrated", "limit", "status", "start", "end", "deployment", "retired")
+if m[7] ~= ARGV[1] or m[8] then return nil end
 if not m[1] or m[2] ~= "1" or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return nil end
 local time = redis.call("TIME")
 local millis = time[1] * 1000 + time[2] / 1000
@@ -18,7 +19,7 @@ if m[4] ~= "ACTIVE" or millis < tonumber(m[5]) or (m[6] ~= "" and millis >= tonu
 if redis.call("SCARD", KEYS[2]) - 1 < tonumber(m[3]) then return nil end
 
 local members = {}
-for from = 1, #ARGV, BLOCK do
+for from = 2, #ARGV, BLOCK do
   local to = math.min(from + BLOCK - 1, #ARGV)
   members[#members + 1] = table.concat(redis.call("SMISMEMBER", KEYS[2], unpack(ARGV, from, to)))
 end

@@ -8,8 +8,11 @@
 --         alone, was lost or taken over meanwhile
 --
 -- A user that the set did not know gets the event here: after a loss of Redis nobody else would publish it again (I10).
-local m = redis.call("HMGET", KEYS[1], "generation", "cursor", "lease")
+local m = redis.call("HMGET", KEYS[1], "generation", "cursor", "lease", "expires")
 if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end
+
+-- A stream that is none fails here, before a user is added whose event would then be lost.
+redis.call("XREVRANGE", KEYS[3], "+", "-", "COUNT", 1)
 
 local time = redis.call("TIME")
 local millis = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -21,5 +24,6 @@ for k = 4, #ARGV, 4 do
   end
   cursor = id
 end
-redis.call("HSET", KEYS[1], "cursor", cursor, "leaseUntil", string.format("%.0f", millis + m[3]))
+redis.call("HSET", KEYS[1], "cursor", cursor, "leaseUntil", string.format("%.0f", millis + (tonumber(m[3]) or 0)))
+if m[4] then redis.pcall("PEXPIREAT", KEYS[3], m[4]) end
 return 1

@@ -1,0 +1,91 @@
+import { ReplyError } from "ioredis"
+import * as Effect from "effect/Effect"
+import type { CampaignId } from "../domain/Campaign.ts"
+import { GateUnavailable } from "../issuance/Gate.ts"
+import type { Ledger } from "../issuance/Ledger.ts"
+import { gateTerms } from "../issuance/GateRebuilder.ts"
+
+/** What the keys of a campaign show about the ledger that fed them (`scripts/evidence.lua`). */
+export interface Evidence {
+  readonly generation: string
+  readonly version: number
+  readonly couponLimit: number
+  readonly startTime: number
+  /** Users in the issued set. */
+  readonly issued: number
+  readonly newestEvent: string
+  /** Of the newest and the oldest events. */
+  readonly coupons: ReadonlyArray<{ readonly id: number; readonly userId: bigint; readonly code: string }>
+}
+
+/**
+ * Whether keys without an owner were fed by this ledger. Each event has the code of a coupon, drawn at random: codes that the ledger
+ * knows prove it, one that it does not know disproves it. A gate without any coupon may be taken unless its terms are others.
+ */
+export const isFedBy = (ledger: Ledger["Type"], campaignId: CampaignId, evidence: Evidence): Effect.Effect<boolean, GateUnavailable> =>
+  Effect.gen(function*() {
+    const campaign = yield* ledger.findCampaign(campaignId)
+    if (campaign === undefined) return false
+    if (evidence.coupons.length > 0) {
+      const held = yield* ledger.findCoupons(campaignId, [...new Set(evidence.coupons.map(({ userId }) => userId))])
+      const codes = new Map(held.map(({ code, userId }) => [userId, code]))
+      return evidence.coupons.every(({ code, userId }) => codes.get(userId) === code)
+    }
+    if (evidence.issued > 0 || evidence.version > campaign.version) return false
+    const { couponLimit, startTime } = gateTerms(campaign)
+    return evidence.version < campaign.version || (evidence.couponLimit === couponLimit && evidence.startTime === startTime)
+  }).pipe(Effect.catchTag("LedgerUnavailable", ({ cause }) => new GateUnavailable({ cause })))
+
+/** Campaigns whose owner was said; beyond so many it is said again. */
+const MAX_SAID = 1_000
+
+/** Keys that were not proven to be ours are looked at again after this long. */
+const DISOWNED_MILLIS = 5_000
+
+/**
+ * Keeps this deployment away from keys of another one. The scripts refuse with `FOREIGN` where a campaign's keys have another owner,
+ * and with `UNCLAIMED` where they have none: an instance of an earlier version made them, or the key with the owner was lost.
+ */
+export const make = (options: {
+  /** For messages: the keys of a campaign. */
+  readonly nameOf: (campaignId: CampaignId) => string
+  /** Makes this deployment the owner if the keys can be proven to be its own. */
+  readonly adopt: (campaignId: CampaignId) => Effect.Effect<boolean, GateUnavailable>
+}) => {
+  const said = new Set<CampaignId>()
+  const disownedUntil = new Map<CampaignId, number>()
+
+  const say = (campaignId: CampaignId, why: string) =>
+    Effect.suspend(() => {
+      if (said.has(campaignId)) return Effect.void
+      if (said.size >= MAX_SAID) said.clear()
+      said.add(campaignId)
+      return Effect.logError(
+        `the keys ${options.nameOf(campaignId)} in Redis ${why}; they are left alone, and the ledger decides the campaign's claims alone. ` +
+          "Give each deployment a Redis of its own, or a REDIS_KEY_PREFIX"
+      ).pipe(Effect.annotateLogs({ campaignId }))
+    })
+
+  const adopt = (campaignId: CampaignId) =>
+    Effect.flatMap(options.adopt(campaignId), (isOurs) => {
+      if (isOurs) {
+        said.delete(campaignId)
+        return Effect.as(Effect.logInfo("took over a gate without an owner").pipe(Effect.annotateLogs({ campaignId })), true)
+      }
+      if (disownedUntil.size >= MAX_SAID) disownedUntil.clear()
+      disownedUntil.set(campaignId, performance.now() + DISOWNED_MILLIS)
+      return Effect.as(say(campaignId, "have no owner, and hold coupons or terms that this ledger does not know"), false)
+    })
+
+  /** Runs a call to a script that looks at the owner; `foreign` is what it comes to where the keys are another deployment's. */
+  const guarded = <A>(campaignId: CampaignId, call: Effect.Effect<A, GateUnavailable>, foreign: A): Effect.Effect<A, GateUnavailable> =>
+    Effect.catchTag(call, "GateUnavailable", (failure) => {
+      const [, refusal, identity] = /^(FOREIGN|UNCLAIMED) (.*)$/.exec(failure.cause instanceof ReplyError ? (failure.cause as Error).message : "") ?? []
+      if (refusal === undefined) return failure
+      if (refusal === "FOREIGN") return Effect.as(say(campaignId, `belong to another deployment (identity ${identity})`), foreign)
+      if ((disownedUntil.get(campaignId) ?? 0) > performance.now()) return Effect.succeed(foreign)
+      return Effect.flatMap(adopt(campaignId), (isOurs) => isOurs ? call : Effect.succeed(foreign))
+    })
+
+  return { guarded }
+}
