@@ -12,6 +12,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc"
 import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web"
 import { toJsonString } from "@bufbuild/protobuf"
 import { InvalidArgument } from "../domain/IssueFailure.ts"
+import * as BodyDeadline from "./BodyDeadline.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import { MAX_TIMEOUT_MILLIS } from "./Dispatcher.ts"
 import type { WireError } from "./ErrorCatalog.ts"
@@ -223,6 +224,15 @@ export const make = (
       // connect-es stops in the middle of a body that is too large. Node's usual iterator then destroys an HTTP/1.1 request
       // but not its connection, which hangs: the server drops the rest instead.
       if (!("stream" in request)) universal = { ...universal, body: request.iterator({ destroyOnReturn: false }) }
+      const timeout = BodyDeadline.timeoutOf(universal.header)
+      if (timeout !== undefined && request.method === "POST") {
+        const passed = () => {
+          dispatcher.refused(byPath.get(path)!, { _tag: "DeadlineExceeded" })
+          BodyDeadline.endAfter(response)
+        }
+        const body = universal.body as AsyncIterable<Uint8Array>
+        universal = { ...universal, body: BodyDeadline.bound(body, timeout, dispatcher.report, passed) }
+      }
     } catch {
       // No Host header, or one that makes no URL.
       const plain = response as import("node:http").ServerResponse

@@ -25,6 +25,7 @@ import * as Health from "./Health.ts"
 import { credentials, listen, type ListenFailed } from "./Listening.ts"
 import * as NewConnections from "./NewConnections.ts"
 import * as Reflection from "./Reflection.ts"
+import * as RequestHead from "./RequestHead.ts"
 import type { Route } from "./Route.ts"
 import * as StuckClients from "./StuckClients.ts"
 import type { Request, Response } from "./UnaryLane.ts"
@@ -156,6 +157,15 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     /** HTTP/1.1 responses that the lane does not write, so that draining can ask them to be the last on their connection. */
     const unhurried = new Set<http.ServerResponse>()
 
+    const readHead = RequestHead.make()
+    /** Whether the request is to be answered; else it has been, with 400. */
+    const isWellFormed = (request: Request, response: Response) => {
+      const problem = readHead(request)
+      if (problem === undefined) return true
+      refuse(request, response, 400, Code.InvalidArgument, `INVALID_ARGUMENT: ${problem}`)
+      return false
+    }
+
     const route = (request: Request, response: Response) => {
       if (response instanceof http.ServerResponse) {
         if (draining) response.shouldKeepAlive = false
@@ -164,6 +174,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
         response.once("finish", () => dropRest(request))
       }
       if (request.method !== "POST") BrowserHeaders.set(response, secure !== undefined)
+      if (!isWellFormed(request, response)) return
       if (adapter(request, response)) return
       const path = request.url!.split("?", 1)[0]!
       const mount = mounted.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))
@@ -175,6 +186,8 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
 
     const serve = (request: Request, response: Response) => {
       try {
+        // Only a preflight is answered without going further.
+        if (cors !== undefined && request.method === "OPTIONS" && !isWellFormed(request, response)) return
         if (cors !== undefined && cors(request, response)) return
         if (!lane(request, response)) route(request, response)
       } catch (defect) {

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import type { IssueFailure } from "../domain/IssueFailure.ts"
-import { InvalidArgument } from "../domain/IssueFailure.ts"
+import { DeadlineExceeded, InvalidArgument } from "../domain/IssueFailure.ts"
 import * as Metrics from "../issuance/IssuanceMetrics.ts"
+import * as BodyDeadline from "./BodyDeadline.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import type { ErrorReply } from "./ErrorCatalog.ts"
 import { badRequestReply, bodyTooLargeReply, toErrorReply, wireToErrorReply } from "./ErrorCatalog.ts"
+import * as RequestHead from "./RequestHead.ts"
 import type { Metadata, Route } from "./Route.ts"
 
 /** A request and response of either HTTP version. */
@@ -14,6 +16,8 @@ export type Response = ServerResponse | Http2ServerResponse
 
 const JSON_TYPE = "application/json"
 const PROTO_TYPE = "application/proto"
+
+const deadlineExceeded = new DeadlineExceeded()
 
 /** How a request that is no call is counted. */
 const MALFORMED = { _tag: "InvalidArgument" }
@@ -35,7 +39,8 @@ const TIMEOUT = /^\d{1,10}$/
  * Reads what matters off the raw headers: `request.headers` builds an object of all of them (about 1.5 µs). A header
  * given twice, or anything unusual, leaves the request to the adapter, which knows best.
  */
-const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined => {
+const readHead = (raw: ReadonlyArray<string>, hot: boolean, isHost: (host: string) => boolean): Head | undefined => {
+  let hosted = false
   let type: string | undefined
   let timeout: string | undefined
   let version: string | undefined
@@ -45,6 +50,16 @@ const readHead = (raw: ReadonlyArray<string>, hot: boolean): Head | undefined =>
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!
     switch (name.length) {
+      case 4:
+        if (name !== "Host" && name.toLowerCase() !== "host") break
+        if (hosted || !isHost(raw[i + 1]!)) return undefined
+        hosted = true
+        break
+      case 10:
+        if (name !== ":authority") break
+        if (hosted || !isHost(raw[i + 1]!)) return undefined
+        hosted = true
+        break
       case 11:
         if (name.toLowerCase() === "traceparent") traceparent = raw[i + 1]!
         break
@@ -156,7 +171,7 @@ const metadataOf = (request: Request): Metadata => {
   const requestHeader = new Headers()
   const raw = request.rawHeaders
   for (let i = 0; i < raw.length; i += 2) if (!raw[i]!.startsWith(":")) requestHeader.append(raw[i]!, raw[i + 1]!)
-  const host = request.headers.host ?? request.headers[":authority"]
+  const host = request.headers.host ?? request.headers[":authority"] ?? RequestHead.NO_HOST
   return {
     requestMethod: request.method!,
     url: `http://${String(host)}${request.url!}`,
@@ -181,6 +196,8 @@ export const make = (
 ): (request: Request, response: Response) => boolean => {
   const { dispatcher, draining, maxBodyBytes } = options
   const byPath = new Map(routes.map((route) => [route.path, route]))
+  const isHost = RequestHead.makeIsHost()
+  const atEndOfTurn = BodyDeadline.makeAtEndOfTurn(dispatcher.report)
   // There from the start: a rate over the first increment needs the zero before it.
   for (const route of routes) Metrics.rpc(route.method.name)
   const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) => {
@@ -235,7 +252,7 @@ export const make = (
   return (request, response) => {
     const route = byPath.get(request.url!)
     if (route === undefined || request.method !== "POST") return false
-    const head = readHead(request.rawHeaders, route.bound === "itself")
+    const head = readHead(request.rawHeaders, route.bound === "itself", isHost)
     if (head === undefined) return false
     const refusal = head.refusal ??
       (head.length !== undefined && head.length > maxBodyBytes ? bodyTooLargeReply(maxBodyBytes) : undefined)
@@ -267,8 +284,12 @@ export const make = (
       } else if (first === undefined) first = chunk
       else (rest ??= [first]).push(chunk)
     })
+    let deadline: NodeJS.Timeout | undefined
+    let ended = false
     request.on("end", () => {
-      if (size > maxBodyBytes) return
+      if (size > maxBodyBytes || ended) return
+      ended = true
+      if (deadline !== undefined) clearTimeout(deadline)
       const body = rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size)
       try {
         serve(route, head, client, request, response, body)
@@ -276,6 +297,21 @@ export const make = (
         sendDefect(response, defect)
       }
     })
+    const { timeoutMillis } = head
+    if (timeoutMillis !== undefined) {
+      // Nearly every body comes with its head, and is here by the end of the turn: no timer then.
+      atEndOfTurn(() => {
+        if (ended || size > maxBodyBytes) return
+        deadline = BodyDeadline.start(timeoutMillis, dispatcher.report, () => {
+          if (ended || size > maxBodyBytes || response.destroyed) return
+          ended = true
+          rest = undefined
+          dispatcher.refused(route, deadlineExceeded)
+          BodyDeadline.endAfter(response)
+          sendError(response, toErrorReply(deadlineExceeded))
+        })
+      })
+    }
     return true
   }
 }

@@ -66,7 +66,7 @@ const VALUES = ["", "0", "-1", "1", "99999999999", "gzip", "br", "deflate", "ide
 
 const NAMES = ["content-type", "content-encoding", "accept-encoding", "connect-timeout-ms", "connect-protocol-version", "grpc-timeout", "grpc-encoding",
   "grpc-accept-encoding", "authorization", "te", "origin", "accept", "x-grpc-web", "traceparent", "tracestate", "x-forwarded-for", "cookie", "range",
-  "if-none-match", "access-control-request-method", "x-user-agent"]
+  "if-none-match", "access-control-request-method", "x-user-agent", "host"]
 
 const QUERIES = ["connect=v1&encoding=json&message=%7B%7D", "connect=v1&encoding=proto&base64=1&message=CAEQAQ", "message=%", "encoding=json",
   "connect=v2&message=x&compression=gzip"]
@@ -95,7 +95,7 @@ export const mutate = (random: Random, asked: Asked): Asked => {
           path.slice(0, random.below(path.length) + 1),
           `${path}/`,
           `${path}?${random.pick(QUERIES)}`,
-          path.toLowerCase(), `/..${path}`, "//", "/%00", "/operator/rpc", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch2",
+          path.toLowerCase(), `/..${path}`, `http://x${path}`, `HTTPS://[::1]:0${path}?`, `http://u@${path}`, "http:", "//", "/%00", "/operator/rpc", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch2",
           "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "*"
         ])
         break

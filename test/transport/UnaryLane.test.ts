@@ -114,7 +114,8 @@ const calls = fc.record({
           "application/json",
           "application/json; charset=utf-8",
           "Application/JSON",
-          "application/json;charset=utf8"
+          "application/json;charset=utf8",
+          "application/json; charset=\"UTF-8\""
         ),
         fc.oneof(bytes(issueText), bytes(plainText), bytes(createText), bytes(fc.json()), rubbish)
       )
