@@ -37,6 +37,7 @@ describe("redaction", () => {
     "listening on http://127.0.0.1:8080; try: curl http://127.0.0.1:8080/coupon.v1.CouponService/CreateCampaign -H 'A: b'",
     "Access denied for user 'coupon'@'172.18.0.1' (using password: NO)",
     "waiting for MySQL at db:3306: connect ECONNREFUSED", "see https://h/a@b and mail a@b.c",
+    "this call needs an API key; send it as \"Authorization: Bearer <key>\"",
     "Basic checks, bearer of news; the token: expired", "UNAUTHENTICATED: no API key or token (authorization)"
   ])("leaves alone what is none: %s", (given) => {
     expect(Redaction.text(given)).toBe(given)
