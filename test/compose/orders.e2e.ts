@@ -121,7 +121,7 @@ describe("from try-out to production and back, in the same directory", () => {
     }))
 
   it("MySQL is not locked by a volume of secrets that was lost, nor by secrets that were made anew", () =>
-    withCheckout(async (checkout, { nothingIsLost, run, untilServed }) => {
+    withCheckout(async (checkout, { adminKey, create, nothingIsLost, run, untilServed }) => {
       await run("plain up")
       await run("down")
       const volumes = await checkout.compose(...plain, "config", "--format", "json")
@@ -137,6 +137,9 @@ describe("from try-out to production and back, in the same directory", () => {
       await checkout.compose("restart", "backend-app-primary")
       await untilServed()
       await nothingIsLost()
+      const others = readFileSync(Path.join(checkout.directory, "others/admin-api-key"), "utf8")
+      expect((await create({ authorization: `Bearer ${others}` })).status).toBe(200)
+      expect((await create({ authorization: `Bearer ${adminKey()}` })).status).toBe(401)
       // Root's alone, in its place: MySQL goes on running.
       rmSync(Path.join(checkout.directory, "others/mysql-root-password"))
       await checkout.program("deploy/production-secrets", Path.join(checkout.directory, "others"))
