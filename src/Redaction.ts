@@ -24,7 +24,13 @@ const places: ReadonlyArray<readonly [RegExp, string]> = [
   // A parameter of a URL or a form.
   [new RegExp(`([?&;][\\w.-]{0,40}?(?:${WORDS}|key|auth|sig)=)(?!${MASK})[^\\s&#;"'<>]*`, "gi"), `$1${MASK}`],
   // A header in words, as an object prints it, or as JSON. `Authorization: Bearer <key>` says how to write it.
-  [new RegExp(`\\b((?:${HEADERS})["']?\\s{0,3}[:=]\\s{0,3}${COLOUR}["']?)(?!(?:Bearer )?<)[^"'\\r\\n\\x1b]+`, "gi"), `$1${MASK}`],
+  [
+    new RegExp(
+      `\\b((?:${HEADERS})["']?\\s{0,3}[:=](?!\\s{0,3}${COLOUR}["']?(?:Bearer )?<)\\s{0,3}${COLOUR}["']?)[^"'\\r\\n\\x1b]+`,
+      "gi"
+    ),
+    `$1${MASK}`
+  ],
   [/\b(Bearer|Basic)(\s{1,3})[^\s"',;]{8,}/g, `$1$2${MASK}`],
   // A field, quoted or assigned. MySQL says whether a password was given: (using password: YES).
   [
