@@ -228,10 +228,10 @@ const make = Effect.sync(() => {
   })
 
   const box = Outbox.of({
-    poll: (limit, publish) =>
+    poll: (limit, publish, except = []) =>
       Effect.gen(function*() {
         yield* up
-        const events = [...outbox.values()].slice(0, limit)
+        const events = [...outbox.values()].filter(({ campaignId }) => !except.includes(campaignId)).slice(0, limit)
         const settled = events.length === 0 ? [] : yield* publish(events)
         for (const id of settled) outbox.delete(id)
         return { taken: events.length, settled: settled.length }

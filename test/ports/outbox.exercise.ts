@@ -42,6 +42,22 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         expect(yield* outbox.poll(10, () => unused)).toEqual({ taken: 0, settled: 0 })
       }))
 
+    it.effect("leaves the events of some campaigns for later, however many they are", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const ledger = yield* Ledger
+        const outbox = yield* Outbox
+        const ids: Array<number> = []
+        for (let k = 0; k < 3; k++) ids.push((yield* ledger.createCampaign(draft())).campaignId)
+        const [a, b, c] = ids as [number, number, number]
+        const batches = [batchOf(a, [1]), batchOf(a, [2]), batchOf(a, [3]), batchOf(b, [1]), batchOf(c, [1])]
+        yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
+        expect(yield* outbox.poll(2, settleAll, [a, b])).toEqual({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(2, settleAll, [a])).toEqual({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(2, settleAll, [a])).toEqual({ taken: 0, settled: 0 })
+        expect(yield* outbox.poll(10, settleAll)).toEqual({ taken: 3, settled: 3 })
+      }))
+
     it.effect("hands out the coupons of each batch until they are settled", () =>
       Effect.gen(function*() {
         yield* drain
