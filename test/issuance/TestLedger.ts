@@ -133,7 +133,9 @@ const make = Effect.sync(() => {
       if (now < campaign.startTime) return { _tag: "Refused", reason: new CampaignNotStarted() }
       const existing = held(batch.campaignId).find((coupon) => coupon.userId === userId)
       if (existing) return { _tag: "Refused", reason: new CouponAlreadyClaimed({ coupon: existing }) }
-      if (campaign.status === "ENDED") return { _tag: "Refused", reason: new CampaignEnded() }
+      if (campaign.status === "ENDED" || (campaign.endTime !== undefined && now >= campaign.endTime)) {
+        return { _tag: "Refused", reason: new CampaignEnded() }
+      }
       if (campaign.status === "PAUSED") return { _tag: "Refused", reason: new CampaignPaused() }
       if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Refused", reason: new CouponSoldOut() }
       const coupon = { campaignId: batch.campaignId, id: held(batch.campaignId).length + 1, userId, code, issuedAt: now }
