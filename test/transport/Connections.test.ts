@@ -143,7 +143,8 @@ describe("one port", () => {
     client.socket.destroy()
     const old = await connect(server.port)
     old.socket.write(`POST ${ISSUE}?adapter HTTP/1.0\r\n\r\n`)
-    await until(() => old.text().startsWith("HTTP/1.1 400"))
+    // HTTP/1.0 knows no Host header: what is missing is the content type.
+    await until(() => old.text().startsWith("HTTP/1.1 415"))
     expect((await request(server.port, { path: ISSUE, headers: json, body: issue })).status).toBe(200)
     expect(server.logs).toEqual([])
   })
