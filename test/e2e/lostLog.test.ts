@@ -37,7 +37,7 @@ const startWith = async (to: string) => {
       const draft = { name: "unheard", couponLimit: 1_000, startTime: "2025-06-25T00:00:00Z" }
       return (await rpc("CreateCampaign", draft))["campaignId"] as number
     },
-    /** Two lines of the log. */
+    /** `SPOKEN` lines of the log. */
     speak: async (campaignId: number) => {
       await rpc("PauseCampaign", { campaignId })
       await rpc("ResumeCampaign", { campaignId })
@@ -51,6 +51,9 @@ const startWith = async (to: string) => {
   }
 }
 
+/** A pause and a resumption: each is logged as a change, and as the phase that it leads to. */
+const SPOKEN = 4
+
 describe.runIf(process.platform === "linux")("a log that cannot be written", () => {
   afterEach(() => {
     for (const directory of directories.splice(0)) removeDirectory(directory)
@@ -63,7 +66,7 @@ describe.runIf(process.platform === "linux")("a log that cannot be written", () 
     const atFirst = await service.dropped()
     expect(atFirst).toBeGreaterThan(0)
     await service.speak(campaignId)
-    expect(await service.dropped()).toBe(atFirst + 2)
+    expect(await service.dropped()).toBe(atFirst + SPOKEN)
     expect(await service.rpc("IssueCoupon", { campaignId, userId: 1 })).toMatchObject({ message: "OK" })
     expect(await service.stop()).toBe(0)
   })
@@ -90,17 +93,17 @@ describe.runIf(process.platform === "linux")("a log that cannot be written", () 
     reader.destroy()
     await expect.poll(() => reader.closed).toBe(true)
     await service.speak(campaignId)
-    await expect.poll(service.dropped).toBe(2)
+    await expect.poll(service.dropped).toBe(SPOKEN)
     const claims = Array.from({ length: 20 }, (_, k) => service.rpc("IssueCoupon", { campaignId, userId: k + 1 }))
     for (const answer of await Promise.all(claims)) expect(answer).toMatchObject({ message: "OK" })
 
     text = ""
     const other = read()
     await service.speak(campaignId)
-    await expect.poll(() => text.split("\n").length).toBe(3)
+    await expect.poll(() => text.split("\n").length).toBe(SPOKEN + 1)
     const annotationsOf = (line: string) => (JSON.parse(line) as { readonly annotations: object }).annotations
     const [first, second] = text.split("\n").slice(0, 2).map(annotationsOf)
-    expect(first).toMatchObject({ campaignId, unwritten: 2 })
+    expect(first).toMatchObject({ campaignId, unwritten: SPOKEN })
     expect(second).not.toHaveProperty("unwritten")
     expect(await service.stop()).toBe(0)
     await expect.poll(() => text.match(/"message":"stopped"/g)).toHaveLength(1)

@@ -101,8 +101,8 @@ export const mutations = [
     what: "a gate that lost confirmations is not noticed",
     patches: [{
       file: "issuance/Auditor.ts",
-      from: "if (after.issued < tally.issued - tally.unrelayed) {",
-      to: "if (after.issued < 0) {"
+      from: "after.issued < tally.issued - tally.unrelayed) {",
+      to: "after.issued < 0) {"
     }]
   },
   {
@@ -130,13 +130,11 @@ export const mutations = [
     name: "eventOnlyIfAdded",
     what: "the event is published only if SADD added, and a rebuild adds without one",
     patches: [
-      { file: "redis/scripts/confirm.lua", from: "local users = {}\n", to: "local users, added = {}, {}\n" },
       {
         file: "redis/scripts/confirm.lua",
-        from: `  redis.call("SADD", KEYS[1], unpack(users, from, to))\n`,
-        to: `  for k = from, to do added[users[k]] = redis.call("SADD", KEYS[1], users[k]) end\n`
+        from: `  redis.call("XADD", KEYS[4],`,
+        to: `  if redis.call("SISMEMBER", KEYS[2], ARGV[k + 1]) == 0 then redis.call("XADD", KEYS[4],`
       },
-      { file: "redis/scripts/confirm.lua", from: `  redis.call("XADD",`, to: `  if added[ARGV[k + 1]] == 1 then redis.call("XADD",` },
       { file: "redis/scripts/confirm.lua", from: `"at", ARGV[k + 3])\n`, to: `"at", ARGV[k + 3]) end\n` },
       {
         file: "redis/scripts/hydrateChunk.lua",
