@@ -18,7 +18,7 @@ const directions = {
     because: "who may do what depends on no store, no transport and no use case"
   },
   issuance: {
-    inside: ["domain", "security", "AppConfig.ts"],
+    inside: ["domain", "security", "AppConfig.ts", "RootMessage.ts"],
     packages: /^(effect\/|node:crypto$)/,
     because: "the use cases import the domain and effect, and know no store and no transport: stores implement their ports"
   },
@@ -43,7 +43,7 @@ const directions = {
     because: "telemetry watches the ports and exports what it sees; it knows no store and no transport"
   },
   transport: {
-    inside: ["domain", "issuance", "security", "AppConfig.ts"],
+    inside: ["domain", "issuance", "security", "AppConfig.ts", "RootMessage.ts"],
     packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "the transport imports the use cases and the domain, never a store"
   },

@@ -4,6 +4,9 @@ export interface HostAddress {
   readonly port: number
 }
 
+export const sameHost = (one: HostAddress | undefined, other: HostAddress | undefined): boolean =>
+  one?.host === other?.host && one?.port === other?.port
+
 /** The parts of a store's URL, decoded. */
 export interface StoreUrl {
   /** In lower case, without the colon. */

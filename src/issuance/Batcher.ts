@@ -18,8 +18,11 @@ export interface BatcherOptions<In, Out, E> {
    * are answered and ask again. Else all who ask in a circle end up in one batch, and we and the store take turns in idling.
    */
   readonly halvesAbove?: number
-  /** Processes a batch, one result an item, in order. Runs in the batcher's own fiber: no caller's end interrupts it. */
-  readonly run: (key: number, items: ReadonlyArray<In>) => Effect.Effect<ReadonlyArray<Out>, E>
+  /**
+   * Processes a batch, one result an item, in order. Runs in the batcher's own fiber: no caller's end interrupts it. A batch that
+   * calls `stepAside` no longer counts towards `maxInFlight`, so that the next one begins; its own results may come as late as they like.
+   */
+  readonly run: (key: number, items: ReadonlyArray<In>, stepAside: () => void) => Effect.Effect<ReadonlyArray<Out>, E>
   /** Told of a result whose submitter had timed out and left. */
   readonly abandoned?: (key: number, item: In, out: Out) => void
 }
@@ -54,6 +57,8 @@ interface Lane<In, Out, E> {
   waiting: Array<Entry<In, Out, E>>
   /** No Set, see `idleRunners`. */
   readonly running: Array<ReadonlyArray<Entry<In, Out, E>>>
+  /** Batches that stepped aside. */
+  readonly aside: Array<ReadonlyArray<Entry<In, Out, E>>>
   scheduled: boolean
   /** How many items there were lately, waiting and under way; those in between, being answered or on their way back, count on. */
   crowd: number
@@ -113,11 +118,23 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
 
     /** A lane in use stays the only one of its key, or two would run side by side. */
     const retire = (key: number, lane: Lane<In, Out, E>) => {
-      if (lane.waiting.length === 0 && lane.running.length === 0 && !lane.scheduled) lanes.delete(key)
+      if (lane.waiting.length === 0 && lane.running.length === 0 && lane.aside.length === 0 && !lane.scheduled) lanes.delete(key)
+    }
+
+    const take = (batches: Array<ReadonlyArray<Entry<In, Out, E>>>, batch: ReadonlyArray<Entry<In, Out, E>>): boolean => {
+      const at = batches.indexOf(batch)
+      if (at >= 0) batches.splice(at, 1)
+      return at >= 0
+    }
+
+    const stepAside = (key: number, lane: Lane<In, Out, E>, batch: ReadonlyArray<Entry<In, Out, E>>) => {
+      if (!take(lane.running, batch)) return
+      lane.aside.push(batch)
+      flush(key, lane)
     }
 
     const finish = (key: number, lane: Lane<In, Out, E>, batch: ReadonlyArray<Entry<In, Out, E>>, exit: Exit.Exit<ReadonlyArray<Out>, E>) => {
-      lane.running.splice(lane.running.indexOf(batch), 1)
+      if (!take(lane.running, batch)) take(lane.aside, batch)
       lane.crowd = Math.max(batch.length + lane.waiting.length, lane.crowd * CROWD_KEPT)
       if (Exit.isSuccess(exit)) {
         for (let i = 0; i < batch.length; i++) {
@@ -143,10 +160,18 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
         const batch = lane.waiting.length <= most ? lane.waiting : lane.waiting.slice(0, most)
         lane.waiting = batch === lane.waiting ? [] : lane.waiting.slice(most)
         lane.running.push(batch)
-        const job = Effect.exit(options.run(key, batch.map((entry) => entry.item)))
+        const job = Effect.exit(options.run(key, batch.map((entry) => entry.item), () => stepAside(key, lane, batch)))
         start(Effect.map(job, (exit) => finish(key, lane, batch, exit)))
       }
       retire(key, lane)
+    }
+
+    const expireStarted = (batches: ReadonlyArray<ReadonlyArray<Entry<In, Out, E>>>, now: number) => {
+      for (const batch of batches) {
+        for (const entry of batch) {
+          if (entry.done !== undefined && entry.expiresAt <= now) settle(entry, Exit.fail(new BatchTimeout({ started: true })))
+        }
+      }
     }
 
     const sweep = () => {
@@ -159,17 +184,14 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
           leave(expired.length)
           retire(key, lane)
         }
-        for (const batch of lane.running) {
-          for (const entry of batch) {
-            if (entry.done !== undefined && entry.expiresAt <= now) settle(entry, Exit.fail(new BatchTimeout({ started: true })))
-          }
-        }
+        expireStarted(lane.running, now)
+        if (lane.aside.length > 0) expireStarted(lane.aside, now)
       }
     }
 
     const enqueue: Batcher<In, Out, E>["enqueue"] = (key, item, expiresAt, done) => {
       let lane = lanes.get(key)
-      if (lane === undefined) lanes.set(key, lane = { waiting: [], running: [], scheduled: false, crowd: 0 })
+      if (lane === undefined) lanes.set(key, lane = { waiting: [], running: [], aside: [], scheduled: false, crowd: 0 })
       lane.waiting.push({ item, expiresAt, done })
       size++
       sweeper ??= setInterval(sweep, SWEEP_MILLIS)

@@ -12,6 +12,7 @@ import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpd
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/IssueFailure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/IssueFailure.ts"
+import { rootMessage } from "../RootMessage.ts"
 import { Gate } from "./Gate.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
 import { Ledger, type CommitInDoubt, type LedgerUnavailable } from "./Ledger.ts"
@@ -61,8 +62,8 @@ export const make = Effect.gen(function*() {
 
   /** What became of a commit in doubt; `undefined`: it did not happen and never will. */
   const resolve = (changeId: string, failure: CommitInDoubt): Effect.Effect<Campaign | undefined, OutcomeUnknown> =>
-    Effect.logWarning("a change of a campaign is in doubt; asking the ledger").pipe(
-      Effect.annotateLogs({ changeId, cause: String(failure.cause) }),
+    Effect.logWarning(`a change of a campaign is in doubt; asking the ledger: ${rootMessage(failure.cause)}`).pipe(
+      Effect.annotateLogs({ changeId }),
       Effect.zipRight(Effect.retry(ledger.resolveChange(changeId), untilResolved)),
       Effect.disconnect,
       Effect.timeoutFail({ duration: config.requestTimeout, onTimeout: () => new OutcomeUnknown() }),

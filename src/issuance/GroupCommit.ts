@@ -9,6 +9,7 @@ import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
 import { CouponAlreadyClaimed, Unavailable } from "../domain/IssueFailure.ts"
+import { rootMessage } from "../RootMessage.ts"
 import * as Batcher from "./Batcher.ts"
 import { Gate, type Reservation } from "./Gate.ts"
 import { Ledger } from "./Ledger.ts"
@@ -75,9 +76,11 @@ export const make = Effect.gen(function*() {
       ? Effect.void
       : Effect.asVoid(Effect.forkDaemon(Effect.ignore(gate.release(campaignId, reservations))))
 
-  const inDoubt = (batch: ClaimBatch, failure: CommitInDoubt) =>
-    Effect.logWarning("a commit is in doubt; asking the ledger").pipe(
-      Effect.annotateLogs({ campaignId: batch.campaignId, batchId: batch.batchId, claims: batch.claims.length, cause: String(failure.cause) }),
+  /** Later batches do not wait for this one: it may be resolved only when the ledger is back, and they are to hear at once that it is away. */
+  const inDoubt = (batch: ClaimBatch, failure: CommitInDoubt, stepAside: () => void) =>
+    Effect.logWarning(`a commit is in doubt; asking the ledger: ${rootMessage(failure.cause)}`).pipe(
+      Effect.annotateLogs({ campaignId: batch.campaignId, batchId: batch.batchId, claims: batch.claims.length }),
+      Effect.zipRight(Effect.sync(stepAside)),
       Effect.zipRight(Effect.retry(ledger.resolve(batch), untilResolved)),
       Effect.tap((verdicts) =>
         Effect.logWarning("the commit in doubt is resolved").pipe(Effect.annotateLogs({
@@ -96,7 +99,11 @@ export const make = Effect.gen(function*() {
     return Effect.succeed(batch.claims.map((): CommitOutcome => ({ _tag: "Refused", reason })))
   }
 
-  const run = (campaignId: CampaignId, queued: ReadonlyArray<QueuedClaim>): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
+  const run = (
+    campaignId: CampaignId,
+    queued: ReadonlyArray<QueuedClaim>,
+    stepAside: () => void
+  ): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
     const batch: ClaimBatch = {
       batchId: TracedClaims.batchId(campaignId, queued),
       campaignId,
@@ -105,7 +112,7 @@ export const make = Effect.gen(function*() {
     return ledger.issue(batch).pipe(
       Effect.map((verdicts) => verdicts.map(fromVerdict)),
       Effect.catchTags({
-        CommitInDoubt: (failure) => inDoubt(batch, failure),
+        CommitInDoubt: (failure) => inDoubt(batch, failure, stepAside),
         LedgerUnavailable: (failure) => unavailable(batch, failure)
       }),
       Effect.tap((outcomes) => {

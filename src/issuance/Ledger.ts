@@ -18,7 +18,11 @@ import type { EpochMillis } from "../domain/Time.ts"
  * The ledger could not be reached, or refused, *before* anything can have been committed: the operation did not happen
  * and never will. `cause` is for the log.
  */
-export class LedgerUnavailable extends Data.TaggedError("LedgerUnavailable")<{ readonly cause: unknown }> {}
+export class LedgerUnavailable extends Data.TaggedError("LedgerUnavailable")<{
+  readonly cause: unknown
+  /** Its server cannot be reached, which whoever connects to it has logged: a line for each that finds it so would say no more. */
+  readonly isOutage?: boolean
+}> {}
 
 /**
  * The connection failed after the batch was sent: it may have been committed, may still commit (bytes of a dead

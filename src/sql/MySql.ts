@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as SqlClientTag from "@effect/sql/SqlClient"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
@@ -16,6 +17,7 @@ import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import type { PoolOptions } from "mysql2"
 import { readFileSync } from "node:fs"
+import type * as Net from "node:net"
 import { AppConfig, InvalidConfiguration } from "../AppConfig.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { LedgerUnavailable } from "../issuance/Ledger.ts"
@@ -23,10 +25,13 @@ import type { SessionFact } from "../issuance/LedgerAudit.ts"
 import { rootMessage } from "../RootMessage.ts"
 import type { HostAddress } from "../StoreUrl.ts"
 import * as Migrations from "./Migrations.ts"
+import * as AbandonedSessions from "./AbandonedSessions.ts"
+import * as ControlConnection from "./ControlConnection.ts"
 import * as MySqlSockets from "./MySqlSockets.ts"
 import { parseUrl, type Endpoint } from "./MySqlUrl.ts"
+import * as Outage from "./Outage.ts"
 import * as PrimaryWatch from "./PrimaryWatch.ts"
-import { watchPool, type DriverPool } from "./PoolWatch.ts"
+import { watchPool, type DriverConnection, type DriverPool } from "./PoolWatch.ts"
 import type { Row } from "./Rows.ts"
 import * as SessionState from "./SessionState.ts"
 import { mysqlErrno } from "./SqlFailure.ts"
@@ -51,35 +56,45 @@ const wholly = <A, E, R>(effect: Effect.Effect<A, E, R | Scope.Scope>): Effect.E
     Effect.flatMap(Scope.fork(outer, ExecutionStrategy.sequential), (own) =>
       Effect.onError(Scope.extend(effect, own), (cause) => Scope.close(own, Exit.failCause(cause)))))
 
-/** Sockets to the endpoint's server, or to the one of its servers that takes writes. */
-const connectSockets = (endpoint: Endpoint, replyTimeoutMillis: number): Effect.Effect<MySqlSockets.MySqlSockets, never, Scope.Scope> =>
+/** Sockets to the endpoint's server, or to the one of its servers that takes writes. No more than `limit` sessions on any. */
+const connectSockets = (endpoint: Endpoint, settings: PoolSettings): Effect.Effect<MySqlSockets.MySqlSockets, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const control = (host: HostAddress) => ControlConnection.make(endpoint, host)
+    const abandoned = AbandonedSessions.make(control)
+    yield* Effect.addFinalizer(() => Effect.sync(abandoned.stop))
+    const options = { replyTimeoutMillis: settings.replyTimeoutMillis, limit: settings.connections, abandoned }
     if (endpoint.hosts.length === 1) {
-      const sockets = MySqlSockets.make(replyTimeoutMillis)
-      sockets.lead(endpoint.hosts[0], true, "")
+      const [host] = endpoint.hosts
+      const outage = Outage.make(host!, control(host!), (level, text) => void runFork(level === "info" ? Effect.logInfo(text) : Effect.logWarning(text)))
+      yield* Effect.addFinalizer(() => Effect.sync(outage.stop))
+      const sockets = MySqlSockets.make({ ...options, outage })
+      sockets.lead(host, true, "")
       return sockets
     }
     const suspicions = yield* Queue.sliding<void>(1)
-    const sockets = MySqlSockets.make(replyTimeoutMillis, () => void Queue.unsafeOffer(suspicions, undefined))
+    const sockets = MySqlSockets.make({ ...options, lost: () => void Queue.unsafeOffer(suspicions, undefined) })
     yield* PrimaryWatch.run(endpoint, sockets, suspicions)
     return sockets
   })
 
 /** Has every connection of the pool set up before it serves. One that does not fit is given up, and what was to follow fails with it. */
-const setUpEach = (session: SessionState.SessionOptions): (pool: DriverPool) => void => {
+const setUpEach = (session: SessionState.SessionOptions, loggedIn: (connection: DriverConnection) => void): (pool: DriverPool) => void => {
   const text = SessionState.setUpText(session)
   const prepared = new WeakSet<DriverPool>()
   return (pool) => {
     if (prepared.has(pool)) return
     prepared.add(pool)
-    pool.on("connection", (connection) =>
+    pool.on("connection", (connection) => {
+      loggedIn(connection)
       connection.query(text, (error, results) => {
         const refusal = error ?? SessionState.unfit([
           ...SessionState.facts((results as ReadonlyArray<ReadonlyArray<Row>>).at(-1)![0]!, session),
           SessionState.driverFact(connection.clientEncoding)
         ])
         if (refusal !== undefined) connection.stream.destroy(refusal)
-      }))
+      })
+    })
   }
 }
 
@@ -111,17 +126,25 @@ const connect = (
   settings: PoolSettings
 ): Effect.Effect<MysqlClient.MysqlClient, LedgerUnavailable | ServerUnfit, Scope.Scope> =>
   wholly(Effect.gen(function*() {
-    const sockets = yield* connectSockets(endpoint, settings.replyTimeoutMillis)
-    const setUp = setUpEach(sessionOptions(endpoint, settings))
+    const sockets = yield* connectSockets(endpoint, settings)
+    const socketOf = new WeakMap<object, Net.Socket>()
+    const setUp = setUpEach(sessionOptions(endpoint, settings), (connection) => {
+      const socket = socketOf.get(connection.config)
+      if (socket !== undefined) sockets.ready(socket, { id: connection.threadId, isBusy: () => connection._command != null })
+    })
     const poolConfig: PoolOptions = {
       // A factory where the driver's types know only a socket. TLS compares certificates with the name in its settings.
       stream: (({ config }: { readonly config: HostAddress & { readonly pool: DriverPool } }) => {
         settings.onPool?.(config.pool)
         setUp(config.pool)
         Object.assign(config, sockets.host())
-        return sockets.open()
+        const socket = sockets.open()
+        // Each connection has a copy of the settings of its own.
+        socketOf.set(config, socket)
+        return socket
       }) as unknown as NonNullable<PoolOptions["stream"]>,
-      connectTimeout: settings.replyTimeoutMillis,
+      // The sockets know better; this is for those that wait for a primary to be found.
+      connectTimeout: settings.replyTimeoutMillis + 1_000,
       queueLimit: QUEUE_LIMIT,
       // COM_RESET_CONNECTION would undo what a session is set to.
       resetOnRelease: false,

@@ -3,7 +3,7 @@ import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import { randomBytes } from "node:crypto"
 import { Actor } from "../issuance/Actor.ts"
-import { CommitInDoubt, LedgerUnavailable, type CampaignChange, type Ledger } from "../issuance/Ledger.ts"
+import { CommitInDoubt, type CampaignChange, type Ledger, type LedgerUnavailable } from "../issuance/Ledger.ts"
 import type { CampaignDraft } from "../domain/Campaign.ts"
 import { actColumns, mysqlAct, mysqlText } from "./AdminAuditText.ts"
 import { changedPhases, createdPhases, mysqlPhases } from "./CampaignPhaseText.ts"
@@ -12,10 +12,10 @@ import { batchKey, integer } from "./GroupCommitText.ts"
 import { timeFromSql, timeToSql } from "./MySql.ts"
 import { makeRows, rowsAt, type Row } from "./Rows.ts"
 import type { SentText } from "./SentText.ts"
+import { unavailable } from "./SqlFailure.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
-const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 /** How often a change is sent at most when each attempt ended in a way that proves it did nothing. */
 const ATTEMPTS = 4

@@ -10,10 +10,11 @@ import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
+import type {
+  LedgerUnavailable} from "../issuance/Ledger.ts"
 import {
   CommitInDoubt,
   Ledger,
-  LedgerUnavailable,
   type Claim,
   type ClaimBatch,
   type ClaimVerdict
@@ -28,7 +29,7 @@ import * as Recent from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { sendText, settle, type FailedText, type SentText } from "./SentText.ts"
 import { sessionSettings } from "./SessionState.ts"
-import { isDuplicateKey } from "./SqlFailure.ts"
+import { isDuplicateKey, unavailable } from "./SqlFailure.ts"
 import { isNotCallable, wholeBatchCall, wholeBatchFacts } from "./WholeBatchCall.ts"
 
 const rowsOf = makeRows(timeFromSql)
@@ -36,7 +37,6 @@ const rowsOf = makeRows(timeFromSql)
 /** How often a batch is sent at most, when each attempt ended in a way that proves it did nothing. */
 const ATTEMPTS = 6
 
-const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 /** How long a campaign's batches are sorted out claim by claim once one could not be committed as a whole. */
 const SORTING_MILLIS = 1_000

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
-import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import type { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { Outbox } from "../issuance/Outbox.ts"
 import { batchKey, integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, timeFromSql } from "./MySql.ts"
@@ -12,10 +12,10 @@ import { RecentBatches } from "./RecentBatches.ts"
 import { couponColumns, makeRows, rowsAt, type Row } from "./Rows.ts"
 import { endTransaction } from "./SentText.ts"
 import { sessionSettings } from "./SessionState.ts"
+import { unavailable } from "./SqlFailure.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
-const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | RecentBatches> = Effect.gen(function*() {
   const sql = yield* SqlClient

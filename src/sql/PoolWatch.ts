@@ -6,6 +6,12 @@ import * as Metrics from "../issuance/IssuanceMetrics.ts"
 export interface DriverConnection {
   /** The character set in which it writes text, by the name that Node has for it. */
   readonly clientEncoding: string
+  /** The session's number, as the server greeted with it. */
+  readonly threadId: number
+  /** Its own settings. */
+  readonly config: object
+  /** What it waits for the server to answer. */
+  readonly _command?: object | null
   readonly query: (text: string, done: (error: Error | null, results: unknown) => void) => void
   readonly stream: { readonly destroy: (error: Error) => void }
 }

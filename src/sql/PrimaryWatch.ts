@@ -1,13 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import * as MySql from "mysql2"
 import { rootMessage } from "../RootMessage.ts"
 import type { HostAddress } from "../StoreUrl.ts"
 import { showHost } from "../StoreUrl.ts"
 import type { Endpoint } from "./MySqlUrl.ts"
-import { openSocket, type MySqlSockets } from "./MySqlSockets.ts"
+import * as ControlConnection from "./ControlConnection.ts"
+import type { MySqlSockets } from "./MySqlSockets.ts"
 import { choose, finding, type Finding, type GroupMember } from "./PrimaryChoice.ts"
 import { mysqlErrno } from "./SqlFailure.ts"
 
@@ -17,64 +16,33 @@ const INTERVAL = "500 millis"
 /** Between rounds in any case: connections that break all at once ask for one round. */
 const LEAST_INTERVAL = "50 millis"
 
-/** A server that does not answer for so long counts as away. */
-const PROBE_TIMEOUT_MILLIS = 2_000
-
 /** May not read the table; see below. */
 const DENIED = new Set([1_044, 1_142, 1_143])
 
 const MEMBERS = "SELECT @@server_uuid AS self, member_id AS id, member_state AS state, member_role AS role " +
   "FROM performance_schema.replication_group_members WHERE member_id <> ''"
 
-type Rows = ReadonlyArray<Record<string, unknown>>
-
 /** Asks one server, over a connection that it keeps. */
 const makeProbe = (endpoint: Endpoint, host: HostAddress) => {
-  let connection: MySql.Connection | undefined
-
-  const drop = () => {
-    connection?.destroy()
-    connection = undefined
-  }
-  const open = (): MySql.Connection => {
-    const opened = MySql.createConnection({
-      host: host.host,
-      port: host.port,
-      user: endpoint.username,
-      password: Redacted.value(endpoint.password),
-      stream: (() => openSocket(host, PROBE_TIMEOUT_MILLIS)) as never,
-      connectTimeout: PROBE_TIMEOUT_MILLIS,
-      ...endpoint.ssl === undefined ? {} : { ssl: endpoint.ssl }
-    })
-    // The question under way fails with it; between two there is nobody to tell.
-    opened.on("error", () => {
-      if (connection === opened) connection = undefined
-    })
-    return connection = opened
-  }
-  const query = (text: string): Promise<Rows> =>
-    new Promise((resolve, reject) => {
-      (connection ?? open()).query(text, (error, rows) => error === null ? resolve(rows as unknown as Rows) : reject(error))
-    })
+  const control = ControlConnection.make(endpoint, host)
   /** A user who may not see a group is no proof that there is none, and outside its group a member is not to be written to. */
-  const membersOf = async (version: string): Promise<Rows> => {
+  const membersOf = async (version: string): Promise<ControlConnection.ControlRows> => {
     if (/mariadb/i.test(version)) return []
-    return query(MEMBERS).catch((error: unknown): Rows => {
+    return control.ask(MEMBERS).catch((error: unknown): ControlConnection.ControlRows => {
       if (!DENIED.has(mysqlErrno(error) ?? 0)) throw error
       throw new Error("its user lacks SELECT on performance_schema.replication_group_members, as in deploy/mysql-grants.sql")
     })
   }
   const ask = async (): Promise<Finding> => {
     try {
-      const [state] = await query("SELECT @@global.read_only AS readOnly, VERSION() AS version")
+      const [state] = await control.ask("SELECT @@global.read_only AS readOnly, VERSION() AS version")
       const members = await membersOf(String(state?.["version"]))
       return finding(String(members[0]?.["self"]), Number(state?.["readOnly"]) !== 0, members as unknown as ReadonlyArray<GroupMember>)
     } catch (error) {
-      drop()
       return { _tag: "Away", cause: rootMessage(error) }
     }
   }
-  return { ask, drop }
+  return { ask, drop: control.drop }
 }
 
 const describe = (found: Finding): string => {

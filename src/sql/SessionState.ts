@@ -148,6 +148,12 @@ ${TRANSACTIONS};
 USE \`${options.database.replaceAll("`", "``")}\`;
 ${showText}`
 
+/** For connections that only look: no limit hides rows, and no timeout but their own cuts them off. */
+export const controlText = setText(
+  pins.filter(({ name }) => ["sql_mode", "sql_select_limit", "max_execution_time", "max_statement_time"].includes(name)),
+  { database: "", lockWaitSeconds: 1, idleSeconds: 1 }
+)
+
 /** What not every server knows, and no session of an ordinary user can change: looked at once, at the start. */
 export const showMoreText =
   "SHOW SESSION VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'skip_replication', 'wsrep_dirty_reads')"

@@ -7,15 +7,14 @@ import { randomBytes } from "node:crypto"
 import { AppConfig } from "../AppConfig.ts"
 import { Actor } from "../issuance/Actor.ts"
 import { AdminAudit, type AdminAct } from "../issuance/AdminAudit.ts"
-import { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
+import { CommitInDoubt } from "../issuance/Ledger.ts"
 import { actColumns, actorText, actRow, listActs, mysqlAct, stateText } from "./AdminAuditText.ts"
 import { integer } from "./GroupCommitText.ts"
 import { lockWaitSeconds, runText, timeFromSql } from "./MySql.ts"
 import type { Row } from "./Rows.ts"
 import { sessionSettings } from "./SessionState.ts"
-import { classifyLibsql, classifyMysql, isDuplicateKey } from "./SqlFailure.ts"
+import { classifyLibsql, classifyMysql, isDuplicateKey, unavailable } from "./SqlFailure.ts"
 
-const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 /** An append is sent again under the same change id when its outcome is in doubt: a duplicate says that it went through. */
 const ATTEMPTS = 3

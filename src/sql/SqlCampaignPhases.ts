@@ -6,7 +6,7 @@ import { AppConfig } from "../AppConfig.ts"
 import { type CampaignPhase, openedAt, type PhaseReached } from "../domain/CampaignPhase.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { CampaignPhases, type PhaseEvent, type PhaseState } from "../issuance/CampaignPhases.ts"
-import { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
+import { CommitInDoubt, type LedgerUnavailable } from "../issuance/Ledger.ts"
 import { libsqlPhases, missingPhases, mysqlPhases, type PhaseDialect } from "./CampaignPhaseText.ts"
 import { campaignColumns, campaignTable } from "./CampaignText.ts"
 import { integer } from "./GroupCommitText.ts"
@@ -15,9 +15,7 @@ import { lockWaitSeconds, timeFromSql } from "./MySql.ts"
 import { makeRows, type Row, rowsAt } from "./Rows.ts"
 import { sendText } from "./SentText.ts"
 import { sessionSettings } from "./SessionState.ts"
-import { classifyLibsql } from "./SqlFailure.ts"
-
-const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
+import { classifyLibsql, unavailable } from "./SqlFailure.ts"
 
 /** The texts and readers that both dialects share; `now` is the ledger's clock, as an expression. */
 const makeTexts = (now: () => string, time: (value: unknown) => EpochMillis, { time: literal }: PhaseDialect) => {

@@ -1,3 +1,5 @@
+import { LedgerUnavailable } from "../issuance/Ledger.ts"
+
 import { NOT_RUN } from "./GuardedDriver.ts"
 
 /**
@@ -85,6 +87,12 @@ export const mysqlErrno = (error: unknown): number | undefined => {
 export const isDuplicateKey = (error: unknown, key?: string): boolean =>
   mysqlErrno(error) === DUPLICATE_KEY &&
   (key === undefined || /for key '([^']*)'$/.exec(String(field(driverError(error), "message")))?.[1]?.includes(key) === true)
+
+/** The failure of what needed MySQL, and did nothing. */
+export const unavailable = (cause: unknown): LedgerUnavailable => {
+  const error = driverError(cause)
+  return new LedgerUnavailable({ cause, isOutage: field(error, "fatal") === true && !(Number(field(error, "errno")) > 0) })
+}
 
 /** Classifies an error of the text of a group commit on MySQL or MariaDB. */
 export const classifyMysql = (error: unknown): SqlFailure => {

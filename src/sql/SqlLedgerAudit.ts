@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
-import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import type { LedgerUnavailable } from "../issuance/Ledger.ts"
 import { LedgerAudit, type LedgerFacts } from "../issuance/LedgerAudit.ts"
 import { mysqlText } from "./AdminAuditText.ts"
 import { integer } from "./GroupCommitText.ts"
@@ -12,6 +12,7 @@ import * as MySql from "./MySql.ts"
 import { unrelayedCoupons } from "./OutboxRows.ts"
 import type { Row } from "./Rows.ts"
 import { endTransaction } from "./SentText.ts"
+import { unavailable } from "./SqlFailure.ts"
 
 /** Coupons that one statement on MySQL counts at most: some tenths of a second, far from `MYSQL_REPLY_TIMEOUT` however large the campaign. */
 const PAGE = 200_000
@@ -101,7 +102,6 @@ const factsOf = (campaignId: CampaignId, row: Row): LedgerFacts => ({
 export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, SqlClient | AppConfig> => Effect.gen(function*() {
   const sql = yield* SqlClient
   const config = yield* AppConfig
-  const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
   const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
   const factsRow = sql.onDialectOrElse({ sqlite: () => factsAtOnce(sql), orElse: () => factsInPages(sql, page) })
 

@@ -11,6 +11,7 @@ import * as Metrics from "../issuance/IssuanceMetrics.ts"
 import { parseTraceparent, RequestTracing } from "../issuance/RequestTracing.ts"
 import type { UseCases } from "../issuance/Startup.ts"
 import { Startup } from "../issuance/Startup.ts"
+import { rootMessage } from "../RootMessage.ts"
 import * as Admission from "./Admission.ts"
 import type { Bound, Metadata, Route } from "./Route.ts"
 import type { Request } from "./UnaryLane.ts"
@@ -108,7 +109,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       Effect.annotateLogs({ suppressed })
     ))
   const warn = limited((suppressed, cause) =>
-    Effect.logWarning("a request was told UNAVAILABLE", Cause.fail(cause)).pipe(Effect.annotateLogs({ suppressed })))
+    Effect.logWarning("a request was told UNAVAILABLE").pipe(Effect.annotateLogs({ suppressed, cause: rootMessage(cause) })))
 
   const timedOut: Record<Exclude<Bound, "itself">, () => IssueFailure> = {
     read: () => new Unavailable({ retryAfterSeconds: 1, cause: "REQUEST_TIMEOUT" }),

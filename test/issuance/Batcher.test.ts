@@ -130,6 +130,34 @@ describe("Batcher", () => {
       expect(yield* batcher.submit(1, 3, never)).toBe(3)
     }).pipe(Effect.scoped))
 
+  it.live("goes on with the next batch when one steps aside, whose items still hear their own results, or their deadline", () =>
+    Effect.gen(function*() {
+      const hold = yield* Deferred.make<void>()
+      const batches: Array<ReadonlyArray<number>> = []
+      const batcher = yield* Batcher.make<number, number, never>({
+        maxBatch: 2,
+        maxInFlight: 1,
+        run: (_, items, stepAside) => {
+          batches.push(items)
+          if (items[0] !== 1) return Effect.succeed(items)
+          stepAside()
+          stepAside()
+          return Effect.as(Deferred.await(hold), items)
+        }
+      })
+      const patient = yield* Effect.fork(batcher.submit(1, 1, never))
+      const late = yield* Effect.fork(batcher.submit(1, 2, performance.now() + 50))
+      yield* turn
+      expect(yield* batcher.submit(1, 3, never)).toBe(3)
+      expect(batches).toEqual([[1, 2], [3]])
+      expect(yield* Effect.flip(Fiber.join(late))).toEqual(new Batcher.BatchTimeout({ started: true }))
+      expect(batcher.size()).toBe(2)
+      yield* Deferred.succeed(hold, undefined)
+      expect(yield* Fiber.join(patient)).toBe(1)
+      yield* batcher.idle
+      expect(batcher.size()).toBe(0)
+    }).pipe(Effect.scoped))
+
   it.live("turns a defect into a defect of the items, not into silence", () =>
     Effect.gen(function*() {
       const batcher = yield* Batcher.make<number, number, never>({ maxBatch: 1, maxInFlight: 1, run: () => Effect.die("bug") })

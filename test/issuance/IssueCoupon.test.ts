@@ -126,6 +126,22 @@ describe("IssueCoupon", () => {
       expect(yield* Effect.flip(claim(campaignId, 2))).toMatchObject({ _tag: "CouponAlreadyClaimed" })
     }).pipe(Effect.provide(world({ REQUEST_TIMEOUT: "2 seconds" }))))
 
+  it.scopedLive("answers UNAVAILABLE at once while an earlier commit is in doubt and the ledger away", () =>
+    Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const { campaignId } = ledger.addCampaign()
+      yield* claim(campaignId, 1)
+      ledger.onIssue = () => Effect.sync(() => (ledger.down = true, "doubtCommitted" as const))
+      const doubtful = yield* Effect.fork(claim(campaignId, 2))
+      yield* until(Effect.sync(() => ledger.down))
+      ledger.onIssue = () => Effect.succeed("unavailable")
+      for (const user of [3, 4, 5]) expect((yield* Effect.flip(claim(campaignId, user)))._tag).toBe("Unavailable")
+      // They did not wait for the one before them: it is in doubt for as long as the ledger is away.
+      expect((yield* Fiber.status(doubtful))._tag).not.toBe("Done")
+      ledger.down = false
+      expect(yield* Fiber.join(doubtful)).toMatchObject({ userId: 2n })
+    }).pipe(Effect.provide(world({ REQUEST_TIMEOUT: "8 seconds" }))))
+
   it.scopedLive("honours the caller's own deadline and gives the slot back if the claim was still queued", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger

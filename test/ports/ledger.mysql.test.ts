@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as MySqlDriver from "mysql2/promise"
 import { readFileSync } from "node:fs"
 import { describe, expect } from "vitest"
@@ -458,10 +459,16 @@ for (const kind of availableDatabases()) {
         expect(failures.map((failure) => failure._tag).filter((tag) => tag === "LedgerUnavailable" || tag === "CommitInDoubt").length).toBe(12)
         expect((yield* Effect.flip(ledger.findCampaign(campaignId)))._tag).toBe("LedgerUnavailable")
         proxy.delay(0)
-        const resolved = yield* Effect.forEach(batches, (batch) => ledger.resolve(batch), { concurrency: "unbounded" })
+        // At once they fail until a probe has found that the server answers again.
+        const untilThere = Schedule.spaced("50 millis")
+        const resolved = yield* Effect.forEach(batches, (batch) => Effect.retry(ledger.resolve(batch), untilThere), { concurrency: "unbounded" })
         expect(new Set(resolved.flat().map((verdict) => verdict._tag))).toEqual(new Set(["NotIssued"]))
         const again = batches.map((batch) => ({ ...batch, batchId: batchId() }))
-        const verdicts = yield* Effect.forEach(again, (batch) => ledger.issue(batch), { concurrency: "unbounded" })
+        const verdicts = yield* Effect.forEach(
+          again,
+          (batch) => Effect.retry(ledger.issue(batch), { schedule: untilThere, while: ({ _tag }) => _tag === "LedgerUnavailable" }),
+          { concurrency: "unbounded" }
+        )
         expect(new Set(told(verdicts.flat()))).toEqual(new Set(["Issued"]))
         yield* expectConsistent(campaignId, 24).pipe(Effect.provide(context))
       }))
