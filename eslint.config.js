@@ -53,7 +53,7 @@ const directions = {
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
   cli: {
-    inside: ["operator", "security", "transport", "AppConfig.ts", "Version.ts"],
+    inside: ["operator", "security", "transport", "AppConfig.ts", "SourceFrames.ts", "Version.ts"],
     packages: /^(effect\/|@effect\/(cli|rpc|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "the command is a client: it speaks to the service over the wire alone"
   }

@@ -40,13 +40,17 @@ const { outputFiles } = await build({
   external: ["libsql"],
   // No more than that: names are for stack traces.
   minifySyntax: true,
+  // For stack traces too, and read only when there is one (src/SourceFrames.ts): nothing in the programs refers to them.
+  sourcemap: "external",
+  sourcesContent: false,
   legalComments: "none",
   logLevel: "warning",
   // Dependencies in CommonJS ask for Node's own modules by require. Under a name of its own: msgpackr imports createRequire too.
   banner: { js: "import { createRequire as bundleRequire } from \"node:module\"; const require = bundleRequire(import.meta.url);" }
 })
 mkdirSync(path(draft), { recursive: true })
-for (const { path: file, text } of outputFiles) writeFileSync(file, youngClosures(text))
+// A rewritten assignment stays on its line, so that the map is right but for a few columns.
+for (const { path: file, text } of outputFiles) writeFileSync(file, file.endsWith(".map") ? text : youngClosures(text))
 for (const [name, exitCode] of Object.entries(programs)) writeFileSync(path(`${draft}/${name}.js`), entry(name, exitCode))
 // Read beside the code that runs (`import.meta.url`); so are ../../migrations.
 cpSync(path("src/redis/scripts"), path(`${draft}/scripts`), { recursive: true })

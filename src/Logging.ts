@@ -15,6 +15,7 @@ import { AppConfig } from "./AppConfig.ts"
 import * as Redaction from "./Redaction.ts"
 import * as LogLimiter from "./telemetry/LogLimiter.ts"
 import * as LogSink from "./telemetry/LogSink.ts"
+import * as SourceFrames from "./SourceFrames.ts"
 
 const levels = {
   debug: LogLevel.Debug,
@@ -97,7 +98,7 @@ export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, Ap
     const sink = LogSink.make(stream)
     const pretty = makePretty(yield* Effect.console, scrub, (text) => sink.write(() => text))
     const render = isPretty ? pretty.line : (line: Logger.Logger.Options<unknown>) => `${toJson(line, scrub)}\n`
-    const limiter = LogLimiter.make((line) => sink.write((lost) => render(withLost(line, lost))))
+    const limiter = LogLimiter.make((line) => sink.write((lost) => SourceFrames.readable(render(withLost(line, lost)))))
     yield* Effect.addFinalizer(() => Effect.sync(limiter.flush))
     return Layer.mergeAll(
       isPretty ? Console.setConsole(pretty.console) : Layer.empty,

@@ -18,6 +18,7 @@ import { Outbox } from "./issuance/Outbox.ts"
 import * as MainProgram from "./MainProgram.ts"
 import * as DeploymentAudit from "./operator/DeploymentAudit.ts"
 import * as Redaction from "./Redaction.ts"
+import * as SourceFrames from "./SourceFrames.ts"
 
 const usage = `Checks a deployment, which may be serving meanwhile, against the invariants of the issuance protocol.
 
@@ -102,7 +103,7 @@ const program = (repairs: boolean) =>
       Effect.sync(() => {
         const failure = Cause.isFailType(cause) ? cause.error : undefined
         console.error(Redaction.text(
-          failure === undefined || !("message" in failure) || failure.message === "" ? Cause.pretty(cause) : failure.message
+          failure === undefined || !("message" in failure) || failure.message === "" ? SourceFrames.readable(Cause.pretty(cause)) : failure.message
         ))
         process.exitCode = 2
       })

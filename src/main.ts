@@ -18,6 +18,7 @@ import * as Tracing from "./telemetry/Tracing.ts"
 import * as FileLimit from "./transport/FileLimit.ts"
 import * as GuardedMount from "./transport/GuardedMount.ts"
 import * as Server from "./transport/Server.ts"
+import * as SourceFrames from "./SourceFrames.ts"
 
 const usage = `coupon-issuance hands out coupons first come, first served, exactly.
 
@@ -92,7 +93,7 @@ const program = Effect.gen(function*() {
   Effect.tapErrorCause((cause) =>
     Cause.isInterruptedOnly(cause)
       ? Effect.void
-      : Effect.sync(() => console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause))))
+      : Effect.sync(() => console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause)))))
   )
 )
 

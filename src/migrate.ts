@@ -4,6 +4,7 @@ import * as AppConfig from "./AppConfig.ts"
 import * as Backend from "./Backend.ts"
 import * as MainProgram from "./MainProgram.ts"
 import * as Redaction from "./Redaction.ts"
+import * as SourceFrames from "./SourceFrames.ts"
 
 const usage = `Brings the schema up to date and ends; for deployments whose service may not do so itself.
 
@@ -19,7 +20,7 @@ const program = Effect.gen(function*() {
   Effect.provide(AppConfig.layer),
   Effect.catchAllCause((cause) =>
     Effect.sync(() => {
-      console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : Cause.pretty(cause)))
+      console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause))))
       process.exitCode = 2
     })
   )

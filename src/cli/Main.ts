@@ -8,6 +8,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as SourceFrames from "../SourceFrames.ts"
 import { run } from "./App.ts"
 import * as Arguments from "./Arguments.ts"
 import { CliFailure } from "./CliFailure.ts"
@@ -23,7 +24,12 @@ const tell = ({ code, exit, hint, message }: CliFailure, json: boolean) =>
   )
 
 const unexpected = (cause: Cause.Cause<unknown>) =>
-  new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: Cause.pretty(cause), hint: "this is a bug, or the service speaks another version" })
+  new CliFailure({
+    exit: "FAILED",
+    code: "UNEXPECTED",
+    message: SourceFrames.readable(Cause.pretty(cause)),
+    hint: "this is a bug, or the service speaks another version"
+  })
 
 /** Every way a run may end, told where that has not been done. */
 const settle = (exit: Exit.Exit<void, unknown>, json: boolean): Effect.Effect<ExitName> => {
