@@ -12,48 +12,83 @@ const directions = {
     files: { "domain/CouponCode.ts": /^node:crypto$/ },
     because: "the domain imports effect alone"
   },
+  config: {
+    inside: ["domain"],
+    packages: /^(effect\/|node:)/,
+    because: "settings depend on nothing that is set by them"
+  },
+  contract: {
+    inside: ["domain"],
+    packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(\/|$))/,
+    because: "the contract is what server and clients share: it imports neither"
+  },
+  ports: {
+    inside: ["domain"],
+    packages: /^effect\//,
+    because: "a port says what the use cases need, in terms of the domain; adapters implement it"
+  },
+  metrics: {
+    inside: ["domain", "config"],
+    packages: /^(effect\/|node:)/,
+    because: "metrics are counted everywhere, so they import nothing that counts"
+  },
   security: {
-    inside: ["domain", "AppConfig.ts"],
+    inside: ["domain", "config"],
     packages: /^(effect\/|jose$|node:)/,
     because: "who may do what depends on no store, no transport and no use case"
   },
-  issuance: {
-    inside: ["domain", "security", "AppConfig.ts", "RootMessage.ts"],
+  agents: {
+    inside: ["domain", "config", "ports", "metrics"],
     packages: /^(effect\/|node:crypto$)/,
-    because: "the use cases import the domain and effect, and know no store and no transport: stores implement their ports"
+    because: "agents work over the ports, below the use cases that wake them"
+  },
+  claim: {
+    inside: ["domain", "config", "ports", "metrics", "agents"],
+    packages: /^(effect\/|node:crypto$)/,
+    because: "a claim runs over the ports; it knows no store and no transport"
+  },
+  campaigns: {
+    inside: ["domain", "config", "ports", "metrics", "agents", "claim"],
+    packages: /^(effect\/|node:crypto$)/,
+    because: "the use cases of campaigns run over the ports; they know no store and no transport"
   },
   redis: {
-    inside: ["domain", "issuance", "AppConfig.ts", "StoreUrl.ts"],
+    inside: ["domain", "config", "ports", "metrics"],
     packages: /^(effect\/|ioredis$|node:)/,
     because: "the Redis adapter imports the ports, the domain and ioredis"
   },
   sql: {
-    inside: ["domain", "issuance", "security", "AppConfig.ts", "RootMessage.ts", "StoreUrl.ts"],
+    inside: ["domain", "config", "ports", "metrics", "security"],
     packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
     because: "the SQL adapters import the ports, the domain and database drivers"
   },
   memory: {
-    inside: ["domain", "issuance", "AppConfig.ts"],
+    inside: ["domain", "config", "ports"],
     packages: /^(effect\/|node:)/,
     because: "the in-process adapters import the ports and the domain"
   },
   telemetry: {
-    inside: ["domain", "issuance", "AppConfig.ts", "RootMessage.ts", "Version.ts"],
+    inside: ["domain", "config", "ports", "metrics", "agents", "claim", "SourceFrames.ts"],
     packages: /^(effect\/|@effect\/(opentelemetry|platform)\/|node:)/,
     because: "telemetry watches the ports and exports what it sees; it knows no store and no transport"
   },
-  transport: {
-    inside: ["domain", "issuance", "security", "AppConfig.ts", "RootMessage.ts"],
+  rpc: {
+    inside: ["domain", "config", "contract", "ports", "metrics", "security", "claim", "campaigns"],
     packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
-    because: "the transport imports the use cases and the domain, never a store"
+    because: "calls reach the use cases, never a store, and know nothing of sockets"
+  },
+  http: {
+    inside: ["domain", "config", "contract", "metrics", "security", "rpc"],
+    packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
+    because: "sockets and mounts carry calls; they know no use case and no store"
   },
   operator: {
-    inside: ["domain", "issuance", "security", "transport", "AppConfig.ts", "AuditReport.ts", "Setting.ts", "Version.ts"],
+    inside: ["domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http"],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
   cli: {
-    inside: ["operator", "security", "transport", "AppConfig.ts", "SourceFrames.ts", "Version.ts"],
+    inside: ["domain", "contract", "config", "SourceFrames.ts"],
     packages: /^(effect\/|@effect\/(cli|rpc|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "the command is a client: it speaks to the service over the wire alone"
   }
@@ -109,7 +144,7 @@ const importDirection = {
 }
 
 export default TypeScript.config(
-  { ignores: ["node_modules/", "src/transport/gen/", "data/", ".cache/", "coverage/", "dist/"] },
+  { ignores: ["node_modules/", "src/contract/gen/", "data/", ".cache/", "coverage/", "dist/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
     files: ["**/*.ts", "**/*.mts", "**/*.js", "**/*.mjs"],
@@ -143,7 +178,7 @@ export default TypeScript.config(
   },
   {
     files: ["src/**/*.ts"],
-    ignores: ["src/AppConfig.ts"],
+    ignores: ["src/config/AppConfig.ts"],
     rules: {
       "no-restricted-syntax": [
         "error",
@@ -153,11 +188,11 @@ export default TypeScript.config(
             "MemberExpression[object.name='process'][property.value='env']",
             "VariableDeclarator[init.name='process'] > ObjectPattern > Property[key.name='env']"
           ].join(", "),
-          message: "only src/AppConfig.ts reads the environment: add a setting there"
+          message: "only src/config/AppConfig.ts reads the environment: add a setting there"
         },
         {
           selector: "ImportDeclaration[source.value=/^(node:)?process$/]",
-          message: "use the global `process`, whose `env` only src/AppConfig.ts reads"
+          message: "use the global `process`, whose `env` only src/config/AppConfig.ts reads"
         },
         {
           selector: "MemberExpression[object.name='process'][property.name='memoryUsage']",

@@ -4,7 +4,7 @@
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
-import { CouponService } from "../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { CouponService } from "../src/contract/gen/coupon/v1/coupon_pb.ts"
 
 const BODY = "{\"message\":\"OK\"}"
 

@@ -30,7 +30,7 @@ const mapOf = (file: string): SourceMap | undefined => {
   return maps.get(file)
 }
 
-/** `src/sql/MySql.ts:88:12`, by the map that `scripts/build.mjs` wrote beside the file. */
+/** `src/sql/mysql/connection/MySql.ts:88:12`, by the map that `scripts/build.mjs` wrote beside the file. */
 const sourceOf = (frame: string, file: string, line: string, column: string): string => {
   if (!file.startsWith(HOME)) return frame
   const entry = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1)

@@ -1,9 +1,9 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as AppConfig from "./AppConfig.ts"
+import * as AppConfig from "./config/AppConfig.ts"
 import * as Backend from "./Backend.ts"
 import * as MainProgram from "./MainProgram.ts"
-import * as Redaction from "./Redaction.ts"
+import * as Redaction from "./config/Redaction.ts"
 import * as SourceFrames from "./SourceFrames.ts"
 
 const usage = `Brings the schema up to date and ends; for deployments whose service may not do so itself.

@@ -1,3 +1,5 @@
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import { ESLint } from "eslint"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
@@ -11,49 +13,62 @@ const complaints = async (filePath: string, code: string): Promise<ReadonlyArray
 }
 
 const refused: ReadonlyArray<readonly [file: string, code: string, message: RegExp]> = [
-  ["src/cli/X.ts", `import { Ledger } from "../issuance/Ledger.ts"`, /cli\/ may not import issuance\/Ledger\.ts/],
-  ["src/cli/X.ts", `import { make } from "../redis/RedisGate.ts"`, /cli\/ may not import redis\/RedisGate\.ts/],
+  ["src/cli/X.ts", `import { Ledger } from "../ports/Ledger.ts"`, /cli\/ may not import ports\/Ledger\.ts/],
+  ["src/cli/commands/X.ts", `import { make } from "../../redis/RedisGate.ts"`, /cli\/ may not import redis\/RedisGate\.ts/],
   ["src/cli/X.ts", `import Redis from "ioredis"`, /cli\/ may not import ioredis/],
-  ["src/cli.ts", `import { make } from "./sql/MySqlLedger.ts"`, /only src\/Backend\.ts chooses adapters/],
-  ["src/operator/X.ts", `import { make } from "../sql/MySqlLedger.ts"`, /operator\/ may not import sql\/MySqlLedger\.ts/],
-  ["src/domain/X.ts", `export * from "../issuance/Gate.ts"`, /domain\/ may not import issuance\/Gate\.ts/],
-  ["src/domain/X.ts", `import * as Config from "../AppConfig.ts"`, /domain\/ may not import AppConfig\.ts/],
+  ["src/cli.ts", `import { make } from "./sql/mysql/MySqlLedger.ts"`, /only src\/Backend\.ts chooses adapters/],
+  ["src/operator/X.ts", `import { make } from "../sql/mysql/MySqlLedger.ts"`, /operator\/ may not import sql\/mysql\/MySqlLedger\.ts/],
+  ["src/domain/X.ts", `export * from "../ports/Gate.ts"`, /domain\/ may not import ports\/Gate\.ts/],
+  ["src/domain/X.ts", `import * as Config from "../config/AppConfig.ts"`, /domain\/ may not import config\/AppConfig\.ts/],
   ["src/domain/X.ts", `import { readFileSync } from "node:fs"`, /domain\/ may not import node:fs/],
-  ["src/issuance/X.ts", `import { Redis } from "ioredis"`, /issuance\/ may not import ioredis/],
-  ["src/issuance/X.ts", `import * as Gate from "../redis/RedisGate.ts"`, /issuance\/ may not import redis\/RedisGate\.ts/],
-  ["src/issuance/X.ts", `import type { Server } from "../transport/Server.ts"`, /issuance\/ may not import transport\/Server\.ts/],
-  ["src/issuance/X.ts", `import * as SqlClient from "@effect/sql/SqlClient"`, /issuance\/ may not import @effect\/sql\/SqlClient/],
-  ["src/redis/X.ts", `import * as MySql from "../sql/MySql.ts"`, /redis\/ may not import sql\/MySql\.ts/],
+  ["src/config/X.ts", `import { Gate } from "../ports/Gate.ts"`, /config\/ may not import ports\/Gate\.ts/],
+  ["src/contract/X.ts", `import { Route } from "../rpc/Route.ts"`, /contract\/ may not import rpc\/Route\.ts/],
+  ["src/contract/X.ts", `import { readFileSync } from "node:fs"`, /contract\/ may not import node:fs/],
+  ["src/ports/X.ts", `import { AppConfig } from "../config/AppConfig.ts"`, /ports\/ may not import config\/AppConfig\.ts/],
+  ["src/ports/X.ts", `import * as Metrics from "../metrics/Metrics.ts"`, /ports\/ may not import metrics\/Metrics\.ts/],
+  ["src/metrics/X.ts", `import { Gate } from "../ports/Gate.ts"`, /metrics\/ may not import ports\/Gate\.ts/],
+  ["src/security/X.ts", `import { Gate } from "../ports/Gate.ts"`, /security\/ may not import ports\/Gate\.ts/],
+  ["src/agents/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"`, /agents\/ may not import claim\/IssueCoupon\.ts/],
+  ["src/claim/X.ts", `import { Campaigns } from "../campaigns/Campaigns.ts"`, /claim\/ may not import campaigns\/Campaigns\.ts/],
+  ["src/claim/X.ts", `import { Redis } from "ioredis"`, /claim\/ may not import ioredis/],
+  ["src/claim/X.ts", `import * as Gate from "../redis/RedisGate.ts"`, /claim\/ may not import redis\/RedisGate\.ts/],
+  ["src/campaigns/X.ts", `import type { Server } from "../http/Server.ts"`, /campaigns\/ may not import http\/Server\.ts/],
+  ["src/campaigns/X.ts", `import * as SqlClient from "@effect/sql/SqlClient"`, /campaigns\/ may not import @effect\/sql\/SqlClient/],
+  ["src/redis/X.ts", `import * as MySql from "../sql/mysql/connection/MySql.ts"`, /redis\/ may not import sql\/mysql\/connection\/MySql\.ts/],
   ["src/redis/X.ts", `import * as mysql from "mysql2/promise"`, /redis\/ may not import mysql2\/promise/],
   ["src/sql/X.ts", `import * as Gate from "../redis/RedisGate.ts"`, /sql\/ may not import redis\/RedisGate\.ts/],
-  ["src/sql/X.ts", `import { Redis } from "ioredis"`, /sql\/ may not import ioredis/],
+  ["src/sql/mysql/X.ts", `import { Redis } from "ioredis"`, /sql\/ may not import ioredis/],
   ["src/sql/X.ts", `export const late = () => import("../memory/MemoryGate.ts")`, /sql\/ may not import memory\/MemoryGate\.ts/],
   ["src/memory/X.ts", `import { Redis } from "ioredis"`, /memory\/ may not import ioredis/],
-  ["src/memory/X.ts", `import * as Server from "../transport/Server.ts"`, /memory\/ may not import transport\/Server\.ts/],
-  ["src/transport/X.ts", `import * as Ledger from "../sql/MySqlLedger.ts"`, /transport\/ may not import sql\/MySqlLedger\.ts/],
-  ["src/transport/deep/X.ts", `import * as Gate from "../../memory/MemoryGate.ts"`, /transport\/ may not import memory\/MemoryGate\.ts/],
-  ["src/transport/X.ts", `import * as Backend from "../Backend.ts"`, /transport\/ may not import Backend\.ts/],
+  ["src/memory/X.ts", `import * as Server from "../http/Server.ts"`, /memory\/ may not import http\/Server\.ts/],
+  ["src/telemetry/X.ts", `import * as Server from "../http/Server.ts"`, /telemetry\/ may not import http\/Server\.ts/],
+  ["src/rpc/X.ts", `import * as Server from "../http/Server.ts"`, /rpc\/ may not import http\/Server\.ts/],
+  ["src/rpc/X.ts", `import * as Ledger from "../sql/mysql/MySqlLedger.ts"`, /rpc\/ may not import sql\/mysql\/MySqlLedger\.ts/],
+  ["src/rpc/admission/X.ts", `import * as Gate from "../../memory/MemoryGate.ts"`, /rpc\/ may not import memory\/MemoryGate\.ts/],
+  ["src/http/X.ts", `import * as Backend from "../Backend.ts"`, /http\/ may not import Backend\.ts/],
+  ["src/http/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"`, /http\/ may not import claim\/IssueCoupon\.ts/],
   ["src/main.ts", `import * as Gate from "./redis/RedisGate.ts"`, /only src\/Backend\.ts chooses adapters/],
   ["src/main.ts", `export type Gate = import("./redis/RedisGate.ts").Gate`, /only src\/Backend\.ts chooses adapters/],
   ["src/main.ts", `import * as Servers from "../test/support/servers.ts"`, /src may not import test\/support\/servers\.ts/],
   ["src/main.ts", `export const late = (name: string) => import(name)`, /computed name/],
   ["src/main.ts", `import { Effect } from "effect"`, /import the module/],
-  ["src/issuance/X.ts", `export const home = process.env["HOME"]`, /only src\/AppConfig\.ts reads the environment/],
-  ["src/main.ts", `export const home = process["env"]`, /only src\/AppConfig\.ts reads the environment/],
-  ["src/main.ts", `export const { env } = process`, /only src\/AppConfig\.ts reads the environment/],
-  ["src/main.ts", `import { env } from "node:process"`, /only src\/AppConfig\.ts reads/],
+  ["src/claim/X.ts", `export const home = process.env["HOME"]`, /only src\/config\/AppConfig\.ts reads the environment/],
+  ["src/main.ts", `export const home = process["env"]`, /only src\/config\/AppConfig\.ts reads the environment/],
+  ["src/main.ts", `export const { env } = process`, /only src\/config\/AppConfig\.ts reads the environment/],
+  ["src/main.ts", `import { env } from "node:process"`, /only src\/config\/AppConfig\.ts reads/],
   ["src/operator/X.ts", `export const bytes = () => process.memoryUsage.rss()`, /out of file descriptors/],
-  ["src/transport/X.ts", `export const bytes = () => process.memoryUsage().rss`, /out of file descriptors/]
+  ["src/http/X.ts", `export const bytes = () => process.memoryUsage().rss`, /out of file descriptors/]
 ]
 
 const allowed: ReadonlyArray<readonly [file: string, code: string]> = [
   ["src/domain/X.ts", `import * as Either from "effect/Either"\nimport { codes } from "./CouponCode.ts"\nexport const x = [Either, codes]`],
   ["src/domain/CouponCode.ts", `import { randomFillSync } from "node:crypto"\nexport const x = randomFillSync`],
-  ["src/issuance/X.ts", `import type { Coupon } from "../domain/Coupon.ts"\nexport type X = Coupon`],
-  ["src/redis/X.ts", `import { Redis } from "ioredis"\nimport { Gate } from "../issuance/Gate.ts"\nexport const x = [Redis, Gate]`],
-  ["src/transport/gen/X.ts", `import * as anything from "../../sql/MySql.ts"`],
+  ["src/claim/X.ts", `import type { Coupon } from "../domain/Coupon.ts"\nexport type X = Coupon`],
+  ["src/campaigns/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"\nexport const x = IssueCoupon`],
+  ["src/redis/X.ts", `import { Redis } from "ioredis"\nimport { Gate } from "../ports/Gate.ts"\nexport const x = [Redis, Gate]`],
+  ["src/contract/gen/X.ts", `import * as anything from "../../sql/mysql/connection/MySql.ts"`],
   ["src/Backend.ts", `import * as Gate from "./redis/RedisGate.ts"\nexport const x = Gate`],
-  ["src/AppConfig.ts", `export const home = process.env["HOME"]`],
+  ["src/config/AppConfig.ts", `export const home = process.env["HOME"]`],
   ["test/X.test.ts", `import * as Gate from "../src/redis/RedisGate.ts"\nexport const x = [Gate, process.env["HOME"]]`]
 ]
 
@@ -70,4 +85,36 @@ describe("import directions", () => {
       expect((await complaints(file, code)).filter((message) => !message.startsWith("File ignored"))).toEqual([])
     })
   }
+})
+
+/** What each file of src imports of src, generated code apart. */
+const imports = (): ReadonlyMap<string, ReadonlyArray<string>> => {
+  const source = fileURLToPath(new URL("../src/", import.meta.url))
+  const files = Fs.readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts") && !file.includes("/gen/"))
+  return new Map(files.map((file) => {
+    const text = Fs.readFileSync(Path.join(source, file), "utf8")
+    const specifiers = [...text.matchAll(/(?:\bfrom|\bimport\()\s*"(\.[^"]+)"/g)].map(([, specifier]) => specifier!)
+    return [file, specifiers.map((specifier) => Path.join(Path.dirname(file), specifier))]
+  }))
+}
+
+describe("files", () => {
+  it("import in no circle", () => {
+    const graph = imports()
+    expect(graph.size).toBeGreaterThan(100)
+    const done = new Set<string>()
+    const visit = (file: string, path: ReadonlyArray<string>): void => {
+      if (path.includes(file)) throw new Error(`a circle: ${[...path.slice(path.indexOf(file)), file].join(" -> ")}`)
+      if (done.has(file)) return
+      for (const next of graph.get(file) ?? []) visit(next, [...path, file])
+      done.add(file)
+    }
+    for (const file of graph.keys()) visit(file, [])
+  })
+
+  it("are about a dozen a folder", () => {
+    const count = new Map<string, number>()
+    for (const file of imports().keys()) count.set(Path.dirname(file), (count.get(Path.dirname(file)) ?? 0) + 1)
+    expect([...count].filter(([, files]) => files > 14)).toEqual([])
+  })
 })

@@ -1,4 +1,4 @@
-import type { EffectiveSetting, Info } from "../operator/OperatorRpcs.ts"
+import type { EffectiveSetting, Info } from "../contract/OperatorRpcs.ts"
 
 /** A setting that will hurt on the day of the sale. */
 export interface Advice {

@@ -1,12 +1,12 @@
 import * as Command from "@effect/cli/Command"
-import { VERSION } from "../Version.ts"
-import * as AuditCommands from "./AuditCommands.ts"
-import { backup } from "./BackupCommand.ts"
-import { campaign } from "./CampaignCommands.ts"
-import { get, issue } from "./CouponCommands.ts"
-import { doctor } from "./DoctorCommand.ts"
-import { keys } from "./KeyCommands.ts"
-import { watch } from "./WatchCommand.ts"
+import { VERSION } from "../config/Version.ts"
+import * as AuditCommands from "./commands/AuditCommands.ts"
+import { backup } from "./commands/BackupCommand.ts"
+import { campaign } from "./commands/CampaignCommands.ts"
+import { get, issue } from "./commands/CouponCommands.ts"
+import { doctor } from "./commands/DoctorCommand.ts"
+import { keys } from "./commands/KeyCommands.ts"
+import { watch } from "./commands/WatchCommand.ts"
 
 const root = Command.make("coupon").pipe(
   Command.withDescription("operates coupon-issuance: a client of its API and of its operator plane"),

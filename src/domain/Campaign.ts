@@ -1,12 +1,12 @@
 import * as Either from "effect/Either"
-import type { CampaignPhase } from "./CampaignPhase.ts"
+import type { CampaignPhase } from "./Phase.ts"
+import type { CampaignId } from "./CampaignId.ts"
 import * as DisplayName from "./DisplayName.ts"
 import type { EpochMillis } from "./Time.ts"
 import { parseRfc3339 } from "./Time.ts"
-import { CampaignEnded, InvalidArgument } from "./IssueFailure.ts"
+import { CampaignEnded, InvalidArgument } from "./Failure.ts"
 
-/** A campaign's id: 1 to 2^31-1, as on the wire (`int32`). */
-export type CampaignId = number
+export * from "./CampaignId.ts"
 
 /** `ACTIVE` issues inside the window, `PAUSED` and `ENDED` issue nothing. */
 export type CampaignStatus = "ACTIVE" | "PAUSED" | "ENDED"
@@ -68,9 +68,7 @@ export type ExpectedVersion = number | undefined
 
 export const MAX_NAME_LENGTH = 100
 export const MAX_COUPON_LIMIT = 10_000_000
-export const MAX_CAMPAIGN_ID = 2_147_483_647
-
-const refuse = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
+export const refuse = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
 
 /** Length is counted in Unicode code points, so that a syllable of 여름 counts one. */
 const parseName = (name: string): Either.Either<string, InvalidArgument> => {
@@ -173,8 +171,5 @@ export const belowIssued = (issued: number): InvalidArgument =>
 export const sameSettings = (a: CampaignSettings, b: CampaignSettings): boolean =>
   a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status && a.startTime === b.startTime && a.endTime === b.endTime
 
-/** Validates a campaign id. */
-export const parseCampaignId = (value: number): Either.Either<CampaignId, InvalidArgument> =>
-  Number.isInteger(value) && value >= 1 && value <= MAX_CAMPAIGN_ID
-    ? Either.right(value)
-    : Either.left(new InvalidArgument({ field: "campaignId", reason: "must be a positive 32-bit integer" }))
+/** What the gate is to go by: while a limit is being raised, the new one, since it must never lag behind the ledger's. */
+export const gateTerms = (campaign: Campaign): CampaignTerms => ({ ...campaign, couponLimit: campaign.announcedLimit })

@@ -1,18 +1,8 @@
 import type { CampaignTerms } from "./Campaign.ts"
+import type { CampaignPhase } from "./Phase.ts"
 import type { EpochMillis } from "./Time.ts"
 
-/**
- * What a campaign is to those who come now, where `CampaignStatus` is what an operator has set it to. In the order in which they
- * are decided, so that there is always exactly one:
- * - `ENDED`: ended by an operator, or its end has passed;
- * - `PAUSED`: by an operator, also before its start: it will not open by itself;
- * - `SCHEDULED`: its start lies ahead;
- * - `SOLD_OUT`: as many coupons as its limit are issued;
- * - `OPEN`: it issues coupons.
- */
-export type CampaignPhase = "SCHEDULED" | "OPEN" | "SOLD_OUT" | "PAUSED" | "ENDED"
-
-export const campaignPhases: ReadonlyArray<CampaignPhase> = ["SCHEDULED", "OPEN", "SOLD_OUT", "PAUSED", "ENDED"]
+export * from "./Phase.ts"
 
 /** What a phase is derived from. All times are the ledger's. */
 export interface PhaseFacts extends Pick<CampaignTerms, "status" | "startTime" | "endTime" | "couponLimit"> {

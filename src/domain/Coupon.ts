@@ -1,7 +1,7 @@
 import * as Either from "effect/Either"
-import type { CampaignId } from "./Campaign.ts"
+import type { CampaignId } from "./CampaignId.ts"
 import type { EpochMillis } from "./Time.ts"
-import { InvalidArgument } from "./IssueFailure.ts"
+import { InvalidArgument } from "./InvalidArgument.ts"
 
 /** Any positive 64-bit integer; the identity of a user is the caller's business. */
 export type UserId = bigint

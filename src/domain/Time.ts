@@ -1,5 +1,5 @@
 import * as Either from "effect/Either"
-import { InvalidArgument } from "./IssueFailure.ts"
+import { InvalidArgument } from "./InvalidArgument.ts"
 
 /** Milliseconds since 1970-01-01T00:00:00Z. */
 export type EpochMillis = number

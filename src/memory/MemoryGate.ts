@@ -4,11 +4,11 @@ import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { AppConfig } from "../AppConfig.ts"
+import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { Gate, type ReserveAnswer, type ReserveRequest } from "../issuance/Gate.ts"
+import { Gate, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
 
 /** What the gate knows of one campaign; `RedisGate` keeps the same in four keys. */
 interface Memory {

@@ -2,12 +2,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { Actor } from "../issuance/Actor.ts"
-import { Startup } from "../issuance/Startup.ts"
+import { Actor } from "../ports/Actor.ts"
+import { Startup } from "../rpc/Startup.ts"
 import * as Guard from "../security/Guard.ts"
-import { Overloaded, PermissionDenied, type Refusal, Unauthenticated } from "./OperatorErrors.ts"
+import { Overloaded, PermissionDenied, type Refusal, Unauthenticated } from "../contract/OperatorErrors.ts"
 import { storesAway } from "./OperatorFailures.ts"
-import { Authorization, Caller, RequiredRole } from "./OperatorRpcs.ts"
+import { Authorization, Caller, RequiredRole } from "../contract/OperatorRpcs.ts"
 
 /** The guard's refusal as an operator hears it. */
 const told = (refusal: Guard.Refusal, call: string, required: string, waitingFor: ReadonlyArray<string>): Refusal => {

@@ -3,12 +3,12 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { AdminAudit } from "../issuance/AdminAudit.ts"
-import type { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
-import { type BackupFailed, LedgerBackup, type Snapshot } from "../issuance/LedgerBackup.ts"
-import { StoreHealth } from "../issuance/StoreHealth.ts"
-import { Conflict, Unavailable } from "./OperatorErrors.ts"
-import type { BackupEvent } from "./OperatorRpcs.ts"
+import { AdminAudit } from "../ports/AuditLog.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
+import { type BackupFailed, LedgerBackup, type Snapshot } from "../ports/LedgerBackup.ts"
+import { StoreHealth } from "../ports/StoreHealth.ts"
+import { Conflict, Unavailable } from "../contract/OperatorErrors.ts"
+import type { BackupEvent } from "../contract/OperatorRpcs.ts"
 
 type Event = typeof BackupEvent.Type
 type Failure = Conflict | Unavailable | CommitInDoubt | LedgerUnavailable

@@ -3,12 +3,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { AppConfig } from "../AppConfig.ts"
-import * as AuditReport from "../AuditReport.ts"
+import type { AppConfig } from "../config/AppConfig.ts"
+import * as AuditReport from "./AuditReport.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
-import { Gate, type GateUnavailable } from "../issuance/Gate.ts"
-import type { LedgerUnavailable } from "../issuance/Ledger.ts"
-import { LedgerAudit } from "../issuance/LedgerAudit.ts"
+import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import type { LedgerUnavailable } from "../ports/Ledger.ts"
+import { LedgerAudit } from "../ports/LedgerFacts.ts"
 
 /** A campaign, and what is wrong with it. */
 export interface Finding {

@@ -1,9 +1,9 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { type AppConfig, settings } from "../AppConfig.ts"
-import { formatDuration } from "../Setting.ts"
-import type { EffectiveSetting } from "./OperatorRpcs.ts"
+import { type AppConfig, settings } from "../config/AppConfig.ts"
+import { formatDuration } from "../config/Setting.ts"
+import type { EffectiveSetting } from "../contract/OperatorRpcs.ts"
 
 const REDACTED = "***"
 

@@ -2,12 +2,12 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { AdminAudit } from "../issuance/AdminAudit.ts"
-import { Gate, GateUnavailable } from "../issuance/Gate.ts"
-import { GateRebuilder } from "../issuance/GateRebuilder.ts"
-import { type CommitInDoubt, Ledger, type LedgerUnavailable } from "../issuance/Ledger.ts"
-import { NotFound } from "./OperatorErrors.ts"
-import type { RebuildEvent } from "./OperatorRpcs.ts"
+import { AdminAudit } from "../ports/AuditLog.ts"
+import { Gate, GateUnavailable } from "../ports/Gate.ts"
+import { GateRebuilder } from "../agents/GateRebuilder.ts"
+import { type CommitInDoubt, Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { NotFound } from "../contract/OperatorErrors.ts"
+import type { RebuildEvent } from "../contract/OperatorRpcs.ts"
 
 type Event = typeof RebuildEvent.Type
 type Failure = NotFound | CommitInDoubt | GateUnavailable | LedgerUnavailable

@@ -1,9 +1,9 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { GateUnavailable } from "../issuance/Gate.ts"
-import type { CommitInDoubt, LedgerUnavailable } from "../issuance/Ledger.ts"
+import type { GateUnavailable } from "../ports/Gate.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import type { KeysUnavailable } from "../security/ApiKeys.ts"
-import { InternalError, type OperatorFailure, OutcomeUnknown, Unavailable } from "./OperatorErrors.ts"
+import { InternalError, type OperatorFailure, OutcomeUnknown, Unavailable } from "../contract/OperatorErrors.ts"
 
 /** What is told of anything unexpected. */
 const INTERNAL = "INTERNAL_SERVER_ERROR: the cause is in the log of the instance that answered"

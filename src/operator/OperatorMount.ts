@@ -4,9 +4,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type { AppConfig } from "../AppConfig.ts"
-import type { Startup } from "../issuance/Startup.ts"
-import type { Mounts } from "../transport/Server.ts"
+import type { AppConfig } from "../config/AppConfig.ts"
+import type { Startup } from "../rpc/Startup.ts"
+import type { Mounts } from "../http/Mounts.ts"
 import type { OperatorServer } from "./OperatorServer.ts"
 import type { OperatorServices } from "./OperatorServices.ts"
 
@@ -27,7 +27,7 @@ const steps: ReadonlyArray<() => Promise<unknown>> = [
   () => import("@effect/rpc/RpcSerialization"),
   () => import("@effect/rpc/Rpc"),
   () => import("@effect/rpc/RpcServer"),
-  () => import("./OperatorRpcs.ts")
+  () => import("../contract/OperatorRpcs.ts")
 ]
 
 /** Lets what has queued during a step be served before the next one. */

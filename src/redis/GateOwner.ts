@@ -1,9 +1,8 @@
 import { ReplyError } from "ioredis"
 import * as Effect from "effect/Effect"
-import type { CampaignId } from "../domain/Campaign.ts"
-import { GateUnavailable } from "../issuance/Gate.ts"
-import type { Ledger } from "../issuance/Ledger.ts"
-import { gateTerms } from "../issuance/GateRebuilder.ts"
+import { type CampaignId, gateTerms } from "../domain/Campaign.ts"
+import { GateUnavailable } from "../ports/Gate.ts"
+import type { Ledger } from "../ports/Ledger.ts"
 
 /** What the keys of a campaign show about the ledger that fed them (`scripts/evidence.lua`). */
 export interface Evidence {

@@ -1,6 +1,6 @@
 import * as Redacted from "effect/Redacted"
-import { InvalidConfiguration } from "../AppConfig.ts"
-import { parse, showHosts, type HostAddress } from "../StoreUrl.ts"
+import { InvalidConfiguration } from "../config/AppConfig.ts"
+import { parse, showHosts, type HostAddress } from "../config/StoreUrl.ts"
 
 /** What `REDIS_URL` says. */
 export interface RedisTarget {

@@ -2,8 +2,8 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { EpochMillis } from "../domain/Time.ts"
-import type { Principal } from "./Principal.ts"
-import type { Role } from "./Role.ts"
+import type { Principal } from "../domain/Principal.ts"
+import type { Role } from "../domain/Role.ts"
 
 /** What is known of a key; its secret is known to its holder alone. */
 export interface ApiKey {

@@ -1,6 +1,6 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { AppConfig } from "../AppConfig.ts"
+import { AppConfig } from "../config/AppConfig.ts"
 import { ApiKeys, type KeysUnavailable } from "./ApiKeys.ts"
 import { ProductionNote } from "./ProductionNote.ts"
 

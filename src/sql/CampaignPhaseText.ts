@@ -1,7 +1,7 @@
 import type { EpochMillis } from "../domain/Time.ts"
-import type { CampaignChange } from "../issuance/Ledger.ts"
-import { integer } from "./GroupCommitText.ts"
-import { timeToSql } from "./MySql.ts"
+import type { CampaignChange } from "../ports/Ledger.ts"
+import { integer } from "./mysql/GroupCommitText.ts"
+import { timeToSql } from "./mysql/connection/MySql.ts"
 
 /** What the dialects say differently of times. */
 export interface PhaseDialect {

@@ -8,10 +8,10 @@ import {
   CouponAlreadyClaimed,
   CouponSoldOut,
   RecordNotFound
-} from "../domain/IssueFailure.ts"
+} from "../domain/Failure.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { CommitInDoubt } from "../issuance/Ledger.ts"
-import type { Claim, ClaimVerdict, Ledger, LedgerUnavailable, Refusal, ResolvedVerdict } from "../issuance/Ledger.ts"
+import { CommitInDoubt } from "../ports/Ledger.ts"
+import type { Claim, ClaimVerdict, Ledger, LedgerUnavailable, Refusal, ResolvedVerdict } from "../ports/Ledger.ts"
 
 /** The campaign as the transaction saw it under the lock of its row, before it issued anything. */
 export interface LockedCampaign {

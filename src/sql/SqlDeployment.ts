@@ -2,9 +2,9 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { EpochMillis } from "../domain/Time.ts"
-import { Deployment } from "../issuance/Deployment.ts"
-import { LedgerUnavailable } from "../issuance/Ledger.ts"
-import { timeFromSql } from "./MySql.ts"
+import { Deployment } from "../ports/Deployment.ts"
+import { LedgerUnavailable } from "../ports/Ledger.ts"
+import { timeFromSql } from "./mysql/connection/MySql.ts"
 import type { Row } from "./Rows.ts"
 
 const make = (now: string, time: (value: unknown) => EpochMillis) =>

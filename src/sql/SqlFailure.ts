@@ -1,6 +1,6 @@
-import { LedgerUnavailable } from "../issuance/Ledger.ts"
+import { LedgerUnavailable } from "../ports/Ledger.ts"
 
-import { NOT_RUN } from "./GuardedDriver.ts"
+import { NOT_RUN } from "./libsql/GuardedDriver.ts"
 
 /**
  * What an error inside a group commit proves:

@@ -1,7 +1,7 @@
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type * as Logger from "effect/Logger"
-import * as Metrics from "../issuance/IssuanceMetrics.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 
 type Line = Logger.Logger.Options<unknown>
 

@@ -1,4 +1,4 @@
-import * as Metrics from "../issuance/IssuanceMetrics.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 
 export const droppedLines = Metrics.counters(
   "coupon_log_lines_dropped",

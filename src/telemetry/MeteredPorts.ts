@@ -4,11 +4,11 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CampaignId } from "../domain/Campaign.ts"
-import * as Agent from "../issuance/Agent.ts"
-import { Gate } from "../issuance/Gate.ts"
-import * as Metrics from "../issuance/IssuanceMetrics.ts"
-import { Ledger } from "../issuance/Ledger.ts"
-import { Outbox } from "../issuance/Outbox.ts"
+import * as Agent from "../agents/Agent.ts"
+import { Gate } from "../ports/Gate.ts"
+import * as Metrics from "../metrics/Metrics.ts"
+import { Ledger } from "../ports/Ledger.ts"
+import { Outbox } from "../ports/Outbox.ts"
 
 /** A campaign's reservations are known from the auditor's last look at it, and forgotten this long after it. */
 const PENDING_MILLIS = 10_000

@@ -12,8 +12,8 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { hostname } from "node:os"
-import type { AppConfig } from "../AppConfig.ts"
-import { VERSION } from "../Version.ts"
+import type { AppConfig } from "../config/AppConfig.ts"
+import { VERSION } from "../config/Version.ts"
 import * as OtlpExports from "./OtlpExports.ts"
 
 /** Between exports of metrics, and of spans. */

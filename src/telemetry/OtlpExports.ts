@@ -6,8 +6,8 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as Metrics from "../issuance/IssuanceMetrics.ts"
-import { rootMessage } from "../RootMessage.ts"
+import * as Metrics from "../metrics/Metrics.ts"
+import { rootMessage } from "../config/RootMessage.ts"
 
 /** How an exporter treats its collector. */
 export interface Patience {

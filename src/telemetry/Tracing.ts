@@ -5,11 +5,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
-import { AppConfig } from "../AppConfig.ts"
+import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
-import { parseTraceparent, RequestTracing } from "../issuance/RequestTracing.ts"
-import * as TracedClaims from "../issuance/TracedClaims.ts"
+import { parseTraceparent, RequestTracing } from "../ports/RequestTracing.ts"
+import * as TracedClaims from "../claim/TracedClaims.ts"
 
 /** What records spans, for those who make them by hand; absent unless traces are exported. */
 export class SpanRecorder extends Context.Tag("coupon/telemetry/SpanRecorder")<SpanRecorder, {

@@ -1,7 +1,7 @@
 import { ConnectError, createClient, type Client, type Code, type Transport } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node"
 import { Agent } from "node:http"
-import { CouponSchema, CouponService, type Coupon } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { CouponSchema, CouponService, type Coupon } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 
 /** How a client may speak to the one port. */
 export const protocols = ["Connect JSON", "Connect binary", "Connect binary, h2", "gRPC", "gRPC-Web", "gRPC-Web, h2"] as const

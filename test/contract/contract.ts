@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { Code } from "@connectrpc/connect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
-import { CampaignStatus, CouponSchema, GetCampaignRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { CampaignStatus, CouponSchema, GetCampaignRequestSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
 import { lifecycle } from "./lifecycle.ts"
 

@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf"
 import { Agent, request } from "node:http"
 import { setTimeout as pause } from "node:timers/promises"
-import { CouponSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { CouponSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { OPEN, type Attempt } from "../invariants/History.ts"
 
 const now = () => performance.timeOrigin + performance.now()

@@ -21,7 +21,7 @@ const tentative = `      case "Pending":
         return askAgain(claim, answer._tag)`
 
 /** Mutations are of the program; what the database runs by itself is no part of it. */
-const withoutProcedure: Patch = { file: "sql/MySqlLedger.ts", from: "let callableAt = 0", to: "let callableAt = Infinity" }
+const withoutProcedure: Patch = { file: "sql/mysql/MySqlLedger.ts", from: "let callableAt = 0", to: "let callableAt = Infinity" }
 
 /** What a page and the end of a rebuild are refused by. */
 const FENCE = `if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end`
@@ -31,7 +31,7 @@ export const mutations = [
     name: "replyBeforeCommit",
     what: "OK is answered when the batch is on its way, not when COMMIT returned",
     patches: [{
-      file: "issuance/GroupCommit.ts",
+      file: "claim/GroupCommit.ts",
       from: "return ledger.issue(batch).pipe(",
       to: `return Effect.as(
       Effect.forkDaemon(ledger.issue(batch)),
@@ -43,21 +43,21 @@ export const mutations = [
     name: "doubtIsFailure",
     what: "a commit in doubt is told as failed",
     patches: [{
-      file: "issuance/GroupCommit.ts",
-      from: "CommitInDoubt: (failure) => inDoubt(batch, failure)",
+      file: "claim/GroupCommit.ts",
+      from: "CommitInDoubt: (failure) => inDoubt(batch, failure, stepAside)",
       to: "CommitInDoubt: (failure) => unavailable(batch, failure as never)"
     }]
   },
   {
     name: "noVoid",
     what: "a batch in doubt is not forbidden (no VOID marker) before its users are looked up",
-    patches: [{ file: "sql/MySqlLedger.ts", from: "runText(connection, marker).pipe(", to: "Effect.void.pipe(" }]
+    patches: [{ file: "sql/mysql/MySqlLedger.ts", from: "runText(connection, marker).pipe(", to: "Effect.void.pipe(" }]
   },
   {
     name: "pendingIsClaimed",
     what: "PENDING is told as already claimed",
     patches: [{
-      file: "issuance/IssueCoupon.ts",
+      file: "claim/IssueCoupon.ts",
       from: tentative,
       to: `      case "Pending":
         return settle(claim, alreadyClaimed({ campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() }))
@@ -70,7 +70,7 @@ export const mutations = [
     name: "fullIsSoldOut",
     what: "FULL, which counts reservations, is told as sold out",
     patches: [{
-      file: "issuance/IssueCoupon.ts",
+      file: "claim/IssueCoupon.ts",
       from: tentative,
       to: `      case "Full":
         return settle(claim, soldOut)
@@ -83,15 +83,15 @@ export const mutations = [
     name: "answersTwice",
     what: "a second claim that was answered by its own timeout stays registered, and is answered again",
     patches: [
-      { file: "issuance/SingleFlight.ts", from: "        waiting.delete(follower)\n", to: "" },
-      { file: "issuance/IssueCoupon.ts", from: "    claim.continuation = undefined\n", to: "" }
+      { file: "claim/SingleFlight.ts", from: "        waiting.delete(follower)\n", to: "" },
+      { file: "claim/IssueCoupon.ts", from: "    claim.continuation = undefined\n", to: "" }
     ]
   },
   {
     name: "noReaper",
     what: "reservations of a dead instance are never resolved",
     patches: [{
-      file: "issuance/ReservationReaper.ts",
+      file: "agents/ReservationReaper.ts",
       from: "if (expired.length === 0) return",
       to: "if (expired.length >= 0) return"
     }]
@@ -100,7 +100,7 @@ export const mutations = [
     name: "noAudit",
     what: "a gate that lost confirmations is not noticed",
     patches: [{
-      file: "issuance/Auditor.ts",
+      file: "agents/Reconciler.ts",
       from: "after.issued < tally.issued - tally.unrelayed) {",
       to: "after.issued < 0) {"
     }]
@@ -148,15 +148,15 @@ export const mutations = [
     what: "the ledger does not look at the status, so that a pause is what the gate makes of it",
     patches: [
       withoutProcedure,
-      { file: "sql/GroupCommitText.ts", from: "WHERE c.id = ${id} AND c.status = 'ACTIVE'", to: "WHERE c.id = ${id}" }
+      { file: "sql/mysql/GroupCommitText.ts", from: "WHERE c.id = ${id} AND c.status = 'ACTIVE'", to: "WHERE c.id = ${id}" }
     ]
   },
   {
     name: "noRoomGuard",
     what: "coupons are inserted, and counted, beyond the limit (without the table's own CHECK)",
     patches: [
-      { file: "sql/GroupCommitText.ts", from: "ON w.n <= c.coupon_limit - c.current_coupon", to: "ON w.n > 0" },
-      { file: "sql/GroupCommitText.ts", from: " AND current_coupon + @inserted <= coupon_limit, current", to: ", current" }
+      { file: "sql/mysql/GroupCommitText.ts", from: "ON w.n <= c.coupon_limit - c.current_coupon", to: "ON w.n > 0" },
+      { file: "sql/mysql/GroupCommitText.ts", from: " AND current_coupon + @inserted <= coupon_limit, current", to: ", current" }
     ]
   },
   {
@@ -165,13 +165,13 @@ export const mutations = [
     patches: [
       withoutProcedure,
       {
-        file: "sql/GroupCommitText.ts",
+        file: "sql/mysql/GroupCommitText.ts",
         from: "IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL)",
         to: "current_coupon + 1"
       },
       // The guard that would notice.
       {
-        file: "sql/GroupCommitText.ts",
+        file: "sql/mysql/GroupCommitText.ts",
         from: "current_coupon - @inserted + 1, IF(current_coupon = (${lastId}), current_coupon, NULL)",
         to: "(${lastId}) - @inserted + 1, (${lastId})"
       }

@@ -6,7 +6,7 @@ import {
   CreateCampaignRequestSchema,
   GetCampaignRequestSchema,
   IssueCouponRequestSchema
-} from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+} from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, protocols } from "../contract/clients.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 import type { Asked } from "./Mutator.ts"

@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Batcher from "../../src/issuance/Batcher.ts"
+import * as Batcher from "../../src/claim/Batcher.ts"
 
 const never = Number.POSITIVE_INFINITY
 const turn = Effect.async<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
-import * as CouponCache from "../../src/issuance/CouponCache.ts"
+import * as CouponCache from "../../src/agents/CouponCache.ts"
 
 const coupon = (campaignId: number, userId: bigint, id = 1): Coupon =>
   ({ campaignId, id, userId, code: CouponCode.generate(), issuedAt: 1_750_000_000_123 + id })

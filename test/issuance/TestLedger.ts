@@ -11,7 +11,7 @@ import {
   CouponAlreadyClaimed,
   CouponSoldOut,
   RecordNotFound
-} from "../../src/domain/IssueFailure.ts"
+} from "../../src/domain/Failure.ts"
 import {
   type CampaignChange,
   type ClaimBatch,
@@ -20,9 +20,9 @@ import {
   Ledger,
   LedgerUnavailable,
   type ResolvedVerdict
-} from "../../src/issuance/Ledger.ts"
-import { CampaignPhases } from "../../src/issuance/CampaignPhases.ts"
-import { Outbox, type OutboxEvent } from "../../src/issuance/Outbox.ts"
+} from "../../src/ports/Ledger.ts"
+import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
+import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 
 /** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
 export type Fate = "commit" | "doubtCommitted" | "doubtLost" | "unavailable"

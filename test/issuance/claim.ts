@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import type { CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
-import type { ClaimFailure } from "../../src/domain/IssueFailure.ts"
-import { IssueCoupon } from "../../src/issuance/IssueCoupon.ts"
+import type { ClaimFailure } from "../../src/domain/Failure.ts"
+import { IssueCoupon } from "../../src/claim/IssueCoupon.ts"
 
 /** A claim as one Effect, which goes on to its end whether or not its caller waits. */
 export const claim = (

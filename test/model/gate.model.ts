@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { expect } from "vitest"
 import type { CampaignId, CampaignTerms } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
-import type { Gate, GateUnavailable, ReserveAnswer } from "../../src/issuance/Gate.ts"
+import type { Gate, GateUnavailable, ReserveAnswer } from "../../src/ports/Gate.ts"
 
 /**
  * A gate next to a ledger of a few lines, and everybody who works on them: claims, relay, two hydrators, auditor, reaper.

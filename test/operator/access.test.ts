@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { CliFailure } from "../../src/cli/CliFailure.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import * as OperatorClient from "../../src/cli/OperatorClient.ts"
-import type { OperatorRpcs } from "../../src/operator/OperatorRpcs.ts"
+import type { OperatorRpcs } from "../../src/contract/OperatorRpcs.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 import { coupon } from "./Command.ts"
 

@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
 import { expect, it } from "vitest"
-import * as AppConfig from "../../src/AppConfig.ts"
+import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as Advice from "../../src/cli/Advice.ts"
 import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
-import type { Info } from "../../src/operator/OperatorRpcs.ts"
+import type { Info } from "../../src/contract/OperatorRpcs.ts"
 
 const info: typeof Info.Type = {
   service: "coupon-issuance",

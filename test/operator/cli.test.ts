@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Arguments from "../../src/cli/Arguments.ts"
 import { entries } from "../../src/cli/Guide.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
-import { VERSION } from "../../src/Version.ts"
+import { VERSION } from "../../src/config/Version.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 import { coupon, startCommand } from "./Command.ts"
 

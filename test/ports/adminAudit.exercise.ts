@@ -3,8 +3,8 @@ import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
-import { Actor } from "../../src/issuance/Actor.ts"
-import { AdminAudit } from "../../src/issuance/AdminAudit.ts"
+import { Actor } from "../../src/ports/Actor.ts"
+import { AdminAudit } from "../../src/ports/AuditLog.ts"
 
 /** The `AdminAudit` port's semantics, on whichever store the layer provides. */
 export const exercise = <E>(name: string, layer: Layer.Layer<AdminAudit | SqlClient, E>): void =>

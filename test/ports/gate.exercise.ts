@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { CampaignId, CampaignTerms } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
-import { Gate, type ReserveAnswer } from "../../src/issuance/Gate.ts"
+import { Gate, type ReserveAnswer } from "../../src/ports/Gate.ts"
 
 const MAX_USER_ID = 9_223_372_036_854_775_807n
 const MINUTE = 60_000

@@ -7,8 +7,8 @@ import { expect } from "vitest"
 import type { CampaignDraft } from "../../src/domain/Campaign.ts"
 import type { UserId } from "../../src/domain/Coupon.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
-import { Ledger, type ClaimBatch, type ClaimVerdict } from "../../src/issuance/Ledger.ts"
-import type { Outbox } from "../../src/issuance/Outbox.ts"
+import { Ledger, type ClaimBatch, type ClaimVerdict } from "../../src/ports/Ledger.ts"
+import type { Outbox } from "../../src/ports/Outbox.ts"
 
 export const batchId = (): string => randomBytes(16).toString("hex")
 

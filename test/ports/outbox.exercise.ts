@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { beforeEach, expect, vi } from "vitest"
-import { Ledger } from "../../src/issuance/Ledger.ts"
-import { Outbox, type OutboxEvent } from "../../src/issuance/Outbox.ts"
+import { Ledger } from "../../src/ports/Ledger.ts"
+import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import { batchId, batchOf, draft, users } from "./ledger.exercise.ts"
 
 /** An event that a later feature will write: some terms of the campaign changed. */

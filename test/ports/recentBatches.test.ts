@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { Coupon } from "../../src/domain/Coupon.ts"
-import * as RecentBatches from "../../src/sql/RecentBatches.ts"
+import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 
 const batch = (size: number): ReadonlyArray<Coupon> =>
   Array.from({ length: size }, (_, k) => ({ campaignId: 1, id: k + 1, userId: BigInt(k), code: `code${k}`, issuedAt: 0 }))

@@ -3,7 +3,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { describe, expect } from "vitest"
-import { settle } from "../../src/sql/SentText.ts"
+import { settle } from "../../src/sql/mysql/connection/SentText.ts"
 
 const error = (fields: object) => new SqlError({ cause: Object.assign(new Error(), fields), message: "Failed to execute statement" })
 

@@ -7,10 +7,10 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { settings } from "../../src/AppConfig.ts"
+import { settings } from "../../src/config/AppConfig.ts"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
-import { catalog, INTERNAL, toWire } from "../../src/transport/ErrorCatalog.ts"
-import { CouponSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { catalog, INTERNAL, toWire } from "../../src/rpc/ErrorCatalog.ts"
+import { CouponSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")

@@ -1,9 +1,9 @@
 import { createClient } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { load } from "../../src/AppConfig.ts"
+import { load } from "../../src/config/AppConfig.ts"
 import * as Effect from "effect/Effect"
-import { CouponService } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import { CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "../transport/Stub.ts"
 import { ISSUE, json, request, start } from "../transport/Stub.ts"
 

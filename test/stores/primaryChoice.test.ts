@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { choose, finding, type Finding, type GroupMember } from "../../src/sql/PrimaryChoice.ts"
+import { choose, finding, type Finding, type GroupMember } from "../../src/sql/mysql/connection/PrimaryChoice.ts"
 
 const away: Finding = { _tag: "Away", cause: "connect ECONNREFUSED" }
 const readOnly: Finding = { _tag: "ReadOnly" }

@@ -4,8 +4,8 @@ import * as Layer from "effect/Layer"
 import * as Tracer from "effect/Tracer"
 import { stripVTControlCharacters } from "node:util"
 import { afterEach, describe, expect, it, vi } from "vitest"
-import * as AppConfig from "../../src/AppConfig.ts"
-import * as Logging from "../../src/Logging.ts"
+import * as AppConfig from "../../src/config/AppConfig.ts"
+import * as Logging from "../../src/telemetry/Logging.ts"
 import { droppedLines, MAX_WAITING_CHARS, type LogStream } from "../../src/telemetry/LogSink.ts"
 
 /** A standard output that keeps what it is given, and fails while `failing` says with what. */

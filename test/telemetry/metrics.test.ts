@@ -1,12 +1,12 @@
 import * as Fs from "node:fs"
 import { describe, expect, it } from "vitest"
-import * as Metrics from "../../src/issuance/IssuanceMetrics.ts"
-import { makeOverview } from "../../src/issuance/MetricsOverview.ts"
-import * as Exposition from "../../src/telemetry/Exposition.ts"
+import * as Metrics from "../../src/metrics/Metrics.ts"
+import { makeOverview } from "../../src/metrics/MetricsOverview.ts"
+import * as Exposition from "../../src/metrics/Exposition.ts"
 // These define metrics of their own.
 import "../../src/telemetry/LogLimiter.ts"
 import "../../src/telemetry/LogSink.ts"
-import "../../src/telemetry/ProcessMetrics.ts"
+import "../../src/metrics/ProcessMetrics.ts"
 import { request, start } from "../transport/Stub.ts"
 import { exposedName } from "./Prometheus.ts"
 

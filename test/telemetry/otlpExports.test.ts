@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
-import * as Metrics from "../../src/issuance/IssuanceMetrics.ts"
+import * as Metrics from "../../src/metrics/Metrics.ts"
 import * as Otlp from "../../src/telemetry/Otlp.ts"
 import type { Patience } from "../../src/telemetry/OtlpExports.ts"
 

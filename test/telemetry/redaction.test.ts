@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import * as AppConfig from "../../src/AppConfig.ts"
+import * as AppConfig from "../../src/config/AppConfig.ts"
 import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
-import * as Redaction from "../../src/Redaction.ts"
-import { parse } from "../../src/StoreUrl.ts"
+import * as Redaction from "../../src/config/Redaction.ts"
+import { parse } from "../../src/config/StoreUrl.ts"
 
 const jwt = `eyJ${"a".repeat(20)}.${"b".repeat(20)}.${"c".repeat(20)}`
 

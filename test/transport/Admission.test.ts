@@ -1,10 +1,10 @@
 import { BlockList } from "node:net"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import * as Networks from "../../src/Networks.ts"
-import * as Admission from "../../src/transport/Admission.ts"
-import * as ClientAddress from "../../src/transport/ClientAddress.ts"
-import * as PacedRefusals from "../../src/transport/PacedRefusals.ts"
-import type { Request } from "../../src/transport/UnaryLane.ts"
+import * as Networks from "../../src/config/Networks.ts"
+import * as Admission from "../../src/rpc/admission/Admission.ts"
+import * as ClientAddress from "../../src/rpc/admission/ClientAddress.ts"
+import * as PacedRefusals from "../../src/rpc/admission/PacedRefusals.ts"
+import type { Request } from "../../src/rpc/Request.ts"
 
 const make = (most: number) => Admission.make({ most, targetMillis: 100, trusted: new BlockList() })
 

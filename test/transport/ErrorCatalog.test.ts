@@ -3,9 +3,9 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect"
 import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import type { IssueFailure } from "../../src/domain/IssueFailure.ts"
-import * as Failures from "../../src/domain/IssueFailure.ts"
-import { CouponSchema, CouponService } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+import type { IssueFailure } from "../../src/domain/Failure.ts"
+import * as Failures from "../../src/domain/Failure.ts"
+import { CouponSchema, CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
 import { coupon, ending, ISSUE, issuing, json, request, start } from "./Stub.ts"
 

@@ -5,8 +5,8 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterEach, describe, expect, it } from "vitest"
-import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/transport/gen/grpc/health/v1/health_pb.ts"
-import { ServerReflection } from "../../src/transport/gen/grpc/reflection/v1/reflection_pb.ts"
+import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/contract/gen/grpc/health/v1/health_pb.ts"
+import { ServerReflection } from "../../src/contract/gen/grpc/reflection/v1/reflection_pb.ts"
 import { echo, start, type Running } from "./Stub.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import * as LatencyLimit from "../../src/transport/LatencyLimit.ts"
+import * as LatencyLimit from "../../src/rpc/admission/LatencyLimit.ts"
 
 const MOST = 10_000
 const TARGET = 100

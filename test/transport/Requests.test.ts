@@ -7,13 +7,13 @@ import * as Effect from "effect/Effect"
 import * as http2 from "node:http2"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import type { UseCases } from "../../src/issuance/Startup.ts"
+import type { UseCases } from "../../src/rpc/Startup.ts"
 import {
   CouponService,
   GetCampaignRequestSchema,
   IssueCouponRequestSchema,
   IssueCouponResponseSchema
-} from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
+} from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
 import { campaign, coupon, echo, ISSUE, json, request, start } from "./Stub.ts"
 

@@ -5,14 +5,15 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Context from "effect/Context"
-import * as AppConfig from "../../src/AppConfig.ts"
+import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
-import type { ClaimFailure, IssueFailure } from "../../src/domain/IssueFailure.ts"
-import type { UseCases } from "../../src/issuance/Startup.ts"
-import { Startup } from "../../src/issuance/Startup.ts"
+import type { ClaimFailure, IssueFailure } from "../../src/domain/Failure.ts"
+import type { UseCases } from "../../src/rpc/Startup.ts"
+import { Startup } from "../../src/rpc/Startup.ts"
 import * as Guard from "../../src/security/Guard.ts"
-import * as Server from "../../src/transport/Server.ts"
+import type { Mounts } from "../../src/http/Mounts.ts"
+import * as Server from "../../src/http/Server.ts"
 
 export const coupon: Coupon = { campaignId: 1, id: 1, userId: 1001n, code: "가나다라마바사012", issuedAt: Date.UTC(2025, 5, 25) }
 
@@ -103,7 +104,7 @@ export const start = async (options: {
   readonly useCases?: () => UseCases | undefined
   readonly waitingFor?: () => ReadonlyArray<string>
   readonly environment?: Record<string, string>
-  readonly mounts?: Server.Mounts
+  readonly mounts?: Mounts
   readonly patience?: Partial<Server.Patience>
 } = {}): Promise<Running> => {
   const scope = Effect.runSync(Scope.make())

@@ -5,14 +5,15 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { UserId } from "../../src/domain/Coupon.ts"
-import * as Failures from "../../src/domain/IssueFailure.ts"
-import type { ClaimFailure } from "../../src/domain/IssueFailure.ts"
-import type { UseCases } from "../../src/issuance/Startup.ts"
-import { routes } from "../../src/transport/CouponRoutes.ts"
-import { CreateCampaignRequestSchema, IssueCouponRequestSchema } from "../../src/transport/gen/coupon/v1/coupon_pb.ts"
-import type { Dispatcher } from "../../src/transport/Dispatcher.ts"
-import { decodeJson } from "../../src/transport/JsonRequest.ts"
-import * as UnaryLane from "../../src/transport/UnaryLane.ts"
+import * as Failures from "../../src/domain/Failure.ts"
+import type { ClaimFailure } from "../../src/domain/Failure.ts"
+import type { UseCases } from "../../src/rpc/Startup.ts"
+import { routes } from "../../src/rpc/CouponRoutes.ts"
+import { CreateCampaignRequestSchema, IssueCouponRequestSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
+import type { Dispatcher } from "../../src/rpc/Dispatcher.ts"
+import { decodeJson } from "../../src/rpc/JsonRequest.ts"
+import type { Response } from "../../src/rpc/Request.ts"
+import * as UnaryLane from "../../src/rpc/UnaryLane.ts"
 import type { Running } from "./Stub.ts"
 import { campaign, coupon, echo, ISSUE, issuing, json, request, start } from "./Stub.ts"
 
@@ -225,7 +226,7 @@ describe("differential", () => {
 })
 
 describe("an answer that cannot be written", () => {
-  const serve = async (spoil: (response: UnaryLane.Response) => void) => {
+  const serve = async (spoil: (response: Response) => void) => {
     const reported: Array<unknown> = []
     const route = { ...routes.find(({ method }) => method.name === "IssueCoupon")!, wantsMetadata: true }
     const server = http.createServer((request, response) => {

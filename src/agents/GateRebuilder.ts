@@ -1,0 +1,143 @@
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { randomUUID } from "node:crypto"
+import { AppConfig } from "../config/AppConfig.ts"
+import { type Campaign, type CampaignId, gateTerms } from "../domain/Campaign.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+
+/**
+ * `Ready`: the gate is hydrated, or retired if the campaign is over for long. `Missing`: the ledger knows no such campaign. `Foreign`: the
+ * gate is another deployment's, and stays as it is.
+ */
+export type RebuildOutcome = "Ready" | "Missing" | "Foreign"
+
+/** Rebuilds a cold gate from the ledger, in pages, into the live set (PROTOCOL, "Gate"). */
+export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<GateRebuilder, {
+  /**
+   * Rebuilds unless the gate is hydrated; waits while another instance does it. `progress` hears after each page how many
+   * coupons the gate has been given, of how many there were at the beginning; it must not throw.
+   */
+  readonly runOnce: (
+    campaignId: CampaignId,
+    progress?: (coupons: number, of: number) => void
+  ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
+  /**
+   * Sees to it that a rebuild is under way and waits for its end; never fails and does not own it. A gate that is another deployment's is
+   * tried again until it no longer is: for so long the campaign's claims go to the ledger alone.
+   */
+  readonly ensure: (campaignId: CampaignId) => Effect.Effect<void>
+  /** As `ensure`, but waits for the first attempt only. */
+  readonly attempt: (campaignId: CampaignId) => Effect.Effect<void>
+}>() {}
+
+/** A rebuild that does not move its cursor for this long may be taken over by another instance. */
+const LEASE_MILLIS = 2_000
+
+/** Tries to read a page again, for 0.6 s: a large campaign's rebuild is not to begin anew for one connection that broke. */
+const pageRetries = Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5))
+
+/** How soon to look again while another instance rebuilds. */
+const BUSY_PAUSE = "25 millis"
+
+/** How soon to try again while the gate is another deployment's. */
+const FOREIGN_PAUSE = "2 seconds"
+
+/** When the campaign was over, or will be, by the ledger: `ENDED` is its last change. `undefined`: it has no end. */
+const overAt = ({ endTime, status, updatedAt }: Campaign): EpochMillis | undefined =>
+  status === "ENDED" ? Math.min(endTime ?? updatedAt, updatedAt) : endTime
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const gate = yield* Gate
+  const ledger = yield* Ledger
+  const scope = yield* Effect.scope
+  const keptMillis = Duration.toMillis(config.gateKeptAfterEnd)
+  const underWay = new Map<CampaignId, { readonly attempted: Deferred.Deferred<void>; readonly ended: Deferred.Deferred<void> }>()
+
+  /** Feeds the ledger's pages to the gate; false if the gate was lost meanwhile. */
+  const hydrate = (campaignId: CampaignId, token: string, page: (coupons: number) => void) =>
+    Effect.gen(function*() {
+      let cursor = 0
+      for (;;) {
+        const coupons = yield* Effect.retry(ledger.listCoupons(campaignId, cursor, config.hydratePageSize), pageRetries)
+        if (coupons.length > 0) {
+          if (!(yield* gate.hydrateChunk(campaignId, token, cursor, coupons))) return false
+          cursor = coupons.at(-1)!.id
+          // Coupons are numbered without a gap, so the cursor counts them.
+          page(cursor)
+        }
+        if (coupons.length < config.hydratePageSize) return yield* gate.hydrateEnd(campaignId, token, cursor)
+      }
+    })
+
+  const runOnce: GateRebuilder["Type"]["runOnce"] = (campaignId, progress) =>
+    Effect.gen(function*() {
+      for (;;) {
+        const before = yield* ledger.findCampaign(campaignId)
+        if (before === undefined) return "Missing"
+        const over = overAt(before)
+        if (over !== undefined && over + keptMillis < Date.now()) {
+          // A change that was relayed before found no gate to configure: read the terms once more.
+          yield* gate.retire(gateTerms(before))
+          const after = yield* ledger.findCampaign(campaignId)
+          if (after !== undefined) yield* gate.configure(gateTerms(after))
+          return "Ready"
+        }
+        const token = randomUUID()
+        const grant = yield* gate.hydrateBegin(gateTerms(before), token, LEASE_MILLIS)
+        if (grant === "Hydrated") return "Ready"
+        if (grant === "Foreign") return "Foreign"
+        if (grant === "Busy") {
+          yield* Effect.sleep(BUSY_PAUSE)
+          continue
+        }
+        // A change that was relayed, or a raise announced, before this generation began found no gate to configure: read the
+        // terms once more, now that the gate takes newer ones.
+        const after = yield* ledger.findCampaign(campaignId)
+        if (after !== undefined) yield* gate.configure(gateTerms(after))
+        if (yield* hydrate(campaignId, token, (coupons) => progress?.(coupons, before.issuedCount))) {
+          // A new campaign's gate is opened this way too: nothing to tell an operator.
+          yield* (before.issuedCount === 0 ? Effect.logDebug : Effect.logInfo)("rebuilt the gate from the ledger").pipe(
+            Effect.annotateLogs({ campaignId, issued: before.issuedCount })
+          )
+          return "Ready"
+        }
+      }
+    })
+
+  const logged = (campaignId: CampaignId) =>
+    Effect.catchAllCause(runOnce(campaignId), (cause) =>
+      Effect.as(Effect.logWarning("could not rebuild the gate", cause).pipe(Effect.annotateLogs({ campaignId })), "Failed" as const))
+
+  const start = (campaignId: CampaignId) =>
+    Effect.suspend(() => {
+      const joined = underWay.get(campaignId)
+      if (joined !== undefined) return Effect.succeed(joined)
+      const begun = { attempted: Deferred.unsafeMake<void>(FiberId.none), ended: Deferred.unsafeMake<void>(FiberId.none) }
+      underWay.set(campaignId, begun)
+      const attempts = logged(campaignId).pipe(
+        Effect.tap(() => Deferred.succeed(begun.attempted, undefined)),
+        Effect.repeat({ while: (outcome) => outcome === "Foreign", schedule: Schedule.spaced(FOREIGN_PAUSE) })
+      )
+      const ended = Effect.suspend(() => {
+        underWay.delete(campaignId)
+        return Effect.zipRight(Deferred.succeed(begun.attempted, undefined), Deferred.succeed(begun.ended, undefined))
+      })
+      return Effect.as(Effect.forkIn(Effect.ensuring(attempts, ended), scope), begun)
+    })
+
+  return GateRebuilder.of({
+    runOnce,
+    ensure: (campaignId) => Effect.flatMap(start(campaignId), ({ ended }) => Deferred.await(ended)),
+    attempt: (campaignId) => Effect.flatMap(start(campaignId), ({ attempted }) => Deferred.await(attempted))
+  })
+})
+
+export const layer = Layer.scoped(GateRebuilder, make)

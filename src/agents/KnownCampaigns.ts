@@ -1,0 +1,62 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import * as Agent from "./Agent.ts"
+import { Ledger } from "../ports/Ledger.ts"
+
+/** Campaigns beyond this many are forgotten, those without a claim for longest first. */
+const MOST_KNOWN = 2_000
+
+/** A campaign is active for this long after its last claim, and for as long as a reservation of it may take to expire. */
+const ACTIVE_MILLIS = 60_000
+
+/** How many of the newest campaigns an instance learns of without a claim, and how often it looks. */
+const NEWEST = 100
+const LOOK_INTERVAL = "5 seconds"
+
+/** The campaigns that this instance has seen claims for: what the reaper and the auditor look after. */
+export class KnownCampaigns extends Context.Tag("coupon/issuance/KnownCampaigns")<KnownCampaigns, {
+  /** Notes a claim; called for every one of them. */
+  readonly touch: (campaignId: CampaignId) => void
+  /** Those whose claims may still be in flight, or were so lately. */
+  readonly active: () => ReadonlyArray<CampaignId>
+  /** All that are known, also those at rest. */
+  readonly all: () => ReadonlyArray<CampaignId>
+}>() {}
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const ledger = yield* Ledger
+  const activeMillis = Math.max(ACTIVE_MILLIS, 3 * Duration.toMillis(config.reservationTimeout))
+  const lastClaim = new Map<CampaignId, number>()
+
+  const touch = (campaignId: CampaignId) => {
+    // Map keeps the order of insertion; moving on every claim would cost more than a claim's share of the audit.
+    const now = performance.now()
+    const last = lastClaim.get(campaignId)
+    if (last !== undefined && now - last < 1000) return
+    lastClaim.delete(campaignId)
+    lastClaim.set(campaignId, now)
+    if (lastClaim.size > MOST_KNOWN) lastClaim.delete(lastClaim.keys().next().value!)
+  }
+
+  // Reservations that an instance left behind when it died are found even if nobody claims here.
+  const learn = Effect.map(ledger.newestCampaignIds(NEWEST), (newest) => {
+    for (const campaignId of newest.toReversed()) if (!lastClaim.has(campaignId)) touch(campaignId)
+  })
+  yield* Agent.run("the search for new campaigns", learn, Effect.sleep(LOOK_INTERVAL))
+
+  return KnownCampaigns.of({
+    touch,
+    active: () => {
+      const since = performance.now() - activeMillis
+      return [...lastClaim].filter(([, last]) => last >= since).map(([campaignId]) => campaignId)
+    },
+    all: () => [...lastClaim.keys()]
+  })
+})
+
+export const layer = Layer.scoped(KnownCampaigns, make)

@@ -1,0 +1,109 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { Coupon } from "../domain/Coupon.ts"
+import * as Agent from "./Agent.ts"
+import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import type { LedgerUnavailable } from "../ports/Ledger.ts"
+import { Outbox, type OutboxEvent } from "../ports/Outbox.ts"
+import { PhaseWatch } from "./PhaseWatch.ts"
+
+/**
+ * Polls the outbox, tells the gate (which confirms the reservations and publishes CouponIssued), and settles the events.
+ * At least once: an event is deleted only after the gate has it.
+ */
+export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
+  /** Asks for a poll soon: this instance has committed an event. */
+  readonly wake: Effect.Effect<void>
+  /** One poll; returns how many events were taken and settled. Instances poll side by side, an instance's own polls queue. */
+  readonly runOnce: Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | GateUnavailable>
+  /** Polls until nothing more can be settled: the last thing before the stores are left. */
+  readonly settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+}>() {}
+
+/** Commits of this long after a wake-up share one poll: a poll costs a transaction and a flush of the log, whatever it finds. */
+const GATHER = Duration.millis(40)
+
+/** How long a campaign's events are left out after its gate did not take them, and of how many campaigns at most. */
+const PUT_OFF_MILLIS = 1_000
+const MAX_PUT_OFF = 1_000
+
+/** VOID markers forbid zombies for this long (PROTOCOL: an hour), and are looked for this often. */
+const VOID_KEPT_MILLIS = Duration.toMillis("1 hour")
+const VOID_INTERVAL = Duration.minutes(1)
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const gate = yield* Gate
+  const outbox = yield* Outbox
+  const phases = yield* PhaseWatch
+  const wakes = yield* Queue.sliding<void>(1)
+
+  /** Tells the gate what happened in one campaign; returns the ids of the events. */
+  const publishOf = (campaignId: CampaignId, events: ReadonlyArray<OutboxEvent>) =>
+    Effect.gen(function*() {
+      phases.touch(campaignId)
+      const coupons: Array<Coupon> = []
+      for (const event of events) {
+        if (event._tag === "Changed") yield* gate.configure(event.terms)
+        else for (const coupon of event.coupons) coupons.push(coupon)
+      }
+      if (coupons.length > 0) yield* gate.confirm(campaignId, coupons)
+      return events.map((event) => event.id)
+    })
+
+  /** Campaigns whose gate did not take their events, and until when the relay leaves them out. */
+  const putOff = new Map<CampaignId, { readonly until: number; readonly failure: GateUnavailable }>()
+
+  const publish = (events: ReadonlyArray<OutboxEvent>) =>
+    Effect.gen(function*() {
+      const campaigns = [...Map.groupBy(events, ({ campaignId }) => campaignId)]
+      const ended = yield* Effect.forEach(campaigns, ([campaignId, own]) => Effect.either(publishOf(campaignId, own)), { concurrency: 4 })
+      const until = performance.now() + PUT_OFF_MILLIS
+      return ended.flatMap((settled, k) => {
+        if (Either.isRight(settled)) return settled.right
+        if (putOff.size >= MAX_PUT_OFF) putOff.clear()
+        putOff.set(campaigns[k]![0], { until, failure: settled.left })
+        return []
+      })
+    })
+
+  // A campaign whose gate cannot be written (a node of a cluster that is away, a key of another type) keeps its events, and does not keep
+  // up those of others, which would hold their slots meanwhile. With nothing else to publish, the failure is the poll's.
+  const poll = Effect.suspend(() => {
+    const now = performance.now()
+    for (const [campaignId, { until }] of putOff) if (until <= now) putOff.delete(campaignId)
+    return Effect.tap(outbox.poll(config.relayBatchSize, publish, [...putOff.keys()]), ({ settled }) => {
+      const [first] = putOff.values()
+      return settled === 0 && first !== undefined ? first.failure : Effect.void
+    })
+  })
+
+  // One poll at a time: `settle` would pass over the events that the agent's poll holds, and find nothing left to do.
+  const one = yield* Effect.makeSemaphore(1)
+  const runOnce = one.withPermits(1)(poll)
+
+  const settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable> = Effect.suspend(() =>
+    Effect.flatMap(runOnce, ({ settled }) => settled > 0 ? settle : Effect.void)
+  )
+
+  const pause = Effect.raceFirst(
+    Effect.zipRight(Queue.take(wakes), Effect.sleep(GATHER)),
+    Effect.sleep(config.relayInterval)
+  )
+
+  // A full poll means more is waiting: no pause until the backlog is gone.
+  const drain = Effect.repeat(runOnce, { while: ({ taken }) => taken >= config.relayBatchSize })
+
+  yield* Agent.run("the outbox relay", drain, pause)
+  yield* Agent.run("the removal of old VOID markers", outbox.purgeVoid(VOID_KEPT_MILLIS), Effect.sleep(VOID_INTERVAL))
+
+  return OutboxRelay.of({ wake: Effect.asVoid(Queue.offer(wakes, undefined)), runOnce, settle })
+})
+
+export const layer = Layer.scoped(OutboxRelay, make)

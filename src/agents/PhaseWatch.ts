@@ -1,0 +1,113 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { CampaignPhase, PhaseReached } from "../domain/CampaignPhase.ts"
+import { nextDue, phasesReached } from "../domain/CampaignPhase.ts"
+import { formatRfc3339 } from "../domain/Time.ts"
+import * as Agent from "./Agent.ts"
+import { CampaignPhases, type PhaseState } from "../ports/CampaignPhases.ts"
+import * as Metrics from "../metrics/Metrics.ts"
+import { KnownCampaigns } from "./KnownCampaigns.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
+
+/**
+ * Notices that campaigns have reached a phase, records it in the ledger, logs it and counts it. Every instance watches; the one that
+ * records a phase is the one that logs and counts it. So the record has each phase once, and log and metric have it at most
+ * once: an instance that dies in between, or whose commit is in doubt, does neither.
+ */
+export class PhaseWatch extends Context.Tag("coupon/issuance/PhaseWatch")<PhaseWatch, {
+  /** Has the next run look at a campaign: something was issued, or changed. Called per batch, never per claim. */
+  readonly touch: (campaignId: CampaignId) => void
+  /** Looks at once, for a second at most; what fails is left to the next run. */
+  readonly look: (campaignId: CampaignId) => Effect.Effect<void>
+  /** Looks at campaigns that are due, were touched, or have claims. */
+  readonly runOnce: Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
+}>() {}
+
+const INTERVAL = "1 second"
+
+/** How long a change waits for its phases to be recorded. */
+const PATIENCE = "1 second"
+
+/** Campaigns that are taken by one look at what is due, and that are read at a time. */
+const DUE = 200
+const READ = 500
+
+const words: Readonly<Record<CampaignPhase, string>> = {
+  SCHEDULED: "a campaign is scheduled",
+  OPEN: "a campaign is open",
+  SOLD_OUT: "a campaign is sold out",
+  PAUSED: "a campaign is paused",
+  ENDED: "a campaign has ended"
+}
+
+const announce = ({ campaignId, facts, name, sequence }: PhaseState, reached: ReadonlyArray<PhaseReached>) =>
+  Effect.forEach(reached, ({ at, phase }, index) =>
+    Effect.zipRight(
+      Effect.sync(() => Metrics.phasesReached[phase].add()),
+      Effect.logInfo(words[phase]).pipe(Effect.annotateLogs({
+        campaignId,
+        name,
+        phase,
+        at: formatRfc3339(at),
+        event: sequence + index + 1,
+        issued: facts.issuedCount,
+        limit: facts.couponLimit
+      }))
+    ), { discard: true })
+
+export const make = Effect.gen(function*() {
+  const phases = yield* CampaignPhases
+  const known = yield* KnownCampaigns
+  let touched = new Set<CampaignId>()
+
+  const settle = (state: PhaseState) =>
+    Effect.suspend(() => {
+      const { facts } = state
+      const reached = phasesReached(facts, state.recorded)
+      const isDue = (state.dueAt !== undefined && state.dueAt <= facts.now) || state.version !== state.recordedVersion
+      if (reached.length === 0 && !isDue) return Effect.void
+      return Effect.flatMap(
+        phases.record(state, reached, nextDue(facts)),
+        (recorded) => recorded ? announce(state, reached) : Effect.void
+      )
+    })
+
+  const lookAt = (campaignIds: ReadonlyArray<CampaignId>) =>
+    Effect.gen(function*() {
+      for (let from = 0; from < campaignIds.length; from += READ) {
+        yield* Effect.forEach(yield* phases.read(campaignIds.slice(from, from + READ)), settle, { concurrency: 4, discard: true })
+      }
+    })
+
+  const runOnce = Effect.gen(function*() {
+    const some = touched
+    touched = new Set()
+    const attempt = lookAt([...new Set([...some, ...known.active()])])
+    yield* Effect.onError(attempt, () => Effect.sync(() => some.forEach((campaignId) => touched.add(campaignId))))
+    for (;;) {
+      const due = yield* phases.due(DUE)
+      yield* lookAt(due)
+      if (due.length < DUE) return
+    }
+  })
+
+  yield* Agent.run("the watch of the campaigns' phases", runOnce, Effect.sleep(INTERVAL))
+
+  return PhaseWatch.of({
+    touch: (campaignId) => void touched.add(campaignId),
+    look: (campaignId) =>
+      lookAt([campaignId]).pipe(
+        Effect.disconnect,
+        Effect.timeout(PATIENCE),
+        Effect.catchAllCause((cause) => {
+          touched.add(campaignId)
+          return Effect.logDebug("a campaign's phase could not be looked at yet", cause)
+        })
+      ),
+    runOnce
+  })
+})
+
+export const layer = Layer.scoped(PhaseWatch, make)

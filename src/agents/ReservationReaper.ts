@@ -1,0 +1,69 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import * as Agent from "./Agent.ts"
+import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import * as Metrics from "../metrics/Metrics.ts"
+import { KnownCampaigns } from "./KnownCampaigns.ts"
+import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+
+/** What one look at a campaign's expired reservations did. */
+export interface Reaped {
+  readonly confirmed: number
+  readonly released: number
+}
+
+/**
+ * Resolves reservations whose claim never came back (a killed instance, a lost reply): the ledger has the coupon, so the
+ * gate confirms it, or it has not, so the slot is free again. A release that comes too early only lets one claim too
+ * many through to the ledger, which refuses it.
+ */
+export class ReservationReaper extends Context.Tag("coupon/issuance/ReservationReaper")<ReservationReaper, {
+  readonly runOnce: (campaignId: CampaignId) => Effect.Effect<Reaped, LedgerUnavailable | GateUnavailable>
+}>() {}
+
+/** One look in so many goes through all known campaigns: the claims of a campaign may all have gone to an instance that died. */
+const LOOK_AT_ALL = 5
+
+/** Reservations resolved in one look; more wait for the next. */
+const BATCH_SIZE = 1_000
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const gate = yield* Gate
+  const ledger = yield* Ledger
+  const known = yield* KnownCampaigns
+  const age = Duration.toMillis(config.reservationTimeout)
+
+  const runOnce = (campaignId: CampaignId) =>
+    Effect.gen(function*() {
+      const expired = yield* gate.expired(campaignId, age, BATCH_SIZE)
+      if (expired.length === 0) return { confirmed: 0, released: 0 }
+      const coupons = yield* ledger.findCoupons(campaignId, expired.map(({ userId }) => userId))
+      const holders = new Set(coupons.map(({ userId }) => userId))
+      const absent = expired.filter(({ userId }) => !holders.has(userId))
+      if (coupons.length > 0) yield* gate.confirm(campaignId, coupons)
+      if (absent.length > 0) yield* gate.release(campaignId, absent)
+      Metrics.reaped.confirmed.add(coupons.length)
+      Metrics.reaped.released.add(absent.length)
+      yield* Effect.logInfo("resolved expired reservations").pipe(
+        Effect.annotateLogs({ campaignId, confirmed: coupons.length, released: absent.length })
+      )
+      return { confirmed: coupons.length, released: absent.length }
+    })
+
+  let looks = 0
+  yield* Agent.run(
+    "the reservation reaper",
+    Effect.suspend(() =>
+      Agent.forEach(looks++ % LOOK_AT_ALL === 0 ? known.all() : known.active(), runOnce)
+    ),
+    Effect.sleep(config.reaperInterval)
+  )
+  return ReservationReaper.of({ runOnce })
+})
+
+export const layer = Layer.scoped(ReservationReaper, make)

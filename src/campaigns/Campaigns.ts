@@ -1,0 +1,167 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { Campaign, CampaignId, CampaignStatus } from "../domain/Campaign.ts"
+import type { CampaignPhase } from "../domain/CampaignPhase.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
+import { InvalidArgument, Overloaded, RecordNotFound, Unavailable } from "../domain/Failure.ts"
+import type { BatchTimeout } from "../claim/Batcher.ts"
+import { CampaignChanges } from "./CampaignChanges.ts"
+import { CouponLookup } from "../claim/CouponLookup.ts"
+import { GateRebuilder } from "../agents/GateRebuilder.ts"
+import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { PhaseWatch } from "../agents/PhaseWatch.ts"
+
+/** A campaign with one page of its coupons. */
+export interface CampaignPage {
+  readonly campaign: Campaign
+  readonly coupons: ReadonlyArray<Coupon>
+  /** Asks for the page that follows; `undefined` on the last one. */
+  readonly nextPageToken: string | undefined
+}
+
+/** A page of campaigns, newest first. */
+export interface CampaignList {
+  readonly campaigns: ReadonlyArray<Campaign>
+  /** Asks for the page that follows; `undefined` on the last one. */
+  readonly nextPageToken: string | undefined
+}
+
+/** Which campaigns to list; `status` `undefined`, no `phases` and an empty `namePrefix` leave none out. */
+export interface CampaignFilter {
+  readonly status: CampaignStatus | undefined
+  readonly phases: ReadonlyArray<CampaignPhase>
+  readonly namePrefix: string
+}
+
+/** The most codes that one page of `get` holds. */
+export const MAX_PAGE_SIZE = 10_000
+
+/** The most campaigns that one page of `list` holds, and how many unless asked for a number. */
+export const MAX_LIST_SIZE = 1_000
+export const LIST_SIZE = 100
+
+/** Opening, changing, reading and listing campaigns, and looking claims up. */
+export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaigns, {
+  /** `OutcomeUnknown`: the campaign may have been stored. */
+  readonly create: CampaignChanges["Type"]["create"]
+  readonly update: CampaignChanges["Type"]["update"]
+  readonly pause: CampaignChanges["Type"]["pause"]
+  readonly resume: CampaignChanges["Type"]["resume"]
+  readonly end: CampaignChanges["Type"]["end"]
+  /** `pageSize` 0 means `MAX_PAGE_SIZE`, as does any larger one; an empty `pageToken` the first page. */
+  readonly get: (
+    campaignId: CampaignId,
+    pageSize: number,
+    pageToken: string
+  ) => Effect.Effect<CampaignPage, InvalidArgument | RecordNotFound | Unavailable>
+  /** `pageSize` 0 means `LIST_SIZE`, and at most `MAX_LIST_SIZE` are returned; a `pageToken` is for the filter it was returned for. */
+  readonly list: (
+    filter: CampaignFilter,
+    pageSize: number,
+    pageToken: string
+  ) => Effect.Effect<CampaignList, InvalidArgument | Unavailable>
+  /** What the user holds. */
+  readonly getCoupon: (campaignId: CampaignId, userId: UserId) => Effect.Effect<Coupon, RecordNotFound | Unavailable | Overloaded>
+}>() {}
+
+// The token is the last coupon's number, in a form that does not invite arithmetic.
+const encodeToken = (campaignId: CampaignId, afterId: number): string => Buffer.from(`${campaignId}.${afterId}`).toString("base64url")
+
+const decodeToken = (campaignId: CampaignId, token: string): Either.Either<number, InvalidArgument> => {
+  if (token === "") return Either.right(0)
+  const match = /^(\d{1,10})\.(\d{1,10})$/.exec(Buffer.from(token, "base64url").toString())
+  return match !== null && Number(match[1]) === campaignId && encodeToken(campaignId, Number(match[2])) === token
+    ? Either.right(Number(match[2]))
+    : Either.left(new InvalidArgument({ field: "pageToken", reason: "must be the nextPageToken of a page of this campaign" }))
+}
+
+// The last campaign's id and what was filtered by: a page of another listing would leave campaigns out.
+const encodeListToken = (filter: CampaignFilter, beforeId: CampaignId): string => {
+  const digest = createHash("sha256").update(JSON.stringify([
+    filter.status ?? null,
+    filter.namePrefix,
+    // Tokens of before there were phases stay valid.
+    ...filter.phases.length === 0 ? [] : [[...new Set(filter.phases)].sort()]
+  ])).digest("hex").slice(0, 12)
+  return Buffer.from(`${beforeId}.${digest}`).toString("base64url")
+}
+
+const decodeListToken = (filter: CampaignFilter, token: string): Either.Either<CampaignId | undefined, InvalidArgument> => {
+  if (token === "") return Either.right(undefined)
+  const match = /^(\d{1,10})\.[0-9a-f]{12}$/.exec(Buffer.from(token, "base64url").toString())
+  return match !== null && encodeListToken(filter, Number(match[1])) === token
+    ? Either.right(Number(match[1]))
+    : Either.left(new InvalidArgument({ field: "pageToken", reason: "must be the nextPageToken of a page of this list" }))
+}
+
+const decodePageSize = (pageSize: number, usual: number, most: number): Either.Either<number, InvalidArgument> =>
+  pageSize < 0
+    ? Either.left(new InvalidArgument({ field: "pageSize", reason: `must be 0 to ${most}` }))
+    : Either.right(pageSize === 0 ? usual : Math.min(pageSize, most))
+
+const storeDown = (failure: LedgerUnavailable | BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause: failure })
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const { create, end, pause, resume, update } = yield* CampaignChanges
+  const known = yield* KnownCampaigns
+  const ledger = yield* Ledger
+  const lookup = yield* CouponLookup
+  const phases = yield* PhaseWatch
+  const rebuilder = yield* GateRebuilder
+  const scope = yield* Effect.scope
+  const requestMillis = Duration.toMillis(config.requestTimeout)
+
+  /** Records the phase that a change leaves, if that was just reached, and the one that it reaches, before another one leaves it. */
+  const watched = <E>(campaignId: CampaignId, change: Effect.Effect<Campaign, E>): Effect.Effect<Campaign, E> =>
+    Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
+
+  return Campaigns.of({
+    create: (draft) =>
+      // The gate is ready before the first claim comes; if that fails, the first claim rebuilds it.
+      Effect.tap(create(draft), ({ campaignId }) => {
+        known.touch(campaignId)
+        return Effect.zipRight(Effect.forkIn(rebuilder.ensure(campaignId), scope), phases.look(campaignId))
+      }),
+
+    update: (...change) => watched(change[0], update(...change)),
+    pause: (...change) => watched(change[0], pause(...change)),
+    resume: (...change) => watched(change[0], resume(...change)),
+    end: (...change) => watched(change[0], end(...change)),
+
+    list: (filter, pageSize, pageToken) =>
+      Effect.gen(function*() {
+        const limit = yield* decodePageSize(pageSize, LIST_SIZE, MAX_LIST_SIZE)
+        const beforeId = yield* decodeListToken(filter, pageToken)
+        const { campaigns, nextBeforeId } = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit }), storeDown)
+        return { campaigns, nextPageToken: nextBeforeId === undefined ? undefined : encodeListToken(filter, nextBeforeId) }
+      }),
+
+    get: (campaignId, pageSize, pageToken) =>
+      Effect.gen(function*() {
+        const limit = yield* decodePageSize(pageSize, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+        const afterId = yield* decodeToken(campaignId, pageToken)
+        const campaign = yield* Effect.mapError(ledger.findCampaign(campaignId), storeDown)
+        if (campaign === undefined) return yield* new RecordNotFound()
+        // Coupons up to the counter just read: codes and counter of one answer agree.
+        const left = campaign.issuedCount - afterId
+        const coupons = left <= 0 ? [] : yield* Effect.mapError(ledger.listCoupons(campaignId, afterId, Math.min(limit, left)), storeDown)
+        return { campaign, coupons, nextPageToken: left > limit ? encodeToken(campaignId, coupons.at(-1)!.id) : undefined }
+      }),
+
+    getCoupon: (campaignId, userId) =>
+      Effect.gen(function*() {
+        if (lookup.size() >= config.issueQueueLimit) return yield* new Overloaded({ retryAfterSeconds: 1 })
+        const coupon = yield* Effect.mapError(lookup.find(campaignId, userId, performance.now() + requestMillis), storeDown)
+        return coupon ?? (yield* new RecordNotFound())
+      })
+  })
+})
+
+export const layer = Layer.scoped(Campaigns, make)

@@ -1,0 +1,368 @@
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
+import { randomBytes } from "node:crypto"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
+import {
+  CampaignEnded,
+  CampaignNotStarted,
+  CampaignPaused,
+  CouponAlreadyClaimed,
+  CouponSoldOut,
+  DeadlineExceeded,
+  OutcomeUnknown,
+  Overloaded,
+  RecordNotFound,
+  Unavailable
+} from "../domain/Failure.ts"
+import type { ClaimFailure } from "../domain/Failure.ts"
+import { Auditor } from "../agents/Reconciler.ts"
+import * as Batcher from "./Batcher.ts"
+import type { Continuation } from "./Continuation.ts"
+import { CouponLookup } from "./CouponLookup.ts"
+import { Gate, type GateUnavailable, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
+import { GateRebuilder } from "../agents/GateRebuilder.ts"
+import * as GateRoute from "./GateRoute.ts"
+import { GroupCommit } from "./GroupCommit.ts"
+import { HeldCoupons } from "../agents/HeldCoupons.ts"
+import { gateAnswers } from "../metrics/Metrics.ts"
+import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import * as SingleFlight from "./SingleFlight.ts"
+
+/** One claim, its ids validated by the caller. */
+export interface ClaimRequest {
+  readonly campaignId: CampaignId
+  readonly userId: UserId
+  /** The caller's own timeout in milliseconds, if any (Connect-Timeout-Ms, grpc-timeout). */
+  readonly timeoutMillis: number | undefined
+}
+
+/** The use case this service exists for. */
+export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<IssueCoupon, {
+  /**
+   * Claims a coupon for a user. It succeeds only after the ledger's commit. An admitted claim runs to its end even if its caller
+   * leaves. The hot path: no fiber, which would cost 10 µs, unless the claim has to wait for a rebuild of the gate.
+   * A rejection that gate or queue decide never takes one.
+   */
+  readonly begin: (request: ClaimRequest, continuation: Continuation<Coupon, ClaimFailure>) => void
+  /** `begin` as an Effect, uninterruptible. For all callers that are not the hot path. */
+  readonly claim: (request: ClaimRequest) => Effect.Effect<Coupon, ClaimFailure>
+}>() {}
+
+/**
+ * One claim on its way: 1 (in `SingleFlight`) its user's only one, 2 admitted, by the gate where that has a claim to reject,
+ * 3 perhaps asked to wait, 4 decided by the ledger. Each step is a plain function that calls the next one or ends the claim by
+ * `settle`: a fiber would cost 10 µs and each further `Effect.async` 4, of some 30.
+ */
+interface Claim {
+  readonly campaignId: CampaignId
+  readonly userId: UserId
+  /** When the caller is answered at the latest, in milliseconds of `performance.now()`. */
+  readonly expiresAt: number
+  /** Whether `expiresAt` is the caller's own deadline rather than the server's. */
+  readonly ownDeadline: boolean
+  /** `undefined` once the claim has ended: the one place where "exactly once" is kept. */
+  continuation: Continuation<Coupon, ClaimFailure> | undefined
+  /** Whether the claim is its user's only one under way, so that its end is the end of the flight. */
+  leads: boolean
+  /** How often the gate's answer was tentative, and until when asking again makes sense. */
+  tentative: number
+  patientUntil: number
+}
+
+/** Requests of one micro-batch; the gate answers one at a time, so larger ones delay all of them. */
+const MICRO_BATCH = 512
+
+// Built once, as exits: an error takes its stack trace when it is made, which costs more than the rest of a rejection.
+const notFound = Exit.fail(new RecordNotFound())
+const notStarted = Exit.fail(new CampaignNotStarted())
+const ended = Exit.fail(new CampaignEnded())
+const paused = Exit.fail(new CampaignPaused())
+const soldOut = Exit.fail(new CouponSoldOut())
+const overloaded = Exit.fail(new Overloaded({ retryAfterSeconds: 1 }))
+const unavailable = Exit.fail(new Unavailable({ retryAfterSeconds: 1 }))
+const deadlineExceeded = Exit.fail(new DeadlineExceeded())
+const outcomeUnknown = Exit.fail(new OutcomeUnknown())
+
+/** Without a stack trace, which costs 3 µs and shows nothing: this is an answer, not a mistake. */
+const alreadyClaimed = (coupon: Coupon): Exit.Exit<never, CouponAlreadyClaimed> => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  const failure = new CouponAlreadyClaimed({ coupon })
+  Error.stackTraceLimit = stackTraceLimit
+  return Exit.fail(failure)
+}
+
+/** The coupon that the user holds by the end of this claim, as far as it shows. */
+const heldBy = (exit: Exit.Exit<Coupon, ClaimFailure>): Coupon | undefined =>
+  exit._tag === "Success"
+    ? exit.value
+    : exit.cause._tag === "Fail" && exit.cause.error._tag === "CouponAlreadyClaimed"
+    ? exit.cause.error.coupon
+    : undefined
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const auditor = yield* Auditor
+  const gate = yield* Gate
+  const groupCommit = yield* GroupCommit
+  const held = yield* HeldCoupons
+  const known = yield* KnownCampaigns
+  const ledger = yield* Ledger
+  const lookup = yield* CouponLookup
+  const rebuilder = yield* GateRebuilder
+  const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+
+  const requestMillis = Duration.toMillis(config.requestTimeout)
+  const coldWaitMillis = Duration.toMillis(config.coldWait)
+  const noncePrefix = `${randomBytes(6).toString("hex")}-`
+  let nonces = 0
+  const route = GateRoute.make(config.gateBypassAfter)
+
+  const reservations = yield* Batcher.make<ReserveRequest, ReserveAnswer, GateUnavailable>({
+    maxBatch: MICRO_BATCH,
+    maxInFlight: config.gateBatchesInFlight,
+    run: gate.reserve,
+    abandoned: (campaignId, { userId }, answer) => {
+      if (answer._tag === "Reserved") runFork(Effect.ignore(gate.release(campaignId, [{ userId, value: answer.value }])))
+    }
+  })
+  const soldOutChecks = yield* Batcher.make<UserId, boolean, GateUnavailable>({
+    maxBatch: MICRO_BATCH,
+    maxInFlight: config.gateBatchesInFlight,
+    run: gate.check
+  })
+
+  /** Ends a claim, and with it the flight that it leads. Nothing is left under way for it afterwards. */
+  const settle = (claim: Claim, exit: Exit.Exit<Coupon, ClaimFailure>): void => {
+    const { continuation } = claim
+    if (continuation === undefined) {
+      runFork(Effect.logError("a claim ended a second time", Exit.isFailure(exit) ? exit.cause : "with a coupon"))
+      return
+    }
+    claim.continuation = undefined
+    if (claim.leads) flights.leave(claim, heldBy(exit))
+    continuation.done(exit)
+  }
+
+  const settleByClock = (claim: Claim, committing: boolean): void =>
+    settle(claim, claim.ownDeadline ? deadlineExceeded : committing ? outcomeUnknown : unavailable)
+
+  // 1. A user's second claim waits for the first; too many claims of a campaign are shed before a slot is taken.
+  const flights = SingleFlight.make<Claim>(config.issueQueueLimit, {
+    leads: (claim) => {
+      claim.leads = true
+      admit(claim)
+    },
+    landed: (claim, coupon) => settle(claim, alreadyClaimed(coupon)),
+    expired: (claim) => settleByClock(claim, false)
+  })
+
+  const begin: IssueCoupon["Type"]["begin"] = ({ campaignId, timeoutMillis, userId }, continuation) => {
+    const coupon = held.find(campaignId, userId)
+    if (coupon !== undefined) return continuation.done(alreadyClaimed(coupon))
+    known.touch(campaignId)
+    const now = performance.now()
+    const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis
+    const claim: Claim = {
+      campaignId,
+      userId,
+      expiresAt: now + (ownDeadline ? timeoutMillis : requestMillis),
+      ownDeadline,
+      continuation,
+      leads: false,
+      tentative: 0,
+      patientUntil: 0
+    }
+    if (route.next(campaignId, now) === "Check") checkSoldOut(claim)
+    else fly(claim)
+  }
+
+  /** Fast path for sold-out campaigns. Runs before `SingleFlight` because a rejection takes no slot; only a possible holder goes on. */
+  const checkSoldOut = (claim: Claim): void =>
+    soldOutChecks.enqueue(claim.campaignId, claim.userId, claim.expiresAt, (exit) => {
+      if (exit._tag === "Failure") withoutGate(claim, exit.cause, fly)
+      else if (exit.value) settle(claim, soldOut)
+      else fly(claim)
+    })
+
+  const fly = (claim: Claim): void => {
+    if (flights.enter(claim) === "Full") settle(claim, overloaded)
+  }
+
+  // 2. The gate filters, where it has a claim to reject: one micro-batch per turn of the event loop.
+  const admit = (claim: Claim): void => {
+    switch (route.next(claim.campaignId, performance.now())) {
+      case "Bypass":
+        gateAnswers.Bypassed.add()
+        return commit(claim, undefined)
+      case "Ledger":
+        return commit(claim, undefined)
+      case "Check":
+      case "Reserve":
+        return reserve(claim)
+    }
+  }
+
+  const reserve = (claim: Claim): void => {
+    const request = { userId: claim.userId, nonce: noncePrefix + (nonces++).toString(36) }
+    reservations.enqueue(claim.campaignId, request, claim.expiresAt, (exit) => {
+      if (exit._tag === "Success") follow(claim, exit.value)
+      else withoutGate(claim, exit.cause, admit)
+    })
+  }
+
+  const follow = (claim: Claim, answer: ReserveAnswer): void => {
+    route.answered(claim.campaignId, answer._tag)
+    switch (answer._tag) {
+      case "Reserved":
+        return commit(claim, answer.value)
+      case "Already":
+        return showHeld(claim)
+      case "NotStarted":
+        return settle(claim, notStarted)
+      case "Ended":
+        return settle(claim, ended)
+      case "Paused":
+        return settle(claim, paused)
+      case "SoldOut":
+        return settle(claim, soldOut)
+      case "Pending":
+      case "Full":
+      case "Cold":
+        return askAgain(claim, answer._tag)
+    }
+  }
+
+  /** The gate did not answer, and `goOn` finds it so: the ledger decides alone, behind the same bounded queue. */
+  const withoutGate = (
+    claim: Claim,
+    cause: Cause.Cause<GateUnavailable | Batcher.BatchTimeout>,
+    goOn: (claim: Claim) => void
+  ): void => {
+    if (cause._tag !== "Fail") return settle(claim, Exit.failCause(cause as Cause.Cause<never>))
+    if (cause.error._tag === "BatchTimeout") return settleByClock(claim, false)
+    route.failed(performance.now())
+    goOn(claim)
+  }
+
+  // 3. A tentative answer is no answer: wait a little and ask again, for as long as that makes sense.
+  const askAgain = (claim: Claim, answer: "Pending" | "Full" | "Cold"): void => {
+    const now = performance.now()
+    // Another claim has waited in vain meanwhile: this one need not.
+    if (answer === "Cold" && route.next(claim.campaignId, now) === "Ledger") return commit(claim, undefined)
+    if (claim.tentative++ === 0) claim.patientUntil = Math.min(now + coldWaitMillis, claim.expiresAt)
+    const patience = claim.patientUntil - now
+    if (patience <= 0) return giveUp(claim, answer)
+    // 2 ms doubling to 50 ms, with jitter so that claims that wait together do not come back together.
+    const pause = Math.min(Math.min(2 ** claim.tentative, 50) * (0.5 + Math.random()), patience)
+    if (answer === "Cold") rebuildGate(claim, claim.tentative === 1 ? 0 : pause, patience)
+    else setTimeout(admit, pause, claim)
+  }
+
+  const giveUp = (claim: Claim, answer: "Pending" | "Full" | "Cold"): void => {
+    switch (answer) {
+      // The user's own slot is held, perhaps by an instance that died: the ledger knows whether there is a coupon, and the
+      // slot counts for the claim that commits it.
+      case "Pending":
+        return commit(claim, undefined)
+      case "Full":
+        return settle(claim, overloaded)
+      case "Cold":
+        if (claim.patientUntil >= claim.expiresAt) return settleByClock(claim, false)
+        noteLongCold(claim.campaignId)
+        return commit(claim, undefined)
+    }
+  }
+
+  /** A large campaign's rebuild takes a minute: the ledger decides alone meanwhile, as it does without Redis. */
+  const noteLongCold = (campaignId: CampaignId): void => {
+    if (route.waitedInVain(campaignId)) {
+      runFork(Effect.zipRight(rebuilder.ensure(campaignId), Effect.sync(() => route.rebuilt(campaignId))))
+    }
+  }
+
+  /** Has the gate rebuilt, for as long as the claim's patience lasts, and asks it again. */
+  const rebuildGate = (claim: Claim, pauseMillis: number, patienceMillis: number): void => {
+    const rebuilt = Effect.flatMap(ledger.findCampaign(claim.campaignId), (campaign) =>
+      campaign === undefined ? notFound : Effect.interruptible(Effect.raceFirst(
+        rebuilder.ensure(claim.campaignId),
+        Effect.sleep(Duration.millis(patienceMillis))
+      )))
+    claim.continuation!.fork(
+      (pauseMillis === 0 ? rebuilt : Effect.zipRight(Effect.sleep(Duration.millis(pauseMillis)), rebuilt)).pipe(
+        Effect.catchTag("LedgerUnavailable", storeDown),
+        Effect.matchCause({
+          onFailure: (cause) => settle(claim, Exit.failCause(cause)),
+          onSuccess: () => admit(claim)
+        }),
+        Effect.uninterruptible
+      )
+    )
+  }
+
+  // 4. The ledger decides.
+  const commit = (claim: Claim, reservation: string | undefined): void => {
+    const { campaignId } = claim
+    const queued = { userId: claim.userId, reservation }
+    groupCommit.commit(campaignId, queued, claim.expiresAt, (exit) => {
+      if (exit._tag === "Success") {
+        const outcome = exit.value
+        if (outcome._tag === "Refused") {
+          route.rejected(campaignId)
+          return settle(claim, Exit.fail(outcome.reason))
+        }
+        route.issued(campaignId)
+        held.remember(outcome.coupon)
+        return settle(claim, Exit.succeed(outcome.coupon))
+      }
+      const { cause } = exit
+      if (cause._tag !== "Fail") return settle(claim, Exit.failCause(cause as Cause.Cause<never>))
+      if (!cause.error.started) groupCommit.withdraw(campaignId, queued)
+      settleByClock(claim, cause.error.started)
+    })
+  }
+
+  /** The gate knows the user as a holder; what they hold, the ledger knows. */
+  const showHeld = (claim: Claim): void => {
+    const { campaignId, expiresAt, userId } = claim
+    lookup.begin(campaignId, userId, expiresAt, (exit) => {
+      if (exit._tag === "Success") {
+        const coupon = exit.value
+        if (coupon !== undefined) {
+          held.remember(coupon)
+          return settle(claim, alreadyClaimed(coupon))
+        }
+        // The gate has a holder that the ledger does not know (a ledger restored to an earlier state): the ledger is right.
+        runFork(Effect.ignore(auditor.runOnce(campaignId)))
+        return commit(claim, undefined)
+      }
+      const { cause } = exit
+      if (cause._tag !== "Fail") return settle(claim, Exit.failCause(cause as Cause.Cause<never>))
+      if (cause.error._tag === "BatchTimeout") return settleByClock(claim, false)
+      settle(claim, storeDown(cause.error))
+    })
+  }
+
+  const storeDown = (failure: LedgerUnavailable) => Exit.fail(new Unavailable({ retryAfterSeconds: 1, cause: failure.cause }))
+
+  return IssueCoupon.of({
+    begin,
+    claim: (request) =>
+      Effect.flatMap(Effect.runtime<never>(), (runtime) => {
+        const fork = Runtime.runFork(runtime)
+        return Effect.uninterruptible(
+          Effect.async<Coupon, ClaimFailure>((resume) => begin(request, { done: resume, fork: (work) => void fork(work) }))
+        )
+      })
+  })
+})
+
+export const layer = Layer.scoped(IssueCoupon, make)

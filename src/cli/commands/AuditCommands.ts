@@ -1,0 +1,161 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { AuditEvent, AuditRow } from "../../contract/OperatorRpcs.ts"
+import { CliFailure } from "../CliFailure.ts"
+import { campaignId, show, withOperator } from "./Commands.ts"
+import * as Connection from "../Connection.ts"
+import * as Output from "../Output.ts"
+
+const cells = (row: typeof AuditRow.Type) => [
+  row.campaignId,
+  row.couponLimit,
+  row.coupons,
+  row.counter,
+  row.gate === null ? "-" : row.gate.condition !== "Sound" ? row.gate.condition.toLowerCase() : row.gate.hydrated ? "hydrated" : "cold",
+  row.gate?.issued ?? "-",
+  row.unrelayed,
+  row.gate?.pending ?? "-",
+  row.violations.length === 0 ? "ok" : [...new Set(row.violations.map(({ invariant }) => invariant))].join(" ")
+]
+
+const HEADER = ["campaign", "limit", "coupons", "counter", "gate", "holders", "on their way", "reserved", "verdict"]
+
+/** An answer that ends without its last event was cut short: a verdict on half of the campaigns would be none. */
+const cutShort = new CliFailure({
+  exit: "UNAVAILABLE",
+  code: "UNREACHABLE",
+  message: "the answer ended before it was complete",
+  hint: "the instance may have stopped: try again"
+})
+
+export const audit = Command.make(
+  "audit",
+  { campaignId: Args.optional(campaignId), ...Connection.options },
+  ({ campaignId, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const rows: Array<typeof AuditRow.Type> = []
+        let done: Extract<typeof AuditEvent.Type, { readonly _tag: "Done" }> | undefined
+        yield* Stream.runForEach(
+          client.stream((rpcs) => rpcs.Audit(Option.match(campaignId, { onNone: () => ({}), onSome: (campaignId) => ({ campaignId }) }))),
+          (event) => {
+            if (event._tag === "Done") done = event
+            else rows.push(event.row)
+            return json ? Output.json(event) : Output.progress(`${Output.counted(rows.length, "campaign")} looked at`)
+          }
+        )
+        if (!json) yield* Output.progressDone
+        if (done === undefined) return yield* cutShort
+        if (!json) {
+          if (rows.length > 0) yield* Output.line(Output.table(HEADER, rows.map(cells)))
+          for (const { campaignId, invariant, text } of done.violations) {
+            yield* Output.line(`${invariant}${campaignId === null ? "" : ` campaign ${campaignId}`}: ${text}`)
+          }
+        }
+        if (done.violations.length > 0) {
+          return yield* new CliFailure({
+            exit: "UNSOUND",
+            code: "VIOLATIONS",
+            message: `${Output.counted(done.violations.length, "violation")} of the protocol's invariants`,
+            hint: done.violations.some(({ repairable }) => repairable)
+              ? "`coupon rebuild` repairs a gate that disagrees with the ledger; it never changes the ledger"
+              : undefined
+          })
+        }
+        if (!json) yield* Output.line(`${Output.counted(done.campaigns, "campaign")}, every invariant holds`)
+      }))
+).pipe(Command.withDescription("checks campaigns against the protocol's invariants, while the service runs (a second a million coupons)"))
+
+export const rebuild = Command.make(
+  "rebuild",
+  {
+    campaignId,
+    discard: Options.boolean("discard").pipe(
+      Options.withDescription("have the gate forget all it holds first, also reservations of claims that are under way")
+    ),
+    ...Connection.options
+  },
+  ({ campaignId, discard, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        let finished = false
+        yield* Stream.runForEach(client.stream((rpcs) => rpcs.RebuildGate({ campaignId, discard })), (event) => {
+          if (event._tag === "Done") finished = true
+          if (json) return Output.json(event)
+          switch (event._tag) {
+            case "Started":
+              return Output.progress(`rebuilding the gate of campaign ${event.campaignId}: ${event.coupons} coupons`)
+            case "Progress":
+              return Output.progress(`${event.coupons} of ${event.of} coupons (${Math.floor(100 * event.coupons / Math.max(1, event.of))} %)`)
+            case "Waiting":
+              return Output.progress("another one has rebuilt it")
+            case "Done":
+              return Effect.zipRight(
+                Output.progressDone,
+                Output.line(`the gate of campaign ${campaignId} is complete: ${event.coupons} holders, in ${Output.duration(event.tookMillis)}`)
+              )
+          }
+        })
+        if (!finished) return yield* cutShort
+      }))
+).pipe(Command.withDescription("rebuilds a campaign's gate from the ledger, while it serves (role OPERATOR)"))
+
+export const settings = Command.make(
+  "settings",
+  { changed: Options.boolean("changed").pipe(Options.withDescription("only those that are not at their default")), ...Connection.options },
+  ({ changed, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const all = yield* client.call((rpcs) => rpcs.Settings())
+        const shown = changed ? all.filter(({ isDefault }) => !isDefault) : all
+        yield* show(json, shown, () => Output.table(["setting", "value", "default"], shown.map((s) => [s.name, s.value || "-", s.default || "-"])))
+      }))
+).pipe(Command.withDescription("shows the settings in effect; secrets stay secret"))
+
+export const log = Command.make(
+  "log",
+  {
+    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    campaign: Options.integer("campaign").pipe(Options.withDescription("only acts on this campaign"), Options.optional),
+    before: Options.integer("before").pipe(Options.withDescription("only acts with a smaller id"), Options.optional),
+    ...Connection.options
+  },
+  ({ before, campaign, limit, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1 || limit > 1_000) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be 1 to 1000" })
+        const acts = yield* client.call((rpcs) =>
+          rpcs.AuditLog({
+            limit,
+            ...Option.isSome(before) ? { beforeId: before.value } : {},
+            ...Option.isSome(campaign) ? { campaignId: campaign.value } : {}
+          }))
+        yield* show(json, acts, () =>
+          acts.length === 0 ? "nothing was recorded" : Output.table(
+            ["id", "at", "who", "what", "campaign", "change"],
+            acts.map((act) => [act.id, Output.time(act.at), act.actor, act.action, act.campaignId ?? "", change(act.before, act.after)])
+          ))
+      }))
+).pipe(Command.withDescription("lists administrative acts, the newest first: who, what, before, after"))
+
+const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? value as Readonly<Record<string, unknown>> : {}
+
+const brief = (value: unknown): string => {
+  const text = typeof value === "string" ? value : JSON.stringify(value)
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text
+}
+
+/** What is different afterwards; `--json` has both as they were recorded. */
+const change = (before: unknown, after: unknown): string => {
+  const [was, is] = [fields(before), fields(after)]
+  return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name) => {
+    const [from, to] = [was[name] ?? undefined, is[name] ?? undefined]
+    if (JSON.stringify(from) === JSON.stringify(to)) return []
+    return [from === undefined ? `${name} ${brief(to)}` : `${name} ${brief(from)} -> ${to === undefined ? "none" : brief(to)}`]
+  }).join(", ")
+}

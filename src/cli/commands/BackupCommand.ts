@@ -1,0 +1,135 @@
+import { createHash } from "node:crypto"
+import { once } from "node:events"
+import { existsSync } from "node:fs"
+import * as Fs from "node:fs/promises"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { BackupEvent } from "../../contract/OperatorRpcs.ts"
+import { CliFailure } from "../CliFailure.ts"
+import { withOperator } from "./Commands.ts"
+import * as Connection from "../Connection.ts"
+import * as Output from "../Output.ts"
+
+type Event = typeof BackupEvent.Type
+
+const STANDARD_OUTPUT = "-"
+
+const problem = (message: string, hint?: string) => new CliFailure({ exit: "FAILED", code: "BACKUP_FAILED", message, hint })
+
+const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, CliFailure> =>
+  Effect.tryPromise({ try: run, catch: (error) => problem(`${what}: ${(error as Error).message}`) })
+
+/** Where the copy goes. */
+interface Target {
+  readonly write: (bytes: Buffer) => Effect.Effect<void, CliFailure>
+  /** All is there, on the disk and under its name. */
+  readonly finish: Effect.Effect<void, CliFailure>
+}
+
+const standardOutput: Target = {
+  write: (bytes) => attempt("standard output", async () => void (process.stdout.write(bytes) || await once(process.stdout, "drain"))),
+  finish: Effect.void
+}
+
+/** A file that has its name only once it is whole; readable by its owner alone, for it holds every code. */
+const fileTarget = (file: string): Effect.Effect<Target, CliFailure, Scope.Scope> =>
+  Effect.gen(function*() {
+    const partial = `${file}.partial`
+    const handle = yield* Effect.acquireRelease(
+      attempt(partial, () => Fs.open(partial, "wx", 0o600)),
+      (handle) => Effect.promise(() => handle.close().then(() => Fs.rm(partial, { force: true })))
+    )
+    return {
+      write: (bytes) => attempt(partial, () => handle.writeFile(bytes)),
+      finish: attempt(file, async () => {
+        await handle.sync()
+        await Fs.rename(partial, file)
+      })
+    }
+  })
+
+const timestamp = () => new Date().toISOString().replace(/[-:]|\.\d+/g, "")
+
+/** The database's own tools have to do it, so nothing was copied, which a script must not take for a backup. */
+const elsewhere = ({ command, notes, server }: Extract<Event, { readonly _tag: "Elsewhere" }>, file: string, json: boolean) =>
+  Effect.gen(function*() {
+    const toFile = `${command} > ${/^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`}`
+    if (file !== STANDARD_OUTPUT) {
+      yield* json
+        ? Output.json({ server, command: toFile, notes })
+        : Output.line([...notes.map((note) => `# ${note}`), toFile].map(Output.printable).join("\n"))
+    }
+    return yield* new CliFailure({
+      exit: "PRECONDITION",
+      code: "BACKUP_ELSEWHERE",
+      message: `nothing was copied: the ledger is ${server}, whose own tools back it up while the service runs`,
+      hint: file === STANDARD_OUTPUT ? command : "the command for it is on standard output"
+    })
+  })
+
+export const backup = Command.make(
+  "backup",
+  {
+    to: Options.text("to").pipe(
+      Options.withDescription("the file to write, which must not exist yet, or - for standard output; unless given, coupon-<time>.db here"),
+      Options.optional
+    ),
+    ...Connection.options
+  },
+  ({ to, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const file = Option.getOrElse(to, () => `coupon-${timestamp()}.db`)
+        if (file !== STANDARD_OUTPUT && existsSync(file)) {
+          return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: `${file} is there already; choose another name` })
+        }
+        const hash = createHash("sha256")
+        let target: Target | undefined
+        let announced: { readonly bytes: number; readonly sha256: string } | undefined
+        let received = 0
+        let isDone = false
+        yield* Stream.runForEach(client.stream((rpcs) => rpcs.Backup()), (event) =>
+          Effect.gen(function*() {
+            switch (event._tag) {
+              case "Elsewhere":
+                // Named so that it is not taken for a file of the embedded ledger.
+                return yield* elsewhere(event, Option.getOrElse(to, () => "coupon.sql"), json)
+              case "Copying":
+                return yield* Output.progress(`copying: ${Output.bytes(event.bytes)} of about ${Output.bytes(event.of)}`)
+              case "Snapshot":
+                announced = event
+                target = file === STANDARD_OUTPUT ? standardOutput : yield* fileTarget(file)
+                return
+              case "Chunk": {
+                const bytes = Buffer.from(event.base64, "base64")
+                hash.update(bytes)
+                received += bytes.length
+                yield* Output.progress(`receiving: ${Output.bytes(received)} of ${Output.bytes(announced!.bytes)}`)
+                return yield* target!.write(bytes)
+              }
+              case "Done":
+                isDone = true
+            }
+          }))
+        yield* Output.progressDone
+        if (!isDone || announced === undefined) {
+          return yield* new CliFailure({
+            exit: "UNAVAILABLE",
+            code: "UNREACHABLE",
+            message: "the answer ended before it was complete: there is no backup",
+            hint: "the instance may have stopped: try again"
+          })
+        }
+        const { bytes, sha256 } = announced
+        if (received !== bytes || hash.digest("hex") !== sha256) return yield* problem("what arrived is not what was sent: there is no backup", "try again")
+        yield* target!.finish
+        if (file === STANDARD_OUTPUT) return
+        yield* json
+          ? Output.json({ file, bytes, sha256 })
+          : Output.line(`${file}: ${Output.bytes(bytes)}, sha256 ${sha256}\nkeep it safe: it holds every code`)
+      }))
+).pipe(Command.withDescription("copies the embedded ledger while it serves, or names the command that copies MySQL (role ADMIN)"))

@@ -1,0 +1,260 @@
+import { toJson } from "@bufbuild/protobuf"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import {
+  type Campaign,
+  CampaignPhase,
+  CampaignSchema,
+  CampaignStatus,
+  CreateCampaignResponseSchema,
+  type GetCampaignResponse,
+  GetCampaignResponseSchema,
+  ListCampaignsResponseSchema
+} from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import { CliFailure } from "../CliFailure.ts"
+import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
+import * as Connection from "../Connection.ts"
+import * as Instant from "../Instant.ts"
+import * as Output from "../Output.ts"
+import type { PublicClient } from "../CouponClient.ts"
+
+const name = Options.text("name").pipe(Options.withDescription("1 to 100 characters"))
+const limit = Options.integer("limit").pipe(Options.withDescription("how many coupons there are, 1 to 10,000,000"))
+const start = Options.text("start").pipe(Options.withDescription("when claims open: 2025-06-25T00:00:00Z, now, +10m, +2h, +1d"))
+const end = Options.text("end").pipe(Options.withDescription("when claims close; likewise"))
+const allowPastEnd = Options.boolean("allow-past-end").pipe(
+  Options.withDescription("take an --end that has passed already: the campaign is over")
+)
+const expectedVersion = Options.integer("expected-version").pipe(
+  Options.withDescription("only if the campaign is at this version, as `campaign get` shows it: nobody has changed it meanwhile"),
+  Options.optional
+)
+
+const statusWord = (status: CampaignStatus): string =>
+  Object.entries(CampaignStatus).find(([, value]) => value === status)?.[0] ?? String(status)
+
+/** What the campaign is; of a service that does not tell, what it was set to. */
+const phaseWord = ({ phase, status }: Pick<Campaign, "phase" | "status">): string =>
+  phase === CampaignPhase.UNSPECIFIED
+    ? statusWord(status)
+    : Object.entries(CampaignPhase).find(([, value]) => value === phase)?.[0] ?? String(phase)
+
+const phases = {
+  scheduled: [CampaignPhase.SCHEDULED],
+  open: [CampaignPhase.OPEN],
+  "sold-out": [CampaignPhase.SOLD_OUT],
+  paused: [CampaignPhase.PAUSED],
+  ended: [CampaignPhase.ENDED]
+} as const
+
+/** The older words: what is over has ended, whoever or whatever has ended it. */
+const statusPhases = {
+  active: [CampaignPhase.SCHEDULED, CampaignPhase.OPEN, CampaignPhase.SOLD_OUT],
+  paused: phases.paused,
+  ended: phases.ended
+} as const
+
+const wordsOf = <Words extends object>(words: Words) => Object.keys(words) as [keyof Words & string, ...Array<keyof Words & string>]
+
+type Shown = Pick<
+  Campaign,
+  | "id" | "name" | "status" | "phase" | "currentCoupon" | "couponLimit" | "startTime" | "endTime" | "openedAt" | "soldOutAt" | "version"
+  | "createdAt" | "updatedAt"
+>
+
+const factsOf = (campaign: Shown): string =>
+  Output.facts({
+    campaign: campaign.id,
+    name: campaign.name,
+    phase: phaseWord(campaign),
+    issued: `${campaign.currentCoupon} of ${campaign.couponLimit}`,
+    start: campaign.startTime,
+    end: campaign.endTime,
+    opened: campaign.openedAt,
+    "sold out": campaign.soldOutAt,
+    version: String(campaign.version),
+    created: campaign.createdAt,
+    updated: campaign.updatedAt
+  })
+
+const create = Command.make(
+  "create",
+  { name, limit, start: Options.withDefault(start, "now"), end: Options.optional(end), allowPastEnd, ...Connection.options },
+  ({ allowPastEnd, end, limit, name, start, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const startTime = yield* Instant.parse("--start", start)
+        const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
+        const reply = yield* client.call(
+          (api, options) => api.createCampaign({ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd }, options),
+          { writes: true }
+        )
+        yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () => `campaign ${reply.campaignId}`)
+      }))
+).pipe(Command.withDescription("opens a campaign; not safe to repeat"))
+
+/** Every code, page by page. */
+const codesOf = (client: PublicClient, campaignId: number, first: GetCampaignResponse, json: boolean) =>
+  Effect.gen(function*() {
+    let page = first
+    for (;;) {
+      for (const code of page.issuedCoupons) yield* json ? Output.json({ code }) : Output.line(Output.printable(code))
+      const pageToken = page.nextPageToken
+      if (pageToken === "") return
+      page = yield* client.call((api, options) => api.getCampaign({ campaignId, pageToken }, options))
+    }
+  })
+
+const get = Command.make(
+  "get",
+  {
+    campaignId,
+    codes: Options.boolean("codes").pipe(Options.withDescription("print every issued code instead, one a line, in order of issue")),
+    ...Connection.options
+  },
+  ({ campaignId, codes, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const campaign = yield* client.call((api, options) => api.getCampaign({ campaignId, pageSize: codes ? 0 : 1 }, options))
+        if (codes) return yield* codesOf(client, campaignId, campaign, json)
+        // A page of codes says nothing of the campaign: they are there with --codes.
+        const { issuedCoupons: _, issuedCouponsTruncated: __, nextPageToken: ___, ...told } = toJson(GetCampaignResponseSchema, campaign, {
+          alwaysEmitImplicit: true
+        }) as Record<string, unknown>
+        yield* show(json, told, () => factsOf(campaign))
+      }))
+).pipe(Command.withDescription("shows a campaign"))
+
+/** The answer of every change: the campaign as it is then. */
+const changed = (json: boolean, campaign: Campaign | undefined): Effect.Effect<void, CliFailure> =>
+  campaign === undefined
+    ? Effect.fail(new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no campaign" }))
+    : show(json, toJson(CampaignSchema, campaign, { alwaysEmitImplicit: true }), () => factsOf(campaign))
+
+const versionOf = (version: Option.Option<number>): bigint => BigInt(Option.getOrElse(version, () => 0))
+
+const update = Command.make(
+  "update",
+  {
+    campaignId,
+    name: Options.optional(name),
+    limit: Options.optional(Options.withDescription(limit, "up, or down to what is issued")),
+    start: Options.optional(start),
+    end: Options.optional(end),
+    noEnd: Options.boolean("no-end").pipe(Options.withDescription("the campaign has no end")),
+    allowPastEnd,
+    expectedVersion,
+    ...Connection.options
+  },
+  ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, start, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const usage = (message: string) => new CliFailure({ exit: "USAGE", code: "USAGE", message })
+        if (noEnd && Option.isSome(end)) return yield* usage("--end and --no-end exclude one another")
+        if (!noEnd && [name, limit, start, end].every((option) => Option.isNone<string | number>(option))) {
+          return yield* usage("say what to change: --name, --limit, --start, --end or --no-end")
+        }
+        // Fields that are absent stay as they are.
+        const request = {
+          campaignId,
+          expectedVersion: versionOf(expectedVersion),
+          allowPastEnd,
+          ...Option.isSome(name) ? { name: name.value } : {},
+          ...Option.isSome(limit) ? { couponLimit: BigInt(limit.value) } : {},
+          ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},
+          ...Option.isSome(end) ? { endTime: yield* Instant.parse("--end", end.value) } : noEnd ? { endTime: "" } : {}
+        }
+        const { campaign } = yield* client.call((api, options) => api.updateCampaign(request, options), { writes: true })
+        yield* changed(json, campaign)
+      }))
+).pipe(Command.withDescription("changes name, limit, start or end; what is not given stays as it is"))
+
+/** A change of status, which has no settings of its own. */
+const turn = (word: "pause" | "resume" | "end", description: string) =>
+  Command.make(word, { campaignId, expectedVersion, ...Connection.options }, ({ campaignId, expectedVersion, ...given }) =>
+    withPublic(given, (client, { json }) => {
+      const request = { campaignId, expectedVersion: versionOf(expectedVersion) }
+      const asked = client.call<{ readonly campaign?: Campaign | undefined }>((api, options) => api[`${word}Campaign`](request, options), { writes: true })
+      return Effect.flatMap(asked, ({ campaign }) => changed(json, campaign))
+    })).pipe(Command.withDescription(description))
+
+const list = Command.make(
+  "list",
+  {
+    phase: Options.choice("phase", wordsOf(phases)).pipe(Options.withDescription("only campaigns that are in this phase now"), Options.optional),
+    status: Options.choice("status", wordsOf(statusPhases)).pipe(
+      Options.withDescription("only campaigns that have ended, are paused, or are neither"),
+      Options.optional
+    ),
+    prefix: Options.text("prefix").pipe(Options.withDescription("only campaigns whose name begins with this"), Options.withDefault("")),
+    limit: Options.integer("limit").pipe(Options.withDescription("how many at most, the newest first"), Options.withDefault(100)),
+    ...Connection.options
+  },
+  ({ limit, phase, prefix, status, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be at least 1" })
+        if (Option.isSome(phase) && Option.isSome(status)) {
+          return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--phase and --status exclude one another" })
+        }
+        const wanted = [...Option.isSome(phase) ? phases[phase.value] : Option.isSome(status) ? statusPhases[status.value] : []]
+        const campaigns: Array<Campaign> = []
+        let pageToken = ""
+        do {
+          const pageSize = Math.min(1_000, limit - campaigns.length)
+          const page = yield* client.call((api, options) =>
+            api.listCampaigns({ phases: wanted, namePrefix: prefix, pageSize, pageToken }, options))
+          campaigns.push(...page.campaigns)
+          pageToken = page.nextPageToken
+        } while (pageToken !== "" && campaigns.length < limit)
+        if (json) {
+          const { campaigns: shown } = toJson(ListCampaignsResponseSchema, { $typeName: "coupon.v1.ListCampaignsResponse", campaigns, nextPageToken: "" }, {
+            alwaysEmitImplicit: true
+          }) as { readonly campaigns: unknown }
+          return yield* Output.json({ campaigns: shown, more: pageToken !== "" })
+        }
+        yield* Output.line(
+          campaigns.length === 0 ? prefix === "" && wanted.length === 0 ? "there are no campaigns yet" : "there are no such campaigns" : Output.table(
+            ["campaign", "name", "phase", "issued", "limit", "start", "end", "version"],
+            campaigns.map((c) => [c.id, c.name, phaseWord(c), Number(c.currentCoupon), Number(c.couponLimit), c.startTime, c.endTime, Number(c.version)])
+          )
+        )
+        if (pageToken !== "") yield* Output.line(`there are more: --limit ${limit * 2}, or --phase, or --prefix`)
+      }))
+).pipe(Command.withDescription("lists campaigns, the newest first"))
+
+const history = Command.make(
+  "history",
+  {
+    campaignId,
+    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    ...Connection.options
+  },
+  ({ campaignId, limit, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1 || limit > 1_000) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be 1 to 1000" })
+        const events = yield* client.call((rpcs) => rpcs.Phases({ campaignId, limit }))
+        yield* show(json, events, () =>
+          events.length === 0 ? "nothing was recorded yet" : Output.table(
+            ["event", "phase", "reached at", "noticed at"],
+            events.map(({ at, noticedAt, phase, sequence }) => [sequence, phase, Output.time(at), Output.time(noticedAt)])
+          ))
+      }))
+).pipe(Command.withDescription("lists the phases that a campaign has reached, the newest first"))
+
+export const campaign = Command.make("campaign").pipe(
+  Command.withDescription("opens, shows and changes campaigns"),
+  Command.withSubcommands([
+    create,
+    get,
+    list,
+    history,
+    update,
+    turn("pause", "stops issuing; once it answers, nothing more is issued"),
+    turn("resume", "lets a paused campaign issue again"),
+    turn("end", "ends a campaign for good")
+  ])
+)

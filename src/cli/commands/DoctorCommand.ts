@@ -1,0 +1,193 @@
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { EffectiveSetting, Info } from "../../contract/OperatorRpcs.ts"
+import type { Overview } from "../../contract/Overview.ts"
+import { VERSION } from "../../config/Version.ts"
+import { CliFailure, unreachable } from "../CliFailure.ts"
+import { withOperator } from "./Commands.ts"
+import * as Connection from "../Connection.ts"
+import * as Advice from "../Advice.ts"
+import * as Output from "../Output.ts"
+
+/** One thing that was looked at. `fail` makes the command end with UNSOUND, `warn` does not. */
+export interface Check {
+  readonly name: string
+  readonly verdict: "ok" | "warn" | "fail"
+  readonly text: string
+  readonly hint?: string | undefined
+}
+
+const ok = (name: string, text: string): Check => ({ name, verdict: "ok", text })
+const warn = (name: string, text: string, hint?: string): Check => ({ name, verdict: "warn", text, hint })
+const fail = (name: string, text: string, hint?: string): Check => ({ name, verdict: "fail", text, hint })
+
+/** An HTTP page of the service, and how long it took. */
+const page = ({ timeoutMillis, url }: Connection.Connection, path: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      const began = performance.now()
+      const reply = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(timeoutMillis) })
+      const body = await reply.text()
+      return { status: reply.status, body, millis: performance.now() - began }
+    },
+    catch: (cause) => unreachable(url, cause, false)
+  })
+
+const readiness = (status: number, body: string): Check => {
+  if (status === 200) return ok("ready", "it has reached its stores")
+  try {
+    const { status: state, waitingFor } = JSON.parse(body) as { readonly status?: string; readonly waitingFor?: ReadonlyArray<string> }
+    if (state === "draining") return fail("ready", "it is stopping")
+    if (waitingFor !== undefined && state === "unavailable") {
+      return fail("ready", waitingFor.join(" and "), "put the files back, or save them with `coupon backup`: see docs/operations.md")
+    }
+    if (waitingFor !== undefined) {
+      return fail("ready", `it waits for ${waitingFor.join(" and ")}`, "start that store, or correct MYSQL_URL and REDIS_URL; it goes on by itself")
+    }
+  } catch {
+    // Told below: whatever answered is not the service.
+  }
+  return fail("ready", `/readyz answers HTTP ${status}`, "is this coupon-issuance, or a proxy that has no healthy instance?")
+}
+
+const LOCAL = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
+
+const safety = ({ key, url }: Connection.Connection): ReadonlyArray<Check> => {
+  const { hostname, protocol } = new URL(url)
+  return protocol === "http:" && Option.isSome(key) && !LOCAL.test(hostname)
+    ? [warn("key", "the key travels unencrypted", "use https, or run this command on the same machine")]
+    : []
+}
+
+/** The instance's clock against ours, known to half of the round trip; the ledger's against the instance's; the gate's against the ledger's. */
+const clocks = (info: typeof Info.Type, sentAt: number, roundTrip: number): ReadonlyArray<Check> => {
+  const skew = info.now - (sentAt + roundTrip / 2)
+  const own = Math.abs(skew) - roundTrip / 2 > 1_000
+    ? warn("clock", `the instance's clock is ${Output.duration(Math.abs(skew))} ${skew > 0 ? "ahead of" : "behind"} this machine's`, "run NTP on both")
+    : ok("clock", `the instance's clock agrees with this machine's to ${Output.duration(Math.max(1, Math.abs(skew), roundTrip / 2))}`)
+  const apartOf = (store: { readonly now: number; readonly askedAt: number }) => store.now - store.askedAt
+  const ledger = info.ledger === null
+    ? fail("ledger clock", "the ledger does not answer", "is MySQL up, and reachable from the instance?")
+    : Math.abs(apartOf(info.ledger)) > 1_000
+    ? warn(
+      "ledger clock",
+      `the ledger's clock and the instance's are ${Output.duration(Math.abs(apartOf(info.ledger)))} apart`,
+      "the ledger's decides start and end: run NTP on the database's machine"
+    )
+    : ok("ledger clock", "the ledger answers, and its clock agrees with the instance's")
+  const apart = info.gate === null || info.ledger === null ? 0 : Math.abs(apartOf(info.gate) - apartOf(info.ledger))
+  const gate = info.gate === null
+    ? fail("gate clock", "the gate does not answer", "is Redis up, and reachable from the instance?")
+    : apart > 1_000
+    ? warn(
+      "gate clock",
+      `the gate's clock and the ledger's are ${Output.duration(apart)} apart`,
+      "beyond 2 s campaigns open late or close early by the rest: run NTP on the machines of both"
+    )
+    : ok("gate clock", "the gate answers, and its clock agrees with the ledger's")
+  return [own, ledger, gate]
+}
+
+/** What the sessions of the ledger are, whoever set their defaults. */
+const sessions = (ledger: (typeof Info.Type)["ledger"]): ReadonlyArray<Check> => {
+  const session = ledger?.session ?? []
+  if (session.length === 0) return []
+  const wrong = session.filter(({ required }) => required !== undefined)
+  const shown = (list: typeof session) => list.map(({ name, value }) => `${name}=${value}`).join(" ")
+  return wrong.length === 0
+    ? [ok("ledger session", `the ${session.length} variables that matter are as they have to be: ${shown(session)}`)]
+    : wrong.map(({ name, required, value }) =>
+      fail(
+        "ledger session",
+        `${name} is ${value === "" ? "empty" : value}, and has to be ${required}`,
+        "the service sets what it may: a proxy or pooler in between has lost it, or the server forbids it"
+      ))
+}
+
+const stores = (sample: Overview): ReadonlyArray<Check> => [
+  sample.outbox === null
+    ? fail("outbox", "the ledger does not answer")
+    : sample.outbox.oldestAgeMillis > 10_000
+    ? fail(
+      "outbox",
+      `${sample.outbox.events} events wait, the oldest for ${Output.duration(sample.outbox.oldestAgeMillis)}: nobody relays them`,
+      "is Redis up? the log of the instances says why the relay fails"
+    )
+    : ok("outbox", sample.outbox.events === 0 ? "nothing waits" : `${sample.outbox.events} events wait, none for long`),
+  ...sample.campaigns.flatMap(({ campaignId, gate }) =>
+    gate === "Unreachable"
+      ? [fail("gate", `the gate of campaign ${campaignId} does not answer`, "is Redis up, and reachable from the instance?")]
+      : gate === "Foreign"
+      ? [fail(
+        "gate",
+        `the keys of campaign ${campaignId} in Redis belong to another deployment, and the ledger decides its claims alone`,
+        "give each deployment a Redis of its own, or a REDIS_KEY_PREFIX"
+      )]
+      : []),
+  ...sample.commitsInDoubt > 0 ? [warn("ledger", `${sample.commitsInDoubt} transactions are in doubt`, "they are resolved when the ledger answers")] : []
+]
+
+const told = (failure: CliFailure): Check => fail("operator plane", `${failure.code}: ${failure.message}`, failure.hint)
+
+const look = (connection: Connection.Connection, client: import("../OperatorClient.ts").OperatorClient) =>
+  Effect.gen(function*() {
+    const checks: Array<Check> = []
+    const alive = yield* page(connection, "/livez")
+    checks.push(
+      alive.status === 200
+        ? ok("reachable", `${connection.url} answers in ${Output.duration(Math.max(1, alive.millis))}`)
+        : fail("reachable", `/livez answers HTTP ${alive.status}`, "is this coupon-issuance? a proxy may have no instance left")
+    )
+    const ready = yield* page(connection, "/readyz")
+    checks.push(readiness(ready.status, ready.body), ...safety(connection))
+
+    // The first call loads the operator plane in the instance: it would spoil the round trip.
+    const first = yield* Effect.either(client.call((rpcs) => rpcs.Info()))
+    if (Either.isLeft(first)) return { checks: [...checks, told(first.left)], info: undefined }
+    const sentAt = Date.now()
+    const began = performance.now()
+    const info = yield* client.call((rpcs) => rpcs.Info())
+    const roundTrip = performance.now() - began
+    checks.push(
+      info.version === VERSION
+        ? ok("version", `${info.version} on Node ${info.node}, on ${info.stores}`)
+        : warn(
+          "version",
+          `the instance is ${info.version}, this command ${VERSION}`,
+          "use the command of the same version: npx coupon in its checkout, or in its image"
+        ),
+      info.open
+        ? warn("access", "administration is open to anybody who can reach it", "set ADMIN_API_KEY, or make a key: coupon keys create --name me --role ADMIN")
+        : ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`),
+      ...clocks(info, sentAt, roundTrip),
+      ...sessions(info.ledger)
+    )
+    const settings: ReadonlyArray<typeof EffectiveSetting.Type> = yield* client.call((rpcs) => rpcs.Settings())
+    for (const { hint, text } of Advice.settings(settings, info)) checks.push(warn("settings", text, hint))
+    const sample = yield* Stream.runHead(client.stream((rpcs) => rpcs.Overview())).pipe(
+      Effect.timeoutTo({ duration: connection.timeoutMillis, onTimeout: Option.none, onSuccess: (sample) => sample })
+    )
+    checks.push(...Option.match(sample, { onNone: () => [fail("overview", "the instance sends no overview")], onSome: stores }))
+    return { checks, info }
+  })
+
+const MARK = { ok: "ok  ", warn: "WARN", fail: "FAIL" } as const
+
+export const doctor = Command.make("doctor", Connection.options, (given) =>
+  withOperator(given, (client, connection) =>
+    Effect.gen(function*() {
+      const { checks, info } = yield* look(connection, client)
+      if (connection.json) yield* Output.json({ url: connection.url, version: VERSION, instance: info ?? null, checks })
+      else {
+        for (const { hint, name, text, verdict } of checks) {
+          yield* Output.line(`${MARK[verdict]}  ${name}: ${Output.printable(text)}${hint === undefined ? "" : `\n      ${hint}`}`)
+        }
+      }
+      const failed = checks.filter(({ verdict }) => verdict === "fail").length
+      if (failed > 0) return yield* new CliFailure({ exit: "UNSOUND", code: "UNSOUND", message: `${failed} of ${checks.length} checks failed` })
+      const warned = checks.filter(({ verdict }) => verdict === "warn").length
+      if (!connection.json) yield* Output.line(warned === 0 ? "all is well" : `it works; ${Output.counted(warned, "warning")}`)
+    }))).pipe(Command.withDescription("looks at what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck"))

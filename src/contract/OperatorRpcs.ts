@@ -1,0 +1,229 @@
+import * as Rpc from "@effect/rpc/Rpc"
+import * as RpcGroup from "@effect/rpc/RpcGroup"
+import * as RpcMiddleware from "@effect/rpc/RpcMiddleware"
+import * as Context from "effect/Context"
+import * as Schema from "effect/Schema"
+import { campaignPhases } from "../domain/CampaignPhase.ts"
+import type { Principal } from "../domain/Principal.ts"
+import { type Role as RoleName, roles } from "../domain/Role.ts"
+import { OperatorFailure, Refusal } from "./OperatorErrors.ts"
+import { Overview } from "./Overview.ts"
+
+/** Where the group is mounted; POST, `application/ndjson`, the framing of `@effect/rpc`. */
+export const PATH = "/operator/rpc"
+
+export const Role = Schema.Literal(...roles)
+
+/** Annotates a call with the lowest role that may make it. */
+export class RequiredRole extends Context.Tag("coupon/operator/RequiredRole")<RequiredRole, RoleName>() {}
+
+/** Who calls. */
+export class Caller extends Context.Tag("coupon/operator/Caller")<Caller, Principal>() {}
+
+/** Lets a call through, or refuses it, by its HTTP header `Authorization: Bearer <key>`. */
+export class Authorization extends RpcMiddleware.Tag<Authorization>()("coupon/operator/Authorization", {
+  failure: Refusal,
+  provides: Caller,
+  wrap: true
+}) {}
+
+const Millis = Schema.Number
+const Count = Schema.Number
+/** The fields of a call that changes something: one that is not among them is refused, for it would be taken for done. */
+const changing = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.Struct(fields).annotations({ parseOptions: { onExcessProperty: "error" } })
+
+const CampaignId = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
+
+/** What a store tells of itself: its clock, and the instance's when the answer came, in epoch milliseconds. */
+const StoreFacts = Schema.Struct({
+  now: Millis,
+  askedAt: Millis,
+  settings: Schema.Record({ key: Schema.String, value: Schema.String }),
+  /** The ledger's session variables that statements depend on; `required`: what one has to be that is not. */
+  session: Schema.optional(Schema.Array(Schema.Struct({
+    name: Schema.String,
+    value: Schema.String,
+    required: Schema.optional(Schema.String)
+  })))
+})
+
+/** Who answers, and what it knows of itself. */
+export const Info = Schema.Struct({
+  service: Schema.Literal("coupon-issuance"),
+  version: Schema.String,
+  /** Node's, e.g. `24.21.0`. */
+  node: Schema.String,
+  /** Tells instances apart: host name and process id. */
+  instance: Schema.String,
+  /** Epoch milliseconds. */
+  startedAt: Millis,
+  /** The instance's clock when it answered, epoch milliseconds. */
+  now: Millis,
+  /** The stores' clocks when they were asked, and their settings that matter; `null`: it did not answer. */
+  ledger: Schema.NullOr(StoreFacts),
+  gate: Schema.NullOr(StoreFacts),
+  /** The stores in a few words, without secrets. */
+  stores: Schema.String,
+  embedded: Schema.Boolean,
+  ready: Schema.Boolean,
+  waitingFor: Schema.Array(Schema.String),
+  /** Whether anybody may administer, because no key is configured. */
+  open: Schema.Boolean,
+  caller: Schema.Struct({ name: Schema.String, role: Schema.String })
+})
+
+/** A setting in effect, written as its variable would be. `value` is `***` where it may hold a secret, and empty where it is not set. */
+export const EffectiveSetting = Schema.Struct({
+  name: Schema.String,
+  value: Schema.String,
+  default: Schema.String,
+  isDefault: Schema.Boolean,
+  description: Schema.String
+})
+
+/** An invariant of the protocol that does not hold; `repairable`: by rebuilding the gate. */
+export const Violation = Schema.Struct({
+  /** `null`: it concerns the outbox as a whole. */
+  campaignId: Schema.NullOr(Schema.Number),
+  invariant: Schema.String,
+  text: Schema.String,
+  repairable: Schema.Boolean
+})
+
+/** One campaign as the audit saw it. The gate's columns are `null` where it could not be asked. */
+export const AuditRow = Schema.Struct({
+  campaignId: Schema.Number,
+  couponLimit: Count,
+  coupons: Count,
+  counter: Count,
+  unrelayed: Count,
+  gate: Schema.NullOr(Schema.Struct({
+    /** `Sound`, unless it is over for long, cannot be read, or is another deployment's. */
+    condition: Schema.Literal("Sound", "Retired", "Broken", "Foreign"),
+    hydrated: Schema.Boolean,
+    issued: Count,
+    pending: Count,
+    oldestPendingMillis: Millis
+  })),
+  violations: Schema.Array(Violation)
+})
+
+/** The audit tells each campaign as it has looked at it, and then the whole. */
+export const AuditEvent = Schema.Union(
+  Schema.TaggedStruct("Campaign", { row: AuditRow }),
+  Schema.TaggedStruct("Done", {
+    campaigns: Count,
+    /** All of them: those of the rows too. */
+    violations: Schema.Array(Violation),
+    outbox: Schema.Struct({ events: Count, oldestAgeMillis: Millis })
+  })
+)
+
+/** How far a rebuild is. `Waiting`: another instance does it. */
+export const RebuildEvent = Schema.Union(
+  Schema.TaggedStruct("Started", { campaignId: Schema.Number, coupons: Count }),
+  Schema.TaggedStruct("Progress", { coupons: Count, of: Count }),
+  Schema.TaggedStruct("Waiting", {}),
+  Schema.TaggedStruct("Done", { coupons: Count, tookMillis: Millis })
+)
+
+/** A backup. Embedded: `Copying`, then `Snapshot`, the file in `Chunk`s and `Done`. MySQL: `Elsewhere` alone, for the database makes it. */
+export const BackupEvent = Schema.Union(
+  Schema.TaggedStruct("Copying", { bytes: Count, of: Count }),
+  /** What follows: so many bytes, with this hash in hexadecimal digits. */
+  Schema.TaggedStruct("Snapshot", { bytes: Count, sha256: Schema.String }),
+  Schema.TaggedStruct("Chunk", { base64: Schema.String }),
+  Schema.TaggedStruct("Done", {}),
+  Schema.TaggedStruct("Elsewhere", {
+    /** The database server, its version, and where it is. */
+    server: Schema.String,
+    /** For a shell; standard output is the backup. */
+    command: Schema.String,
+    notes: Schema.Array(Schema.String)
+  })
+)
+
+/** An API key without its secret. */
+export const Key = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  role: Role,
+  /** `null`: no limit of its own. */
+  requestsPerSecond: Schema.NullOr(Schema.Number),
+  createdAt: Millis,
+  /** `null`: valid. */
+  revokedAt: Schema.NullOr(Millis)
+})
+
+/** One administrative act, as the ledger remembers it; see `issuance/AdminAudit`. */
+export const AdminRecord = Schema.Struct({
+  /** Ascending with time, with gaps. */
+  id: Schema.Number,
+  at: Millis,
+  actor: Schema.String,
+  action: Schema.String,
+  campaignId: Schema.NullOr(Schema.Number),
+  /** Any JSON; `null`: nothing. */
+  before: Schema.Unknown,
+  after: Schema.Unknown
+})
+
+/** A phase that a campaign has reached; see `issuance/CampaignPhases`. */
+export const PhaseEvent = Schema.Struct({
+  /** 1, 2, 3, … within the campaign. */
+  sequence: Schema.Number,
+  phase: Schema.Literal(...campaignPhases),
+  at: Millis,
+  /** When an instance recorded it. */
+  noticedAt: Millis
+})
+
+/** The control plane: what an operator's console and command ask of an instance. Each call is one POST. */
+export class OperatorRpcs extends RpcGroup.make(
+  Rpc.make("Info", { success: Info, error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
+  /** Once a second what this instance does and what waits in the stores, until the caller leaves or the instance stops. */
+  Rpc.make("Overview", { success: Overview, error: OperatorFailure, stream: true }).annotate(RequiredRole, "VIEWER"),
+  /** Every campaign, or one, against the invariants. Reads each coupon: about a second a million. */
+  Rpc.make("Audit", {
+    payload: { campaignId: Schema.optional(CampaignId) },
+    success: AuditEvent,
+    error: OperatorFailure,
+    stream: true
+  }).annotate(RequiredRole, "VIEWER"),
+  /** Rebuilds a campaign's gate from the ledger while it serves. `discard`: forget what the gate holds first. */
+  Rpc.make("RebuildGate", {
+    payload: changing({ campaignId: CampaignId, discard: Schema.Boolean }),
+    success: RebuildEvent,
+    error: OperatorFailure,
+    stream: true
+  }).annotate(RequiredRole, "OPERATOR"),
+  /** The whole ledger as it is at one moment, while it serves: every code, and the hashes of all keys. */
+  Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true }).annotate(RequiredRole, "ADMIN"),
+  Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
+  /** The secret is told this once. */
+  Rpc.make("CreateKey", {
+    payload: changing({ name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) }),
+    success: Schema.Struct({ id: Schema.String, secret: Schema.String }),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "ADMIN"),
+  Rpc.make("ListKeys", { success: Schema.Array(Key), error: OperatorFailure }).annotate(RequiredRole, "ADMIN"),
+  Rpc.make("RevokeKey", { payload: changing({ id: Schema.String }), success: Schema.Void, error: OperatorFailure })
+    .annotate(RequiredRole, "ADMIN"),
+  /** The newest first, at most `limit` (1 to 1,000); `beforeId`: only those older than it. */
+  Rpc.make("AuditLog", {
+    payload: {
+      limit: Schema.Int.pipe(Schema.between(1, 1_000)),
+      beforeId: Schema.optional(Schema.Number),
+      campaignId: Schema.optional(CampaignId)
+    },
+    success: Schema.Array(AdminRecord),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "VIEWER"),
+  /** The phases that a campaign has reached, the newest first, at most `limit` (1 to 1,000). */
+  Rpc.make("Phases", {
+    payload: { campaignId: CampaignId, limit: Schema.Int.pipe(Schema.between(1, 1_000)) },
+    success: Schema.Array(PhaseEvent),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "VIEWER")
+).middleware(Authorization) {}

@@ -1,0 +1,84 @@
+import { create } from "@bufbuild/protobuf"
+import { Code, ConnectError } from "@connectrpc/connect"
+import { connectNodeAdapter } from "@connectrpc/connect-node"
+import type { Mounts } from "./Mounts.ts"
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as Status,
+  HealthCheckResponseSchema,
+  HealthListResponseSchema
+} from "../contract/gen/grpc/health/v1/health_pb.ts"
+
+/** `grpc.health.v1` on the transport's port: what `/readyz` says, for what speaks gRPC. */
+export interface GrpcHealth {
+  readonly mounts: Mounts
+  /** The state may have changed: those who watch it hear so. */
+  readonly changed: () => void
+}
+
+/**
+ * Nobody tells when the stores have arrived, so while somebody watches, the state is looked at this often. Leaving is told
+ * at once, by `changed`.
+ */
+const LOOK_MILLIS = 250
+
+/**
+ * Answers for the whole server (the empty name) and for each of `services`, which share its state. When the server drains,
+ * a Watch hears NOT_SERVING and ends: an open stream would hold up the drain.
+ */
+export const make = (options: {
+  readonly services: ReadonlyArray<string>
+  readonly ready: () => boolean
+  readonly draining: () => boolean
+}): GrpcHealth => {
+  const known = new Set(["", ...options.services])
+  const status = () => options.ready() && !options.draining() ? Status.SERVING : Status.NOT_SERVING
+  const response = (value: Status) => create(HealthCheckResponseSchema, { status: value })
+
+  const waiting = new Set<() => void>()
+  let timer: NodeJS.Timeout | undefined
+  const changed = () => {
+    for (const wake of waiting) wake()
+  }
+  /** Resolves when it is time to look again, at the latest when `signal` says that the caller is gone. */
+  const nextLook = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      const wake = () => {
+        waiting.delete(wake)
+        signal.removeEventListener("abort", wake)
+        if (waiting.size === 0) {
+          clearInterval(timer)
+          timer = undefined
+        }
+        resolve()
+      }
+      waiting.add(wake)
+      signal.addEventListener("abort", wake)
+      timer ??= setInterval(changed, LOOK_MILLIS).unref()
+      if (signal.aborted) wake()
+    })
+
+  const handler = connectNodeAdapter({
+    readMaxBytes: 4_096,
+    routes: (router) =>
+      void router.service(Health, {
+        check: ({ service }) => {
+          if (!known.has(service)) throw new ConnectError("no such service", Code.NotFound)
+          return response(status())
+        },
+        list: () =>
+          create(HealthListResponseSchema, { statuses: Object.fromEntries([...known].map((name) => [name, response(status())])) }),
+        async *watch({ service }, { signal }) {
+          let told: Status | undefined
+          while (!signal.aborted) {
+            const current = known.has(service) ? status() : Status.SERVICE_UNKNOWN
+            if (current !== told) yield response(current)
+            told = current
+            if (options.draining()) return
+            await nextLook(signal)
+          }
+        }
+      })
+  })
+  return { mounts: { [`/${Health.typeName}`]: handler as Mounts[string] }, changed }
+}

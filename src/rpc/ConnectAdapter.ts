@@ -1,0 +1,246 @@
+import { Code, ConnectError, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect"
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse
+} from "@connectrpc/connect-node"
+import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol"
+import { createAsyncIterable, encodeEnvelope } from "@connectrpc/connect/protocol"
+import { codeToHttpStatus, codeToString, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect"
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc"
+import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web"
+import { toJsonString } from "@bufbuild/protobuf"
+import { InvalidArgument } from "../domain/Failure.ts"
+import * as BodyDeadline from "./BodyDeadline.ts"
+import type { Dispatcher } from "./Dispatcher.ts"
+import { MAX_TIMEOUT_MILLIS } from "./Dispatcher.ts"
+import type { WireError } from "./ErrorCatalog.ts"
+import { INTERNAL, normalize, refusal, toConnectError, wireToConnectError } from "./ErrorCatalog.ts"
+import type { Route } from "./Route.ts"
+import type { Request, Response } from "./Request.ts"
+
+/**
+ * Lets connect-es read JSON by our rules: it decodes a body's bytes to text by this hook, which passes on the canonical
+ * form of what our own reader understood (exact integers), or throws our error, which connect-es passes on untouched.
+ */
+const textDecoder = (route: Route) => ({
+  decode: (bytes: Uint8Array): string => {
+    try {
+      return toJsonString(route.method.input, route.decodeJsonMessage(bytes), route.jsonOptions)
+    } catch (error) {
+      throw error instanceof InvalidArgument ? toConnectError(error) : error
+    }
+  }
+})
+
+/** Whether a call ended in a failure of its route's, which has its form already. */
+const failedByRoute = createContextKey(false)
+
+/** As `Dispatcher.clientOf` has it. */
+const client = createContextKey(0)
+
+const routerOf = (
+  routes: ReadonlyArray<Route>,
+  dispatcher: Dispatcher,
+  maxBodyBytes: number,
+  requireConnectProtocolHeader: boolean
+): ReadonlyMap<string, UniversalHandler> => {
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: maxBodyBytes,
+    requireConnectProtocolHeader
+  })
+  for (const route of routes) {
+    router.rpc(
+      route.method,
+      (input, context) =>
+        new Promise<never>((resolve, reject) =>
+          dispatcher.dispatch(route, input, context.timeoutMs(), {
+            answered: (answer) => {
+              try {
+                resolve(route.respond(answer))
+              } catch (error) {
+                dispatcher.report(error)
+                reject(toConnectError(undefined))
+              }
+            },
+            failed: (failure) => {
+              context.values.set(failedByRoute, true)
+              const wire = failure === undefined ? undefined : route.wireOf(failure)
+              reject(wire === undefined ? toConnectError(failure) : wireToConnectError(wire))
+            }
+          }, context.requestHeader.get("authorization") ?? undefined, route.wantsMetadata ? context : undefined,
+            context.requestHeader.get("traceparent") ?? undefined, context.values.get(client))
+        ),
+      // connect-es reads textDecoder, but its public type does not name it.
+      { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }
+    )
+  }
+  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
+}
+
+const encode = (text: string) => new TextEncoder().encode(text)
+const json = (value: unknown) => encode(JSON.stringify(value))
+
+/** The protocol's bare 405 or 415 with what a person at the other end needs. */
+const explain = (status: number, handler: UniversalHandler, requestType: string | null): UniversalServerResponse => {
+  const allow = [...new Set(handler.allowedMethods)].join(", ")
+  const types = "application/json, application/proto, application/grpc, application/grpc-web"
+  const { body: text, type } = refusal(
+    requestType ?? undefined,
+    Code.Unknown,
+    status === 405 ? `${handler.requestPath} takes ${allow}` : `${handler.requestPath} takes content-type ${types}`
+  )
+  const body = encode(text)
+  const header = new Headers({ "content-type": type, "content-length": String(body.length) })
+  if (status === 405) header.set("allow", allow)
+  else header.set("accept-post", types)
+  return { status, header, body: createAsyncIterable([body]) }
+}
+
+const errorOf = (wire: WireError) => new ConnectError(wire.message, wire.code)
+
+/** Rewrites grpc-status and grpc-message of an error that connect-es raised itself. */
+const rewriteTrailer = (trailer: Headers, rewrite: (code: Code, message: string) => WireError | undefined) => {
+  const code = Number(trailer.get("grpc-status") ?? 0)
+  const wire = code === 0 ? undefined : rewrite(code, decodeURIComponent(trailer.get("grpc-message") ?? ""))
+  if (wire !== undefined) setTrailerStatus(trailer, errorOf(wire))
+}
+
+/**
+ * Interceptors do not see errors that connect-es raises while it reads a request, so they get the catalog's form on the
+ * way out: in the body (Connect), the trailer (gRPC) or the last envelope of the body (gRPC-Web).
+ */
+const rewriteErrors = async (
+  response: UniversalServerResponse,
+  rewrite: (code: Code, message: string) => WireError | undefined
+): Promise<UniversalServerResponse> => {
+  const { body, header, trailer } = response
+  if (body === undefined || body === null) return response
+  const type = header?.get("content-type") ?? ""
+  if (response.status !== 200 && type === "application/json") {
+    const chunks: Array<Uint8Array> = []
+    for await (const chunk of body) chunks.push(chunk)
+    let bytes: Uint8Array = Buffer.concat(chunks)
+    const encoding = header?.get("content-encoding")
+    const compression = [compressionGzip, compressionBrotli].find(({ name }) => name === encoding)
+    const plain = compression === undefined ? bytes : await compression.decompress(bytes, 1 << 20)
+    const error = errorFromJsonBytes(plain, undefined, new ConnectError("", Code.Unknown))
+    const wire = rewrite(error.code, error.rawMessage)
+    if (wire === undefined) return { ...response, body: createAsyncIterable([bytes]) }
+    bytes = json({ code: codeToString(wire.code), message: wire.message })
+    const rewritten = new Headers(header)
+    rewritten.delete("content-encoding")
+    rewritten.set("content-length", String(bytes.length))
+    return { status: codeToHttpStatus(wire.code), header: rewritten, body: createAsyncIterable([bytes]) }
+  }
+  if (type.startsWith("application/grpc-web")) {
+    return {
+      ...response,
+      body: (async function*() {
+        for await (const chunk of body) {
+          // connect-es yields an envelope a chunk; an error's trailer is short, hence not compressed.
+          if (chunk[0] !== trailerFlag) yield chunk
+          else {
+            const fields = trailerParse(chunk.subarray(5))
+            rewriteTrailer(fields, rewrite)
+            yield encodeEnvelope(trailerFlag, trailerSerialize(fields))
+          }
+        }
+      })()
+    }
+  }
+  if (trailer === undefined) return response
+  return {
+    ...response,
+    body: (async function*() {
+      yield* body
+      rewriteTrailer(trailer, rewrite)
+    })()
+  }
+}
+
+/** A timeout beyond what a timer takes would fire at once; as long as any request lives, it is no timeout at all. */
+const capTimeout = (header: Headers) => {
+  if (Number(header.get("connect-timeout-ms")) > MAX_TIMEOUT_MILLIS && /^\d{1,10}$/.test(header.get("connect-timeout-ms")!)) {
+    header.set("connect-timeout-ms", String(MAX_TIMEOUT_MILLIS))
+  }
+  const [, amount, unit] = /^(\d{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? []
+  const millis = Number(amount ?? 0) * { H: 3_600_000, M: 60_000, S: 1_000 }[(unit ?? "S") as "H" | "M" | "S"]
+  if (millis > MAX_TIMEOUT_MILLIS) {
+    header.set("grpc-timeout", "2147483S")
+  }
+}
+
+/**
+ * Serves Connect, gRPC and gRPC-Web with connect-es: all that the unary lane leaves. Returns false, having touched
+ * nothing, for a path that is no RPC.
+ */
+export const make = (
+  routes: ReadonlyArray<Route>,
+  options: { readonly dispatcher: Dispatcher; readonly maxBodyBytes: number }
+): (request: Request, response: Response) => boolean => {
+  const { dispatcher, maxBodyBytes } = options
+  const lax = routerOf(routes, dispatcher, maxBodyBytes, false)
+  // curl need not send a version, but a wrong one is refused: connect-es either demands the header or ignores it.
+  const strict = routerOf(routes, dispatcher, maxBodyBytes, true)
+
+  const byPath = new Map(routes.map((route) => [route.path, route]))
+
+  const handle = async (path: string, request: UniversalServerRequest): Promise<UniversalServerResponse> => {
+    const isGet = request.method === "GET"
+    const versioned = isGet
+      ? new URL(request.url).searchParams.has("connect")
+      : request.header.has("connect-protocol-version")
+    capTimeout(request.header)
+    const handler = (versioned ? strict : lax).get(path)!
+    const response = await handler(request)
+    if (response.status === 405 || response.status === 415) {
+      return explain(response.status, handler, request.header.get("content-type"))
+    }
+    return rewriteErrors(response, (code, message) => {
+      if (request.contextValues?.get(failedByRoute) === true) return undefined
+      const wire = normalize(code, message, maxBodyBytes, isGet)
+      // All else that connect-es raises, a timeout of the caller's for one, is counted where the call ends.
+      if ((wire?.message ?? message).startsWith("INVALID_ARGUMENT")) dispatcher.refused(byPath.get(path)!, { _tag: "InvalidArgument" })
+      if (wire?.message === INTERNAL) dispatcher.report(new Error(`connect-es: ${message}`))
+      return wire
+    })
+  }
+
+  return (request, response) => {
+    const path = request.url!.split("?", 1)[0]!
+    if (!lax.has(path)) return false
+    const failed = (cause: unknown) => {
+      // A client that went away: nobody is left to tell.
+      if (response.destroyed || ConnectError.from(cause).code === Code.Aborted) return
+      dispatcher.report(cause)
+      response.destroy()
+    }
+    let universal: UniversalServerRequest
+    try {
+      universal = universalRequestFromNodeRequest(request, response as never, undefined, createContextValues().set(client, dispatcher.clientOf(request)))
+      // connect-es stops in the middle of a body that is too large. Node's usual iterator then destroys an HTTP/1.1 request
+      // but not its connection, which hangs: the server drops the rest instead.
+      if (!("stream" in request)) universal = { ...universal, body: request.iterator({ destroyOnReturn: false }) }
+      const timeout = BodyDeadline.timeoutOf(universal.header)
+      if (timeout !== undefined && request.method === "POST") {
+        const passed = () => {
+          dispatcher.refused(byPath.get(path)!, { _tag: "DeadlineExceeded" })
+          BodyDeadline.endAfter(response)
+        }
+        const body = universal.body as AsyncIterable<Uint8Array>
+        universal = { ...universal, body: BodyDeadline.bound(body, timeout, dispatcher.report, passed) }
+      }
+    } catch {
+      // No Host header, or one that makes no URL.
+      const plain = response as import("node:http").ServerResponse
+      plain.writeHead(400, { "Content-Type": "application/json" })
+      plain.end(JSON.stringify({ code: "invalid_argument", message: "INVALID_ARGUMENT: host header is missing or malformed" }))
+      return true
+    }
+    handle(path, universal).then((answer) => universalResponseToNodeResponse(answer, response as never)).catch(failed)
+    return true
+  }
+}

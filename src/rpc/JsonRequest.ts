@@ -1,0 +1,143 @@
+import type { DescEnum, DescField, DescMessage, MessageShape, Registry } from "@bufbuild/protobuf"
+import { fromBinary, fromJson, fromJsonString, ScalarType } from "@bufbuild/protobuf"
+import { isFieldError } from "@bufbuild/protobuf/reflect"
+import { EmptySchema } from "@bufbuild/protobuf/wkt"
+import { InvalidArgument } from "../domain/Failure.ts"
+import { nearest } from "./Nearest.ts"
+
+const refuse = (field: string, reason: string) => new InvalidArgument({ field, reason })
+
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+const is64 = (field: DescField) => field.fieldKind === "scalar" && field.scalar === ScalarType.INT64
+const is32 = (field: DescField) => field.fieldKind === "scalar" && field.scalar === ScalarType.INT32
+
+/** Number literals that a double may not hold: long ones, and any with an exponent (123456789012e7 is one already). */
+const RISKY_LITERAL = /\d[\d.]{15}|\d[eE]/
+
+/** An integer literal in any notation JSON allows, as plain digits; `undefined` if it has a fraction or is absurdly long. */
+const plainDigits = (literal: string): string | undefined => {
+  const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(literal) ?? []
+  if (whole === undefined || literal.length > 400) return undefined
+  const shift = Number(exponent) - fraction.length
+  if (Math.abs(shift) > 400) return undefined
+  const digits = whole + fraction
+  if (shift >= 0) return sign + digits + "0".repeat(shift)
+  const cut = digits.length + shift
+  return /^0*$/.test(cut <= 0 ? digits : digits.slice(cut)) ? sign + (cut <= 0 ? "0" : digits.slice(0, cut)) : undefined
+}
+
+/** Keeps what a client wrote: `JSON.parse` would round 9223372036854775807, and protobuf-es would take the rounded number. */
+const exactly = (fields: ReadonlyMap<string, DescField>) =>
+  (key: string, value: unknown, context: { readonly source: string }): unknown => {
+    const field = fields.get(key)
+    if (typeof value !== "number" || field === undefined || !(is64(field) || is32(field))) return value
+    if (!RISKY_LITERAL.test(context.source)) return value
+    const digits = plainDigits(context.source)
+    return digits === undefined ? 0.5 : is64(field) ? digits : Number(digits)
+  }
+
+const integral = (value: unknown) =>
+  typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^-?\d+$/.test(value)
+
+/**
+ * A name, or the number of one that may be newer than this program. protobuf-es ignores other names with the unknown fields, so that a
+ * filter with a typing error would let everything through, and its error for other types names no field.
+ */
+const isEnumValue = (desc: DescEnum, value: unknown) =>
+  value === undefined || value === null || (typeof value === "number" ? (value | 0) === value : desc.values.some(({ name }) => name === value))
+
+const isEnumOf = (field: DescField, value: unknown): boolean =>
+  field.fieldKind !== "list"
+    ? isEnumValue(field.enum!, value)
+    : value === undefined || value === null ||
+      (Array.isArray(value) && value.every((one) => one !== null && isEnumValue(field.enum!, one)))
+
+const reason = (field: DescField, value: unknown, detail: string): string => {
+  if (detail === "set multiple times") return "must be given once"
+  if (is64(field) || is32(field)) return integral(value) ? `must be a ${is64(field) ? 64 : 32}-bit integer` : "must be an integer"
+  if (field.fieldKind === "scalar" && field.scalar === ScalarType.STRING) {
+    return typeof value === "string" ? "must be well-formed Unicode" : "must be a string"
+  }
+  if (field.enum === undefined) return "has a value of the wrong type"
+  return `must be ${field.fieldKind === "list" ? "a list of" : "one of"} ${field.enum.values.map(({ name }) => name).join(", ")}`
+}
+
+/** How much of an unknown field's name an answer repeats. */
+const SHOWN_NAME = 40
+
+/** Names of fields are ASCII: whatever else a client wrote is shown escaped, so that no answer or log line shows what is not there. */
+const shownName = (name: string): string => {
+  const cut = name.length > SHOWN_NAME ? `${name.slice(0, SHOWN_NAME)}...` : name
+  const text = cut.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  return /^\w+$/.test(text) ? text : `"${text}"`
+}
+
+const refuseField = (name: string, known: ReadonlyArray<string>): InvalidArgument => {
+  const meant = nearest(name, known)
+  return refuse(shownName(name), `is not a field of this call: ${meant === undefined ? `it takes ${known.join(", ")}` : `did you mean ${meant}?`}`)
+}
+
+/**
+ * Reads a request from JSON as protobuf's JSON mapping has it, but exactly: an integer never loses a digit, in whichever
+ * notation the client chose, and the text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the
+ * field (JSON name) and its rule. Fields that are not known are ignored, unless `refuseUnknown`; `null` means the default.
+ */
+export const decodeJson = <Desc extends DescMessage>(
+  desc: Desc,
+  { refuseUnknown = false, registry }: { readonly registry?: Registry | undefined; readonly refuseUnknown?: boolean } = {}
+): (bytes: Uint8Array) => MessageShape<Desc> => {
+  const options = { ignoreUnknownFields: true, ...registry === undefined ? {} : { registry } }
+  const jsonNames = desc.fields.map(({ jsonName }) => jsonName)
+  const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
+  const reviver = exactly(fields) as (key: string, value: unknown) => unknown
+  return (bytes) => {
+    let text: string
+    let json: unknown
+    try {
+      text = utf8.decode(bytes)
+    } catch {
+      throw refuse("body", "is not valid UTF-8")
+    }
+    try {
+      json = RISKY_LITERAL.test(text) ? JSON.parse(text, reviver) : JSON.parse(text)
+    } catch {
+      throw refuse("body", "is not valid JSON")
+    }
+    if (typeof json !== "object" || json === null || Array.isArray(json)) throw refuse("body", "must be a JSON object")
+    const object = json as Record<string, never>
+    try {
+      fromJsonString(EmptySchema, text, { ignoreUnknownFields: true })
+    } catch {
+      throw refuse("body", "must not repeat a key")
+    }
+    if (refuseUnknown) {
+      const unknown = Object.keys(object).find((name) => !fields.has(name))
+      if (unknown !== undefined) throw refuseField(unknown, jsonNames)
+    }
+    for (const [name, field] of fields) {
+      // protobuf-es reads such strings by BigInt(), which takes "0x10" and " 1 " too.
+      const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined
+      if (is64(field) && typeof value === "string" && !integral(value)) throw refuse(field.jsonName, "must be an integer")
+      if (field.enum !== undefined && !isEnumOf(field, value)) throw refuse(field.jsonName, reason(field, value, ""))
+    }
+    try {
+      return fromJson(desc, object, options)
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined
+      if (!isFieldError(cause)) throw error
+      const field = cause.field()
+      if (field.kind !== "field") throw error
+      throw refuse(field.jsonName, reason(field, object[field.jsonName] ?? object[field.name], cause.message))
+    }
+  }
+}
+
+/** Reads a request from protobuf's binary form. Throws `InvalidArgument`. */
+export const decodeBinary = <Desc extends DescMessage>(desc: Desc): (bytes: Uint8Array) => MessageShape<Desc> => (bytes) => {
+  try {
+    return fromBinary(desc, bytes)
+  } catch {
+    throw refuse("body", "is not a valid protobuf message")
+  }
+}

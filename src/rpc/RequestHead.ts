@@ -1,0 +1,74 @@
+import type { Request } from "./Request.ts"
+
+/** Where a request without a host was sent to: HTTP/1.0 has no Host header, and HTTP/2 may do without an authority. */
+export const NO_HOST = "localhost"
+
+/** Of a host name, an IPv4 or an IPv6 address, with a port or none. */
+const AUTHORITY = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+,;=%-]+)(?::\d*)?$/i
+
+/** Whether a text is a host as a URL may have it. Remembers the last that was: clients mostly say the same. */
+export const makeIsHost = (): (host: string) => boolean => {
+  let known = ""
+  return (host) => {
+    if (host === known && host !== "") return true
+    if (!AUTHORITY.test(host) || !URL.canParse(`http://${host}`)) return false
+    known = host
+    return true
+  }
+}
+
+/** The absolute form of a request target, which every server must take (RFC 9112, section 3.2.2). */
+const ABSOLUTE = /^https?:\/\/([^/?#]*)([^#]*)$/i
+
+/** A type of JSON with parameters: what may follow is the charset, which JSON has but one of. */
+const JSON_TYPE = /^(application\/(?:(?:connect|grpc|grpc-web)\+)?json)[ \t]*;(.*)$/i
+const UTF8 = /^(?:[ \t]*;)*[ \t]*(?:charset=(?:utf-?8|"utf-?8")[ \t]*)?(?:;[ \t]*)*$/i
+
+const MALFORMED = "host header is missing or malformed"
+
+/**
+ * Makes of a request's head what the handlers read: the path of an absolute target, one host (that of the target if it has
+ * one), and a content type of JSON without `charset="utf-8"`, however that is written. Returns what is wrong with it, if
+ * anything is: the answer is 400 then.
+ */
+export const make = (): (request: Request) => string | undefined => {
+  const isHost = makeIsHost()
+
+  /** The hosts that the headers name; of HTTP/2 the authority, too. */
+  const hostsOf = (raw: ReadonlyArray<string>) => {
+    const hosts: Array<string> = []
+    for (let i = 0; i < raw.length; i += 2) if (/^(?:host|:authority)$/i.test(raw[i]!)) hosts.push(raw[i + 1]!)
+    return hosts
+  }
+
+  const readHost = (request: Request): string | undefined => {
+    const hosts = hostsOf(request.rawHeaders)
+    if (!hosts.every(isHost)) return MALFORMED
+    if (!("stream" in request)) {
+      if (hosts.length > 1) return "there must be one host header"
+      request.headers.host ??= NO_HOST
+      return undefined
+    }
+    // An authority and a Host header may both be there, if they agree (RFC 9113, section 8.3.1).
+    if (hosts.some((host) => host !== hosts[0])) return "there must be one host"
+    if (hosts.length === 0) request.headers[":authority"] = NO_HOST
+    return undefined
+  }
+
+  const readTarget = (request: Request): string | undefined => {
+    if (request.url!.startsWith("/") || "stream" in request) return undefined
+    const [, authority, path] = ABSOLUTE.exec(request.url!) ?? []
+    if (authority === undefined || path === undefined) return undefined
+    if (!isHost(authority)) return "the host of the request target is malformed"
+    request.headers.host = authority
+    request.url = path.startsWith("/") ? path : `/${path}`
+    return undefined
+  }
+
+  return (request) => {
+    const problem = readHost(request) ?? readTarget(request)
+    const [, type, parameters] = JSON_TYPE.exec(request.headers["content-type"] ?? "") ?? []
+    if (type !== undefined && UTF8.test(parameters!)) request.headers["content-type"] = type.toLowerCase()
+    return problem
+  }
+}

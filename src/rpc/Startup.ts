@@ -1,0 +1,22 @@
+import * as Context from "effect/Context"
+import type { ApiKeys } from "../security/ApiKeys.ts"
+import type { Guard } from "../security/Guard.ts"
+import type { Campaigns } from "../campaigns/Campaigns.ts"
+import type { IssueCoupon } from "../claim/IssueCoupon.ts"
+
+/** The use cases, once the stores are there. */
+export interface UseCases {
+  readonly issueCoupon: IssueCoupon["Type"]
+  readonly campaigns: Campaigns["Type"]
+  /** Who may call what, asked before any of the others. */
+  readonly guard: Guard["Type"]
+  readonly apiKeys: ApiKeys["Type"]
+}
+
+/** What the transport asks before it serves: the service listens from its first second, whether or not its stores do. */
+export class Startup extends Context.Tag("coupon/issuance/Startup")<Startup, {
+  /** The use cases, or `undefined` while a store is still awaited. */
+  readonly current: () => UseCases | undefined
+  /** The stores still awaited, or in trouble since (`StoreHealth`), e.g. `MySQL at db:3306`; empty when ready. */
+  readonly waitingFor: () => ReadonlyArray<string>
+}>() {}

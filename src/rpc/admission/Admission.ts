@@ -1,0 +1,85 @@
+import type { BlockList } from "node:net"
+import { Overloaded } from "../../domain/Failure.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
+import * as ClientAddress from "./ClientAddress.ts"
+import * as LatencyLimit from "./LatencyLimit.ts"
+import * as PacedRefusals from "./PacedRefusals.ts"
+import type { Request } from "../Request.ts"
+
+/**
+ * Decides which public calls are begun, before anything is taken for them. Plain numbers: all of it costs a call 0.1 µs. Calls of
+ * administration, health, metrics and the operator plane never come here.
+ */
+export interface Admission {
+  /** The client of a request, a small number. */
+  readonly clientOf: (request: Request) => number
+  readonly admits: (client: number) => boolean
+  readonly began: (client: number) => void
+  /** `startedAt` and `now` in milliseconds of `performance.now()`. */
+  readonly ended: (client: number, startedAt: number, now: number) => void
+  /** Has `answer` told why, in its turn; it must not throw. */
+  readonly refuse: (answer: (failure: Overloaded) => void) => void
+  readonly limit: () => number
+}
+
+/**
+ * How many times the free places a client may hold ("dynamic thresholds", Choudhury and Hahne, 1998): alone 8/9 of all, two
+ * greedy ones 8/17 each, and whoever comes next finds a place. Nobody's share has to be known for that.
+ */
+const GREED = 8
+
+/** Longest advice, in seconds. */
+const LONGEST_ADVICE = 10
+
+export const make = (options: {
+  /** Calls in progress at the very most. */
+  readonly most: number
+  /** What calls may take before some are refused. */
+  readonly targetMillis: number
+  /** Proxies whose X-Forwarded-For is believed. */
+  readonly trusted: BlockList
+}): Admission => {
+  const refusals = PacedRefusals.make()
+  Metrics.admissionLimit.set(options.most)
+  const limit = LatencyLimit.make({
+    ...options,
+    looked: (current) => {
+      Metrics.admissionLimit.set(current)
+      Metrics.refusalsHeld.set(refusals.held())
+    }
+  })
+  const own = new Int32Array(ClientAddress.CLIENTS)
+  // Made once: an error takes its stack trace when it is made, and its answer is kept by the catalog.
+  const advice = Array.from({ length: LONGEST_ADVICE }, (_, i) => new Overloaded({ retryAfterSeconds: i + 1 }))
+  let inFlight = 0
+
+  /** The more are refused the later they should come back, and not all at once. */
+  const advise = () => {
+    const pressure = limit.pressure()
+    return advice[pressure === 0 ? 0 : Math.floor(Math.random() * Math.min(LONGEST_ADVICE, 2 + pressure))]!
+  }
+
+  return {
+    clientOf: ClientAddress.make(options.trusted),
+    admits: (client) => {
+      const free = limit.current() - inFlight
+      return free > 0 && own[client]! <= GREED * free
+    },
+    began: (client) => {
+      inFlight++
+      own[client]!++
+    },
+    ended: (client, startedAt, now) => {
+      inFlight--
+      own[client]!--
+      refusals.served()
+      limit.ended(now - startedAt, now)
+    },
+    refuse: (answer) => {
+      limit.refused()
+      const failure = advise()
+      refusals.refuse(() => answer(failure))
+    },
+    limit: limit.current
+  }
+}

@@ -1,0 +1,79 @@
+import { randomInt } from "node:crypto"
+import { type BlockList, isIP, type Socket } from "node:net"
+import type { Request } from "../Request.ts"
+
+/** Places that clients share: a table this long is all that is kept of them. */
+export const CLIENTS = 4_096
+
+/** For a connection that is gone. */
+const NOBODY = 0
+const TRUSTED = -1
+
+const CLIENT = Symbol("client")
+interface Tagged {
+  [CLIENT]?: number
+}
+
+/** Without the prefix of an IPv4 address on a dual-stack socket. */
+const plain = (address: string) => address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+
+/** Who is one client: an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets. */
+const networkOf = (address: string): string => {
+  if (!address.includes(":")) return address
+  const [front, back] = address.split("::") as [string, string | undefined]
+  const groups = front === "" ? [] : front.split(":")
+  if (back !== undefined) {
+    const behind = back === "" ? 0 : back.split(":").length
+    while (groups.length + behind < 8) groups.push("0")
+  }
+  return groups.slice(0, 4).join(":").toLowerCase()
+}
+
+/**
+ * A request's client as a number below `CLIENTS`, by a hash that differs in each process, so that nobody can choose whom to share a
+ * place with. The client is the connection's other end, or if that is a trusted proxy, the last address in X-Forwarded-For that
+ * is not one. (Not X-Envoy-External-Address: proxies that do not know it pass on what a client made up.) Costs a look at the
+ * connection, but behind a proxy the reading of a header.
+ */
+export const make = (trusted: BlockList): (request: Request) => number => {
+  const seed = randomInt(2 ** 31)
+  const placeOf = (address: string) => {
+    let hash = seed
+    for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193)
+    hash = Math.imul(hash ^ hash >>> 15, 0x2c1b3c6d)
+    return (hash ^ hash >>> 13) & (CLIENTS - 1)
+  }
+  const isTrusted = (address: string) => trusted.check(address, address.includes(":") ? "ipv6" : "ipv4")
+  const known = (socket: Socket) => {
+    const address = plain(socket.remoteAddress ?? "")
+    return address === "" ? NOBODY : isTrusted(address) ? TRUSTED : placeOf(networkOf(address))
+  }
+
+  const forwarded = (raw: ReadonlyArray<string>, proxy: string): number => {
+    let chain = ""
+    for (let i = 0; i < raw.length; i += 2) {
+      if (raw[i]!.length === 15 && raw[i]!.toLowerCase() === "x-forwarded-for") chain = chain === "" ? raw[i + 1]! : `${chain},${raw[i + 1]!}`
+    }
+    // From the right, where our own proxies wrote; what a client claims stands further left.
+    const addresses = chain.split(",")
+    let last = proxy
+    for (let i = addresses.length - 1; i >= 0; i--) {
+      const address = plain(addresses[i]!.trim())
+      if (isIP(address) === 0) break
+      last = address
+      if (!isTrusted(address)) break
+    }
+    return placeOf(networkOf(last))
+  }
+
+  return (request) => {
+    const isStream = "stream" in request
+    const owner = (isStream ? request.stream.session : request.socket) as (Tagged & { readonly socket?: Socket }) | undefined
+    if (owner === undefined || owner === null) return NOBODY
+    let place = owner[CLIENT]
+    if (place === undefined) owner[CLIENT] = place = known(isStream ? owner.socket! : request.socket)
+    if (place !== TRUSTED) return place
+    const socket = isStream ? owner.socket : request.socket
+    return forwarded(request.rawHeaders, plain(socket?.remoteAddress ?? ""))
+  }
+}

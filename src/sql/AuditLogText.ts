@@ -1,0 +1,58 @@
+import type { AdminAct, AdminRecord } from "../ports/AuditLog.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import { batchKey, integer } from "./mysql/GroupCommitText.ts"
+import type { Row } from "./Rows.ts"
+
+/** The columns of an act besides its id, key and time, in the order of `actValues`. */
+export const actColumns = "change_id, at, actor, action, campaign_id, before_state, after_state"
+
+/** The actor is cut off, never refused: an act without its record would be worse. */
+const MAX_ACTOR = 200
+
+/** Any text as a MySQL literal: as hexadecimal digits it needs no escaping, whatever the SQL mode. */
+export const mysqlText = (text: string): string => text === "" ? "''" : `_utf8mb4 x'${Buffer.from(text, "utf8").toString("hex")}'`
+
+export const stateText = (state: unknown): string | null => state === undefined ? null : JSON.stringify(state)
+
+export const actorText = (actor: string): string => Array.from(actor.toWellFormed()).slice(0, MAX_ACTOR).join("")
+
+/** An act's values as MySQL literals; `at` and `campaignId` are expressions. */
+export const mysqlAct = (changeId: string, actor: string, act: AdminAct, at: string, campaignId: string): string => {
+  const state = (value: unknown) => {
+    const text = stateText(value)
+    return text === null ? "NULL" : mysqlText(text)
+  }
+  return [
+    batchKey(changeId),
+    at,
+    mysqlText(actorText(actor)),
+    mysqlText(act.action),
+    campaignId,
+    state(act.before),
+    state(act.after)
+  ].join(", ")
+}
+
+/** A page of the audit, newest first: the same in both dialects. */
+export const listActs = (query: {
+  readonly beforeId: number | undefined
+  readonly limit: number
+  readonly campaignId: number | undefined
+}): string => {
+  const conditions = [
+    ...(query.beforeId === undefined ? [] : [`id < ${integer(query.beforeId)}`]),
+    ...(query.campaignId === undefined ? [] : [`campaign_id = ${integer(query.campaignId)}`])
+  ]
+  const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")} `
+  return `SELECT id, at, actor, action, campaign_id, before_state, after_state FROM admin_audit ${where}ORDER BY id DESC LIMIT ${integer(query.limit)}`
+}
+
+export const actRow = (time: (value: unknown) => EpochMillis) => (row: Row): AdminRecord => ({
+  id: Number(row.id),
+  at: time(row.at),
+  actor: row.actor as string,
+  action: row.action as string,
+  campaignId: row.campaign_id === null ? undefined : Number(row.campaign_id),
+  before: row.before_state === null ? undefined : JSON.parse(row.before_state as string),
+  after: row.after_state === null ? undefined : JSON.parse(row.after_state as string)
+})

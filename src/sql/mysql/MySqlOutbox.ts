@@ -1,0 +1,96 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import { AppConfig } from "../../config/AppConfig.ts"
+import type { CampaignId } from "../../domain/Campaign.ts"
+import type { Coupon } from "../../domain/Coupon.ts"
+import type { LedgerUnavailable } from "../../ports/Ledger.ts"
+import { Outbox } from "../../ports/Outbox.ts"
+import { batchKey, integer } from "./GroupCommitText.ts"
+import { lockWaitSeconds, runText, timeFromSql } from "./connection/MySql.ts"
+import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
+import { RecentBatches } from "./RecentBatches.ts"
+import { couponColumns, makeRows, rowsAt, type Row } from "../Rows.ts"
+import { endTransaction } from "./connection/SentText.ts"
+import { sessionSettings } from "./connection/SessionState.ts"
+import { unavailable } from "../SqlFailure.ts"
+
+const rowsOf = makeRows(timeFromSql)
+
+
+export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | RecentBatches> = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const recent = yield* RecentBatches
+  const config = yield* AppConfig
+  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
+
+  const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+    Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+
+  /** The poll that finds nothing, ten times a second on every instance: one statement, no lock, no transaction. */
+  const isEmpty = Effect.map(
+    read("SELECT 1 FROM outbox FORCE INDEX (outbox_poll) WHERE kind IN ('ISSUED', 'CHANGED') LIMIT 1"),
+    (rows) => rows.length === 0
+  )
+
+  // The index leads through a kind by age, so there is nothing to sort: ORDER BY would sort, and lock every row first.
+  // Without FORCE INDEX a small table is scanned, and rows of other kinds are locked on the way.
+  const takeText = (limit: number, except: ReadonlyArray<CampaignId>) =>
+    `${settings};
+START TRANSACTION;
+SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id FROM outbox FORCE INDEX (outbox_poll)
+WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)} FOR UPDATE SKIP LOCKED`
+
+  const poll: Outbox["Type"]["poll"] = (limit, publish, except) =>
+    Effect.flatMap(isEmpty, (empty) => empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish, except))
+
+  /** The rows stay locked while they are published. If this connection dies, they come back: at least once. */
+  const takeAndPublish: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.scoped(Effect.gen(function*() {
+        const connection = yield* Effect.mapError(sql.reserve, unavailable)
+        const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
+        const rowsBy = (text: string) => Effect.map(run(text), (rows) => rows as ReadonlyArray<Row>)
+        const work = Effect.gen(function*() {
+          const taken = rowsAt(yield* run(takeText(limit, except)), 3).map(outboxRow)
+          if (taken.length === 0) return { taken: 0, settled: 0 }
+          const known = new Map<string, ReadonlyArray<Coupon>>()
+          for (const { id } of taken) {
+            const coupons = recent.take(id)
+            if (coupons !== undefined) known.set(id, coupons)
+          }
+          const ranges = couponRanges(taken.filter(({ id }) => !known.has(id)))
+          const changed = changedCampaigns(taken)
+          const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE ${ranges}`)
+          const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
+          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms), known)
+          const published = new Set(yield* restore(publish(events)))
+          const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
+          if (settled.length > 0) yield* run(`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`)
+          return { taken: taken.length, settled: settled.length }
+        })
+        return yield* Effect.onError(Effect.tap(work, () => run("COMMIT")), () => endTransaction(connection))
+      }))
+    )
+
+  const backlog: Outbox["Type"]["backlog"] = Effect.map(
+    read(
+      "SELECT COUNT(*) AS events, TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)) AS age " +
+        "FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')"
+    ),
+    ([row]) => ({ events: Number(row!.events), oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000)) })
+  )
+
+  const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) =>
+    Effect.scoped(Effect.flatMap(sql.reserve, (connection) =>
+      runText(
+        connection,
+        `${settings};
+DELETE FROM outbox WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTERVAL ${integer(olderThanMillis * 1_000)} MICROSECOND
+ORDER BY created_at LIMIT 1000`
+      ))).pipe(
+        Effect.uninterruptible,
+        Effect.mapBoth({ onFailure: unavailable, onSuccess: (results) => (results[2] as { readonly affectedRows: number }).affectedRows })
+      )
+
+  return Outbox.of({ poll, backlog, purgeVoid })
+})

@@ -1,0 +1,105 @@
+import type { HostAddress } from "../../../config/StoreUrl.ts"
+import { showHost } from "../../../config/StoreUrl.ts"
+import type { ControlConnection } from "./ControlConnection.ts"
+import { mysqlErrno } from "../../SqlFailure.ts"
+
+const FIRST_RETRY_MILLIS = 25
+const LAST_RETRY_MILLIS = 500
+
+/** Pause after the n-th failure in a row (from 1): 25 ms doubling to 500 ms, less up to a half, so that instances do not come in step. */
+const retryDelay = (failures: number): number =>
+  Math.min(FIRST_RETRY_MILLIS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MILLIS) * (0.5 + Math.random() / 2)
+
+/** Whether the one server of a pool can be reached. While it cannot, nothing but a connection of this one's own tries it. */
+export interface Outage {
+  /** A connection could not be opened. */
+  readonly failed: (error: Error) => void
+  /** A connection that had logged in was silent for too long: a server that hangs, or a statement that does. */
+  readonly suspect: () => void
+  /** A connection has logged in. */
+  readonly ended: () => void
+  /** Why the server cannot be reached; `undefined`: it can, as far as is known. */
+  readonly current: () => Error | undefined
+  readonly stop: () => void
+}
+
+const reasonOf = (error: NodeJS.ErrnoException): string => error.code ?? error.message.replace(/^MySQL at \S+ /, "")
+
+/**
+ * Claims fail at once during an outage instead of each waiting for a connection of its own, which takes seconds where the server's
+ * machine is gone. `log` is called once when a server that was there is lost, and once when it is back.
+ */
+export const make = (host: HostAddress, connection: ControlConnection, log: (level: "warning" | "info", text: string) => void): Outage => {
+  let wasThere = false
+  let failure: Error | undefined
+  let lostAt: number | undefined
+  let failures = 0
+  let timer: NodeJS.Timeout | undefined
+  let isSuspected = false
+  let isStopped = false
+
+  const ended = () => {
+    failure = undefined
+    failures = 0
+    clearTimeout(timer)
+    timer = undefined
+    connection.drop()
+    if (lostAt !== undefined) log("info", `MySQL at ${showHost(host)} is back after ${Math.max(1, Math.round((performance.now() - lostAt) / 1_000))} s`)
+    lostAt = undefined
+    wasThere = true
+  }
+
+  const probe = () => {
+    timer = undefined
+    connection.ask("DO 0").then(
+      () => failure === undefined ? undefined : ended(),
+      (error: unknown) => {
+        if (failure === undefined) return
+        // It refuses this user, or has too many connections: those who ask are to hear that.
+        if (mysqlErrno(error) !== undefined) return ended()
+        retry()
+      }
+    )
+  }
+  const retry = () => {
+    if (isStopped) return
+    timer ??= setTimeout(probe, retryDelay(++failures)).unref()
+  }
+
+  const failed = (error: Error) => {
+    if (isStopped) return
+    failure = error
+    if (wasThere && lostAt === undefined) {
+      lostAt = performance.now()
+      log("warning", `lost MySQL at ${showHost(host)}: ${reasonOf(error)}`)
+    }
+    retry()
+  }
+
+  return {
+    current: () => failure,
+    ended: () => failure === undefined && wasThere ? undefined : ended(),
+    failed,
+    suspect: () => {
+      if (failure !== undefined || isSuspected || isStopped) return
+      isSuspected = true
+      connection.ask("DO 0").then(
+        () => {
+          isSuspected = false
+          // A probe may have gone on with it.
+          if (failure === undefined) connection.drop()
+        },
+        (error: Error) => {
+          isSuspected = false
+          if (mysqlErrno(error) === undefined) failed(error)
+        }
+      )
+    },
+    stop: () => {
+      isStopped = true
+      clearTimeout(timer)
+      failure = undefined
+      connection.drop()
+    }
+  }
+}
