@@ -31,5 +31,5 @@ STOPSIGNAL SIGTERM
 # Alive, not ready: Swarm replaces what is not healthy, and no new container brings a lost store back.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["healthcheck", "/livez"]
 ENTRYPOINT ["entrypoint"]
-# A small heap whose young generation keeps to itself what requests leave behind: docs/decisions.md, 24.
+# A small heap whose young generation keeps to itself what requests leave behind: docs/internals/decisions.md, 24.
 CMD ["node", "--max-semi-space-size=16", "--heap-growing-percent=100", "--no-allocation-site-pretenuring", "dist/app/main.js"]

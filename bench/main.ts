@@ -19,7 +19,7 @@ import { startStage } from "./Stage.ts"
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
 const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload", "envoy"] as const
 
-const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/benchmarks.md
+const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/internals/benchmarks.md
 
   --quick           fewer and shorter rounds: under 2 minutes; writes to .cache/bench instead
   --only a,b        these parts alone: ${PARTS.join(", ")}; what is not measured stays in the report as it was
@@ -27,7 +27,7 @@ const usage = `npm run bench [-- options]     starts everything it needs itself,
   --rounds n        rounds of the rates (7)
   --seconds n       seconds of a round (3)
   --full            the large campaign has 9 M coupons instead of 1 M: some minutes more
-  --out directory   where the report goes (docs)
+  --out directory   where the report goes (docs/internals)
   --profile         instead of all that: where the microseconds of Node go, into benchmarks/profile.md
 
 MYSQL_URL names a MySQL to use instead of a private one; MYSQLD the program of a private one that is not on the PATH.`
@@ -60,7 +60,7 @@ const unknown = only?.filter((name) => !(PARTS as ReadonlyArray<string>).include
 if (unknown.length > 0) throw new Error(`--only knows ${PARTS.join(", ")}, not ${unknown.join(", ")}`)
 const rounds = positive("rounds", quick ? 2 : 7)
 const seconds = positive("seconds", quick ? 1 : 3)
-const out = Path.resolve(root, options.out ?? (quick ? ".cache/bench" : "docs"))
+const out = Path.resolve(root, options.out ?? (quick ? ".cache/bench" : "docs/internals"))
 const wanted = (name: string) => only === undefined || only.includes(name)
 
 const began = performance.now()

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import { exitCodes } from "./cli/ExitCode.ts"
 import { main } from "./cli/Main.ts"
 
-// The operator's command: a client, which reaches no store itself. `coupon --help` tells all of it, docs/cli.md some more.
+// The operator's command: a client, which reaches no store itself. `coupon --help` tells all of it, docs/reference/cli.md some more.
 
 // `coupon audit | head` closes our output: nobody is left to tell.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))

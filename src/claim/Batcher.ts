@@ -87,7 +87,7 @@ export const make = <In, Out, E>(options: BatcherOptions<In, Out, E>): Effect.Ef
     /**
      * Fibers that wait for a batch to run. A fiber for each batch would enter and leave Effect's Set of root fibers, and V8 chains the
      * tables that a Set leaves behind as it changes: once one has grown old, it keeps all later ones, with every batch that was in them,
-     * until the old generation is collected (docs/decisions.md, 24).
+     * until the old generation is collected (docs/internals/decisions.md, 24).
      */
     const idleRunners: Array<(job: Effect.Effect<void>) => void> = []
     let isClosed = false

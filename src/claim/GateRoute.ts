@@ -12,7 +12,7 @@ export type Way = "Reserve" | "Check" | "Bypass" | "Ledger"
 
 /**
  * What this instance has learned of each campaign's gate, and the way that claims take because of it. Every way is exact: the
- * ledger decides alone. A wrong way costs a question more (docs/protocol.md, "What a claim does with the gate's answer").
+ * ledger decides alone. A wrong way costs a question more (docs/internals/protocol.md, "What a claim does with the gate's answer").
  */
 export interface GateRoute {
   /** Asked for every claim. `now` is `performance.now()`, here and below. */
@@ -43,7 +43,7 @@ interface Learned {
   longCold: boolean
 }
 
-/** `bypassAfter`: coupons in a row after which the gate is bypassed (docs/decisions.md, 27); 0 for never. */
+/** `bypassAfter`: coupons in a row after which the gate is bypassed (docs/internals/decisions.md, 27); 0 for never. */
 export const make = (bypassAfter: number): GateRoute => {
   const campaigns = new Map<CampaignId, Learned>()
   const enough = bypassAfter === 0 ? Infinity : bypassAfter

@@ -78,7 +78,7 @@ const storeRules: ReadonlyArray<(ledger: StoreSettings, gate: StoreSettings) => 
     doublewrite === "OFF"
       ? { text: "MySQL's innodb_doublewrite is OFF: a power failure may tear pages", hint: "set it to ON, unless the disk writes 16 kB atomically" }
       : undefined,
-  // Written for hundreds of sessions that commit at once; an instance has one or two (docs/decisions.md, 29).
+  // Written for hundreds of sessions that commit at once; an instance has one or two (docs/internals/decisions.md, 29).
   ({ innodb_log_writer_threads: threads }) =>
     threads === "ON"
       ? {

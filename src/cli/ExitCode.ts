@@ -1,4 +1,4 @@
-/** What the command's exit codes mean: scripts rely on them, so a code never changes its meaning. docs/cli.md has this table (a test compares). */
+/** What the command's exit codes mean: scripts rely on them, so a code never changes its meaning. docs/reference/cli.md has this table (a test compares). */
 export const exitCodes = {
   OK: { code: 0, meaning: "done" },
   FAILED: { code: 1, meaning: "something unexpected; the message says what is known" },

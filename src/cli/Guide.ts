@@ -1,7 +1,7 @@
 import { exitCodes } from "./ExitCode.ts"
 import * as Output from "./Output.ts"
 
-/** A command as it is introduced: by `coupon --help`, and by the table of docs/cli.md (a test compares). */
+/** A command as it is introduced: by `coupon --help`, and by the table of docs/reference/cli.md (a test compares). */
 interface Entry {
   /** The words, then what it takes; options that every command has are left out. */
   readonly usage: string

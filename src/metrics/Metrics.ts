@@ -7,7 +7,7 @@ import type { IssueFailure } from "../domain/Failure.ts"
 
 /**
  * What the service counts, as Effect metrics of the process: `/metrics`, OTLP and the operator's overview read the same ones.
- * docs/metrics.md explains each (a test holds it against this). Labels take only values named in the code.
+ * docs/reference/metrics.md explains each (a test holds it against this). Labels take only values named in the code.
  *
  * Everything is hoisted, and hot paths call `unsafeUpdate`: 3 ns for a counter, 35 for a histogram, 170 for all of a request (`node
  * bench/metrics.ts`), where `Metric.increment` as an effect and a tag made per request cost microseconds.

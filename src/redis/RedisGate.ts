@@ -148,7 +148,7 @@ export interface RedisGateOptions {
   readonly owns: (campaignId: CampaignId, evidence: Evidence) => Effect.Effect<boolean, GateUnavailable>
 }
 
-/** The gate in Redis (docs/protocol.md, "The gate"): one script an operation, one EVALSHA a call. */
+/** The gate in Redis (docs/internals/protocol.md, "The gate"): one script an operation, one EVALSHA a call. */
 export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], never, RedisClient> =>
   Effect.gen(function*() {
     const client = yield* RedisClient

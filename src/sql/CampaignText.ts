@@ -16,7 +16,7 @@ export const campaignColumns = (now: string): string =>
 /**
  * Campaigns as `c`, each with one row or none of the others, which are found by their keys; `l` is the coupon that reached the limit.
  * Joined, because a limit that is announced must not be overlooked: a scalar subquery that is killed is NULL, and
- * the statement that it is in goes on (docs/decisions.md, 25).
+ * the statement that it is in goes on (docs/internals/decisions.md, 25).
  */
 export const campaignTable = "campaigns AS c LEFT JOIN campaign_raises AS r ON r.campaign_id = c.id " +
   "LEFT JOIN campaign_phases AS p ON p.campaign_id = c.id LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit"

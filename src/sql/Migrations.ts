@@ -23,7 +23,7 @@ export interface Migration {
 
 /**
  * The id under which a migration stands in `schema_migrations`: negative if it only adds. A program must know every positive id, and
- * need not know a negative one. That is also how programs read the table that know no negative ids (docs/decisions.md, "Expand and
+ * need not know a negative one. That is also how programs read the table that know no negative ids (docs/internals/decisions.md, "Expand and
  * contract").
  */
 export const recordedId = ({ expands, id }: Migration): number => expands ? -id : id

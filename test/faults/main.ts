@@ -16,7 +16,7 @@ const usage = `Runs the service under faults and checks every invariant of the p
   --db             the ledger (default: the one that is here; MYSQLD names a MySQL that is not on the PATH)
   --mutants        breaks the program in known ways, one at a time, and shows which check notices
   --json           one JSON object a result on standard output; all else on standard error
-  --write-docs     writes the results into docs/faults.md
+  --write-docs     writes the results into docs/internals/faults.md
 
 Faults:
 ${Object.entries(faultKinds).map(([kind, text]) => `  ${kind.padEnd(14)} ${text}`).join("\n")}

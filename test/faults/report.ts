@@ -2,14 +2,14 @@ import * as Fs from "node:fs"
 import type { Death } from "./mutants.ts"
 import type { RunResult } from "./run.ts"
 
-const file = new URL("../../docs/faults.md", import.meta.url)
+const file = new URL("../../docs/internals/faults.md", import.meta.url)
 
 /** Puts a table's rows between its markers, in place of what is there; `merge` sees the rows that were there. */
 const rewrite = (name: string, header: ReadonlyArray<string>, merge: (rows: ReadonlyArray<string>) => ReadonlyArray<string>): void => {
   const text = Fs.readFileSync(file, "utf8")
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`]
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`docs/faults.md has no ${begin} … ${end}`)
+  if (from < 0 || to < from) throw new Error(`docs/internals/faults.md has no ${begin} … ${end}`)
   const rows = text.slice(from + begin.length, to).trim().split("\n").slice(2)
   const table = [row(header), row(header.map(() => "---")), ...merge(rows)].join("\n")
   Fs.writeFileSync(file, `${text.slice(0, from)}${begin}\n${table}\n${text.slice(to)}`)

@@ -1,6 +1,6 @@
 /*
- * A group commit whose outcome is in doubt: docs/protocol.md, "The transaction" and "In doubt". What it covers and how to
- * run it: docs/model.md.
+ * A group commit whose outcome is in doubt: docs/internals/protocol.md, "The transaction" and "In doubt". What it covers and how to
+ * run it: docs/internals/model.md.
  *
  * Two instances commit batches of claims, each one batch at a time; users may ask again after they were told that nothing
  * was issued. A connection may die at any step, the bytes of a transaction may arrive at any later time or never, the

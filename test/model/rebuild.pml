@@ -1,6 +1,6 @@
 /*
- * The gate, its rebuild from the ledger and its agents: docs/protocol.md, "The gate", "Hydration" and "The outbox and the
- * agents". What it covers and how to run it: docs/model.md.
+ * The gate, its rebuild from the ledger and its agents: docs/internals/protocol.md, "The gate", "Hydration" and "The outbox and the
+ * agents". What it covers and how to run it: docs/internals/model.md.
  *
  * Users claim through a gate that may lose everything at any step, or fall back to an earlier state (a failover's lost
  * tail). Two instances rebuild it page by page, one coupon a page, while claims commit, the relay confirms and settles, the

@@ -4,7 +4,7 @@ import { type Check, checks, mutants, obstacle, search, told } from "./spin.ts"
 // Alone they take a second or two each; beside other tests, more.
 const PATIENCE = 120_000
 
-describe("the models of the protocol (docs/model.md)", () => {
+describe("the models of the protocol (docs/internals/model.md)", () => {
   const reason = obstacle()
   if (reason !== undefined) {
     test.skip(`not checked here: ${reason}`, () => {})

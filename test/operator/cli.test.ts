@@ -342,12 +342,12 @@ describe("coupon, where the service is not as it should be", () => {
 
 describe("what is written about the command", () => {
   it("names every exit code, and no other", () => {
-    const rows = Array.from(read("docs/cli.md").matchAll(/^\| (\d+) \| (.+) \|$/gm), ([, code, meaning]) => [Number(code), meaning])
+    const rows = Array.from(read("docs/reference/cli.md").matchAll(/^\| (\d+) \| (.+) \|$/gm), ([, code, meaning]) => [Number(code), meaning])
     expect(rows).toEqual(Object.values(exitCodes).map(({ code, meaning }) => [code, meaning]))
   })
 
   it("introduces every command, in the table and in the help", async () => {
-    const rows = Array.from(read("docs/cli.md").matchAll(/^\| `coupon (.+?)` \| (.+) \| (\w+) \|$/gm), ([, ...cells]) => cells)
+    const rows = Array.from(read("docs/reference/cli.md").matchAll(/^\| `coupon (.+?)` \| (.+) \| (\w+) \|$/gm), ([, ...cells]) => cells)
     expect(rows).toEqual(entries.map(({ role, text, usage }) => [usage, text, role]))
     const help = await coupon("http://127.0.0.1:1")("--help")
     const squeezed = help.out.replace(/ +/g, " ")

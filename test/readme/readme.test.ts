@@ -143,7 +143,9 @@ const documents = [
   "SECURITY.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
-  ...readdirSync(Path.join(root, "docs")).filter((file) => file.endsWith(".md")).map((file) => `docs/${file}`)
+  ...readdirSync(Path.join(root, "docs"), { encoding: "utf8", recursive: true })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `docs/${file}`)
 ]
 
 /** The anchor that a heading gets where Markdown is shown. */

@@ -364,7 +364,7 @@ export const query = async (url: string, ...statements: ReadonlyArray<string>): 
   }
 }
 
-/** The name of a campaign's key in Redis, by the ledger of its deployment. `part`: m, i, p or e (docs/protocol.md, "The gate"). */
+/** The name of a campaign's key in Redis, by the ledger of its deployment. `part`: m, i, p or e (docs/internals/protocol.md, "The gate"). */
 export const gateKey = async (databaseUrl: string, campaignId: number | string, part: string): Promise<string> => {
   const [row] = await query(databaseUrl, "SELECT redis_key_prefix AS prefix FROM deployment")
   return `${String(row!["prefix"])}{c${campaignId}}:${part}`

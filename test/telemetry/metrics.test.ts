@@ -10,14 +10,14 @@ import "../../src/metrics/ProcessMetrics.ts"
 import { request, start } from "../transport/Stub.ts"
 import { exposedName } from "./Prometheus.ts"
 
-const docs = Fs.readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8")
+const docs = Fs.readFileSync(new URL("../../docs/reference/metrics.md", import.meta.url), "utf8")
 
 const value = (text: string, series: string): number | undefined => {
   const line = text.split("\n").find((one) => one.startsWith(`${series} `))
   return line === undefined ? undefined : Number(line.slice(series.length + 1))
 }
 
-describe("docs/metrics.md", () => {
+describe("docs/reference/metrics.md", () => {
   it("names every metric with its type, labels and meaning", () => {
     const rows = Array.from(Metrics.definitions, ([name, { description, kind, labels }]) =>
       `| \`${exposedName(name, kind)}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${description} |`).sort()

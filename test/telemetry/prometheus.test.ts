@@ -5,7 +5,7 @@ import { startInstance, type Instance } from "../support/Instance.ts"
 import { availableDatabases, databaseOn, startRedis, type RedisServer } from "../support/servers.ts"
 import { folder, promtool, startPrometheus, whyNoPrometheus, type Prometheus } from "./Prometheus.ts"
 
-const docs = Fs.readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8")
+const docs = Fs.readFileSync(new URL("../../docs/reference/metrics.md", import.meta.url), "utf8")
 /** Type by name, as documented. */
 const documented = new Map(Array.from(docs.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \|/gm), ([, name, type]) => [name!, type!]))
 

@@ -36,7 +36,7 @@ export const FLOOR = 64
  *
  * Not Vegas or Gradient2, which take latency over the least latency for a queue: group commit makes batches of what waits, so
  * going from 1.5 ms with one call to 13 with 128 is how it comes to its rate, and they would end at batches of a few. And in a
- * rush that lasts, Gradient2's long-term average drifts up to any latency. docs/decisions.md has more.
+ * rush that lasts, Gradient2's long-term average drifts up to any latency. docs/internals/decisions.md has more.
  *
  * Latency is weighted by itself (sum of squares over sum): what a call in progress sees. Answers from memory, which take no time
  * and hold no place, then do not hide the others.

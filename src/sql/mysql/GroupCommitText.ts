@@ -46,7 +46,7 @@ export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
  *   number of rows (MySQL 9.7, MariaDB 10.11). The coupons would be committed without counter and outbox row.
  * - The counter is written in any case, and violates NOT NULL unless it is the greatest id and within the limit after that; so does the
  *   outbox row unless it is. Either ends the text before COMMIT. A scalar subquery proves nothing by itself: one that is
- *   killed (KILL QUERY) is NULL, and the statement that it is in goes on (docs/decisions.md, 25).
+ *   killed (KILL QUERY) is NULL, and the statement that it is in goes on (docs/internals/decisions.md, 25).
  * - The outbox row is the batch's marker and is written last. A VOID marker that came first makes it fail; one that comes later
  *   waits for this transaction to end. To write it first and fill it later is as safe and costs two statements more.
  * - Claims travel as JSON: of JSON_TABLE, UNION ALL and VALUES none is measurably faster on MySQL 9.7 (512 claims: 16-19, 22
