@@ -167,7 +167,7 @@ describe("from try-out to production and back, in the same directory", () => {
       await checkout.compose(...up)
       await untilServed()
       expect((await create()).status).toBe(401)
-      // The line of docs/guides/operations.md for an upgrade.
+      // The line of docs/guides/upgrade.md.
       await checkout.compose("up", "-d", "--no-build", "--no-deps", "--force-recreate", "backend-app-primary")
       await untilServed()
       expect(await checkout.compose("exec", "-T", "backend-app-primary", "printenv", "NODE_ENV")).toBe("production")

@@ -70,7 +70,7 @@ describe("coupon backup, of an embedded instance", () => {
     expect(acts[0]).toMatchObject({ actor: "anonymous", action: "backup.create", after: { bytes: Fs.statSync(out).size, sha256: sha256(out) } })
     expect(Fs.readdirSync(dataDir).filter((name) => name.startsWith("coupon-backup-"))).toEqual([])
 
-    // Restored as docs/guides/operations.md has it: an empty directory, and the file under its name there.
+    // Restored as in docs/guides/backup.md: an empty directory, and the file under its name there.
     const restored = directory()
     Fs.copyFileSync(out, Path.join(restored, "coupon.db"))
     // A day later: what the service was about to relay is as old.

@@ -15,7 +15,6 @@ import { startInstance, type Instance } from "../support/Instance.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
 const read = (file: string) => readFileSync(Path.join(root, file), "utf8")
-const readme = read("README.md")
 
 const run = promisify(execFile)
 
@@ -34,12 +33,13 @@ const TIME = /(?!2025-06-25T00:00:00Z)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d
 const COUPON_BYTES = /"value":"([\w+/=]+)"/g
 
 /**
- * What an output says apart from chance: equal codes stay equal, times lose their value, and a coupon in base64 is read,
- * since its bytes hold both. The masks of `codes` grow from one output to the next.
+ * An output without what differs between runs. Equal codes stay equal, times lose their value, and a coupon in base64
+ * is decoded, because it holds both. `codes` collects masks from one output to the next.
  */
 const masked = (output: string, codes: Map<string, string>): string =>
   output
-    .replace(COUPON_BYTES, (_, value: string) => `"value":${toJsonString(CouponSchema, fromBinary(CouponSchema, base64Decode(value)))}`)
+    .replace(COUPON_BYTES, (_, value: string) =>
+      `"value":${toJsonString(CouponSchema, fromBinary(CouponSchema, base64Decode(value)))}`)
     .replace(CODE, (code) => {
       if (!codes.has(code)) codes.set(code, `code ${codes.size + 1}`)
       return codes.get(code)!
@@ -56,9 +56,11 @@ const compact = (text: string): string => {
   }
 }
 
+/** A table between marks: `name` is that of the marks and of the page in docs/reference. */
 const section = (name: string): string => {
-  const found = new RegExp(`<!-- ${name}:begin[^>]*-->\n(.*?)<!-- ${name}:end -->`, "s").exec(readme)?.[1]
-  if (found === undefined) throw new Error(`README.md has no <!-- ${name}:begin --> … <!-- ${name}:end -->`)
+  const file = `docs/reference/${name}.md`
+  const found = new RegExp(`<!-- ${name}:begin[^>]*-->\n(.*?)<!-- ${name}:end -->`, "s").exec(read(file))?.[1]
+  if (found === undefined) throw new Error(`${file} has no <!-- ${name}:begin --> … <!-- ${name}:end -->`)
   return found
 }
 
@@ -66,9 +68,12 @@ const section = (name: string): string => {
 const cells = (table: string): ReadonlyArray<ReadonlyArray<string>> =>
   table.trim().split("\n").slice(2).map((row) => row.split("|").slice(1, -1).map((cell) => cell.trim()))
 
-describe("the tour of README.md", () => {
-  const blocks = blocksOf(readme)
-  const steps = blocks.flatMap(({ info, text }, k) => info === "sh run" ? [{ text, shown: blocks[k + 1]?.text ?? "" }] : [])
+const TUTORIAL = "docs/tutorial/campaign.md"
+
+describe.each(["README.md", TUTORIAL])("the tour of %s", (file) => {
+  const blocks = blocksOf(read(file))
+  const steps = blocks.flatMap(({ info, text }, k) =>
+    info === "sh run" ? [{ text, shown: blocks[k + 1]?.text ?? "" }] : [])
   const shownCodes = new Map<string, string>()
   const givenCodes = new Map<string, string>()
   let instance: Instance
@@ -77,7 +82,7 @@ describe("the tour of README.md", () => {
   })
   afterAll(() => (instance as Instance | undefined)?.stop())
 
-  it("calls every RPC", () => {
+  it.runIf(file === TUTORIAL)("calls every RPC", () => {
     const service = read("proto/coupon/v1/coupon.proto")
     for (const [, rpc] of service.matchAll(/^\s*rpc (\w+)/gm)) {
       expect(steps.filter(({ text }) => text.includes(`coupon.v1.CouponService/${rpc}`)), rpc).not.toEqual([])
@@ -104,7 +109,7 @@ describe("the tour of README.md", () => {
   }
 })
 
-describe("the tables of README.md", () => {
+describe("the tables of docs/reference", () => {
   it("name every setting with its default and meaning", () => {
     const rows = Object.values(settings).map((setting) =>
       `| \`${setting.name}\` | ${setting.default === "" ? "" : `\`${setting.default}\``} | ${setting.description} |`)
@@ -120,20 +125,22 @@ describe("the tables of README.md", () => {
   ].map(({ message, wire }) => [message, codeToString(wire.code), String(codeToHttpStatus(wire.code))].join(" ")).sort()
 
   it("list every failure with its code", () => {
-    const told = cells(section("errors")).map(([message, code, http]) => [message, code, http].join(" ").replaceAll("`", ""))
-    expect(told.sort()).toEqual(failures)
+    const listed = cells(section("errors"))
+      .map(([message, code, http]) => [message, code, http].join(" ").replaceAll("`", ""))
+    expect(listed.sort()).toEqual(failures)
   })
 
   it("agree with the comment in the proto file", () => {
-    const comment = read("proto/coupon/v1/coupon.proto").matchAll(/^\/\/ {3}([A-Z_]+(?:: <reason>)?) +([a-z_]+) +(\d{3}) /gm)
+    const comment = read("proto/coupon/v1/coupon.proto")
+      .matchAll(/^\/\/ {3}([A-Z_]+(?:: <reason>)?) +([a-z_]+) +(\d{3}) /gm)
     expect(Array.from(comment, ([, message, code, http]) => [message, code, http].join(" ")).sort()).toEqual(failures)
   })
 })
 
 describe("the alphabet of codes", () => {
-  it.each(["README.md", "proto/coupon/v1/coupon.proto"])("is told in %s, whole", (file) => {
-    const told = /[가-힣]{20,}\d+/u.exec(read(file))?.[0]
-    expect(told).toBe(ALPHABET)
+  it.each(["docs/reference/api.md", "proto/coupon/v1/coupon.proto"])("stands in %s in full", (file) => {
+    const documented = /[가-힣]{20,}\d+/u.exec(read(file))?.[0]
+    expect(documented).toBe(ALPHABET)
     expect([ALPHABET.normalize("NFC"), new Set(ALPHABET).size]).toEqual([ALPHABET, 38])
   })
 })
@@ -143,13 +150,15 @@ const documents = [
   "SECURITY.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "test/conformance/README.md",
   ...readdirSync(Path.join(root, "docs"), { encoding: "utf8", recursive: true })
     .filter((file) => file.endsWith(".md"))
     .map((file) => `docs/${file}`)
 ]
 
 /** The anchor that a heading gets where Markdown is shown. */
-const anchor = (heading: string): string => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")
+const anchor = (heading: string): string =>
+  heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")
 
 const anchors = (file: string): ReadonlyArray<string> =>
   Array.from(read(file).replace(/^```.*?^```$/gms, "").matchAll(/^#+ (.+)$/gm), ([, heading]) => anchor(heading!))
@@ -170,13 +179,30 @@ for (const file of documents) {
     })
 
     it("names files that there are", () => {
+      // In code quotes; and in the map of the repository, as a path at the beginning of a line.
       const named = [
-        ...Array.from(text.matchAll(/`((?:src|test|migrations|scripts|proto|docs|\.ci)\/[\w./-]*)`/g), ([, path]) => path!),
-        // The map of the repository: a path at the beginning of a line.
+        ...text.matchAll(/`((?:src|test|migrations|scripts|proto|docs|\.ci)\/[\w./-]*)`/g),
         ...blocksOf(text).filter(({ info }) => info === "text")
-          .flatMap((block) => Array.from(block.text.matchAll(/^((?:[\w.]+\/)+[\w.]*) {2,}|^(src\/\S+) /gm), ([, a, b]) => (a ?? b)!))
-      ]
+          .flatMap((block) => Array.from(block.text.matchAll(/^((?:[\w.]+\/)+[\w.]*|src\/\S+) +/gm)))
+      ].map(([, path]) => path!)
       expect(named.filter((path) => !existsSync(Path.join(root, path)))).toEqual([])
     })
   })
 }
+
+/** Text files below a folder, without generated code. */
+const sources = (folder: string): ReadonlyArray<string> =>
+  readdirSync(Path.join(root, folder), { encoding: "utf8", recursive: true })
+    .filter((file) => /\.(?:ts|mjs|js|lua|sql|ya?ml|proto|pml)$/.test(file) && !/(?:^|\/)(?:gen|node_modules)\//.test(file))
+    .map((file) => Path.join(folder, file))
+
+describe("pages that code and configuration name", () => {
+  it("exist", () => {
+    const files = ["src", "test", "bench", "deploy", "envoy", "scripts", "migrations", "proto"].flatMap(sources)
+    const broken = files.flatMap((file) =>
+      Array.from(read(file).matchAll(/(?<![\w.]\/)docs\/[\w./-]+\.md/g), ([page]) => page)
+        .filter((page) => !existsSync(Path.join(root, page)))
+        .map((page) => `${file}: ${page}`))
+    expect(broken).toEqual([])
+  })
+})

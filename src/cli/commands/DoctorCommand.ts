@@ -42,7 +42,11 @@ const readiness = (status: number, body: string): Check => {
     const { status: state, waitingFor } = JSON.parse(body) as { readonly status?: string; readonly waitingFor?: ReadonlyArray<string> }
     if (state === "draining") return fail("ready", "it is stopping")
     if (waitingFor !== undefined && state === "unavailable") {
-      return fail("ready", waitingFor.join(" and "), "put the files back, or save them with `coupon backup`: see docs/guides/operations.md")
+      return fail(
+        "ready",
+        waitingFor.join(" and "),
+        "put the files back, or save them with `coupon backup`: see docs/guides/stores.md"
+      )
     }
     if (waitingFor !== undefined) {
       return fail("ready", `it waits for ${waitingFor.join(" and ")}`, "start that store, or correct MYSQL_URL and REDIS_URL; it goes on by itself")

@@ -57,7 +57,7 @@ export const adviceFor = ({ database, hosts, ssl }: Endpoint, { logsBinary, vers
         : "The binary log is off: a restore loses every coupon since the backup.",
       ...logsBinary && !isMariaDb ? ["To read that position it stops commits for a moment, or for as long as a long query runs: choose a quiet minute."] : [],
       ...hosts.length > 1 ? ["Any server of the group will do; a secondary spares the primary."] : [],
-      "Redis needs no backup. A restore empties it: docs/guides/operations.md, \"Restore from a backup\"."
+      "Redis needs no backup. A restore empties it: docs/guides/backup.md, \"Restore from a backup\"."
     ]
   }
 }

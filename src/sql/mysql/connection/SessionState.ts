@@ -33,7 +33,7 @@ const inTexts = { inTexts: true } as const
 const onMySql = { only: "MySQL" } as const
 const onMariaDb = { only: "MariaDB" } as const
 
-/** docs/guides/operations.md, "Session state", says what each is for. No ordinary user needs a privilege to set them. */
+/** docs/guides/stores.md, "Session state", says what each is for. No ordinary user needs a privilege to set them. */
 const pins: ReadonlyArray<Pin> = [
   // Meaning.
   pin("sql_mode", `'${SQL_MODE}'`, { shown: SQL_MODE, ...inTexts }),
@@ -213,5 +213,5 @@ export const unfit = (found: ReadonlyArray<SessionFact>): SessionUnfit | undefin
   const wrong = found.filter(({ required }) => required !== undefined)
   if (wrong.length === 0) return undefined
   const list = wrong.map(({ name, required, value }) => `${name} is ${value === "" ? "empty" : value} and has to be ${required}`).join("; ")
-  return new SessionUnfit(`sessions of this database server do not fit (docs/guides/operations.md, "Session state"): ${list}`)
+  return new SessionUnfit(`sessions of this database server do not fit (docs/guides/stores.md, "Session state"): ${list}`)
 }
