@@ -28,7 +28,7 @@ const directions = {
     because: "a port says what the use cases need, in terms of the domain; adapters implement it"
   },
   metrics: {
-    inside: ["domain", "config"],
+    inside: ["domain", "config", "contract"],
     packages: /^(effect\/|node:)/,
     because: "metrics are counted everywhere, so they import nothing that counts"
   },

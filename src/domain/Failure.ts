@@ -63,7 +63,7 @@ export type ClaimFailure =
   | OutcomeUnknown
   | DeadlineExceeded
 
-/** Everything the public API may fail with; `transport/ErrorCatalog` maps each to its message and code. */
+/** Everything the public API may fail with; `contract/FailureTable` gives each its message and code. */
 export type IssueFailure =
   | InvalidArgument
   | RecordNotFound

@@ -3,7 +3,7 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
 import * as MetricLabel from "effect/MetricLabel"
-import type { IssueFailure } from "../domain/Failure.ts"
+import { type FailureTag, table } from "../contract/FailureTable.ts"
 
 /**
  * What the service counts, as Effect metrics of the process: `/metrics`, OTLP and the operator's overview read the same ones.
@@ -121,7 +121,7 @@ export const connectionsRefused = counters(
   "Client connections that were closed at once, because as many as MAX_CONNECTIONS were open."
 )()
 
-type Tag = IssueFailure["_tag"] | "OK" | "InternalServerError"
+type Tag = FailureTag | "OK"
 
 /** Failures that are no answer to the question, but a sign of trouble. The rest is a refusal, which is an answer. */
 const FAILED: ReadonlySet<string> = new Set<Tag>(["InternalServerError", "Overloaded", "Unavailable", "OutcomeUnknown", "DeadlineExceeded"])
@@ -134,8 +134,8 @@ const CLAIM_OUTCOMES: ReadonlyArray<Tag> = [
   "RecordNotFound", "CampaignNotStarted", "CouponAlreadyClaimed", "CampaignEnded", "CampaignPaused", "CouponSoldOut"
 ]
 
-/** The message of a failure in the contract: `CouponSoldOut` is told as COUPON_SOLD_OUT. */
-const messageOf = (tag: string): string => tag === "OK" ? tag : tag.replace(/(?!^)([A-Z])/g, "_$1").toUpperCase()
+/** The label of an outcome: the failure's message, or `OK`. A tag that the table does not know labels itself. */
+const messageOf = (tag: string): string => Object.hasOwn(table, tag) ? table[tag as FailureTag].message : tag
 
 /** What is counted of one RPC. */
 export interface RpcMetrics {

@@ -1,3 +1,5 @@
+import type { FailureMessage } from "../../src/contract/FailureTable.ts"
+
 /**
  * What a client was told: `OK`, a failure's message as the service documents it, `NO_ANSWER` when the connection failed
  * before a reply came, or `HTTP <status>` for a reply that the contract does not know.
@@ -20,7 +22,7 @@ export interface Attempt {
 }
 
 /** Answers after which this attempt neither has issued anything nor ever will. */
-export const NOTHING_ISSUED: ReadonlySet<Outcome> = new Set([
+export const NOTHING_ISSUED: ReadonlySet<Outcome> = new Set<FailureMessage>([
   "RECORD_NOT_FOUND",
   "CAMPAIGN_NOT_STARTED",
   "CAMPAIGN_ENDED",
@@ -31,4 +33,8 @@ export const NOTHING_ISSUED: ReadonlySet<Outcome> = new Set([
 ])
 
 /** Answers that leave open what happened: the client has to ask again, or look the claim up. */
-export const OPEN: ReadonlySet<Outcome> = new Set(["OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "NO_ANSWER"])
+export const OPEN: ReadonlySet<Outcome> = new Set<FailureMessage | "NO_ANSWER">([
+  "OUTCOME_UNKNOWN",
+  "DEADLINE_EXCEEDED",
+  "NO_ANSWER"
+])

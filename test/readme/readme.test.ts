@@ -1,5 +1,6 @@
 import { fromBinary, toJsonString } from "@bufbuild/protobuf"
 import { base64Decode } from "@bufbuild/protobuf/wire"
+import { Code } from "@connectrpc/connect"
 import { codeToHttpStatus, codeToString } from "@connectrpc/connect/protocol-connect"
 import { execFile, spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
@@ -9,7 +10,7 @@ import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { settings } from "../../src/config/AppConfig.ts"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
-import { catalog, INTERNAL, toWire } from "../../src/rpc/ErrorCatalog.ts"
+import { table } from "../../src/contract/FailureTable.ts"
 import { CouponSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 
@@ -116,13 +117,13 @@ describe("the tables of docs/reference", () => {
     expect(section("settings")).toBe(`${["| Variable | Default | Meaning |", "|---|---|---|", ...rows].join("\n")}\n`)
   })
 
-  const failures = [
-    { message: INTERNAL, wire: toWire(undefined) },
-    ...Object.values(catalog).map((entry) => ({
-      message: "reason" in entry ? `${entry.message}: <reason>` : entry.message,
-      wire: { code: entry.code }
-    }))
-  ].map(({ message, wire }) => [message, codeToString(wire.code), String(codeToHttpStatus(wire.code))].join(" ")).sort()
+  const failures = Object.values(table).map((entry) =>
+    [
+      "reason" in entry ? `${entry.message}: <reason>` : entry.message,
+      codeToString(Code[entry.code]),
+      String(codeToHttpStatus(Code[entry.code]))
+    ].join(" ")
+  ).sort()
 
   it("list every failure with its code", () => {
     const listed = cells(section("errors"))

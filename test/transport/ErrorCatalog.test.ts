@@ -2,12 +2,22 @@ import { createClient, Code, ConnectError } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node"
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect"
 import * as Effect from "effect/Effect"
+import { readdirSync, readFileSync } from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { Coupon } from "../../src/domain/Coupon.ts"
 import type { IssueFailure } from "../../src/domain/Failure.ts"
 import * as Failures from "../../src/domain/Failure.ts"
+import * as CouponDetail from "../../src/contract/CouponDetail.ts"
+import { decode, table, tagOf, type WireFailure } from "../../src/contract/FailureTable.ts"
 import { CouponSchema, CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
 import { coupon, ending, ISSUE, issuing, json, request, start } from "./Stub.ts"
+
+const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
+const filesIn = (folder: string, ending: string): ReadonlyArray<string> =>
+  readdirSync(Path.join(root, folder)).filter((file) => file.endsWith(ending)).map((file) => `${folder}/${file}`)
 
 interface Expected {
   readonly failure: IssueFailure
@@ -70,6 +80,58 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
   }
 }
 
+/** The fields of a failure as a client can know them: whole seconds, no cause, and no number of a coupon. */
+const visible = ({ ...fields }: WireFailure | IssueFailure): unknown => {
+  const { cause: _, coupon, retryAfterSeconds, ...rest } = fields as Record<string, unknown> & { readonly coupon?: Coupon }
+  const { id: __, ...held } = coupon ?? { id: undefined }
+  return {
+    ...rest,
+    ...coupon === undefined ? {} : { coupon: held },
+    ...retryAfterSeconds === undefined ? {} : { retryAfterSeconds: Math.max(1, Math.ceil(Number(retryAfterSeconds))) }
+  }
+}
+
+/** A failure as a client decodes it. */
+const decoded = (error: ConnectError): WireFailure | undefined =>
+  decode(error.rawMessage, {
+    retryAfterSeconds: Number(error.metadata.get("retry-after") ?? 0),
+    coupon: CouponDetail.decode(error.details)
+  })
+
+describe("the table of failures", () => {
+  it("has the codes and messages of the contract, each message once", () => {
+    const { InternalServerError, ...failures } = table
+    expect(InternalServerError).toMatchObject({ code: "Internal", message: "INTERNAL_SERVER_ERROR" })
+    expect(Object.keys(failures).sort()).toEqual(Object.keys(contract).sort())
+    for (const [tag, { code, message }] of Object.entries(contract)) {
+      const entry = table[tag as keyof typeof contract]
+      expect([entry.code, entry.message]).toEqual([Code[code], message.split(":")[0]])
+      expect(tagOf(entry.message)).toBe(tag)
+    }
+  })
+
+  it("reads nothing from another server's message, nor from one that lacks what it has to carry", () => {
+    const nothing = { retryAfterSeconds: 0, coupon: undefined }
+    for (const text of ["", "HTTP 502", "INVALID", "toString", "COUPON_ALREADY_CLAIMED"]) {
+      expect(decode(text, nothing)).toBeUndefined()
+    }
+  })
+
+  // k6 scripts, alerts and dashboards cannot import the table.
+  it.each([
+    ...filesIn("test/load", ".js"),
+    ...filesIn("deploy/observability", ".yml"),
+    ...filesIn("deploy/observability/grafana/dashboards", ".json")
+  ])("has every message that %s names", (file) => {
+    const text = readFileSync(Path.join(root, file), "utf8")
+    const outcomes = [
+      ...Array.from(text.matchAll(/outcome(?:=~?|![=~])\\?"([A-Z_|]+)\\?"/g), ([, names]) => names!.split("|")).flat(),
+      ...Array.from(text.matchAll(/message === "([A-Z_]+)"/g), ([, name]) => name!)
+    ]
+    expect(outcomes.filter((name) => name !== "OK" && tagOf(name) === undefined)).toEqual([])
+  })
+})
+
 let exit: Effect.Effect<never, IssueFailure>
 let server: Running
 beforeAll(async () => {
@@ -128,6 +190,7 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
             expect.objectContaining({ campaignId: 1, userId: 1001n, code: coupon.code, issuedAt: "2025-06-25T00:00:00Z" })
           ]
         )
+        expect(visible(decoded(error)!)).toEqual(visible(failure))
       }
     }
   })
@@ -136,6 +199,7 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
     exit = Effect.die(new Error("the secret reason"))
     const error = await failing(() => clientOf().issueCoupon({ campaignId: 1, userId: 1n }))
     expect([error.code, error.rawMessage, error.details]).toEqual([Code.Internal, "INTERNAL_SERVER_ERROR", []])
+    expect(decoded(error)).toMatchObject({ _tag: "InternalServerError" })
     expect(server.logs.join()).toContain("the secret reason")
   })
 })
