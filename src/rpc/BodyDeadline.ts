@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect"
-import { MAX_TIMEOUT_MILLIS } from "./Dispatcher.ts"
+import { MAX_TIMEOUT_MILLIS } from "./dispatch/Dispatcher.ts"
 import { guarded } from "./Guarded.ts"
 import type { Response } from "./Request.ts"
 

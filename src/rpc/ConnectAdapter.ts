@@ -13,8 +13,8 @@ import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect
 import { toJsonString } from "@bufbuild/protobuf"
 import { InvalidArgument } from "../domain/Failure.ts"
 import * as BodyDeadline from "./BodyDeadline.ts"
-import type { Dispatcher } from "./Dispatcher.ts"
-import { MAX_TIMEOUT_MILLIS } from "./Dispatcher.ts"
+import type { Dispatcher } from "./dispatch/Dispatcher.ts"
+import { MAX_TIMEOUT_MILLIS } from "./dispatch/Dispatcher.ts"
 import type { WireError } from "./ErrorCatalog.ts"
 import { INTERNAL, normalize, refusal, toConnectError, wireToConnectError } from "./ErrorCatalog.ts"
 import type { Route } from "./Route.ts"
@@ -56,7 +56,14 @@ const routerOf = (
       route.method,
       (input, context) =>
         new Promise<never>((resolve, reject) =>
-          dispatcher.dispatch(route, input, context.timeoutMs(), {
+          dispatcher.dispatch({
+            route,
+            input,
+            timeoutMillis: context.timeoutMs(),
+            authorization: context.requestHeader.get("authorization") ?? undefined,
+            traceparent: context.requestHeader.get("traceparent") ?? undefined,
+            metadata: route.wantsMetadata ? context : undefined,
+            client: context.values.get(client),
             answered: (answer) => {
               try {
                 resolve(route.respond(answer))
@@ -70,8 +77,7 @@ const routerOf = (
               const wire = failure === undefined ? undefined : route.wireOf(failure)
               reject(wire === undefined ? toConnectError(failure) : wireToConnectError(wire))
             }
-          }, context.requestHeader.get("authorization") ?? undefined, route.wantsMetadata ? context : undefined,
-            context.requestHeader.get("traceparent") ?? undefined, context.values.get(client))
+          })
         ),
       // connect-es reads textDecoder, but its public type does not name it.
       { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }

@@ -3,14 +3,12 @@ import type { IssueFailure } from "../domain/Failure.ts"
 import { DeadlineExceeded, InvalidArgument } from "../domain/Failure.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import * as BodyDeadline from "./BodyDeadline.ts"
-import type { Dispatcher } from "./Dispatcher.ts"
+import type { Dispatcher } from "./dispatch/Dispatcher.ts"
 import type { ErrorReply } from "./ErrorCatalog.ts"
 import { badRequestReply, bodyTooLargeReply, toErrorReply, wireToErrorReply } from "./ErrorCatalog.ts"
 import * as RequestHead from "./RequestHead.ts"
 import type { Metadata, Route } from "./Route.ts"
 import type { Request, Response } from "./Request.ts"
-
-/** A request and response of either HTTP version. */
 
 const JSON_TYPE = "application/json"
 const PROTO_TYPE = "application/proto"
@@ -232,19 +230,28 @@ export const make = (
       sendError(response, toErrorReply(error instanceof InvalidArgument ? error : undefined))
       return
     }
+    const { authorization, binary, timeoutMillis, traceparent } = head
     const metadata = route.wantsMetadata ? metadataOf(request) : undefined
-    dispatcher.dispatch(route, input, head.timeoutMillis, {
+    dispatcher.dispatch({
+      route,
+      input,
+      timeoutMillis,
+      authorization,
+      traceparent,
+      metadata,
+      client,
       answered: (answer) => {
         try {
-          const encoded = head.binary ? route.encodeBinary(answer) : route.encodeJson(answer)
+          const encoded = binary ? route.encodeBinary(answer) : route.encodeJson(answer)
           const length = typeof encoded === "string" ? Buffer.byteLength(encoded) : encoded.length
-          later(response, () => send(response, 200, head.binary ? PROTO_TYPE : JSON_TYPE, encoded, length, draining(), undefined, metadata))
+          const type = binary ? PROTO_TYPE : JSON_TYPE
+          later(response, () => send(response, 200, type, encoded, length, draining(), undefined, metadata))
         } catch (defect) {
           sendDefect(response, defect)
         }
       },
       failed: (failure) => later(response, () => sendError(response, replyTo(route, failure), metadata))
-    }, head.authorization, metadata, head.traceparent, client)
+    })
   }
 
   return (request, response) => {

@@ -13,7 +13,7 @@ import { IssueCoupon } from "../../src/claim/IssueCoupon.ts"
 import { Startup, type UseCases } from "../../src/rpc/Startup.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { routes } from "../../src/rpc/CouponRoutes.ts"
-import * as Dispatcher from "../../src/rpc/Dispatcher.ts"
+import * as Dispatcher from "../../src/rpc/dispatch/Dispatcher.ts"
 import { echo } from "../transport/Stub.ts"
 import { claim } from "./claim.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
@@ -186,6 +186,14 @@ const play = (gateFails: boolean, seed: number) =>
       const startup = Layer.succeed(Startup, { current: () => recorded, waitingFor: () => [] })
       const dispatcher = yield* Effect.provide(Dispatcher.make, startup)
       const client = dispatcher.clientOf({ headers: {}, socket: { remoteAddress: "127.0.0.1" } } as never)
+      const bare = {
+        route: issueCoupon,
+        timeoutMillis: undefined,
+        authorization: undefined,
+        traceparent: undefined,
+        metadata: undefined,
+        client
+      }
 
       /** Runs a click to its first answer; a second one is noted too, whenever it comes. */
       const click = (campaignId: CampaignId, script: Script, { at, leavesAfter, timeout, user }: Click) =>
@@ -205,19 +213,16 @@ const play = (gateFails: boolean, seed: number) =>
               note(tag, code)
               resume(Effect.void)
             }
-            dispatcher.dispatch(
-              issueCoupon,
-              { campaignId, userId: BigInt(user) },
-              timeout,
-              {
-                answered: (coupon) => ended("OK", (coupon as Coupon).code),
-                failed: (failure) => ended(failure?._tag ?? "Defect", failure?._tag === "CouponAlreadyClaimed" ? failure.coupon.code : undefined)
-              },
-              undefined,
-              undefined,
-              undefined,
-              client
-            )
+            dispatcher.dispatch({
+              ...bare,
+              input: { campaignId, userId: BigInt(user) },
+              timeoutMillis: timeout,
+              answered: (coupon) => ended("OK", (coupon as Coupon).code),
+              failed: (failure) => {
+                const code = failure?._tag === "CouponAlreadyClaimed" ? failure.coupon.code : undefined
+                ended(failure?._tag ?? "Defect", code)
+              }
+            })
           })
         }).pipe(Effect.delay(`${at} millis`))
 
@@ -246,9 +251,7 @@ const play = (gateFails: boolean, seed: number) =>
       const silent = { answered: () => {}, failed: () => {} }
       let granted = 0
       while (dispatcher.admits(issueCoupon, client) && granted < 10_000) {
-        dispatcher.dispatch(
-          issueCoupon, { campaignId: from, userId: BigInt(++granted) }, undefined, silent, undefined, undefined, undefined, client
-        )
+        dispatcher.dispatch({ ...bare, ...silent, input: { campaignId: from, userId: BigInt(++granted) } })
       }
       // A client's share: eight times what is free (`Admission`).
       expect(granted).toBe(Math.floor((8 * admissionLimit.value()) / 9) + 1)

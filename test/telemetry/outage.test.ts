@@ -55,7 +55,7 @@ describe("the log while MySQL is away", () => {
     // All but the batch that was under way: none is shed, and none waits for the server to come back.
     expect(replies.filter(({ body }) => body.includes('"OVERLOADED"')).length).toBe(0)
     expect(unavailable).toBeGreaterThan(REQUESTS - 200)
-    const told = () => lines().slice(before).filter(({ message }) => message === "a request was told UNAVAILABLE")
+    const told = () => lines().slice(before).filter(({ message }) => message === "a request was answered with UNAVAILABLE")
     const counted = () => told().length + told().map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
     // Every one of them is told of or counted, the last ones too.
     await expect.poll(counted).toBe(unavailable)

@@ -10,7 +10,7 @@ import type { ClaimFailure } from "../../src/domain/Failure.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
 import { routes } from "../../src/rpc/CouponRoutes.ts"
 import { CreateCampaignRequestSchema, IssueCouponRequestSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
-import type { Dispatcher } from "../../src/rpc/Dispatcher.ts"
+import type { Dispatcher } from "../../src/rpc/dispatch/Dispatcher.ts"
 import { decodeJson } from "../../src/rpc/JsonRequest.ts"
 import type { Response } from "../../src/rpc/Request.ts"
 import * as UnaryLane from "../../src/rpc/UnaryLane.ts"
@@ -237,11 +237,11 @@ describe("an answer that cannot be written", () => {
         shed: () => {},
         refused: () => {},
         report: (defect) => reported.push(defect),
-        dispatch: (_route, _input, _timeout, reply, _authorization, metadata) => {
+        dispatch: ({ answered, metadata }) => {
           // Fetch's Headers take it, Node's do not.
           metadata!.responseHeader.set("x-spoilt", "\u0001")
           spoil(response)
-          reply.answered(coupon)
+          answered(coupon)
         }
       }
       UnaryLane.make([route], { dispatcher, maxBodyBytes: 1_024, draining: () => false })(request, response)

@@ -1,0 +1,54 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { IssueFailure } from "../../domain/Failure.ts"
+import { DeadlineExceeded, OutcomeUnknown, Unavailable } from "../../domain/Failure.ts"
+import { Actor } from "../../ports/Actor.ts"
+import type { Call } from "./Call.ts"
+import type { Bound } from "../Route.ts"
+import type { UseCases } from "../Startup.ts"
+
+type CallEffect = Effect.Effect<unknown, IssueFailure>
+
+/** What REQUEST_TIMEOUT ends a call with. */
+const timedOut: Record<Exclude<Bound, "itself">, () => IssueFailure> = {
+  read: () => new Unavailable({ retryAfterSeconds: 1, cause: "REQUEST_TIMEOUT" }),
+  write: () => new OutcomeUnknown()
+}
+
+/** Makes effects of calls. `timeoutMillis` is the caller's own timeout, as far as a timer can hold it. */
+export interface CallEffects {
+  /** Runs the call within both timeouts. A call that throws is a defect. */
+  readonly open: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
+  /** As `open`, for a caller whom the guard lets in. Public calls without a key or token skip this cost. */
+  readonly guarded: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
+}
+
+export const make = (requestTimeoutMillis: number): CallEffects => {
+  /** Applies the shorter timeout. Disconnected: a store that cannot be interrupted delays no answer. */
+  const bounded = (bound: Exclude<Bound, "itself">, work: CallEffect, timeoutMillis: number | undefined) => {
+    const callers = timeoutMillis !== undefined && timeoutMillis <= requestTimeoutMillis
+    return Effect.disconnect(work).pipe(Effect.timeoutFail({
+      duration: callers ? timeoutMillis : requestTimeoutMillis,
+      onTimeout: callers ? () => new DeadlineExceeded() : timedOut[bound]
+    }))
+  }
+
+  const open = (useCases: UseCases, { input, metadata, route }: Call, timeoutMillis: number | undefined): CallEffect => {
+    try {
+      const work = route.call(useCases, input, timeoutMillis, metadata)
+      return route.bound === "itself" || Exit.isExit(work) ? work : bounded(route.bound, work, timeoutMillis)
+    } catch (defect) {
+      return Exit.die(defect)
+    }
+  }
+
+  const guarded = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect => {
+    const { access } = call.route
+    const isOfUser = access === "SELF" || access === "READ_SELF"
+    const userId = isOfUser ? (call.input as { readonly userId: bigint }).userId : undefined
+    return Effect.flatMap(useCases.guard.admit(call.authorization, access, userId), ({ name }) =>
+      Effect.locally(open(useCases, call, timeoutMillis), Actor, name))
+  }
+
+  return { open, guarded }
+}
