@@ -1,5 +1,5 @@
 import * as Layer from "effect/Layer"
-import * as Auditor from "./agents/Reconciler.ts"
+import * as Agents from "./agents/Agents.ts"
 import * as CampaignChanges from "./campaigns/CampaignChanges.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
@@ -10,11 +10,17 @@ import * as IssueCoupon from "./claim/IssueCoupon.ts"
 import * as KnownCampaigns from "./agents/KnownCampaigns.ts"
 import * as OutboxRelay from "./agents/OutboxRelay.ts"
 import * as PhaseWatch from "./agents/PhaseWatch.ts"
+import * as Reconciler from "./agents/Reconciler.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
 
-/** The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. */
-export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, ReservationReaper.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(Auditor.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
+/**
+ * The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. Agents end after the
+ * use cases: the last claims still need the relay.
+ */
+export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
+  Layer.provideMerge(Agents.layer),
+  Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
   Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer))

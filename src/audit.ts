@@ -10,7 +10,7 @@ import * as AppConfig from "./config/AppConfig.ts"
 import * as AuditReport from "./operator/AuditReport.ts"
 import * as Backend from "./Backend.ts"
 import { counted } from "./cli/Output.ts"
-import * as Auditor from "./agents/Reconciler.ts"
+import * as Reconciler from "./agents/Reconciler.ts"
 import * as GateRebuilder from "./agents/GateRebuilder.ts"
 import * as HeldCoupons from "./agents/HeldCoupons.ts"
 import * as KnownCampaigns from "./agents/KnownCampaigns.ts"
@@ -49,11 +49,11 @@ const tell = ({ campaignId, invariant, text }: AuditReport.Violation) =>
 
 /** The service's own repair, on the campaigns that need it; then looks again. */
 const repair = (campaignIds: ReadonlySet<number>) =>
-  Effect.flatMap(Auditor.Auditor, ({ runOnce }) =>
+  Effect.flatMap(Reconciler.Reconciler, ({ reconcile }) =>
     Effect.forEach(campaignIds, (campaignId) =>
-      Effect.flatMap(runOnce(campaignId), (verdict) => print(`campaign ${campaignId}: ${verdict === "Agrees" ? "repaired meanwhile" : "gate rebuilt"}`)))
+      Effect.flatMap(reconcile(campaignId), (verdict) => print(`campaign ${campaignId}: ${verdict === "Agrees" ? "repaired meanwhile" : "gate rebuilt"}`)))
   ).pipe(
-    Effect.provide(Auditor.layer.pipe(Layer.provide(Layer.mergeAll(GateRebuilder.layer, HeldCoupons.layer, KnownCampaigns.layer))))
+    Effect.provide(Reconciler.layer.pipe(Layer.provide(Layer.mergeAll(GateRebuilder.layer, HeldCoupons.layer, KnownCampaigns.layer))))
   )
 
 const audit = (repairs: boolean) =>

@@ -1,13 +1,9 @@
-import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import * as Agent from "./Agent.ts"
 import * as CouponCache from "./CouponCache.ts"
-import { Ledger } from "../ports/Ledger.ts"
 
 /**
  * Coupons that this instance has seen in the ledger, for users who ask again. A coupon never changes, so none is ever
@@ -19,7 +15,7 @@ export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<Held
   readonly remember: (coupon: Coupon) => void
   /** The ledger no longer has what it had. */
   readonly forget: (campaignId: CampaignId) => void
-  /** When the campaign starts, which somebody may have put off when coupons were issued already. */
+  /** When the campaign starts. A start may be postponed after coupons were issued. */
   readonly opensAt: (campaignId: CampaignId, startTime: EpochMillis) => void
   /** The campaigns of which there are coupons here. */
   readonly campaigns: () => ReadonlyArray<CampaignId>
@@ -27,12 +23,6 @@ export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<Held
 
 /** 2^13 sets: the latest 32,768 coupons or so, 1.5 MB. */
 const SET_BITS = 13
-
-/** How soon an instance learns of a start that was put off at another one: within the clocks' slack at the gate. */
-const WATCH_INTERVAL = "1 second"
-
-/** Campaigns asked about at a time, which is as many as `Ledger.startTimes` takes. */
-const WATCHED = 2_000
 
 export const make = (setBits: number): HeldCoupons["Type"] => {
   const cache = CouponCache.make(setBits)
@@ -57,17 +47,4 @@ export const make = (setBits: number): HeldCoupons["Type"] => {
   }
 }
 
-export const layer = Layer.scoped(
-  HeldCoupons,
-  Effect.gen(function*() {
-    const ledger = yield* Ledger
-    const held = make(SET_BITS)
-    const learn = Effect.suspend(() =>
-      Effect.forEach(Chunk.chunksOf(Chunk.unsafeFromArray(held.campaigns()), WATCHED), (some) =>
-        Effect.map(ledger.startTimes(Chunk.toReadonlyArray(some)), (starts) =>
-          starts.forEach(({ campaignId, startTime }) => held.opensAt(campaignId, startTime))), { discard: true })
-    )
-    yield* Agent.run("the watch for starts that are put off", learn, Effect.sleep(WATCH_INTERVAL))
-    return held
-  })
-)
+export const layer = Layer.sync(HeldCoupons, () => make(SET_BITS))

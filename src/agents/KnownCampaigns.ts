@@ -4,23 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
-import * as Agent from "./Agent.ts"
-import { Ledger } from "../ports/Ledger.ts"
 
 /** Campaigns beyond this many are forgotten, those without a claim for longest first. */
-const MOST_KNOWN = 2_000
+const MAX_KNOWN = 2_000
 
 /** A campaign is active for this long after its last claim, and for as long as a reservation of it may take to expire. */
 const ACTIVE_MILLIS = 60_000
 
-/** How many of the newest campaigns an instance learns of without a claim, and how often it looks. */
-const NEWEST = 100
-const LOOK_INTERVAL = "5 seconds"
-
-/** The campaigns that this instance has seen claims for: what the reaper and the auditor look after. */
+/** The campaigns that this instance has seen claims for: what the reaper and the reconciler look after. */
 export class KnownCampaigns extends Context.Tag("coupon/issuance/KnownCampaigns")<KnownCampaigns, {
   /** Notes a claim; called for every one of them. */
   readonly touch: (campaignId: CampaignId) => void
+  /** Notes campaigns without a claim, the newest last; those that are known already keep their place. */
+  readonly learn: (campaignIds: ReadonlyArray<CampaignId>) => void
   /** Those whose claims may still be in flight, or were so lately. */
   readonly active: () => ReadonlyArray<CampaignId>
   /** All that are known, also those at rest. */
@@ -29,28 +25,24 @@ export class KnownCampaigns extends Context.Tag("coupon/issuance/KnownCampaigns"
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
-  const ledger = yield* Ledger
   const activeMillis = Math.max(ACTIVE_MILLIS, 3 * Duration.toMillis(config.reservationTimeout))
   const lastClaim = new Map<CampaignId, number>()
 
   const touch = (campaignId: CampaignId) => {
-    // Map keeps the order of insertion; moving on every claim would cost more than a claim's share of the audit.
+    // Map keeps the order of insertion. Moving an entry on every claim would cost more than a claim's share of a run.
     const now = performance.now()
     const last = lastClaim.get(campaignId)
     if (last !== undefined && now - last < 1000) return
     lastClaim.delete(campaignId)
     lastClaim.set(campaignId, now)
-    if (lastClaim.size > MOST_KNOWN) lastClaim.delete(lastClaim.keys().next().value!)
+    if (lastClaim.size > MAX_KNOWN) lastClaim.delete(lastClaim.keys().next().value!)
   }
-
-  // Reservations that an instance left behind when it died are found even if nobody claims here.
-  const learn = Effect.map(ledger.newestCampaignIds(NEWEST), (newest) => {
-    for (const campaignId of newest.toReversed()) if (!lastClaim.has(campaignId)) touch(campaignId)
-  })
-  yield* Agent.run("the search for new campaigns", learn, Effect.sleep(LOOK_INTERVAL))
 
   return KnownCampaigns.of({
     touch,
+    learn: (campaignIds) => {
+      for (const campaignId of campaignIds) if (!lastClaim.has(campaignId)) touch(campaignId)
+    },
     active: () => {
       const since = performance.now() - activeMillis
       return [...lastClaim].filter(([, last]) => last >= since).map(([campaignId]) => campaignId)
@@ -59,4 +51,4 @@ export const make = Effect.gen(function*() {
   })
 })
 
-export const layer = Layer.scoped(KnownCampaigns, make)
+export const layer = Layer.effect(KnownCampaigns, make)

@@ -7,14 +7,13 @@ import * as Queue from "effect/Queue"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
-import * as Agent from "./Agent.ts"
 import { Gate, type GateUnavailable } from "../ports/Gate.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../ports/Outbox.ts"
 import { PhaseWatch } from "./PhaseWatch.ts"
 
 /**
- * Polls the outbox, tells the gate (which confirms the reservations and publishes CouponIssued), and settles the events.
+ * Polls the outbox, publishes the events to the gate (which confirms the reservations), and settles them.
  * At least once: an event is deleted only after the gate has it.
  */
 export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
@@ -22,20 +21,20 @@ export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<Outb
   readonly wake: Effect.Effect<void>
   /** One poll; returns how many events were taken and settled. Instances poll side by side, an instance's own polls queue. */
   readonly runOnce: Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | GateUnavailable>
+  /** Polls until a poll is not full. A full one means that more is waiting. */
+  readonly drain: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  /** Completes soon after the next `wake`: commits of the same 40 ms share a poll. One fiber waits at a time. */
+  readonly woken: Effect.Effect<void>
   /** Polls until nothing more can be settled: the last thing before the stores are left. */
   readonly settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
 }>() {}
 
-/** Commits of this long after a wake-up share one poll: a poll costs a transaction and a flush of the log, whatever it finds. */
+/** Commits of this long share one poll: a poll costs a transaction and a flush of the log, whatever it finds. */
 const GATHER = Duration.millis(40)
 
 /** How long a campaign's events are left out after its gate did not take them, and of how many campaigns at most. */
 const PUT_OFF_MILLIS = 1_000
 const MAX_PUT_OFF = 1_000
-
-/** VOID markers forbid zombies for this long (PROTOCOL: an hour), and are looked for this often. */
-const VOID_KEPT_MILLIS = Duration.toMillis("1 hour")
-const VOID_INTERVAL = Duration.minutes(1)
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
@@ -44,7 +43,7 @@ export const make = Effect.gen(function*() {
   const phases = yield* PhaseWatch
   const wakes = yield* Queue.sliding<void>(1)
 
-  /** Tells the gate what happened in one campaign; returns the ids of the events. */
+  /** Publishes the events of one campaign to the gate; returns their ids. */
   const publishOf = (campaignId: CampaignId, events: ReadonlyArray<OutboxEvent>) =>
     Effect.gen(function*() {
       phases.touch(campaignId)
@@ -73,8 +72,8 @@ export const make = Effect.gen(function*() {
       })
     })
 
-  // A campaign whose gate cannot be written (a node of a cluster that is away, a key of another type) keeps its events, and does not keep
-  // up those of others, which would hold their slots meanwhile. With nothing else to publish, the failure is the poll's.
+  // A campaign whose gate cannot be written (a node of a cluster is away, a key has another type) keeps its events. It does
+  // not delay those of others, which would hold their slots meanwhile. With nothing else to publish, the poll fails.
   const poll = Effect.suspend(() => {
     const now = performance.now()
     for (const [campaignId, { until }] of putOff) if (until <= now) putOff.delete(campaignId)
@@ -92,18 +91,13 @@ export const make = Effect.gen(function*() {
     Effect.flatMap(runOnce, ({ settled }) => settled > 0 ? settle : Effect.void)
   )
 
-  const pause = Effect.raceFirst(
-    Effect.zipRight(Queue.take(wakes), Effect.sleep(GATHER)),
-    Effect.sleep(config.relayInterval)
-  )
-
-  // A full poll means more is waiting: no pause until the backlog is gone.
-  const drain = Effect.repeat(runOnce, { while: ({ taken }) => taken >= config.relayBatchSize })
-
-  yield* Agent.run("the outbox relay", drain, pause)
-  yield* Agent.run("the removal of old VOID markers", outbox.purgeVoid(VOID_KEPT_MILLIS), Effect.sleep(VOID_INTERVAL))
-
-  return OutboxRelay.of({ wake: Effect.asVoid(Queue.offer(wakes, undefined)), runOnce, settle })
+  return OutboxRelay.of({
+    wake: Effect.asVoid(Queue.offer(wakes, undefined)),
+    runOnce,
+    drain: Effect.asVoid(Effect.repeat(runOnce, { while: ({ taken }) => taken >= config.relayBatchSize })),
+    woken: Effect.zipRight(Queue.take(wakes), Effect.sleep(GATHER)),
+    settle
+  })
 })
 
-export const layer = Layer.scoped(OutboxRelay, make)
+export const layer = Layer.effect(OutboxRelay, make)

@@ -5,7 +5,6 @@ import type { CampaignId } from "../domain/Campaign.ts"
 import type { CampaignPhase, PhaseReached } from "../domain/CampaignPhase.ts"
 import { nextDue, phasesReached } from "../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
-import * as Agent from "./Agent.ts"
 import { CampaignPhases, type PhaseState } from "../ports/CampaignPhases.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
@@ -24,8 +23,6 @@ export class PhaseWatch extends Context.Tag("coupon/issuance/PhaseWatch")<PhaseW
   /** Looks at campaigns that are due, were touched, or have claims. */
   readonly runOnce: Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
 }>() {}
-
-const INTERVAL = "1 second"
 
 /** How long a change waits for its phases to be recorded. */
 const PATIENCE = "1 second"
@@ -93,8 +90,6 @@ export const make = Effect.gen(function*() {
     }
   })
 
-  yield* Agent.run("the watch of the campaigns' phases", runOnce, Effect.sleep(INTERVAL))
-
   return PhaseWatch.of({
     touch: (campaignId) => void touched.add(campaignId),
     look: (campaignId) =>
@@ -110,4 +105,4 @@ export const make = Effect.gen(function*() {
   })
 })
 
-export const layer = Layer.scoped(PhaseWatch, make)
+export const layer = Layer.effect(PhaseWatch, make)

@@ -1,8 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import { AppConfig } from "../config/AppConfig.ts"
 import { type CampaignId, gateTerms } from "../domain/Campaign.ts"
 import * as Agent from "./Agent.ts"
 import { Gate, type GateState, type GateUnavailable } from "../ports/Gate.ts"
@@ -21,14 +19,17 @@ import { type IssuedTally, Ledger, type LedgerUnavailable } from "../ports/Ledge
  */
 export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Broken" | "Foreign" | "Outdated" | "Unknown"
 
-/** Compares gate and ledger, and has the gate rebuilt where they cannot both be right. Never touches the ledger. */
-export class Auditor extends Context.Tag("coupon/issuance/Auditor")<Auditor, {
-  /** Audits one campaign; a rebuild it asked for has ended when it returns. */
-  readonly runOnce: (campaignId: CampaignId) => Effect.Effect<AuditVerdict, LedgerUnavailable | GateUnavailable>
+/** Compares gate and ledger, and has the gate rebuilt where they cannot both be right. Never changes the ledger. */
+export class Reconciler extends Context.Tag("coupon/agents/Reconciler")<Reconciler, {
+  /** Reconciles the campaigns with claims lately. */
+  readonly runOnce: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  /** Reconciles every known campaign, also those at rest. */
+  readonly reconcileAll: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  /** Reconciles one campaign. A rebuild that it asked for has ended when it returns. */
+  readonly reconcile: (campaignId: CampaignId) => Effect.Effect<AuditVerdict, LedgerUnavailable | GateUnavailable>
 }>() {}
 
 export const make = Effect.gen(function*() {
-  const config = yield* AppConfig
   const gate = yield* Gate
   const ledger = yield* Ledger
   const rebuilder = yield* GateRebuilder
@@ -87,19 +88,14 @@ export const make = Effect.gen(function*() {
       return after.version < tally.version ? yield* bringTerms(campaignId, after, tally) : "Agrees"
     })
 
-  const runOnce = (campaignId: CampaignId) =>
+  const reconcile = (campaignId: CampaignId) =>
     Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => Metrics.audits[verdict].add()))
 
-  const audit = (campaigns: () => ReadonlyArray<CampaignId>) =>
-    Effect.suspend(() => Agent.forEach(campaigns(), runOnce))
-
-  yield* Agent.run("the auditor", audit(known.active), Effect.sleep(config.auditInterval))
-  // A gate that came back may have lost its memory or its tail: look at every campaign, also those at rest.
-  yield* gate.suspicions.pipe(
-    Stream.runForEach(() => Effect.catchAllCause(audit(known.all), (cause) => Effect.logDebug("the audit failed", cause))),
-    Effect.forkScoped
-  )
-  return Auditor.of({ runOnce })
+  return Reconciler.of({
+    runOnce: Effect.suspend(() => Agent.forEach(known.active(), reconcile)),
+    reconcileAll: Effect.suspend(() => Agent.forEach(known.all(), reconcile)),
+    reconcile
+  })
 })
 
-export const layer = Layer.scoped(Auditor, make)
+export const layer = Layer.effect(Reconciler, make)

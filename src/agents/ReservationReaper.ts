@@ -17,15 +17,18 @@ export interface Reaped {
 }
 
 /**
- * Resolves reservations whose claim never came back (a killed instance, a lost reply): the ledger has the coupon, so the
- * gate confirms it, or it has not, so the slot is free again. A release that comes too early only lets one claim too
- * many through to the ledger, which refuses it.
+ * Resolves reservations without an outcome (a killed instance, a lost reply). If the ledger has the coupon, the gate
+ * confirms it; if not, the slot is released. A release that comes too early lets one claim too many through to the ledger,
+ * which rejects it.
  */
 export class ReservationReaper extends Context.Tag("coupon/issuance/ReservationReaper")<ReservationReaper, {
-  readonly runOnce: (campaignId: CampaignId) => Effect.Effect<Reaped, LedgerUnavailable | GateUnavailable>
+  /** Looks at the campaigns with claims lately; every fifth run at all that are known. */
+  readonly runOnce: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  /** Looks at one campaign. */
+  readonly reap: (campaignId: CampaignId) => Effect.Effect<Reaped, LedgerUnavailable | GateUnavailable>
 }>() {}
 
-/** One look in so many goes through all known campaigns: the claims of a campaign may all have gone to an instance that died. */
+/** One run in so many looks at all known campaigns: all claims of a campaign may have gone to an instance that died. */
 const LOOK_AT_ALL = 5
 
 /** Reservations resolved in one look; more wait for the next. */
@@ -38,7 +41,7 @@ export const make = Effect.gen(function*() {
   const known = yield* KnownCampaigns
   const age = Duration.toMillis(config.reservationTimeout)
 
-  const runOnce = (campaignId: CampaignId) =>
+  const reap = (campaignId: CampaignId) =>
     Effect.gen(function*() {
       const expired = yield* gate.expired(campaignId, age, BATCH_SIZE)
       if (expired.length === 0) return { confirmed: 0, released: 0 }
@@ -56,14 +59,10 @@ export const make = Effect.gen(function*() {
     })
 
   let looks = 0
-  yield* Agent.run(
-    "the reservation reaper",
-    Effect.suspend(() =>
-      Agent.forEach(looks++ % LOOK_AT_ALL === 0 ? known.all() : known.active(), runOnce)
-    ),
-    Effect.sleep(config.reaperInterval)
+  const runOnce = Effect.suspend(() =>
+    Agent.forEach(looks++ % LOOK_AT_ALL === 0 ? known.all() : known.active(), reap)
   )
-  return ReservationReaper.of({ runOnce })
+  return ReservationReaper.of({ runOnce, reap })
 })
 
-export const layer = Layer.scoped(ReservationReaper, make)
+export const layer = Layer.effect(ReservationReaper, make)

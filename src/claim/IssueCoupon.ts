@@ -22,7 +22,7 @@ import {
   Unavailable
 } from "../domain/Failure.ts"
 import type { ClaimFailure } from "../domain/Failure.ts"
-import { Auditor } from "../agents/Reconciler.ts"
+import { Reconciler } from "../agents/Reconciler.ts"
 import * as Batcher from "./Batcher.ts"
 import type { Continuation } from "./Continuation.ts"
 import { CouponLookup } from "./CouponLookup.ts"
@@ -110,7 +110,7 @@ const heldBy = (exit: Exit.Exit<Coupon, ClaimFailure>): Coupon | undefined =>
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
-  const auditor = yield* Auditor
+  const reconciler = yield* Reconciler
   const gate = yield* Gate
   const groupCommit = yield* GroupCommit
   const held = yield* HeldCoupons
@@ -341,7 +341,7 @@ export const make = Effect.gen(function*() {
           return settle(claim, alreadyClaimed(coupon))
         }
         // The gate has a holder that the ledger does not know (a ledger restored to an earlier state): the ledger is right.
-        runFork(Effect.ignore(auditor.runOnce(campaignId)))
+        runFork(Effect.ignore(reconciler.reconcile(campaignId)))
         return commit(claim, undefined)
       }
       const { cause } = exit

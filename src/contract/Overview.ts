@@ -21,6 +21,18 @@ export const ActiveCampaign = Schema.Struct({
   oldestPendingMillis: Schema.Number
 })
 
+/** A background agent of one instance. */
+export const AgentState = Schema.Struct({
+  /** E.g. `relay`; docs/reference/metrics.md lists all. */
+  name: Schema.String,
+  /** When the last run that succeeded ended, in epoch milliseconds; `null`: none yet. */
+  lastRunAt: Schema.NullOr(Schema.Number),
+  /** The last run that failed; `null`: none did. */
+  lastFailure: Schema.NullOr(Schema.Struct({ at: Schema.Number, message: Schema.String })),
+  /** For how long the next successful run has been due; 0 while the agent rests. */
+  lagMillis: Schema.Number
+})
+
 const Quantiles = Schema.Struct({ p50: Schema.Number, p95: Schema.Number, p99: Schema.Number })
 const Numbers = Schema.Record({ key: Schema.String, value: Schema.Number })
 
@@ -59,6 +71,8 @@ export const Overview = Schema.Struct({
     utilization: Schema.Number
   }),
   memoryBytes: Schema.Number,
+  /** Empty until the stores are there; absent from instances of version 1.0. */
+  agents: Schema.optional(Schema.Array(AgentState)),
   /** Of all instances, asked just now; `null`: the ledger did not answer. */
   outbox: Schema.NullOr(Schema.Struct({ events: Schema.Number, oldestAgeMillis: Schema.Number })),
   /** At most ten, those with the latest claims. */

@@ -4,6 +4,7 @@ import type { CampaignPhases } from "../ports/CampaignPhases.ts"
 import type { Gate } from "../ports/Gate.ts"
 import type { GateFacts } from "../ports/GateFacts.ts"
 import type { GateRebuilder } from "../agents/GateRebuilder.ts"
+import type { Agents } from "../agents/Agents.ts"
 import type { KnownCampaigns } from "../agents/KnownCampaigns.ts"
 import type { Ledger } from "../ports/Ledger.ts"
 import type { LedgerAudit } from "../ports/LedgerFacts.ts"
@@ -15,6 +16,7 @@ import type { ApiKeys } from "../security/ApiKeys.ts"
 /** What the operator's calls work with, once the stores are there. */
 export type Ports =
   | AdminAudit
+  | Agents
   | ApiKeys
   | CampaignPhases
   | Gate

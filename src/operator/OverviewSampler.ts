@@ -1,4 +1,4 @@
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -6,11 +6,13 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Gate, type GateState } from "../ports/Gate.ts"
+import { Agents } from "../agents/Agents.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import { makeOverview, type MetricsOverview } from "../metrics/MetricsOverview.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
+import * as Redaction from "../config/Redaction.ts"
 import { VERSION } from "../config/Version.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
 import { OperatorServices, type Ports } from "./OperatorServices.ts"
@@ -33,6 +35,16 @@ const gateWord = (state: Option.Option<GateState>): (typeof ActiveCampaign.Type)
     onSome: ({ condition, generation, hydrated }) =>
       condition !== "Sound" ? condition : hydrated ? "Hydrated" as const : generation === undefined ? "Cold" as const : "Rebuilding" as const
   })
+
+const agentsOf = (ports: Context.Context<Ports>): Overview["agents"] =>
+  Context.get(ports, Agents).states().map(({ lagMillis, lastFailure, lastRunAt, name }) => ({
+    name,
+    lastRunAt: lastRunAt ?? null,
+    lastFailure: lastFailure === undefined
+      ? null
+      : { at: lastFailure.at, message: Redaction.text(lastFailure.message) },
+    lagMillis: Math.round(lagMillis)
+  }))
 
 const stored = Effect.gen(function*() {
   const gate = yield* Gate
@@ -89,6 +101,7 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
       pool: overview.pool,
       eventLoop,
       memoryBytes: overview.memoryBytes,
+      agents: ports === undefined ? [] : agentsOf(ports),
       ...stores
     }
   })

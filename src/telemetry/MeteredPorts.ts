@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CampaignId } from "../domain/Campaign.ts"
-import * as Agent from "../agents/Agent.ts"
 import { Gate } from "../ports/Gate.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { Ledger } from "../ports/Ledger.ts"
@@ -12,9 +11,6 @@ import { Outbox } from "../ports/Outbox.ts"
 
 /** A campaign's reservations are known from the auditor's last look at it, and forgotten this long after it. */
 const PENDING_MILLIS = 10_000
-
-/** Between looks at the outbox. */
-const LOOK_INTERVAL = "2 seconds"
 
 /** Tells `ended` how a call went and how many seconds it took: one step of Effect a call, 2 µs. */
 const watched = <A, E, R>(
@@ -136,31 +132,17 @@ const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
       }))
 })
 
-/** Looks at what waits in the outbox, whoever committed it. */
-const watchOutbox = (outbox: Outbox["Type"]) =>
-  Agent.run(
-    "the look at the outbox",
-    Effect.tap(outbox.backlog, ({ events, oldestAgeMillis }) =>
-      Effect.sync(() => {
-        Metrics.outboxBacklog.set(events)
-        Metrics.outboxOldestSeconds.set(oldestAgeMillis / 1_000)
-      })),
-    Effect.sleep(LOOK_INTERVAL)
-  )
-
 /**
  * Puts what counts in front of Gate, Ledger and Outbox: use cases and adapters know nothing of it. It works per batch, or per look of
  * an agent; a claim costs one addition for the gate's answer.
  */
 export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | Outbox> = Layer.scopedContext(
   Effect.gen(function*() {
-    const outbox = yield* Outbox
-    yield* watchOutbox(outbox)
     // It has answered, or the stores would not be there.
     Metrics.gateUp.set(1)
     return Context.make(Gate, yield* meteredGate(yield* Gate)).pipe(
       Context.add(Ledger, meteredLedger(yield* Ledger)),
-      Context.add(Outbox, meteredOutbox(outbox))
+      Context.add(Outbox, meteredOutbox(yield* Outbox))
     )
   })
 )

@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { CampaignTerms } from "../../src/domain/Campaign.ts"
-import { Auditor } from "../../src/agents/Reconciler.ts"
+import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
@@ -147,7 +147,7 @@ describe("CampaignChanges", () => {
   it.scopedLive("lets the auditor bring terms that a lost tail took, and forget a gate from the future", () =>
     Effect.gen(function*() {
       const { campaigns, gate, ledger, line, rebuilder, relay } = yield* scene
-      const auditor = yield* Auditor
+      const reconciler = yield* Reconciler
       const { campaignId } = ledger.addCampaign({ couponLimit: 1, status: "PAUSED" })
       yield* rebuilder.runOnce(campaignId)
       line.mode = "lost"
@@ -156,12 +156,12 @@ describe("CampaignChanges", () => {
       expect(ledger.outbox.size).toBe(0)
       expect((yield* gate.inspect(campaignId)).version).toBe(1)
       line.mode = "up"
-      expect(yield* auditor.runOnce(campaignId)).toBe("Outdated")
-      expect(yield* auditor.runOnce(campaignId)).toBe("Agrees")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Outdated")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Agrees")
       expect(yield* claim(campaignId, 1)).toBe("OK")
       yield* relay.runOnce
       yield* gate.configure({ campaignId, couponLimit: 9, status: "ACTIVE", startTime: 0, endTime: undefined, version: 9 })
-      expect(yield* auditor.runOnce(campaignId)).toBe("Ghosts")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Ghosts")
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, version: 2 })
     }).pipe(Effect.provide(world)))
 

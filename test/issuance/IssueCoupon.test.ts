@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import { Auditor } from "../../src/agents/Reconciler.ts"
+import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
@@ -296,10 +296,10 @@ describe("IssueCoupon past its gate", () => {
       expect(yield* claimAll(campaignId, [1, 2])).toEqual(["OK", "OK"])
       expect(yield* claimAll(paused, [1])).toEqual(["CampaignPaused"])
       ledger.change(campaignId, { status: "PAUSED" })
-      yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))
+      yield* Effect.flatMap(Reconciler, (reconciler) => reconciler.reconcile(campaignId))
       expect(yield* claimAll(campaignId, [3])).toEqual(["CampaignPaused"])
       ledger.change(campaignId, { status: "ACTIVE" })
-      yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))
+      yield* Effect.flatMap(Reconciler, (reconciler) => reconciler.reconcile(campaignId))
       asked.length = 0
       expect(yield* claimAll(campaignId, [4, 5, 6, 7, 8])).toEqual(["OK", "OK", "OK", "OK", "OK"])
       expect(yield* claimAll(other, [9])).toEqual(["OK"])
@@ -326,7 +326,7 @@ describe("IssueCoupon past its gate", () => {
       expect(yield* claimAll(campaignId, [3, 4])).toEqual(["OK", "OK"])
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: false })
       yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
-      expect(yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))).toBe("Cold")
+      expect(yield* Effect.flatMap(Reconciler, (reconciler) => reconciler.reconcile(campaignId))).toBe("Cold")
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 4, pending: 0 })
       expect(yield* claimAll(campaignId, [5, 6, 7])).toEqual(["OK", "CouponSoldOut", "CouponSoldOut"])
     }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "2" }))))
@@ -371,7 +371,7 @@ describe("IssueCoupon without its gate", () => {
       expect(exits.map(tagOf).toSorted()).toEqual(["CouponAlreadyClaimed", "CouponSoldOut", "CouponSoldOut", "OK", "OK", "OK", "OK", "OK"])
       outage.down = false
       yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
-      yield* Effect.flatMap(Auditor, (auditor) => auditor.runOnce(campaignId))
+      yield* Effect.flatMap(Reconciler, (reconciler) => reconciler.reconcile(campaignId))
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 5, pending: 0 })
     }).pipe(Effect.provide(worldWith(outage))))
 })
@@ -404,8 +404,8 @@ describe("the agents", () => {
       yield* claim(campaignId, 1)
       yield* gate.reserve(campaignId, [{ userId: 2n, nonce: "dead" }])
       // Nothing is reaped before the reservation is as old as RESERVATION_TIMEOUT below, by the gate's own clock.
-      expect(yield* reaper.runOnce(campaignId)).toEqual({ confirmed: 0, released: 0 })
-      yield* until(Effect.map(reaper.runOnce(campaignId), ({ confirmed, released }) => confirmed === 0 && released === 1))
+      expect(yield* reaper.reap(campaignId)).toEqual({ confirmed: 0, released: 0 })
+      yield* until(Effect.map(reaper.reap(campaignId), ({ confirmed, released }) => confirmed === 0 && released === 1))
       expect(yield* gate.inspect(campaignId)).toMatchObject({ issued: 1, pending: 0 })
     }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "3 seconds", REQUEST_TIMEOUT: "2 seconds" }))))
 
@@ -428,13 +428,13 @@ describe("the agents", () => {
       const ledger = yield* TestLedger
       const gate = yield* Gate
       const relay = yield* OutboxRelay
-      const auditor = yield* Auditor
+      const reconciler = yield* Reconciler
       const { campaignId } = ledger.addCampaign()
       yield* Effect.forEach([1, 2, 3], (user) => claim(campaignId, user), { concurrency: "unbounded" })
       // Unrelayed coupons are no disagreement.
-      expect(yield* auditor.runOnce(campaignId)).toBe("Agrees")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Agrees")
       yield* relay.settle
-      expect(yield* auditor.runOnce(campaignId)).toBe("Agrees")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Agrees")
       // The gate's memory of the last coupon is lost: settled in the outbox, absent from the gate.
       yield* claim(campaignId, 4)
       ledger.outbox.clear()
@@ -443,11 +443,11 @@ describe("the agents", () => {
       const terms = { campaignId, couponLimit: 100, status: "ACTIVE", startTime: 0, endTime: undefined, version: 1 } as const
       expect(yield* gate.hydrateBegin(terms, "stale", 1000)).toBe("Granted")
       expect(yield* gate.hydrateEnd(campaignId, "stale", 0)).toBe(true)
-      expect(yield* auditor.runOnce(campaignId)).toBe("Lost")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Lost")
       expect((yield* gate.inspect(campaignId)).issued).toBe(4)
       // The ledger is restored to an earlier state.
       ledger.restore(campaignId, 2)
-      expect(yield* auditor.runOnce(campaignId)).toBe("Ghosts")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Ghosts")
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 2 })
       expect(yield* claim(campaignId, 4)).toMatchObject({ userId: 4n, id: 3 })
     }).pipe(Effect.provide(world())))

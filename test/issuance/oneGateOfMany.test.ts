@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { CampaignId } from "../../src/domain/Campaign.ts"
-import { Auditor } from "../../src/agents/Reconciler.ts"
+import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Gate, type GateState, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
 import * as Issuance from "../../src/UseCases.ts"
@@ -98,16 +98,16 @@ describe("a campaign whose gate is in trouble", () => {
     const trouble = noTrouble()
     return Effect.gen(function*() {
       const control = yield* TestLedger
-      const auditor = yield* Auditor
+      const reconciler = yield* Reconciler
       const gate = yield* Gate
       const [broken, foreign] = [control.addCampaign().campaignId, control.addCampaign().campaignId]
       yield* Effect.flatMap(Ledger, (ledger) => ledger.issue(batchOf(broken, [1, 2])))
       trouble.broken.add(broken)
       trouble.foreign.add(foreign)
-      expect(yield* auditor.runOnce(broken)).toBe("Broken")
+      expect(yield* reconciler.reconcile(broken)).toBe("Broken")
       expect(yield* gate.inspect(broken)).toMatchObject({ condition: "Sound", hydrated: true, issued: 2 })
-      expect(yield* auditor.runOnce(broken)).toBe("Agrees")
-      expect(yield* auditor.runOnce(foreign)).toBe("Foreign")
+      expect(yield* reconciler.reconcile(broken)).toBe("Agrees")
+      expect(yield* reconciler.reconcile(foreign)).toBe("Foreign")
     }).pipe(Effect.provide(world(trouble)))
   })
 
@@ -148,20 +148,20 @@ describe("a campaign that is over for long", () => {
       const tags = yield* Effect.forEach([1, 5], (user) => Effect.map(Effect.flip(claim(campaignId, user)), ({ _tag }) => _tag))
       expect(tags).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
       expect(yield* gate.inspect(campaignId)).toMatchObject({ condition: "Retired", issued: 0 })
-      expect(yield* Effect.flatMap(Auditor, ({ runOnce }) => runOnce(campaignId))).toBe("Agrees")
+      expect(yield* Effect.flatMap(Reconciler, ({ reconcile }) => reconcile(campaignId))).toBe("Agrees")
     }).pipe(Effect.provide(world(noTrouble(), { GATE_KEPT_AFTER_END: "1h" }))))
 
   it.scopedLive("comes back into the gate when its end is put off", () =>
     Effect.gen(function*() {
       const control = yield* TestLedger
       const gate = yield* Gate
-      const auditor = yield* Auditor
+      const reconciler = yield* Reconciler
       const { campaignId } = control.addCampaign({ endTime: Date.now() - 2 * HOUR })
       yield* Effect.flatMap(GateRebuilder, (rebuilder) => rebuilder.runOnce(campaignId))
       expect(yield* gate.inspect(campaignId)).toMatchObject({ condition: "Retired" })
       control.change(campaignId, { endTime: undefined, version: 2 })
-      expect(yield* auditor.runOnce(campaignId)).toBe("Outdated")
-      expect(yield* auditor.runOnce(campaignId)).toBe("Cold")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Outdated")
+      expect(yield* reconciler.reconcile(campaignId)).toBe("Cold")
       expect(yield* gate.inspect(campaignId)).toMatchObject({ condition: "Sound", hydrated: true })
       expect(yield* claim(campaignId, 1)).toMatchObject({ id: 1 })
     }).pipe(Effect.provide(world(noTrouble(), { GATE_KEPT_AFTER_END: "1h" }))))

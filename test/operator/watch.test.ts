@@ -34,6 +34,7 @@ const startBalancer = async (ports: () => ReadonlyArray<number>, choose: Choose)
 interface Sample {
   readonly instance: string
   readonly at: number
+  readonly agents: ReadonlyArray<{ readonly name: string }>
 }
 const samplesIn = (out: string): ReadonlyArray<Sample> =>
   out.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Sample)
@@ -63,8 +64,10 @@ describe("coupon watch, with several instances behind one address", () => {
       expect(code).toBe(0)
       for (const instance of instances) expect([...namesIn(out)]).toContainEqual(nameOf(instance))
       for (const name of namesIn(out)) expect(samplesIn(out).filter(({ instance }) => instance === name), name).toHaveLength(2)
+      for (const { agents } of samplesIn(out)) expect(agents.map(({ name }) => name)).toContain("relay")
       const lines = (await coupon(balancer.url)("watch", "--count", "1")).out.trim().split("\n")
       expect(new Set(lines.map((line) => line.split(" ")[1])).size).toBe(3)
+      for (const line of lines) expect(line).toMatch(/ agents=ok$/)
     } finally {
       balancer.close()
     }

@@ -6,6 +6,7 @@ import * as Exposition from "../../src/metrics/Exposition.ts"
 // These define metrics of their own.
 import "../../src/telemetry/LogLimiter.ts"
 import "../../src/telemetry/LogSink.ts"
+import "../../src/metrics/AgentMetrics.ts"
 import "../../src/metrics/ProcessMetrics.ts"
 import { request, start } from "../transport/Stub.ts"
 import { exposedName } from "./Prometheus.ts"

@@ -15,6 +15,32 @@ const millis = (value: number): string => value === 0 ? "-" : value < 10 ? value
 const outboxText = ({ outbox }: Overview): string =>
   outbox === null ? "the ledger does not answer" : `${outbox.events} events${outbox.events === 0 ? "" : `, the oldest ${Output.duration(outbox.oldestAgeMillis)}`}`
 
+/** An agent whose work has been due for longer than this is late. */
+const MAX_AGENT_LAG_MILLIS = 10_000
+
+/** A failure is shown for this long. */
+const FAILURE_SHOWN_MILLIS = 60_000
+
+type AgentState = NonNullable<Overview["agents"]>[number]
+
+const isLate = ({ lagMillis }: AgentState): boolean => lagMillis > MAX_AGENT_LAG_MILLIS
+
+/** An agent's last run and, where there is one, its lag and its latest failure. */
+const agentText = (at: number, agent: AgentState): string =>
+  [
+    `${agent.name} ${agent.lastRunAt === null ? "-" : Output.span((at - agent.lastRunAt) / 1_000)}`,
+    ...isLate(agent) ? [`LATE by ${Output.duration(agent.lagMillis)}`] : [],
+    ...agent.lastFailure !== null && at - agent.lastFailure.at < FAILURE_SHOWN_MILLIS
+      ? [`FAILED ${Output.span((at - agent.lastFailure.at) / 1_000)} ago: ${agent.lastFailure.message.slice(0, 60)}`]
+      : []
+  ].join(", ")
+
+/** Since when each agent last ran. */
+const agentsText = ({ agents = [], at }: Overview): string => agents.map((agent) => agentText(at, agent)).join("   ")
+
+/** `ok`, or the agents that are late. */
+const lateAgents = ({ agents = [] }: Overview): string => agents.filter(isLate).map(({ name }) => name).join(",") || "ok"
+
 /** The outcomes that occurred, the most frequent first; coupons in any case. */
 const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, number]> =>
   Object.entries({ OK: 0, ...perSecond }).filter(([name, n]) => n > 0 || name === "OK").sort(([, a], [, b]) => b - a)
@@ -69,6 +95,7 @@ const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
       "in flight": `${o.inFlight}   batches: gate ${rate(o.batchSizes.gate)}, ledger ${rate(o.batchSizes.ledger)}   in doubt ${o.commitsInDoubt}`,
       gate: `${o.gate.up ? "answers" : "DOES NOT ANSWER"}${o.gate.rebuilding > 0 ? `, ${o.gate.rebuilding} being rebuilt` : ""}`,
       outbox: outboxText(o),
+      "agents ran, ago": agentsText(o),
       process: `${Math.round(o.memoryBytes / 1e6)} MB, event loop ${Math.round(100 * o.eventLoop.utilization)} % busy, late by ${
         millis(o.eventLoop.lagP99Millis)
       } ms (p99)${o.pool.limit > 0 ? `, MySQL connections ${o.pool.inUse} of ${o.pool.limit} in use` : ""}`
@@ -89,7 +116,8 @@ const summary = (o: Overview): string =>
     `p50=${millis(o.latencyMillis.ok.p50)}ms p99=${millis(o.latencyMillis.ok.p99)}ms`,
     `in-flight=${o.inFlight}`,
     `outbox=${o.outbox === null ? "?" : o.outbox.events}`,
-    `gate=${o.gate.up ? "up" : "down"}`
+    `gate=${o.gate.up ? "up" : "down"}`,
+    `agents=${lateAgents(o)}`
   ].join(" ")
 
 /** A screenful of several instances; `recent` ends with the latest sample of any of them. */
@@ -106,7 +134,7 @@ const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Over
       outbox: outboxText(shared)
     }),
     Output.table(
-      ["instance", "version", "up", "state", "claims/s", "coupons/s", "p50 ms", "p99 ms", "in flight", "gate", "MB", "busy %"],
+      ["instance", "version", "up", "state", "claims/s", "coupons/s", "p50 ms", "p99 ms", "in flight", "gate", "late agents", "MB", "busy %"],
       latest.map((o) => [
         o.instance,
         o.version,
@@ -118,6 +146,7 @@ const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Over
         millis(o.latencyMillis.ok.p99),
         o.inFlight,
         o.gate.up ? "up" : "DOWN",
+        lateAgents(o) === "ok" ? "-" : lateAgents(o),
         Math.round(o.memoryBytes / 1e6),
         Math.round(100 * o.eventLoop.utilization)
       ])

@@ -1,0 +1,101 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { AppConfig } from "../config/AppConfig.ts"
+import { Gate } from "../ports/Gate.ts"
+import * as Agent from "./Agent.ts"
+import * as CampaignSearch from "./CampaignSearch.ts"
+import { OutboxRelay } from "./OutboxRelay.ts"
+import * as OutboxWatch from "./OutboxWatch.ts"
+import { PhaseWatch } from "./PhaseWatch.ts"
+import { Reconciler } from "./Reconciler.ts"
+import { ReservationReaper } from "./ReservationReaper.ts"
+import * as StartWatch from "./StartWatch.ts"
+import * as VoidRemoval from "./VoidRemoval.ts"
+
+/** The agents that run in this process. */
+export class Agents extends Context.Tag("coupon/agents/Agents")<Agents, {
+  /** How each agent is doing, in the order of the table in `make`. */
+  readonly states: () => ReadonlyArray<Agent.AgentState>
+}>() {}
+
+/** Starts every agent; closing the scope ends them. All but the rebuilder are here: that one works on demand. */
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const relay = yield* OutboxRelay
+  const reaper = yield* ReservationReaper
+  const reconciler = yield* Reconciler
+  const phases = yield* PhaseWatch
+  const voids = yield* VoidRemoval.make
+  const starts = yield* StartWatch.make
+  const search = yield* CampaignSearch.make
+  const outbox = yield* OutboxWatch.make
+  const suspicion = yield* Stream.toPull((yield* Gate).suspicions)
+
+  const agents: ReadonlyArray<Agent.Agent> = [
+    {
+      name: "relay",
+      title: "the outbox relay",
+      runOnce: relay.drain,
+      every: config.relayInterval,
+      wake: relay.woken
+    },
+    {
+      name: "reaper",
+      title: "the reservation reaper",
+      runOnce: reaper.runOnce,
+      every: config.reaperInterval
+    },
+    {
+      name: "reconciler",
+      title: "the reconciler",
+      runOnce: reconciler.runOnce,
+      every: config.auditInterval
+    },
+    {
+      // A gate whose connection came back may have lost its memory or its tail.
+      name: "reconnect_reconciler",
+      title: "the reconciler after a reconnect",
+      runOnce: reconciler.reconcileAll,
+      every: undefined,
+      wake: Effect.orElse(suspicion, () => Effect.never)
+    },
+    {
+      name: "phase_watch",
+      title: "the watch of the campaigns' phases",
+      runOnce: phases.runOnce,
+      every: Duration.seconds(1)
+    },
+    {
+      // Within the slack that the gate allows for clocks, which is 2 s.
+      name: "start_watch",
+      title: "the watch for postponed starts",
+      runOnce: starts.runOnce,
+      every: Duration.seconds(1)
+    },
+    {
+      name: "campaign_search",
+      title: "the search for new campaigns",
+      runOnce: search.runOnce,
+      every: Duration.seconds(5)
+    },
+    {
+      name: "outbox_watch",
+      title: "the watch of the outbox's backlog",
+      runOnce: outbox.runOnce,
+      every: Duration.seconds(2)
+    },
+    {
+      name: "void_removal",
+      title: "the removal of old VOID markers",
+      runOnce: voids.runOnce,
+      every: Duration.minutes(1)
+    }
+  ]
+  const states = yield* Effect.forEach(agents, Agent.run)
+  return Agents.of({ states: () => states.map((state) => state()) })
+})
+
+export const layer = Layer.scoped(Agents, make)
