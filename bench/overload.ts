@@ -74,7 +74,7 @@ const flood = async (options: FloodOptions): Promise<{ readonly result: FloodRes
   }
 }
 
-/** Fails unless exactly those users who were told OK have a coupon. */
+/** Fails unless exactly those users that received OK have a coupon. */
 const verifyUsers = async (stage: Stage, campaignId: number, firstUser: number, winners: Uint32Array): Promise<void> => {
   const stored = await ledgerCount(stage, campaignId)
   const sorted = winners.toSorted()
@@ -174,6 +174,6 @@ export const overloadFigures = ({ around, capacity, connections, cores, runs }: 
     measured: growth.toFixed(2),
     met: growth <= 1.1,
     detail: `at most ${thousands(Math.max(...ten.resident))} MiB; ${thousands(ten.statuses["429"] ?? 0)} claims refused, and exactly those ` +
-      `${thousands(ten.statuses["200"] ?? 0)} users who were told OK have a coupon`
+      `${thousands(ten.statuses["200"] ?? 0)} users that received OK have a coupon`
   }]
 }

@@ -158,14 +158,14 @@ ${method}
 - *Raw echo* is a bare \`node:http\` server that reads the body, parses it and answers \`{"message":"OK"}\`: what Node can do at all. *Durable*: the
   answer came after MySQL's COMMIT, with the binary log and the redo log flushed. Machines differ by a factor of two and more in both, so the ratio is
   the figure, and the microseconds of CPU beside it say where it comes from. *Through the gate* is an instance with \`GATE_BYPASS_AFTER=0\`; the others
-  ask the gate for the first 1,000 coupons of a campaign and go past it as long as nobody is refused ([decision 27](decisions.md)).
+  ask the gate for the first 1,000 coupons of a campaign and go past it as long as no claim is rejected ([decision 27](decisions.md)).
 - All of a round's variants run one after another, and a ratio is the median of the rounds' own ratios: what else the machine does hits both sides.
 - The service, MySQL, Redis and the load generator share the machine's cores. The generator is wrk if there is one (a closed loop).
 - The open loop sends request *i* at its own time, whatever became of those before it, and counts latency from then: a stall is felt by every
   request that was due in it.
 - *Overload*: claims of new users at their own pace, on at most so many connections; one that finds none free is not sent, as when a server's backlog is
   full. The capacity, and the peak, is what 256 connections that always want something get. Node cannot even read ten times what it can issue, with the
-  load on the same cores, so refusals are answered late, which holds the load back: "sent" says what came.
+  load on the same cores, so rejections are answered late, which holds the load back: "sent" says what came.
 - After every durable run the ledger's rows are counted: as many as were answered OK, plus at most one a connection, which wrk cuts off at the end.
   A run that differs, or in which any request fails, ends the benchmark with an error instead of a figure.
 

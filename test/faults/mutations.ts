@@ -41,7 +41,7 @@ export const mutations = [
   },
   {
     name: "doubtIsFailure",
-    what: "a commit in doubt is told as failed",
+    what: "a commit in doubt is answered as failed",
     patches: [{
       file: "claim/GroupCommit.ts",
       from: "CommitInDoubt: (failure) => inDoubt(batch, failure, stepAside)",
@@ -55,7 +55,7 @@ export const mutations = [
   },
   {
     name: "pendingIsClaimed",
-    what: "PENDING is told as already claimed",
+    what: "PENDING is answered as already claimed",
     patches: [{
       file: "claim/IssueCoupon.ts",
       from: tentative,
@@ -68,7 +68,7 @@ export const mutations = [
   },
   {
     name: "fullIsSoldOut",
-    what: "FULL, which counts reservations, is told as sold out",
+    what: "FULL, which counts reservations, is answered as sold out",
     patches: [{
       file: "claim/IssueCoupon.ts",
       from: tentative,

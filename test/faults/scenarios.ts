@@ -74,7 +74,7 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
     }
   },
   doubtIsFailure: {
-    what: "a batch commits, its reply is lost, nobody asks again",
+    what: "a batch commits, its reply is lost, the claim is not repeated",
     play: async (stage) => {
       const { a, load } = stage
       const campaignId = await open(stage, 2)
@@ -87,7 +87,7 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
     }
   },
   noVoid: {
-    what: "a batch's connection dies before the database hears it, and the bytes arrive after the answer",
+    what: "a batch's connection dies before the database receives it, and the bytes arrive after the answer",
     play: async (stage) => {
       const { a, load } = stage
       const campaignId = await open(stage, 2)
@@ -108,7 +108,7 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
     }
   },
   fullIsSoldOut: {
-    what: "the only slot is reserved while somebody else asks; then its instance dies, and the slot is free",
+    what: "the only slot is reserved while another user claims; then its instance dies, and the slot is free",
     play: async (stage) => {
       const campaignId = await open(stage, 1)
       await dieBeforeCommit(stage, campaignId, () => stage.load.claim(urlOf(stage.b), { campaignId, userId: 2 }))
