@@ -28,15 +28,17 @@ import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
 import * as LibSql from "./sql/libsql/LibSql.ts"
 import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
+import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
 import * as MySql from "./sql/mysql/connection/MySql.ts"
 import * as MySqlBackup from "./sql/mysql/MySqlBackup.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
+import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
+import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
 import * as SqlAdminAudit from "./sql/SqlAuditLog.ts"
 import * as SqlApiKeyStore from "./sql/SqlApiKeyStore.ts"
 import * as SqlCampaignPhases from "./sql/SqlCampaignPhases.ts"
 import * as SqlDeployment from "./sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "./sql/SqlLedgerFacts.ts"
-import * as SqlOutbox from "./sql/mysql/SqlOutbox.ts"
 
 /** The stores cannot be used, and waiting would not help; `message` says what to do. */
 export class BackendUnusable extends Data.TaggedError("BackendUnusable")<{ readonly message: string }> {}
@@ -125,7 +127,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     SqlApiKeyStore.layerLibSql,
     SqlCampaignPhases.layerLibSql,
     SqlDeployment.layerLibSql,
-    SqlOutbox.layer
+    LibSqlOutbox.layer
   ).pipe(
     Layer.merge(LibSqlBackup.layer),
     Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
@@ -146,13 +148,12 @@ export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | 
   Layer.provideMerge(Layer.mergeAll(
     Layer.succeed(StoreHealth, { troubles: () => [] }),
     Layer.mergeAll(
-      MySqlLedger.layer,
+      Layer.merge(MySqlLedger.layer, MySqlOutbox.layer).pipe(Layer.provide(RecentBatches.layer)),
       SqlLedgerAudit.layer,
       SqlAdminAudit.layer,
       SqlApiKeyStore.layerMySql,
       SqlCampaignPhases.layerMySql,
-      SqlDeployment.layerMySql,
-      SqlOutbox.layer
+      SqlDeployment.layerMySql
     ).pipe(Layer.merge(MySqlBackup.layer), Layer.provide(layerMySql), Layer.mapError(unusable)),
     Layer.provideMerge(redisThere, Layer.mapError(RedisClient.layer, unusable))
   ))

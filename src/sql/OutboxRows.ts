@@ -1,7 +1,7 @@
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { OutboxEvent } from "../ports/Outbox.ts"
-import { integer } from "./mysql/GroupCommitText.ts"
+import { integer } from "./text/Literals.ts"
 import type { Row } from "./Rows.ts"
 
 /** A row of the outbox that the relay is to publish. */

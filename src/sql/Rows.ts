@@ -6,9 +6,6 @@ import type { EpochMillis } from "../domain/Time.ts"
 /** A row as a driver returns it: integers as numbers, strings or bigints, times in the form of the dialect. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** The rows of one statement's result, in a text of several. */
-export const rowsAt = (results: ReadonlyArray<unknown>, statement: number): ReadonlyArray<Row> => results[statement] as ReadonlyArray<Row>
-
 /** Reads the rows that both dialects select under the same column names. */
 export const makeRows = (time: (value: unknown) => EpochMillis) => ({
   /** Needs campaign_id, id, user_id, code and issued_at. A user id beyond 2^53 comes as a string or bigint, so it is exact. */

@@ -11,13 +11,12 @@ import { KeysUnavailable } from "../security/ApiKeys.ts"
 import type { StoredKey } from "../security/ApiKeyStore.ts"
 import { ApiKeyStore } from "../security/ApiKeyStore.ts"
 import type { Role } from "../domain/Role.ts"
-import { actColumns, actorText, mysqlAct, mysqlText, stateText } from "./AuditLogText.ts"
-import { integer } from "./mysql/GroupCommitText.ts"
+import { actColumns, actorText, mysqlAct, stateText } from "./text/AuditLogText.ts"
+import { integer, mysqlText, timeFromSql } from "./text/Literals.ts"
 import { LibSqlDriver } from "./libsql/LibSql.ts"
-import { lockWaitSeconds, timeFromSql } from "./mysql/connection/MySql.ts"
 import type { Row } from "./Rows.ts"
-import { sendText } from "./mysql/connection/SentText.ts"
-import { sessionSettings } from "./mysql/connection/SessionState.ts"
+import { script } from "./mysql/Script.ts"
+import * as Transactions from "./mysql/Transactions.ts"
 
 type NewKey = Parameters<ApiKeyStore["Type"]["insert"]>[0]
 
@@ -82,9 +81,10 @@ const make = (dialect: Dialect) =>
 const mysql = Effect.gen(function*() {
   const sql = yield* SqlClient
   const config = yield* AppConfig
-  const transaction = (text: string) =>
+  const { send, settings } = Transactions.make(sql, config)
+  const transaction = (...statements: ReadonlyArray<string>) =>
     Effect.flatMap(
-      sendText(sql, `${sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))};\nSTART TRANSACTION;\n${text};\nCOMMIT`),
+      send(script(...settings, "START TRANSACTION", ...statements, "COMMIT")),
       (sent) => sent._tag === "Left" ? Effect.fail(sent.left.cause) : Effect.void
     )
   const actOf = ({ act, actor, changeId }: Entry) => mysqlAct(changeId, actor, act, "UTC_TIMESTAMP(6)", "NULL")
@@ -92,15 +92,19 @@ const mysql = Effect.gen(function*() {
     time: timeFromSql,
     insert: ({ id, name, requestsPerSecond, role, secretHash }, entry) => {
       const rate = requestsPerSecond === undefined ? "NULL" : integer(requestsPerSecond)
-      return transaction(`INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at)
-VALUES (${mysqlText(id)}, ${mysqlText(name)}, ${mysqlText(role)}, ${mysqlText(secretHash)}, ${rate}, UTC_TIMESTAMP(6));
-INSERT INTO admin_audit (${actColumns}) VALUES (${actOf(entry)})`)
+      return transaction(
+        `INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at)
+VALUES (${mysqlText(id)}, ${mysqlText(name)}, ${mysqlText(role)}, ${mysqlText(secretHash)}, ${rate}, UTC_TIMESTAMP(6))`,
+        `INSERT INTO admin_audit (${actColumns}) VALUES (${actOf(entry)})`
+      )
     },
     revoke: (id, entry) => {
       const valid = `id = ${mysqlText(id)} AND revoked_at IS NULL`
-      return transaction(`SELECT id FROM api_keys WHERE ${valid} FOR UPDATE;
-INSERT INTO admin_audit (${actColumns}) SELECT ${actOf(entry)} FROM api_keys WHERE ${valid};
-UPDATE api_keys SET revoked_at = UTC_TIMESTAMP(6) WHERE ${valid}`)
+      return transaction(
+        `SELECT id FROM api_keys WHERE ${valid} FOR UPDATE`,
+        `INSERT INTO admin_audit (${actColumns}) SELECT ${actOf(entry)} FROM api_keys WHERE ${valid}`,
+        `UPDATE api_keys SET revoked_at = UTC_TIMESTAMP(6) WHERE ${valid}`
+      )
     }
   } satisfies Dialect
 })

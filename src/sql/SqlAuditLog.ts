@@ -8,11 +8,12 @@ import { AppConfig } from "../config/AppConfig.ts"
 import { Actor } from "../ports/Actor.ts"
 import { AdminAudit, type AdminAct } from "../ports/AuditLog.ts"
 import { CommitInDoubt } from "../ports/Ledger.ts"
-import { actColumns, actorText, actRow, listActs, mysqlAct, stateText } from "./AuditLogText.ts"
-import { integer } from "./mysql/GroupCommitText.ts"
-import { lockWaitSeconds, runText, timeFromSql } from "./mysql/connection/MySql.ts"
+import { actColumns, actorText, actRow, listActs, mysqlAct, stateText } from "./text/AuditLogText.ts"
+import { integer, timeFromSql } from "./text/Literals.ts"
+import { lockWaitSeconds, runText } from "./mysql/connection/MySql.ts"
 import type { Row } from "./Rows.ts"
 import { sessionSettings } from "./mysql/connection/SessionState.ts"
+import { script } from "./mysql/Script.ts"
 import { classifyLibsql, classifyMysql, isDuplicateKey, unavailable } from "./SqlFailure.ts"
 
 
@@ -27,8 +28,10 @@ const makeMySql = Effect.gen(function*() {
 
   const insert = (changeId: string, actor: string, act: AdminAct): Effect.Effect<void, SqlError> => {
     const campaign = act.campaignId === undefined ? "NULL" : integer(act.campaignId)
-    const text = `${settings};
-INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(changeId, actor, act, "SYSDATE(6)", campaign)})`
+    const { text } = script(
+      ...settings,
+      `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(changeId, actor, act, "SYSDATE(6)", campaign)})`
+    )
     return Effect.scoped(Effect.flatMap(sql.reserve, (connection) => runText(connection, text))).pipe(
       Effect.asVoid,
       Effect.catchIf((cause) => isDuplicateKey(cause, "admin_audit_change"), () => Effect.void),

@@ -1,20 +1,18 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import { type CampaignPhase, openedAt, type PhaseReached } from "../domain/CampaignPhase.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { CampaignPhases, type PhaseEvent, type PhaseState } from "../ports/CampaignPhases.ts"
 import { CommitInDoubt, type LedgerUnavailable } from "../ports/Ledger.ts"
-import { libsqlPhases, missingPhases, mysqlPhases, type PhaseDialect } from "./CampaignPhaseText.ts"
-import { campaignColumns, campaignTable } from "./CampaignText.ts"
-import { integer } from "./mysql/GroupCommitText.ts"
+import { libsqlPhases, missingPhases, mysqlPhases, type PhaseDialect } from "./text/CampaignPhaseText.ts"
+import { campaignColumns, campaignTable } from "./text/CampaignText.ts"
+import { integer, timeFromSql } from "./text/Literals.ts"
 import { LibSqlDriver } from "./libsql/LibSql.ts"
-import { lockWaitSeconds, timeFromSql } from "./mysql/connection/MySql.ts"
-import { makeRows, type Row, rowsAt } from "./Rows.ts"
-import { sendText } from "./mysql/connection/SentText.ts"
-import { sessionSettings } from "./mysql/connection/SessionState.ts"
+import { makeRows, type Row } from "./Rows.ts"
+import { named, script } from "./mysql/Script.ts"
+import * as Transactions from "./mysql/Transactions.ts"
 import { classifyLibsql, unavailable } from "./SqlFailure.ts"
 
 /** The texts and readers that both dialects share; `now` is the ledger's clock, as an expression. */
@@ -100,30 +98,28 @@ const make = (
 }
 
 const makeMySql = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  const config = yield* AppConfig
-  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
+  const { read, run, settings } = Transactions.make(yield* SqlClient, yield* AppConfig)
   const now = () => "UTC_TIMESTAMP(6)"
   const texts = makeTexts(now, timeFromSql, mysqlPhases)
-  const run = (text: string) => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+  const once = { attempts: 1 }
+  const addMissing = (ids: string) =>
+    run(script(...settings, "START TRANSACTION", missingPhases(ids, now(), mysqlPhases), "COMMIT"), once)
 
-  const write = (statements: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
-      const sent = yield* Effect.mapError(sendText(sql, [settings, "START TRANSACTION", ...statements, "COMMIT"].join(";\n")), unavailable)
-      if (Either.isRight(sent)) return sent.right
-      const { cause, failure } = sent.left
-      return yield* (failure === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause))
-    })
-
-  return make(texts, run, (ids) => write([missingPhases(ids, now(), mysqlPhases)]), (state, reached, dueAt) =>
-    // After the two settings and START TRANSACTION: a row is locked, or another instance was faster and nothing that follows is done.
+  return make(texts, read, addMissing, (state, reached, dueAt) =>
     Effect.map(
-      write([
-        `SELECT 1 FROM campaign_phases WHERE ${texts.unchanged(state)} FOR UPDATE`,
-        ...(reached.length === 0 ? [] : [texts.entries(state, reached)]),
-        texts.advance(state, reached, dueAt)
-      ]),
-      (results) => rowsAt(results, 3).length > 0
+      run(
+        script(
+          ...settings,
+          "START TRANSACTION",
+          // A row is locked, or another instance was faster and nothing that follows is done.
+          named("unchanged", `SELECT 1 FROM campaign_phases WHERE ${texts.unchanged(state)} FOR UPDATE`),
+          ...(reached.length === 0 ? [] : [texts.entries(state, reached)]),
+          texts.advance(state, reached, dueAt),
+          "COMMIT"
+        ),
+        once
+      ),
+      ({ rows }) => rows("unchanged").length > 0
     ))
 })
 

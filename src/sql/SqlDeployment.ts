@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import type { EpochMillis } from "../domain/Time.ts"
 import { Deployment } from "../ports/Deployment.ts"
 import { LedgerUnavailable } from "../ports/Ledger.ts"
-import { timeFromSql } from "./mysql/connection/MySql.ts"
+import { timeFromSql } from "./text/Literals.ts"
 import type { Row } from "./Rows.ts"
 
 const make = (now: string, time: (value: unknown) => EpochMillis) =>

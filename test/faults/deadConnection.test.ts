@@ -2,7 +2,7 @@ import * as MySql from "mysql2/promise"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import { expect, it } from "vitest"
-import { groupCommitText } from "../../src/sql/mysql/GroupCommitText.ts"
+import { groupCommit } from "../../src/sql/mysql/GroupCommitText.ts"
 import { sessionSettings } from "../../src/sql/mysql/connection/SessionState.ts"
 import { wholeBatchCall } from "../../src/sql/mysql/WholeBatchCall.ts"
 import { deferral } from "../e2e/scenario.ts"
@@ -18,8 +18,8 @@ const defer = deferral()
  * not what the INSERT before it inserted if the connection died meanwhile. A counter that trusted it stayed behind its coupons.
  */
 const texts = {
-  groupCommitText: (...batch: Parameters<typeof wholeBatchCall>) => groupCommitText(sessionSettings(3), ...batch),
-  wholeBatchCall: (...batch: Parameters<typeof wholeBatchCall>) => `${sessionSettings(3)};\n${wholeBatchCall(...batch)}`
+  groupCommit: (...batch: Parameters<typeof wholeBatchCall>) => groupCommit(sessionSettings(3), ...batch).text,
+  wholeBatchCall: (...batch: Parameters<typeof wholeBatchCall>) => [...sessionSettings(3), wholeBatchCall(...batch)].join(";\n")
 }
 
 const cases = availableDatabases().flatMap((kind) => Object.entries(texts).map(([name, text]) => [name, kind, text] as const))

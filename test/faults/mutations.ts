@@ -51,7 +51,7 @@ export const mutations = [
   {
     name: "noVoid",
     what: "a batch in doubt is not forbidden (no VOID marker) before its users are looked up",
-    patches: [{ file: "sql/mysql/MySqlLedger.ts", from: "runText(connection, marker).pipe(", to: "Effect.void.pipe(" }]
+    patches: [{ file: "sql/mysql/Transactions.ts", from: "runText(connection, marker).pipe(", to: "Effect.void.pipe(" }]
   },
   {
     name: "pendingIsClaimed",

@@ -18,7 +18,7 @@ import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
 import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
 import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
-import * as SqlOutbox from "../../src/sql/mysql/SqlOutbox.ts"
+import * as LibSqlOutbox from "../../src/sql/libsql/LibSqlOutbox.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
@@ -33,7 +33,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 const directory = (name: string) => Path.join(root, name, "한글 %20 dir")
 
 const ledgerIn = (dataDir: string) =>
-  Layer.mergeAll(LibSqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerLibSql, SqlDeployment.layerLibSql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(LibSqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerLibSql, SqlDeployment.layerLibSql, LibSqlOutbox.layer).pipe(
     Layer.provideMerge(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: dataDir }))
   )

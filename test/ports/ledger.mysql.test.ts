@@ -13,16 +13,17 @@ import { describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
-import { groupCommitText } from "../../src/sql/mysql/GroupCommitText.ts"
+import { groupCommit } from "../../src/sql/mysql/GroupCommitText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
+import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import { sessionSettings } from "../../src/sql/mysql/connection/SessionState.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
 import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
 import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerFacts.ts"
-import * as SqlOutbox from "../../src/sql/mysql/SqlOutbox.ts"
+import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/mysql/WholeBatchCall.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
@@ -38,7 +39,8 @@ const config = (url: string, more: Record<string, string> = {}) =>
   AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerMySql, SqlDeployment.layerMySql, SqlOutbox.layer).pipe(
+  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerMySql, SqlDeployment.layerMySql, MySqlOutbox.layer).pipe(
+    Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),
     Layer.provideMerge(config(url, more))
   )
@@ -163,7 +165,7 @@ for (const kind of availableDatabases()) {
     type Text = (...batch: Parameters<typeof wholeBatchCall>) => string
     /** Each as it is before its COMMIT. */
     const uncommitted: ReadonlyArray<readonly [name: string, textOf: Text, prepare: string]> = [
-      ["sorting", (...batch) => groupCommitText(sessionSettings(2), ...batch).replace(/COMMIT$/, ""), "DO 0"],
+      ["sorting", (...batch) => groupCommit(sessionSettings(2), ...batch).text.replace(/COMMIT$/, ""), "DO 0"],
       ["whole", wholeBatchCall, procedure.replace("COMMIT;", "")]
     ]
     it.scopedLive.each(uncommitted)("resolve waits for a live transaction: %s", ([, textOf, prepare]) =>
@@ -191,8 +193,8 @@ for (const kind of availableDatabases()) {
         const { context, ledger, sql } = yield* scene()
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
-        const text = groupCommitText(sessionSettings(2), batch.batchId, campaignId, batch.claims)
-        const tooMany = groupCommitText(sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims)
+        const text = groupCommit(sessionSettings(2), batch.batchId, campaignId, batch.claims).text
+        const tooMany = groupCommit(sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims).text
           .replace("w.n <= c.coupon_limit - c.current_coupon", "w.n > 0")
         const count = /SET @inserted = .*$/m
         const guard = `IF(current_coupon + @inserted = (SELECT COALESCE(MAX(id), 0) FROM coupons WHERE campaign_id = ${campaignId})`
@@ -269,7 +271,7 @@ for (const kind of availableDatabases()) {
         expect(yield* rowsReadBy(ledger.listCoupons(campaignId, 20_000, 1_000))).toBeLessThan(1_100)
         expect(yield* rowsReadBy(ledger.findCoupons(campaignId, users(500_001, 300)))).toBeLessThan(1_000)
         const batch = batchOf(campaignId, [1, 2, 3])
-        const text = groupCommitText(sessionSettings(2), batch.batchId, campaignId, batch.claims)
+        const text = groupCommit(sessionSettings(2), batch.batchId, campaignId, batch.claims).text
         expect(yield* rowsReadBy(Effect.scoped(Effect.flatMap(sql.reserve, (one) => MySql.runText(one, text))))).toBeLessThan(100)
         expect(yield* rowsReadBy(outbox.poll(10, (events) => Effect.succeed(events.map(({ id }) => id))))).toBeLessThan(1_000)
       }))

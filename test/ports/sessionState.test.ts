@@ -15,15 +15,17 @@ import { LedgerAudit } from "../../src/ports/LedgerFacts.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
+import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerFacts.ts"
-import * as SqlOutbox from "../../src/sql/mysql/SqlOutbox.ts"
+import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { privateDatabases, startDatabase, type DatabaseServer } from "../support/servers.ts"
 import { batchOf, draft, told, users } from "./ledger.exercise.ts"
 import { together, worsts } from "./worstSessions.ts"
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlOutbox.layer, SqlLedgerAudit.layer).pipe(
+  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, MySqlOutbox.layer, SqlLedgerAudit.layer).pipe(
+    Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),
     Layer.provideMerge(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", MYSQL_POOL_SIZE: "3", ...more }))
   )

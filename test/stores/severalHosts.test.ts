@@ -9,6 +9,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
+import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import { privateDatabases, query, startDatabase, type DatabaseKind } from "../support/servers.ts"
 
 /** Two servers that are no replicas of one another: what counts here is only which of them is asked. */
@@ -40,7 +41,7 @@ const suite = (kind: DatabaseKind) =>
           yield* writes(server, false)
         }
         const MYSQL_URL = `mysql://service:service@127.0.0.1:${a!.port},127.0.0.1:${b!.port}/coupon`
-        const layer = Layer.provideMerge(MySqlLedger.layer, MySql.layer).pipe(
+        const layer = Layer.provideMerge(Layer.provide(MySqlLedger.layer, RecentBatches.layer), MySql.layer).pipe(
           Layer.provide(AppConfig.layerTest({ MYSQL_URL, REDIS_URL: "redis://unused", MYSQL_REPLY_TIMEOUT: "2 seconds" }))
         )
         const attempt = Effect.either(Effect.scoped(Layer.build(Layer.fresh(layer))))

@@ -1,25 +1,20 @@
 import type { InStatement, ResultSet } from "@libsql/client"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import type { CampaignId, CampaignStatus } from "../../domain/Campaign.ts"
-import type { UserId } from "../../domain/Coupon.ts"
-import * as CouponCode from "../../domain/CouponCode.ts"
-import { CommitInDoubt, Ledger, LedgerUnavailable, type Claim, type ClaimBatch } from "../../ports/Ledger.ts"
-import { resolution, verdictsOn, type CommitFacts } from "../ClaimDecision.ts"
-import { claimsJson, integer } from "../mysql/GroupCommitText.ts"
+import type { CampaignId } from "../../domain/Campaign.ts"
+import { Ledger, type Claim, type ClaimBatch, type LedgerUnavailable } from "../../ports/Ledger.ts"
+import type { CommitFacts } from "../ClaimDecision.ts"
+import { claimsJson, integer } from "../text/Literals.ts"
+import { couponColumns, type Row } from "../Rows.ts"
+import { classifyLibsql, unavailable } from "../SqlFailure.ts"
+import * as SqlLedger from "../SqlLedger.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import * as LibSqlCampaigns from "./LibSqlCampaigns.ts"
-import { unrelayedCoupons } from "../OutboxRows.ts"
-import { couponColumns, makeRows, type Row } from "../Rows.ts"
-import { classifyLibsql } from "../SqlFailure.ts"
 
-const rowsOf = makeRows(Number)
+const MAX_ATTEMPTS = 6
 
-const ATTEMPTS = 6
-
-const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
-
-/** The file's group commit, statement by statement as `GroupCommitText` has it; `now` is the ledger's clock. */
+/** The file's group commit, statement by statement as `groupCommit` of MySQL has it. `now` is the ledger's clock. */
 const groupCommit = (batch: ClaimBatch, claims: ReadonlyArray<Claim>, now: number): Array<InStatement> => [
   {
     sql: "SELECT coupon_limit, current_coupon, status, start_time, end_time FROM campaigns WHERE id = ?",
@@ -54,19 +49,14 @@ RETURNING current_coupon`,
 ]
 
 const readFacts = (campaignId: CampaignId, now: number, results: ReadonlyArray<ResultSet>): CommitFacts => {
-  const locked = results[0]!.rows[0] as Row | undefined
-  const counted = results[3]!.rows[0] as Row | undefined
+  // Of the first statement and of the last one.
+  const locked = results[0]!.rows[0]
+  const counted = results.at(-1)!.rows[0]
   return {
     campaignId,
     now,
     inserted: counted === undefined ? 0 : Number(counted.current_coupon) - Number(locked!.current_coupon),
-    campaign: locked === undefined ? undefined : {
-      couponLimit: Number(locked.coupon_limit),
-      issuedCount: Number(locked.current_coupon),
-      status: locked.status as CampaignStatus,
-      startTime: Number(locked.start_time),
-      endTime: locked.end_time === null ? undefined : Number(locked.end_time)
-    }
+    campaign: SqlLedger.lockedCampaign(locked, Number)
   }
 }
 
@@ -75,71 +65,6 @@ export const make = Effect.gen(function*() {
 
   const run = (sql: string, args: Array<string | number | bigint | null> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
     Effect.tryPromise({ try: async () => (await driver.execute({ sql, args })).rows, catch: unavailable })
-
-  const findCoupons: Ledger["Type"]["findCoupons"] = (campaignId, userIds: ReadonlyArray<UserId>) =>
-    Effect.map(
-      run(
-        `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ? AND user_id IN (SELECT value FROM json_each(?))`,
-        [campaignId, `[${userIds.map(integer).join(",")}]`]
-      ),
-      (rows) => rows.map(rowsOf.coupon)
-    )
-
-  const listCoupons: Ledger["Type"]["listCoupons"] = (campaignId, afterId, limit) =>
-    Effect.map(
-      run(`SELECT ${couponColumns} FROM coupons WHERE campaign_id = ? AND id > ? ORDER BY id LIMIT ?`, [campaignId, afterId, limit]),
-      (rows) => rows.map(rowsOf.coupon)
-    )
-
-  const tally: Ledger["Type"]["tally"] = (campaignId) =>
-    Effect.map(
-      run(
-        `SELECT c.current_coupon AS issued, c.version, o.unrelayed
-FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))} WHERE c.id = ${integer(campaignId)}`
-      ),
-      ([row]) => row === undefined ? undefined : {
-        issued: Number(row.issued),
-        unrelayed: Number(row.unrelayed),
-        version: Number(row.version)
-      }
-    )
-
-  /** The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs them. */
-  const recoded = new WeakMap<ClaimBatch, ReadonlyArray<Claim>>()
-
-  const commit = (
-    batch: ClaimBatch
-  ): Effect.Effect<{ readonly facts: CommitFacts; readonly claims: ReadonlyArray<Claim> }, LedgerUnavailable | CommitInDoubt> =>
-    Effect.gen(function*() {
-      let claims = recoded.get(batch) ?? batch.claims
-      for (let attempt = 1;; attempt++) {
-        const sent = yield* Effect.either(Effect.tryPromise({
-          try: async () => {
-            // The process's own clock, not Effect's: it is the ledger's, as mysqld's is there. No other process writes the
-            // file, so there is no lock to wait for between here and the commit.
-            const now = Date.now()
-            return readFacts(batch.campaignId, now, await driver.batch(groupCommit(batch, claims, now), "write"))
-          },
-          catch: (cause) => cause
-        }))
-        if (sent._tag === "Right") return { facts: sent.right, claims }
-        const failure = classifyLibsql(sent.left)
-        if (failure === "InDoubt") return yield* new CommitInDoubt({ cause: sent.left })
-        if (attempt === ATTEMPTS || (failure !== "Retry" && failure !== "CodeTaken")) return yield* unavailable(sent.left)
-        if (failure === "CodeTaken") {
-          claims = claims.map(({ userId }) => ({ userId, code: CouponCode.generate() }))
-          recoded.set(batch, claims)
-        }
-      }
-    })
-
-  const issue: Ledger["Type"]["issue"] = (batch) => {
-    if (batch.claims.length === 0) return Effect.succeed([])
-    return commit(batch).pipe(
-      Effect.flatMap(({ claims, facts }) => verdictsOn(facts, claims, findCoupons)),
-      Effect.uninterruptible
-    )
-  }
 
   /** Makes sure that no transaction under this key can commit from now on. */
   const forbid = (batchId: string, campaignId: CampaignId) =>
@@ -150,19 +75,34 @@ FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))} WHERE c.
       )
     )
 
-  const resolve: Ledger["Type"]["resolve"] = (batch) => {
-    if (batch.claims.length === 0) return Effect.succeed([])
-    const claims = recoded.get(batch) ?? batch.claims
+  const ledger = SqlLedger.make({
+    time: Number,
+    read: run,
     // In doubt here means that the disk failed a commit. This commit writes over the same place of the log, or fails.
-    return forbid(batch.batchId, batch.campaignId).pipe(
-      Effect.zipRight(findCoupons(batch.campaignId, claims.map((claim) => claim.userId))),
-      Effect.map((coupons) => resolution(claims, coupons))
-    )
-  }
+    forbidAndRead: (key, campaignId, text) => Effect.zipRight(forbid(key, campaignId), run(text)),
+    couponsOf: (campaignId, userIds) =>
+      `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} ` +
+      `AND user_id IN (SELECT value FROM json_each('[${userIds.map(integer).join(",")}]'))`,
+    couponPage: (campaignId, afterId, limit) =>
+      `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(afterId)} ` +
+      `ORDER BY id LIMIT ${integer(limit)}`,
+    retries: { attempts: MAX_ATTEMPTS },
+    attempt: (batch, claims) =>
+      Effect.promise(async () => {
+        try {
+          // The process's own clock, not Effect's: it is the ledger's, as mysqld's is there. No other process writes the
+          // file, so there is no lock to wait for between here and the commit.
+          const now = Date.now()
+          return Either.right(readFacts(batch.campaignId, now, await driver.batch(groupCommit(batch, claims, now), "write")))
+        } catch (cause) {
+          return Either.left({ failure: classifyLibsql(cause), cause })
+        }
+      })
+  })
 
   const campaigns = LibSqlCampaigns.make({ driver, run, forbid })
 
-  return Ledger.of({ ...campaigns, issue, resolve, findCoupons, listCoupons, tally })
+  return Ledger.of({ ...campaigns, ...ledger })
 })
 
 /** The ledger in the file of `LibSql`. */

@@ -1,5 +1,6 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { Outbox } from "../../ports/Outbox.ts"
 import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
@@ -61,3 +62,6 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
 
   return Outbox.of({ poll, backlog, purgeVoid })
 })
+
+/** The outbox in the embedded ledger's file. */
+export const layer: Layer.Layer<Outbox, never, SqlClient> = Layer.effect(Outbox, make)

@@ -1,40 +1,11 @@
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Claim } from "../../ports/Ledger.ts"
-
-const BATCH_ID = /^[0-9a-f]{32}$/
-
-/** A batch id as a literal of the `BINARY(16)` key. */
-export const batchKey = (batchId: string): string => {
-  if (!BATCH_ID.test(batchId)) throw new Error(`a batch id has 32 hexadecimal digits, not ${batchId}`)
-  return `x'${batchId}'`
-}
-
-/** An id as a literal; anything but an integer is a bug of the caller. */
-export const integer = (value: number | bigint): string => {
-  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new Error(`not an integer: ${value}`)
-  return value.toString()
-}
-
-/** A text of codes and digits as a literal. Codes come from our own alphabet; one that could end it is a bug, not something to escape. */
-export const literal = (text: string): string => {
-  if (/['\\]/.test(text)) throw new Error("a code must not contain quotes or backslashes")
-  return `'${text}'`
-}
-
-/** The claims as a JSON array of `[user, code]`; user ids keep all 64 bits, because the server's JSON has integers. */
-export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
-  let json = "["
-  for (let i = 0; i < claims.length; i++) {
-    const { code, userId } = claims[i]!
-    json += `${i === 0 ? "" : ","}[${integer(userId)},"${code}"]`
-  }
-  return `${json}]`
-}
+import { batchKey, claimsJson, integer, literal } from "../text/Literals.ts"
+import { named, script, type Script } from "./Script.ts"
 
 /**
- * The whole group commit of PROTOCOL ("Ledger") as one text for one round trip, for any batch: also one with claims that cannot
- * be issued (`wholeBatchCall` is cheaper for the others). Its results, one a statement: the campaign under its lock
- * at index 3, `inserted` and `now` at index 9; the rest is of no interest.
+ * The whole group commit of docs/protocol.md ("Ledger") for one round trip, for any batch: also one with claims that cannot
+ * be issued (`wholeBatchCall` is cheaper for the others). `campaign` is the campaign under its lock, `facts` has `inserted` and `now`.
  *
  * - Statements cannot branch, so each does nothing by itself when there is nothing to do. The first error ends the text and
  *   leaves the transaction open.
@@ -52,17 +23,23 @@ export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
  * - Claims travel as JSON: of JSON_TABLE, UNION ALL and VALUES none is measurably faster on MySQL 9.7 (512 claims: 16-19, 22
  *   and 20 µs of mysqld a coupon) or MariaDB 10.11 (11, 14, 11), and only JSON_TABLE reads the same on both.
  */
-export const groupCommitText = (settings: string, batchId: string, campaignId: CampaignId, claims: ReadonlyArray<Claim>): string => {
+export const groupCommit = (
+  settings: ReadonlyArray<string>,
+  batchId: string,
+  campaignId: CampaignId,
+  claims: ReadonlyArray<Claim>
+): Script<"campaign" | "facts"> => {
   const id = integer(campaignId)
   const json = literal(claimsJson(claims))
   // One look at the end of the primary key.
   const lastId = `SELECT COALESCE(MAX(id), 0) FROM coupons WHERE campaign_id = ${id}`
 
-  return `${settings};
-START TRANSACTION;
-SELECT coupon_limit, current_coupon, status, start_time, end_time FROM campaigns WHERE id = ${id} FOR UPDATE;
-SET @now = SYSDATE(6);
-INSERT INTO coupons (campaign_id, id, user_id, code, issued_at)
+  return script(
+    ...settings,
+    "START TRANSACTION",
+    named("campaign", `SELECT coupon_limit, current_coupon, status, start_time, end_time FROM campaigns WHERE id = ${id} FOR UPDATE`),
+    "SET @now = SYSDATE(6)",
+    `INSERT INTO coupons (campaign_id, id, user_id, code, issued_at)
 SELECT c.id, c.current_coupon + w.n, w.user_id, w.code, @now
 FROM campaigns AS c
 JOIN (
@@ -76,15 +53,16 @@ JOIN (
 ) AS w ON w.n <= c.coupon_limit - c.current_coupon
 WHERE c.id = ${id} AND c.status = 'ACTIVE'
   AND c.start_time <= CAST(@now AS DATETIME(6)) AND (c.end_time IS NULL OR CAST(@now AS DATETIME(6)) < c.end_time)
-ORDER BY w.n;
-SET @inserted = (${lastId}) - (SELECT current_coupon FROM campaigns WHERE id = ${id});
-UPDATE campaigns SET
+ORDER BY w.n`,
+    `SET @inserted = (${lastId}) - (SELECT current_coupon FROM campaigns WHERE id = ${id})`,
+    `UPDATE campaigns SET
   current_coupon = IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL),
   updated_at = IF(@inserted > 0, @now, updated_at)
-WHERE id = ${id};
-INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
+WHERE id = ${id}`,
+    `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
 SELECT ${batchKey(batchId)}, 'ISSUED', id, current_coupon - @inserted + 1, IF(current_coupon = (${lastId}), current_coupon, NULL), @now
-FROM campaigns WHERE id = ${id} AND @inserted > 0;
-SELECT @inserted AS inserted, @now AS now;
-COMMIT`
+FROM campaigns WHERE id = ${id} AND @inserted > 0`,
+    named("facts", "SELECT @inserted AS inserted, @now AS now"),
+    "COMMIT"
+  )
 }

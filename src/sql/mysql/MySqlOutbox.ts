@@ -1,30 +1,26 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { AppConfig } from "../../config/AppConfig.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Coupon } from "../../domain/Coupon.ts"
-import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { Outbox } from "../../ports/Outbox.ts"
-import { batchKey, integer } from "./GroupCommitText.ts"
-import { lockWaitSeconds, runText, timeFromSql } from "./connection/MySql.ts"
+import { batchKey, integer, timeFromSql } from "../text/Literals.ts"
+import { runText } from "./connection/MySql.ts"
 import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
 import { RecentBatches } from "./RecentBatches.ts"
-import { couponColumns, makeRows, rowsAt, type Row } from "../Rows.ts"
+import { couponColumns, makeRows, type Row } from "../Rows.ts"
 import { endTransaction } from "./connection/SentText.ts"
-import { sessionSettings } from "./connection/SessionState.ts"
+import { named, script } from "./Script.ts"
+import * as Transactions from "./Transactions.ts"
 import { unavailable } from "../SqlFailure.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
-
 export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | RecentBatches> = Effect.gen(function*() {
   const sql = yield* SqlClient
   const recent = yield* RecentBatches
-  const config = yield* AppConfig
-  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
-
-  const read = (text: string): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
-    Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
+  const { read, settings } = Transactions.make(sql, yield* AppConfig)
 
   /** The poll that finds nothing, ten times a second on every instance: one statement, no lock, no transaction. */
   const isEmpty = Effect.map(
@@ -34,11 +30,16 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | 
 
   // The index leads through a kind by age, so there is nothing to sort: ORDER BY would sort, and lock every row first.
   // Without FORCE INDEX a small table is scanned, and rows of other kinds are locked on the way.
-  const takeText = (limit: number, except: ReadonlyArray<CampaignId>) =>
-    `${settings};
-START TRANSACTION;
-SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id FROM outbox FORCE INDEX (outbox_poll)
+  const taking = (limit: number, except: ReadonlyArray<CampaignId>) =>
+    script(
+      ...settings,
+      "START TRANSACTION",
+      named(
+        "taken",
+        `SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id FROM outbox FORCE INDEX (outbox_poll)
 WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)} FOR UPDATE SKIP LOCKED`
+      )
+    )
 
   const poll: Outbox["Type"]["poll"] = (limit, publish, except) =>
     Effect.flatMap(isEmpty, (empty) => empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish, except))
@@ -51,7 +52,8 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
         const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
         const rowsBy = (text: string) => Effect.map(run(text), (rows) => rows as ReadonlyArray<Row>)
         const work = Effect.gen(function*() {
-          const taken = rowsAt(yield* run(takeText(limit, except)), 3).map(outboxRow)
+          const take = taking(limit, except)
+          const taken = take.results(yield* run(take.text)).rows("taken").map(outboxRow)
           if (taken.length === 0) return { taken: 0, settled: 0 }
           const known = new Map<string, ReadonlyArray<Coupon>>()
           for (const { id } of taken) {
@@ -80,17 +82,23 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
     ([row]) => ({ events: Number(row!.events), oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000)) })
   )
 
-  const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) =>
-    Effect.scoped(Effect.flatMap(sql.reserve, (connection) =>
-      runText(
-        connection,
-        `${settings};
-DELETE FROM outbox WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTERVAL ${integer(olderThanMillis * 1_000)} MICROSECOND
+  const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) => {
+    const purge = script(
+      ...settings,
+      named(
+        "purged",
+        `DELETE FROM outbox WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTERVAL ${integer(olderThanMillis * 1_000)} MICROSECOND
 ORDER BY created_at LIMIT 1000`
-      ))).pipe(
-        Effect.uninterruptible,
-        Effect.mapBoth({ onFailure: unavailable, onSuccess: (results) => (results[2] as { readonly affectedRows: number }).affectedRows })
       )
+    )
+    return Effect.scoped(Effect.flatMap(sql.reserve, (connection) => runText(connection, purge.text))).pipe(
+      Effect.uninterruptible,
+      Effect.mapBoth({ onFailure: unavailable, onSuccess: (all) => purge.results(all).affectedRows("purged") })
+    )
+  }
 
   return Outbox.of({ poll, backlog, purgeVoid })
 })
+
+/** The outbox on MySQL or MariaDB. It takes the coupons of this process's own batches from `RecentBatches`. */
+export const layer: Layer.Layer<Outbox, never, SqlClient | AppConfig | RecentBatches> = Layer.effect(Outbox, make)

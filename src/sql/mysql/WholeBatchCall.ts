@@ -1,11 +1,11 @@
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Claim } from "../../ports/Ledger.ts"
-import { batchKey, claimsJson, integer, literal } from "./GroupCommitText.ts"
+import { batchKey, claimsJson, integer, literal } from "../text/Literals.ts"
 import type { Row } from "../Rows.ts"
 import { mysqlErrno } from "../SqlFailure.ts"
 
 /**
- * The group commit for the usual batch: all claims are issued, or nothing is and `groupCommitText` has to be sent. The procedure is that
+ * The group commit for the usual batch: all claims are issued, or nothing is and `groupCommit` has to be sent. The procedure is that
  * of `migrations/mysql/0004_issue_batch.optional.sql`. It answers in one packet where a text of as many statements wakes its client with
  * each of them: of a commit of 48 claims that saves Node half of its time, mysqld a sixth, and the campaign's next batch a fifth of its wait.
  * The codes are UTF-8 whatever the session's character set: this text does not repeat the session's settings.

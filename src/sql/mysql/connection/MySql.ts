@@ -19,7 +19,6 @@ import type { PoolOptions } from "mysql2"
 import { readFileSync } from "node:fs"
 import type * as Net from "node:net"
 import { AppConfig, InvalidConfiguration } from "../../../config/AppConfig.ts"
-import type { EpochMillis } from "../../../domain/Time.ts"
 import { LedgerUnavailable } from "../../../ports/Ledger.ts"
 import type { SessionFact } from "../../../ports/LedgerFacts.ts"
 import { rootMessage } from "../../../config/RootMessage.ts"
@@ -196,15 +195,6 @@ const NO_VALUES = null as unknown as ReadonlyArray<never>
 /** Runs a text of several statements in one round trip; one result a statement: rows, or a header with `affectedRows`. */
 export const runText = (connection: Connection, text: string): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
   connection.executeUnprepared(text, NO_VALUES, undefined)
-
-/** Reads a `DATETIME(6)` in UTC, as the driver returns it with `dateStrings`; microseconds are cut off. */
-export const timeFromSql = (value: unknown): EpochMillis => {
-  const text = String(value)
-  return Date.parse(`${text.slice(0, 10)}T${text.slice(11, 23)}Z`)
-}
-
-/** Writes a time as a literal without quotes' trouble: digits, dashes, colons. */
-export const timeToSql = (time: EpochMillis): string => `'${new Date(time).toISOString().slice(0, 23).replace("T", " ")}'`
 
 const NO_SUCH_TABLE = 1_146
 

@@ -121,12 +121,14 @@ const FIRST = `SET ${NAMES}, SESSION sql_mode = '${SQL_MODE}', SESSION completio
 ROLLBACK`
 
 /**
- * What each text that writes begins with: two statements. They repeat of `setUpText` what a wrong commit could come from, so that it
+ * The statements that each script that writes begins with. They repeat of `setUpText` what a wrong commit could come from, so that it
  * also holds behind a proxy that hands out server connections as it likes and forgets what a session was set to. Only the group commit's
  * usual text does without, as they are a tenth of mysqld's time for it: it is exact with any settings, and its times are right if they hold.
  */
-export const sessionSettings = (lockWaitSeconds: number): string =>
-  `${TRANSACTIONS};\n${setText(pins.filter(({ inTexts }) => inTexts === true), { database: "", lockWaitSeconds, idleSeconds: 0 })}`
+export const sessionSettings = (lockWaitSeconds: number): ReadonlyArray<string> => [
+  TRANSACTIONS,
+  setText(pins.filter(({ inTexts }) => inTexts === true), { database: "", lockWaitSeconds, idleSeconds: 0 })
+]
 
 const withSource = (variable: { readonly name: string }) => `@@session.${variable.name} AS \`${variable.name}\``
 

@@ -1,9 +1,9 @@
-import type { Campaign, CampaignSettings } from "../domain/Campaign.ts"
-import type { CampaignPhase } from "../domain/CampaignPhase.ts"
-import { formatRfc3339 } from "../domain/Time.ts"
-import type { AdminAct } from "../ports/AuditLog.ts"
-import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../ports/Ledger.ts"
-import { integer } from "./mysql/GroupCommitText.ts"
+import type { Campaign, CampaignSettings } from "../../domain/Campaign.ts"
+import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
+import { formatRfc3339 } from "../../domain/Time.ts"
+import type { AdminAct } from "../../ports/AuditLog.ts"
+import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../../ports/Ledger.ts"
+import { integer } from "./Literals.ts"
 
 /**
  * Every column of a campaign, the limit announced for it, and what its phase is derived from, as `Rows` reads them, from

@@ -1,7 +1,6 @@
-import type { EpochMillis } from "../domain/Time.ts"
-import type { CampaignChange } from "../ports/Ledger.ts"
-import { integer } from "./mysql/GroupCommitText.ts"
-import { timeToSql } from "./mysql/connection/MySql.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { CampaignChange } from "../../ports/Ledger.ts"
+import { integer, timeToSql } from "./Literals.ts"
 
 /** What the dialects say differently of times. */
 export interface PhaseDialect {

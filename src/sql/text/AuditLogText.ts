@@ -1,16 +1,13 @@
-import type { AdminAct, AdminRecord } from "../ports/AuditLog.ts"
-import type { EpochMillis } from "../domain/Time.ts"
-import { batchKey, integer } from "./mysql/GroupCommitText.ts"
-import type { Row } from "./Rows.ts"
+import type { AdminAct, AdminRecord } from "../../ports/AuditLog.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import { batchKey, integer, mysqlText } from "./Literals.ts"
+import type { Row } from "../Rows.ts"
 
 /** The columns of an act besides its id, key and time, in the order of `actValues`. */
 export const actColumns = "change_id, at, actor, action, campaign_id, before_state, after_state"
 
 /** The actor is cut off, never refused: an act without its record would be worse. */
 const MAX_ACTOR = 200
-
-/** Any text as a MySQL literal: as hexadecimal digits it needs no escaping, whatever the SQL mode. */
-export const mysqlText = (text: string): string => text === "" ? "''" : `_utf8mb4 x'${Buffer.from(text, "utf8").toString("hex")}'`
 
 export const stateText = (state: unknown): string | null => state === undefined ? null : JSON.stringify(state)
 
