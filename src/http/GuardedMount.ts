@@ -1,33 +1,57 @@
+import type { ServerResponse } from "node:http"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
-import { Startup } from "../rpc/Startup.ts"
-import * as Guard from "../security/Guard.ts"
 import type { Role } from "../domain/Role.ts"
 import * as ErrorCatalog from "../rpc/ErrorCatalog.ts"
-import type { Mounts } from "./Mounts.ts"
+import type { Response } from "../rpc/Request.ts"
+import { Startup } from "../rpc/Startup.ts"
 import * as UnaryLane from "../rpc/UnaryLane.ts"
+import * as Guard from "../security/Guard.ts"
+import type { Handler, Mount, Mounts } from "./Mounts.ts"
+import { mountOf } from "./Mounts.ts"
 
-/** These mounts for who has the rights of `role` alone; others hear what an RPC would tell them, as JSON. */
-export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, Startup> =>
-  Effect.map(Effect.zip(Startup, Effect.runtime<never>()), ([startup, runtime]) =>
-    Object.fromEntries(Object.entries(mounts).map(([path, mount]) => [path, (request, response, draining) => {
+/** Answers with the failure that an RPC would answer with, as JSON; `undefined`: a defect. */
+const reject = (response: Response, refusal: Guard.Refusal | undefined, last: boolean) => {
+  const { body, retryAfterSeconds, status } = ErrorCatalog.toErrorReply(refusal)
+  if (status === 401) (response as ServerResponse).setHeader("WWW-Authenticate", "Bearer")
+  UnaryLane.send(response, status, "application/json", body, Buffer.byteLength(body), last, retryAfterSeconds)
+}
+
+const guard = (
+  role: Role,
+  path: string,
+  { handler, headers }: Mount,
+  startup: Startup["Type"],
+  run: (work: Effect.Effect<void>) => unknown
+): Mount => {
+  const admitted: Handler = (request, response, draining) => {
+    try {
+      handler(request, response, draining)
+    } catch (defect) {
+      // A throw in the fiber's observer would end the process.
+      run(Effect.logError(`a request to ${path} failed unexpectedly`, Cause.die(defect)))
+      response.destroy()
+    }
+  }
+  return {
+    headers,
+    handler: (request, response, draining) => {
       Effect.runFork(Effect.either(Guard.admit(startup, request.headers.authorization, role))).addObserver((exit) => {
-        if (exit._tag === "Success" && Either.isRight(exit.value)) {
-          try {
-            mount(request, response, draining)
-          } catch (defect) {
-            // An observer's throw would end the process.
-            Runtime.runFork(runtime)(Effect.logError(`a request to ${path} failed unexpectedly`, Cause.die(defect)))
-            response.destroy()
-          }
-          return
-        }
-        const refusal = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined
-        const { body, retryAfterSeconds, status } = ErrorCatalog.toErrorReply(refusal)
+        if (exit._tag === "Success" && Either.isRight(exit.value)) return admitted(request, response, draining)
         request.resume()
-        if (status === 401) (response as import("node:http").ServerResponse).setHeader("WWW-Authenticate", "Bearer")
-        UnaryLane.send(response, status, "application/json", body, Buffer.byteLength(body), draining.aborted, retryAfterSeconds)
+        const refusal = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined
+        reject(response, refusal, draining.aborted)
       })
-    }] satisfies [string, Mounts[string]])))
+    }
+  }
+}
+
+/** The same mounts, for callers with the rights of `role` alone. */
+export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, Startup> =>
+  Effect.map(Effect.zip(Startup, Effect.runtime<never>()), ([startup, runtime]) => {
+    const run = Runtime.runFork(runtime)
+    const guarded = Object.entries(mounts).map(([path, mount]) => [path, guard(role, path, mountOf(mount), startup, run)])
+    return Object.fromEntries(guarded) as Mounts
+  })

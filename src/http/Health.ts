@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf"
 import { Code, ConnectError } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
-import type { Mounts } from "./Mounts.ts"
+import type { Handler, Mounts } from "./Mounts.ts"
 import {
   Health,
   HealthCheckResponse_ServingStatus as Status,
@@ -80,5 +80,5 @@ export const make = (options: {
         }
       })
   })
-  return { mounts: { [`/${Health.typeName}`]: handler as Mounts[string] }, changed }
+  return { mounts: { [`/${Health.typeName}`]: handler as Handler }, changed }
 }

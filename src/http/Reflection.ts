@@ -3,7 +3,7 @@ import { createRegistry, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
 import { Code } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
-import type { Mounts } from "./Mounts.ts"
+import type { Handler, Mounts } from "./Mounts.ts"
 import type { ServerReflectionRequest } from "../contract/gen/grpc/reflection/v1/reflection_pb.ts"
 import { ServerReflection } from "../contract/gen/grpc/reflection/v1/reflection_pb.ts"
 import { ServerReflection as ServerReflectionAlpha } from "../contract/gen/grpc/reflection/v1alpha/reflection_pb.ts"
@@ -85,6 +85,6 @@ export const make = (services: ReadonlyArray<DescService>): Mounts => {
         })
       }
     }
-  }) as Mounts[string]
+  }) as Handler
   return { [`/${ServerReflection.typeName}`]: handler, [`/${ServerReflectionAlpha.typeName}`]: handler }
 }

@@ -6,7 +6,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { AppConfig } from "../config/AppConfig.ts"
 import type { Startup } from "../rpc/Startup.ts"
-import type { Mounts } from "../http/Mounts.ts"
+import type { Handler, Mounts } from "../http/Mounts.ts"
 import type { OperatorServer } from "./OperatorServer.ts"
 import type { OperatorServices } from "./OperatorServices.ts"
 
@@ -48,7 +48,7 @@ export const make: Effect.Effect<Mounts, never, AppConfig | OperatorServices | S
     const { make } = await import("./OperatorServer.ts")
     return Runtime.runPromise(runtime)(make)
   }
-  const mount: Mounts[string] = (request, response, draining) => {
+  const mount: Handler = (request, response, draining) => {
     if (server === undefined) {
       server = load()
       draining.addEventListener("abort", () => void server?.then(({ stop }) => stop(), () => {}))

@@ -1,6 +1,6 @@
 import * as net from "node:net"
 import { describe, expect, it } from "vitest"
-import * as Acceptors from "../../src/http/Acceptors.ts"
+import * as Acceptors from "../../src/http/connections/Acceptors.ts"
 
 const listening = async (options: net.ListenOptions) => {
   const server = net.createServer()

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import * as FileLimit from "../../src/http/FileLimit.ts"
+import * as FileLimit from "../../src/http/connections/FileLimit.ts"
 
 const within = (limit: number, environment: Record<string, string> = {}) =>
   Effect.runSync(Effect.map(AppConfig.load(environment), (config) => FileLimit.connectionsWithin(limit, config)))

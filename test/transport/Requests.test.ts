@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as http2 from "node:http2"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import * as BrowserHeaders from "../../src/http/BrowserHeaders.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
 import {
   CouponService,
@@ -453,6 +454,20 @@ describe("elsewhere", () => {
     const read = async (path: string) => (await request(other.port, { method: "GET", path })).body
     expect([await read("/a"), await read("/a/x?y"), await read("/a/b/c")]).toEqual(["a", "a", "ab"])
     expect((await request(other.port, { method: "GET", path: "/ab" })).status).toBe(404)
+    await other.close()
+  })
+
+  it("a mount's own headers for browsers, and the API's for all else", async () => {
+    const handler = (_: unknown, response: { end: (text: string) => void }) => response.end("page")
+    const headers = BrowserHeaders.make("default-src 'self'", "max-age=60")
+    const other = await start({ mounts: { "/page": { handler, headers }, "/plain": handler } as never })
+    const read = async (path: string) => {
+      const reply = await request(other.port, { method: "GET", path })
+      return [reply.headers["content-security-policy"], reply.headers["cache-control"], reply.headers["x-content-type-options"]]
+    }
+    const api = ["default-src 'none'; frame-ancestors 'none'", "no-store", "nosniff"]
+    expect(await read("/page/below")).toEqual(["default-src 'self'", "max-age=60", "nosniff"])
+    for (const path of ["/plain", "/", "/livez", "/nowhere"]) expect(await read(path)).toEqual(api)
     await other.close()
   })
 })

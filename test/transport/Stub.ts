@@ -13,6 +13,7 @@ import type { UseCases } from "../../src/rpc/Startup.ts"
 import { Startup } from "../../src/rpc/Startup.ts"
 import * as Guard from "../../src/security/Guard.ts"
 import type { Mounts } from "../../src/http/Mounts.ts"
+import type { Patience } from "../../src/http/Patience.ts"
 import * as Server from "../../src/http/Server.ts"
 
 export const coupon: Coupon = { campaignId: 1, id: 1, userId: 1001n, code: "가나다라마바사012", issuedAt: Date.UTC(2025, 5, 25) }
@@ -105,7 +106,7 @@ export const start = async (options: {
   readonly waitingFor?: () => ReadonlyArray<string>
   readonly environment?: Record<string, string>
   readonly mounts?: Mounts
-  readonly patience?: Partial<Server.Patience>
+  readonly patience?: Partial<Patience>
 } = {}): Promise<Running> => {
   const scope = Effect.runSync(Scope.make())
   const logs: Array<string> = []

@@ -4,13 +4,18 @@ import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
 import type * as net from "node:net"
 import { createSecureContext } from "node:tls"
-import type { AppConfig } from "../config/AppConfig.ts"
+import type { AppConfig } from "../../config/AppConfig.ts"
 
 /** HOST and PORT cannot be listened on; `message` says what to do. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{ readonly message: string; readonly cause: unknown }> {}
 
-/** Listens on the address; `reusePort`: other sockets of this process will, too. */
-export const listen = (server: net.Server, host: string, port: number, reusePort: boolean): Effect.Effect<net.AddressInfo, ListenFailed> =>
+/** Listens on the address. `reusePort`: other sockets of this process will listen there too. */
+export const listen = (
+  server: net.Server,
+  host: string,
+  port: number,
+  reusePort: boolean
+): Effect.Effect<net.AddressInfo, ListenFailed> =>
   Effect.async<net.AddressInfo, ListenFailed>((resume) => {
     const onError = (cause: NodeJS.ErrnoException) => {
       const why = cause.code === "EADDRINUSE"
@@ -30,14 +35,20 @@ export const listen = (server: net.Server, host: string, port: number, reusePort
     })
   })
 
-/** Certificate and key of TLS_CERT_FILE and TLS_KEY_FILE; `undefined`: the port speaks plain HTTP. */
-export const credentials = (config: AppConfig["Type"]): Effect.Effect<{ readonly cert: Buffer; readonly key: Buffer } | undefined, ListenFailed> => {
+/** A certificate and its key, in PEM. */
+export interface Credentials {
+  readonly cert: Buffer
+  readonly key: Buffer
+}
+
+/** The contents of TLS_CERT_FILE and TLS_KEY_FILE; `undefined`: the port speaks plain HTTP. */
+export const credentials = (config: AppConfig["Type"]): Effect.Effect<Credentials | undefined, ListenFailed> => {
   if (Option.isNone(config.tlsCertFile) || Option.isNone(config.tlsKeyFile)) return Effect.succeed(undefined)
   const [certFile, keyFile] = [config.tlsCertFile.value, config.tlsKeyFile.value]
   return Effect.try({
     try: () => {
       const pair = { cert: readFileSync(certFile), key: readFileSync(keyFile) }
-      // Throws now, in words, rather than at the first client.
+      // Fails at the start, with a clear message, instead of at the first connection.
       createSecureContext(pair)
       return pair
     },

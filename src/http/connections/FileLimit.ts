@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
-import { AppConfig } from "../config/AppConfig.ts"
+import { AppConfig } from "../../config/AppConfig.ts"
 import * as Acceptors from "./Acceptors.ts"
 
 /**

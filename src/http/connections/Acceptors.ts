@@ -1,5 +1,5 @@
 import * as net from "node:net"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 
 /** More sockets that listen on a server's own address and port, so that a crowd of new connections gets in. */
 export interface Acceptors {

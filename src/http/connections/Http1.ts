@@ -1,0 +1,36 @@
+import * as http from "node:http"
+import * as https from "node:https"
+import * as Metrics from "../../metrics/Metrics.ts"
+import type { Request, Response } from "../../rpc/Request.ts"
+import type { Patience } from "../Patience.ts"
+import type { Credentials } from "./Listening.ts"
+
+/** Of the headers of one request, over both HTTP versions. */
+export const MAX_HEADER_BYTES = 16_384
+
+/** The HTTP/1.1 server. With credentials it speaks TLS, and offers HTTP/2 in the handshake. */
+export const make = (options: {
+  readonly credentials: Credentials | undefined
+  readonly maxConnections: number
+  readonly patience: Patience
+  readonly serve: (request: Request, response: Response) => void
+}): http.Server => {
+  const { credentials, patience, serve } = options
+  const plain = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: patience.headers,
+    requestTimeout: patience.request,
+    keepAliveTimeout: patience.keepAlive,
+    connectionsCheckingInterval: Math.min(1_000, patience.headers / 4)
+  }
+  const server = credentials === undefined ? http.createServer(plain, serve) : https.createServer({
+    ...plain,
+    ...credentials,
+    minVersion: "TLSv1.2",
+    ALPNProtocols: ["h2", "http/1.1"],
+    handshakeTimeout: patience.headers
+  }, serve)
+  server.maxConnections = options.maxConnections
+  server.on("drop", () => Metrics.connectionsRefused.add())
+  return server
+}

@@ -1,0 +1,64 @@
+import * as http2 from "node:http2"
+import type { Socket } from "node:net"
+import { guarded } from "../../rpc/Guarded.ts"
+import type { Request, Response } from "../../rpc/Request.ts"
+import type { Patience } from "../Patience.ts"
+import { dropRest } from "./DropRest.ts"
+import { MAX_HEADER_BYTES } from "./Http1.ts"
+
+/** The HTTP/2 server, and what is open on it. It listens nowhere: connections are handed to it. */
+export interface Http2 {
+  readonly server: http2.Http2Server
+  readonly sessions: ReadonlySet<http2.ServerHttp2Session>
+  readonly streams: ReadonlySet<http2.ServerHttp2Stream>
+}
+
+/** Of one session. */
+const MAX_STREAMS = 250
+
+/**
+ * Streams that a client may open and reset again ("rapid reset", CVE-2023-44487) before its connection is ended: a burst,
+ * as when the users behind one proxy give up together, and a rate that is allowed for ever.
+ */
+const STREAM_RESET_BURST = 2_000
+const STREAM_RESETS_PER_SECOND = 100
+
+/** A session that begins while `draining` is aborted is sent GOAWAY at once. */
+export const make = (options: {
+  readonly draining: AbortSignal
+  readonly patience: Patience
+  readonly report: (cause: unknown) => void
+  readonly serve: (request: Request, response: Response) => void
+}): Http2 => {
+  const { draining, patience, report, serve } = options
+  const sessions = new Set<http2.ServerHttp2Session>()
+  const streams = new Set<http2.ServerHttp2Stream>()
+  const server = http2.createServer({
+    streamResetBurst: STREAM_RESET_BURST,
+    streamResetRate: STREAM_RESETS_PER_SECOND,
+    settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
+  }, (request, response) => {
+    // HTTP/1.1 has requestTimeout. In HTTP/2, Node leaves a stream open whose body never ends.
+    const cancel = guarded(report, () => request.stream.close(http2.constants.NGHTTP2_CANCEL))
+    const timer = setTimeout(cancel, patience.request)
+    const clear = () => clearTimeout(timer)
+    request.once("end", clear)
+    request.once("close", clear)
+    const { stream } = request
+    streams.add(stream)
+    stream.once("close", () => streams.delete(stream))
+    stream.once("finish", () => dropRest(stream))
+    serve(request, response)
+  })
+  server.setTimeout(patience.http2Idle)
+  server.on("timeout", (session: http2.ServerHttp2Session) => session.close())
+  server.on("session", (session) => {
+    sessions.add(session)
+    session.once("close", () => sessions.delete(session))
+    if (draining.aborted) session.close()
+  })
+  // Without these listeners a connection that breaks would end the process.
+  server.on("sessionError", () => {})
+  server.on("clientError", (_error: Error, socket: Socket) => socket.destroy())
+  return { server, sessions, streams }
+}
