@@ -8,7 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { randomBytes } from "node:crypto"
 import { AppConfig } from "../config/AppConfig.ts"
-import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion } from "../domain/Campaign.ts"
+import type {
+  Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion
+} from "../domain/Campaign.ts"
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/Failure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
@@ -18,13 +20,14 @@ import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { Ledger, type CommitInDoubt, type LedgerUnavailable } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/OutboxRelay.ts"
 
-/** `Unavailable`: nothing was changed and never will be. `OutcomeUnknown`: the ledger could not be asked in time. */
+/** `Unavailable`: nothing was changed, now or later. `OutcomeUnknown`: the ledger could not be asked in time. */
 export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavailable | OutcomeUnknown
 
 /**
- * Opens campaigns and changes them (PROTOCOL, "Changing a campaign"). A change is decided on the campaign as it is, applied if
- * that is still the campaign's version, and answered once the gate has it too, if the gate can be reached. One that is made
- * already is not made again. `expected`: fail with `Conflict` unless the campaign is at this version.
+ * Creates and changes campaigns (docs/internals/protocol.md, "Changing a campaign"). A change is decided on the campaign's
+ * current version and applied only if that version still stands. The answer waits until the gate has the change too,
+ * if the gate can be reached. A change that is already in place is not made again. `expected`: fail with `Conflict`
+ * unless the campaign is at this version.
  */
 export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChanges")<CampaignChanges, {
   readonly create: (draft: CampaignDraft) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
@@ -36,18 +39,18 @@ export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChange
   /** No coupon is issued any more once this returns. */
   readonly pause: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
   readonly resume: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
-  /** For good. No coupon is issued any more once this returns. */
+  /** Final. No coupon is issued any more once this returns. */
   readonly end: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
 }>() {}
 
-/** Between attempts to resolve a change in doubt: 10 ms growing to 500 ms. */
+/** Pauses between attempts to resolve a change in doubt: 10 ms growing to 500 ms. */
 const untilResolved = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("500 millis")))
 
-/** How long an acknowledgement waits for the gate to have the change; the relay brings it later if that is not enough. */
+/** How long an answer waits for the gate to have the change. After that, the relay brings the change to the gate. */
 const GATE_WAIT = Duration.seconds(1)
 const untilConfigured = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("100 millis")))
 
-/** How often a change is decided again because somebody else changed the campaign meanwhile. */
+/** How often a change is decided again because another operator changed the campaign meanwhile. */
 const ATTEMPTS = 20
 
 const storeDown = (failure: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause: failure.cause })
@@ -60,7 +63,7 @@ export const make = Effect.gen(function*() {
   const relay = yield* OutboxRelay
   const scope = yield* Effect.scope
 
-  /** What became of a commit in doubt; `undefined`: it did not happen and never will. */
+  /** The campaign after a commit in doubt; `undefined`: the commit did not happen and never will. */
   const resolve = (changeId: string, failure: CommitInDoubt): Effect.Effect<Campaign | undefined, OutcomeUnknown> =>
     Effect.logWarning(`a change of a campaign is in doubt; asking the ledger: ${rootMessage(failure.cause)}`).pipe(
       Effect.annotateLogs({ changeId }),
@@ -72,13 +75,13 @@ export const make = Effect.gen(function*() {
 
   const notDone = (failure: CommitInDoubt) => new Unavailable({ retryAfterSeconds: 1, cause: failure.cause })
 
-  /** Tells the gate, for at most `GATE_WAIT`; goes on when the caller leaves. */
+  /** Sends the change to the gate and waits at most `GATE_WAIT`. Continues when the caller leaves. */
   const spread = (campaign: Campaign): Effect.Effect<void> =>
     Effect.retry(gate.configure(campaign), untilConfigured).pipe(
       Effect.disconnect,
       Effect.timeout(GATE_WAIT),
       Effect.catchAll(() =>
-        Effect.logWarning("the gate could not be told of a change yet; the relay will").pipe(
+        Effect.logWarning("the gate does not have a change yet; the relay will bring it").pipe(
           Effect.annotateLogs({ campaignId: campaign.campaignId, version: campaign.version })
         )
       ),
@@ -88,11 +91,14 @@ export const make = Effect.gen(function*() {
     )
 
   /**
-   * A higher limit is announced before it is made: first in the ledger, where a rebuild finds it, then to the gate. So the gate's
-   * limit is never below the ledger's, and its SOLD_OUT always a fact, for holders and new users alike. If that cannot be
-   * said to the gate, the limit is not raised.
+   * Announces a higher limit before it is made: first to the ledger, where a rebuild finds it, then to the gate. So the
+   * gate's limit is never below the ledger's, and its SOLD_OUT is always a fact. If the gate cannot be reached, the
+   * limit is not raised.
    */
-  const announce = ({ campaignId, version, ...terms }: Campaign, couponLimit: number): Effect.Effect<void, Unavailable> =>
+  const announce = (
+    { campaignId, version, ...terms }: Campaign,
+    couponLimit: number
+  ): Effect.Effect<void, Unavailable> =>
     ledger.announceRaise(campaignId, version, couponLimit).pipe(
       Effect.mapError(storeDown),
       Effect.zipRight(Effect.mapError(
@@ -114,7 +120,7 @@ export const make = Effect.gen(function*() {
         if (expected !== undefined && from.version !== expected) return yield* new Conflict()
         const to = yield* decide(from)
         if (sameSettings(from, to)) {
-          // Perhaps the repetition of a call whose reply was lost: the gate may not have it yet.
+          // This may repeat a call whose reply was lost: the gate may not have the change yet.
           yield* spread(from)
           return from
         }
@@ -125,7 +131,9 @@ export const make = Effect.gen(function*() {
             LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
             CommitInDoubt: (failure) =>
               Effect.flatMap(resolve(changeId, failure), (campaign) =>
-                campaign === undefined ? Effect.fail(notDone(failure)) : Effect.succeed({ _tag: "Changed" as const, campaign }))
+                campaign === undefined
+                  ? Effect.fail(notDone(failure))
+                  : Effect.succeed({ _tag: "Changed" as const, campaign }))
           })
         )
         if (verdict._tag === "BelowIssued") return yield* belowIssued(verdict.issued)
@@ -133,14 +141,15 @@ export const make = Effect.gen(function*() {
           const { campaign } = verdict
           held.opensAt(campaignId, campaign.startTime)
           yield* spread(campaign)
-          yield* Effect.logInfo("a campaign was changed").pipe(Effect.annotateLogs({ campaignId, action, version: campaign.version }))
+          const { version } = campaign
+          yield* Effect.annotateLogs(Effect.logInfo("a campaign was changed"), { campaignId, action, version })
           return campaign
         }
       }
       return yield* new Unavailable({ retryAfterSeconds: 1, cause: "others changed the campaign all the time" })
     })
 
-  // Of these, none sets a limit, so none can be refused for one.
+  // None of these sets a limit, so none can be rejected for its limit.
   const state = (action: string, decide: (campaign: Campaign) => Either.Either<CampaignSettings, CampaignEnded>) =>
   (campaignId: CampaignId, expected: ExpectedVersion): Effect.Effect<Campaign, ChangeFailure> =>
     Effect.catchTag(change(campaignId, expected, action, decide), "InvalidArgument", (failure) => Effect.die(failure))
@@ -157,7 +166,8 @@ export const make = Effect.gen(function*() {
         })
       }),
     update: (campaignId, expected, update) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => change(campaignId, expected, "campaign.update", patched(update, now))),
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        change(campaignId, expected, "campaign.update", patched(update, now))),
     pause: state("campaign.pause", paused),
     resume: state("campaign.resume", resumed),
     end: state("campaign.end", ended)

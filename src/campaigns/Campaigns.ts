@@ -21,18 +21,18 @@ import { PhaseWatch } from "../agents/PhaseWatch.ts"
 export interface CampaignPage {
   readonly campaign: Campaign
   readonly coupons: ReadonlyArray<Coupon>
-  /** Asks for the page that follows; `undefined` on the last one. */
+  /** The token of the next page; `undefined` on the last one. */
   readonly nextPageToken: string | undefined
 }
 
 /** A page of campaigns, newest first. */
 export interface CampaignList {
   readonly campaigns: ReadonlyArray<Campaign>
-  /** Asks for the page that follows; `undefined` on the last one. */
+  /** The token of the next page; `undefined` on the last one. */
   readonly nextPageToken: string | undefined
 }
 
-/** Which campaigns to list; `status` `undefined`, no `phases` and an empty `namePrefix` leave none out. */
+/** Which campaigns to list. `status` `undefined`, no `phases` and an empty `namePrefix` do not filter. */
 export interface CampaignFilter {
   readonly status: CampaignStatus | undefined
   readonly phases: ReadonlyArray<CampaignPhase>
@@ -42,11 +42,11 @@ export interface CampaignFilter {
 /** The most codes that one page of `get` holds. */
 export const MAX_PAGE_SIZE = 10_000
 
-/** The most campaigns that one page of `list` holds, and how many unless asked for a number. */
+/** The most campaigns that one page of `list` holds, and the number without a page size. */
 export const MAX_LIST_SIZE = 1_000
 export const LIST_SIZE = 100
 
-/** Opening, changing, reading and listing campaigns, and looking claims up. */
+/** Creates, changes, reads and lists campaigns, and looks up coupons. */
 export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaigns, {
   /** `OutcomeUnknown`: the campaign may have been stored. */
   readonly create: CampaignChanges["Type"]["create"]
@@ -54,50 +54,59 @@ export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaign
   readonly pause: CampaignChanges["Type"]["pause"]
   readonly resume: CampaignChanges["Type"]["resume"]
   readonly end: CampaignChanges["Type"]["end"]
-  /** `pageSize` 0 means `MAX_PAGE_SIZE`, as does any larger one; an empty `pageToken` the first page. */
+  /** `pageSize` 0 or above `MAX_PAGE_SIZE` means `MAX_PAGE_SIZE`. An empty `pageToken` means the first page. */
   readonly get: (
     campaignId: CampaignId,
     pageSize: number,
     pageToken: string
   ) => Effect.Effect<CampaignPage, InvalidArgument | RecordNotFound | Unavailable>
-  /** `pageSize` 0 means `LIST_SIZE`, and at most `MAX_LIST_SIZE` are returned; a `pageToken` is for the filter it was returned for. */
+  /** `pageSize` 0 means `LIST_SIZE`, with at most `MAX_LIST_SIZE`. A `pageToken` is valid only for its own filter. */
   readonly list: (
     filter: CampaignFilter,
     pageSize: number,
     pageToken: string
   ) => Effect.Effect<CampaignList, InvalidArgument | Unavailable>
-  /** What the user holds. */
-  readonly getCoupon: (campaignId: CampaignId, userId: UserId) => Effect.Effect<Coupon, RecordNotFound | Unavailable | Overloaded>
+  /** The coupon that the user holds. */
+  readonly getCoupon: (
+    campaignId: CampaignId,
+    userId: UserId
+  ) => Effect.Effect<Coupon, RecordNotFound | Unavailable | Overloaded>
 }>() {}
 
-// The token is the last coupon's number, in a form that does not invite arithmetic.
-const encodeToken = (campaignId: CampaignId, afterId: number): string => Buffer.from(`${campaignId}.${afterId}`).toString("base64url")
+const invalidToken = (reason: string) => Either.left(new InvalidArgument({ field: "pageToken", reason }))
+
+// The token holds the last coupon's number, encoded so that clients do not compute with it.
+const encodeToken = (campaignId: CampaignId, afterId: number): string =>
+  Buffer.from(`${campaignId}.${afterId}`).toString("base64url")
 
 const decodeToken = (campaignId: CampaignId, token: string): Either.Either<number, InvalidArgument> => {
   if (token === "") return Either.right(0)
   const match = /^(\d{1,10})\.(\d{1,10})$/.exec(Buffer.from(token, "base64url").toString())
   return match !== null && Number(match[1]) === campaignId && encodeToken(campaignId, Number(match[2])) === token
     ? Either.right(Number(match[2]))
-    : Either.left(new InvalidArgument({ field: "pageToken", reason: "must be the nextPageToken of a page of this campaign" }))
+    : invalidToken("must be the nextPageToken of a page of this campaign")
 }
 
-// The last campaign's id and what was filtered by: a page of another listing would leave campaigns out.
+// The token holds the last campaign's id and a digest of the filter: with another filter, campaigns would be left out.
 const encodeListToken = (filter: CampaignFilter, beforeId: CampaignId): string => {
   const digest = createHash("sha256").update(JSON.stringify([
     filter.status ?? null,
     filter.namePrefix,
-    // Tokens of before there were phases stay valid.
+    // Without phases the digest is the same as before phases existed, so old tokens stay valid.
     ...filter.phases.length === 0 ? [] : [[...new Set(filter.phases)].sort()]
   ])).digest("hex").slice(0, 12)
   return Buffer.from(`${beforeId}.${digest}`).toString("base64url")
 }
 
-const decodeListToken = (filter: CampaignFilter, token: string): Either.Either<CampaignId | undefined, InvalidArgument> => {
+const decodeListToken = (
+  filter: CampaignFilter,
+  token: string
+): Either.Either<CampaignId | undefined, InvalidArgument> => {
   if (token === "") return Either.right(undefined)
   const match = /^(\d{1,10})\.[0-9a-f]{12}$/.exec(Buffer.from(token, "base64url").toString())
   return match !== null && encodeListToken(filter, Number(match[1])) === token
     ? Either.right(Number(match[1]))
-    : Either.left(new InvalidArgument({ field: "pageToken", reason: "must be the nextPageToken of a page of this list" }))
+    : invalidToken("must be the nextPageToken of a page of this list")
 }
 
 const decodePageSize = (pageSize: number, usual: number, most: number): Either.Either<number, InvalidArgument> =>
@@ -105,7 +114,7 @@ const decodePageSize = (pageSize: number, usual: number, most: number): Either.E
     ? Either.left(new InvalidArgument({ field: "pageSize", reason: `must be 0 to ${most}` }))
     : Either.right(pageSize === 0 ? usual : Math.min(pageSize, most))
 
-const storeDown = (failure: LedgerUnavailable | BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause: failure })
+const storeDown = (cause: LedgerUnavailable | BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
@@ -118,13 +127,13 @@ export const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const requestMillis = Duration.toMillis(config.requestTimeout)
 
-  /** Records the phase that a change leaves, if that was just reached, and the one that it reaches, before another one leaves it. */
+  /** Records the phase before a change, if it was just reached, and the phase after it. */
   const watched = <E>(campaignId: CampaignId, change: Effect.Effect<Campaign, E>): Effect.Effect<Campaign, E> =>
     Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
 
   return Campaigns.of({
     create: (draft) =>
-      // The gate is ready before the first claim comes; if that fails, the first claim rebuilds it.
+      // Prepares the gate before the first claim. If that fails, the first claim rebuilds it.
       Effect.tap(create(draft), ({ campaignId }) => {
         known.touch(campaignId)
         return Effect.zipRight(Effect.forkIn(rebuilder.ensure(campaignId), scope), phases.look(campaignId))
@@ -139,8 +148,10 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const limit = yield* decodePageSize(pageSize, LIST_SIZE, MAX_LIST_SIZE)
         const beforeId = yield* decodeListToken(filter, pageToken)
-        const { campaigns, nextBeforeId } = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit }), storeDown)
-        return { campaigns, nextPageToken: nextBeforeId === undefined ? undefined : encodeListToken(filter, nextBeforeId) }
+        const page = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit }), storeDown)
+        const { campaigns, nextBeforeId } = page
+        const nextPageToken = nextBeforeId === undefined ? undefined : encodeListToken(filter, nextBeforeId)
+        return { campaigns, nextPageToken }
       }),
 
     get: (campaignId, pageSize, pageToken) =>
@@ -149,16 +160,20 @@ export const make = Effect.gen(function*() {
         const afterId = yield* decodeToken(campaignId, pageToken)
         const campaign = yield* Effect.mapError(ledger.findCampaign(campaignId), storeDown)
         if (campaign === undefined) return yield* new RecordNotFound()
-        // Coupons up to the counter just read: codes and counter of one answer agree.
+        // Lists coupons up to the counter just read, so that coupons and counter of one answer agree.
         const left = campaign.issuedCount - afterId
-        const coupons = left <= 0 ? [] : yield* Effect.mapError(ledger.listCoupons(campaignId, afterId, Math.min(limit, left)), storeDown)
-        return { campaign, coupons, nextPageToken: left > limit ? encodeToken(campaignId, coupons.at(-1)!.id) : undefined }
+        const coupons = left <= 0
+          ? []
+          : yield* Effect.mapError(ledger.listCoupons(campaignId, afterId, Math.min(limit, left)), storeDown)
+        const nextPageToken = left > limit ? encodeToken(campaignId, coupons.at(-1)!.id) : undefined
+        return { campaign, coupons, nextPageToken }
       }),
 
     getCoupon: (campaignId, userId) =>
       Effect.gen(function*() {
         if (lookup.size() >= config.issueQueueLimit) return yield* new Overloaded({ retryAfterSeconds: 1 })
-        const coupon = yield* Effect.mapError(lookup.find(campaignId, userId, performance.now() + requestMillis), storeDown)
+        const expiresAt = performance.now() + requestMillis
+        const coupon = yield* Effect.mapError(lookup.find(campaignId, userId, expiresAt), storeDown)
         return coupon ?? (yield* new RecordNotFound())
       })
   })

@@ -8,7 +8,7 @@ import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
 /** Reads single coupons from the ledger, a batch of users at a time. */
 export class CouponLookup extends Context.Tag("coupon/issuance/CouponLookup")<CouponLookup, {
-  /** What the user holds; `expiresAt` in milliseconds of `performance.now()`. */
+  /** The user's coupon, if there is one; `expiresAt` in milliseconds of `performance.now()`. */
   readonly find: (
     campaignId: CampaignId,
     userId: UserId,

@@ -6,16 +6,18 @@ import type { ReserveAnswer } from "../ports/Gate.ts"
  * - `Reserve`: ask the gate for a slot, the usual way;
  * - `Check`: the gate said that the campaign is sold out, so first ask the cheaper `Gate.check`;
  * - `Bypass`: to the ledger without a slot, because the gate has let all of the latest claims pass;
- * - `Ledger`: to the ledger without a slot, because the gate does not answer, or a rebuild of it takes longer than `COLD_WAIT`.
+ * - `Ledger`: to the ledger without a slot, because the gate does not answer, or its rebuild takes longer than
+ *   `COLD_WAIT`.
  */
 export type Way = "Reserve" | "Check" | "Bypass" | "Ledger"
 
 /**
- * What this instance has learned of each campaign's gate, and the way that claims take because of it. Every way is exact: the
- * ledger decides alone. A wrong way costs a question more (docs/internals/protocol.md, "What a claim does with the gate's answer").
+ * What this instance knows about each campaign's gate, and the way that claims take because of it. Every way is exact,
+ * because the ledger alone decides; a wrong way costs one more request (docs/internals/protocol.md, "What a claim does with the
+ * gate's answer").
  */
 export interface GateRoute {
-  /** Asked for every claim. `now` is `performance.now()`, here and below. */
+  /** Called for every claim. `now` is `performance.now()`, here and below. */
   readonly next: (campaignId: CampaignId, now: number) => Way
   /** The gate answered `reserve`. */
   readonly answered: (campaignId: CampaignId, answer: ReserveAnswer["_tag"]) => void
@@ -25,15 +27,15 @@ export interface GateRoute {
   readonly issued: (campaignId: CampaignId) => void
   /** The ledger rejected a claim: the gate has something to filter. */
   readonly rejected: (campaignId: CampaignId) => void
-  /** A claim waited for the rebuild in vain. True for the first one, whose caller is to call `rebuilt` when the rebuild ends. */
+  /** A claim waited for the rebuild in vain. True for the first one: its caller calls `rebuilt` when that ends. */
   readonly waitedInVain: (campaignId: CampaignId) => boolean
   readonly rebuilt: (campaignId: CampaignId) => void
 }
 
-/** How long claims go to the ledger alone after the gate failed to answer, before one tries the gate again. */
+/** How long claims skip a gate that failed to answer, before one tries it again. */
 const GATE_DOWN_MILLIS = 200
 
-/** Campaigns beyond this many are forgotten, the one that was learned of first first: its claims then ask the gate. */
+/** Beyond this many campaigns, the oldest entry is dropped; claims of that campaign ask the gate again. */
 const MAX_CAMPAIGNS = 10_000
 
 interface Learned {

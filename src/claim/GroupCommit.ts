@@ -13,7 +13,9 @@ import { rootMessage } from "../config/RootMessage.ts"
 import * as Batcher from "./Batcher.ts"
 import { Gate, type Reservation } from "../ports/Gate.ts"
 import { Ledger } from "../ports/Ledger.ts"
-import type { ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, Refusal, ResolvedVerdict } from "../ports/Ledger.ts"
+import type {
+  ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, Refusal, ResolvedVerdict
+} from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/OutboxRelay.ts"
 import * as TracedClaims from "./TracedClaims.ts"
 
@@ -24,27 +26,32 @@ export interface QueuedClaim {
   readonly reservation: string | undefined
 }
 
-/** What became of a claim: a durable coupon, the ledger's refusal, or `Unavailable`: nothing was issued and never will be. */
+/** The result of a claim: a durable coupon, the ledger's rejection, or `Unavailable`: never issued, now or later. */
 export type CommitOutcome =
   | { readonly _tag: "Issued"; readonly coupon: Coupon }
   | { readonly _tag: "Refused"; readonly reason: Refusal | Unavailable }
 
 /**
- * Commits claims in groups: one transaction in flight a campaign, whose successor is what queued meanwhile (PROTOCOL,
- * "Ledger"). Gives the slots of refused claims back to the gate, and resolves in-doubt commits before it answers, however
- * long that takes; a claim that cannot wait gets `BatchTimeout` and its batch is resolved without it.
+ * Commits claims in groups. A campaign has one transaction in flight, and the next one takes what queued meanwhile
+ * (docs/internals/protocol.md, "The ledger"). Gives the slots of rejected claims back to the gate. Resolves a commit in doubt
+ * before it answers, however long that takes; a claim that cannot wait gets `BatchTimeout`.
  */
 export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<GroupCommit, {
   /**
-   * `done` hears what became of the claim, or `BatchTimeout` once `expiresAt` (of `performance.now()`) has passed; see
-   * `Batcher`. A claim that had not started then is to be withdrawn.
+   * `done` is called with the result of the claim, or with `BatchTimeout` once `expiresAt` (of `performance.now()`) has
+   * passed; see `Batcher`. The caller withdraws a claim that had not started by then.
    */
-  readonly commit: (campaignId: CampaignId, claim: QueuedClaim, expiresAt: number, done: Batcher.Done<CommitOutcome, never>) => void
-  /** Gives the slot of a claim back that will not be committed, in the background. */
+  readonly commit: (
+    campaignId: CampaignId,
+    claim: QueuedClaim,
+    expiresAt: number,
+    done: Batcher.Done<CommitOutcome, never>
+  ) => void
+  /** Releases the slot of a claim that will not be committed, in the background. */
   readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => void
 }>() {}
 
-/** Between attempts to resolve an in-doubt batch, while the ledger is away: 10 ms growing to 500 ms. */
+/** Pauses between attempts to resolve a batch in doubt while the ledger is away: 10 ms growing to 500 ms. */
 const untilResolved = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("500 millis")))
 
 const fromVerdict = (verdict: ClaimVerdict): CommitOutcome => verdict
@@ -60,7 +67,7 @@ const fromResolved = (cause: unknown) => (verdict: ResolvedVerdict): CommitOutco
   }
 }
 
-/** A transaction of this many coupons costs as much again as its fixed part (PROTOCOL: 0.65 ms and 18 µs a row). */
+/** At this many coupons, the rows of a transaction cost as much as its fixed part (0.65 ms, and 18 µs a row). */
 const HALVES_ABOVE = 32
 
 export const make = Effect.gen(function*() {
@@ -76,7 +83,7 @@ export const make = Effect.gen(function*() {
       ? Effect.void
       : Effect.asVoid(Effect.forkDaemon(Effect.ignore(gate.release(campaignId, reservations))))
 
-  /** Later batches do not wait for this one: it may be resolved only when the ledger is back, and they are to hear at once that it is away. */
+  /** Later batches do not wait for this one, which may be resolved only when the ledger is back: they fail at once. */
   const inDoubt = (batch: ClaimBatch, failure: CommitInDoubt, stepAside: () => void) =>
     Effect.logWarning(`a commit is in doubt; asking the ledger: ${rootMessage(failure.cause)}`).pipe(
       Effect.annotateLogs({ campaignId: batch.campaignId, batchId: batch.batchId, claims: batch.claims.length }),
@@ -136,12 +143,14 @@ export const make = Effect.gen(function*() {
     run
   })
 
-  // The last to leave: what was admitted is decided, and the gate learns of it, before the stores are closed.
+  // The last finalizer to run: admitted claims are decided, and the gate is updated, before the stores close.
   yield* Effect.addFinalizer(() =>
     batcher.idle.pipe(
       Effect.zipRight(relay.settle),
       Effect.timeout(Duration.times(config.shutdownTimeout, 0.5)),
-      Effect.catchAllCause((cause) => Effect.logWarning("left with unsettled work; another instance will take it over", cause))
+      Effect.catchAllCause((cause) =>
+        Effect.logWarning("left with unsettled work; another instance will take it over", cause)
+      )
     )
   )
 

@@ -47,40 +47,40 @@ export interface ClaimRequest {
 /** The use case this service exists for. */
 export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<IssueCoupon, {
   /**
-   * Claims a coupon for a user. It succeeds only after the ledger's commit. An admitted claim runs to its end even if its caller
-   * leaves. The hot path: no fiber, which would cost 10 µs, unless the claim has to wait for a rebuild of the gate.
-   * A rejection that gate or queue decide never takes one.
+   * Claims a coupon for a user. Succeeds only after the ledger's commit. An admitted claim runs to its end even if its
+   * caller leaves. This is the hot path: a claim takes no fiber, which would cost 10 µs, unless it waits for a rebuild
+   * of the gate. A rejection that the gate or a queue decides never takes one.
    */
   readonly begin: (request: ClaimRequest, continuation: Continuation<Coupon, ClaimFailure>) => void
-  /** `begin` as an Effect, uninterruptible. For all callers that are not the hot path. */
+  /** `begin` as an uninterruptible Effect, for callers outside the hot path. */
   readonly claim: (request: ClaimRequest) => Effect.Effect<Coupon, ClaimFailure>
 }>() {}
 
 /**
- * One claim on its way: 1 (in `SingleFlight`) its user's only one, 2 admitted, by the gate where that has a claim to reject,
- * 3 perhaps asked to wait, 4 decided by the ledger. Each step is a plain function that calls the next one or ends the claim by
- * `settle`: a fiber would cost 10 µs and each further `Effect.async` 4, of some 30.
+ * One claim under way, in four steps: 1 it becomes its user's only claim (`SingleFlight`), 2 the gate admits it, 3 it
+ * waits after a tentative answer, 4 the ledger decides. Each step is a plain function that calls the next one or ends
+ * the claim by `settle`: of about 30 µs, a fiber would cost 10 and each further `Effect.async` 4.
  */
 interface Claim {
   readonly campaignId: CampaignId
   readonly userId: UserId
-  /** When the caller is answered at the latest, in milliseconds of `performance.now()`. */
+  /** The latest time at which the caller is answered, in milliseconds of `performance.now()`. */
   readonly expiresAt: number
   /** Whether `expiresAt` is the caller's own deadline rather than the server's. */
   readonly ownDeadline: boolean
-  /** `undefined` once the claim has ended: the one place where "exactly once" is kept. */
+  /** `undefined` once the claim has ended. This is the one place that keeps "exactly once". */
   continuation: Continuation<Coupon, ClaimFailure> | undefined
-  /** Whether the claim is its user's only one under way, so that its end is the end of the flight. */
+  /** Whether the claim is its user's only one under way, so that its end also ends the flight. */
   leads: boolean
-  /** How often the gate's answer was tentative, and until when asking again makes sense. */
+  /** How many of the gate's answers were tentative, and until when the claim asks again. */
   tentative: number
   patientUntil: number
 }
 
-/** Requests of one micro-batch; the gate answers one at a time, so larger ones delay all of them. */
+/** Requests in one micro-batch. The gate answers one batch at a time, so a larger one delays all others. */
 const MICRO_BATCH = 512
 
-// Built once, as exits: an error takes its stack trace when it is made, which costs more than the rest of a rejection.
+// Built once, as exits: creating an error takes its stack trace, which costs more than the rest of a rejection.
 const notFound = Exit.fail(new RecordNotFound())
 const notStarted = Exit.fail(new CampaignNotStarted())
 const ended = Exit.fail(new CampaignEnded())
@@ -91,7 +91,7 @@ const unavailable = Exit.fail(new Unavailable({ retryAfterSeconds: 1 }))
 const deadlineExceeded = Exit.fail(new DeadlineExceeded())
 const outcomeUnknown = Exit.fail(new OutcomeUnknown())
 
-/** Without a stack trace, which costs 3 µs and shows nothing: this is an answer, not a mistake. */
+/** Without a stack trace, which costs 3 µs and shows nothing: this is an expected answer. */
 const alreadyClaimed = (coupon: Coupon): Exit.Exit<never, CouponAlreadyClaimed> => {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
@@ -131,7 +131,9 @@ export const make = Effect.gen(function*() {
     maxInFlight: config.gateBatchesInFlight,
     run: gate.reserve,
     abandoned: (campaignId, { userId }, answer) => {
-      if (answer._tag === "Reserved") runFork(Effect.ignore(gate.release(campaignId, [{ userId, value: answer.value }])))
+      if (answer._tag === "Reserved") {
+        runFork(Effect.ignore(gate.release(campaignId, [{ userId, value: answer.value }])))
+      }
     }
   })
   const soldOutChecks = yield* Batcher.make<UserId, boolean, GateUnavailable>({
@@ -140,7 +142,7 @@ export const make = Effect.gen(function*() {
     run: gate.check
   })
 
-  /** Ends a claim, and with it the flight that it leads. Nothing is left under way for it afterwards. */
+  /** Ends a claim, and the flight that it leads. Nothing of it is under way afterwards. */
   const settle = (claim: Claim, exit: Exit.Exit<Coupon, ClaimFailure>): void => {
     const { continuation } = claim
     if (continuation === undefined) {
@@ -155,7 +157,7 @@ export const make = Effect.gen(function*() {
   const settleByClock = (claim: Claim, committing: boolean): void =>
     settle(claim, claim.ownDeadline ? deadlineExceeded : committing ? outcomeUnknown : unavailable)
 
-  // 1. A user's second claim waits for the first; too many claims of a campaign are shed before a slot is taken.
+  // 1. A user's second claim waits for the first. Claims beyond the queue's limit are shed before they take a slot.
   const flights = SingleFlight.make<Claim>(config.issueQueueLimit, {
     leads: (claim) => {
       claim.leads = true
@@ -185,7 +187,10 @@ export const make = Effect.gen(function*() {
     else fly(claim)
   }
 
-  /** Fast path for sold-out campaigns. Runs before `SingleFlight` because a rejection takes no slot; only a possible holder goes on. */
+  /**
+   * Fast path for sold-out campaigns. Runs before deduplication because a rejection takes no slot. Only a possible
+   * holder continues.
+   */
   const checkSoldOut = (claim: Claim): void =>
     soldOutChecks.enqueue(claim.campaignId, claim.userId, claim.expiresAt, (exit) => {
       if (exit._tag === "Failure") withoutGate(claim, exit.cause, fly)
@@ -197,7 +202,7 @@ export const make = Effect.gen(function*() {
     if (flights.enter(claim) === "Full") settle(claim, overloaded)
   }
 
-  // 2. The gate filters, where it has a claim to reject: one micro-batch per turn of the event loop.
+  // 2. The gate filters, unless it would let every claim pass: one micro-batch per turn of the event loop.
   const admit = (claim: Claim): void => {
     switch (route.next(claim.campaignId, performance.now())) {
       case "Bypass":
@@ -241,7 +246,7 @@ export const make = Effect.gen(function*() {
     }
   }
 
-  /** The gate did not answer, and `goOn` finds it so: the ledger decides alone, behind the same bounded queue. */
+  /** Without an answer of the gate, the ledger decides alone, behind the same bounded queue. */
   const withoutGate = (
     claim: Claim,
     cause: Cause.Cause<GateUnavailable | Batcher.BatchTimeout>,
@@ -253,15 +258,15 @@ export const make = Effect.gen(function*() {
     goOn(claim)
   }
 
-  // 3. A tentative answer is no answer: wait a little and ask again, for as long as that makes sense.
+  // 3. The answer was tentative: wait, and ask again until the claim's patience ends.
   const askAgain = (claim: Claim, answer: "Pending" | "Full" | "Cold"): void => {
     const now = performance.now()
-    // Another claim has waited in vain meanwhile: this one need not.
+    // Another claim has waited in vain meanwhile: do not wait for the same rebuild again.
     if (answer === "Cold" && route.next(claim.campaignId, now) === "Ledger") return commit(claim, undefined)
     if (claim.tentative++ === 0) claim.patientUntil = Math.min(now + coldWaitMillis, claim.expiresAt)
     const patience = claim.patientUntil - now
     if (patience <= 0) return giveUp(claim, answer)
-    // 2 ms doubling to 50 ms, with jitter so that claims that wait together do not come back together.
+    // 2 ms doubling to 50 ms, with jitter so that claims that wait together do not retry together.
     const pause = Math.min(Math.min(2 ** claim.tentative, 50) * (0.5 + Math.random()), patience)
     if (answer === "Cold") rebuildGate(claim, claim.tentative === 1 ? 0 : pause, patience)
     else setTimeout(admit, pause, claim)
@@ -269,8 +274,8 @@ export const make = Effect.gen(function*() {
 
   const giveUp = (claim: Claim, answer: "Pending" | "Full" | "Cold"): void => {
     switch (answer) {
-      // The user's own slot is held, perhaps by an instance that died: the ledger knows whether there is a coupon, and the
-      // slot counts for the claim that commits it.
+      // The user's own slot is held, perhaps by an instance that died. The ledger knows whether there is a coupon, and
+      // the slot counts for the claim that commits it.
       case "Pending":
         return commit(claim, undefined)
       case "Full":
@@ -282,14 +287,14 @@ export const make = Effect.gen(function*() {
     }
   }
 
-  /** A large campaign's rebuild takes a minute: the ledger decides alone meanwhile, as it does without Redis. */
+  /** A rebuild of a large campaign takes a minute: the ledger decides alone meanwhile, as it does without Redis. */
   const noteLongCold = (campaignId: CampaignId): void => {
     if (route.waitedInVain(campaignId)) {
       runFork(Effect.zipRight(rebuilder.ensure(campaignId), Effect.sync(() => route.rebuilt(campaignId))))
     }
   }
 
-  /** Has the gate rebuilt, for as long as the claim's patience lasts, and asks it again. */
+  /** Requests a rebuild of the gate, waits for it until the claim's patience ends, and asks the gate again. */
   const rebuildGate = (claim: Claim, pauseMillis: number, patienceMillis: number): void => {
     const rebuilt = Effect.flatMap(ledger.findCampaign(claim.campaignId), (campaign) =>
       campaign === undefined ? notFound : Effect.interruptible(Effect.raceFirst(
@@ -330,7 +335,7 @@ export const make = Effect.gen(function*() {
     })
   }
 
-  /** The gate knows the user as a holder; what they hold, the ledger knows. */
+  /** The gate knows the user as a holder. The ledger has the coupon. */
   const showHeld = (claim: Claim): void => {
     const { campaignId, expiresAt, userId } = claim
     lookup.begin(campaignId, userId, expiresAt, (exit) => {
@@ -340,7 +345,7 @@ export const make = Effect.gen(function*() {
           held.remember(coupon)
           return settle(claim, alreadyClaimed(coupon))
         }
-        // The gate has a holder that the ledger does not know (a ledger restored to an earlier state): the ledger is right.
+        // The gate has a holder that the ledger lacks, e.g. after a restore of an earlier state: the ledger is right.
         runFork(Effect.ignore(reconciler.reconcile(campaignId)))
         return commit(claim, undefined)
       }
@@ -351,7 +356,7 @@ export const make = Effect.gen(function*() {
     })
   }
 
-  const storeDown = (failure: LedgerUnavailable) => Exit.fail(new Unavailable({ retryAfterSeconds: 1, cause: failure.cause }))
+  const storeDown = ({ cause }: LedgerUnavailable) => Exit.fail(new Unavailable({ retryAfterSeconds: 1, cause }))
 
   return IssueCoupon.of({
     begin,
@@ -359,7 +364,9 @@ export const make = Effect.gen(function*() {
       Effect.flatMap(Effect.runtime<never>(), (runtime) => {
         const fork = Runtime.runFork(runtime)
         return Effect.uninterruptible(
-          Effect.async<Coupon, ClaimFailure>((resume) => begin(request, { done: resume, fork: (work) => void fork(work) }))
+          Effect.async<Coupon, ClaimFailure>((resume) =>
+            begin(request, { done: resume, fork: (work) => void fork(work) })
+          )
         )
       })
   })

@@ -1,7 +1,7 @@
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 
-/** What is asked of a claim that takes part. */
+/** What `SingleFlight` needs of a claim. */
 interface Flight {
   readonly campaignId: CampaignId
   readonly userId: UserId
@@ -9,7 +9,7 @@ interface Flight {
   readonly expiresAt: number
 }
 
-/** How claims go on. Each is called outside of any step of `enter`, except `leads` for the claim that entered. */
+/** How claims continue. `enter` calls none of these itself, except `leads` for the claim that enters. */
 export interface FlightSteps<C> {
   /** The claim is now its user's only one under way. It must end by `leave`, exactly once. */
   readonly leads: (claim: C) => void
@@ -20,8 +20,8 @@ export interface FlightSteps<C> {
 }
 
 /**
- * At most one claim per user and campaign is under way in this process; the others of the user follow it. This keeps ledger
- * batches free of duplicates, and a user who clicks twice takes one place in the queue.
+ * At most one claim per user and campaign is under way in this process; the user's other claims follow it. This keeps
+ * ledger batches free of duplicates, and a user who clicks twice takes one place in the queue.
  */
 export interface SingleFlight<C> {
   /**
@@ -30,8 +30,8 @@ export interface SingleFlight<C> {
    */
   readonly enter: (claim: C) => "Leads" | "Follows" | "Full"
   /**
-   * Ends the leading claim. With a coupon, all followers end with it. Without one, the follower that came first leads next and
-   * the others go on waiting.
+   * Ends the leading claim. With a coupon, all followers end with it. Without one, the follower that came first leads
+   * next, and the others continue to wait.
    */
   readonly leave: (claim: C, coupon: Coupon | undefined) => void
 }

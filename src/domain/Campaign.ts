@@ -11,7 +11,7 @@ export * from "./CampaignId.ts"
 /** `ACTIVE` issues inside the window, `PAUSED` and `ENDED` issue nothing. */
 export type CampaignStatus = "ACTIVE" | "PAUSED" | "ENDED"
 
-/** The settings of a campaign that admission depends on; `version` grows by one with every change of them. */
+/** The settings that admission depends on. `version` grows by one with every change of a campaign. */
 export interface CampaignTerms {
   readonly campaignId: CampaignId
   /** How many coupons there are, 1 to 10,000,000. */
@@ -27,22 +27,22 @@ export interface CampaignTerms {
 export interface Campaign extends CampaignTerms {
   readonly name: string
   /**
-   * The limit that the gate is to admit up to: `couponLimit`, or more while a raise is under way. A gate that learns of a raise
-   * before the ledger makes it never takes an old limit for the end of the coupons (`issuance/CampaignChanges`).
+   * The limit up to which the gate admits: `couponLimit`, or the new one while a raise is under way. The gate has it
+   * before the ledger raises the limit, so it never reports sold out by an old limit (`campaigns/CampaignChanges.ts`).
    */
   readonly announcedLimit: number
   /** Coupons issued so far: always the number of coupon rows (invariant I2). */
   readonly issuedCount: number
   readonly createdAt: EpochMillis
   readonly updatedAt: EpochMillis
-  /** What it was when it was read, by the ledger's clock. */
+  /** The phase at the time of reading, by the ledger's clock. */
   readonly phase: CampaignPhase
   /** See `openedAt` and `soldOutAt` of `CampaignPhase`. */
   readonly openedAt: EpochMillis | undefined
   readonly soldOutAt: EpochMillis | undefined
 }
 
-/** What it takes to open a campaign, already validated by `parseDraft`. */
+/** The fields of a new campaign, validated by `parseDraft`. */
 export interface CampaignDraft {
   readonly name: string
   readonly couponLimit: number
@@ -53,32 +53,34 @@ export interface CampaignDraft {
 /** The settings of a campaign that an operator may change. */
 export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" | "startTime" | "endTime">
 
-/** New values for some settings; those that are absent stay. `endTime: undefined` that is present takes the end away. */
+/** New values for some settings; absent ones stay. A present `endTime: undefined` removes the end. */
 export type CampaignPatch = Partial<Omit<CampaignSettings, "status">>
 
-/** What a client asked an update for, validated by `parsePatch`. */
+/** The fields of an update, validated by `parsePatch`. */
 export interface CampaignUpdate {
   readonly patch: CampaignPatch
-  /** Without it a new end that has passed already is refused. */
+  /** Without it, a new end that has passed already is rejected. */
   readonly allowPastEnd: boolean
 }
 
-/** Which version of the campaign a change is meant for; `undefined`: whichever there is. */
+/** The version of the campaign that a change is meant for; `undefined`: any. */
 export type ExpectedVersion = number | undefined
 
 export const MAX_NAME_LENGTH = 100
 export const MAX_COUPON_LIMIT = 10_000_000
-export const refuse = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
+const reject = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
 
-/** Length is counted in Unicode code points, so that a syllable of 여름 counts one. */
+/** Length is counted in Unicode code points: a syllable of 여름 counts one. */
 const parseName = (name: string): Either.Either<string, InvalidArgument> => {
-  if (Array.from(name).length > MAX_NAME_LENGTH) return refuse("name", `must be at most ${MAX_NAME_LENGTH} characters`)
+  if (Array.from(name).length > MAX_NAME_LENGTH) return reject("name", `must be at most ${MAX_NAME_LENGTH} characters`)
   const flaw = DisplayName.flawOf(name)
-  return flaw === undefined ? Either.right(name) : refuse("name", flaw)
+  return flaw === undefined ? Either.right(name) : reject("name", flaw)
 }
 
 const parseLimit = (limit: bigint): Either.Either<number, InvalidArgument> =>
-  limit < 1n || limit > BigInt(MAX_COUPON_LIMIT) ? refuse("couponLimit", `must be 1 to ${MAX_COUPON_LIMIT}`) : Either.right(Number(limit))
+  limit < 1n || limit > BigInt(MAX_COUPON_LIMIT)
+    ? reject("couponLimit", `must be 1 to ${MAX_COUPON_LIMIT}`)
+    : Either.right(Number(limit))
 
 const parseEnd = (endTime: string): Either.Either<EpochMillis | undefined, InvalidArgument> =>
   endTime === "" ? Either.right(undefined) : parseRfc3339("endTime", endTime)
@@ -86,16 +88,21 @@ const parseEnd = (endTime: string): Either.Either<EpochMillis | undefined, Inval
 const parseWindow = <A extends { readonly startTime: EpochMillis; readonly endTime: EpochMillis | undefined }>(
   of: A
 ): Either.Either<A, InvalidArgument> =>
-  of.endTime !== undefined && of.endTime <= of.startTime ? refuse("endTime", "must be later than startTime") : Either.right(of)
+  of.endTime !== undefined && of.endTime <= of.startTime
+    ? reject("endTime", "must be later than startTime")
+    : Either.right(of)
 
-/** An end in the past is mostly a typing error: the campaign would be over, and its every claim refused. */
+/** An end in the past is mostly a typing error: the campaign would be over, and every claim would be rejected. */
 const isOver = (endTime: EpochMillis | undefined, now: EpochMillis): boolean => endTime !== undefined && endTime <= now
 
-const refuseOver = refuse("endTime", "has passed already: the campaign would be over; set allowPastEnd if that is meant")
+const endHasPassed = reject(
+  "endTime",
+  "has passed already: the campaign would be over; set allowPastEnd if that is meant"
+)
 
 /**
- * Validates the fields of a new campaign as a client sent them; the first field that breaks its rule is named. `now`: an end
- * that has passed by then is refused, unless `allowPastEnd`.
+ * Validates the fields of a new campaign as a client sent them. Fails with the first field that breaks its rule. An end
+ * before `now` is rejected unless `allowPastEnd` is set.
  */
 export const parseDraft = (input: {
   readonly name: string
@@ -109,12 +116,12 @@ export const parseDraft = (input: {
     const couponLimit = yield* parseLimit(input.couponLimit)
     const startTime = yield* parseRfc3339("startTime", input.startTime)
     const draft = yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime) })
-    return !input.allowPastEnd && isOver(draft.endTime, now) ? yield* refuseOver : draft
+    return !input.allowPastEnd && isOver(draft.endTime, now) ? yield* endHasPassed : draft
   })
 
 /**
- * Validates the fields of an update as a client sent them; an absent one is `undefined`, and an empty `endTime` means no end. One
- * that sets nothing is refused: it would be answered with success and change nothing, as a field with a typing error does.
+ * Validates the fields of an update as a client sent them. An absent field is `undefined`; an empty `endTime` means no
+ * end. An update that sets nothing is rejected, because a misspelt field looks like that.
  */
 export const parsePatch = (input: {
   readonly name?: string | undefined
@@ -130,46 +137,56 @@ export const parsePatch = (input: {
       ...(input.startTime === undefined ? {} : { startTime: yield* parseRfc3339("startTime", input.startTime) }),
       ...(input.endTime === undefined ? {} : { endTime: yield* parseEnd(input.endTime) })
     }
-    if (Object.keys(patch).length === 0) return yield* refuse("body", "must set one of name, couponLimit, startTime and endTime")
+    if (Object.keys(patch).length === 0) {
+      return yield* reject("body", "must set one of name, couponLimit, startTime and endTime")
+    }
     return { patch, allowPastEnd: input.allowPastEnd }
   })
 
-/** 0, as proto has it for an absent field, expects nothing. */
+/** 0, the value of an absent field in proto, means any version. */
 export const parseExpectedVersion = (value: bigint): Either.Either<ExpectedVersion, InvalidArgument> =>
   value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)
-    ? refuse("expectedVersion", "must be a version, or 0 for any")
+    ? reject("expectedVersion", "must be a version, or 0 for any")
     : Either.right(value === 0n ? undefined : Number(value))
 
 const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
   ({ name, couponLimit, status, startTime, endTime })
 
 /**
- * What a change makes of a campaign. Each takes the settings as they are and returns the new ones, which are the same where
- * there is nothing to do, so that every change may be asked for twice. Ended is ended: such a campaign changes no more.
+ * Each kind of change takes a campaign and returns its new settings. They equal the old ones if the change is already
+ * in place, so every change may be repeated. An ended campaign does not change any more.
  */
 export const patched = ({ allowPastEnd, patch }: CampaignUpdate, now: EpochMillis) =>
 (campaign: Campaign): Either.Either<CampaignSettings, InvalidArgument | CampaignEnded> => {
   if (campaign.status === "ENDED") return Either.left(new CampaignEnded())
-  // The end that it has already may be set again: a repeated call is answered as the first one was.
-  if (!allowPastEnd && patch.endTime !== campaign.endTime && isOver(patch.endTime, now)) return refuseOver
+  // The end that the campaign already has is accepted, so that a repeated call gets the same answer.
+  if (!allowPastEnd && patch.endTime !== campaign.endTime && isOver(patch.endTime, now)) return endHasPassed
   return Either.flatMap(parseWindow({ ...settingsOf(campaign), ...patch }), (settings) =>
-    settings.couponLimit < campaign.issuedCount ? Either.left(belowIssued(campaign.issuedCount)) : Either.right(settings))
+    settings.couponLimit < campaign.issuedCount
+      ? Either.left(belowIssued(campaign.issuedCount))
+      : Either.right(settings))
 }
 
-export const paused = (campaign: Campaign): Either.Either<CampaignSettings, CampaignEnded> =>
-  campaign.status === "ENDED" ? Either.left(new CampaignEnded()) : Either.right({ ...settingsOf(campaign), status: "PAUSED" })
+const withStatus = (
+  campaign: Campaign,
+  status: CampaignStatus
+): Either.Either<CampaignSettings, CampaignEnded> =>
+  campaign.status === "ENDED" ? Either.left(new CampaignEnded()) : Either.right({ ...settingsOf(campaign), status })
 
-export const resumed = (campaign: Campaign): Either.Either<CampaignSettings, CampaignEnded> =>
-  campaign.status === "ENDED" ? Either.left(new CampaignEnded()) : Either.right({ ...settingsOf(campaign), status: "ACTIVE" })
+export const paused = (campaign: Campaign) => withStatus(campaign, "PAUSED")
 
-export const ended = (campaign: Campaign): Either.Either<CampaignSettings> => Either.right({ ...settingsOf(campaign), status: "ENDED" })
+export const resumed = (campaign: Campaign) => withStatus(campaign, "ACTIVE")
 
-/** A limit may go down to what is issued, but not below. */
+export const ended = (campaign: Campaign): Either.Either<CampaignSettings> =>
+  Either.right({ ...settingsOf(campaign), status: "ENDED" })
+
+/** A limit may be lowered to the number of issued coupons, but not below. */
 export const belowIssued = (issued: number): InvalidArgument =>
   new InvalidArgument({ field: "couponLimit", reason: `must not be below the ${issued} coupons that are issued` })
 
 export const sameSettings = (a: CampaignSettings, b: CampaignSettings): boolean =>
-  a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status && a.startTime === b.startTime && a.endTime === b.endTime
+  a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status &&
+  a.startTime === b.startTime && a.endTime === b.endTime
 
-/** What the gate is to go by: while a limit is being raised, the new one, since it must never lag behind the ledger's. */
+/** The terms for the gate. During a raise they have the new limit: the gate's must never be below the ledger's. */
 export const gateTerms = (campaign: Campaign): CampaignTerms => ({ ...campaign, couponLimit: campaign.announcedLimit })

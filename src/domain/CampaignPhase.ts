@@ -8,42 +8,47 @@ export * from "./Phase.ts"
 export interface PhaseFacts extends Pick<CampaignTerms, "status" | "startTime" | "endTime" | "couponLimit"> {
   readonly issuedCount: number
   readonly createdAt: EpochMillis
-  /** Since when status, start and end have been what they are. */
+  /** When status, start and end last changed. */
   readonly since: EpochMillis
-  /** Since when the limit has been what it is. */
+  /** When the limit last changed. */
   readonly limitSince: EpochMillis
   /** When it first opened, if that was before `since`. */
   readonly openedBefore: EpochMillis | undefined
-  /** When the coupon was issued whose number is the limit; `undefined`: it is not yet. */
+  /** When the coupon whose number is the limit was issued; `undefined`: it is not issued yet. */
   readonly lastIssuedAt: EpochMillis | undefined
   /** When all of this was read. */
   readonly now: EpochMillis
 }
 
-const isOver = ({ endTime }: Pick<PhaseFacts, "endTime">, now: EpochMillis): boolean => endTime !== undefined && endTime <= now
+const isOver = ({ endTime }: Pick<PhaseFacts, "endTime">, now: EpochMillis): boolean =>
+  endTime !== undefined && endTime <= now
 
-export const phaseOf = (facts: Omit<PhaseFacts, "createdAt" | "since" | "limitSince" | "openedBefore" | "lastIssuedAt">): CampaignPhase => {
+type PhaseInputs = Pick<PhaseFacts, "status" | "startTime" | "endTime" | "couponLimit" | "issuedCount" | "now">
+
+export const phaseOf = (facts: PhaseInputs): CampaignPhase => {
   if (facts.status === "ENDED" || isOver(facts, facts.now)) return "ENDED"
   if (facts.status === "PAUSED") return "PAUSED"
   if (facts.now < facts.startTime) return "SCHEDULED"
   return facts.issuedCount >= facts.couponLimit ? "SOLD_OUT" : "OPEN"
 }
 
-/** When it opened by the settings that it has had since `since`; `undefined`: not under these. */
+/** When it opened under its present settings; `undefined`: it did not. */
 const openingSince = (facts: PhaseFacts): EpochMillis | undefined => {
   const at = Math.max(facts.since, facts.startTime)
   return facts.status === "ACTIVE" && at <= facts.now && !isOver(facts, at) ? at : undefined
 }
 
-/** When it first opened to claims; a later change does not alter that. `undefined`: it never did so far. */
+/** When it first opened to claims; a later change does not alter that. `undefined`: it has not opened yet. */
 export const openedAt = (facts: PhaseFacts): EpochMillis | undefined => facts.openedBefore ?? openingSince(facts)
 
 /**
- * Since when as many coupons as the limit are issued: when the last of them was, or when the limit was lowered to what was issued.
- * `undefined`: there are coupons left, for example after a raise.
+ * When it sold out: when its last coupon was issued, or when the limit was lowered to what was issued. `undefined`:
+ * coupons are left, for example after a raise.
  */
 export const soldOutAt = (facts: PhaseFacts): EpochMillis | undefined =>
-  facts.issuedCount >= facts.couponLimit ? Math.max(facts.lastIssuedAt ?? facts.limitSince, facts.limitSince) : undefined
+  facts.issuedCount < facts.couponLimit
+    ? undefined
+    : Math.max(facts.lastIssuedAt ?? facts.limitSince, facts.limitSince)
 
 /** A phase that was reached, and when. */
 export interface PhaseReached {
@@ -51,7 +56,7 @@ export interface PhaseReached {
   readonly at: EpochMillis
 }
 
-/** When the phase that it is in now was reached, given the one before. */
+/** When the present phase was reached, given the one before. */
 const reachedAt = (phase: CampaignPhase, facts: PhaseFacts, before: CampaignPhase | undefined): EpochMillis => {
   switch (phase) {
     case "SCHEDULED":
@@ -67,8 +72,8 @@ const reachedAt = (phase: CampaignPhase, facts: PhaseFacts, before: CampaignPhas
 }
 
 /**
- * The phases that a campaign has reached since the last one that was recorded, oldest first: also those that it went through
- * between two looks, as a campaign does that opens and sells out within a second. Empty: it is where it was.
+ * The phases that a campaign has reached since the last recorded one, oldest first. Includes phases between two checks,
+ * for example of a campaign that opens and sells out within a second. Empty: the phase has not changed.
  */
 export const phasesReached = (facts: PhaseFacts, recorded: PhaseReached | undefined): ReadonlyArray<PhaseReached> => {
   const phase = phaseOf(facts)
@@ -76,15 +81,16 @@ export const phasesReached = (facts: PhaseFacts, recorded: PhaseReached | undefi
   const reached: Array<PhaseReached> = []
   const sold = soldOutAt(facts)
   if (phase === before) {
-    // Raised, and sold out again before anything looked.
-    if (phase !== "SOLD_OUT" || facts.limitSince <= recorded!.at || sold === undefined || sold <= facts.limitSince) return []
+    // The limit was raised, and the campaign sold out again, between two checks.
+    const isNewLimit = phase === "SOLD_OUT" && facts.limitSince > recorded!.at
+    if (!isNewLimit || sold === undefined || sold <= facts.limitSince) return []
     return [{ phase: "OPEN", at: facts.limitSince }, { phase, at: sold }]
   }
   if (phase !== "OPEN" && phase !== "SCHEDULED" && before !== "OPEN" && before !== "SOLD_OUT" && before !== "ENDED") {
-    // Its first opening may have been before the phase that was recorded last.
+    // The first opening may precede the phase that was recorded last.
     const first = openedAt(facts)
     const opened = recorded === undefined || (first !== undefined && first >= recorded.at) ? first : openingSince(facts)
-    // One that was sold out by then, as one that is resumed may be, did not open.
+    // A campaign that was sold out by then (e.g. resumed after it sold out) did not open.
     if (opened !== undefined && (sold === undefined || sold >= opened)) reached.push({ phase: "OPEN", at: opened })
   }
   if ((phase === "PAUSED" || phase === "ENDED") && sold !== undefined && (before === "OPEN" || reached.length > 0)) {
@@ -94,8 +100,9 @@ export const phasesReached = (facts: PhaseFacts, recorded: PhaseReached | undefi
   return reached
 }
 
-/** When the clock may next change the phase; `undefined`: never, unless the campaign is changed. */
+/** When time alone may next change the phase; `undefined`: never. */
 export const nextDue = ({ endTime, now, startTime, status }: PhaseFacts): EpochMillis | undefined => {
   if (status === "ENDED") return undefined
-  return [startTime, endTime].filter((time): time is EpochMillis => time !== undefined && time > now).sort((a, b) => a - b)[0]
+  return [startTime, endTime].filter((time): time is EpochMillis => time !== undefined && time > now)
+    .sort((a, b) => a - b)[0]
 }

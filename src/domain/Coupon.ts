@@ -3,7 +3,7 @@ import type { CampaignId } from "./CampaignId.ts"
 import type { EpochMillis } from "./Time.ts"
 import { InvalidArgument } from "./InvalidArgument.ts"
 
-/** Any positive 64-bit integer; the identity of a user is the caller's business. */
+/** Any positive 64-bit integer. The caller decides which user it stands for. */
 export type UserId = bigint
 
 /** A coupon that a user holds. Never changes once it is issued. */

@@ -6,10 +6,10 @@ export const ALPHABET = "가나다라마바사아자차카타파하거너더러�
 /** How many characters a code has. */
 export const LENGTH = 10
 
-/** All of them are one UTF-16 unit each. */
+/** All of them are single UTF-16 units. */
 const units = Uint16Array.from(ALPHABET, (symbol) => symbol.charCodeAt(0))
 
-/** Bytes from here on are drawn again: the largest multiple of 38 that fits a byte keeps every symbol equally likely. */
+/** Larger bytes are drawn again: up to a multiple of 38, every symbol is equally likely. */
 const FAIR = 256 - (256 % units.length)
 
 const pool = new Uint8Array(8192)
@@ -27,8 +27,9 @@ const draw = (): number => {
 }
 
 /**
- * Draws a code from the operating system's CSPRNG, 8 KiB at a time because one call to it costs more than a code does.
- * Codes are unique per campaign by the ledger's unique key, not by this draw.
+ * Draws a code from the operating system's CSPRNG, 8 KiB at a time, because a call to it costs more than a code.
+ * The ledger's unique key makes codes unique within a campaign.
  */
-// In one piece: strings that grow by a symbol at a time take four times as long.
-export const generate = (): string => String.fromCharCode(draw(), draw(), draw(), draw(), draw(), draw(), draw(), draw(), draw(), draw())
+// In one expression: adding one symbol at a time to a string takes four times as long.
+export const generate = (): string =>
+  String.fromCharCode(draw(), draw(), draw(), draw(), draw(), draw(), draw(), draw(), draw(), draw())

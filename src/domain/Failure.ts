@@ -10,7 +10,7 @@ export class RecordNotFound extends Data.TaggedError("RecordNotFound") {}
 /** The ledger's clock has not reached the campaign's start. */
 export class CampaignNotStarted extends Data.TaggedError("CampaignNotStarted") {}
 
-/** The user holds a coupon of this campaign already; here it is, so that a client whose first reply was lost loses nothing. */
+/** The user holds a coupon of this campaign already: the failure carries it, in case the first reply was lost. */
 export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: Coupon }> {}
 
 /** The campaign's end has passed, or an operator ended it. */
@@ -19,38 +19,38 @@ export class CampaignEnded extends Data.TaggedError("CampaignEnded") {}
 /** An operator paused the campaign. */
 export class CampaignPaused extends Data.TaggedError("CampaignPaused") {}
 
-/** As many coupons as the campaign's limit are issued: a fact, never a guess (invariants I8, I8b). */
+/** All coupons up to the campaign's limit are issued: always a fact (invariants I8, I8b in docs/internals/protocol.md). */
 export class CouponSoldOut extends Data.TaggedError("CouponSoldOut") {}
 
-/** Shed before anything was taken, because a queue is at its bound; ask again after `retryAfterSeconds`. */
+/** Shed because a queue is full. Nothing was done; try again after `retryAfterSeconds`. */
 export class Overloaded extends Data.TaggedError("Overloaded")<{ readonly retryAfterSeconds: number }> {}
 
-/** A store is down, and nothing was issued; ask again after `retryAfterSeconds`. */
+/** A store is down, and nothing was issued; try again after `retryAfterSeconds`. */
 export class Unavailable extends Data.TaggedError("Unavailable")<{
   readonly retryAfterSeconds: number
   /** For the log, never for the client. */
   readonly cause?: unknown
 }> {}
 
-/** The ledger failed while committing and has not told yet which way: ask again, or look up what became of it. */
+/** The ledger failed while committing, and the outcome is not known yet: try again, or look up the result. */
 export class OutcomeUnknown extends Data.TaggedError("OutcomeUnknown") {}
 
-/** The campaign is at another version than the caller expected: somebody else changed it, and nothing was changed now. */
+/** The campaign is not at the version that the caller expected. Nothing was changed. */
 export class Conflict extends Data.TaggedError("Conflict") {}
 
-/** The caller's own timeout ran out first; a claim may still be issued, so ask again, or look it up. */
+/** The caller's own timeout ran out. A claim may still be issued: try again, or look it up. */
 export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded") {}
 
-/** The call needs a key or a token, and there is none, or none that is valid; `reason` says what to send, never what was sent. */
+/** The call needs a valid key or token. `reason` says what to send, never what was sent. */
 export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{ readonly reason: string }> {}
 
-/** It is known who calls, and that they may not do this. */
+/** The caller is known and lacks the right to do this. */
 export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{ readonly reason: string }> {}
 
-/** The API key has made as many calls as it may; ask again after `retryAfterSeconds`. Nothing was done. */
+/** The API key has no calls left; try again after `retryAfterSeconds`. Nothing was done. */
 export class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfterSeconds: number }> {}
 
-/** Everything a claim may end with instead of a coupon. */
+/** Everything a claim may fail with. */
 export type ClaimFailure =
   | RecordNotFound
   | CampaignNotStarted
@@ -63,7 +63,11 @@ export type ClaimFailure =
   | OutcomeUnknown
   | DeadlineExceeded
 
+<<<<<<< HEAD
 /** Everything the public API may fail with; `contract/FailureTable` gives each its message and code. */
+=======
+/** Everything the public API may fail with. `rpc/ErrorCatalog.ts` maps each to its message and code. */
+>>>>>>> 668a1a5 (claim, campaigns, domain: plain comments and lines of 120 columns)
 export type IssueFailure =
   | InvalidArgument
   | RecordNotFound

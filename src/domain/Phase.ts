@@ -1,6 +1,6 @@
 /**
- * What a campaign is to those who come now, where `CampaignStatus` is what an operator has set it to. In the order in which they
- * are decided, so that there is always exactly one:
+ * The state of a campaign for users, where `CampaignStatus` is what an operator has set. The first that applies counts,
+ * so there is always exactly one:
  * - `ENDED`: ended by an operator, or its end has passed;
  * - `PAUSED`: by an operator, also before its start: it will not open by itself;
  * - `SCHEDULED`: its start lies ahead;

@@ -1,19 +1,19 @@
 import type { Role } from "./Role.ts"
 
-/** Who is calling, as far as is known. */
+/** The caller, as far as known. */
 export interface Principal {
-  /** As the audit log has it: the API key's name, `bootstrap` (ADMIN_API_KEY), `user <id>` (a token), or `anonymous`. */
+  /** The name in the audit log: of the API key, `bootstrap` (ADMIN_API_KEY), `user <id>` (a token) or `anonymous`. */
   readonly name: string
-  /** `NONE`: a user or a passer-by, who has none of the rights of a key. */
+  /** `NONE`: a user or an anonymous caller, without the rights of a key. */
   readonly role: Role | "NONE"
-  /** Of an API key that is stored. */
+  /** The id of a stored API key. */
   readonly keyId?: string
-  /** Most calls a second with this key, at each instance; `undefined`: any number. */
+  /** Most calls per second with this key at each instance; `undefined`: unlimited. */
   readonly requestsPerSecond?: number
 }
 
-/** Somebody without a key, where a key is not needed. */
+/** A caller without a key, where no key is needed. */
 export const anonymous: Principal = { name: "anonymous", role: "NONE" }
 
-/** Somebody without a key, while administration is open to all. */
+/** A caller without a key, while administration is open. */
 export const anonymousAdmin: Principal = { name: "anonymous", role: "ADMIN" }

@@ -9,30 +9,43 @@ import { Overloaded, PermissionDenied, type Refusal, Unauthenticated } from "../
 import { storesAway } from "./OperatorFailures.ts"
 import { Authorization, Caller, RequiredRole } from "../contract/OperatorRpcs.ts"
 
-/** The guard's refusal as an operator hears it. */
-const told = (refusal: Guard.Refusal, call: string, required: string, waitingFor: ReadonlyArray<string>): Refusal => {
+/** The guard's rejection in the operator plane's terms. */
+const rejectionOf = (
+  refusal: Guard.Refusal,
+  call: string,
+  required: string,
+  waitingFor: ReadonlyArray<string>
+): Refusal => {
   switch (refusal._tag) {
     case "Unauthenticated":
       return new Unauthenticated({ message: refusal.reason })
     case "PermissionDenied":
-      return new PermissionDenied({ message: `${call} is for the role ${required}: ${refusal.reason}`, requiredRole: required })
+      return new PermissionDenied({
+        message: `${call} is for the role ${required}: ${refusal.reason}`,
+        requiredRole: required
+      })
     case "RateLimited":
-      return new Overloaded({ message: "this key's calls a second are spent", retryAfterSeconds: refusal.retryAfterSeconds })
+      return new Overloaded({
+        message: "this key's calls a second are spent",
+        retryAfterSeconds: refusal.retryAfterSeconds
+      })
     case "Unavailable":
       return storesAway(waitingFor)
   }
 }
 
-/** Asks the one guard of all protocols, and says for the audit log who makes the call. */
+/** Admits a call by the same guard as all protocols, and sets who makes it, for the audit log. */
 export const layer: Layer.Layer<Authorization, never, Startup> = Layer.effect(
   Authorization,
   Effect.map(Startup, (startup) =>
     Authorization.of(({ headers, next, rpc }) => {
-      // A call without the annotation would be open to all: the strictest is assumed.
+      // Without the annotation a call would be open to all, so the strictest role is required.
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
       return Guard.admit(startup, headers["authorization"], required).pipe(
-        Effect.mapError((refusal) => told(refusal, rpc._tag, required, startup.waitingFor())),
-        Effect.flatMap((principal) => Effect.locally(Effect.provideService(next, Caller, principal), Actor, principal.name))
+        Effect.mapError((refusal) => rejectionOf(refusal, rpc._tag, required, startup.waitingFor())),
+        Effect.flatMap((principal) =>
+          Effect.locally(Effect.provideService(next, Caller, principal), Actor, principal.name)
+        )
       )
     }))
 )

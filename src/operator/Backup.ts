@@ -13,33 +13,38 @@ import type { BackupEvent } from "../contract/OperatorRpcs.ts"
 type Event = typeof BackupEvent.Type
 type Failure = Conflict | Unavailable | CommitInDoubt | LedgerUnavailable
 
-/** Bytes of one event: about a millisecond of the event loop. A multiple of 3, so that base64 needs no padding but at the end. */
+/** Bytes in one event: about 1 ms of the event loop. A multiple of 3: only the last chunk has base64 padding. */
 const CHUNK_BYTES = 196_608
 
-const refused = (message: string) => new Unavailable({ message, retryAfterSeconds: 1 })
+const unavailable = (message: string) => new Unavailable({ message, retryAfterSeconds: 1 })
 
-const failed = ({ message }: BackupFailed) => refused(`no backup was made: ${message}`)
+const failed = ({ message }: BackupFailed) => unavailable(`no backup was made: ${message}`)
 
-/** Hands the file on, as fast as `tell` takes it. */
-const send = ({ bytes, file, sha256 }: Snapshot, tell: (event: Event) => Effect.Effect<unknown>) =>
+/** Sends the file, as fast as `emit` takes it. */
+const send = ({ bytes, file, sha256 }: Snapshot, emit: (event: Event) => Effect.Effect<unknown>) =>
   Effect.acquireUseRelease(
     Effect.promise(() => open(file)),
     (handle) =>
       Effect.gen(function*() {
-        yield* tell({ _tag: "Snapshot", bytes, sha256 })
+        yield* emit({ _tag: "Snapshot", bytes, sha256 })
         const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
         for (;;) {
           const { bytesRead } = yield* Effect.promise(() => handle.read(buffer, 0, CHUNK_BYTES))
           if (bytesRead === 0) break
-          yield* tell({ _tag: "Chunk", base64: buffer.toString("base64", 0, bytesRead) })
+          yield* emit({ _tag: "Chunk", base64: buffer.toString("base64", 0, bytesRead) })
         }
-        yield* tell({ _tag: "Done" })
+        yield* emit({ _tag: "Done" })
       }),
     (handle) => Effect.promise(() => handle.close())
   )
 
-/** Copies the embedded ledger and sends it, or says how the database is backed up. One copy at a time; it ends with the caller. */
-export const make: Effect.Effect<() => Stream.Stream<Event, Failure, AdminAudit | LedgerBackup | StoreHealth>> = Effect.map(
+type Services = AdminAudit | LedgerBackup | StoreHealth
+
+/**
+ * Copies the embedded ledger and sends the copy, or returns advice on how to back up the database. One copy at a time;
+ * it ends with the caller.
+ */
+export const make: Effect.Effect<() => Stream.Stream<Event, Failure, Services>> = Effect.map(
   Effect.makeSemaphore(1),
   (semaphore) => () =>
     Stream.unwrapScoped(Effect.gen(function*() {
@@ -56,7 +61,7 @@ export const make: Effect.Effect<() => Stream.Stream<Event, Failure, AdminAudit 
           way.take((bytes, of) => void events.unsafeOffer({ _tag: "Copying", bytes, of: Math.max(bytes, of) })),
           failed
         )
-        // Whoever holds a copy holds every code: nothing leaves before the record of it is there.
+        // A copy holds every code: no byte of it is sent before the audit log has its record.
         const facts = { bytes: snapshot.bytes, sha256: snapshot.sha256 }
         const record = audit.append({ action: "backup.create", campaignId: undefined, before: undefined, after: facts })
         yield* troubles().length === 0 ? record : Effect.ignore(record)

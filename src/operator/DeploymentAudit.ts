@@ -10,7 +10,7 @@ import { Gate, type GateUnavailable } from "../ports/Gate.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import { LedgerAudit } from "../ports/LedgerFacts.ts"
 
-/** A campaign, and what is wrong with it. */
+/** A campaign and its violations. */
 export interface Finding {
   readonly observation: AuditReport.Observation
   readonly violations: ReadonlyArray<AuditReport.Violation>
@@ -23,11 +23,11 @@ const EVENT_MILLIS = 10_000
 
 export const limitsOf = (config: AppConfig["Type"]): AuditReport.Limits => ({
   eventMillis: EVENT_MILLIS,
-  // A reservation is resolved once it is this old, by the first search after that.
-  reservationMillis: Duration.toMillis(config.reservationTimeout) + Duration.toMillis(config.reaperInterval) + EVENT_MILLIS
+  // A reservation of this age is resolved by the reaper's next run.
+  reservationMillis: Duration.toMillis(Duration.sum(config.reservationTimeout, config.reaperInterval)) + EVENT_MILLIS
 })
 
-/** Looks at one campaign; nothing if there is none. `gateHere`: its gate can be asked from this process. */
+/** Verifies one campaign; empty if there is none. `gateHere`: this process can read its gate. */
 export const findingOf = (
   campaignId: CampaignId,
   options: { readonly limits: AuditReport.Limits; readonly gateHere: boolean }
@@ -39,11 +39,12 @@ export const findingOf = (
     const facts = yield* ledger.facts(campaignId)
     const after = yield* gate.inspect(campaignId)
     if (facts === undefined) return []
-    const observation: AuditReport.Observation = { ledger: facts, gate: options.gateHere ? { before, after } : undefined }
+    const gateStates = options.gateHere ? { before, after } : undefined
+    const observation: AuditReport.Observation = { ledger: facts, gate: gateStates }
     return [{ observation, violations: AuditReport.violationsOf(observation, options.limits) }]
   })
 
-/** Looks at every campaign, by ascending id, one after another: an audit must not take the stores from those who issue. */
+/** Verifies every campaign, by ascending id, one after another, so that claims keep the stores' capacity. */
 export const findings = (
   options: { readonly limits: AuditReport.Limits; readonly gateHere: boolean }
 ): Stream.Stream<Finding, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
@@ -53,7 +54,7 @@ export const findings = (
       return [ids, ids.length < PAGE ? Option.none() : Option.some(ids.at(-1)!)] as const
     }).pipe(Effect.map(([ids, next]) => [Chunk.fromIterable(ids), next] as const))
   ).pipe(
-    // One campaign may take seconds: each is told when it is known.
+    // One campaign may take seconds: each finding is emitted as soon as it is known.
     Stream.rechunk(1),
     Stream.mapEffect((campaignId) => findingOf(campaignId, options)),
     Stream.flattenIterables

@@ -7,7 +7,7 @@ import type { EffectiveSetting } from "../contract/OperatorRpcs.ts"
 
 const REDACTED = "***"
 
-/** A setting's value as an operator may see it: whatever was `Redacted` stays so, and nothing unset is made up. */
+/** A setting's value as an operator may see it. `Redacted` values stay redacted; an unset one is empty. */
 const show = (value: unknown): string => {
   if (Option.isOption(value)) return Option.isNone(value) ? "" : show(value.value)
   if (Redacted.isRedacted(value)) return REDACTED
@@ -20,7 +20,7 @@ const show = (value: unknown): string => {
 export const effectiveSettings = (config: AppConfig["Type"]): ReadonlyArray<typeof EffectiveSetting.Type> =>
   Object.entries(settings).map(([key, setting]) => {
     const set = config[key as keyof typeof settings]
-    // HOST's default depends on other settings; what is in effect is `listenHost`.
+    // HOST's default depends on other settings: the effective value is `listenHost`.
     const [value, isDefault] = key === "host"
       ? [config.listenHost, Option.isNone(config.host)]
       : [show(set), show(set) === setting.default]

@@ -12,12 +12,12 @@ import type { RebuildEvent } from "../contract/OperatorRpcs.ts"
 type Event = typeof RebuildEvent.Type
 type Failure = NotFound | CommitInDoubt | GateUnavailable | LedgerUnavailable
 
-/** Progress is told at most this often: a page of 5,000 coupons takes about 15 ms. */
-const TOLD_EVERY_MILLIS = 100
+/** The shortest time between two progress events. A page of 5,000 coupons takes about 15 ms. */
+const PROGRESS_MILLIS = 100
 
 /**
- * Closes a gate and fills it again, telling how far it is. The work belongs to the instance and not to who asked: a gate
- * that is half full because an operator pressed Ctrl-C would hold up its claims until one of them has it rebuilt.
+ * Closes a gate, fills it again, and reports progress. The work belongs to the instance and not to the caller:
+ * otherwise Ctrl-C would leave a half full gate, which delays claims until one of them has it rebuilt.
  */
 export const make: Effect.Effect<
   (campaignId: number, discard: boolean) => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | Ledger>,
@@ -39,20 +39,25 @@ export const make: Effect.Effect<
       tell({ _tag: "Started", campaignId, coupons: campaign.issuedCount })
       const { condition, generation, hydrated } = yield* gate.inspect(campaignId)
       yield* audit.append({ action: "gate.rebuild", campaignId, before: undefined, after: { discard } })
-      yield* Effect.logWarning("an operator has the gate rebuilt from the ledger").pipe(Effect.annotateLogs({ campaignId, discard }))
+      yield* Effect.annotateLogs(
+        Effect.logWarning("an operator has the gate rebuilt from the ledger"),
+        { campaignId, discard }
+      )
       if (discard || condition === "Broken") yield* gate.forget(campaignId)
       else if (hydrated && generation !== undefined) yield* gate.cold(campaignId, generation)
-      let toldAt = Number.NEGATIVE_INFINITY
+      let reportedAt = Number.NEGATIVE_INFINITY
       let rebuilt: number | undefined
       const outcome = yield* rebuilder.runOnce(campaignId, (coupons, of) => {
         rebuilt = coupons
-        if (performance.now() - toldAt < TOLD_EVERY_MILLIS) return
-        toldAt = performance.now()
+        if (performance.now() - reportedAt < PROGRESS_MILLIS) return
+        reportedAt = performance.now()
         tell({ _tag: "Progress", coupons, of: Math.max(coupons, of) })
       })
       if (outcome === "Missing") return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
-      if (outcome === "Foreign") return yield* new GateUnavailable({ cause: new Error("the gate's keys belong to another deployment") })
-      // Nothing of it was done here: a claim, or another instance, was faster.
+      if (outcome === "Foreign") {
+        return yield* new GateUnavailable({ cause: new Error("the gate's keys belong to another deployment") })
+      }
+      // This instance wrote nothing: a claim, or another instance, has started the rebuild before.
       if (rebuilt === undefined && campaign.issuedCount > 0) tell({ _tag: "Waiting" })
       const { issued } = yield* gate.inspect(campaignId)
       tell({ _tag: "Done", coupons: issued, tookMillis: Math.round(performance.now() - began) })

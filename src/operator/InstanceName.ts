@@ -1,6 +1,6 @@
 import * as Os from "node:os"
 
-/** Tells the instances of a deployment apart: host name (the container's id, in one) and process id. */
+/** The name of this instance in its deployment: host name (in a container its id) and process id. */
 export const instanceName = `${Os.hostname()}:${process.pid}`
 
 /** When this process started, epoch milliseconds. */

@@ -6,6 +6,7 @@ import { AppConfig } from "../config/AppConfig.ts"
 import * as AuditReport from "./AuditReport.ts"
 import { AdminAudit } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
+import type { GateState } from "../ports/Gate.ts"
 import { GateFacts } from "../ports/GateFacts.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import { LedgerAudit, type SessionFact } from "../ports/LedgerFacts.ts"
@@ -27,25 +28,36 @@ import * as OverviewSampler from "./OverviewSampler.ts"
 
 type Failure = OperatorFailure | StoreFailure
 
-const violationOf = ({ campaignId, ...rest }: AuditReport.Violation): typeof Violation.Type => ({ campaignId: campaignId ?? null, ...rest })
+const violationOf = ({ campaignId, ...rest }: AuditReport.Violation): typeof Violation.Type => ({
+  campaignId: campaignId ?? null,
+  ...rest
+})
+
+const gateOf = (state: GateState) => ({
+  condition: state.condition,
+  hydrated: state.hydrated,
+  issued: state.issued,
+  pending: state.pending,
+  oldestPendingMillis: state.oldestPendingMillis
+})
 
 const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Finding): typeof AuditRow.Type => {
   const { campaignId, counter, couponLimit, coupons, unrelayed } = ledger
-  const { condition, hydrated, issued, oldestPendingMillis, pending } = gate?.after ?? {}
   return {
     campaignId,
     couponLimit,
     coupons,
     counter,
     unrelayed,
-    gate: hydrated === undefined ? null : { condition: condition!, hydrated, issued: issued!, pending: pending!, oldestPendingMillis: oldestPendingMillis! },
+    gate: gate === undefined ? null : gateOf(gate.after),
     violations: violations.map(violationOf)
   }
 }
 
-const FIRST_KEY = "the first key must have the role ADMIN: with it administration closes, and nobody else could make the others"
+const FIRST_KEY = "the first key must have the role ADMIN: it closes administration, and only an ADMIN key makes others"
 
-const sessionRow = ({ name, required, value }: SessionFact) => required === undefined ? { name, value } : { name, value, required }
+const sessionRow = ({ name, required, value }: SessionFact) =>
+  required === undefined ? { name, value } : { name, value, required }
 
 /** A store's own facts; `null` if it does not answer within a second. */
 const factsOf = <E>(store: {
@@ -54,16 +66,16 @@ const factsOf = <E>(store: {
   readonly session?: Effect.Effect<ReadonlyArray<SessionFact>, E>
 }) =>
   Effect.gen(function*() {
-    // A user who may not see them learns nothing; whether the store answers at all, its clock tells.
+    // Without the right to read these there are no rows. The clock below shows whether the store answers.
     const settings = yield* Effect.orElseSucceed(store.settings, () => ({}))
     const session = yield* Effect.orElseSucceed(store.session ?? Effect.succeed([]), () => [])
     const sentAt = Date.now()
     const now = yield* store.now
-    // The clock was read somewhere between sending and hearing.
+    // The store read its clock at some time between request and reply.
     return { now, askedAt: Math.round((sentAt + Date.now()) / 2), settings, session: session.map(sessionRow) }
   }).pipe(Effect.disconnect, Effect.timeout("1 second"), Effect.option, Effect.map(Option.getOrNull))
 
-/** Every call, over the ports of the service that runs here. `stopped` completes when the instance begins to stop. */
+/** Every call, over the ports of this service. `stopped` completes when the instance begins to stop. */
 export const layer = (stopped: Effect.Effect<void>) =>
   OperatorRpcs.toLayer(Effect.gen(function*() {
     const services = yield* OperatorServices
@@ -117,7 +129,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
     }
 
     return OperatorRpcs.of({
-      // Answers, whatever the stores do: it is what tells that they are away.
+      // Answers even if no store does, because it reports that they are away.
       Info: () =>
         Effect.gen(function*() {
           const { keyId, name, role } = yield* Caller
@@ -150,15 +162,23 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Settings: () => Effect.sync(() => effectiveSettings(config)),
       CreateKey: (key) =>
         call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>
-          // With the first key administration closes: whoever made a lesser one would have shut themselves out.
-          Effect.filterOrFail(keys.configured, (configured) => configured || key.role === "ADMIN", () => new KeyRefused({ message: FIRST_KEY })).pipe(
+          // The first key closes administration: with a lesser role, its maker would be locked out.
+          Effect.filterOrFail(
+            keys.configured,
+            (configured) => configured || key.role === "ADMIN",
+            () => new KeyRefused({ message: FIRST_KEY })
+          ).pipe(
             Effect.zipRight(keys.create(key))
           )).pipe(
           Effect.catchTag("KeyRefused", ({ message }) => Effect.fail(new InvalidArgument({ message })))
         )),
       ListKeys: () =>
         call("ListKeys", Effect.map(Effect.flatMap(ApiKeys, ({ list }) => list), (keys) =>
-          keys.map((key) => ({ ...key, requestsPerSecond: key.requestsPerSecond ?? null, revokedAt: key.revokedAt ?? null })))),
+          keys.map((key) => ({
+            ...key,
+            requestsPerSecond: key.requestsPerSecond ?? null,
+            revokedAt: key.revokedAt ?? null
+          })))),
       RevokeKey: ({ id }) =>
         call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id)), (found) =>
           found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" })))),
@@ -175,7 +195,9 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Phases: ({ campaignId, limit }) =>
         call("Phases", Effect.gen(function*() {
           const events = yield* Effect.flatMap(CampaignPhases, (phases) => phases.history(campaignId, limit))
-          if (events.length === 0 && (yield* Effect.flatMap(Ledger, (ledger) => ledger.findCampaign(campaignId))) === undefined) {
+          const found = events.length > 0 || (yield* Effect.flatMap(Ledger, (ledger) =>
+              ledger.findCampaign(campaignId))) !== undefined
+          if (!found) {
             return yield* new NotFound({ message: "there is no such campaign" })
           }
           return events

@@ -11,8 +11,8 @@ import type { OperatorServer } from "./OperatorServer.ts"
 import type { OperatorServices } from "./OperatorServices.ts"
 
 /**
- * What OperatorServer imports, in steps of 5 to 30 ms from the leaves to the root: in one piece it holds every claim up for 0.2 s,
- * and operators begin to look when the crowd comes.
+ * What OperatorServer imports, in steps of 5 to 30 ms from the leaves to the root. Imported at once, it would delay
+ * every claim by 0.2 s, often just as a sale begins and operators connect.
  */
 const steps: ReadonlyArray<() => Promise<unknown>> = [
   () => import("@effect/platform/Headers"),
@@ -30,14 +30,18 @@ const steps: ReadonlyArray<() => Promise<unknown>> = [
   () => import("../contract/OperatorRpcs.ts")
 ]
 
-/** Lets what has queued during a step be served before the next one. */
+/** A pause in which requests that queued during a step are served. */
 const PAUSE_MILLIS = 5
 
 /**
- * The operator plane for the transport's port. `@effect/rpc` and what comes with it take 20 MB and 0.2 s of CPU, which no instance
- * pays before an operator calls it for the first time.
+ * The operator plane for the server's port. `@effect/rpc` and its dependencies take 20 MB and 0.2 s of CPU; an instance
+ * pays that when an operator first calls it.
  */
-export const make: Effect.Effect<Mounts, never, AppConfig | OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
+export const make: Effect.Effect<
+  Mounts,
+  never,
+  AppConfig | OperatorServices | Startup | Scope.Scope
+> = Effect.gen(function*() {
   const runtime = yield* Effect.runtime<AppConfig | OperatorServices | Startup | Scope.Scope>()
   let server: Promise<OperatorServer> | undefined
   const load = async () => {

@@ -14,16 +14,16 @@ export type Response = http.ServerResponse | Http2ServerResponse
 /** `@effect/rpc`'s protocol over requests of Node's two HTTP servers. */
 export interface OperatorProtocol {
   readonly protocol: RpcServer.Protocol["Type"]
-  /** Serves one POST of newline-delimited JSON; the answers leave as they come, each a line. */
+  /** Serves one POST of newline-delimited JSON. Each answer is written as one line as soon as it is there. */
   readonly serve: (request: Request, response: Response) => void
 }
 
 const CONTENT_TYPE = "application/ndjson"
 
-/** Calls that may be under way at the same time: the plane is for a few people, and each Overview costs some queries a second. */
+/** The most calls at the same time: the plane serves a few people, and an Overview costs some queries a second. */
 const MOST_CALLS = 64
 
-/** The calls that one request may hold. A client of `@effect/rpc` sends one. */
+/** The most calls in one request. A client of `@effect/rpc` sends one. */
 const MOST_MESSAGES = 16
 
 /** One request with the calls in it. */
@@ -32,7 +32,7 @@ interface Client {
   readonly parser: RpcSerialization.Parser
 }
 
-const refuse = (response: Response, status: number, message: string, headers: Record<string, string> = {}) => {
+const reject = (response: Response, status: number, message: string, headers: Record<string, string> = {}) => {
   ;(response as http.ServerResponse).writeHead(status, {
     "content-type": "text/plain; charset=utf-8",
     "content-length": String(Buffer.byteLength(message) + 1),
@@ -43,8 +43,8 @@ const refuse = (response: Response, status: number, message: string, headers: Re
 }
 
 /**
- * Not `RpcServer.makeProtocolWithHttpApp`, which wants the whole of `@effect/platform-node`'s HTTP server in memory (47 MB
- * more), takes the headers that a client writes into its message for those of its request, and has no bound on a body.
+ * Replaces `RpcServer.makeProtocolWithHttpApp`: that needs the whole HTTP server of `@effect/platform-node` (47 MB more
+ * memory), trusts headers inside a client's message, and does not bound the body.
  */
 export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<OperatorProtocol> =>
   Effect.gen(function*() {
@@ -54,7 +54,7 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
     let lastId = 0
     let writeRequest!: (clientId: number, message: FromClientEncoded) => Effect.Effect<void>
 
-    /** Waits while a slow reader's socket is full, so that a stream is produced only as fast as it is read. */
+    /** Waits while a slow reader's socket is full, so that a stream is produced no faster than it is read. */
     const write = ({ parser, response }: Client, message: FromServerEncoded) =>
       Effect.async<void>((resume) => {
         const encoded = parser.encode(message)
@@ -95,12 +95,13 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
       try {
         messages = parser.decode(body.endsWith("\n") ? body : `${body}\n`) as ReadonlyArray<FromClientEncoded>
       } catch {
-        refuse(response, 400, "the body must be JSON, an object a line")
+        reject(response, 400, "the body must be JSON, an object a line")
         return
       }
-      const calls = messages.every((message) => typeof message === "object" && message !== null && message._tag === "Request")
+      const calls = messages.every((message) =>
+        typeof message === "object" && message !== null && message._tag === "Request")
       if (!calls || messages.length === 0 || messages.length > MOST_MESSAGES) {
-        refuse(response, 400, `the body must be 1 to ${MOST_MESSAGES} messages of @effect/rpc with the tag Request`)
+        reject(response, 400, `the body must be 1 to ${MOST_MESSAGES} messages of @effect/rpc with the tag Request`)
         return
       }
       const id = ++lastId
@@ -112,13 +113,17 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
       ;(response as http.ServerResponse).writeHead(200, {
         "content-type": CONTENT_TYPE,
         "cache-control": "no-store",
-        // Proxies that buffer would hold a stream back.
+        // Keeps proxies from buffering the stream.
         "x-accel-buffering": "no"
       })
       const headers = Object.entries(request.headers).flatMap(([name, value]): ReadonlyArray<[string, string]> =>
         name.startsWith(":") || value === undefined ? [] : [[name, String(value)]])
       run(Effect.zipRight(
-        Effect.forEach(messages, (message) => writeRequest(id, { ...message, headers } as FromClientEncoded), { discard: true }),
+        Effect.forEach(
+          messages,
+          (message) => writeRequest(id, { ...message, headers } as FromClientEncoded),
+          { discard: true }
+        ),
         writeRequest(id, { _tag: "Eof" })
       ))
     }
@@ -127,16 +132,16 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
       protocol,
       serve: (request, response) => {
         if (request.method !== "POST") {
-          refuse(response, 405, "calls of the operator plane are POSTed", { allow: "POST" })
+          reject(response, 405, "calls of the operator plane are POSTed", { allow: "POST" })
           return
         }
-        // No form of a foreign page can send this type without asking first (CORS), so no page can make a browser call.
+        // Requires a type that a web page cannot send without a CORS preflight, so no foreign page can make a call.
         if (request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() !== CONTENT_TYPE) {
-          refuse(response, 415, `the content type must be ${CONTENT_TYPE}`)
+          reject(response, 415, `the content type must be ${CONTENT_TYPE}`)
           return
         }
         if (clients.size >= MOST_CALLS) {
-          refuse(response, 429, `${MOST_CALLS} calls of operators are under way`, { "retry-after": "1" })
+          reject(response, 429, `${MOST_CALLS} calls of operators are under way`, { "retry-after": "1" })
           return
         }
         const chunks: Array<Buffer> = []
@@ -144,7 +149,9 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
         request.on("data", (chunk: Buffer) => {
           bytes += chunk.length
           if (bytes <= options.maxBodyBytes) chunks.push(chunk)
-          else if (!response.headersSent) refuse(response, 413, `the body must be at most ${options.maxBodyBytes} bytes`)
+          else if (!response.headersSent) {
+            reject(response, 413, `the body must be at most ${options.maxBodyBytes} bytes`)
+          }
         })
         request.once("end", () => {
           if (response.headersSent || response.destroyed) return

@@ -14,12 +14,16 @@ import type { OperatorServices } from "./OperatorServices.ts"
 /** The operator plane, ready to serve. */
 export interface OperatorServer {
   readonly serve: OperatorProtocol.OperatorProtocol["serve"]
-  /** Ends every stream, so that the transport can drain; further calls are told that the instance stops. */
+  /** Ends every stream, so that the server can drain; further calls fail because the instance is stopping. */
   readonly stop: () => void
 }
 
-/** Everything of `@effect/rpc` is behind this module, which is loaded when the first operator calls. */
-export const make: Effect.Effect<OperatorServer, never, AppConfig | OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
+/** The one module that imports `@effect/rpc`'s server; it is loaded when the first operator calls. */
+export const make: Effect.Effect<
+  OperatorServer,
+  never,
+  AppConfig | OperatorServices | Startup | Scope.Scope
+> = Effect.gen(function*() {
   const config = yield* AppConfig
   const stopped = yield* Deferred.make<void>()
   const { protocol, serve } = yield* OperatorProtocol.make({ maxBodyBytes: config.maxBodyBytes })

@@ -13,7 +13,7 @@ import type { Outbox } from "../ports/Outbox.ts"
 import type { StoreHealth } from "../ports/StoreHealth.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 
-/** What the operator's calls work with, once the stores are there. */
+/** The services that the operator's calls use, once the stores are there. */
 export type Ports =
   | AdminAudit
   | Agents
@@ -29,7 +29,7 @@ export type Ports =
   | Outbox
   | StoreHealth
 
-/** What the operator plane asks of the running service. */
+/** What the operator plane needs of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {
   /** `undefined` while a store is still awaited. */
   readonly current: () => Context.Context<Ports> | undefined

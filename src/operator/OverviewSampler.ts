@@ -20,10 +20,10 @@ import type { ActiveCampaign, Overview } from "../contract/Overview.ts"
 
 const INTERVAL = Duration.seconds(1)
 
-/** How many campaigns one sample looks at: each is a read of a row and a question to the gate. */
+/** The most campaigns in one sample: each costs one row of the ledger and one request to the gate. */
 const MOST_CAMPAIGNS = 10
 
-/** A store that answers later than this is shown as not answering; the next sample asks again. */
+/** A store that has not answered within this is shown as not answering; the next sample asks again. */
 const PATIENCE = Duration.millis(900)
 
 const ask = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, never, R> =>
@@ -32,8 +32,11 @@ const ask = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<Option.Op
 const gateWord = (state: Option.Option<GateState>): (typeof ActiveCampaign.Type)["gate"] =>
   Option.match(state, {
     onNone: () => "Unreachable" as const,
-    onSome: ({ condition, generation, hydrated }) =>
-      condition !== "Sound" ? condition : hydrated ? "Hydrated" as const : generation === undefined ? "Cold" as const : "Rebuilding" as const
+    onSome: ({ condition, generation, hydrated }) => {
+      if (condition !== "Sound") return condition
+      if (hydrated) return "Hydrated" as const
+      return generation === undefined ? "Cold" as const : "Rebuilding" as const
+    }
   })
 
 const agentsOf = (ports: Context.Context<Ports>): Overview["agents"] =>
@@ -54,8 +57,12 @@ const stored = Effect.gen(function*() {
   const latest = known.active().slice(-MOST_CAMPAIGNS).reverse()
   const [backlog, campaigns] = yield* Effect.all([
     ask(outbox.backlog),
-    Effect.forEach(latest, (campaignId) =>
-      Effect.all([ask(ledger.findCampaign(campaignId)), ask(gate.inspect(campaignId))], { concurrency: 2 }), { concurrency: 4 })
+    Effect.forEach(
+      latest,
+      (campaignId) =>
+        Effect.all([ask(ledger.findCampaign(campaignId)), ask(gate.inspect(campaignId))], { concurrency: 2 }),
+      { concurrency: 4 }
+    )
   ], { concurrency: 2 })
   return {
     outbox: Option.getOrNull(backlog),
@@ -64,7 +71,17 @@ const stored = Effect.gen(function*() {
       if (campaign === undefined) return []
       const { campaignId, couponLimit, issuedCount, name, phase, status } = campaign
       const { oldestPendingMillis, pending } = Option.getOrElse(state, () => ({ oldestPendingMillis: 0, pending: 0 }))
-      return [{ campaignId, name, status, phase, couponLimit, issued: issuedCount, gate: gateWord(state), pending, oldestPendingMillis }]
+      return [{
+        campaignId,
+        name,
+        status,
+        phase,
+        couponLimit,
+        issued: issuedCount,
+        gate: gateWord(state),
+        pending,
+        oldestPendingMillis
+      }]
     })
   }
 })
@@ -76,7 +93,7 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
     const ports: Context.Context<Ports> | undefined = services.current()
     const stores = ports === undefined ? { outbox: null, campaigns: [] } : yield* Effect.provide(stored, ports)
     const waitingFor = startup.waitingFor()
-    // The metrics' own view of the stores is some seconds old: here they have just been asked.
+    // The metrics' own gauges are some seconds old; the stores have just answered.
     const overview = look()
     const { batchSizes, commitsInDoubt, eventLoop, gate, inFlight, issuedTotal, latencyMillis } = overview
     return {
@@ -94,7 +111,9 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
       batchSizes,
       gate: {
         ...gate,
-        up: stores.campaigns.length === 0 ? gate.up : stores.campaigns.some((campaign) => campaign.gate !== "Unreachable")
+        up: stores.campaigns.length === 0
+          ? gate.up
+          : stores.campaigns.some((campaign) => campaign.gate !== "Unreachable")
       },
       audits: overview.audits,
       commitsInDoubt,
@@ -106,11 +125,23 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
     }
   })
 
-/** One sample a second, taken once however many watch, and not at all while none does. A further watcher gets the latest one at once. */
-export const make: Effect.Effect<Stream.Stream<Overview>, never, OperatorServices | Startup | Scope.Scope> = Effect.gen(function*() {
+/**
+ * One sample a second for all watchers together, and none without watchers. A further watcher gets the latest sample at
+ * once.
+ */
+export const make: Effect.Effect<
+  Stream.Stream<Overview>,
+  never,
+  OperatorServices | Startup | Scope.Scope
+> = Effect.gen(function*() {
   const context = yield* Effect.context<OperatorServices | Startup>()
-  // Each time that somebody begins to watch, rates begin anew: an average since the last watcher would tell nothing of now.
+  // Rates restart with the first watcher: an average since the last one left would not show the present.
   const samples = Stream.unwrap(Effect.sync(() =>
     Stream.repeatEffectWithSchedule(Effect.provide(sample(makeOverview()), context), Schedule.fixed(INTERVAL))))
-  return yield* Stream.share(samples, { capacity: 2, replay: 1, strategy: "sliding", idleTimeToLive: Duration.seconds(3) })
+  return yield* Stream.share(samples, {
+    capacity: 2,
+    replay: 1,
+    strategy: "sliding",
+    idleTimeToLive: Duration.seconds(3)
+  })
 })
