@@ -43,7 +43,7 @@ import * as SqlLedgerAudit from "./sql/SqlLedgerFacts.ts"
 /** The stores cannot be used, and waiting would not help; `message` says what to do. */
 export class BackendUnusable extends Data.TaggedError("BackendUnusable")<{ readonly message: string }> {}
 
-/** Told of the stores that the assembly waits for, by names an operator understands. */
+/** Receives the stores that the assembly waits for, by names that an operator understands. */
 export class BootProgress extends Context.Tag("coupon/BootProgress")<BootProgress, {
   readonly waitFor: (store: string) => Effect.Effect<void>
   readonly arrived: (store: string) => Effect.Effect<void>
@@ -52,71 +52,90 @@ export class BootProgress extends Context.Tag("coupon/BootProgress")<BootProgres
 /** Pauses between attempts to reach a store: 100 ms doubling to 2 s. */
 const patience = Schedule.exponential("100 millis").pipe(Schedule.union(Schedule.spaced("2 seconds")))
 
-/** How often an operator is reminded of a store that is still awaited. */
+/** The pause between log lines about a store that is still awaited. */
 const REMINDER = Duration.seconds(10)
 
 const unusable = (error: { readonly message: string }) => new BackendUnusable({ message: error.message })
 
-/** What may come back by itself. */
+/** Failures that may pass by themselves. */
 type Away = LedgerUnavailable | KeysUnavailable
 
-const isAway = (error: object): error is Away => "_tag" in error && (error._tag === "LedgerUnavailable" || error._tag === "KeysUnavailable")
+const isAway = (error: object): error is Away =>
+  "_tag" in error && (error._tag === "LedgerUnavailable" || error._tag === "KeysUnavailable")
 
-/** Reports a store as awaited until `attempt` succeeds, trying again as often as it fails because the store is away. */
+/** Reports a store as awaited until `attempt` succeeds. Tries again as long as it fails because the store is away. */
 export const awaited = <A, E extends { readonly message: string }, R>(
   store: string,
   attempt: Effect.Effect<A, E, R>
 ): Effect.Effect<A, Exclude<E, Away>, R | BootProgress> =>
   Effect.gen(function*() {
     const progress = yield* BootProgress
-    let toldAt = Number.NEGATIVE_INFINITY
+    let loggedAt = Number.NEGATIVE_INFINITY
     yield* progress.waitFor(store)
-    const told = (failure: Away) =>
+    const log = (failure: Away) =>
       Effect.suspend(() => {
-        if (performance.now() - toldAt < Duration.toMillis(REMINDER)) return Effect.void
-        toldAt = performance.now()
+        if (performance.now() - loggedAt < Duration.toMillis(REMINDER)) return Effect.void
+        loggedAt = performance.now()
         return Effect.logWarning(`waiting for ${store}: ${rootMessage(failure.cause)}`)
       })
     const result = yield* attempt.pipe(
-      Effect.tapError((error) => isAway(error) ? told(error) : Effect.void),
+      Effect.tapError((error) => isAway(error) ? log(error) : Effect.void),
       Effect.retry({ schedule: patience, while: isAway }),
       // The schedule never ends.
       Effect.mapError((error) => error as Exclude<E, Away>)
     )
     yield* progress.arrived(store)
-    if (toldAt > 0) yield* Effect.logInfo(`${store} is there`)
+    if (loggedAt > 0) yield* Effect.logInfo(`${store} is there`)
     return result
   })
 
 const layerMySql = Layer.unwrapEffect(Effect.map(AppConfig, (config) =>
   Layer.scopedContext(Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const store = Option.match(config.mysqlUrl, { onNone: () => "MySQL", onSome: (url) => `MySQL at ${MySql.address(url)}` })
+    const store = Option.match(config.mysqlUrl, {
+      onNone: () => "MySQL",
+      onSome: (url) => `MySQL at ${MySql.address(url)}`
+    })
     return yield* Effect.mapError(awaited(store, Layer.buildWithScope(MySql.layer, scope)), unusable)
   }))))
 
-/** Completes when Redis answered once: an instance that never reached its gate is misconfigured, not degraded. */
+/** Completes when Redis answered once: an instance that never reached its gate is misconfigured. */
 const redisThere = Layer.effectDiscard(Effect.gen(function*() {
   const client = yield* RedisClient.RedisClient
   const progress = yield* BootProgress
   const store = `Redis at ${client.address}`
   yield* progress.waitFor(store)
   const remind = Effect.repeat(Effect.logWarning(`waiting for ${store}`), Schedule.spaced(REMINDER))
-  yield* Effect.raceFirst(client.ready, Effect.zipRight(Effect.sleep("500 millis"), Effect.zipRight(remind, Effect.never)))
+  const late = Effect.zipRight(Effect.sleep("500 millis"), Effect.zipRight(remind, Effect.never))
+  yield* Effect.raceFirst(client.ready, late)
   yield* progress.arrived(store)
 }))
 
-/** What guards administration asks no more of the ledger's row than this. */
+/** The one fact of the ledger that guards administration. */
 const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ facts, noteServedInProduction }) => {
   const unavailable = (cause: unknown) => new KeysUnavailable({ cause })
   return ProductionNote.of({
-    found: Effect.mapBoth(facts, { onFailure: unavailable, onSuccess: ({ servedInProductionAt }) => servedInProductionAt !== undefined }),
+    found: Effect.mapBoth(facts, {
+      onFailure: unavailable,
+      onSuccess: ({ servedInProductionAt }) => servedInProductionAt !== undefined
+    }),
     leave: Effect.mapError(noteServedInProduction, unavailable)
   })
 }))
 
 /** Every port of an assembly. */
-export type Stores = CampaignPhases | Deployment | GateFacts | Ledger | LedgerAudit | AdminAudit | ApiKeyStore | Outbox | Gate | LedgerBackup | StoreHealth
+export type Stores =
+  | CampaignPhases
+  | Deployment
+  | GateFacts
+  | Ledger
+  | LedgerAudit
+  | AdminAudit
+  | ApiKeyStore
+  | Outbox
+  | Gate
+  | LedgerBackup
+  | StoreHealth
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
@@ -137,14 +156,18 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
   Layer.merge(MemoryGate.layer, MemoryGateFacts.layer)
 )
 
-/** The gate knows its keys by the ledger's identity, so it is built on both stores. */
+/** The ledger's identity determines the gate's keys, so the gate is built on both stores. */
 const layerRedisGate = Layer.scopedContext(Effect.gen(function*() {
   const scope = yield* Effect.scope
   return yield* awaited("the ledger's identity", Layer.buildWithScope(RedisGate.layer, scope))
 }))
 
 /** MySQL and Redis; waits for both, at the same time. */
-export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> = Layer.merge(layerRedisGate, RedisGateFacts.layer).pipe(
+export const layerDistributed: Layer.Layer<
+  Stores,
+  BackendUnusable,
+  AppConfig | BootProgress
+> = Layer.merge(layerRedisGate, RedisGateFacts.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(
     Layer.succeed(StoreHealth, { troubles: () => [] }),
     Layer.mergeAll(
@@ -160,18 +183,25 @@ export const layerDistributed: Layer.Layer<Stores, BackendUnusable, AppConfig | 
 )
 
 /** Brings the schema of the distributed ledger up to date; returns the names of the migrations that it applied. */
-export const migrate: Effect.Effect<ReadonlyArray<string>, BackendUnusable, AppConfig> = Effect.flatMap(AppConfig, (config) =>
+export const migrate: Effect.Effect<
+  ReadonlyArray<string>,
+  BackendUnusable,
+  AppConfig
+> = Effect.flatMap(AppConfig, (config) =>
   config.embedded ? Effect.succeed([]) : MySql.endpoints.pipe(
     Effect.flatMap(({ migrating }) => MySql.migrate(migrating)),
-    Effect.mapError((error) => isAway(error) ? new BackendUnusable({ message: rootMessage(error.cause) }) : unusable(error))
+    Effect.mapError((error) =>
+      isAway(error) ? new BackendUnusable({ message: rootMessage(error.cause) }) : unusable(error)
+    )
   ))
 
-/** The assembly that the configuration chooses. */
-export const layer: Layer.Layer<Stores | ProductionNote, BackendUnusable, AppConfig | BootProgress> = Layer.provideMerge(
+type Assembly<A> = Layer.Layer<A, BackendUnusable, AppConfig | BootProgress>
+
+/** The assembly that the settings choose. */
+export const layer: Assembly<Stores | ProductionNote> = Layer.provideMerge(
   productionNote,
   Layer.unwrapEffect(
-    Effect.map(AppConfig, (config): Layer.Layer<Stores, BackendUnusable, AppConfig | BootProgress> =>
-      config.embedded ? layerEmbedded : layerDistributed)
+    Effect.map(AppConfig, (config): Assembly<Stores> => config.embedded ? layerEmbedded : layerDistributed)
   )
 )
 

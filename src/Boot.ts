@@ -19,18 +19,18 @@ import type { JwksUnusable } from "./security/UserTokens.ts"
 import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
 import * as TracedPorts from "./telemetry/TracedPorts.ts"
 
-/** What an operator has to mend; each has a `message`. */
+/** A failure that an operator has to fix; each has a `message`. */
 export type Unbootable = Backend.BackendUnusable | Posture.AdministrationUnguarded | JwksUnusable
 
-/** Why the service cannot run at all and waiting would not help, e.g. another process owns `DATA_DIR`. */
+/** Why the service cannot run and waiting would not help, e.g. another process owns `DATA_DIR`. */
 export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, {
   /** Fails when the stores turn out to be unusable; never succeeds. */
   readonly failed: Effect.Effect<never, Unbootable>
 }>() {}
 
 /**
- * Builds the stores and the use cases in the background, so that the service listens, and says what it waits for, from
- * its first second. Stores that cannot be reached are tried again for ever.
+ * Builds the stores and the use cases in the background, so that the service listens from its first second and reports
+ * what it waits for. Stores that cannot be reached are tried again without end.
  */
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
@@ -46,9 +46,10 @@ export const make = Effect.gen(function*() {
     arrived: (store) => Effect.sync(() => void waiting.delete(store))
   })
 
-  const services = Layer.merge(Issuance.layer.pipe(Layer.provide(TracedPorts.layer), Layer.provide(MeteredPorts.layer)), Security.layer)
+  const useCases = Issuance.layer.pipe(Layer.provide(TracedPorts.layer), Layer.provide(MeteredPorts.layer))
+  const services = Layer.merge(useCases, Security.layer)
   const build = Layer.buildWithScope(Layer.provideMerge(services, Backend.layer), scope).pipe(
-    // The ledger may go away again right after it was reached.
+    // The ledger may be away again right after it was reached.
     Effect.tap((context) => Effect.provide(Backend.awaited("the API keys in the ledger", Posture.check), context)),
     Effect.provideService(Backend.BootProgress, progress),
     Effect.timed,

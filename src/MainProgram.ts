@@ -2,21 +2,21 @@ import { defaultTeardown, makeRunMain, type Teardown } from "@effect/platform/Ru
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 
-/** What a signal means: finish and end, nothing new, or end at once. */
+/** What a signal requests: a graceful end, nothing new, or an end at once. */
 export type Reaction = "Finish" | "Same" | "Leave"
 
 /**
- * A terminal signals every process of a group, and npm passes the signal on besides: one Ctrl-C arrives twice. The second may take
- * as long as this on a busy machine.
+ * A terminal signals every process of a group, and npm passes the signal on too: one Ctrl-C arrives twice. On a busy
+ * machine the second one may take this long.
  */
 const SAME_MILLIS = 1_000
 
-/** Signals closer together than this are one press of a key, however many programs pass it on. */
+/** Signals closer together than this come from one press of a key, however many programs pass it on. */
 const PRESS_MILLIS = 100
 
 /**
- * What the next signal means, by the time since those before it. The second within `SAME_MILLIS` is the first again. Any later one,
- * and the third in any case, is deliberate.
+ * The meaning of the next signal, by the times since those before it. The second within `SAME_MILLIS` repeats the
+ * first. Any later one, and a third in any case, is deliberate.
  */
 export const makeReaction = (now: () => number = () => performance.now()): () => Reaction => {
   const seen: Array<number> = []
@@ -29,16 +29,16 @@ export const makeReaction = (now: () => number = () => performance.now()): () =>
   }
 }
 
-/** SIGHUP comes with a closed terminal, which should lose no more than Ctrl-C does. With 128 added: a shell's exit code of each. */
+/** SIGHUP comes with a closed terminal and is handled like Ctrl-C. The exit code of each is 128 and its number. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 type Signal = keyof typeof SIGNALS
 
-/** A write to a reader that is gone, or to a full disk, fails by this event. Without a listener it ends the process. */
+/** A write to a closed reader or a full disk emits this event. Without a listener it would end the process. */
 const outliveOutput = () => {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 }
 
-/** For programs that exist for their output: exit code 2 where it cannot be written, unless its reader had enough. */
+/** For programs whose purpose is their output: exit code 2 if it cannot be written, except to a closed reader. */
 export const failWithoutOutput = (): void => {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") process.exitCode = 2
@@ -48,7 +48,7 @@ export const failWithoutOutput = (): void => {
 /**
  * Runs a program as the main one of the process, which outlives its standard output and error. The first SIGINT,
  * SIGTERM or SIGHUP interrupts it, and it may take its time to end. A deliberate further one ends the process at once.
- * (NodeRuntime's stops listening at the first signal, so that its echo kills.)
+ * (NodeRuntime's runner removes its listeners at the first signal, so the repeated one would kill the process.)
  */
 export const run = makeRunMain(({ fiber, teardown }) => {
   outliveOutput()
@@ -68,7 +68,7 @@ export const run = makeRunMain(({ fiber, teardown }) => {
   for (const signal of Object.keys(SIGNALS)) process.on(signal, onSignal)
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
-    // The listeners stay: a signal's echo must not kill while the exit code is set.
+    // The listeners stay: a repeated signal must not kill the process while the exit code is set.
     teardown(exit, (code) => {
       if (signalled || code !== 0) process.exit(code)
       for (const signal of Object.keys(SIGNALS)) process.removeListener(signal, onSignal)
@@ -76,6 +76,6 @@ export const run = makeRunMain(({ fiber, teardown }) => {
   })
 })
 
-/** Exit code 2 for a program that was interrupted: it has not found out, or not done, what it was started for. */
+/** Exit code 2 for an interrupted program: it has not done what it was started for. */
 export const unfinished: Teardown = (exit, onExit) =>
   Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? onExit(2) : defaultTeardown(exit, onExit)

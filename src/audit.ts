@@ -20,56 +20,62 @@ import * as DeploymentAudit from "./operator/DeploymentAudit.ts"
 import * as Redaction from "./config/Redaction.ts"
 import * as SourceFrames from "./SourceFrames.ts"
 
-const usage = `Checks a deployment, which may be serving meanwhile, against the invariants of the issuance protocol.
+const usage = `Verifies a deployment against the invariants of docs/internals/protocol.md. It may be serving meanwhile.
 
   npm run audit                one line a campaign; exit code 0: all hold, 1: some do not, 2: it could not be checked
   npm run audit -- --repair    also has gates that disagree with the ledger rebuilt from it; never changes the ledger
 
-It reads the service's own settings (MYSQL_URL and REDIS_URL, or DATA_DIR) and, like the service, brings the schema up to date.
-With the embedded stores the service must not run: it owns DATA_DIR, and the gate lives in it and is not checked. While it runs, ask
-it itself: npx coupon audit, which also works from elsewhere, without the passwords of the stores. The ledger
-counts about a million coupons a second; for more than a few million in one campaign raise MYSQL_REPLY_TIMEOUT.
+It reads the service's own settings (MYSQL_URL and REDIS_URL, or DATA_DIR) and, like the service, brings the schema up
+to date. With the embedded stores the service must not run: it owns DATA_DIR, and the gate, which lives in it, is not
+checked. While the service runs, use npx coupon audit, which also works from elsewhere, without the passwords of the
+stores. The ledger counts about a million coupons a second; for more than a few million in one campaign raise
+MYSQL_REPLY_TIMEOUT.
 `
 
-/** How long stores may take to answer at first: an operator waits. */
+/** How long the stores may take to answer at first: an operator waits. */
 const PATIENCE = Duration.seconds(20)
 
 const inspect = (limits: AuditReport.Limits) =>
   Effect.gen(function*() {
     const { embedded } = yield* AppConfig.AppConfig
-    const rows = Chunk.toReadonlyArray(yield* Stream.runCollect(DeploymentAudit.findings({ limits, gateHere: !embedded })))
+    const findings = Stream.runCollect(DeploymentAudit.findings({ limits, gateHere: !embedded }))
+    const rows = Chunk.toReadonlyArray(yield* findings)
     const outbox = AuditReport.outboxViolations(yield* Effect.flatMap(Outbox, ({ backlog }) => backlog), limits)
     return { rows, violations: [...rows.flatMap(({ violations }) => violations), ...outbox] }
   })
 
 const print = (text: string) => Effect.sync(() => console.log(text))
 
-const tell = ({ campaignId, invariant, text }: AuditReport.Violation) =>
+const lineOf = ({ campaignId, invariant, text }: AuditReport.Violation) =>
   `${invariant}${campaignId === undefined ? "" : ` campaign ${campaignId}`}: ${text}`
 
-/** The service's own repair, on the campaigns that need it; then looks again. */
+/** Runs the service's own repair on the campaigns that need it. */
 const repair = (campaignIds: ReadonlySet<number>) =>
   Effect.flatMap(Reconciler.Reconciler, ({ reconcile }) =>
     Effect.forEach(campaignIds, (campaignId) =>
-      Effect.flatMap(reconcile(campaignId), (verdict) => print(`campaign ${campaignId}: ${verdict === "Agrees" ? "repaired meanwhile" : "gate rebuilt"}`)))
+      Effect.flatMap(reconcile(campaignId), (verdict) =>
+        print(`campaign ${campaignId}: ${verdict === "Agrees" ? "repaired meanwhile" : "gate rebuilt"}`)))
   ).pipe(
-    Effect.provide(Reconciler.layer.pipe(Layer.provide(Layer.mergeAll(GateRebuilder.layer, HeldCoupons.layer, KnownCampaigns.layer))))
+    Effect.provide(Reconciler.layer),
+    Effect.provide(Layer.mergeAll(GateRebuilder.layer, HeldCoupons.layer, KnownCampaigns.layer))
   )
 
 const audit = (repairs: boolean) =>
   Effect.gen(function*() {
     const config = yield* AppConfig.AppConfig
-    // Whoever owns the embedded file is its only process: events wait for the next start, as in a backup of a busy service.
-    const limits = { ...DeploymentAudit.limitsOf(config), ...config.embedded ? { eventMillis: Number.POSITIVE_INFINITY } : {} }
+    // With the embedded ledger no other process runs: events wait for the next start, as in a backup of a busy service.
+    const serving = DeploymentAudit.limitsOf(config)
+    const limits = config.embedded ? { ...serving, eventMillis: Number.POSITIVE_INFINITY } : serving
     let found = yield* inspect(limits)
-    const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) => repairable && campaignId !== undefined ? [campaignId] : []))
+    const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) =>
+      repairable && campaignId !== undefined ? [campaignId] : []))
     if (repairs && broken.size > 0) {
-      for (const violation of found.violations) yield* print(tell(violation))
+      for (const violation of found.violations) yield* print(lineOf(violation))
       yield* repair(broken)
       found = yield* inspect(limits)
     }
     yield* print(AuditReport.table(found.rows))
-    for (const violation of found.violations) yield* print(tell(violation))
+    for (const violation of found.violations) yield* print(lineOf(violation))
     const repairable = found.violations.some((violation) => violation.repairable)
     yield* print(
       found.violations.length === 0
@@ -89,7 +95,10 @@ const program = (repairs: boolean) =>
     const context = yield* Layer.build(Backend.layer).pipe(
       Effect.timeoutFail({
         duration: PATIENCE,
-        onTimeout: () => new Backend.BackendUnusable({ message: `${Backend.describe(config)} did not answer within ${Duration.format(PATIENCE)}` })
+        onTimeout: () =>
+          new Backend.BackendUnusable({
+            message: `${Backend.describe(config)} did not answer within ${Duration.format(PATIENCE)}`
+          })
       })
     )
     yield* Effect.provide(audit(repairs), context)
@@ -97,14 +106,14 @@ const program = (repairs: boolean) =>
     Effect.scoped,
     Effect.provideService(Backend.BootProgress, { waitFor: store, arrived: () => Effect.void }),
     Effect.provide(AppConfig.layer),
-    // The table is for standard output, and nothing but trouble for the log.
+    // Standard output is for the table, so only errors are logged.
     Logger.withMinimumLogLevel(LogLevel.Error),
     Effect.catchAllCause((cause) =>
       Effect.sync(() => {
         const failure = Cause.isFailType(cause) ? cause.error : undefined
-        console.error(Redaction.text(
-          failure === undefined || !("message" in failure) || failure.message === "" ? SourceFrames.readable(Cause.pretty(cause)) : failure.message
-        ))
+        const hasMessage = failure !== undefined && "message" in failure && failure.message !== ""
+        const text = hasMessage ? failure.message : SourceFrames.readable(Cause.pretty(cause))
+        console.error(Redaction.text(text))
         process.exitCode = 2
       })
     )

@@ -5,15 +5,16 @@ import * as Exit from "effect/Exit"
 import { exitCodes } from "./cli/ExitCode.ts"
 import { main } from "./cli/Main.ts"
 
-// The operator's command: a client, which reaches no store itself. `coupon --help` tells all of it, docs/reference/cli.md some more.
+// The operator's command. It is a client and opens no store itself; see `coupon --help` and docs/reference/cli.md.
 
-// `coupon audit | head` closes our output: nobody is left to tell.
+// `coupon audit | head` closes standard output early: that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
-// What cannot be said on standard error leaves the exit code to say it.
+// If standard error cannot be written, the exit code still reports the failure.
 process.stderr.on("error", () => {})
 
-// What is no terminal gets no colours: @effect/cli's help has them.
-const plain = (stream: NodeJS.WriteStream, text: string) => void stream.write(`${stream.isTTY ? text : stripVTControlCharacters(text)}\n`)
+// Without colours where the output is no terminal: the help of @effect/cli has them.
+const plain = (stream: NodeJS.WriteStream, text: string) =>
+  void stream.write(`${stream.isTTY ? text : stripVTControlCharacters(text)}\n`)
 
 const program = Effect.consoleWith((console) =>
   Effect.withConsole(main(process.argv.slice(2)), {
@@ -26,5 +27,8 @@ const program = Effect.consoleWith((console) =>
 NodeRuntime.runMain(program, {
   disableErrorReporting: true,
   disablePrettyLogger: true,
-  teardown: (exit, onExit) => onExit(exitCodes[Exit.isSuccess(exit) ? exit.value as keyof typeof exitCodes : "INTERRUPTED"].code)
+  teardown: (exit, onExit) => {
+    const reason = Exit.isSuccess(exit) ? exit.value as keyof typeof exitCodes : "INTERRUPTED"
+    onExit(exitCodes[reason].code)
+  }
 })

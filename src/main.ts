@@ -36,12 +36,13 @@ const greet = Effect.gen(function*() {
   const { embedded } = yield* AppConfig.AppConfig
   const reachable = host === "0.0.0.0" || host === "::" ? url.replace(/\/\/.*:/, "//127.0.0.1:") : url
   yield* Effect.logInfo(
-    `listening on ${reachable}${embedded ? " (embedded stores)" : ""}; try: curl ${reachable}/coupon.v1.CouponService/CreateCampaign ` +
+    `listening on ${reachable}${embedded ? " (embedded stores)" : ""}; ` +
+      `try: curl ${reachable}/coupon.v1.CouponService/CreateCampaign ` +
       `-H 'Content-Type: application/json' -d '{"name":"first","couponLimit":1000,"startTime":"2025-06-25T00:00:00Z"}'`
   )
 })
 
-/** Leaves even if something in the way out hangs: an orchestrator's SIGKILL would say less. */
+/** Ends the process in time even if a finalizer hangs: an orchestrator's SIGKILL would leave no message. */
 const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
   const config = yield* AppConfig.AppConfig
   const limit = Duration.toMillis(config.shutdownTimeout) + 1_000
@@ -59,7 +60,7 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
 }))
 
 const mounts = Effect.gen(function*() {
-  // What the shop sells in a second is not for everybody; METRICS_PORT serves it without a key, where only Prometheus can reach it.
+  // A shop's sales figures are confidential. METRICS_PORT serves them without a key, to be reached by Prometheus alone.
   const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
   return Server.layerWith({ ...metrics, ...yield* OperatorMount.make })
 })
@@ -80,8 +81,8 @@ const program = Effect.gen(function*() {
   Effect.provide(Tracing.layer),
   Effect.provide(FileLimit.layer),
   Effect.provide(Logging.layer),
-  // By a log of its own, because the first one's last act is to write what it held back.
-  // An interrupted fiber still has that one: without `locally` both would write the line.
+  // Uses a new logger, because the first one writes what it held back as its last act. An interrupted fiber still has
+  // that first logger: without `locally` both would write the line.
   Effect.onInterrupt(() =>
     Effect.logInfo("stopped").pipe(
       Effect.provide(Logging.layer),
@@ -89,11 +90,14 @@ const program = Effect.gen(function*() {
     )
   ),
   Effect.provide(AppConfig.layer),
-  // What an operator can mend is told in one message; a defect with all that is known about it.
+  // An error that an operator can fix is one message; a defect prints its whole cause.
   Effect.tapErrorCause((cause) =>
     Cause.isInterruptedOnly(cause)
       ? Effect.void
-      : Effect.sync(() => console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause)))))
+      : Effect.sync(() => {
+        const text = Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause))
+        console.error(Redaction.text(text))
+      })
   )
 )
 

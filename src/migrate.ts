@@ -10,17 +10,19 @@ const usage = `Brings the schema up to date and ends; for deployments whose serv
 
   npm run migrate        exit code 0: the schema is current, 2: it is not
 
-It reads MYSQL_MIGRATION_URL, or else MYSQL_URL; with the embedded stores there is nothing to do, for the service does it.
+It reads MYSQL_MIGRATION_URL, or else MYSQL_URL. The embedded stores need no such run: the service migrates them itself.
 `
 
 const program = Effect.gen(function*() {
   const applied = yield* Backend.migrate
-  yield* Effect.sync(() => console.log(applied.length === 0 ? "the schema is current" : `applied ${applied.join(", ")}`))
+  const message = applied.length === 0 ? "the schema is current" : `applied ${applied.join(", ")}`
+  yield* Effect.sync(() => console.log(message))
 }).pipe(
   Effect.provide(AppConfig.layer),
   Effect.catchAllCause((cause) =>
     Effect.sync(() => {
-      console.error(Redaction.text(Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause))))
+      const text = Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause))
+      console.error(Redaction.text(text))
       process.exitCode = 2
     })
   )

@@ -5,15 +5,16 @@ import * as Os from "node:os"
 import { pathToFileURL } from "node:url"
 import { createClient } from "@libsql/client"
 
-// node snapshot.ts TARGET [SOURCE]: copies the libSQL file SOURCE to TARGET, if there is a SOURCE, as it is at one moment; checks TARGET, and
-// prints {"bytes":…,"sha256":…}. A process of its own: the engine copies in one call, which would hold up the service's claims, and which only
-// the end of its process can cut short. The engine's locks are between processes, too.
+// node snapshot.ts TARGET [SOURCE]: copies the libSQL file SOURCE, if given, to TARGET, as it is at one moment. Then
+// checks TARGET and prints {"bytes":…,"sha256":…}. This is a process of its own because the engine copies in one
+// call: it would delay the service's claims, and only the end of the process stops it. The engine's file locks work
+// between processes.
 
 const [target, source] = process.argv.slice(2)
 const open = (file: string) => createClient({ url: pathToFileURL(file).href })
 
 try {
-  // What the service issues meanwhile comes first.
+  // The service's claims have priority.
   Os.setPriority(Os.constants.priority.PRIORITY_BELOW_NORMAL)
   if (source !== undefined) {
     const from = open(source)

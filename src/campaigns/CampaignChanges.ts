@@ -24,8 +24,8 @@ import { OutboxRelay } from "../agents/OutboxRelay.ts"
 export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavailable | OutcomeUnknown
 
 /**
- * Creates and changes campaigns (docs/internals/protocol.md, "Changing a campaign"). A change is decided on the campaign's
- * current version and applied only if that version still stands. The answer waits until the gate has the change too,
+ * Creates and changes campaigns (docs/internals/protocol.md, "Changing a campaign"). A change is decided on the
+ * campaign's current version and applied only if that version still stands. The answer waits until the gate has the change too,
  * if the gate can be reached. A change that is already in place is not made again. `expected`: fail with `Conflict`
  * unless the campaign is at this version.
  */

@@ -13,8 +13,8 @@ export type Way = "Reserve" | "Check" | "Bypass" | "Ledger"
 
 /**
  * What this instance knows about each campaign's gate, and the way that claims take because of it. Every way is exact,
- * because the ledger alone decides; a wrong way costs one more request (docs/internals/protocol.md, "What a claim does with the
- * gate's answer").
+ * because the ledger alone decides; a wrong way costs one more request (docs/internals/protocol.md, "What a claim does
+ * with the gate's answer").
  */
 export interface GateRoute {
   /** Called for every claim. `now` is `performance.now()`, here and below. */

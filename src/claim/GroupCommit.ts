@@ -33,8 +33,8 @@ export type CommitOutcome =
 
 /**
  * Commits claims in groups. A campaign has one transaction in flight, and the next one takes what queued meanwhile
- * (docs/internals/protocol.md, "The ledger"). Gives the slots of rejected claims back to the gate. Resolves a commit in doubt
- * before it answers, however long that takes; a claim that cannot wait gets `BatchTimeout`.
+ * (docs/internals/protocol.md, "The ledger"). Gives the slots of rejected claims back to the gate. Resolves a commit in
+ * doubt before it answers, however long that takes; a claim that cannot wait gets `BatchTimeout`.
  */
 export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<GroupCommit, {
   /**

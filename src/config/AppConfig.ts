@@ -16,26 +16,28 @@ import { BlockList } from "node:net"
 
 const isMysql = ({ path, scheme }: StoreUrl): boolean => scheme === "mysql" && /^[^/]+$/.test(path)
 
-/** An origin as browsers send it, e.g. `https://shop.example`, or `*`. */
+/** An origin in the form of browsers, e.g. `https://shop.example`, or `*`. */
 const isOrigin = (text: string): boolean => text === "*" || (URL.canParse(text) && new URL(text).origin === text)
 
-/** `key=value,key=value`, both percent-encoded: as the specification of OTEL_EXPORTER_OTLP_HEADERS has it. */
-const parseHeaders = (text: string): Either.Either<Redacted.Redacted<Readonly<Record<string, string>>>, ConfigError.ConfigError> =>
+/** Parses `key=value,key=value`, both percent-encoded: the format of OTEL_EXPORTER_OTLP_HEADERS in OpenTelemetry. */
+const parseHeaders = (
+  text: string
+): Either.Either<Redacted.Redacted<Readonly<Record<string, string>>>, ConfigError.ConfigError> =>
   Either.try({
     try: () => {
       const pairs = text.split(",").map((pair) => {
         const [, name, value] = /^\s*([^\s=]+)\s*=\s*(.*?)\s*$/.exec(pair)!
         return [decodeURIComponent(name!), decodeURIComponent(value!)] as const
       })
-      // Throws now at what no header may hold; fetch would later, and quote the value.
+      // Throws at an invalid header now. Otherwise fetch would throw later, and quote the value.
       new Headers(pairs.map(([name, value]) => [name, value]))
       return Redacted.make(Object.fromEntries(pairs))
     },
-    // The text itself may hold a secret: it is never repeated.
+    // The text may hold a secret: the message does not repeat it.
     catch: () => ConfigError.InvalidData([], "must be name=value pairs, separated by commas and percent-encoded")
   })
 
-/** Every setting of the service; the environment variable of each is its `name`. */
+/** Every setting of the service. The environment variable of each is its `name`. */
 export const settings = {
   host: {
     name: "HOST",
@@ -65,13 +67,14 @@ export const settings = {
   mysqlCaFile: file("MYSQL_CA_FILE", "PEM file of the authorities to trust for TLS to MySQL; unless set, Node's own"),
   redisUrl: url(
     "REDIS_URL",
-    "gate; needs MYSQL_URL; unless set, the embedded one; rediss, redis+sentinel (host,host/primary), redis+cluster and both with rediss",
+    "gate; needs MYSQL_URL; unless set, the embedded one; rediss, redis+sentinel (host,host/primary), redis+cluster " +
+      "and both with rediss",
     "redis://user:password@host:6379",
     ({ scheme }) => /^rediss?(?:\+sentinel|\+cluster)?$/.test(scheme)
   ),
   redisKeyPrefix: {
     name: "REDIS_KEY_PREFIX",
-    description: "what the gate's keys begin with, the same for all instances; unless set, what the ledger says: coupon: and its identity",
+    description: "prefix of the gate's keys, the same for all instances; unless set, coupon: and the ledger's identity",
     default: "",
     config: Config.option(Config.string("REDIS_KEY_PREFIX").pipe(
       Config.validate({
@@ -82,11 +85,35 @@ export const settings = {
   } satisfies Setting<Option.Option<string>>,
   redisCaFile: file("REDIS_CA_FILE", "PEM file of the authorities to trust for TLS to Redis; unless set, Node's own"),
   mysqlPoolSize: integer("MYSQL_POOL_SIZE", "connections to MySQL", 10, 2, 500),
-  mysqlReplyTimeout: duration("MYSQL_REPLY_TIMEOUT", "silence after which a MySQL connection is given up", "5s", "500ms", "1m"),
-  redisReplyTimeout: duration("REDIS_REPLY_TIMEOUT", "silence after which Redis counts as down", "500ms", "50ms", "10s"),
-  requestTimeout: duration("REQUEST_TIMEOUT", "longest time a request may take; a shorter Connect-Timeout-Ms wins", "5s", "100ms", "8s"),
+  mysqlReplyTimeout: duration(
+    "MYSQL_REPLY_TIMEOUT",
+    "time without a reply after which a MySQL connection is closed",
+    "5s",
+    "500ms",
+    "1m"
+  ),
+  redisReplyTimeout: duration(
+    "REDIS_REPLY_TIMEOUT",
+    "time without a reply after which Redis counts as down",
+    "500ms",
+    "50ms",
+    "10s"
+  ),
+  requestTimeout: duration(
+    "REQUEST_TIMEOUT",
+    "longest time of a request; a shorter Connect-Timeout-Ms wins",
+    "5s",
+    "100ms",
+    "8s"
+  ),
   maxInFlight: integer("MAX_IN_FLIGHT", "requests in progress before OVERLOADED", 10_000, 1, 1_000_000),
-  latencyTarget: duration("LATENCY_TARGET", "what calls may take while there are more than can be carried; beyond, OVERLOADED", "100ms", "5ms", "1s"),
+  latencyTarget: duration(
+    "LATENCY_TARGET",
+    "target latency under overload; calls beyond it are rejected with OVERLOADED",
+    "100ms",
+    "5ms",
+    "1s"
+  ),
   trustedProxies: list(
     "TRUSTED_PROXIES",
     "proxies whose X-Forwarded-For names the client, separated by commas, e.g. 10.0.0.0/8; unless set, none",
@@ -104,25 +131,73 @@ export const settings = {
   ),
   maxBodyBytes: integer("MAX_BODY_BYTES", "largest request body in bytes", 65_536, 1_024, 1_048_576),
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
-  issueQueueLimit: integer("ISSUE_QUEUE_LIMIT", "claims a campaign may queue for the ledger before OVERLOADED", 10_000, 1, 1_000_000),
-  gateBatchesInFlight: integer("GATE_BATCHES_IN_FLIGHT", "micro-batches a campaign sends to the gate side by side", 4, 1, 64),
+  issueQueueLimit: integer(
+    "ISSUE_QUEUE_LIMIT",
+    "claims a campaign may queue for the ledger before OVERLOADED",
+    10_000,
+    1,
+    1_000_000
+  ),
+  gateBatchesInFlight: integer(
+    "GATE_BATCHES_IN_FLIGHT",
+    "micro-batches a campaign sends to the gate side by side",
+    4,
+    1,
+    64
+  ),
   gateBypassAfter: integer(
     "GATE_BYPASS_AFTER",
-    "coupons in a row, no claim refused, after which a campaign's claims do without the gate until one is refused; 0: never",
+    "coupons in a row after which a campaign's claims skip the gate, until a claim is rejected; 0: never",
     1_000,
     0,
     1_000_000
   ),
-  coldWait: duration("COLD_WAIT", "how long a claim waits for a gate that is full or being rebuilt", "1200ms", "0ms", "5s"),
-  relayInterval: duration("RELAY_INTERVAL", "pause between polls of the outbox when nothing wakes the relay", "100ms", "10ms", "10s"),
+  coldWait: duration(
+    "COLD_WAIT",
+    "longest time a claim waits for a gate that is full or being rebuilt",
+    "1200ms",
+    "0ms",
+    "5s"
+  ),
+  relayInterval: duration(
+    "RELAY_INTERVAL",
+    "pause between polls of the outbox when nothing wakes the relay",
+    "100ms",
+    "10ms",
+    "10s"
+  ),
   relayBatchSize: integer("RELAY_BATCH_SIZE", "outbox events taken in one poll", 20, 1, 1_000),
   reaperInterval: duration("REAPER_INTERVAL", "pause between searches for expired reservations", "1s", "50ms", "1m"),
-  reservationTimeout: duration("RESERVATION_TIMEOUT", "age after which a reservation is resolved by asking the ledger", "10s", "500ms", "10m"),
+  reservationTimeout: duration(
+    "RESERVATION_TIMEOUT",
+    "age after which a reservation is resolved by asking the ledger",
+    "10s",
+    "500ms",
+    "10m"
+  ),
   auditInterval: duration("AUDIT_INTERVAL", "pause between comparisons of gate and ledger", "1500ms", "100ms", "1m"),
   hydratePageSize: integer("HYDRATE_PAGE_SIZE", "coupons in one page of a gate rebuild", 5_000, 1, 10_000),
-  eventStreamLength: integer("EVENT_STREAM_LENGTH", "CouponIssued events kept a campaign, approximately", 1_000_000, 1_000, 100_000_000),
-  gateKeptAfterEnd: duration("GATE_KEPT_AFTER_END", "how long the gate keeps what it knows of a campaign that is over", "24h", "1m", "720h"),
-  shutdownTimeout: duration("SHUTDOWN_TIMEOUT", "longest time to finish admitted work after SIGTERM", "8s", "1s", "10m"),
+  eventStreamLength: integer(
+    "EVENT_STREAM_LENGTH",
+    "CouponIssued events kept per campaign, approximately",
+    1_000_000,
+    1_000,
+    100_000_000
+  ),
+  gateKeptAfterEnd: duration(
+    "GATE_KEPT_AFTER_END",
+    "how long the gate keeps the data of a campaign that is over",
+    "24h",
+    "1m",
+    "720h"
+  ),
+  shutdownTimeout: duration(
+    "SHUTDOWN_TIMEOUT",
+    "longest time to finish admitted work after SIGTERM",
+    "8s",
+    "1s",
+    "10m"
+  ),
   metricsPort: {
     name: "METRICS_PORT",
     description: "port of its own for /metrics (0 to 65535); unless set, /metrics is on PORT",
@@ -133,7 +208,7 @@ export const settings = {
   } satisfies Setting<Option.Option<number>>,
   nodeEnv: oneOf(
     "NODE_ENV",
-    "in production the service refuses to start without an ADMIN key; else administration is open to all until there is a key",
+    "in production the service does not start without an ADMIN key; otherwise administration is open until there is one",
     ["development", "test", "production"],
     "development"
   ),
@@ -144,13 +219,19 @@ export const settings = {
     config: Config.string("ADMIN_API_KEY").pipe(Config.mapOrFail(checkSecret), Config.option)
   } satisfies Setting<Option.Option<Redacted.Redacted<string>>>,
   adminApiKeyFile: file("ADMIN_API_KEY_FILE", "file that holds ADMIN_API_KEY, as orchestrators mount secrets"),
-  publicAccess: oneOf("PUBLIC_ACCESS", "whether IssueCoupon, GetCoupon and GetCampaign need an API key too", ["open", "key"], "open"),
+  publicAccess: oneOf(
+    "PUBLIC_ACCESS",
+    "whether IssueCoupon, GetCoupon and GetCampaign need an API key too",
+    ["open", "key"],
+    "open"
+  ),
   jwksUrl: {
     name: "JWT_JWKS_URL",
-    description: "keys of the issuer whose tokens (JWT) let a user claim for itself alone, e.g. https://login.example/.well-known/jwks.json",
+    description: "keys of the issuer whose tokens (JWT) let a user claim for itself alone, " +
+      "e.g. https://login.example/.well-known/jwks.json",
     default: "",
     config: Config.option(Config.string("JWT_JWKS_URL").pipe(Config.mapOrFail((text) =>
-      // The text itself may hold a secret: it is never repeated.
+      // The text may hold a secret: the message does not repeat it.
       URL.canParse(text.trim()) && /^https?:$/.test(new URL(text.trim()).protocol)
         ? Either.right(new URL(text.trim()))
         : Either.left(ConfigError.InvalidData([], "must be an http or https URL"))
@@ -166,7 +247,9 @@ export const settings = {
     "origins of web pages that may call, separated by commas, e.g. https://shop.example; `*` is any",
     (origins) => {
       const wrong = origins.find((origin) => !isOrigin(origin))
-      return wrong === undefined ? undefined : `${wrong} is no origin, such as https://shop.example (no path, no slash at the end)`
+      return wrong === undefined
+        ? undefined
+        : `${wrong} is no origin, such as https://shop.example (no path, no slash at the end)`
     }
   ),
   reflection: oneOf("REFLECTION", "whether gRPC clients may ask for the API's description", ["on", "off"], "on"),
@@ -174,7 +257,7 @@ export const settings = {
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "collector that traces and metrics are sent to by OTLP, as JSON over HTTP; unless set, neither",
     "http://collector:4318",
-    // fetch takes no URL with a password, and quotes it: that is what OTEL_EXPORTER_OTLP_HEADERS is for.
+    // fetch rejects a URL with a password and quotes it: OTEL_EXPORTER_OTLP_HEADERS is for credentials.
     ({ password, scheme, username }) => (scheme === "http" || scheme === "https") && username === "" && password === ""
   ),
   otlpHeaders: {
@@ -198,7 +281,13 @@ export const settings = {
       Config.withDefault(0.01)
     )
   } satisfies Setting<number>,
-  tracesPerSecond: integer("TRACES_PER_SECOND", "most requests traced in a second, whatever their callers say", 100, 1, 10_000),
+  tracesPerSecond: integer(
+    "TRACES_PER_SECOND",
+    "most requests traced per second, whatever their callers ask for",
+    100,
+    1,
+    10_000
+  ),
   logLevel: oneOf("LOG_LEVEL", "least severe messages to log", ["debug", "info", "warning", "error"], "info"),
   logFormat: oneOf("LOG_FORMAT", "auto is pretty on a terminal and JSON elsewhere", ["auto", "pretty", "json"], "auto")
 }
@@ -206,7 +295,7 @@ export const settings = {
 type Settings = typeof settings
 type Values = { readonly [K in keyof Settings]: Config.Config.Success<Settings[K]["config"]> }
 
-/** The validated settings. `embedded` tells which of the two assemblies `Backend` chooses. */
+/** The validated settings. `embedded` decides which assembly `Backend` builds. */
 export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values & {
   readonly embedded: boolean
   /** Whether administration must never be open. */
@@ -216,7 +305,7 @@ export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values
   readonly trustedNetworks: BlockList
 }>() {}
 
-/** The settings do not make sense together or alone; `message` lists all that is wrong, a line each, without any secret. */
+/** The settings are invalid, alone or together. `message` lists every error, one per line, without any secret. */
 export class InvalidConfiguration extends Error {
   override readonly name = "InvalidConfiguration"
 }
@@ -230,10 +319,9 @@ const problems = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
       return [`${error.path.join("_") || "configuration"}: ${error.message}`]
   }
 }
-
-const refuse = (lines: ReadonlyArray<string>) =>
+const invalid = (lines: ReadonlyArray<string>) =>
   new InvalidConfiguration(
-    `The configuration is not usable:\n${lines.map((line) => `  - ${line}`).join("\n")}\n` +
+    `The settings are not usable:\n${lines.map((line) => `  - ${line}`).join("\n")}\n` +
       "Run `npm start -- --help` for every setting."
   )
 
@@ -242,9 +330,13 @@ const all = Config.all(
 ) as Config.Config<Values>
 
 /** Reads and validates every setting from a provider; an empty variable counts as not set. */
-export const load = (environment: Record<string, string | undefined>): Effect.Effect<AppConfig["Type"], InvalidConfiguration> =>
+export const load = (
+  environment: Record<string, string | undefined>
+): Effect.Effect<AppConfig["Type"], InvalidConfiguration> =>
   Effect.gen(function*() {
-    const set = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1].trim() !== "")
+    const set = Object.entries(environment).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && entry[1].trim() !== ""
+    )
     const provider = ConfigProvider.fromMap(new Map(set))
     const read = yield* Effect.either(provider.load(all))
     const lines = Either.isLeft(read) ? [...problems(read.left)] : []
@@ -253,7 +345,8 @@ export const load = (environment: Record<string, string | undefined>): Effect.Ef
       const [present, absent] = named("MYSQL_URL") ? ["MYSQL_URL", "REDIS_URL"] : ["REDIS_URL", "MYSQL_URL"]
       lines.push(`${absent}: must be set when ${present} is; set both, or neither for the embedded stores`)
     }
-    if (Either.isRight(read) && Duration.greaterThanOrEqualTo(read.right.requestTimeout, read.right.reservationTimeout)) {
+    const timeouts = Either.getOrUndefined(read)
+    if (timeouts && Duration.greaterThanOrEqualTo(timeouts.requestTimeout, timeouts.reservationTimeout)) {
       lines.push("RESERVATION_TIMEOUT: must be longer than REQUEST_TIMEOUT, or live reservations are reaped")
     }
     for (const [one, other] of [["TLS_CERT_FILE", "TLS_KEY_FILE"], ["TLS_KEY_FILE", "TLS_CERT_FILE"]] as const) {
@@ -264,17 +357,28 @@ export const load = (environment: Record<string, string | undefined>): Effect.Ef
     }
     if (named("JWT_JWKS_URL") || named("JWT_JWKS_FILE")) {
       for (const name of ["JWT_ISSUER", "JWT_AUDIENCE"]) {
-        if (!named(name)) lines.push(`${name}: must be set, or tokens that were made for somebody else would be taken`)
+        if (named(name)) continue
+        lines.push(`${name}: must be set; without it, tokens that were issued for others would be accepted`)
       }
     }
     const adminKeyOf = (path: string) =>
-      Either.try({ try: () => readFileSync(path, "utf8").trim(), catch: (error) => `cannot be read: ${(error as Error).message}` }).pipe(
-        Either.flatMap((text) => Either.mapLeft(checkSecret(text), (error) => `its content ${problems(error)[0]!.replace(/^configuration: /, "")}`))
+      Either.try({
+        try: () => readFileSync(path, "utf8").trim(),
+        catch: (error) => `cannot be read: ${(error as Error).message}`
+      }).pipe(
+        Either.flatMap((text) =>
+          Either.mapLeft(
+            checkSecret(text),
+            (error) => `its content ${problems(error)[0]!.replace(/^configuration: /, "")}`
+          )
+        )
       )
     const adminKeyFile = Either.isRight(read) ? read.right.adminApiKeyFile : Option.none()
     const adminKey = Option.map(adminKeyFile, adminKeyOf)
-    if (Option.isSome(adminKey) && Either.isLeft(adminKey.value)) lines.push(`ADMIN_API_KEY_FILE: ${adminKey.value.left}`)
-    if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(refuse(lines))
+    if (Option.isSome(adminKey) && Either.isLeft(adminKey.value)) {
+      lines.push(`ADMIN_API_KEY_FILE: ${adminKey.value.left}`)
+    }
+    if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(invalid(lines))
     const values = read.right
     const embedded = Option.isNone(values.mysqlUrl)
     const trusted = Networks.parse(values.trustedProxies)
@@ -289,8 +393,11 @@ export const load = (environment: Record<string, string | undefined>): Effect.Ef
     }
   })
 
-/** The settings of this process, from its environment: the only place that reads it. */
-export const layer: Layer.Layer<AppConfig, InvalidConfiguration> = Layer.effect(AppConfig, Effect.suspend(() => load(process.env)))
+/** The settings of this process, from its environment. Nothing else reads it. */
+export const layer: Layer.Layer<AppConfig, InvalidConfiguration> = Layer.effect(
+  AppConfig,
+  Effect.suspend(() => load(process.env))
+)
 
 /** The defaults with some settings replaced, for tests. */
 export const layerTest = (environment: Record<string, string> = {}): Layer.Layer<AppConfig, InvalidConfiguration> =>
@@ -300,5 +407,6 @@ export const layerTest = (environment: Record<string, string> = {}): Layer.Layer
 export const help = (): string => {
   const rows = Object.values(settings).map((s) => [s.name, s.default === "" ? "-" : s.default, s.description] as const)
   const width = (column: 0 | 1) => Math.max(...rows.map((row) => row[column].length))
-  return rows.map(([name, initial, text]) => `  ${name.padEnd(width(0))}  ${initial.padEnd(width(1))}  ${text}`).join("\n")
+  return rows.map(([name, initial, text]) => `  ${name.padEnd(width(0))}  ${initial.padEnd(width(1))}  ${text}`)
+    .join("\n")
 }

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net"
 
-/** Addresses and networks in CIDR notation; a message if one is neither. */
+/** Parses addresses and networks in CIDR notation; returns a message if one is neither. */
 export const parse = (texts: ReadonlyArray<string>): BlockList | string => {
   const list = new BlockList()
   for (const text of texts) {

@@ -1,7 +1,8 @@
-/** An error in the words of whoever met it first: the store's, or the driver's. */
+/** The message of the innermost cause of an error: the store's, or the driver's. */
 export const rootMessage = (cause: unknown): string => {
   const inner = cause instanceof Error && cause.cause !== undefined ? rootMessage(cause.cause) : ""
   if (inner !== "") return inner
   // An AggregateError (one attempt an address) has no message of its own, but a code.
-  return cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code ?? cause.name) : String(cause)
+  if (!(cause instanceof Error)) return String(cause)
+  return cause.message || String((cause as NodeJS.ErrnoException).code ?? cause.name)
 }

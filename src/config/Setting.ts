@@ -6,7 +6,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as StoreUrl from "./StoreUrl.ts"
 
-/** One setting: what it is called, what it does, what it is when nothing is said. */
+const invalid = (reason: string) => Either.left(ConfigError.InvalidData([], reason))
+
+/** One setting: its name, its effect, and its default. */
 export interface Setting<A> {
   readonly name: string
   readonly description: string
@@ -15,7 +17,13 @@ export interface Setting<A> {
   readonly config: Config.Config<A>
 }
 
-export const integer = (name: string, description: string, initial: number, min: number, max: number): Setting<number> => ({
+export const integer = (
+  name: string,
+  description: string,
+  initial: number,
+  min: number,
+  max: number
+): Setting<number> => ({
   name,
   description: `${description} (${min} to ${max})`,
   default: String(initial),
@@ -35,7 +43,7 @@ const parseDuration = (text: string): Option.Option<Duration.Duration> => {
     : Option.some(Duration.millis(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]))
 }
 
-/** As `parseDuration` reads it. */
+/** In the form that `parseDuration` reads. */
 export const formatDuration = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
   if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
@@ -43,7 +51,13 @@ export const formatDuration = (duration: Duration.Duration): string => {
   return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`
 }
 
-export const duration = (name: string, description: string, initial: string, min: string, max: string): Setting<Duration.Duration> => {
+export const duration = (
+  name: string,
+  description: string,
+  initial: string,
+  min: string,
+  max: string
+): Setting<Duration.Duration> => {
   const [initially, minimum, maximum] = [initial, min, max].map((text) => Option.getOrThrow(parseDuration(text))) as [
     Duration.Duration,
     Duration.Duration,
@@ -57,7 +71,8 @@ export const duration = (name: string, description: string, initial: string, min
     config: Config.string(name).pipe(
       Config.mapOrFail((text) =>
         Option.match(Option.filter(parseDuration(text.trim()), Duration.between({ minimum, maximum })), {
-          onNone: () => Either.left(ConfigError.InvalidData([], `must be a duration from ${bounds}, such as ${formatDuration(initially)}`)),
+          onNone: () =>
+            invalid(`must be a duration from ${bounds}, such as ${formatDuration(initially)}`),
           onSome: Either.right
         })
       ),
@@ -66,7 +81,12 @@ export const duration = (name: string, description: string, initial: string, min
   }
 }
 
-export const oneOf = <const A extends string>(name: string, description: string, values: ReadonlyArray<A>, initial: A): Setting<A> => ({
+export const oneOf = <const A extends string>(
+  name: string,
+  description: string,
+  values: ReadonlyArray<A>,
+  initial: A
+): Setting<A> => ({
   name,
   description: `${description} (${values.join(", ")})`,
   default: initial,
@@ -74,7 +94,7 @@ export const oneOf = <const A extends string>(name: string, description: string,
     Config.mapOrFail((text) => {
       const value = values.find((one) => one === text)
       return value === undefined
-        ? Either.left(ConfigError.InvalidData([], `must be ${values.slice(0, -1).join(", ")} or ${values.at(-1)}, and is ${JSON.stringify(text)}`))
+        ? invalid(`must be ${values.slice(0, -1).join(", ")} or ${values.at(-1)}, and is ${JSON.stringify(text)}`)
         : Either.right(value)
     }),
     Config.withDefault(initial)
@@ -95,17 +115,14 @@ export const url = (
       const parsed = StoreUrl.parse(text, 0)
       return parsed !== undefined && accepts(parsed)
         ? Either.right(Redacted.make(text.trim()))
-        // The text itself may hold a password: it is never repeated.
-        : Either.left(ConfigError.InvalidData(
-          [],
-          `must be a URL such as ${example}; in a password, write / ? # @ : % as %2F %3F %23 %40 %3A %25`
-        ))
+        // The text may hold a password: the message does not repeat it.
+        : invalid(`must be a URL such as ${example}; in a password, write / ? # @ : % as %2F %3F %23 %40 %3A %25`)
     }),
     Config.option
   )
 })
 
-/** Parts separated by commas; `wrong` says what is wrong with them, if anything is. */
+/** Parts separated by commas; `wrong` returns the error in them, if there is one. */
 export const list = (
   name: string,
   description: string,
@@ -118,7 +135,7 @@ export const list = (
     Config.mapOrFail((text) => {
       const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "")
       const reason = wrong(parts)
-      return reason === undefined ? Either.right<ReadonlyArray<string>>(parts) : Either.left(ConfigError.InvalidData([], reason))
+      return reason === undefined ? Either.right<ReadonlyArray<string>>(parts) : invalid(reason)
     }),
     Config.withDefault<ReadonlyArray<string>>([])
   )
@@ -132,10 +149,12 @@ export const file = (name: string, description: string): Setting<Option.Option<s
   config: Config.option(Config.nonEmptyString(name))
 })
 
-/** Shorter ones can be guessed; `openssl rand -base64 32` prints 44 characters. */
+/** Shorter secrets can be guessed; `openssl rand -base64 32` prints 44 characters. */
 export const LEAST_SECRET = 32
 
 export const checkSecret = (text: string): Either.Either<Redacted.Redacted<string>, ConfigError.ConfigError> =>
   /^[\x21-\x7e]+$/.test(text) && text.length >= LEAST_SECRET
     ? Either.right(Redacted.make(text))
-    : Either.left(ConfigError.InvalidData([], `must be at least ${LEAST_SECRET} printable ASCII characters without spaces; make one by: openssl rand -base64 32`))
+    : invalid(
+      `must be at least ${LEAST_SECRET} printable ASCII characters without spaces; make one by: openssl rand -base64 32`
+    )

@@ -20,14 +20,14 @@ export interface StoreUrl {
   readonly parameters: URLSearchParams
 }
 
-// The last @ before the path ends the password, as in URL. An @ after that is of a password with an unencoded / or ?, whose first part
-// would be taken for a port and shown.
+// The password ends at the last @ before the path, as in URL. A later @ belongs to a password with an unencoded / or ?:
+// then the password's first part would be read as a port and shown in messages.
 const PARTS = /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?([^/?#@]+)(?:\/([^?#@]*))?(?:\?([^#@]*))?$/i
 const HOST = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+)(?::(\d{1,5}))?$/i
 
 /**
- * Takes `scheme://user:password@host:port,host:port/path?name=value` apart: a URL, but for the several hosts, of which the class
- * `URL` knows nothing. `undefined` if it is not of this form.
+ * Parses `scheme://user:password@host:port,host:port/path?name=value`: a URL that may have several hosts, which the
+ * class `URL` does not support. `undefined` if the text has another form.
  */
 export const parse = (text: string, defaultPort: number): StoreUrl | undefined => {
   const [, scheme, userinfo = "", authority, path = "", query = ""] = PARTS.exec(text.trim()) ?? []
@@ -49,7 +49,7 @@ export const parse = (text: string, defaultPort: number): StoreUrl | undefined =
       parameters: new URLSearchParams(query)
     }
   } catch {
-    // A % that begins no code.
+    // A % without a valid code after it.
     return undefined
   }
 }

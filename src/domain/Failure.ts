@@ -19,7 +19,7 @@ export class CampaignEnded extends Data.TaggedError("CampaignEnded") {}
 /** An operator paused the campaign. */
 export class CampaignPaused extends Data.TaggedError("CampaignPaused") {}
 
-/** All coupons up to the campaign's limit are issued: always a fact (invariants I8, I8b in docs/internals/protocol.md). */
+/** All coupons of the campaign are issued: always a fact (docs/internals/protocol.md, invariants I8 and I8b). */
 export class CouponSoldOut extends Data.TaggedError("CouponSoldOut") {}
 
 /** Shed because a queue is full. Nothing was done; try again after `retryAfterSeconds`. */
@@ -63,11 +63,7 @@ export type ClaimFailure =
   | OutcomeUnknown
   | DeadlineExceeded
 
-<<<<<<< HEAD
-/** Everything the public API may fail with; `contract/FailureTable` gives each its message and code. */
-=======
-/** Everything the public API may fail with. `rpc/ErrorCatalog.ts` maps each to its message and code. */
->>>>>>> 668a1a5 (claim, campaigns, domain: plain comments and lines of 120 columns)
+/** Everything the public API may fail with. `contract/FailureTable.ts` maps each to its message and code. */
 export type IssueFailure =
   | InvalidArgument
   | RecordNotFound

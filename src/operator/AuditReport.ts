@@ -15,7 +15,7 @@ export interface Limits {
   readonly reservationMillis: number
 }
 
-/** An invariant (docs/internals/protocol.md) that does not hold; `repairable`: by rebuilding the gate from the ledger. */
+/** An invariant (docs/internals/protocol.md) that does not hold; `repairable`: by a rebuild of the gate. */
 export interface Violation {
   readonly campaignId: number | undefined
   readonly invariant: "I1" | "I2" | "I3" | "I9" | "G1" | "G2"
