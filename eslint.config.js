@@ -22,6 +22,11 @@ const directions = {
     packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(\/|$))/,
     because: "the contract is what server and clients share: it imports neither"
   },
+  client: {
+    inside: ["domain", "contract"],
+    packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$))/,
+    because: "clients know the contract alone, so that the command, the console and other programs can build on them"
+  },
   ports: {
     inside: ["domain"],
     packages: /^effect\//,
@@ -88,9 +93,9 @@ const directions = {
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
   cli: {
-    inside: ["domain", "contract", "config", "SourceFrames.ts"],
-    packages: /^(effect\/|@effect\/(cli|rpc|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
-    because: "the command is a client: it speaks to the service over the wire alone"
+    inside: ["domain", "contract", "client", "config", "SourceFrames.ts"],
+    packages: /^(effect\/|@effect\/(cli|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|node:)/,
+    because: "the command is a client: it reaches the service by src/client/ alone"
   }
 }
 const adapters = ["redis", "sql", "memory"]

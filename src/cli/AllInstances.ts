@@ -8,9 +8,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
 import type { Overview } from "../contract/Overview.ts"
-import { type CliFailure, tooSlow } from "./CliFailure.ts"
+import { TimedOut } from "../client/ClientFailure.ts"
+import type { OperatorClient } from "../client/OperatorClient.ts"
+import { type CliFailure, ofNoAnswer, ofOperatorCall } from "./CliFailure.ts"
 import type { Connection } from "./Connection.ts"
-import type { OperatorClient } from "./OperatorClient.ts"
 
 /** The first sample of an instance that nobody watched is over no time at all: its rates would say that nothing happens. */
 const LEAST_SECONDS = 0.2
@@ -64,12 +65,12 @@ export const addressesOf = async (url: string): Promise<ReadonlyArray<string>> =
  */
 export const make = (
   connection: Connection,
-  connect: (connection: Connection) => Effect.Effect<OperatorClient, never, Scope.Scope>
+  connect: (connection: Connection) => Effect.Effect<OperatorClient["Type"], never, Scope.Scope>
 ): Effect.Effect<AllInstances, never, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     const queue = yield* Queue.unbounded<Take.Take<Overview, CliFailure>>()
-    const clients = new Map<string, OperatorClient>()
+    const clients = new Map<string, OperatorClient["Type"]>()
     const known = new Set<string>()
     let quiet = 0
 
@@ -87,7 +88,7 @@ export const make = (
         const client = yield* clientOf(target)
         const met = yield* Deferred.make<boolean, CliFailure>()
         let followed: string | undefined
-        const follow = Stream.runForEachWhile(client.stream((rpcs) => rpcs.Overview()), (sample) =>
+        const follow = Stream.runForEachWhile(client.Overview(), (sample) =>
           Effect.suspend(() => {
             if (followed === undefined) {
               if (known.has(sample.instance)) return Effect.as(Deferred.succeed(met, false), false)
@@ -102,6 +103,7 @@ export const make = (
             known.delete(followed)
             quiet = 0
           })),
+          Effect.mapError(ofOperatorCall),
           Effect.matchEffect({
             onFailure: (failure) => Deferred.fail(met, failure),
             onSuccess: () => Deferred.succeed(met, false)
@@ -110,7 +112,7 @@ export const make = (
         const fiber = yield* Effect.forkIn(follow, scope)
         return yield* Deferred.await(met).pipe(Effect.timeoutFail({
           duration: connection.timeoutMillis,
-          onTimeout: () => tooSlow(target, false)
+          onTimeout: () => ofNoAnswer(new TimedOut({ url: target, mayBeDone: false }))
         }), Effect.tapError(() => Fiber.interruptFork(fiber)))
       })
 

@@ -1,5 +1,5 @@
 /** Options without a value. */
-const FLAGS: ReadonlySet<string> = new Set(["--json", "--codes", "--discard", "--changed", "--no-end", "--all"])
+const FLAGS: ReadonlySet<string> = new Set(["--json", "--codes", "--discard", "--changed", "--no-end", "--allow-past-end"])
 
 /**
  * Moves options without a value to the end. `@effect/cli` takes a `1`, `y` or `true` that follows one for its value, so that

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
-import { CliFailure } from "./CliFailure.ts"
+import { type CliFailure, usage } from "./CliFailure.ts"
 
 /** Where the service is, and who asks. */
 export interface Connection {
@@ -43,8 +43,6 @@ export type Options_ = {
   readonly timeout: string
   readonly json: boolean
 }
-
-const usage = (message: string) => Effect.fail(new CliFailure({ exit: "USAGE", code: "USAGE", message }))
 
 /** Reads what was given; nothing is asked of the service yet. */
 export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { CliFailure } from "./CliFailure.ts"
+import { type CliFailure, usage } from "./CliFailure.ts"
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
@@ -11,9 +11,7 @@ export const parse = (option: string, text: string): Effect.Effect<string, CliFa
     if (match !== null) return Effect.succeed(new Date(Date.now() + Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]).toISOString())
     // The service has the last word on what is RFC 3339.
     if (/^\d{4}-\d{2}-\d{2}T/.test(text)) return Effect.succeed(text)
-    return Effect.fail(new CliFailure({
-      exit: "USAGE",
-      code: "USAGE",
-      message: `${option} must be a time such as 2025-06-25T00:00:00Z, now, or from now +90s, +10m, +2h, +1d`
-    }))
+    return Effect.fail(
+      usage(`${option} must be a time such as 2025-06-25T00:00:00Z, now, or from now +90s, +10m, +2h, +1d`)
+    )
   })

@@ -1,4 +1,5 @@
 import * as Schema from "effect/Schema"
+import type { FailureTag } from "./FailureTable.ts"
 
 /** No key was sent, or the one that was sent is not (any more) valid. */
 export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", { message: Schema.String }) {}
@@ -36,6 +37,19 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
 
 /** Anything unexpected; the cause is in the instance's log alone. */
 export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", { message: Schema.String }) {}
+
+/** The failure of the public API that each one corresponds to: clients treat both alike. */
+export const publicTags = {
+  Unauthenticated: "Unauthenticated",
+  PermissionDenied: "PermissionDenied",
+  Unavailable: "Unavailable",
+  Overloaded: "Overloaded",
+  NotFound: "RecordNotFound",
+  Conflict: "Conflict",
+  InvalidArgument: "InvalidArgument",
+  OutcomeUnknown: "OutcomeUnknown",
+  InternalError: "InternalServerError"
+} as const satisfies Record<OperatorFailure["_tag"], FailureTag>
 
 /** What the guard in front of every call may answer. */
 export const Refusal = Schema.Union(Unauthenticated, PermissionDenied, Overloaded, Unavailable, InternalError)

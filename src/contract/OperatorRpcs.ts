@@ -17,6 +17,12 @@ export const Role = Schema.Literal(...roles)
 /** Annotates a call with the lowest role that may make it. */
 export class RequiredRole extends Context.Tag("coupon/operator/RequiredRole")<RequiredRole, RoleName>() {}
 
+/**
+ * Annotates a call that changes something and that a caller does not repeat blindly: without an answer, it may have been
+ * done. RebuildGate is not among them, because repeating it is harmless.
+ */
+export class Writes extends Context.Tag("coupon/operator/Writes")<Writes, true>() {}
+
 /** Who calls. */
 export class Caller extends Context.Tag("coupon/operator/Caller")<Caller, Principal>() {}
 
@@ -206,10 +212,10 @@ export class OperatorRpcs extends RpcGroup.make(
     payload: changing({ name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) }),
     success: Schema.Struct({ id: Schema.String, secret: Schema.String }),
     error: OperatorFailure
-  }).annotate(RequiredRole, "ADMIN"),
+  }).annotate(RequiredRole, "ADMIN").annotate(Writes, true),
   Rpc.make("ListKeys", { success: Schema.Array(Key), error: OperatorFailure }).annotate(RequiredRole, "ADMIN"),
   Rpc.make("RevokeKey", { payload: changing({ id: Schema.String }), success: Schema.Void, error: OperatorFailure })
-    .annotate(RequiredRole, "ADMIN"),
+    .annotate(RequiredRole, "ADMIN").annotate(Writes, true),
   /** The newest first, at most `limit` (1 to 1,000); `beforeId`: only those older than it. */
   Rpc.make("AuditLog", {
     payload: {

@@ -1,13 +1,13 @@
 import type * as Rpc from "@effect/rpc/Rpc"
 import type * as RpcGroup from "@effect/rpc/RpcGroup"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import type { CliFailure } from "../../src/cli/CliFailure.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
-import * as OperatorClient from "../../src/cli/OperatorClient.ts"
+import * as OperatorClient from "../../src/client/OperatorClient.ts"
+import { table } from "../../src/contract/FailureTable.ts"
+import { publicTags } from "../../src/contract/OperatorErrors.ts"
 import type { OperatorRpcs } from "../../src/contract/OperatorRpcs.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 import { coupon } from "./Command.ts"
@@ -25,25 +25,28 @@ describe("the operator plane, once a key is configured", () => {
   afterAll(() => (instance as Instance | undefined)?.stop())
 
   /** Every call of the plane, over the wire. */
-  const calls: Record<Call, (client: OperatorClient.OperatorClient) => Effect.Effect<unknown, CliFailure>> = {
-    Info: ({ call }) => call((rpcs) => rpcs.Info()),
-    Overview: ({ stream }) => Stream.runHead(stream((rpcs) => rpcs.Overview())),
-    Audit: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.Audit({}))),
-    RebuildGate: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.RebuildGate({ campaignId: 1_000_000, discard: false }))),
-    Backup: ({ stream }) => Stream.runDrain(stream((rpcs) => rpcs.Backup())),
-    Settings: ({ call }) => call((rpcs) => rpcs.Settings()),
-    CreateKey: ({ call }) => call((rpcs) => rpcs.CreateKey({ name: "another", role: "VIEWER" })),
-    ListKeys: ({ call }) => call((rpcs) => rpcs.ListKeys()),
-    RevokeKey: ({ call }) => call((rpcs) => rpcs.RevokeKey({ id: "nobody" })),
-    AuditLog: ({ call }) => call((rpcs) => rpcs.AuditLog({ limit: 1 })),
-    Phases: ({ call }) => call((rpcs) => rpcs.Phases({ campaignId: 1_000_000, limit: 1 }))
+  const calls: Record<Call, (client: OperatorClient.OperatorClient["Type"]) => Effect.Effect<unknown, OperatorClient.OperatorCallFailure>> = {
+    Info: (client) => client.Info(),
+    Overview: (client) => Stream.runHead(client.Overview()),
+    Audit: (client) => Stream.runDrain(client.Audit({})),
+    RebuildGate: (client) => Stream.runDrain(client.RebuildGate({ campaignId: 1_000_000, discard: false })),
+    Backup: (client) => Stream.runDrain(client.Backup()),
+    Settings: (client) => client.Settings(),
+    CreateKey: (client) => client.CreateKey({ name: "another", role: "VIEWER" }),
+    ListKeys: (client) => client.ListKeys(),
+    RevokeKey: (client) => client.RevokeKey({ id: "nobody" }),
+    AuditLog: (client) => client.AuditLog({ limit: 1 }),
+    Phases: (client) => client.Phases({ campaignId: 1_000_000, limit: 1 })
   }
 
   /** `OK`, or the code of the refusal. */
   const outcome = (key: string | undefined, call: Call): Promise<string> => {
-    const connection = { url: instance.url, key: Option.map(Option.fromNullable(key), Redacted.make), json: true, timeoutMillis: 20_000 }
-    return Effect.runPromise(Effect.scoped(Effect.flatMap(OperatorClient.make(connection), calls[call])).pipe(
-      Effect.match({ onFailure: ({ code }) => code, onSuccess: () => "OK" })
+    const options = { url: instance.url, key: key === undefined ? undefined : Redacted.make(key), timeoutMillis: 20_000 }
+    return Effect.runPromise(Effect.scoped(Effect.flatMap(OperatorClient.make(options), calls[call])).pipe(
+      Effect.match({
+        onFailure: ({ _tag }) => Object.hasOwn(publicTags, _tag) ? table[publicTags[_tag as keyof typeof publicTags]].message : _tag,
+        onSuccess: () => "OK"
+      })
     ))
   }
 

@@ -367,6 +367,8 @@ describe("what is written about the command", () => {
 
   it("keeps flags from taking an argument for their value", () => {
     expect(Arguments.canonical(["campaign", "get", "--json", "1"])).toEqual(["campaign", "get", "1", "--json"])
+    expect(Arguments.canonical(["campaign", "update", "--allow-past-end", "1"]))
+      .toEqual(["campaign", "update", "1", "--allow-past-end"])
     expect(Arguments.canonical(["issue", "--", "--json"])).toEqual(["issue", "--", "--json"])
   })
 })

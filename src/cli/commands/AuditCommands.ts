@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { AuditEvent, AuditRow } from "../../contract/OperatorRpcs.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
@@ -41,7 +41,7 @@ export const audit = Command.make(
         const rows: Array<typeof AuditRow.Type> = []
         let done: Extract<typeof AuditEvent.Type, { readonly _tag: "Done" }> | undefined
         yield* Stream.runForEach(
-          client.stream((rpcs) => rpcs.Audit(Option.match(campaignId, { onNone: () => ({}), onSome: (campaignId) => ({ campaignId }) }))),
+          client.Audit(Option.isSome(campaignId) ? { campaignId: campaignId.value } : {}),
           (event) => {
             if (event._tag === "Done") done = event
             else rows.push(event.row)
@@ -83,7 +83,7 @@ export const rebuild = Command.make(
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
         let finished = false
-        yield* Stream.runForEach(client.stream((rpcs) => rpcs.RebuildGate({ campaignId, discard })), (event) => {
+        yield* Stream.runForEach(client.RebuildGate({ campaignId, discard }), (event) => {
           if (event._tag === "Done") finished = true
           if (json) return Output.json(event)
           switch (event._tag) {
@@ -110,7 +110,7 @@ export const settings = Command.make(
   ({ changed, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
-        const all = yield* client.call((rpcs) => rpcs.Settings())
+        const all = yield* client.Settings()
         const shown = changed ? all.filter(({ isDefault }) => !isDefault) : all
         yield* show(json, shown, () => Output.table(["setting", "value", "default"], shown.map((s) => [s.name, s.value || "-", s.default || "-"])))
       }))
@@ -127,13 +127,12 @@ export const log = Command.make(
   ({ before, campaign, limit, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
-        if (limit < 1 || limit > 1_000) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be 1 to 1000" })
-        const acts = yield* client.call((rpcs) =>
-          rpcs.AuditLog({
-            limit,
-            ...Option.isSome(before) ? { beforeId: before.value } : {},
-            ...Option.isSome(campaign) ? { campaignId: campaign.value } : {}
-          }))
+        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        const acts = yield* client.AuditLog({
+          limit,
+          ...Option.isSome(before) ? { beforeId: before.value } : {},
+          ...Option.isSome(campaign) ? { campaignId: campaign.value } : {}
+        })
         yield* show(json, acts, () =>
           acts.length === 0 ? "nothing was recorded" : Output.table(
             ["id", "at", "who", "what", "campaign", "change"],

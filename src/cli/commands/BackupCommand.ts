@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { BackupEvent } from "../../contract/OperatorRpcs.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure, usage } from "../CliFailure.ts"
 import { withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
@@ -85,14 +85,14 @@ export const backup = Command.make(
       Effect.gen(function*() {
         const file = Option.getOrElse(to, () => `coupon-${timestamp()}.db`)
         if (file !== STANDARD_OUTPUT && existsSync(file)) {
-          return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: `${file} is there already; choose another name` })
+          return yield* usage(`${file} is there already; choose another name`)
         }
         const hash = createHash("sha256")
         let target: Target | undefined
         let announced: { readonly bytes: number; readonly sha256: string } | undefined
         let received = 0
         let isDone = false
-        yield* Stream.runForEach(client.stream((rpcs) => rpcs.Backup()), (event) =>
+        yield* Stream.runForEach(client.Backup(), (event) =>
           Effect.gen(function*() {
             switch (event._tag) {
               case "Elsewhere":

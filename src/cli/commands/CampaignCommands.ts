@@ -13,12 +13,12 @@ import {
   GetCampaignResponseSchema,
   ListCampaignsResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
-import type { PublicClient } from "../CouponClient.ts"
+import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 
 const name = Options.text("name").pipe(Options.withDescription("1 to 100 characters"))
 const limit = Options.integer("limit").pipe(Options.withDescription("how many coupons there are, 1 to 10,000,000"))
@@ -87,23 +87,21 @@ const create = Command.make(
       Effect.gen(function*() {
         const startTime = yield* Instant.parse("--start", start)
         const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
-        const reply = yield* client.call(
-          (api, options) => api.createCampaign({ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd }, options),
-          { writes: true }
-        )
+        const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd }
+        const reply = yield* client.createCampaign(request)
         yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () => `campaign ${reply.campaignId}`)
       }))
 ).pipe(Command.withDescription("opens a campaign; not safe to repeat"))
 
 /** Every code, page by page. */
-const codesOf = (client: PublicClient, campaignId: number, first: GetCampaignResponse, json: boolean) =>
+const codesOf = (client: CouponClient["Type"], campaignId: number, first: GetCampaignResponse, json: boolean) =>
   Effect.gen(function*() {
     let page = first
     for (;;) {
       for (const code of page.issuedCoupons) yield* json ? Output.json({ code }) : Output.line(Output.printable(code))
       const pageToken = page.nextPageToken
       if (pageToken === "") return
-      page = yield* client.call((api, options) => api.getCampaign({ campaignId, pageToken }, options))
+      page = yield* client.getCampaign({ campaignId, pageToken })
     }
   })
 
@@ -117,7 +115,7 @@ const get = Command.make(
   ({ campaignId, codes, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
-        const campaign = yield* client.call((api, options) => api.getCampaign({ campaignId, pageSize: codes ? 0 : 1 }, options))
+        const campaign = yield* client.getCampaign({ campaignId, pageSize: codes ? 0 : 1 })
         if (codes) return yield* codesOf(client, campaignId, campaign, json)
         // A page of codes says nothing of the campaign: they are there with --codes.
         const { issuedCoupons: _, issuedCouponsTruncated: __, nextPageToken: ___, ...told } = toJson(GetCampaignResponseSchema, campaign, {
@@ -151,7 +149,6 @@ const update = Command.make(
   ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
-        const usage = (message: string) => new CliFailure({ exit: "USAGE", code: "USAGE", message })
         if (noEnd && Option.isSome(end)) return yield* usage("--end and --no-end exclude one another")
         if (!noEnd && [name, limit, start, end].every((option) => Option.isNone<string | number>(option))) {
           return yield* usage("say what to change: --name, --limit, --start, --end or --no-end")
@@ -166,7 +163,7 @@ const update = Command.make(
           ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},
           ...Option.isSome(end) ? { endTime: yield* Instant.parse("--end", end.value) } : noEnd ? { endTime: "" } : {}
         }
-        const { campaign } = yield* client.call((api, options) => api.updateCampaign(request, options), { writes: true })
+        const { campaign } = yield* client.updateCampaign(request)
         yield* changed(json, campaign)
       }))
 ).pipe(Command.withDescription("changes name, limit, start or end; what is not given stays as it is"))
@@ -176,8 +173,8 @@ const turn = (word: "pause" | "resume" | "end", description: string) =>
   Command.make(word, { campaignId, expectedVersion, ...Connection.options }, ({ campaignId, expectedVersion, ...given }) =>
     withPublic(given, (client, { json }) => {
       const request = { campaignId, expectedVersion: versionOf(expectedVersion) }
-      const asked = client.call<{ readonly campaign?: Campaign | undefined }>((api, options) => api[`${word}Campaign`](request, options), { writes: true })
-      return Effect.flatMap(asked, ({ campaign }) => changed(json, campaign))
+      const call: Effect.Effect<{ readonly campaign?: Campaign | undefined }, CallFailure> = client[`${word}Campaign`](request)
+      return Effect.flatMap(call, ({ campaign }) => changed(json, campaign))
     })).pipe(Command.withDescription(description))
 
 const list = Command.make(
@@ -195,17 +192,16 @@ const list = Command.make(
   ({ limit, phase, prefix, status, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
-        if (limit < 1) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be at least 1" })
+        if (limit < 1) return yield* usage("--limit must be at least 1")
         if (Option.isSome(phase) && Option.isSome(status)) {
-          return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--phase and --status exclude one another" })
+          return yield* usage("--phase and --status exclude one another")
         }
         const wanted = [...Option.isSome(phase) ? phases[phase.value] : Option.isSome(status) ? statusPhases[status.value] : []]
         const campaigns: Array<Campaign> = []
         let pageToken = ""
         do {
           const pageSize = Math.min(1_000, limit - campaigns.length)
-          const page = yield* client.call((api, options) =>
-            api.listCampaigns({ phases: wanted, namePrefix: prefix, pageSize, pageToken }, options))
+          const page = yield* client.listCampaigns({ phases: wanted, namePrefix: prefix, pageSize, pageToken })
           campaigns.push(...page.campaigns)
           pageToken = page.nextPageToken
         } while (pageToken !== "" && campaigns.length < limit)
@@ -235,8 +231,8 @@ const history = Command.make(
   ({ campaignId, limit, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
-        if (limit < 1 || limit > 1_000) return yield* new CliFailure({ exit: "USAGE", code: "USAGE", message: "--limit must be 1 to 1000" })
-        const events = yield* client.call((rpcs) => rpcs.Phases({ campaignId, limit }))
+        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        const events = yield* client.Phases({ campaignId, limit })
         yield* show(json, events, () =>
           events.length === 0 ? "nothing was recorded yet" : Output.table(
             ["event", "phase", "reached at", "noticed at"],

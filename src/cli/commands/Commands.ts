@@ -1,15 +1,16 @@
 import * as Args from "@effect/cli/Args"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { ClientOptions } from "../../client/ClientOptions.ts"
+import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
+import type { OperatorCallFailure, OperatorClient } from "../../client/OperatorClient.ts"
 import type { AllInstances } from "../AllInstances.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { type CliFailure, ofCall, ofOperatorCall, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
-import type { OperatorClient } from "../OperatorClient.ts"
 import * as Output from "../Output.ts"
-import type { PublicClient } from "../CouponClient.ts"
 
-/** What commands share: their options, and the two clients, each loaded when a command needs it. */
+// What commands share: arguments, and the two clients, each loaded by the commands that use it.
 
 export const campaignId = Args.integer({ name: "campaign-id" }).pipe(Args.withDescription("the campaign's number"))
 
@@ -19,41 +20,53 @@ export const userId = Args.text({ name: "user-id" }).pipe(Args.withDescription("
 export const parseUserId = (text: string): Effect.Effect<bigint, CliFailure> =>
   /^[1-9]\d{0,18}$/.test(text) && BigInt(text) < 2n ** 63n
     ? Effect.succeed(BigInt(text))
-    : Effect.fail(new CliFailure({ exit: "USAGE", code: "USAGE", message: "<user-id> must be an integer from 1 to 9223372036854775807" }))
+    : Effect.fail(usage("<user-id> must be an integer from 1 to 9223372036854775807"))
 
-export const int64 = (name: string, description: string) => Options.integer(name).pipe(Options.withDescription(description))
+const clientOptions = ({ key, timeoutMillis, url }: Connection.Connection): ClientOptions => ({
+  url,
+  timeoutMillis,
+  key: Option.getOrUndefined(key)
+})
 
-/** The public API, for a command's handler. */
+/** Gives a handler the client of the public API. Failures of its calls become exit codes here. */
 export const withPublic = <A>(
   given: Connection.Options_,
-  use: (client: PublicClient, connection: Connection.Connection) => Effect.Effect<A, CliFailure>
+  use: (
+    client: CouponClient["Type"],
+    connection: Connection.Connection
+  ) => Effect.Effect<A, CliFailure | CallFailure>
 ): Effect.Effect<A, CliFailure> =>
   Effect.gen(function*() {
     const connection = yield* Connection.parse(given)
-    const { make } = yield* Effect.promise(() => import("../CouponClient.ts"))
-    return yield* use(make(connection), connection)
-  })
+    const { make } = yield* Effect.promise(() => import("../../client/CouponClient.ts"))
+    return yield* use(make(clientOptions(connection)), connection)
+  }).pipe(Effect.mapError(ofCall))
 
-/** The operator plane, for a command's handler. */
+/** Gives a handler the client of the operator plane. Failures of its calls become exit codes here. */
 export const withOperator = <A>(
   given: Connection.Options_,
-  use: (client: OperatorClient, connection: Connection.Connection) => Effect.Effect<A, CliFailure, Scope.Scope>
+  use: (
+    client: OperatorClient["Type"],
+    connection: Connection.Connection
+  ) => Effect.Effect<A, CliFailure | OperatorCallFailure, Scope.Scope>
 ): Effect.Effect<A, CliFailure> =>
-  Effect.scoped(Effect.gen(function*() {
+  Effect.gen(function*() {
     const connection = yield* Connection.parse(given)
-    const { make } = yield* Effect.promise(() => import("../OperatorClient.ts"))
-    return yield* use(yield* make(connection), connection)
-  }))
+    const { make } = yield* Effect.promise(() => import("../../client/OperatorClient.ts"))
+    return yield* use(yield* make(clientOptions(connection)), connection)
+  }).pipe(Effect.scoped, Effect.mapError(ofOperatorCall))
 
-/** The operator planes of all instances that are at the address or behind it. */
+/** Gives a handler the samples of all instances at the address or behind it. */
 export const withInstances = <A>(
   given: Connection.Options_,
   use: (instances: AllInstances, connection: Connection.Connection) => Effect.Effect<A, CliFailure, Scope.Scope>
 ): Effect.Effect<A, CliFailure> =>
   Effect.scoped(Effect.gen(function*() {
     const connection = yield* Connection.parse(given)
-    const [all, client] = yield* Effect.promise(() => Promise.all([import("../AllInstances.ts"), import("../OperatorClient.ts")]))
-    return yield* use(yield* all.make(connection, client.make), connection)
+    const [all, client] = yield* Effect.promise(() =>
+      Promise.all([import("../AllInstances.ts"), import("../../client/OperatorClient.ts")])
+    )
+    return yield* use(yield* all.make(connection, (one) => client.make(clientOptions(one))), connection)
   }))
 
 /** The answer as JSON, or as `text` has it for people. */

@@ -6,7 +6,9 @@ import * as Stream from "effect/Stream"
 import type { EffectiveSetting, Info } from "../../contract/OperatorRpcs.ts"
 import type { Overview } from "../../contract/Overview.ts"
 import { VERSION } from "../../config/Version.ts"
-import { CliFailure, unreachable } from "../CliFailure.ts"
+import { unreachable } from "../../client/ClientFailure.ts"
+import type { OperatorClient } from "../../client/OperatorClient.ts"
+import { CliFailure, ofOperatorCall } from "../CliFailure.ts"
 import { withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Advice from "../Advice.ts"
@@ -134,9 +136,9 @@ const stores = (sample: Overview): ReadonlyArray<Check> => [
   ...sample.commitsInDoubt > 0 ? [warn("ledger", `${sample.commitsInDoubt} transactions are in doubt`, "they are resolved when the ledger answers")] : []
 ]
 
-const told = (failure: CliFailure): Check => fail("operator plane", `${failure.code}: ${failure.message}`, failure.hint)
+const operatorPlane = (failure: CliFailure): Check => fail("operator plane", `${failure.code}: ${failure.message}`, failure.hint)
 
-const look = (connection: Connection.Connection, client: import("../OperatorClient.ts").OperatorClient) =>
+const look = (connection: Connection.Connection, client: OperatorClient["Type"]) =>
   Effect.gen(function*() {
     const checks: Array<Check> = []
     const alive = yield* page(connection, "/livez")
@@ -149,11 +151,11 @@ const look = (connection: Connection.Connection, client: import("../OperatorClie
     checks.push(readiness(ready.status, ready.body), ...safety(connection))
 
     // The first call loads the operator plane in the instance: it would spoil the round trip.
-    const first = yield* Effect.either(client.call((rpcs) => rpcs.Info()))
-    if (Either.isLeft(first)) return { checks: [...checks, told(first.left)], info: undefined }
+    const first = yield* Effect.either(client.Info())
+    if (Either.isLeft(first)) return { checks: [...checks, operatorPlane(ofOperatorCall(first.left))], info: undefined }
     const sentAt = Date.now()
     const began = performance.now()
-    const info = yield* client.call((rpcs) => rpcs.Info())
+    const info = yield* client.Info()
     const roundTrip = performance.now() - began
     checks.push(
       info.version === VERSION
@@ -169,9 +171,9 @@ const look = (connection: Connection.Connection, client: import("../OperatorClie
       ...clocks(info, sentAt, roundTrip),
       ...sessions(info.ledger)
     )
-    const settings: ReadonlyArray<typeof EffectiveSetting.Type> = yield* client.call((rpcs) => rpcs.Settings())
+    const settings: ReadonlyArray<typeof EffectiveSetting.Type> = yield* client.Settings()
     for (const { hint, text } of Advice.settings(settings, info)) checks.push(warn("settings", text, hint))
-    const sample = yield* Stream.runHead(client.stream((rpcs) => rpcs.Overview())).pipe(
+    const sample = yield* Stream.runHead(client.Overview()).pipe(
       Effect.timeoutTo({ duration: connection.timeoutMillis, onTimeout: Option.none, onSuccess: (sample) => sample })
     )
     checks.push(...Option.match(sample, { onNone: () => [fail("overview", "the instance sends no overview")], onSome: stores }))

@@ -21,7 +21,7 @@ const create = Command.make(
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
         const limit = Option.match(rate, { onNone: () => ({}), onSome: (requestsPerSecond) => ({ requestsPerSecond }) })
-        const key = yield* client.call((rpcs) => rpcs.CreateKey({ name, role, ...limit }), { writes: true })
+        const key = yield* client.CreateKey({ name, role, ...limit })
         // The secret alone on standard output, so that it can go where it belongs: coupon keys create … > /run/secrets/key
         yield* show(json, key, ({ secret }) => secret)
         if (!json) yield* Console.error(`key ${key.id}: keep the secret, it is told this once`)
@@ -31,7 +31,7 @@ const create = Command.make(
 const list = Command.make("list", Connection.options, (given) =>
   withOperator(given, (client, { json }) =>
     Effect.gen(function*() {
-      const keys = yield* client.call((rpcs) => rpcs.ListKeys())
+      const keys = yield* client.ListKeys()
       yield* show(json, keys, () =>
         keys.length === 0 ? "there are no keys" : Output.table(
           ["id", "name", "role", "calls/s", "created", "revoked"],
@@ -42,7 +42,7 @@ const list = Command.make("list", Connection.options, (given) =>
 const revoke = Command.make("revoke", { id: Args.text({ name: "key-id" }), ...Connection.options }, ({ id, ...given }) =>
   withOperator(given, (client, { json }) =>
     Effect.zipRight(
-      client.call((rpcs) => rpcs.RevokeKey({ id }), { writes: true }),
+      client.RevokeKey({ id }),
       show(json, { id, revoked: true }, () => `key ${id} is revoked: at once here, within 10 s at every other instance`)
     ))).pipe(Command.withDescription("ends the validity of an API key"))
 

@@ -1,0 +1,13 @@
+import type * as Redacted from "effect/Redacted"
+
+/** Where the service is, and how to call it. */
+export interface ClientOptions {
+  /** E.g. `http://127.0.0.1:8080`, without a slash at the end. */
+  readonly url: string
+  /** An API key, or for some calls a user's token; sent as `Authorization: Bearer`. */
+  readonly key?: Redacted.Redacted<string> | undefined
+  /** Longest wait for the answer to a single call. A stream has no such limit. */
+  readonly timeoutMillis?: number | undefined
+}
+
+export const DEFAULT_TIMEOUT_MILLIS = 10_000
