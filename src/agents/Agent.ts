@@ -48,8 +48,8 @@ const isOutage = (failure: unknown): boolean =>
 const MAX_RETRY_PAUSE = Duration.seconds(2)
 
 /**
- * Works on each of several campaigns, four side by side. Fails with the first failure, but only after all had their turn:
- * one campaign that cannot be served must not keep an agent from the others.
+ * Works on each of several campaigns, four side by side. Fails with the first failure, but only after all had their
+ * turn: one campaign that cannot be served must not keep an agent from the others.
  */
 export const forEach = <A, E, R>(
   items: Iterable<A>,
@@ -68,8 +68,8 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 /**
  * Repeats an agent for the life of the scope: `runOnce`, then a pause. Returns how the agent is doing.
  *
- * A failure never ends it. The first failure of an outage is logged with its cause, the recovery too. Meanwhile the pauses
- * double up to 2 s. Interruption waits for a `runOnce` under way only where that is uninterruptible itself.
+ * A failure never ends it. The first failure of an outage is logged with its cause, the recovery too. Meanwhile the
+ * pauses double up to 2 s. Interruption waits for a `runOnce` under way only where that is uninterruptible itself.
  */
 export const run = <E, R>(agent: Agent<E, R>): Effect.Effect<() => AgentState, never, R | Scope.Scope> =>
   Effect.gen(function*() {

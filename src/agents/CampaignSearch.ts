@@ -6,8 +6,8 @@ import { KnownCampaigns } from "./KnownCampaigns.ts"
 const NEWEST = 100
 
 /**
- * Adds the newest campaigns of the ledger to the known ones. So reservations that a dead instance left behind are found,
- * even if no claim for their campaign arrives here.
+ * Adds the newest campaigns of the ledger to the known ones. So reservations of a dead instance are found even if no
+ * claim for their campaign arrives here.
  */
 export const make = Effect.gen(function*() {
   const known = yield* KnownCampaigns

@@ -34,8 +34,8 @@ const setOf = (campaignId: CampaignId, low: number, high: number, mask: number):
 }
 
 /**
- * Makes a cache of `4 · 2^setBits` coupons, of 53 bytes each, all in typed arrays but for those that are asked for. Coupons in a Map
- * would outlive V8's young generation and die in the old one.
+ * Makes a cache of `4 · 2^setBits` coupons of 53 bytes each. They are in typed arrays until they are asked for: coupons in
+ * a Map would outlive V8's young generation and die in the old one.
  */
 export const make = (setBits: number): CouponCache => {
   const mask = 2 ** setBits - 1
@@ -44,7 +44,7 @@ export const make = (setBits: number): CouponCache => {
   const issuedAt = new Float64Array(slots)
   const codes = new Uint16Array(slots * CouponCode.LENGTH)
   const texts = Buffer.from(codes.buffer)
-  /** Coupons that were asked for: whoever asks again is likely to go on, and what is said of a coupon is kept with the object. */
+  /** Coupons that were asked for. A user who asks again is likely to go on, and the reply is cached with the object. */
   const asked = new Array<Coupon | undefined>(slots).fill(undefined)
   /** Of each set, the slot that is replaced next. */
   const oldest = new Uint8Array(mask + 1)

@@ -13,24 +13,24 @@ import { Gate, type GateUnavailable } from "../ports/Gate.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
 /**
- * `Ready`: the gate is hydrated, or retired if the campaign is over for long. `Missing`: the ledger knows no such campaign. `Foreign`: the
- * gate is another deployment's, and stays as it is.
+ * `Ready`: the gate is hydrated, or retired if the campaign ended long ago. `Missing`: the ledger knows no such campaign.
+ * `Foreign`: the gate is another deployment's, and stays as it is.
  */
 export type RebuildOutcome = "Ready" | "Missing" | "Foreign"
 
-/** Rebuilds a cold gate from the ledger, in pages, into the live set (PROTOCOL, "Gate"). */
+/** Rebuilds a cold gate from the ledger, in pages, into the live set (docs/internals/protocol.md, "Hydration"). */
 export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<GateRebuilder, {
   /**
-   * Rebuilds unless the gate is hydrated; waits while another instance does it. `progress` hears after each page how many
-   * coupons the gate has been given, of how many there were at the beginning; it must not throw.
+   * Rebuilds unless the gate is hydrated; waits while another instance does it. `progress` is called after each page
+   * with the coupons that the gate has now and those that there were at the beginning. It must not throw.
    */
   readonly runOnce: (
     campaignId: CampaignId,
     progress?: (coupons: number, of: number) => void
   ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
   /**
-   * Sees to it that a rebuild is under way and waits for its end; never fails and does not own it. A gate that is another deployment's is
-   * tried again until it no longer is: for so long the campaign's claims go to the ledger alone.
+   * Starts a rebuild unless one is under way, and waits for its end. Never fails; interruption does not end the rebuild.
+   * A gate of another deployment is tried again until it is free. Meanwhile the campaign's claims go to the ledger alone.
    */
   readonly ensure: (campaignId: CampaignId) => Effect.Effect<void>
   /** As `ensure`, but waits for the first attempt only. */
@@ -40,7 +40,7 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
 /** A rebuild that does not move its cursor for this long may be taken over by another instance. */
 const LEASE_MILLIS = 2_000
 
-/** Tries to read a page again, for 0.6 s: a large campaign's rebuild is not to begin anew for one connection that broke. */
+/** Reads a page again for 0.6 s: a large rebuild must not begin anew because one connection broke. */
 const pageRetries = Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5))
 
 /** How soon to look again while another instance rebuilds. */
@@ -59,7 +59,10 @@ export const make = Effect.gen(function*() {
   const ledger = yield* Ledger
   const scope = yield* Effect.scope
   const keptMillis = Duration.toMillis(config.gateKeptAfterEnd)
-  const underWay = new Map<CampaignId, { readonly attempted: Deferred.Deferred<void>; readonly ended: Deferred.Deferred<void> }>()
+  const underWay = new Map<
+    CampaignId,
+    { readonly attempted: Deferred.Deferred<void>; readonly ended: Deferred.Deferred<void> }
+  >()
 
   /** Feeds the ledger's pages to the gate; false if the gate was lost meanwhile. */
   const hydrate = (campaignId: CampaignId, token: string, page: (coupons: number) => void) =>
@@ -98,12 +101,12 @@ export const make = Effect.gen(function*() {
           yield* Effect.sleep(BUSY_PAUSE)
           continue
         }
-        // A change that was relayed, or a raise announced, before this generation began found no gate to configure: read the
-        // terms once more, now that the gate takes newer ones.
+        // A change that was relayed, or a raise announced, before this generation began found no gate to configure. Read
+        // the terms once more, now that the gate takes newer ones.
         const after = yield* ledger.findCampaign(campaignId)
         if (after !== undefined) yield* gate.configure(gateTerms(after))
         if (yield* hydrate(campaignId, token, (coupons) => progress?.(coupons, before.issuedCount))) {
-          // A new campaign's gate is opened this way too: nothing to tell an operator.
+          // A new campaign's gate is opened this way too, which is no news for an operator.
           yield* (before.issuedCount === 0 ? Effect.logDebug : Effect.logInfo)("rebuilt the gate from the ledger").pipe(
             Effect.annotateLogs({ campaignId, issued: before.issuedCount })
           )
@@ -114,13 +117,19 @@ export const make = Effect.gen(function*() {
 
   const logged = (campaignId: CampaignId) =>
     Effect.catchAllCause(runOnce(campaignId), (cause) =>
-      Effect.as(Effect.logWarning("could not rebuild the gate", cause).pipe(Effect.annotateLogs({ campaignId })), "Failed" as const))
+      Effect.logWarning("could not rebuild the gate", cause).pipe(
+        Effect.annotateLogs({ campaignId }),
+        Effect.as("Failed" as const)
+      ))
 
   const start = (campaignId: CampaignId) =>
     Effect.suspend(() => {
       const joined = underWay.get(campaignId)
       if (joined !== undefined) return Effect.succeed(joined)
-      const begun = { attempted: Deferred.unsafeMake<void>(FiberId.none), ended: Deferred.unsafeMake<void>(FiberId.none) }
+      const begun = {
+        attempted: Deferred.unsafeMake<void>(FiberId.none),
+        ended: Deferred.unsafeMake<void>(FiberId.none)
+      }
       underWay.set(campaignId, begun)
       const attempts = logged(campaignId).pipe(
         Effect.tap(() => Deferred.succeed(begun.attempted, undefined)),

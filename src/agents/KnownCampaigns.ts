@@ -8,7 +8,7 @@ import type { CampaignId } from "../domain/Campaign.ts"
 /** Campaigns beyond this many are forgotten, those without a claim for longest first. */
 const MAX_KNOWN = 2_000
 
-/** A campaign is active for this long after its last claim, and for as long as a reservation of it may take to expire. */
+/** A campaign is active for this long after its last claim, and until its reservations have expired. */
 const ACTIVE_MILLIS = 60_000
 
 /** The campaigns that this instance has seen claims for: what the reaper and the reconciler look after. */

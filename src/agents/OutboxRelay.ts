@@ -19,8 +19,11 @@ import { PhaseWatch } from "./PhaseWatch.ts"
 export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
   /** Asks for a poll soon: this instance has committed an event. */
   readonly wake: Effect.Effect<void>
-  /** One poll; returns how many events were taken and settled. Instances poll side by side, an instance's own polls queue. */
-  readonly runOnce: Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | GateUnavailable>
+  /** One poll. Returns how many events were taken and settled. Instances poll side by side; one instance's polls queue. */
+  readonly runOnce: Effect.Effect<
+    { readonly taken: number; readonly settled: number },
+    LedgerUnavailable | GateUnavailable
+  >
   /** Polls until a poll is not full. A full one means that more is waiting. */
   readonly drain: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
   /** Completes soon after the next `wake`: commits of the same 40 ms share a poll. One fiber waits at a time. */
@@ -62,7 +65,11 @@ export const make = Effect.gen(function*() {
   const publish = (events: ReadonlyArray<OutboxEvent>) =>
     Effect.gen(function*() {
       const campaigns = [...Map.groupBy(events, ({ campaignId }) => campaignId)]
-      const ended = yield* Effect.forEach(campaigns, ([campaignId, own]) => Effect.either(publishOf(campaignId, own)), { concurrency: 4 })
+      const ended = yield* Effect.forEach(
+        campaigns,
+        ([campaignId, own]) => Effect.either(publishOf(campaignId, own)),
+        { concurrency: 4 }
+      )
       const until = performance.now() + PUT_OFF_MILLIS
       return ended.flatMap((settled, k) => {
         if (Either.isRight(settled)) return settled.right
@@ -72,8 +79,8 @@ export const make = Effect.gen(function*() {
       })
     })
 
-  // A campaign whose gate cannot be written (a node of a cluster is away, a key has another type) keeps its events. It does
-  // not delay those of others, which would hold their slots meanwhile. With nothing else to publish, the poll fails.
+  // A campaign whose gate cannot be written (a node of a cluster is away, a key has another type) keeps its events. It
+  // does not delay those of others, which would hold their slots meanwhile. With nothing else to publish, the poll fails.
   const poll = Effect.suspend(() => {
     const now = performance.now()
     for (const [campaignId, { until }] of putOff) if (until <= now) putOff.delete(campaignId)

@@ -13,9 +13,9 @@ import { type IssuedTally, Ledger, type LedgerUnavailable } from "../ports/Ledge
 /**
  * What a comparison of a campaign's gate and ledger found: `Cold`: the gate needed a rebuild; `Lost`: it misses coupons
  * that the relay had confirmed (a failover's lost tail); `Ghosts`: it holds more than the ledger (which was restored to
- * an earlier state); `Broken`: it cannot be read, or has keys of another type, and was forgotten and rebuilt; `Foreign`: it is another
- * deployment's, and is left alone; `Outdated`: it went by older terms (a lost tail took the newer ones with it), and has the newest now;
- * `Unknown`: the ledger has no such campaign.
+ * an earlier state); `Broken`: it cannot be read, or has keys of another type, and was forgotten and rebuilt; `Foreign`:
+ * it is another deployment's, and is left alone; `Outdated`: it had older terms (a lost tail took the newer ones with it),
+ * and has the newest now; `Unknown`: the ledger has no such campaign.
  */
 export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Broken" | "Foreign" | "Outdated" | "Unknown"
 
@@ -84,7 +84,7 @@ export const make = Effect.gen(function*() {
         yield* gate.forget(campaignId)
         return yield* repair(campaignId, "Ghosts", { gate: before.issued, ...tally })
       }
-      // Whatever was lost, the gate has the newest terms from here on. Mostly it is only about to get them from the relay.
+      // Whatever was lost, the gate has the newest terms from here on. Mostly the relay is only about to bring them.
       return after.version < tally.version ? yield* bringTerms(campaignId, after, tally) : "Agrees"
     })
 

@@ -18,8 +18,8 @@ export interface Reaped {
 
 /**
  * Resolves reservations without an outcome (a killed instance, a lost reply). If the ledger has the coupon, the gate
- * confirms it; if not, the slot is released. A release that comes too early lets one claim too many through to the ledger,
- * which rejects it.
+ * confirms it; if not, the slot is released. A release that comes too early lets one claim too many through to the
+ * ledger, which rejects it.
  */
 export class ReservationReaper extends Context.Tag("coupon/issuance/ReservationReaper")<ReservationReaper, {
   /** Looks at the campaigns with claims lately; every fifth run at all that are known. */

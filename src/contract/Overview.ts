@@ -12,8 +12,9 @@ export const ActiveCampaign = Schema.Struct({
   /** By the ledger. */
   issued: Schema.Number,
   /**
-   * `Unreachable`: it did not answer. `Cold`: the next claim has it rebuilt. `Retired`: over for long, it knows no users. `Broken`: it
-   * cannot be read, and the auditor has it rebuilt. `Foreign`: its keys are another deployment's.
+   * `Unreachable`: it did not answer. `Cold`: the next claim has it rebuilt. `Retired`: the campaign ended long ago, and
+   * the gate knows no users. `Broken`: it cannot be read, and the reconciler has it rebuilt. `Foreign`: its keys are
+   * another deployment's.
    */
   gate: Schema.Literal("Hydrated", "Rebuilding", "Cold", "Retired", "Broken", "Foreign", "Unreachable"),
   /** Reservations in flight, and the age of the oldest in milliseconds. */
@@ -36,7 +37,7 @@ export const AgentState = Schema.Struct({
 const Quantiles = Schema.Struct({ p50: Schema.Number, p95: Schema.Number, p99: Schema.Number })
 const Numbers = Schema.Record({ key: Schema.String, value: Schema.Number })
 
-/** What one instance did in the seconds that ended at `at`, and what waits in the stores that it shares with the others. */
+/** What one instance did in the seconds that ended at `at`, and the state of the stores that all instances share. */
 export const Overview = Schema.Struct({
   /** Epoch milliseconds, the instance's clock. */
   at: Schema.Number,
@@ -47,7 +48,7 @@ export const Overview = Schema.Struct({
   waitingFor: Schema.Array(Schema.String),
   /** The seconds that rates, quantiles and means are over: about 1, and 0 in the first sample after nobody watched. */
   seconds: Schema.Number,
-  /** IssueCoupon's answers a second by outcome, e.g. `OK`, `COUPON_SOLD_OUT`; only those that occurred since the start. */
+  /** IssueCoupon's answers a second by outcome, e.g. `OK`; only outcomes that occurred since the start. */
   perSecond: Numbers,
   /** IssueCoupon in milliseconds: answered with a coupon, and with any other answer. 0 if there was none. */
   latencyMillis: Schema.Struct({ ok: Quantiles, refused: Quantiles }),

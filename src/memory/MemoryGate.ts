@@ -160,10 +160,10 @@ export const make = (options: {
         Effect.sync(() => {
           const memory = campaigns.get(campaignId)
           const terms = memory?.terms
-          // A campaign that is not open is left to `reserve`, which knows what to say first.
+          // A campaign that is not open is left to `reserve`, which has the order of precedence.
           const isSoldOut = terms !== undefined && memory?.generation !== undefined && memory.hydrated &&
-            terms.status === "ACTIVE" && now() >= terms.startTime && (terms.endTime === undefined || now() < terms.endTime) &&
-            memory.issued.size >= terms.couponLimit
+            terms.status === "ACTIVE" && now() >= terms.startTime &&
+            (terms.endTime === undefined || now() < terms.endTime) && memory.issued.size >= terms.couponLimit
           return userIds.map((userId) => isSoldOut && !memory.issued.has(userId))
         }),
 
@@ -263,7 +263,7 @@ export const make = (options: {
 
       events: (campaignId) => Stream.filter(Stream.fromPubSub(published), (coupon) => coupon.campaignId === campaignId),
 
-      // It lives and dies with the process: nobody can lose it and come back.
+      // It lives and dies with the process: it never comes back without its memory.
       suspicions: Stream.never
     })
   })

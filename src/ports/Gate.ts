@@ -5,7 +5,7 @@ import type * as Stream from "effect/Stream"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 
-/** The gate did not answer; whether it did what was asked is unknown, and does not matter: every operation is idempotent. */
+/** The gate did not answer. Whether the operation was done is unknown and does not matter: every one is idempotent. */
 export class GateUnavailable extends Data.TaggedError("GateUnavailable")<{ readonly cause: unknown }> {}
 
 /** A slot held for a user while the ledger decides. `value` is `microseconds:nonce` of the gate's own clock. */
@@ -26,7 +26,8 @@ export interface ReserveRequest {
  * - `Reserved`: a slot is held under `value`;
  * - `Already`: the user is in the issued set; `Pending`: another attempt of the user holds a slot (tentative);
  * - `NotStarted`, `Ended`: by the gate's clock with 2 s of slack, in favour of asking the ledger; `Paused`;
- * - `SoldOut`: the issued set alone reaches the limit, a fact; `Full`: only together with reservations (tentative: ask again);
+ * - `SoldOut`: the issued set alone reaches the limit, a fact;
+ * - `Full`: the set reaches the limit only together with reservations (tentative: ask again);
  * - `Cold`: the gate knows too little and must be rebuilt.
  */
 export type ReserveAnswer =
@@ -36,8 +37,11 @@ export type ReserveAnswer =
   }
 
 /**
- * What a look at a campaign's gate found: `Sound`; `Retired`: over for long, so it knows no users and lets every claim through; `Broken`:
- * what it holds cannot be read, so it answers nothing and has to be forgotten and rebuilt; `Foreign`: it is another deployment's.
+ * The condition of a campaign's gate:
+ * - `Sound`;
+ * - `Retired`: the campaign ended long ago, so the gate knows no users and lets every claim through;
+ * - `Broken`: its content cannot be read, so it answers nothing and has to be forgotten and rebuilt;
+ * - `Foreign`: it is another deployment's.
  */
 export type GateCondition = "Sound" | "Retired" | "Broken" | "Foreign"
 
@@ -58,18 +62,18 @@ export interface GateState {
 }
 
 /**
- * Whether a hydration may begin: `Granted`; `Hydrated`: no need; `Busy`: another token holds an unexpired lease; `Foreign`: never, the
- * gate is another deployment's.
+ * Whether a hydration may begin: `Granted`; `Hydrated`: no need; `Busy`: another token holds an unexpired lease;
+ * `Foreign`: never, the gate is another deployment's.
  */
 export type HydrateGrant = "Granted" | "Hydrated" | "Busy" | "Foreign"
 
 /**
- * The admission filter in front of the ledger (PROTOCOL, "Gate"). It may lose everything at any moment without a wrong
- * coupon. Its issued set only grows and is always a subset of the ledger. Every operation concerns one campaign and is
- * atomic and idempotent. Whatever a store answers that is no answer of the gate is `GateUnavailable`.
+ * The admission filter in front of the ledger (docs/internals/protocol.md, "The gate"). It may lose everything at any
+ * moment without a wrong coupon. Its issued set only grows and is always a subset of the ledger. Every operation concerns
+ * one campaign and is atomic and idempotent. An invalid reply of the store is `GateUnavailable`.
  *
- * Where the store holds another deployment's gate under this campaign's name, the gate is cold: nothing is read from it and nothing
- * is written, which succeeds. Nothing is lost by that: a gate of this deployment's own would be rebuilt from the ledger.
+ * Where the store holds another deployment's gate under this campaign's name, the gate is cold: operations succeed, but
+ * read and write nothing. Nothing is lost by that: a gate of this deployment's own would be rebuilt from the ledger.
  */
 export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   /** Answers each request of a micro-batch, in order; a retired gate answers `Reserved` to all, and holds nothing. */
@@ -85,14 +89,14 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   ) => Effect.Effect<void, GateUnavailable>
 
   /**
-   * Records coupons that the ledger committed: the users join the issued set, their reservations go whatever their value,
-   * and one CouponIssued event a coupon is published, also if the user had joined before. Works on a cold gate.
+   * Records coupons that the ledger committed. The users join the issued set, and their reservations end whatever their
+   * value. One CouponIssued event a coupon is published, also if the user had joined before. Works on a cold gate.
    */
   readonly confirm: (campaignId: CampaignId, coupons: ReadonlyArray<Coupon>) => Effect.Effect<void, GateUnavailable>
 
   /**
-   * For each user, in order: is it definitely refused because the campaign is sold out? True only if the gate is
-   * hydrated, the campaign is open, the issued set reaches the limit and the user is not in it; false means: ask `reserve`.
+   * For each user, in order: is a claim rejected for certain because the campaign is sold out? True only if the gate is
+   * hydrated, the campaign is open, the issued set reaches the limit and the user is not in it. False: ask `reserve`.
    */
   readonly check: (
     campaignId: CampaignId,
@@ -107,15 +111,15 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   ) => Effect.Effect<ReadonlyArray<Reservation>, GateUnavailable>
 
   /**
-   * Applies terms of a newer version than the gate has, or of the same one with a higher limit (a raise that is announced);
-   * any others change nothing. A cold gate ignores them.
+   * Applies terms of a newer version than the gate has, or of the same version with a higher limit (a raise that is
+   * announced). Any others change nothing. A cold gate ignores them.
    */
   readonly configure: (terms: CampaignTerms) => Effect.Effect<void, GateUnavailable>
 
   /**
-   * Asks to rebuild the gate under `token` (unique, at most 64 characters of [0-9a-z-]), which becomes the generation; the
-   * lease lasts `leaseMillis` and every chunk renews it. Unless `Busy`, the terms are applied as by
-   * `configure`; on `Granted` the cursor is 0.
+   * Asks to rebuild the gate under `token` (unique, at most 64 characters of [0-9a-z-]), which becomes the generation.
+   * The lease lasts `leaseMillis` and every chunk renews it. Unless `Busy`, the terms are applied as by `configure`. On
+   * `Granted` the cursor is 0.
    */
   readonly hydrateBegin: (
     terms: CampaignTerms,
@@ -125,8 +129,9 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
 
   /**
    * Adds a page of the ledger's coupons (ascending ids, all greater than `fromCursor`) to the live set and moves the
-   * cursor to the last one's id; a user the set did not know yet also gets its CouponIssued event (invariant I10 after a loss).
-   * False, and no effect, unless generation and cursor are still `token` and `fromCursor`: the gate was lost meanwhile.
+   * cursor to the last one's id. For a user that the set did not have yet, the CouponIssued event is published too
+   * (invariant I10 after a loss). False, and no effect, unless generation and cursor are still `token` and `fromCursor`:
+   * the gate was lost meanwhile.
    */
   readonly hydrateChunk: (
     campaignId: CampaignId,
@@ -136,7 +141,11 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   ) => Effect.Effect<boolean, GateUnavailable>
 
   /** Declares the gate complete. False, and no effect, unless generation and cursor still match. */
-  readonly hydrateEnd: (campaignId: CampaignId, token: string, cursor: number) => Effect.Effect<boolean, GateUnavailable>
+  readonly hydrateEnd: (
+    campaignId: CampaignId,
+    token: string,
+    cursor: number
+  ) => Effect.Effect<boolean, GateUnavailable>
 
   /** Closes this generation for rebuild; false if the gate has moved on to another one. */
   readonly cold: (campaignId: CampaignId, generation: string) => Effect.Effect<boolean, GateUnavailable>
@@ -145,8 +154,8 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   readonly forget: (campaignId: CampaignId) => Effect.Effect<void, GateUnavailable>
 
   /**
-   * Lets go of all that the gate holds of a campaign that is over, except for its terms: `reserve` lets every claim through to the
-   * ledger from now on, until newer terms make the gate cold. No effect if the gate has newer terms.
+   * Deletes all that the gate holds of a campaign that is over, except for its terms. From now on `reserve` lets every
+   * claim through to the ledger, until newer terms make the gate cold. No effect if the gate has newer terms.
    */
   readonly retire: (terms: CampaignTerms) => Effect.Effect<void, GateUnavailable>
 

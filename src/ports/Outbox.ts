@@ -4,9 +4,14 @@ import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { LedgerUnavailable } from "./Ledger.ts"
 
-/** A fact that the ledger committed and the gate has yet to learn. */
+/** A fact that the ledger committed and that the gate does not have yet. */
 export type OutboxEvent =
-  | { readonly _tag: "Issued"; readonly id: string; readonly campaignId: CampaignId; readonly coupons: ReadonlyArray<Coupon> }
+  | {
+    readonly _tag: "Issued"
+    readonly id: string
+    readonly campaignId: CampaignId
+    readonly coupons: ReadonlyArray<Coupon>
+  }
   | { readonly _tag: "Changed"; readonly id: string; readonly campaignId: CampaignId; readonly terms: CampaignTerms }
 
 /** What waits in the outbox; VOID markers do not count. */
@@ -16,7 +21,7 @@ export interface OutboxBacklog {
   readonly oldestAgeMillis: number
 }
 
-/** Events committed together with what they tell of. Delivered at least once, in no particular order. */
+/** Events, each committed together with the fact that it announces. Delivered at least once, in no particular order. */
 export class Outbox extends Context.Tag("coupon/issuance/Outbox")<Outbox, {
   /**
    * Takes at most `limit` events that no other instance is publishing right now, hands them to `publish`, and deletes

@@ -10,20 +10,27 @@ import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { Deployment } from "../ports/Deployment.ts"
-import { Gate, GateUnavailable, type GateState, type HydrateGrant, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
+import {
+  Gate,
+  type GateState,
+  GateUnavailable,
+  type HydrateGrant,
+  type ReserveAnswer,
+  type ReserveRequest
+} from "../ports/Gate.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 import * as GateOwner from "./GateOwner.ts"
 import type { Evidence } from "./GateOwner.ts"
 import { RedisClient } from "./RedisClient.ts"
 
-/** How often `events` asks for news: an XREAD that blocks would hold up the connection that reservations share. */
+/** How often `events` polls: an XREAD that blocks would delay the reservations on the same connection. */
 const EVENTS_INTERVAL = "100 millis"
 const EVENTS_PAGE = 1_000
 
-/** Reservations looked at in one step of a walk: 0.4 to 0.7 ms of Redis, which nobody else gets meanwhile. */
+/** Reservations looked at in one step of a walk: Redis serves no other call for these 0.4 to 0.7 ms. */
 const SCAN_PAGE = 250
 
-/** Coupons confirmed in one step, for the same reason: the relay brings all that were committed in 40 ms, which may be 700. */
+/** Coupons confirmed in one step, for the same reason: the relay brings the commits of 40 ms, which may be 700 coupons. */
 const CONFIRM_PAGE = 100
 
 /** A campaign's keys. All have the tag in braces, so a cluster keeps them in one slot. */
@@ -68,10 +75,14 @@ const parseEvent = (campaignId: CampaignId, fields: ReadonlyArray<string>): Coup
   issuedAt: Number(fields[7])
 })
 
-/** Not what the script returns: the gate does not answer. */
-const noAnswer = (cause?: unknown) => new GateUnavailable({ cause: new Error("Redis answered what is no answer of the gate", { cause }) })
+/** A reply that the script cannot have returned counts as no reply. */
+const noAnswer = (cause?: unknown) =>
+  new GateUnavailable({ cause: new Error("Redis answered what is no answer of the gate", { cause }) })
 
-const decode = <Reply, A>(reply: Effect.Effect<Reply, GateUnavailable>, read: (reply: Reply) => A): Effect.Effect<A, GateUnavailable> =>
+const decode = <Reply, A>(
+  reply: Effect.Effect<Reply, GateUnavailable>,
+  read: (reply: Reply) => A
+): Effect.Effect<A, GateUnavailable> =>
   Effect.flatMap(reply, (value) => {
     try {
       return Effect.succeed(read(value))
@@ -92,23 +103,45 @@ const isCursor = (reply: unknown): boolean => isText(reply) && /^\d+$/.test(repl
 const isEventId = (reply: unknown): boolean => isText(reply) && /^\d+-\d+$/.test(reply)
 const isGrant = (reply: unknown): boolean => reply === "Granted" || reply === "Hydrated" || reply === "Busy"
 
-const readAnswers = (requests: ReadonlyArray<ReserveRequest>, [micros, letters, kept]: ReserveReply): ReadonlyArray<ReserveAnswer> => {
+const readAnswers = (
+  requests: ReadonlyArray<ReserveRequest>,
+  [micros, letters, kept]: ReserveReply
+): ReadonlyArray<ReserveAnswer> => {
   if (letters.length !== requests.length) throw new Error(`${letters.length} answers to ${requests.length} requests`)
   let nextKept = 0
   return requests.map((request, k): ReserveAnswer => {
     const letter = letters[k]!
     if (letter === "R") return { _tag: "Reserved", value: `${micros}:${request.nonce}` }
-    const answer: ReserveAnswer | undefined = letter === "S" ? { _tag: "Reserved", value: kept[nextKept++]! } : answers[letter]
+    const answer: ReserveAnswer | undefined = letter === "S"
+      ? { _tag: "Reserved", value: kept[nextKept++]! }
+      : answers[letter]
     if (answer === undefined) throw new Error(`unknown answer ${letter}`)
     return answer
   })
 }
 
 type ReserveReply = [micros: string, answers: string, kept: Array<string>]
-type InspectReply = [condition: GateState["condition"], generation: string, hydrated: number, issued: number, pending: number, version: number]
-type EvidenceReply = [generation: string, version: number, couponLimit: number, startTime: number, issued: number, newestEvent: string, ...Array<string>]
+type InspectReply = [
+  condition: GateState["condition"],
+  generation: string,
+  hydrated: number,
+  issued: number,
+  pending: number,
+  version: number
+]
+type EvidenceReply = [
+  generation: string,
+  version: number,
+  couponLimit: number,
+  startTime: number,
+  issued: number,
+  newestEvent: string,
+  ...coupons: Array<string>
+]
 
-const readEvidence = ([generation, version, couponLimit, startTime, issued, newestEvent, ...fields]: EvidenceReply): Evidence => ({
+const readEvidence = (
+  [generation, version, couponLimit, startTime, issued, newestEvent, ...fields]: EvidenceReply
+): Evidence => ({
   generation,
   version,
   couponLimit,
@@ -142,9 +175,9 @@ export interface RedisGateOptions {
   readonly keyPrefix: string
   /** Of this deployment: a campaign's keys carry it, and those with another one are left alone. */
   readonly identity: string
-  /** How long the keys of a campaign are kept that is over. */
+  /** How long the keys of a campaign are kept after its end. */
   readonly keptMillis: number
-  /** Whether this deployment's ledger fed keys that carry no identity. */
+  /** Whether keys that carry no identity come from this deployment's ledger. */
   readonly owns: (campaignId: CampaignId, evidence: Evidence) => Effect.Effect<boolean, GateUnavailable>
 }
 
@@ -162,14 +195,22 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
     const textOf = (name: string) => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), "utf8")
 
     /**
-     * Loads a script, after others that it uses. ioredis sends EVAL once a connection (of a cluster: a node) and EVALSHA from then on,
-     * and EVAL again after NOSCRIPT.
+     * Loads a script, after others that it uses. ioredis sends EVAL once a connection (of a cluster: a node) and EVALSHA
+     * from then on, and EVAL again after NOSCRIPT.
      */
-    const script = <Reply>(name: string, numberOfKeys: number, isReply: (reply: unknown) => boolean, ...uses: ReadonlyArray<string>) => {
+    const script = <Reply>(
+      name: string,
+      numberOfKeys: number,
+      isReply: (reply: unknown) => boolean,
+      ...uses: ReadonlyArray<string>
+    ) => {
       redis.defineCommand(name, { numberOfKeys, lua: [...uses, name].map(textOf).join("\n") })
-      const run = (redis as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Promise<Reply>>)[name]!.bind(redis)
-      return (keys: ReadonlyArray<string>, args: ReadonlyArray<string | number>): Effect.Effect<Reply, GateUnavailable> =>
-        Effect.filterOrFail(send(() => run(keys, args)), isReply, noAnswer)
+      const commands = redis as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Promise<Reply>>
+      const run = commands[name]!.bind(redis)
+      return (
+        keys: ReadonlyArray<string>,
+        args: ReadonlyArray<string | number>
+      ): Effect.Effect<Reply, GateUnavailable> => Effect.filterOrFail(send(() => run(keys, args)), isReply, noAnswer)
     }
 
     const reserve = script<ReserveReply | null>("reserve", 3, orNull(isList(isText, isText, Array.isArray)))
@@ -184,9 +225,17 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
     const forget = script<number>("forget", 4, isNumber)
     const retire = script<number>("retire", 4, isNumber)
     const inspect = script<InspectReply>("inspect", 4, isList(isText, isText, isNumber, isNumber, isNumber, isNumber))
-    const scanPending = script<[cursor: string, oldestMillis: number, ...entries: Array<string>]>("scanPending", 2, isList(isCursor, isNumber))
+    const scanPending = script<[cursor: string, oldestMillis: number, ...entries: Array<string>]>(
+      "scanPending",
+      2,
+      isList(isCursor, isNumber)
+    )
     const readEvents = script<EventsReply>("readEvents", 2, isList(isEventId))
-    const evidence = script<EvidenceReply>("evidence", 3, isList(isText, isNumber, isNumber, isNumber, isNumber, isText))
+    const evidence = script<EvidenceReply>(
+      "evidence",
+      3,
+      isList(isText, isNumber, isNumber, isNumber, isNumber, isText)
+    )
     const adopt = script<number>("adopt", 2, isNumber)
 
     const { guarded } = GateOwner.make({
@@ -226,7 +275,10 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
       confirm: (campaignId, coupons) =>
         Effect.forEach(
           Arr.chunksOf(coupons, CONFIRM_PAGE),
-          (page) => guarded(campaignId, confirm(all(campaignId), couponArguments([identity, eventStreamLength], page)), 0),
+          (page) => {
+            const args = couponArguments([identity, eventStreamLength], page)
+            return guarded(campaignId, confirm(all(campaignId), args), 0)
+          },
           { discard: true }
         ),
 
@@ -258,10 +310,17 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
             return found
           }),
           new Map<string, string>()
-        ).pipe((found) => decode(found, (pairs) => Array.from(pairs, ([userId, value]) => ({ userId: BigInt(userId), value })).slice(0, limit))),
+        ).pipe((found) =>
+          decode(found, (pairs) =>
+            Array.from(pairs, ([userId, value]) => ({ userId: BigInt(userId), value })).slice(0, limit))
+        ),
 
       configure: (terms) =>
-        Effect.asVoid(guarded(terms.campaignId, configure(all(terms.campaignId), [identity, keptMillis, ...termsArguments(terms)]), 0)),
+        Effect.asVoid(guarded(
+          terms.campaignId,
+          configure(all(terms.campaignId), [identity, keptMillis, ...termsArguments(terms)]),
+          0
+        )),
 
       hydrateBegin: (terms, token, leaseMillis) =>
         guarded(
@@ -289,13 +348,20 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
       forget: (campaignId) => Effect.asVoid(guarded(campaignId, forget(all(campaignId), [identity]), 0)),
 
       retire: (terms) =>
-        Effect.asVoid(guarded(terms.campaignId, retire(all(terms.campaignId), [identity, keptMillis, ...termsArguments(terms)]), 0)),
+        Effect.asVoid(guarded(
+          terms.campaignId,
+          retire(all(terms.campaignId), [identity, keptMillis, ...termsArguments(terms)]),
+          0
+        )),
 
       inspect: (campaignId) =>
         guarded(
           campaignId,
           Effect.gen(function*() {
-            const [condition, generation, hydrated, issued, pending, version] = yield* inspect(all(campaignId), [identity])
+            const [condition, generation, hydrated, issued, pending, version] = yield* inspect(
+              all(campaignId),
+              [identity]
+            )
             let oldestPendingMillis = 0
             let cursor = "0"
             if (pending > 0) {
@@ -321,7 +387,10 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
 
       events: (campaignId) => {
         const { events, meta } = keys(campaignId)
-        const read = (cursor: string) => guarded(campaignId, readEvents([meta, events], [identity, cursor, EVENTS_PAGE]), [cursor === "" ? "0-0" : cursor])
+        const read = (cursor: string) =>
+          guarded(campaignId, readEvents([meta, events], [identity, cursor, EVENTS_PAGE]), [
+            cursor === "" ? "0-0" : cursor
+          ])
         return Stream.paginateChunkEffect("", (cursor) =>
           Effect.gen(function*() {
             let reply = yield* read(cursor)
@@ -330,7 +399,8 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
               reply = yield* read(reply[0])
             }
             const [next, ...found] = reply
-            return [Chunk.map(Chunk.unsafeFromArray(found), ([, fields]) => parseEvent(campaignId, fields)), Option.some(next)]
+            const coupons = Chunk.map(Chunk.unsafeFromArray(found), ([, fields]) => parseEvent(campaignId, fields))
+            return [coupons, Option.some(next)]
           }))
       },
 
@@ -353,7 +423,9 @@ export const layer: Layer.Layer<Gate, LedgerUnavailable, RedisClient | AppConfig
       identity,
       keptMillis: Duration.toMillis(config.gateKeptAfterEnd),
       // Keys whose names carry the identity are this deployment's, whatever is in them.
-      owns: keyPrefix.includes(identity) ? () => Effect.succeed(true) : (campaignId, found) => GateOwner.isFedBy(ledger, campaignId, found)
+      owns: keyPrefix.includes(identity)
+        ? () => Effect.succeed(true)
+        : (campaignId, found) => GateOwner.isFedBy(ledger, campaignId, found)
     })
   })
 )

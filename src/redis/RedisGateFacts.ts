@@ -5,7 +5,7 @@ import { GateFacts } from "../ports/GateFacts.ts"
 import { RedisClient } from "./RedisClient.ts"
 
 /** The fields of INFO that say whether Redis may throw away what it holds. */
-const TOLD = ["maxmemory", "maxmemory_policy"]
+const SHOWN = ["maxmemory", "maxmemory_policy"]
 
 export const make: Effect.Effect<GateFacts["Type"], never, RedisClient> = Effect.map(RedisClient, ({ send }) =>
   GateFacts.of({
@@ -13,7 +13,7 @@ export const make: Effect.Effect<GateFacts["Type"], never, RedisClient> = Effect
     // A user whom Redis refuses INFO (NOPERM) learns nothing; that is no failure of the gate.
     settings: Effect.map(
       send((redis) => redis.info("memory").catch((error: unknown) => error instanceof ReplyError ? "" : Promise.reject(error))),
-      (text) => Object.fromEntries(text.split(/\r?\n/).map((line) => line.split(":", 2) as [string, string]).filter(([name]) => TOLD.includes(name)))
+      (text) => Object.fromEntries(text.split(/\r?\n/).map((line) => line.split(":", 2) as [string, string]).filter(([name]) => SHOWN.includes(name)))
     )
   }))
 

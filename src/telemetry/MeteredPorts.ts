@@ -9,7 +9,7 @@ import * as Metrics from "../metrics/Metrics.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import { Outbox } from "../ports/Outbox.ts"
 
-/** A campaign's reservations are known from the auditor's last look at it, and forgotten this long after it. */
+/** A campaign's reservations are known from the reconciler's last look at it, and forgotten this long after it. */
 const PENDING_MILLIS = 10_000
 
 /** Tells `ended` how a call went and how many seconds it took: one step of Effect a call, 2 µs. */
@@ -45,7 +45,7 @@ interface PendingLook {
   readonly oldestMillis: number
 }
 
-/** Adds up what the auditor saw of each campaign. */
+/** Adds up what the reconciler saw of each campaign. */
 const showPending = (looks: Map<CampaignId, PendingLook>) => () => {
   const now = performance.now()
   let [count, oldest] = [0, 0]

@@ -35,11 +35,16 @@ const agentText = (at: number, agent: AgentState): string =>
       : []
   ].join(", ")
 
-/** Since when each agent last ran. */
-const agentsText = ({ agents = [], at }: Overview): string => agents.map((agent) => agentText(at, agent)).join("   ")
+/** How long ago each agent last ran, in two lines for terminals of usual width. */
+const agentsFacts = ({ agents = [], at }: Overview): Readonly<Record<string, string>> => {
+  const half = Math.ceil(agents.length / 2)
+  const textOf = (some: ReadonlyArray<AgentState>) => some.map((agent) => agentText(at, agent)).join("   ")
+  return { "agents ran, ago": textOf(agents.slice(0, half)), "  and": textOf(agents.slice(half)) }
+}
 
 /** `ok`, or the agents that are late. */
-const lateAgents = ({ agents = [] }: Overview): string => agents.filter(isLate).map(({ name }) => name).join(",") || "ok"
+const lateAgents = ({ agents = [] }: Overview): string =>
+  agents.filter(isLate).map(({ name }) => name).join(",") || "ok"
 
 /** The outcomes that occurred, the most frequent first; coupons in any case. */
 const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, number]> =>
@@ -95,7 +100,7 @@ const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
       "in flight": `${o.inFlight}   batches: gate ${rate(o.batchSizes.gate)}, ledger ${rate(o.batchSizes.ledger)}   in doubt ${o.commitsInDoubt}`,
       gate: `${o.gate.up ? "answers" : "DOES NOT ANSWER"}${o.gate.rebuilding > 0 ? `, ${o.gate.rebuilding} being rebuilt` : ""}`,
       outbox: outboxText(o),
-      "agents ran, ago": agentsText(o),
+      ...agentsFacts(o),
       process: `${Math.round(o.memoryBytes / 1e6)} MB, event loop ${Math.round(100 * o.eventLoop.utilization)} % busy, late by ${
         millis(o.eventLoop.lagP99Millis)
       } ms (p99)${o.pool.limit > 0 ? `, MySQL connections ${o.pool.inUse} of ${o.pool.limit} in use` : ""}`

@@ -7,7 +7,7 @@
 --         else a digit a user, in order: 1 has a coupon
 --
 -- A campaign that is not open is left to reserve, which knows what to say first.
--- A missing key answers 0 to SISMEMBER: without the sentinel in the same call, a flush would tell holders "sold out" (I8b).
+-- SISMEMBER returns 0 for a missing key. Without the sentinel, a flush would answer holders with "sold out" (I8b).
 local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
 
 local m = redis.call("HMGET", KEYS[1], "generation", "hydrated", "limit", "status", "start", "end", "deployment", "retired")

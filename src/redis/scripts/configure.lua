@@ -1,11 +1,11 @@
--- Applies a campaign's terms if they are newer than the gate's, or as new with a higher limit: a raise that is announced.
+-- Applies a campaign's terms if they are newer than the gate's, or as new with a higher limit (an announced raise).
 --
 -- KEYS[1] m, the campaign's terms, generation and owner
 -- KEYS[2] i, users with a coupon
 -- KEYS[3] p, reservations in flight
 -- KEYS[4] e, CouponIssued events
--- ARGV    identity of the deployment, milliseconds that keys are kept after the end, version, limit, status, start, end (epoch
---         milliseconds; end empty: none)
+-- ARGV    identity of the deployment, milliseconds that keys are kept after the end, version, limit, status, start, end
+--         (epoch milliseconds; end empty: none)
 -- Returns 1 if applied; 0 if not newer or without a generation (the next hydration brings its own terms)
 -- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts)
 --

@@ -11,9 +11,9 @@
 -- The event does not depend on what SADD answers: hydration may have added the user first, and its event would be lost.
 -- Users are added a block at a time: a call of Redis from Lua costs 0.3 us, and SADD and HDEL for each user are two.
 --
--- All keys are read before anything is written: one of another type fails here. Should a write fail all the same (a command that Redis
--- refuses), the order leaves nothing untrue: an event is published twice, or a slot is free while its user is not in the set yet, so
--- that the ledger is asked. The other way about, a coupon would take two places, and newcomers would hear that the campaign is full.
+-- All keys are read before anything is written: one of another type fails here. A write may still fail (Redis rejects the
+-- command). In this order an event is then published twice, or a slot is free before its user is in the set, so that the
+-- ledger is asked. In the reverse order a coupon would take two places, and new claims would be answered "full".
 local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
 
 local m = redis.call("HMGET", KEYS[1], "deployment", "expires")

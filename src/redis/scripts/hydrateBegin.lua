@@ -4,8 +4,8 @@
 -- KEYS[2] i, users with a coupon, and the sentinel # from now on
 -- KEYS[3] p, reservations in flight
 -- KEYS[4] e, CouponIssued events
--- ARGV    identity of the deployment, milliseconds that keys are kept after the end, version, limit, status, start, end (epoch
---         milliseconds; end empty: none), token, lease in milliseconds
+-- ARGV    identity of the deployment, milliseconds that keys are kept after the end, version, limit, status, start, end
+--         (epoch milliseconds; end empty: none), token, lease in milliseconds
 -- Returns Hydrated (no need) | Busy (another token's lease runs) | Granted (token is the generation, cursor 0)
 -- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts)
 local m = redis.call("HMGET", KEYS[1], "deployment", "generation", "hydrated", "leaseUntil", "version", "limit")

@@ -7,7 +7,7 @@
 -- Returns 1; 0 and no effect unless generation and cursor still match and the sentinel is there: the gate, or this set
 --         alone, was lost or taken over meanwhile
 --
--- A user that the set did not know gets the event here: after a loss of Redis nobody else would publish it again (I10).
+-- The event of a user that the set did not have is published here: after a loss of Redis nothing else would do so (I10).
 local m = redis.call("HMGET", KEYS[1], "generation", "cursor", "lease", "expires")
 if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end
 

@@ -2,7 +2,8 @@
 --
 -- KEYS[1] m, the campaign's terms, generation and owner
 -- KEYS[2] e, CouponIssued events
--- ARGV    identity of the deployment, id of the last event seen (0-0: none) or "" to ask where the stream ends, most events to return
+-- ARGV    identity of the deployment, id of the last event seen (0-0: none) or "" to ask where the stream ends, most events
+--         to return
 -- Returns { id to go on from, event* }, an event being { id, { "id", n, "user", n, "code", text, "at", millis } }
 -- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts)
 --

@@ -2,7 +2,8 @@
 --
 -- KEYS[1] m, the campaign's terms, generation and owner
 -- KEYS[2] p, user -> microseconds:nonce of reservations in flight
--- ARGV    identity of the deployment, HSCAN cursor, least age in milliseconds of those to return, fields to look at (approximately)
+-- ARGV    identity of the deployment, HSCAN cursor, least age in milliseconds of those to return, fields to look at
+--         (approximately)
 -- Returns { next cursor, age of the oldest seen in milliseconds, (user id, value)* }
 -- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts)
 --
