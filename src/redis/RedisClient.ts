@@ -16,22 +16,22 @@ import { open, retryDelay, type RedisConnection } from "./RedisConnection.ts"
 import { parseUrl, showTarget } from "./RedisUrl.ts"
 
 /**
- * The connection to Redis: one socket (a cluster: one a node), opened in the background and reopened for ever. While there is
- * none, commands fail at once; none is ever sent twice, unless a node of a cluster refused it unexecuted.
+ * The connection to Redis: one socket (a cluster: one a node), opened in the background and reopened for ever. Without a
+ * connection, commands fail at once. None is ever sent twice, unless a node of a cluster rejected it unexecuted.
  */
 export class RedisClient extends Context.Tag("coupon/redis/RedisClient")<RedisClient, {
   readonly redis: RedisConnection
   /**
    * Sends a command and waits for its reply, at most `REDIS_REPLY_TIMEOUT`. Fails with `GateUnavailable` if there is no
-   * connection, it breaks, it stays silent, or Redis answers with an error of whatever kind: for a state it is in (LOADING, OOM,
-   * READONLY, …), for a command it does not know, for a key of another type. The first error of a kind is logged.
+   * connection, it breaks, it stays silent, or Redis replies with any error: a state (LOADING, OOM, READONLY, …), an
+   * unknown command, a key of another type. The first error of a kind is logged.
    */
   readonly send: <A>(command: (redis: RedisConnection) => Promise<A>) => Effect.Effect<A, GateUnavailable>
   /** Redis has been reached, has loaded its data and nothing has failed since. */
   readonly isReady: () => boolean
   /** Completes when `isReady`: at once, or with the next connection. */
   readonly ready: Effect.Effect<void>
-  /** Emits whenever a connection was replaced, or a cluster has other primaries: Redis may have lost memory meanwhile. */
+  /** Emits when a connection was replaced or a cluster has other primaries: Redis may have lost memory meanwhile. */
   readonly reconnections: Stream.Stream<void>
   /** Where it leads, for messages: `host:port`, several of them, or a primary and its sentinels. */
   readonly address: string
@@ -41,43 +41,43 @@ export class RedisClient extends Context.Tag("coupon/redis/RedisClient")<RedisCl
 const CLOSE_MILLIS = 1_000
 
 /**
- * A script that loses a key to another node while it runs (its last field was deleted, so the key is gone, and its slot is being
- * moved). That state passes; what was done is done again, which every script allows.
+ * A script loses a key to another node while it runs: the key's last field was deleted, and its slot is being moved. That
+ * state passes. The call is repeated, which every script allows.
  */
 const SLOT_ON_THE_MOVE = "Script attempted to access a non local key"
 
 /** Errors that are answers of our scripts, not failures of Redis (`GateOwner`). */
 const ANSWERS = /^(?:FOREIGN|UNCLAIMED) /
 
-/** Errors of Redis that name what was asked wrongly, rather than a state that passes. */
+/** Errors of Redis about a wrong call, rather than about a state that passes. */
 const MISTAKES = /^(?:ERR|WRONGTYPE) /
 
 /** An error that goes on is logged again after this long. */
-const SAID_MILLIS = 600_000
+const LOGGED_MILLIS = 600_000
 
-/** Kinds of errors that are told apart; an unbounded number would come from texts that are never the same. */
+/** Kinds of errors that are remembered. Texts that are never the same would make any number of them. */
 const MAX_KINDS = 100
 
-/** Says what Redis answers instead of what was asked: each kind of error once, and again if it still comes later. */
+/** Logs errors of Redis: each kind once, and again if it still occurs later. */
 const makeComplaints = (log: (line: Effect.Effect<void>) => void) => {
-  const saidAt = new Map<string, number>()
+  const loggedAt = new Map<string, number>()
   return (message: string): void => {
     if (ANSWERS.test(message) || message.includes(SLOT_ON_THE_MOVE)) return
     // What follows is the call itself, with keys and users.
     const text = message.replace(/, with args beginning with:.*/s, "")
     const kind = text.replace(/[0-9a-f]{8,}|\d+/gi, "#").slice(0, 200)
     const now = performance.now()
-    if (now - (saidAt.get(kind) ?? Number.NEGATIVE_INFINITY) < SAID_MILLIS) return
-    if (saidAt.size >= MAX_KINDS) saidAt.clear()
-    saidAt.set(kind, now)
+    if (now - (loggedAt.get(kind) ?? Number.NEGATIVE_INFINITY) < LOGGED_MILLIS) return
+    if (loggedAt.size >= MAX_KINDS) loggedAt.clear()
+    loggedAt.set(kind, now)
     const line = `Redis answers with an error, and the ledger decides alone meanwhile: ${text}`
     log(MISTAKES.test(message) ? Effect.logError(line) : Effect.logWarning(line))
   }
 }
 
 /**
- * Connects to `redisUrl`, which must be a valid one; succeeds at once, whether or not Redis is there. Closes the sockets with the
- * scope. `ca`: certificates to trust instead of Node's, in PEM.
+ * Connects to `redisUrl`, which must be valid. Succeeds at once, whether or not Redis is there. Closes the sockets with
+ * the scope. `ca`: certificates to trust instead of Node's, in PEM.
  */
 export const make = (options: {
   readonly redisUrl: Redacted.Redacted<string>
@@ -114,7 +114,8 @@ export const make = (options: {
       if (error.message.startsWith("All sentinels are unreachable")) down()
     })
     redis.on("close", down)
-    // The driver gives up for good when a sentinel announces a failover just while others are asked where to connect. We do not.
+    // The driver gives up for good if a sentinel announces a failover while it asks other sentinels for the primary. Then
+    // we connect again.
     let givenUp = 0
     let nextAttempt: NodeJS.Timeout | undefined
     redis.on("end", () => {
@@ -200,8 +201,13 @@ export const make = (options: {
     return { redis, send, isReady, ready, reconnections: Stream.fromPubSub(reconnected), address }
   })
 
-/** Sees what happens to the nodes of a cluster, of which the cluster as a whole says nothing. */
-const watchNodes = (cluster: Cluster, suspect: () => void, warn: (text: string) => void, failed: (message: string) => void): void => {
+/** Watches the nodes of a cluster, whose events the cluster as a whole does not emit. */
+const watchNodes = (
+  cluster: Cluster,
+  suspect: () => void,
+  warn: (text: string) => void,
+  failed: (message: string) => void
+): void => {
   const nameOf = (node: Redis) => `${node.options.host}:${node.options.port}`
   const lost = new Set<string>()
   cluster.on("+node", (node: Redis) => {
@@ -228,7 +234,7 @@ const watchNodes = (cluster: Cluster, suspect: () => void, warn: (text: string) 
   })
 }
 
-/** The client of `REDIS_URL`, which must be set: without it nothing asks for this layer. */
+/** The client of `REDIS_URL`, which must be set. */
 export const layer: Layer.Layer<RedisClient, InvalidConfiguration, AppConfig> = Layer.scoped(
   RedisClient,
   Effect.gen(function*() {

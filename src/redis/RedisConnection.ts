@@ -11,15 +11,18 @@ const LAST_RETRY_MILLIS = 1_000
 /** How long a socket that we close may linger; a peer that is stopped or cut off never answers our FIN. */
 const LINGER_MILLIS = 50
 
-/** A cluster's nodes are asked this often who has which slots: a failover is learned of even while nobody redirects us. */
+/** How often the slots of a cluster's nodes are read. So a failover is noticed even if no node redirects a command. */
 const SLOTS_REFRESH_MILLIS = 1_000
 
-/** Pause before the n-th attempt (from 1): 50 ms doubling to 1 s, less up to a half, so that instances do not come back in step. */
+/** Pause before the n-th attempt (from 1): 50 ms doubling to 1 s, less up to a half, so that instances spread out. */
 export const retryDelay = (attempt: number): number =>
   Math.min(FIRST_RETRY_MILLIS * 2 ** Math.min(attempt - 1, 10), LAST_RETRY_MILLIS) * (0.5 + Math.random() / 2)
 
 /** The connection to a target, not yet opened. `ca`: certificates to trust instead of Node's, in PEM. */
-export const open = (target: RedisTarget, options: { readonly replyTimeoutMillis: number; readonly ca: string | undefined }): RedisConnection => {
+export const open = (
+  target: RedisTarget,
+  options: { readonly replyTimeoutMillis: number; readonly ca: string | undefined }
+): RedisConnection => {
   const { replyTimeoutMillis } = options
   const tls = target.tls ? { tls: options.ca === undefined ? {} : { ca: options.ca } } : {}
   const common = {
@@ -38,14 +41,14 @@ export const open = (target: RedisTarget, options: { readonly replyTimeoutMillis
   if (target.topology === "Cluster") {
     const clusterOptions: ClusterOptions = {
       lazyConnect: true,
-      // Fail fast, as below: a node that is away refuses its slots' commands at once, and the others serve on.
+      // Fail fast, as below: commands for a node that is away fail at once, and the others serve on.
       enableOfflineQueue: false,
       clusterRetryStrategy: retryDelay,
       clusterNodeRetryStrategy: retryDelay,
       slotsRefreshInterval: SLOTS_REFRESH_MILLIS,
       slotsRefreshTimeout: Math.max(1_000, replyTimeoutMillis),
-      // A command whose connection broke may have been executed: never again. What a node refused (MOVED, ASK, TRYAGAIN,
-      // CLUSTERDOWN) was not, and is asked again where it belongs, for less time than a reply may take.
+      // A command whose connection broke may have been executed, and is not sent again. One that a node rejected (MOVED,
+      // ASK, TRYAGAIN, CLUSTERDOWN) was not: it is sent to the right node, for less time than a reply may take.
       retryDelayOnFailover: 0,
       retryDelayOnTryAgain: Math.ceil(replyTimeoutMillis / 20),
       retryDelayOnClusterDown: Math.ceil(replyTimeoutMillis / 20),
@@ -60,7 +63,7 @@ export const open = (target: RedisTarget, options: { readonly replyTimeoutMillis
   const single: RedisOptions = {
     ...common,
     lazyConnect: true,
-    // Fail fast: what cannot be sent now is refused, and what was under way when the socket broke is rejected, not resent.
+    // Fail fast: a command that cannot be sent now fails, and so does one that was under way when the socket broke.
     enableOfflineQueue: false,
     retryStrategy: retryDelay,
     // A server that turned replica refuses every write with READONLY: the address may lead to the new primary.
@@ -75,7 +78,7 @@ export const open = (target: RedisTarget, options: { readonly replyTimeoutMillis
     sentinelRetryStrategy: retryDelay,
     sentinelReconnectStrategy: retryDelay,
     sentinelCommandTimeout: Math.max(1_000, replyTimeoutMillis),
-    // They tell of a failover at once: a primary that is cut off from them may go on answering us.
+    // Sentinels announce a failover at once. A primary that is cut off from them may still answer us.
     failoverDetector: true,
     ...target.sentinelUsername === undefined ? {} : { sentinelUsername: target.sentinelUsername },
     ...target.sentinelPassword === undefined ? {} : { sentinelPassword: Redacted.value(target.sentinelPassword) },

@@ -9,11 +9,21 @@ const SHOWN = ["maxmemory", "maxmemory_policy"]
 
 export const make: Effect.Effect<GateFacts["Type"], never, RedisClient> = Effect.map(RedisClient, ({ send }) =>
   GateFacts.of({
-    now: Effect.map(send((redis) => redis.time()), ([seconds, micros]) => Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)),
-    // A user whom Redis refuses INFO (NOPERM) learns nothing; that is no failure of the gate.
+    now: Effect.map(
+      send((redis) => redis.time()),
+      ([seconds, micros]) => Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
+    ),
+    // For a user of Redis without permission for INFO (NOPERM) there are no settings. That is no failure of the gate.
     settings: Effect.map(
-      send((redis) => redis.info("memory").catch((error: unknown) => error instanceof ReplyError ? "" : Promise.reject(error))),
-      (text) => Object.fromEntries(text.split(/\r?\n/).map((line) => line.split(":", 2) as [string, string]).filter(([name]) => SHOWN.includes(name)))
+      send((redis) =>
+        redis.info("memory").catch((error: unknown) => error instanceof ReplyError ? "" : Promise.reject(error))
+      ),
+      (text) =>
+        Object.fromEntries(
+          text.split(/\r?\n/)
+            .map((line) => line.split(":", 2) as [string, string])
+            .filter(([name]) => SHOWN.includes(name))
+        )
     )
   }))
 

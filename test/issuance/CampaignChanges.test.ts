@@ -36,7 +36,7 @@ const gate = Layer.effectContext(Effect.gen(function*() {
   return Context.make(Gate, { ...inner, configure }).pipe(Context.add(Line, line))
 })).pipe(Layer.provide(MemoryGate.layer))
 
-/** The relay and the auditor run when they are asked to. */
+/** The relay and the reconciler run when a test runs them. */
 const quiet = {
   RELAY_INTERVAL: "10 seconds",
   REAPER_INTERVAL: "60 seconds",
@@ -144,7 +144,7 @@ describe("CampaignChanges", () => {
       yield* Effect.repeat(gate.inspect(campaignId), { schedule: Schedule.spaced("2 millis"), until: ({ version }) => version === 2 })
     }).pipe(Effect.provide(world)))
 
-  it.scopedLive("lets the auditor bring terms that a lost tail took, and forget a gate from the future", () =>
+  it.scopedLive("lets the reconciler bring terms that a lost tail took, and forget a gate from the future", () =>
     Effect.gen(function*() {
       const { campaigns, gate, ledger, line, rebuilder, relay } = yield* scene
       const reconciler = yield* Reconciler

@@ -316,7 +316,7 @@ describe("IssueCoupon past its gate", () => {
     }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "0" }, noting(asked))))
   })
 
-  it.scopedLive("goes on over a gate that lost everything, which the auditor has rebuilt", () =>
+  it.scopedLive("goes on over a gate that lost everything, which the reconciler has rebuilt", () =>
     Effect.gen(function*() {
       const gate = yield* Gate
       const campaignId = yield* openCampaign({ couponLimit: 5 })
@@ -423,7 +423,7 @@ describe("the agents", () => {
       yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 0))
     }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "3s", REQUEST_TIMEOUT: "2s", REAPER_INTERVAL: "50ms" }))))
 
-  it.scopedLive("auditor: agrees at rest, rebuilds a gate that lost confirmations, and one that holds more than the ledger", () =>
+  it.scopedLive("reconciler: agrees at rest, rebuilds a gate that lost confirmations, and one that holds more than the ledger", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const gate = yield* Gate

@@ -94,7 +94,7 @@ describe("a campaign whose gate is in trouble", () => {
     }).pipe(Effect.provide(world(trouble, { RELAY_BATCH_SIZE: "2" })))
   })
 
-  it.scopedLive("is rebuilt by the auditor if it cannot be read, and left alone if it is another deployment's", () => {
+  it.scopedLive("is rebuilt by the reconciler if it cannot be read, and left alone if it is another deployment's", () => {
     const trouble = noTrouble()
     return Effect.gen(function*() {
       const control = yield* TestLedger
