@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Starts the command on the Node that the project brings, whichever started this. From the bundle of scripts/build.mjs, which
-// starts three times as fast, unless there is none or it is older than its sources; these are TypeScript, as which a newer Node runs them.
+// Starts the command on the Node that the project installs, whichever Node runs this. Uses the bundle of
+// scripts/build.mjs, which starts three times as fast, unless it is missing or older than its sources. Those are
+// TypeScript, which a newer Node runs as it is.
 import { spawn } from "node:child_process"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -14,13 +15,14 @@ if (!existsSync(path("node_modules/effect"))) {
 const bundled = () => {
   try {
     const builtAt = statSync(path("dist/app/.built")).mtimeMs
-    return readdirSync(path("src"), { recursive: true }).every((file) => statSync(path(`src/${file}`)).mtimeMs < builtAt)
+    const files = readdirSync(path("src"), { recursive: true })
+    return files.every((file) => statSync(path(`src/${file}`)).mtimeMs < builtAt)
   } catch {
     return false
   }
 }
 const [major, minor] = process.versions.node.split(".").map(Number)
-// The bundle says itself which Node it needs; TypeScript needs one that strips its types.
+// The bundle checks its own Node; TypeScript needs one that strips types.
 const program = brought === undefined && major < 22 ? undefined : bundled() ? "dist/app/cli.js" : "src/cli.ts"
 const stripsTypes = major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18)
 if (program === undefined || (program === "src/cli.ts" && brought === undefined && !stripsTypes)) {
@@ -31,8 +33,10 @@ const child = spawn(brought ?? process.execPath, [path(program), ...process.argv
   stdio: "inherit",
   env: { NODE_COMPILE_CACHE: path(".cache/compile"), ...process.env }
 })
-// A terminal's Ctrl-C reaches both processes; what a supervisor sends reaches this one alone.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal === "SIGINT" || child.kill(signal))
+// A terminal's Ctrl-C reaches both processes; a supervisor's signal reaches only this one.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => signal === "SIGINT" || child.kill(signal))
+}
 child.once("error", (error) => {
   console.error(`coupon: cannot start ${brought ?? process.execPath}: ${error.message}`)
   process.exit(1)

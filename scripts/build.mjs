@@ -1,5 +1,5 @@
-// Bundles the programs into dist/app, which `npm start` and the image run: one file instead of some 1,100 modules starts three
-// times as fast and keeps 80 MB less in memory. Does nothing if dist/app is newer than what it is made of.
+// Bundles the programs into dist/app, which `npm start` and the image run: one file instead of about 1,100 modules starts
+// three times as fast and takes 80 MB less memory. Does nothing if dist/app is newer than its sources.
 //   node scripts/build.mjs [--force]
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -17,13 +17,13 @@ const newest = (name) => {
   return Math.max(stat.mtimeMs, ...readdirSync(path(name)).map((entry) => newest(`${name}/${entry}`)))
 }
 
-/** The programs, and the exit code by which each says that it could not begin. */
+/** The programs, and the exit code of each if it could not begin. */
 const programs = { main: 1, cli: 1, audit: 2, migrate: 2, snapshot: 1 }
 
 const inputs = ["src", "scripts/build.mjs", "scripts/entry.mjs", "scripts/young-closures.mjs", "package.json", "package-lock.json"]
 if (!process.argv.includes("--force") && existsSync(stamp) && Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs) process.exit(0)
 
-// Put in place as a whole, for others may be starting from it.
+// Moved into place as a whole, because another process may be starting from it.
 const draft = `dist/draft-${process.pid}`
 const { outputFiles } = await build({
   absWorkingDir: path("."),
@@ -31,25 +31,25 @@ const { outputFiles } = await build({
   outdir: draft,
   write: false,
   bundle: true,
-  // What the programs share is there once, and what one loads late is loaded late.
+  // Shared code is emitted once, and what a program loads late stays separate.
   splitting: true,
   platform: "node",
   format: "esm",
   target: "node24",
   // It has a native part for each platform.
   external: ["libsql"],
-  // No more than that: names are for stack traces.
+  // Only names are kept readable: for stack traces.
   minifySyntax: true,
-  // For stack traces too, and read only when there is one (src/SourceFrames.ts): nothing in the programs refers to them.
+  // Also for stack traces, and read only when one is written (src/SourceFrames.ts).
   sourcemap: "external",
   sourcesContent: false,
   legalComments: "none",
   logLevel: "warning",
-  // Dependencies in CommonJS ask for Node's own modules by require. Under a name of its own: msgpackr imports createRequire too.
+  // CommonJS dependencies load Node's modules by require. Renamed, because msgpackr imports createRequire too.
   banner: { js: "import { createRequire as bundleRequire } from \"node:module\"; const require = bundleRequire(import.meta.url);" }
 })
 mkdirSync(path(draft), { recursive: true })
-// A rewritten assignment stays on its line, so that the map is right but for a few columns.
+// A rewritten assignment stays on its line, so the map is right except for a few columns.
 for (const { path: file, text } of outputFiles) writeFileSync(file, file.endsWith(".map") ? text : youngClosures(text))
 for (const [name, exitCode] of Object.entries(programs)) writeFileSync(path(`${draft}/${name}.js`), entry(name, exitCode))
 // Read beside the code that runs (`import.meta.url`); so are ../../migrations.

@@ -1,5 +1,5 @@
-// npm run conformance [-- --vv --run '**/unimplemented']: Connect's official conformance suite against the service's own
-// transport (test/conformance). The suite is a Go program: found on the PATH or in .cache/bin, else built with Go.
+// npm run conformance [-- --vv --run '**/unimplemented']: Connect's official conformance suite against this server
+// (test/conformance). The suite is a Go program: taken from the PATH or .cache/bin, otherwise built with Go.
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
@@ -22,16 +22,18 @@ if (program === undefined && run("go", ["version"], { stdio: "ignore" }).status 
 }
 if (program === undefined) {
   console.error(
-    "Connect's conformance suite (connectconformance) is not on the PATH and could not be built. Install Go, then run this\n" +
-      `again; or take a release from https://github.com/connectrpc/conformance/releases, or: go install ${source}`
+    "Connect's conformance suite (connectconformance) is not on the PATH and could not be built. Install Go, then run\n" +
+      "this again; or take a release from https://github.com/connectrpc/conformance/releases, or:\n" +
+      `go install ${source}`
   )
   process.exit(1)
 }
 
-// The Node that the project brings, if npm has installed it.
+// The Node that the project installs, if npm has installed it.
 const node = existsSync(join(root, "node_modules/.bin/node")) ? join(root, "node_modules/.bin/node") : process.execPath
 const known = "test/conformance/known-failing.txt"
-const listed = readFileSync(join(root, known), "utf8").split("\n").some((line) => line.trim() !== "" && !line.startsWith("#"))
+const listed = readFileSync(join(root, known), "utf8").split("\n")
+  .some((line) => line.trim() !== "" && !line.startsWith("#"))
 
 const { status, signal, error } = run(program, [
   ...["--mode", "server", "--conf", "test/conformance/config.yaml"],
@@ -39,5 +41,7 @@ const { status, signal, error } = run(program, [
   ...process.argv.slice(2),
   ...["--", node, "test/conformance/server.ts"]
 ], { env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` } })
-if (error !== undefined || signal !== null) console.error(`the suite did not come to its end: ${error?.message ?? signal}`)
+if (error !== undefined || signal !== null) {
+  console.error(`the suite did not come to its end: ${error?.message ?? signal}`)
+}
 process.exit(status ?? 1)

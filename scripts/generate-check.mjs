@@ -1,5 +1,5 @@
-// Proves that the committed protobuf code is what the contract generates, that the contract keeps its style, and that it
-// breaks no client of the previous commit (or of `main`, on a branch).
+// Checks that the committed protobuf code is what the contract generates, that the contract keeps its style, and that it
+// breaks no client of the previous commit (on a branch: of `main`).
 import { execFileSync, spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -38,9 +38,9 @@ try {
 const head = commit("HEAD")
 const main = [commit("origin/main"), commit("main")].find((one) => one !== undefined && one !== head)
 for (const [name, ref] of [["the previous commit", commit("HEAD~1")], ["main", main]]) {
-  // A shallow clone or a first commit has no past to break.
+  // A shallow clone or a first commit has no earlier contract.
   if (ref === undefined || spawnSync("git", ["cat-file", "-e", `${ref}:proto`], { cwd: root, stdio: "ignore" }).status !== 0) continue
-  // `git archive` and not buf's own `.git#ref=`, which cannot read a worktree or a shallow clone.
+  // Uses `git archive`, because buf's own `.git#ref=` cannot read a worktree or a shallow clone.
   const past = mkdtempSync(join(tmpdir(), "coupon-contract-"))
   try {
     const archive = execFileSync("git", ["archive", ref, "proto", "buf.yaml"], { cwd: root, maxBuffer: 1 << 28 })

@@ -1,5 +1,5 @@
-// Runs before `npm start`, `npm test` and the like, so that they work on a fresh clone: installs the dependencies if they are
-// missing or older than the lockfile, among them the Node that the project runs on. Needs nothing but npm and Node 20.
+// Runs before `npm start`, `npm test` and others, so that they work on a fresh clone. Installs the dependencies if they
+// are missing or older than the lockfile, including the project's Node. Needs only npm and Node 20.
 //   node scripts/setup.mjs        what it takes to run the service
 //   node scripts/setup.mjs dev    and what it takes to develop it
 import { execFileSync, spawnSync } from "node:child_process"
@@ -12,7 +12,7 @@ const path = (name) => `${root}/${name}`
 const { dependencies, devDependencies } = JSON.parse(readFileSync(path("package.json"), "utf8"))
 const wanted = { ...dependencies, ...process.argv[2] === "dev" ? devDependencies : {} }
 
-/** Why the dependencies have to be installed, or undefined. */
+/** Why the dependencies have to be installed; undefined: they need not. */
 const reason = () => {
   const installed = path("node_modules/.package-lock.json")
   if (!existsSync(installed)) return "none are there yet"
@@ -37,7 +37,7 @@ const version = () => {
   }
 }
 
-// npm replaces node_modules and thereby, on a second run, the very Node that this runs on: it has to run on the machine's own.
+// On a second run npm replaces node_modules, and with it the Node that runs this: it has to run on the machine's own.
 const env = {
   ...process.env,
   PATH: (process.env.PATH ?? "").split(delimiter).filter((dir) => !/node_modules[\\/]|node-gyp-bin/.test(dir)).join(delimiter)
@@ -61,7 +61,7 @@ if (why !== undefined) {
   console.error(`installed in ${Math.round((Date.now() - start) / 1_000)} s`)
 }
 
-// npm can be told to run no install script, and the package `node` is nothing without its own.
+// npm can be configured to run no install scripts, but the package `node` does not work without its own.
 if (version() !== `v${dependencies.node}`) npm("rebuild", "node", "--ignore-scripts=false")
 if (version() !== `v${dependencies.node}`) {
   console.error(
