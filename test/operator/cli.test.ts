@@ -214,7 +214,7 @@ describe("coupon, on a service that runs", () => {
     expect(samples[1]!.campaigns).toContainEqual(
       expect.objectContaining({ campaignId: Number(id), couponLimit: 7, issued: 1, gate: "Hydrated" })
     )
-    expect((await run("watch", "--count", "1")).out).toMatch(/ ready claims\/s=.* outbox=\d+ gate=up\n$/)
+    expect((await run("watch", "--count", "1")).out).toMatch(/ ready claims\/s=.* outbox=\d+ gate=up agents=ok\n$/)
   })
 
   it("finds nothing wrong with it, and says what is open", async () => {

@@ -4,7 +4,7 @@ import { batchKey, claimsJson, integer, literal } from "../text/Literals.ts"
 import { named, script, type Script } from "./Script.ts"
 
 /**
- * The whole group commit of docs/protocol.md ("Ledger") for one round trip, for any batch: also one with claims that cannot
+ * The whole group commit of docs/internals/protocol.md ("The ledger") for one round trip, for any batch: also one with claims that cannot
  * be issued (`wholeBatchCall` is cheaper for the others). `campaign` is the campaign under its lock, `facts` has `inserted` and `now`.
  *
  * - Statements cannot branch, so each does nothing by itself when there is nothing to do. The first error ends the text and
