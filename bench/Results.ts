@@ -33,7 +33,7 @@ export interface Results {
   start?: Measured & { readonly distributed: number; readonly embedded: number }
 }
 
-/** One line of the table: a goal of the issue and what was measured. */
+/** One line of the table: a goal and what was measured. */
 export interface Figure {
   readonly name: string
   readonly target: string
@@ -53,7 +53,7 @@ export const ratios = (over: ReadonlyArray<number>, under: ReadonlyArray<number>
   return { median: median(each), min: Math.min(...each), max: Math.max(...each) }
 }
 
-/** Node's time for a raw echo on the machine that the targets in microseconds and milliseconds were set on (DESIGN, "Speed": B). */
+/** Node's time for a raw echo on the machine that the targets in microseconds and milliseconds were set on (B in docs/internals/benchmarks.md). */
 const FAST_ECHO_MICROS = 14.7
 
 export const figures = (results: Results): ReadonlyArray<Figure> => {

@@ -1,5 +1,5 @@
 // The two yardsticks, as a process of its own: `node bench/echo.ts raw` or `connect`. Prints its port.
-//   raw      node:http: reads the body, parses it, answers a constant by writeHead with a content-length (DESIGN, "Speed")
+//   raw      node:http: reads the body, parses it, answers a constant by writeHead with a content-length (docs/internals/benchmarks.md)
 //   connect  connect-node's own adapter, answering the same constant
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"

@@ -1,7 +1,7 @@
 // A load that does not wait, as a process of its own: node bench/flood.ts '{"port":…,"path":…,"campaignId":…,"firstUser":…,
 // "connections":…,"seconds":…,"rate":…}'. Request i is due at i / rate and names a user of its own. If no connection is free then, it is
 // not sent: a client whose connection is refused, as there are no more than so many. What was sent is awaited to the end.
-// Prints one line of JSON (`FloodResult`); the numbers of the users who were told OK go to standard error, four bytes each.
+// Prints one line of JSON (`FloodResult`); the numbers of the users who were answered OK go to standard error, four bytes each.
 import * as Net from "node:net"
 import type { FloodOptions, FloodResult } from "./overload.ts"
 import { quantiles } from "./Quantiles.ts"
@@ -89,7 +89,7 @@ await new Promise<void>((resolve) => {
     if (closing) return
     const now = Math.min(performance.now() - start, seconds * 1_000)
     const until = Math.floor(now * rate / 1_000)
-    // Those who are due together are sent together; whoever finds no connection is gone.
+    // Those who are due together are sent together; a user without a connection is gone.
     // The connection that has rested longest is next, so that none is closed for being silent.
     while (due < until && idle.length > 0) idle.shift()!(due++)
     due = until

@@ -26,7 +26,7 @@ export const verify = (what: string, told: number, stored: number, uncounted: nu
 }
 
 let nextUser = 1
-/** A range of users that nobody else in this run has. */
+/** A range of users of its own in this run. */
 export const freshUsers = (): number => (nextUser += 1_000_000_000)
 
 export const ledgerCount = async (stage: Stage, campaignId: number): Promise<number> => {

@@ -72,7 +72,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
         expect(HostConfig, service).toMatchObject({ ReadonlyRootfs: true, RestartPolicy: { Name: "unless-stopped" } })
         if (service !== "mysql") expect(Config.User, service).toMatch(/^[1-9]/)
         expect(Config.Env.filter((one) => /PASSWORD=|_URL=/.test(one)), service).toEqual([])
-        // Whatever the container began as, what runs in it runs as somebody else.
+        // Whatever the container began as, what runs in it runs as another user.
         expect(await docker(["exec", id, "grep", "^Uid:", "/proc/1/status"]), service).toMatch(/^Uid:\s+[1-9]/)
       }
     }

@@ -32,7 +32,7 @@ describe("from try-out to production and back, in the same directory", () => {
   /** Runs commands as an operator would, and looks at what an operator and users then find. */
   const operate = (checkout: Checkout) => {
     const http = makeHttp([checkout.url])
-    /** What users were told: codes by campaign. */
+    /** What users received: codes by campaign. */
     const held = new Map<string, string>()
     let secrets = false
     let wasProduction = false

@@ -65,7 +65,7 @@ const answer = <I extends DescMessage>(
         details: [...response.value.details, anyPack(ConformancePayload_RequestInfoSchema, requestInfo)].map((any) => {
           const value = anyUnpack(any, registry)
           const known = value === undefined ? undefined : registry.getMessage(value.$typeName)
-          // A detail of a type that nobody here knows cannot be built from its description: the suite has none.
+          // A detail of a type that is not known here cannot be built from its description: the suite has none.
           if (value === undefined || known === undefined) throw new Error(`unknown detail ${any.typeUrl}`)
           return { desc: known, value }
         })

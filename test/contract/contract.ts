@@ -369,7 +369,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect((await http.post("GetCampaign", { campaignId })).json()["currentCoupon"]).toBe("1")
       })
 
-      /** A campaign that ends soon, and what these users were told before its end: a busy machine gets twice as long the next time. */
+      /** A campaign that ends soon, and what these users received before its end: a busy machine gets twice as long the next time. */
       const untilEnd = async (couponLimit: number, users: ReadonlyArray<number>) => {
         for (let millis = 1_000;; millis *= 2) {
           const end = Date.now() + millis

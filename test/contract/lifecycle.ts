@@ -175,10 +175,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       expect(changed["currentCoupon"]).toBe(then)
     })
 
-    it("hands out what a raise adds at once, through every instance, and to nobody twice", async () => {
+    it("hands out what a raise adds at once, through every instance, and to no user twice", async () => {
       const campaignId = await open({ couponLimit: 3 })
       for (const user of [1, 2, 3]) expect(await told(campaignId, user)).toBe("OK")
-      // Every instance has heard and told that it is sold out.
+      // Every instance knows and has answered that it is sold out.
       for (let user = 4; user < 12; user++) expect(await told(campaignId, user)).toBe("COUPON_SOLD_OUT")
       let next = 12
       for (let round = 1; round <= 4; round++) {

@@ -167,7 +167,7 @@ const suite = (kind: DatabaseKind): void => {
       await conclude(campaignId, [victim.url, witness.url])
     })
 
-    it("that is only a long pause admits nobody too many: the batch comes when others have filled the campaign", async () => {
+    it("that is only a long pause admits no user too many: the batch comes when others have filled the campaign", async () => {
       const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair()
       const campaignId = await load.openCampaign(witness.url, 3)
       const holding = proxy.holdRequests(isGroupCommit)
@@ -185,7 +185,7 @@ const suite = (kind: DatabaseKind): void => {
       await conclude(campaignId, [victim.url, witness.url])
     })
 
-    it("of Redis's memory (FLUSHALL, three times) under load costs nobody anything", async () => {
+    it("of Redis's memory (FLUSHALL, three times) under load costs no user anything", async () => {
       const { conclude, load, moreOk, redis } = await crowd()
       for (let time = 0; time < 3; time++) {
         await moreOk(200)

@@ -41,7 +41,7 @@ describe("an embedded instance", () => {
     await checkInvariants({ dataDir }, load.history)
   })
 
-  it("that is told to stop under load answers what it admitted, forgets nothing and exits with 0 within 10 s", async () => {
+  it("that has to stop under load answers what it admitted, forgets nothing and exits with 0 within 10 s", async () => {
     const dataDir = directory()
     const load = loadFor(defer)
     const instance = await startFor(defer, { DATA_DIR: dataDir })

@@ -54,7 +54,7 @@ describe("grpcurl", () => {
     })
   })
 
-  it("hears the documented failure, with the coupon as its detail", async () => {
+  it("receives the documented failure, with the coupon as its detail", async () => {
     const campaignId = await open()
     const { code } = await call("IssueCoupon", { campaignId, userId: "1" }) as { code: string }
     const failure = await call("IssueCoupon", { campaignId, userId: "1" })

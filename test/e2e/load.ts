@@ -24,7 +24,7 @@ interface Reply {
   readonly text: string
 }
 
-/** Speaks to the service as many users at once, and writes down what each was told. */
+/** Speaks to the service as many users at once, and writes down what each received. */
 export interface LoadGenerator {
   /** Every IssueCoupon so far, in the order of the answers. */
   readonly history: ReadonlyArray<Attempt>
@@ -34,9 +34,9 @@ export interface LoadGenerator {
   readonly claim: (url: string, wish: Wish, signal?: AbortSignal) => Promise<Attempt>
   /** Claims for the user, through the instances in turn, until the answer is definite. */
   readonly insist: (urls: () => ReadonlyArray<string>, wish: Wish) => Promise<Attempt>
-  /** Makes every wish, at most `concurrency` at a time, through the instances in turn; whoever is shed (`OVERLOADED`) asks again. */
+  /** Makes every wish, at most `concurrency` at a time, through the instances in turn; a claim that is shed (`OVERLOADED`) is made again. */
   readonly claimAll: (urls: ReadonlyArray<string>, wishes: Iterable<Wish>, concurrency: number) => Promise<ReadonlyArray<Attempt>>
-  /** Starts that many users who claim without end, each time a new wish, until told to stop. */
+  /** Starts that many users who claim without end, each time a new wish, until stopped. */
   readonly keepClaiming: (urls: () => ReadonlyArray<string>, wishes: () => Wish, concurrency: number) => Load
   readonly close: () => void
 }

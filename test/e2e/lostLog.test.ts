@@ -133,7 +133,7 @@ describe.runIf(process.platform === "linux")("a log that cannot be written", () 
     Fs.closeSync(fd)
   })
 
-  it("an audit that cannot be told is not a good one, unless its reader had enough", () => {
+  it("an audit that cannot be printed is not a good one, unless its reader had enough", () => {
     const DATA_DIR = temporaryDirectory("data")
     directories.push(DATA_DIR)
     const exitCode = (script: string) =>

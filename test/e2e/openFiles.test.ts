@@ -58,7 +58,7 @@ describe.runIf(process.platform === "linux")("the limit of open files", () => {
   })
 
   for (const [kind, hello] of [["silent", undefined], ["idle HTTP/2", HTTP2_HELLO]] as const) {
-    it(`as many ${kind} connections as files: the rest are refused, and whoever is in is served`, async () => {
+    it(`as many ${kind} connections as files: the rest are refused, and those that are open are served`, async () => {
       const instance = await startInstance({}, { openFiles: LIMIT })
       const warned = /MAX_CONNECTIONS is lowered from 20000 to (\d+): this process may open 256 /.exec(instance.logs())
       const allowed = Number(warned?.[1])

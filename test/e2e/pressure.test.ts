@@ -136,13 +136,13 @@ describe("under pressure", () => {
     await checkInvariants({ databaseUrl, redisUrl }, undefined)
   })
 
-  it("what is paused, resumed and ended in the ledger is so for everybody; holders still hear of their coupon", async () => {
+  it("what is paused, resumed and ended in the ledger is so for all users; holders still get their coupon", async () => {
     const { check, databaseUrl, instance, load } = await start()
     const campaignId = await load.openCampaign(instance.url, 10)
     let userId = 1
     const outcome = async (user = userId++) => (await load.insist(() => [instance.url], { campaignId, userId: user })).outcome
     expect(await outcome()).toBe("OK")
-    // As PROTOCOL ("Changing a campaign") has it: the row, a new version and an outbox row in one transaction.
+    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version and an outbox row in one transaction.
     const become = (status: string) =>
       query(
         databaseUrl,

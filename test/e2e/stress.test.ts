@@ -8,7 +8,7 @@ import { makeLoad, tally, type LoadGenerator, type Wish } from "./load.ts"
 const USERS = 1_000
 const CAMPAIGNS = 5
 
-/** All of them are to be served, however busy the machine: it sheds late, and whoever is shed nevertheless asks again. */
+/** All of them are to be served, however busy the machine: it sheds late, and a claim that is shed is made again. */
 const env = { LATENCY_TARGET: "1s", REQUEST_TIMEOUT: "8s" }
 
 /** Each user once on each campaign, users side by side as a crowd would come. */

@@ -74,7 +74,7 @@ export const watchGate = (port: number): GateWatch => {
       for (const line of lines) understand(line)
     })
     current.on("error", () => {})
-    // What another Redis holds, an empty or an older one, is unknown; what it is told from now on is not.
+    // What another Redis holds, an empty or an older one, is unknown; what it receives from now on is known.
     current.once("close", () => {
       pending.clear()
       setTimeout(open, RETRY_MILLIS).unref()

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises"
 import type { Change } from "../invariants/Changes.ts"
 import { makeRandom } from "./Random.ts"
 
-/** Somebody who changes a campaign again and again, under whatever faults there are. */
+/** An operator who changes a campaign again and again, under whatever faults there are. */
 export interface Operator {
   /** Leaves the campaign open, which is what the fill phase needs; resolves with every change that was attempted, in order. */
   readonly stop: () => Promise<ReadonlyArray<Change>>

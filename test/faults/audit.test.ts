@@ -92,7 +92,7 @@ for (const kind of availableDatabases()) {
       expect(await sql(`SELECT current_coupon FROM campaigns WHERE id = ${first}`)).toEqual([{ current_coupon: 2 }])
     })
 
-    it("finds a reservation and an event that nobody looks after (I9)", async () => {
+    it("finds a reservation and an event that no agent handles (I9)", async () => {
       const { env, first, instance, key, sql } = await deployment()
       await instance.stop()
       await redis.command("HSET", await key("p"), "7", "1000000:dead")

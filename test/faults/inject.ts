@@ -14,7 +14,7 @@ export interface Scene {
   readonly clients: Clients
   /** The campaigns under load; the first is asked for most. */
   readonly campaignIds: ReadonlyArray<number>
-  /** Told of what must never happen, whatever the fault. */
+  /** Receives what must never happen, whatever the fault. */
   readonly violation: (text: string) => void
 }
 
@@ -145,7 +145,7 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
     return true
   },
   evict: async ({ campaignIds, rig }, { node }) => {
-    // An instance is as good a choice of a key as any. Not the events: nobody could tell them again.
+    // An instance is as good a choice of a key as any. Not the events: they could not be published again.
     for (const campaignId of campaignIds) await rig.redis.command("UNLINK", await gateKey(rig.databaseUrl, campaignId, ["m", "i", "p"][node]!))
   },
   fullRedis: async ({ rig }, { millis }) => {

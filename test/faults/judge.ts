@@ -7,7 +7,7 @@ import { openStores, type Stores } from "../invariants/Snapshot.ts"
 import { askAgain } from "./Clients.ts"
 import type { GateWatch } from "./GateWatch.ts"
 
-/** Users of the fill phase begin here: nobody has seen them before. */
+/** Users of the fill phase begin here: no run has used them before. */
 const FIRST_NEWCOMER = 900_000_000
 
 /**

@@ -26,7 +26,7 @@ it.each(["application/json", "application/proto"])("%s that cannot be decompress
   expect(server.logs).toEqual([])
 })
 
-it("a mount for VIEWERs refuses everybody else, and before the keys are known everybody", async () => {
+it("a mount for VIEWERs rejects all others, and every call before the keys are known", async () => {
   let ready = false
   const useCases = { guard: server.guard, apiKeys: server.apiKeys } as never
   const mounts = await Effect.runPromise(Effect.provideService(

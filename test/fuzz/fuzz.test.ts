@@ -136,7 +136,7 @@ it(`${REQUESTS} mutated requests over every protocol (COUPON_FUZZ_SEED=${SEED}):
     `MB resident ${resident.map((bytes) => Math.round(bytes / 1e6)).join(" ")}`)
 
   expect(offences).toEqual([])
-  // Most of it was refused, some of it served: a fuzzer that only ever hears 404 tests nothing.
+  // Most of it was refused, some of it served: a fuzzer that only ever receives 404 tests nothing.
   expect(statuses.get(200)).toBeGreaterThan(REQUESTS / 50)
   expect(statuses.get(400)).toBeGreaterThan(REQUESTS / 50)
   // A request that stops half way waits for its rest; anything else that is not answered hangs.

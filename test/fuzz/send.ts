@@ -35,7 +35,7 @@ export const overHttp1 = (port: number, { body, headers, method, path }: Asked):
     socket.write(body)
   })
 
-/** What the client refuses to put on the wire counts as answered by nobody. */
+/** What the client refuses to put on the wire counts as not answered. */
 export const overHttp2 = (session: http2.ClientHttp2Session, { body, headers, method, path }: Asked): Promise<Answer> =>
   new Promise((resolve) => {
     let status = 0

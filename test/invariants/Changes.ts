@@ -55,7 +55,7 @@ export const changeViolations = (
     }
   }
 
-  // Who holds a coupon asked for it first: so many there were at most, when somebody was told that all are gone.
+  // Who holds a coupon asked for it first: so many there were at most, when a user received that all are gone.
   const firstAsked = new Map<string, number>()
   const heldSince = new Map<string, number>()
   const least = (map: Map<string, number>, userId: string, time: number) => map.set(userId, Math.min(map.get(userId) ?? Infinity, time))

@@ -1,7 +1,7 @@
 import type { FailureMessage } from "../../src/contract/FailureTable.ts"
 
 /**
- * What a client was told: `OK`, a failure's message as the service documents it, `NO_ANSWER` when the connection failed
+ * What a client received: `OK`, a failure's message as the service documents it, `NO_ANSWER` when the connection failed
  * before a reply came, or `HTTP <status>` for a reply that the contract does not know.
  */
 export type Outcome = string

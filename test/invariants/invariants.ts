@@ -26,7 +26,7 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit }: Ledger
 }
 
 /**
- * I4, I5, I6, I8, I8b: what clients were told against the rows. `history` must hold every claim on the campaign, and `changes`
+ * I4, I5, I6, I8, I8b: what clients received against the rows. `history` must hold every claim on the campaign, and `changes`
  * every attempt to change it.
  */
 export const historyViolations = (

@@ -77,7 +77,7 @@ describe("CampaignChanges", () => {
       expect([yield* claim(campaignId, 2), yield* claim(campaignId, 3)]).toEqual(["OK", "CouponSoldOut"])
     }).pipe(Effect.provide(world)))
 
-  it.scopedLive("raises nothing that the gate cannot be told of, and makes every other change without it", () =>
+  it.scopedLive("raises nothing that cannot be sent to the gate, and makes every other change without it", () =>
     Effect.gen(function*() {
       const { campaigns, ledger, line, rebuilder, relay } = yield* scene
       const { campaignId } = ledger.addCampaign({ couponLimit: 5 })
@@ -116,7 +116,7 @@ describe("CampaignChanges", () => {
       expect((yield* Effect.flip(campaigns.end(campaignId, undefined)))._tag).toBe("Unavailable")
     }).pipe(Effect.provide(world)))
 
-  it.scopedLive("decides again when somebody else was faster, unless a version was expected", () =>
+  it.scopedLive("decides again when another operator was faster, unless a version was expected", () =>
     Effect.gen(function*() {
       const { campaigns, ledger } = yield* scene
       const { campaignId } = ledger.addCampaign()
@@ -177,7 +177,7 @@ describe("CampaignChanges", () => {
       yield* campaigns.update(campaignId, undefined, { patch: { startTime: 0 }, allowPastEnd: false })
       expect(yield* claim(campaignId, 1)).toBe("CouponAlreadyClaimed")
       expect(held.find(campaignId, 1n)).toBeDefined()
-      // As if by another instance: nobody tells this one.
+      // As if by another instance: this one is not informed.
       ledger.change(campaignId, { startTime: future })
       yield* relay.runOnce
       yield* Effect.repeat(Effect.sync(() => held.find(campaignId, 1n)), { schedule: Schedule.spaced("20 millis"), until: (found) => found === undefined })

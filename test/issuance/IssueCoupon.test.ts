@@ -48,7 +48,7 @@ describe("IssueCoupon", () => {
       expect(tags.filter((tag) => tag === "OK")).toHaveLength(10)
       expect(tags.filter((tag) => tag === "CouponSoldOut")).toHaveLength(40)
       expect(ledger.coupons(campaignId)).toHaveLength(10)
-      // A holder hears what they hold, also after sold out.
+      // A holder gets their coupon, also after sold out.
       const holder = ledger.coupons(campaignId)[0]!
       const again = yield* Effect.flip(claim(campaignId, holder.userId))
       expect(again).toMatchObject({ _tag: "CouponAlreadyClaimed", coupon: holder })
@@ -253,7 +253,7 @@ describe("IssueCoupon past its gate", () => {
       })
     })
 
-  /** A campaign whose gate is ready, so that nobody asks it twice. */
+  /** A campaign whose gate is ready, so that no claim asks it twice. */
   const openCampaign = (terms: Parameters<TestLedger["Type"]["addCampaign"]>[0] = {}) =>
     Effect.gen(function*() {
       const { campaignId } = (yield* TestLedger).addCampaign(terms)
@@ -264,7 +264,7 @@ describe("IssueCoupon past its gate", () => {
   const claimAll = (campaignId: number, users: ReadonlyArray<number>) =>
     Effect.forEach(users, (user) => Effect.map(Effect.exit(claim(campaignId, user)), tagOf))
 
-  it.scopedLive("does without the gate after enough coupons in a row, and asks it again once the ledger refused somebody", () => {
+  it.scopedLive("does without the gate after enough coupons in a row, and asks it again once the ledger rejected a claim", () => {
     const asked: Array<bigint> = []
     return Effect.gen(function*() {
       const ledger = yield* TestLedger
@@ -307,7 +307,7 @@ describe("IssueCoupon past its gate", () => {
     }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "3" }, noting(asked))))
   })
 
-  it.scopedLive("always asks the gate if told to", () => {
+  it.scopedLive("always asks the gate if configured so", () => {
     const asked: Array<bigint> = []
     return Effect.gen(function*() {
       const campaignId = yield* openCampaign()
@@ -409,7 +409,7 @@ describe("the agents", () => {
       expect(yield* gate.inspect(campaignId)).toMatchObject({ issued: 1, pending: 0 })
     }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "3 seconds", REQUEST_TIMEOUT: "2 seconds" }))))
 
-  it.scopedLive("reaper: frees the slot of a dead instance although nobody has asked this one about the campaign", () =>
+  it.scopedLive("reaper: frees the slot of a dead instance although this one has had no claim on the campaign", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const gate = yield* Gate

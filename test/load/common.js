@@ -12,13 +12,13 @@ const params = { headers: { "Content-Type": "application/json" } }
 export const rate = (initial) => Number(__ENV.RATE || initial)
 export const duration = (initial) => __ENV.DURATION || initial
 
-// What clients were told, and what the campaign says at the end: `scripts/k6.mjs` compares the two.
+// The answers of clients, and what the campaign says at the end: `scripts/k6.mjs` compares the two.
 const issued = new Counter("coupons_issued")
 const stored = new Gauge("coupons_stored")
 const claimed = new Counter("coupons_already_claimed")
 const soldOut = new Counter("coupons_sold_out")
 
-// Refusals are answers, too: only what nobody expects counts as failed.
+// Rejections are answers, too: only unexpected ones count as failed.
 http.setResponseCallback(http.expectedStatuses(200, 400, 409))
 
 const post = (method, body) => http.post(url(method), JSON.stringify(body), params)
@@ -67,7 +67,7 @@ export const thresholds = (p95, p99) => ({
 })
 
 /**
- * Enough users beforehand that a pause of a second, at full rate, leaves nobody unsent: those that k6 adds while it runs come too late.
+ * Enough users beforehand that a pause of a second, at full rate, leaves no user unsent: those that k6 adds while it runs come too late.
  * A user takes some 0.3 MB and a connection.
  */
 export const users = (perSecond) => ({ preAllocatedVUs: Math.max(200, perSecond), maxVUs: Math.max(400, perSecond * 2) })

@@ -1,4 +1,4 @@
-// A duplicate storm: 1,000 claims a second by 200 impatient users. Each gets one coupon, and hears of it ever after.
+// A duplicate storm: 1,000 claims a second by 200 impatient users. Each gets one coupon, and the same one ever after.
 import { arrivals, audit, claim, createCampaign, duration, rate, thresholds } from "./common.js"
 
 const USERS = 200

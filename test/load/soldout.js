@@ -1,4 +1,4 @@
-// A sold-out storm: 1,000 claims a second for 500 coupons, which are gone within a second. Exactly 500 hear OK.
+// A sold-out storm: 1,000 claims a second for 500 coupons, which are gone within a second. Exactly 500 are answered OK.
 import exec from "k6/execution"
 import { arrivals, audit, claim, createCampaign, duration, rate, thresholds } from "./common.js"
 

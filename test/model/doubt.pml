@@ -2,7 +2,7 @@
  * A group commit whose outcome is in doubt: docs/internals/protocol.md, "The transaction" and "In doubt". What it covers and how to
  * run it: docs/internals/model.md.
  *
- * Two instances commit batches of claims, each one batch at a time; users may ask again after they were told that nothing
+ * Two instances commit batches of claims, each one batch at a time; users may ask again after an answer that nothing
  * was issued. A connection may die at any step, the bytes of a transaction may arrive at any later time or never, the
  * server may abort a transaction at any statement, an instance may die.
  *
@@ -62,7 +62,7 @@ byte relayDeaths = 0
 
 /* ---- What was said, and what has happened: history for the properties. */
 byte claims[BATCHES] = 0       /* set of users, a bit each */
-byte nothing[BATCHES] = 0      /* users told that this batch issued nothing and never will */
+byte nothing[BATCHES] = 0      /* users that received: this batch issued nothing and never will */
 byte oks[USERS] = 0
 byte events = 0                /* users whose event was published */
 byte workers = 2               /* instances that have not ended */
@@ -246,7 +246,7 @@ again:
 #endif
     if
     :: skip
-    :: goto died                                                         /* the instance, with nobody told anything */
+    :: goto died                                                         /* the instance, no user was answered */
     fi;
 #ifdef READ_BEFORE_VOID
     d_step { u = 0; do :: u < USERS -> found[u] = code[u]; u++ :: else -> break od; u = 0 };
@@ -337,7 +337,7 @@ died:
   d_step { workers--; b = 0; send = 0; t = 0 }
 }
 
-/* ---- The relays of all instances: whoever holds the row publishes and deletes it. */
+/* ---- The relays of all instances: the holder of the row publishes and deletes it. */
 active proctype Relay() {
   byte b = 0;
   byte v = 0;
@@ -419,7 +419,7 @@ active proctype Rest() {
   byte b = 0;
   timeout ->
   d_step {
-    assert(workers == 0);                                                /* nobody waits for ever */
+    assert(workers == 0);                                                /* no claim waits for ever */
     assert(rowLock == NOBODY);
     do
     :: u < USERS -> assert(coupons[u] == 0 || has(events, u)); u++       /* I10 */

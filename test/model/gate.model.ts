@@ -6,7 +6,7 @@ import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { Gate, GateUnavailable, ReserveAnswer } from "../../src/ports/Gate.ts"
 
 /**
- * A gate next to a ledger of a few lines, and everybody who works on them: claims, relay, two hydrators, auditor, reaper.
+ * A gate next to a ledger of a few lines, and all that works on them: claims, relay, two hydrators, auditor, reaper.
  * What is one step here is one step of the real thing: whatever reads in one store and writes in another takes two, so
  * that any other step may fall between.
  */
@@ -115,7 +115,7 @@ const run = <A>(effect: Effect.Effect<A, GateUnavailable>): Promise<A> => Effect
 
 const at = <A>(items: ReadonlyArray<A>, index: number): A | undefined => items[index % Math.max(1, items.length)]
 
-/** Runs one sequence on a campaign that nobody else uses, checking the invariants after every step, then heals it. */
+/** Runs one sequence on a campaign of its own, checking the invariants after every step, then heals it. */
 export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId: CampaignId, sequence: ReadonlyArray<Step>) => {
   const ledger = new Map<UserId, Coupon>()
   let terms: CampaignTerms = {
@@ -131,13 +131,13 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
   let outbox: Array<Outboxed> = []
   const hydrators: ReadonlyArray<Hydrator> = [{ state: { at: "idle" } }, { state: { at: "idle" } }]
   let audit: { readonly issued: number; readonly unrelayed: number; readonly version: number } | undefined
-  /** A raise under way: the limit, the version that it raises, and whether the gate has been told. In the ledger from its first step on. */
+  /** A raise under way: the limit, the version that it raises, and whether the gate has it. In the ledger from its first step on. */
   let raise: { readonly couponLimit: number; readonly version: number; readonly told: boolean } | undefined
   /** The highest limit announced for this version. */
   let announced = 0
   let expired: ReadonlyArray<{ readonly userId: UserId; readonly value: string }> = []
   let restore: (() => Promise<void>) | undefined
-  /** The gate fell back to an earlier moment and nobody has noticed yet: G2 is suspended until somebody does. */
+  /** The gate fell back to an earlier moment and this was not noticed yet: G2 is suspended until it is. */
   let tailLost = false
   /** It fell back to terms that may be older than a raise, likewise. */
   let termsLost = false
@@ -338,7 +338,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
         return await run(gate.release(campaignId, [attempt]))
       }
       case "bypass":
-        // Redis is down for somebody, who goes to the ledger alone.
+        // Redis is down for one instance, which goes to the ledger alone.
         exact = false
         return issue(at(USERS, step.pick)!)
       case "confirm": {
@@ -374,7 +374,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
         termsLost = true
         return lose()
       case "raise": {
-        // Each in its turn, and anything between: announced in the ledger, told to the gate, made in the ledger.
+        // Each in its turn, and anything between: announced in the ledger, sent to the gate, made in the ledger.
         if (raise === undefined) {
           const couponLimit = terms.couponLimit + 1
           if (couponLimit > 5) return
@@ -421,11 +421,11 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
     if (exact) expect(members.size + pending.size, "admitted at most the limit").toBeLessThanOrEqual(gateTerms().couponLimit)
   }
 
-  /** Everybody finishes: then the gate equals the ledger (I9) and the campaign fills to exactly its limit (I7). */
+  /** All of them finish: then the gate equals the ledger (I9) and the campaign fills to exactly its limit (I7). */
   const heal = async () => {
     for (const attempt of [...attempts, ...late]) await run(gate.release(campaignId, [attempt]))
     attempts = []
-    // A raise that nobody finished lets too many through, until the campaign changes again.
+    // A raise that was not finished lets too many through, until the campaign changes again.
     if (announced > terms.couponLimit) change({})
     for (const event of outbox) await publish(event)
     outbox = []

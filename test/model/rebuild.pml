@@ -136,7 +136,7 @@ inline consistent() {
   :: else -> break
   od;
   assert(!hydrated || lost || ((holders & ~unrelayed) & ~members) == 0); /* G2 */
-  assert((members & ~events) == 0);                                      /* I10: who is known, is told of */
+  assert((members & ~events) == 0);                                      /* I10: each member has an event */
   assert(!hydrated || lost || changed || gateVersion == version);        /* the gate knows the terms */
   assert(issued <= LIMIT);
   unrelayed = 0;
@@ -263,12 +263,12 @@ reserve:
   :: answer == R_SOLD_OUT ->
     d_step {
       assert(!has(holders, u));                                          /* I8b */
-      assert(issued == LIMIT);                                           /* I8: nobody hears OK after this */
+      assert(issued == LIMIT);                                           /* I8: no claim is answered OK after this */
       latched = true
     };
     goto done
   :: answer == R_ALREADY -> assert(has(holders, u)); goto done
-  /* Tentative: asks again later, which is another claim; or hears OVERLOADED, UNAVAILABLE. */
+  /* Tentative: asks again later, which is another claim; or receives OVERLOADED, UNAVAILABLE. */
   :: answer == R_FULL || answer == R_COLD -> goto done
   /* The slot that is held counts for the user. */
   :: answer == R_PENDING || answer == NONE -> skip

@@ -57,7 +57,7 @@ describe("the operator plane, once a key is configured", () => {
     return out.trim()
   }
 
-  it("lets nobody in without a key, or with a wrong one, and says what to do", async () => {
+  it("rejects calls without a key, or with a wrong one, and says what to do", async () => {
     for (const key of [undefined, "cpn_0123456789abcdef_0123456789012345678901234567890123456789012"]) {
       for (const call of Object.keys(calls)) expect(await outcome(key, call as Call), call).toBe("UNAUTHENTICATED")
     }
@@ -78,7 +78,7 @@ describe("the operator plane, once a key is configured", () => {
   for (const [role, may] of allowed) {
     it(`lets a key with the role ${role} make the calls of that role, and no other`, async () => {
       const secret = await keyOf(role)
-      // Neither the campaign nor the key exists: whoever is let in hears just that.
+      // Neither the campaign nor the key exists: an admitted call fails with just that.
       const expected = Object.keys(calls).map((call) => [
         call,
         !may.includes(call as Call) ? "PERMISSION_DENIED" : ["RebuildGate", "RevokeKey", "Phases"].includes(call) ? "RECORD_NOT_FOUND" : "OK"

@@ -64,7 +64,7 @@ describe("coupon, on a service that runs", () => {
     expect(await run("audit", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
   })
 
-  it("changes campaigns, and not those that somebody else has changed meanwhile", async () => {
+  it("changes campaigns, and not those that another operator has changed meanwhile", async () => {
     const id = await open("--limit", "3", "--end", "+1h")
     expect((await run("campaign", "update", id, "--limit", "2", "--name", "겨울", "--no-end", "--expected-version", "1")).out)
       .toMatch(/^name +겨울\n(?:.*\n)*issued +0 of 2\n(?:(?!end).*\n)*version +2$/m)
@@ -299,7 +299,7 @@ describe("coupon, where the service is not as it should be", () => {
     }
   })
 
-  it("waits no longer than it was told", async () => {
+  it("waits no longer than it was asked to", async () => {
     const { close, url } = await serve(() => {})
     try {
       const run = coupon(url)

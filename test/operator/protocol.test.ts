@@ -104,7 +104,7 @@ describe("the operator plane's bound", () => {
       new Promise<{ readonly leave: () => void; readonly status: number }>((resolve, reject) => {
         const request = http.request(`${instance.url}${PATH}`, { method: "POST", headers: NDJSON, agent: false }, (response) => {
           response.once("data", () => resolve({ leave: () => request.destroy(), status: response.statusCode! }))
-          // Whoever leaves hears of it himself.
+          // The caller that leaves receives this itself.
           response.once("error", () => {})
         })
         request.once("error", reject)

@@ -120,7 +120,7 @@ for (const kind of privateDatabases()) {
         }), 120_000)
     }
 
-    it.scopedLive("are bounded while a server that hangs lets nobody log in, and serve when it goes on", () =>
+    it.scopedLive("are bounded while a server that hangs accepts no login, and serve when it goes on", () =>
       Effect.gen(function*() {
         const client = yield* clientOn(server.url)
         yield* Effect.acquireRelease(Effect.sync(server.pause), () => Effect.sync(server.resume))

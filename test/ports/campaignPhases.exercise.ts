@@ -152,7 +152,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
             while (!(yield* isDue(campaignId))) yield* Effect.sleep("5 millis")
             return [what, yield* look(campaignId)]
           })
-        // A busy machine may come after the end: then it is told of both at once.
+        // A busy machine may come after the end: then it receives both at once.
         const told = [...(yield* nextTime("start"))[1]!, ...(yield* find(campaignId)).phase === "OPEN" ? (yield* nextTime("end"))[1]! : []]
         expect(told).toEqual(["OPEN", "ENDED"])
         expect((yield* phases.history(campaignId, 2)).map(({ at }) => at)).toEqual([soon + 400, soon])

@@ -143,7 +143,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         expect(yield* gate.inspect(terms.campaignId)).toMatchObject({ pending: 2 })
       }))
 
-    it.effect("a user with a slot keeps it when the gate closes to others, and a holder always hears Already", () =>
+    it.effect("a user with a slot keeps it when the gate closes to others, and a holder always gets Already", () =>
       Effect.gen(function*() {
         const gate = yield* Gate
         const terms = termsOf({ couponLimit: 9 })

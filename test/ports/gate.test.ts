@@ -81,7 +81,7 @@ const answering = (reply: string) =>
 const isUp = (gate: Gate["Type"]) => Effect.isSuccess(gate.inspect(1))
 
 describe("RedisGate alone", () => {
-  it.scopedLive("a rebuild whose set is deleted begins anew, whoever joined the set since", () =>
+  it.scopedLive("a rebuild whose set is deleted begins anew, whichever user joined the set since", () =>
     Effect.gen(function*() {
       const { build, server } = yield* setUp("10 seconds")
       const { client, gate } = yield* build
@@ -161,7 +161,7 @@ describe("RedisClient", () => {
       const first = yield* gate.reserve(terms.campaignId, [request])
       yield* Effect.promise(() => server.command("SCRIPT", "FLUSH"))
       expect(yield* gate.reserve(terms.campaignId, [request])).toEqual(first)
-      // Several at once: each hears NOSCRIPT.
+      // Several at once: each fails with NOSCRIPT.
       yield* Effect.promise(() => server.command("SCRIPT", "FLUSH"))
       const answers = yield* Effect.all(Array.from({ length: 20 }, () => gate.reserve(terms.campaignId, [request])), {
         concurrency: "unbounded"

@@ -51,7 +51,7 @@ const database = (kind: DatabaseKind) =>
 const layerFor = (kind: DatabaseKind, more: Record<string, string> = {}) =>
   Layer.unwrapScoped(Effect.map(database(kind), ({ url }) => layerOn(url, more)))
 
-/** A session of somebody else. */
+/** A session of another client. */
 const session = (url: string) =>
   Effect.acquireRelease(
     Effect.promise(() => MySqlDriver.createConnection({ uri: url, multipleStatements: true })),
@@ -117,7 +117,7 @@ for (const kind of availableDatabases()) {
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, users(1, 5))))
         const watcher = yield* session(url)
-        // A second or more lies between two waits, so each begins at a time of its own. Whoever asks more often than every 100 ms is told the
+        // A second or more lies between two waits, so each begins at a time of its own. A client that asks more often than every 100 ms gets the
         // same again and again: InnoDB leaves this table as it is while it is being read.
         const waitingSince = Effect.delay(Effect.map(
           watcher.run(
@@ -294,7 +294,7 @@ for (const kind of availableDatabases()) {
           const results = yield* MySql.runText(yield* sql.reserve, wholeBatchCall(batch.batchId, campaignId, batch.claims))
           expect(wholeBatchFacts(results)).toBeUndefined()
           expect(yield* other.run("SELECT COUNT(*) AS n FROM coupons UNION ALL SELECT COUNT(*) FROM outbox WHERE kind = 'ISSUED'")).toEqual([{ n: 0 }, { n: 0 }])
-          // No transaction is open: nobody has to wait for the row.
+          // No transaction is open: no other one has to wait for the row.
           yield* other.run(`UPDATE campaigns SET id = ${campaignId}, coupon_limit = 10, status = 'ACTIVE', start_time = '2025-01-01', end_time = NULL`)
           expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
         }))

@@ -19,7 +19,7 @@ import { echo, start } from "../transport/Stub.ts"
 
 export const ADMIN = "bootstrap-key-for-tests-0123456789abcdef"
 
-/** Keys in memory: as good as a table for whoever looks at what is in front of it. */
+/** Keys in memory: as good as a table for tests of what is in front of it. */
 export const memoryStore = (): { readonly store: ApiKeyStore["Type"]; readonly rows: Map<string, StoredKey>; reads: number } => {
   const rows = new Map<string, StoredKey>()
   const memory = {

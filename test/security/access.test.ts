@@ -75,7 +75,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     })
   })
 
-  it.each(roles)("%s is let in, or told what is missing", async (role) => {
+  it.each(roles)("%s is let in, or receives what is missing", async (role) => {
     const call = clientOf(protocol, server.url, keys.get(role)).createCampaign(draft)
     if (mayCreate[role]) {
       expect((await call).campaignId).toBe(1)
@@ -93,7 +93,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     expect(server.actors.at(-1)).toBe("bootstrap")
   })
 
-  it("users need none, and somebody else's credentials in the header do not disturb", async () => {
+  it("users need none, and another system's credentials in the header do not disturb", async () => {
     for (const client of [clientOf(protocol, server.url), clientOf(protocol, server.url, "dXNlcjpwYXNz", "Basic "), clientOf(protocol, server.url, "a.b.c")]) {
       expect((await client.issueCoupon({ campaignId: 1, userId: 7n })).message).toBe("OK")
       expect((await client.getCoupon({ campaignId: 1, userId: 7n })).coupon?.userId).toBe(7n)
@@ -199,7 +199,7 @@ describe("PUBLIC_ACCESS=key", () => {
       )
       expect((await clientOf(protocol, closed.url, issuer).issueCoupon({ campaignId: 1, userId: 1n })).message).toBe("OK")
     }
-    // Health stays open: whoever probes holds no key.
+    // Health stays open: a probe has no key.
     expect((await request(closed.port, { method: "GET", path: "/readyz" })).status).toBe(200)
     expect((await request(closed.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })).status).toBe(401)
     await closed.close()

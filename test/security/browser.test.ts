@@ -81,7 +81,7 @@ it("no origin is allowed unless CORS_ORIGINS names it", async () => {
   await closed.close()
 })
 
-it("answers differ by origin, and caches are told; * is for everybody", async () => {
+it("answers differ by origin, and caches learn it; * is for all origins", async () => {
   const vary = (await preflight(server.port, SHOP)).headers
   expect([vary["access-control-allow-origin"], vary.vary, vary["access-control-max-age"]]).toEqual([SHOP, "Origin", "7200"])
   expect(vary["access-control-allow-credentials"]).toBe(undefined)

@@ -19,7 +19,7 @@ afterAll(async () => {
   await hasty.close()
 })
 
-/** A connection that nobody has to mind, and what is known of it. */
+/** A connection whose errors are ignored, and what is known of it. */
 const connect = async (port: number, reads = true) => {
   const socket = net.connect(port, "127.0.0.1")
   const chunks: Array<Buffer> = []
@@ -31,7 +31,7 @@ const connect = async (port: number, reads = true) => {
   return { socket, closed: () => closed, text: () => Buffer.concat(chunks).toString("latin1"), bytes: () => Buffer.concat(chunks) }
 }
 
-/** Everybody else is served, as ever; by a server that is hasty, unless the machine lets them wait for longer than it does. */
+/** All others are served, as ever; by a server that is hasty, unless the machine lets them wait for longer than it does. */
 const serves = (port: number) =>
   expect.poll(() => request(port, { path: ISSUE, headers: json, body: issue }).then(({ status }) => status, () => 0)).toBe(200)
 
@@ -121,7 +121,7 @@ const flood = async (client: Awaited<ReturnType<typeof connect>>, round: (n: num
   }
 }
 
-describe("floods over HTTP/2 end their connection, and nobody else's", () => {
+describe("floods over HTTP/2 end their connection, and no other", () => {
   it("rapid reset: streams opened and cancelled at once", async () => {
     const client = await connect(server.port)
     client.socket.write(Buffer.concat([PREFACE, SETTINGS]))

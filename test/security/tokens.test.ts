@@ -63,7 +63,7 @@ describe("a token binds a user to what is its own", () => {
     expect((await client(server.url, own).getCoupon({ campaignId: 1, userId: 7n })).coupon?.userId).toBe(7n)
   })
 
-  it("for nobody else, and to administer nothing", async () => {
+  it("for no other user, and to administer nothing", async () => {
     const own = await token()
     for (const userId of [8n, 70n, 9223372036854775807n]) {
       expect(await refusal(claim(own, userId))).toEqual({ code: Code.PermissionDenied, message: "PERMISSION_DENIED: userId is not the token's subject" })
@@ -127,7 +127,7 @@ describe("a token is refused that", () => {
   })
 })
 
-it("keys come from the issuer by URL, new ones too; while it is away nothing is known, and nobody is let in", async () => {
+it("keys come from the issuer by URL, new ones too; while it is away nothing is known, and no call is let in", async () => {
   let keys = [ours.jwk]
   const issuer = http.createServer((_, response) => response.setHeader("content-type", "application/json").end(JSON.stringify({ keys })))
   await new Promise<void>((resolve) => issuer.listen(0, "127.0.0.1", resolve))

@@ -9,7 +9,7 @@ const kind = availableDatabases()[0]!
 
 const defer = deferral()
 
-/** Of a slow machine, too, it is to be told what became of the coupons. */
+/** On a slow machine too, the test has to find out what became of the coupons. */
 const calm = { ...impatient, LATENCY_TARGET: "1s" }
 
 const freshDatabase = async () => {
@@ -33,7 +33,7 @@ const keysIn = async (url: string): Promise<ReadonlyArray<string>> => {
   }
 }
 
-/** Users from `first` to `last`, each once, and few at a time: what is told is to be about coupons, not about load. */
+/** Users from `first` to `last`, each once, and few at a time: the test is about coupons, not about load. */
 const claimAll = async (load: LoadGenerator, url: string, campaignId: number, first: number, last: number) => {
   const wishes = Array.from({ length: last - first + 1 }, (_, k) => ({ campaignId, userId: first + k }))
   const from = load.history.length

@@ -116,7 +116,7 @@ const suite = () => {
       const others = group.members.filter((member) => member !== victim)
       const at = clock()
       for (const { server } of others) server.pause()
-      // Its commits wait for a majority, and the service for its answers: nobody is told anything definite.
+      // Its commits wait for a majority, and the service for its answers: no claim gets a definite answer.
       await eventually("a commit in doubt", logs, (text) => text.includes("a commit is in doubt"))
       const OWN = "SELECT member_state AS state FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"
       await eventually("the primary that gives up", () => query(victim.server.url, OWN), ([row]) => row?.["state"] === "ERROR", 60_000)

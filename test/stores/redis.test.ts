@@ -47,7 +47,7 @@ describe("Redis behind sentinels", () => {
     defer(users.stop)
     await moreOk(load, 200)
 
-    // What the primary confirms from now on no replica hears.
+    // What the primary confirms from now on reaches no replica.
     const [primary, ...replicas] = redis.servers
     for (const replica of replicas) replica.pause()
     await primary!.command("CLIENT", "KILL", "TYPE", "replica")
@@ -63,7 +63,7 @@ describe("Redis behind sentinels", () => {
     await moreOk(load, 200)
     await users.stop()
 
-    // The gate was away, not wrong: whoever was refused meanwhile was told to come back.
+    // The gate was away, not wrong: claims rejected meanwhile were answered with Retry-After.
     const outcomes = Object.keys(tally(since(load.history, killedAt)))
     expect(["OK", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).toEqual(expect.arrayContaining(outcomes))
     expect(instances.some(({ logs }) => logs().includes("the gate disagrees with the ledger: Lost"))).toBe(true)

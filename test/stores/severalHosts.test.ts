@@ -35,7 +35,7 @@ const suite = (kind: DatabaseKind) =>
         const [a, b] = yield* pair(kind)
         const run = (server: typeof a, ...statements: ReadonlyArray<string>) => Effect.promise(() => query(server!.url, ...statements))
         const writes = (server: typeof a, does: boolean) => run(server, `SET GLOBAL read_only = ${does ? "OFF" : "ON"}`)
-        // A user as a service has one: nobody who may write although a server is read-only.
+        // A user like a service's: without the right to write to a read-only server.
         for (const server of [a, b]) {
           yield* run(server, "CREATE USER 'service'@'%' IDENTIFIED BY 'service'", "GRANT ALL ON coupon.* TO 'service'@'%'")
           yield* writes(server, false)
@@ -46,11 +46,11 @@ const suite = (kind: DatabaseKind) =>
         )
         const attempt = Effect.either(Effect.scoped(Layer.build(Layer.fresh(layer))))
 
-        // Nobody takes writes: it waits.
+        // No server takes writes: it waits.
         expect(Either.isLeft(yield* attempt)).toBe(true)
         yield* writes(b, true)
         if (kind === "mysql") {
-          // Whoever cannot see whether there is a group is not to guess.
+          // A user that cannot see whether there is a group must not guess.
           expect(String(Either.getLeft(yield* attempt))).toContain("LedgerUnavailable")
           for (const server of [a, b]) {
             yield* writes(server, true)

@@ -3,13 +3,13 @@ import * as Net from "node:net"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { startProxy, type FaultProxy } from "./FaultProxy.ts"
 
-/** A server that notes what it hears and answers it in capitals. */
+/** A server that notes what it receives and answers it in capitals. */
 let server: Net.Server
 let heard: Array<string>
 let proxy: FaultProxy
 let clients: Array<Net.Socket>
 
-/** A client that collects what it hears. */
+/** A client that collects what it receives. */
 const connect = async () => {
   const socket = Net.connect(proxy.port, "127.0.0.1")
   clients.push(socket)
@@ -105,7 +105,7 @@ describe("FaultProxy", () => {
     await expect.poll(() => client.state.text).toBe("BEGINCOMMIT MORECOMMIT")
   })
 
-  it("drops a held request: the server never hears it", async () => {
+  it("drops a held request: the server never receives it", async () => {
     const client = await connect()
     const holding = proxy.holdRequests()
     client.send("commit")
@@ -134,7 +134,7 @@ describe("FaultProxy", () => {
     await expect.poll(() => proxy.connections()).toBe(1)
   })
 
-  it("holds the reply to a matching request: the server has heard it and the client hears nothing", async () => {
+  it("holds the reply to a matching request: the server has received it and the client receives nothing", async () => {
     const [client, other] = [await connect(), await connect()]
     const holding = proxy.holdReplies((bytes) => bytes.includes("commit"))
     client.send("begin")

@@ -10,7 +10,7 @@ export interface Held {
   readonly drop: () => void
   /**
    * Destroys the clients' ends of the connections on which a request is held. Their servers' ends live on: `release` then
-   * delivers what a dead client had sent, and closes them. Nobody hears the replies.
+   * delivers what a dead client had sent, and closes them. The replies reach no client.
    */
   readonly sever: () => void
 }
@@ -176,7 +176,7 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
     }
     links.add(link)
     for (const socket of [client, server]) socket.on("error", destroy)
-    // One side alone may be closed while bytes for the other are held or delayed; a server that is gone hears no more.
+    // One side alone may be closed while bytes for the other are held or delayed; a server that is gone receives no more.
     client.on("close", () => {
       if (!severed) destroy()
     })

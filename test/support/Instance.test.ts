@@ -45,7 +45,7 @@ describe("Instance", () => {
     }
   })
 
-  it("does not wait for readiness when told so, and is killed without a word", async () => {
+  it("does not wait for readiness if asked not to, and is killed without a word", async () => {
     const instance = await startInstance({}, { ready: false, program: program(listening) })
     expect((await fetch(`${instance.url}/readyz`)).status).toBe(503)
     await instance.kill()

@@ -88,7 +88,7 @@ export const startInstance = async (
     })
     child.once("error", reject)
   })
-  // Whoever awaits it hears of a failed start; nobody has to.
+  // Awaiting it fails if the start failed; it need not be awaited.
   exited.catch(() => {
     ended = true
   })

@@ -35,7 +35,7 @@ describe("the profile observability of docker-compose.yml", () => {
       // A password is in a file, never in a variable.
       for (const [key, value] of Object.entries(service.environment ?? {})) if (/PASSWORD/.test(key)) expect(value).toMatch(/^\/secrets\//)
     }
-    // Metrics are where Prometheus looks for them, on a port that nobody publishes and Envoy does not know.
+    // Metrics are where Prometheus looks for them, on a port that is not published and that Envoy does not know.
     const config = Fs.readFileSync(Path.resolve("deploy/observability/prometheus.yml"), "utf8")
     for (const name of ["backend-app", "backend-app-primary"]) {
       const port = services[name]!.environment!["METRICS_PORT"]!

@@ -29,7 +29,7 @@ describe("OTLP", () => {
   let database: Awaited<ReturnType<typeof databaseOn>>
   beforeAll(async () => {
     receiver = await startOtlpReceiver()
-    // Reservations of campaign 1 belong to whoever has an empty Redis.
+    // Reservations of campaign 1 belong to an instance with an empty Redis.
     redis = await startRedis()
     database = await databaseOn(availableDatabases()[0]!)
   })
@@ -100,7 +100,7 @@ describe("OTLP", () => {
     for (const headers of receiver.headers) expect(headers["x-team"]).toBe("coupons and more")
   })
 
-  it("traces by chance where the caller does not say, and serves on while nobody listens", async () => {
+  it("traces by chance where the caller does not say, and serves on without a collector", async () => {
     const before = receiver.spans.length
     const instance = await startInstance({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER_ARG: "1", TRACES_PER_SECOND: "1" })
     const campaignId = await campaignOn(instance)

@@ -57,7 +57,7 @@ describe("the log while MySQL is away", () => {
     expect(unavailable).toBeGreaterThan(REQUESTS - 200)
     const told = () => lines().slice(before).filter(({ message }) => message === "a request was answered with UNAVAILABLE")
     const counted = () => told().length + told().map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
-    // Every one of them is told of or counted, the last ones too.
+    // Every one of them is logged or counted, the last ones too.
     await expect.poll(counted).toBe(unavailable)
     for (const line of told()) expect(line.traceId).toBe(TRACE)
     expect(lines().length - before).toBeLessThan(REQUESTS / 10)

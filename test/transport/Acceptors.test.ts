@@ -36,7 +36,7 @@ describe.runIf(process.platform === "linux")("acceptors", () => {
     expect(await Acceptors.mayShare("127.0.0.1", port)).toBe(true)
   })
 
-  it("leave a port alone that somebody else has, even one who would share it", async () => {
+  it("leave a port alone that another process has, even one that would share it", async () => {
     for (const reusePort of [false, true]) {
       const { port, server } = await listening({ port: 0, reusePort })
       expect(await Acceptors.mayShare("127.0.0.1", port)).toBe(false)
@@ -44,7 +44,7 @@ describe.runIf(process.platform === "linux")("acceptors", () => {
     }
   })
 
-  it("let in no more than may be open, whoever accepted them", async () => {
+  it("let in no more than may be open, whichever process accepted them", async () => {
     const { port, server } = await listening({ port: 0, reusePort: true })
     const acceptors = await Acceptors.start(server, { maxConnections: 50, failed: () => {} })
     const open = new Set<net.Socket>()

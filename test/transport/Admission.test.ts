@@ -19,11 +19,11 @@ describe("admission", () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  it("leaves places for others, whoever floods", () => {
+  it("leaves places for others, whichever client floods", () => {
     const admission = make(900)
     expect(fill(admission, 1)).toBe(801)
     expect(admission.admits(1)).toBe(false)
-    // Everybody else, as long as none of them is greedy too.
+    // All others, as long as none of them is greedy too.
     for (let client = 2; client < 90; client++) {
       expect(admission.admits(client)).toBe(true)
       admission.began(client)
@@ -95,7 +95,7 @@ describe("refusals", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it("are one for eight that were served while the event loop has no time to spare, yet nobody waits for longer than 3 s", () => {
+  it("are one for eight that were served while the event loop has no time to spare, yet no client waits for longer than 3 s", () => {
     const refusals = PacedRefusals.make(clock(false))
     let heard = 0
     // Always as many wait: who is refused asks again.
@@ -156,7 +156,7 @@ describe("a client's place", () => {
     expect(places.size).toBeGreaterThan(5)
   })
 
-  it("is told by a trusted proxy, from the right", () => {
+  it("is named by a trusted proxy, from the right", () => {
     const client = behind(from("198.51.100.7"))
     expect(behind(from("10.1.2.3", "198.51.100.7"))).toBe(client)
     expect(behind(from("::ffff:10.1.2.3", "198.51.100.7"))).toBe(client)

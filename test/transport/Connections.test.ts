@@ -291,7 +291,7 @@ describe("draining", () => {
     await closing
   })
 
-  it("is told by readyz on a connection that is in the middle of a request", async () => {
+  it("is reported by readyz on a connection that is in the middle of a request", async () => {
     const slow = held()
     const other = await start({ useCases: () => slow.useCases, environment })
     const session = http2.connect(other.url)

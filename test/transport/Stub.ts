@@ -35,7 +35,7 @@ export const campaign: Campaign = {
   soldOutAt: undefined
 }
 
-/** Nobody is asked for a key, and there are none. */
+/** No call needs a key, and there are none. */
 export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
   guard: Guard.open,
   apiKeys: {
