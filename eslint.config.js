@@ -201,7 +201,7 @@ export default TypeScript.config(
         },
         {
           selector: "MemberExpression[object.name='process'][property.name='memoryUsage']",
-          message: "it throws where the process is out of file descriptors, in a timer too: read Metrics.residentMemory"
+          message: "it throws where the process is out of file descriptors, in a timer too: read ProcessMetrics.residentMemory"
         }
       ]
     }

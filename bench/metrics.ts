@@ -3,6 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as AppConfig from "../src/config/AppConfig.ts"
+import * as RequestMetrics from "../src/metrics/RequestMetrics.ts"
 import * as Metrics from "../src/metrics/Metrics.ts"
 import { RequestTracing } from "../src/ports/RequestTracing.ts"
 import * as Otlp from "../src/telemetry/Otlp.ts"
@@ -22,7 +23,7 @@ const nanoseconds = (run: () => void, calls = 2_000_000): number => {
   return median(rounds)
 }
 
-const rpc = Metrics.rpc("IssueCoupon")
+const rpc = RequestMetrics.rpc("IssueCoupon")
 const counter = Metrics.counters("bench_counter", "")()
 const distribution = Metrics.distributions("bench_distribution", "", [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1])()
 let k = 0

@@ -1,12 +1,12 @@
 import * as Effect from "effect/Effect"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as OutboxMetrics from "../metrics/OutboxMetrics.ts"
 import { Outbox } from "../ports/Outbox.ts"
 
 /** Brings the metrics of the outbox's backlog up to date, which is the backlog of all instances. */
 export const make = Effect.map(Outbox, (outbox) => ({
   runOnce: Effect.tap(outbox.backlog, ({ events, oldestAgeMillis }) =>
     Effect.sync(() => {
-      Metrics.outboxBacklog.set(events)
-      Metrics.outboxOldestSeconds.set(oldestAgeMillis / 1_000)
+      OutboxMetrics.outboxBacklog.set(events)
+      OutboxMetrics.outboxOldestSeconds.set(oldestAgeMillis / 1_000)
     }))
 }))

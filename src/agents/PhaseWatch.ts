@@ -6,7 +6,7 @@ import type { CampaignPhase, PhaseReached } from "../domain/CampaignPhase.ts"
 import { nextDue, phasesReached } from "../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
 import { CampaignPhases, type PhaseState } from "../ports/CampaignPhases.ts"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as CampaignMetrics from "../metrics/CampaignMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 
@@ -42,7 +42,7 @@ const words: Readonly<Record<CampaignPhase, string>> = {
 const announce = ({ campaignId, facts, name, sequence }: PhaseState, reached: ReadonlyArray<PhaseReached>) =>
   Effect.forEach(reached, ({ at, phase }, index) =>
     Effect.zipRight(
-      Effect.sync(() => Metrics.phasesReached[phase].add()),
+      Effect.sync(() => CampaignMetrics.phasesReached[phase].add()),
       Effect.logInfo(words[phase]).pipe(Effect.annotateLogs({
         campaignId,
         name,

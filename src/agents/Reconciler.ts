@@ -6,7 +6,7 @@ import * as Agent from "./Agent.ts"
 import { Gate, type GateState, type GateUnavailable } from "../ports/Gate.ts"
 import { GateRebuilder } from "./GateRebuilder.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as GateMetrics from "../metrics/GateMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { type IssuedTally, Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
@@ -89,7 +89,7 @@ export const make = Effect.gen(function*() {
     })
 
   const reconcile = (campaignId: CampaignId) =>
-    Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => Metrics.audits[verdict].add()))
+    Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => GateMetrics.audits[verdict].add()))
 
   return Reconciler.of({
     runOnce: Effect.suspend(() => Agent.forEach(known.active(), reconcile)),

@@ -6,7 +6,7 @@ import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import * as Agent from "./Agent.ts"
 import { Gate, type GateUnavailable } from "../ports/Gate.ts"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as GateMetrics from "../metrics/GateMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
@@ -50,8 +50,8 @@ export const make = Effect.gen(function*() {
       const absent = expired.filter(({ userId }) => !holders.has(userId))
       if (coupons.length > 0) yield* gate.confirm(campaignId, coupons)
       if (absent.length > 0) yield* gate.release(campaignId, absent)
-      Metrics.reaped.confirmed.add(coupons.length)
-      Metrics.reaped.released.add(absent.length)
+      GateMetrics.reaped.confirmed.add(coupons.length)
+      GateMetrics.reaped.released.add(absent.length)
       yield* Effect.logInfo("resolved expired reservations").pipe(
         Effect.annotateLogs({ campaignId, confirmed: coupons.length, released: absent.length })
       )

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import { Health as HealthService } from "../contract/gen/grpc/health/v1/health_pb.ts"
+import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import * as CouponRoutes from "../rpc/CouponRoutes.ts"
 import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
@@ -53,8 +54,8 @@ const cutStuckClients = (options: Parameters<typeof StuckClients.make>[0], repor
 const measureConnections = (maxConnections: number, count: () => number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      Metrics.connections.limit.set(maxConnections)
-      return Metrics.onSample(() => Metrics.connections.open.set(count()))
+      RequestMetrics.connections.limit.set(maxConnections)
+      return Metrics.onSample(() => RequestMetrics.connections.open.set(count()))
     }),
     (end) => Effect.sync(end)
   )

@@ -6,6 +6,13 @@ import * as Option from "effect/Option"
 import * as Http from "node:http"
 import { AppConfig } from "../config/AppConfig.ts"
 import * as Metrics from "./Metrics.ts"
+// Every series is there from the start: a rate over the first increment needs the zero before it.
+import "./CampaignMetrics.ts"
+import "./GateMetrics.ts"
+import "./LedgerMetrics.ts"
+import "./OtlpMetrics.ts"
+import "./OutboxMetrics.ts"
+import "./RequestMetrics.ts"
 
 /** https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format */
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,8 +27,8 @@ const labelsOf = (tags: ReadonlyArray<{ readonly key: string; readonly value: st
 }
 
 /**
- * Every metric in Prometheus' text format. Written here: OpenTelemetry's exporter for it takes 22 MB of RSS, and stops the
- * event loop for 50 ms when it is loaded, for what these lines do. Prometheus and promtool read them in a test.
+ * Every metric in Prometheus' text format. OpenTelemetry's exporter does the same for 22 MB of RSS, and stops the event
+ * loop for 50 ms when it is loaded. Prometheus and promtool read this output in a test.
  */
 export const expose = (): string => {
   Metrics.sample()
@@ -32,7 +39,8 @@ export const expose = (): string => {
     const name = definition.kind === "counter" ? `${metricKey.name}_total` : metricKey.name
     let lines = families.get(name)
     if (lines === undefined) {
-      families.set(name, lines = [`# HELP ${name} ${escapeHelp(definition.description)}`, `# TYPE ${name} ${definition.kind}`])
+      lines = [`# HELP ${name} ${escapeHelp(definition.description)}`, `# TYPE ${name} ${definition.kind}`]
+      families.set(name, lines)
     }
     const labels = labelsOf(metricKey.tags)
     if (MetricState.isCounterState(metricState)) lines.push(`${name}${labels} ${metricState.count}`)
@@ -62,7 +70,11 @@ export const respond = (request: { readonly method?: string | undefined }, respo
     return
   }
   const body = expose()
-  answer.writeHead(200, { "content-type": CONTENT_TYPE, "content-length": Buffer.byteLength(body), "cache-control": "no-store" })
+  answer.writeHead(200, {
+    "content-type": CONTENT_TYPE,
+    "content-length": Buffer.byteLength(body),
+    "cache-control": "no-store"
+  })
   answer.end(request.method === "HEAD" ? undefined : body)
 }
 
@@ -81,7 +93,7 @@ const respondTo = (request: Http.IncomingMessage, response: Http.ServerResponse)
     response.writeHead(404, { "content-length": 0 })
     response.end()
   } catch {
-    // Metrics that cannot be told are no reason to end the process.
+    // A failure to write metrics does not end the process.
     response.destroy()
   }
 }
@@ -90,9 +102,11 @@ const listen = (host: string, port: number) =>
   Effect.async<Http.Server, MetricsPortTaken>((resume) => {
     const server = Http.createServer({ maxHeaderSize: 8_192, headersTimeout: 5_000, requestTimeout: 5_000 }, respondTo)
     server.maxConnections = 32
-    // While it listens, too: an error without a listener would end the process. Then `resume` does nothing.
+    // Stays while it listens, when `resume` does nothing: an error without a listener would end the process.
     server.on("error", (cause) =>
-      resume(Effect.fail(new MetricsPortTaken(`cannot listen on ${host} port ${port}, which METRICS_PORT names: ${cause.message}`))))
+      resume(Effect.fail(
+        new MetricsPortTaken(`cannot listen on ${host} port ${port}, which METRICS_PORT names: ${cause.message}`)
+      )))
     server.listen(port, host, () => resume(Effect.succeed(server)))
   })
 

@@ -1,4 +1,9 @@
-import * as Metrics from "./Metrics.ts"
+import * as GateMetrics from "./GateMetrics.ts"
+import * as LedgerMetrics from "./LedgerMetrics.ts"
+import * as OutboxMetrics from "./OutboxMetrics.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
+import * as RequestMetrics from "./RequestMetrics.ts"
+import type * as Metrics from "./Metrics.ts"
 
 /** Milliseconds below which a share of the requests since the last look stayed; 0 if there were none. */
 export interface Quantiles {
@@ -11,7 +16,7 @@ export interface Quantiles {
 export interface MetricsOverview {
   /** Seconds that rates, quantiles and means are over: since the last look. */
   readonly seconds: number
-  /** IssueCoupon's answers a second, by the contract's message, `OK` among them; only those that occurred since the start. */
+  /** IssueCoupon's answers a second, by message, `OK` among them; only those that have occurred since the start. */
   readonly ratesByOutcome: Readonly<Record<string, number>>
   /** Of IssueCoupon, answered with a coupon; and with any other answer. */
   readonly latencyMillis: { readonly ok: Quantiles; readonly refused: Quantiles }
@@ -22,14 +27,23 @@ export interface MetricsOverview {
   /** Of all instances. */
   readonly outbox: { readonly backlog: number; readonly oldestSeconds: number }
   readonly reservations: { readonly pending: number; readonly oldestSeconds: number }
-  readonly gate: { readonly up: boolean; readonly rebuilding: number; readonly answersPerSecond: Readonly<Record<string, number>> }
+  readonly gate: {
+    readonly up: boolean
+    readonly rebuilding: number
+    readonly answersPerSecond: Readonly<Record<string, number>>
+  }
   /** Totals since the start. */
   readonly audits: Readonly<Record<string, number>>
   readonly commitsInDoubt: number
   readonly pool: { readonly open: number; readonly inUse: number; readonly limit: number; readonly waiting: number }
   /** Resident; 0 unless the process samples itself. */
   readonly memoryBytes: number
-  readonly eventLoop: { readonly lagMeanMillis: number; readonly lagP99Millis: number; readonly lagMaxMillis: number; readonly utilization: number }
+  readonly eventLoop: {
+    readonly lagMeanMillis: number
+    readonly lagP99Millis: number
+    readonly lagMaxMillis: number
+    readonly utilization: number
+  }
 }
 
 type State = ReturnType<Metrics.Distribution["state"]>
@@ -42,7 +56,7 @@ const quantile = (counts: ReadonlyArray<number>, bounds: ReadonlyArray<number>, 
   const k = counts.findIndex((count) => count >= rank)
   const [lower, below] = k === 0 ? [0, 0] : [bounds[k - 1]!, counts[k - 1]!]
   const upper = bounds[k]!
-  // The last bucket has no upper bound: all that is known is that it is more.
+  // The last bucket has no upper bound, so its lower one is the best estimate.
   if (!Number.isFinite(upper) || upper > 1e9) return lower
   return lower + (upper - lower) * (rank - below) / (counts[k]! - below)
 }
@@ -59,22 +73,26 @@ const mean = (now: State, before: State | undefined): number => {
   return count === 0 ? 0 : (now.sum - (before?.sum ?? 0)) / count
 }
 
+const valuesOf = (counters: Readonly<Record<string, Metrics.Counter>>): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(counters).map(([name, counter]) => [name, counter.value()]))
+
 const read = () => {
-  const claims = Metrics.rpc("IssueCoupon")
+  const claims = RequestMetrics.rpc("IssueCoupon")
   return {
     at: performance.now(),
     outcomes: claims.totals(),
     ok: claims.latency.ok.state(),
     refused: claims.latency.refused.state(),
-    gateBatch: Metrics.gateBatchSize.reserve.state(),
-    ledgerBatch: Metrics.ledgerBatchSize.state(),
-    answers: Object.fromEntries(Object.entries(Metrics.gateAnswers).map(([answer, counter]) => [answer, counter.value()]))
+    gateBatch: GateMetrics.gateBatchSize.reserve.state(),
+    ledgerBatch: LedgerMetrics.ledgerBatchSize.state(),
+    answers: valuesOf(GateMetrics.gateAnswers)
   }
 }
 
 /**
- * Starts looking: each call of the result gives an overview since the call before (the first: since this one). Each watcher takes one of
- * its own. A look costs some 50 µs and asks no store: what it shows of outbox and reservations is at most a few seconds old.
+ * Each call of the result returns an overview of the time since the call before it; the first, since this call. Each
+ * watcher needs a result of its own. A call costs about 50 µs and asks no store: what it returns of outbox and
+ * reservations is at most a few seconds old.
  */
 export const makeOverview = (): () => MetricsOverview => {
   let before = read()
@@ -85,27 +103,39 @@ export const makeOverview = (): () => MetricsOverview => {
     const seconds = Math.max((now.at - last.at) / 1_000, 1e-3)
     const rates = (totals: Readonly<Record<string, number>>, earlier: Readonly<Record<string, number>>) =>
       Object.fromEntries(
-        Object.entries(totals).filter(([, total]) => total > 0).map(([name, total]) => [name, (total - (earlier[name] ?? 0)) / seconds])
+        Object.entries(totals)
+          .filter(([, total]) => total > 0)
+          .map(([name, total]) => [name, (total - (earlier[name] ?? 0)) / seconds])
       )
-    const { audits, eventLoopLag, eventLoopUtilization, gateRebuilds, pool } = Metrics
+    const { audits, gateRebuilds } = GateMetrics
+    const { eventLoopLag, eventLoopUtilization } = ProcessMetrics
+    const { pool } = LedgerMetrics
     return {
       seconds,
       ratesByOutcome: rates(now.outcomes, last.outcomes),
       latencyMillis: { ok: quantiles(now.ok, last.ok), refused: quantiles(now.refused, last.refused) },
-      inFlight: Metrics.inFlight.value(),
-      issuedTotal: Metrics.couponsIssued.value(),
+      inFlight: RequestMetrics.inFlight.value(),
+      issuedTotal: LedgerMetrics.couponsIssued.value(),
       batchSizes: { gate: mean(now.gateBatch, last.gateBatch), ledger: mean(now.ledgerBatch, last.ledgerBatch) },
-      outbox: { backlog: Metrics.outboxBacklog.value(), oldestSeconds: Metrics.outboxOldestSeconds.value() },
-      reservations: { pending: Metrics.reservationsPending.value(), oldestSeconds: Metrics.reservationsOldestSeconds.value() },
+      outbox: { backlog: OutboxMetrics.outboxBacklog.value(), oldestSeconds: OutboxMetrics.outboxOldestSeconds.value() },
+      reservations: {
+        pending: GateMetrics.reservationsPending.value(),
+        oldestSeconds: GateMetrics.reservationsOldestSeconds.value()
+      },
       gate: {
-        up: Metrics.gateUp.value() === 1,
+        up: GateMetrics.gateUp.value() === 1,
         rebuilding: Math.max(0, gateRebuilds.begun.value() - gateRebuilds.completed.value()),
         answersPerSecond: rates(now.answers, last.answers)
       },
-      audits: Object.fromEntries(Object.entries(audits).map(([verdict, counter]) => [verdict, counter.value()])),
-      commitsInDoubt: Math.max(0, Metrics.ledgerCommits.in_doubt.value() - Metrics.ledgerResolved.value()),
-      pool: { open: pool.open.value(), inUse: pool.inUse.value(), limit: pool.limit.value(), waiting: Metrics.poolWaiting.value() },
-      memoryBytes: Metrics.residentMemory.value(),
+      audits: valuesOf(audits),
+      commitsInDoubt: Math.max(0, LedgerMetrics.ledgerCommits.in_doubt.value() - LedgerMetrics.ledgerResolved.value()),
+      pool: {
+        open: pool.open.value(),
+        inUse: pool.inUse.value(),
+        limit: pool.limit.value(),
+        waiting: LedgerMetrics.poolWaiting.value()
+      },
+      memoryBytes: ProcessMetrics.residentMemory.value(),
       eventLoop: {
         lagMeanMillis: eventLoopLag.mean.value() * 1_000,
         lagP99Millis: eventLoopLag.p99.value() * 1_000,

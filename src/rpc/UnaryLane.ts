@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http"
 import type { IssueFailure } from "../domain/Failure.ts"
 import { DeadlineExceeded, InvalidArgument } from "../domain/Failure.ts"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import * as BodyDeadline from "./BodyDeadline.ts"
 import type { Dispatcher } from "./dispatch/Dispatcher.ts"
 import type { ErrorReply } from "./ErrorCatalog.ts"
@@ -195,7 +195,7 @@ export const make = (
   const isHost = RequestHead.makeIsHost()
   const atEndOfTurn = BodyDeadline.makeAtEndOfTurn(dispatcher.report)
   // There from the start: a rate over the first increment needs the zero before it.
-  for (const route of routes) Metrics.rpc(route.method.name)
+  for (const route of routes) RequestMetrics.rpc(route.method.name)
   const sendError = (response: Response, reply: ErrorReply, metadata?: Metadata) => {
     // RFC 9110: a 401 says how to authenticate.
     if (reply.status === 401 && !response.headersSent) (response as ServerResponse).setHeader("WWW-Authenticate", "Bearer")

@@ -5,6 +5,9 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CampaignId } from "../domain/Campaign.ts"
 import { Gate } from "../ports/Gate.ts"
+import * as GateMetrics from "../metrics/GateMetrics.ts"
+import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
+import * as OutboxMetrics from "../metrics/OutboxMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import { Outbox } from "../ports/Outbox.ts"
@@ -31,11 +34,11 @@ const gateCall = <A, E, R>(
   watched(effect, (exit, seconds) => {
     duration?.observe(seconds)
     if (Exit.isSuccess(exit)) {
-      Metrics.gateUp.set(1)
+      GateMetrics.gateUp.set(1)
       answered(exit.value)
     } else if (!Exit.isInterrupted(exit)) {
-      Metrics.gateFailures.add()
-      Metrics.gateUp.set(0)
+      GateMetrics.gateFailures.add()
+      GateMetrics.gateUp.set(0)
     }
   })
 
@@ -57,8 +60,8 @@ const showPending = (looks: Map<CampaignId, PendingLook>) => () => {
       if (look.pending > 0) oldest = Math.max(oldest, look.oldestMillis + now - look.at)
     }
   }
-  Metrics.reservationsPending.set(count)
-  Metrics.reservationsOldestSeconds.set(oldest / 1_000)
+  GateMetrics.reservationsPending.set(count)
+  GateMetrics.reservationsOldestSeconds.set(oldest / 1_000)
 }
 
 const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Scope.Scope> =>
@@ -69,24 +72,24 @@ const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Sco
       ...gate,
       reserve: (campaignId, requests) =>
         gateCall(gate.reserve(campaignId, requests), (answers) => {
-          Metrics.gateBatchSize.reserve.observe(requests.length)
-          for (const { _tag } of answers) Metrics.gateAnswers[_tag].add()
-        }, Metrics.gateSeconds.reserve),
+          GateMetrics.gateBatchSize.reserve.observe(requests.length)
+          for (const { _tag } of answers) GateMetrics.gateAnswers[_tag].add()
+        }, GateMetrics.gateSeconds.reserve),
       check: (campaignId, userIds) =>
         gateCall(gate.check(campaignId, userIds), (refused) => {
-          Metrics.gateBatchSize.check.observe(userIds.length)
+          GateMetrics.gateBatchSize.check.observe(userIds.length)
           let count = 0
           for (const one of refused) if (one) count++
-          Metrics.gateAnswers.RefusedSoldOut.add(count)
-        }, Metrics.gateSeconds.check),
-      confirm: (campaignId, coupons) => gateCall(gate.confirm(campaignId, coupons), () => {}, Metrics.gateSeconds.confirm),
+          GateMetrics.gateAnswers.RefusedSoldOut.add(count)
+        }, GateMetrics.gateSeconds.check),
+      confirm: (campaignId, coupons) => gateCall(gate.confirm(campaignId, coupons), () => {}, GateMetrics.gateSeconds.confirm),
       hydrateBegin: (terms, token, leaseMillis) =>
         gateCall(gate.hydrateBegin(terms, token, leaseMillis), (grant) => {
-          if (grant === "Granted") Metrics.gateRebuilds.begun.add()
+          if (grant === "Granted") GateMetrics.gateRebuilds.begun.add()
         }),
       hydrateEnd: (campaignId, token, cursor) =>
         gateCall(gate.hydrateEnd(campaignId, token, cursor), (done) => {
-          if (done) Metrics.gateRebuilds.completed.add()
+          if (done) GateMetrics.gateRebuilds.completed.add()
         }),
       inspect: (campaignId) =>
         gateCall(gate.inspect(campaignId), ({ oldestPendingMillis, pending }) => {
@@ -105,20 +108,20 @@ const meteredLedger = (ledger: Ledger["Type"]): Ledger["Type"] => ({
   ...ledger,
   issue: (batch) =>
     watched(ledger.issue(batch), (exit, seconds) => {
-      Metrics.ledgerSeconds.observe(seconds)
-      Metrics.ledgerBatchSize.observe(batch.claims.length)
+      LedgerMetrics.ledgerSeconds.observe(seconds)
+      LedgerMetrics.ledgerBatchSize.observe(batch.claims.length)
       if (Exit.isSuccess(exit)) {
-        Metrics.ledgerCommits.committed.add()
-        Metrics.couponsIssued.add(issuedAmong(exit.value))
+        LedgerMetrics.ledgerCommits.committed.add()
+        LedgerMetrics.couponsIssued.add(issuedAmong(exit.value))
       } else if (exit.cause._tag === "Fail") {
-        Metrics.ledgerCommits[exit.cause.error._tag === "CommitInDoubt" ? "in_doubt" : "unavailable"].add()
+        LedgerMetrics.ledgerCommits[exit.cause.error._tag === "CommitInDoubt" ? "in_doubt" : "unavailable"].add()
       }
     }),
   resolve: (batch) =>
     watched(ledger.resolve(batch), (exit) => {
       if (!Exit.isSuccess(exit)) return
-      Metrics.ledgerResolved.add()
-      Metrics.couponsIssued.add(issuedAmong(exit.value))
+      LedgerMetrics.ledgerResolved.add()
+      LedgerMetrics.couponsIssued.add(issuedAmong(exit.value))
     })
 })
 
@@ -127,8 +130,8 @@ const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
   poll: (limit, publish, except) =>
     Effect.tap(outbox.poll(limit, publish, except), ({ settled, taken }) =>
       Effect.sync(() => {
-        Metrics.relayed.taken.add(taken)
-        Metrics.relayed.settled.add(settled)
+        OutboxMetrics.relayed.taken.add(taken)
+        OutboxMetrics.relayed.settled.add(settled)
       }))
 })
 
@@ -139,7 +142,7 @@ const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
 export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | Outbox> = Layer.scopedContext(
   Effect.gen(function*() {
     // It has answered, or the stores would not be there.
-    Metrics.gateUp.set(1)
+    GateMetrics.gateUp.set(1)
     return Context.make(Gate, yield* meteredGate(yield* Gate)).pipe(
       Context.add(Ledger, meteredLedger(yield* Ledger)),
       Context.add(Outbox, meteredOutbox(yield* Outbox))

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as Metrics from "../metrics/Metrics.ts"
+import * as OtlpMetrics from "../metrics/OtlpMetrics.ts"
 import { rootMessage } from "../config/RootMessage.ts"
 
 /** How an exporter treats its collector. */
@@ -52,7 +52,7 @@ const reasonOf = (error: unknown, { deadline }: Patience): string => {
 }
 
 export const make = (
-  signal: keyof typeof Metrics.otlpExports,
+  signal: keyof typeof OtlpMetrics.otlpExports,
   collector: string,
   patience: Patience
 ): Effect.Effect<OtlpExports, never, HttpClient.HttpClient> =>
@@ -68,7 +68,7 @@ export const make = (
     let droppedSince: number | undefined
 
     const drop = (count: number) => {
-      Metrics.otlpSpans.dropped.add(count)
+      OtlpMetrics.otlpSpans.dropped.add(count)
       if (droppedSince !== undefined) droppedSince += count
     }
     const isPaused = () => performance.now() < pausedUntil
@@ -76,8 +76,8 @@ export const make = (
     const succeeded = (count: number) =>
       Effect.suspend(() => {
         waiting -= count
-        Metrics.otlpSpans.sent.add(count)
-        Metrics.otlpExports[signal].sent.add()
+        OtlpMetrics.otlpSpans.sent.add(count)
+        OtlpMetrics.otlpExports[signal].sent.add()
         if (droppedSince === undefined) return Effect.void
         const dropped = signal === "traces" ? `; ${droppedSince} spans were dropped` : ""
         droppedSince = undefined
@@ -87,7 +87,7 @@ export const make = (
       Effect.suspend(() => {
         waiting -= count
         pausedUntil = performance.now() + pauseMillis
-        Metrics.otlpExports[signal].failed.add()
+        OtlpMetrics.otlpExports[signal].failed.add()
         const isNew = droppedSince === undefined
         droppedSince ??= 0
         drop(count)

@@ -7,7 +7,7 @@ import type { CampaignStatus } from "../../src/domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, phasesReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
 import * as Issuance from "../../src/UseCases.ts"
-import * as Metrics from "../../src/metrics/Metrics.ts"
+import * as CampaignMetrics from "../../src/metrics/CampaignMetrics.ts"
 import { PhaseWatch } from "../../src/agents/PhaseWatch.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { claim } from "./claim.ts"
@@ -27,7 +27,7 @@ describe("PhaseWatch", () => {
       const campaigns = yield* Campaigns
       const watch = yield* PhaseWatch
       const { campaignId } = ledger.addCampaign({ couponLimit: 1 })
-      const before = Metrics.phasesReached.SOLD_OUT.value()
+      const before = CampaignMetrics.phasesReached.SOLD_OUT.value()
       const seen = () => ledger.phases(campaignId).map(({ phase }) => phase)
       yield* watch.runOnce
       expect(seen()).toEqual(["OPEN"])
@@ -35,7 +35,7 @@ describe("PhaseWatch", () => {
       yield* watch.runOnce
       yield* watch.runOnce
       expect(seen()).toEqual(["OPEN", "SOLD_OUT"])
-      expect(Metrics.phasesReached.SOLD_OUT.value() - before).toBe(1)
+      expect(CampaignMetrics.phasesReached.SOLD_OUT.value() - before).toBe(1)
       yield* campaigns.pause(campaignId, undefined)
       yield* campaigns.resume(campaignId, undefined)
       yield* campaigns.end(campaignId, undefined)
@@ -48,10 +48,10 @@ describe("PhaseWatch", () => {
       const campaigns = yield* Campaigns
       const watch = yield* PhaseWatch
       const { campaignId } = ledger.addCampaign()
-      const before = Metrics.phasesReached.OPEN.value()
+      const before = CampaignMetrics.phasesReached.OPEN.value()
       ledger.onRecord = () => "lost"
       yield* watch.look(campaignId)
-      expect(Metrics.phasesReached.OPEN.value()).toBe(before)
+      expect(CampaignMetrics.phasesReached.OPEN.value()).toBe(before)
       ledger.onRecord = () => "unavailable"
       expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ phase: "PAUSED" })
       expect(ledger.phases(campaignId)).toEqual([])

@@ -1,5 +1,7 @@
 import * as Fs from "node:fs"
 import { describe, expect, it } from "vitest"
+import * as LedgerMetrics from "../../src/metrics/LedgerMetrics.ts"
+import * as RequestMetrics from "../../src/metrics/RequestMetrics.ts"
 import * as Metrics from "../../src/metrics/Metrics.ts"
 import { makeOverview } from "../../src/metrics/MetricsOverview.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
@@ -67,12 +69,12 @@ describe("the overview", () => {
   it("tells rates, quantiles and means since the last look, for each watcher apart", () => {
     const look = makeOverview()
     const other = makeOverview()
-    const rpc = Metrics.rpc("IssueCoupon")
+    const rpc = RequestMetrics.rpc("IssueCoupon")
     for (let k = 0; k < 90; k++) rpc.ended("OK", performance.now() - 4)
     for (let k = 0; k < 10; k++) rpc.ended("OK", performance.now() - 400)
     rpc.ended("CouponSoldOut", performance.now())
-    Metrics.ledgerBatchSize.observe(60)
-    Metrics.ledgerBatchSize.observe(40)
+    LedgerMetrics.ledgerBatchSize.observe(60)
+    LedgerMetrics.ledgerBatchSize.observe(40)
     const first = look()
     expect(first.ratesByOutcome["OK"]! * first.seconds).toBeCloseTo(100)
     expect(first.ratesByOutcome["COUPON_SOLD_OUT"]! * first.seconds).toBeCloseTo(1)

@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
-import * as Metrics from "../../src/metrics/Metrics.ts"
+import * as OtlpMetrics from "../../src/metrics/OtlpMetrics.ts"
 import * as Otlp from "../../src/telemetry/Otlp.ts"
 import type { Patience } from "../../src/telemetry/OtlpExports.ts"
 
@@ -78,9 +78,9 @@ const startExporter = async (endpoint: string, patience: Partial<Patience>) => {
 /** What was counted since the call. */
 const counting = () => {
   const read = () => ({
-    sent: Metrics.otlpSpans.sent.value(),
-    dropped: Metrics.otlpSpans.dropped.value(),
-    failed: Metrics.otlpExports.traces.failed.value()
+    sent: OtlpMetrics.otlpSpans.sent.value(),
+    dropped: OtlpMetrics.otlpSpans.dropped.value(),
+    failed: OtlpMetrics.otlpExports.traces.failed.value()
   })
   const before = read()
   return () => {

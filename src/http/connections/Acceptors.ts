@@ -1,5 +1,5 @@
 import * as net from "node:net"
-import * as Metrics from "../../metrics/Metrics.ts"
+import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 
 /** More sockets that listen on a server's own address and port, so that a crowd of new connections gets in. */
 export interface Acceptors {
@@ -59,7 +59,7 @@ export const start = async (
     socket.once("close", () => open--)
     // Its own bound counts what it accepted itself.
     if (open > options.maxConnections) {
-      Metrics.connectionsRefused.add()
+      RequestMetrics.connectionsRefused.add()
       socket.destroy()
     }
   })

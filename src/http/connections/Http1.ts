@@ -1,6 +1,6 @@
 import * as http from "node:http"
 import * as https from "node:https"
-import * as Metrics from "../../metrics/Metrics.ts"
+import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
 import type { Credentials } from "./Listening.ts"
@@ -31,6 +31,6 @@ export const make = (options: {
     handshakeTimeout: patience.headers
   }, serve)
   server.maxConnections = options.maxConnections
-  server.on("drop", () => Metrics.connectionsRefused.add())
+  server.on("drop", () => RequestMetrics.connectionsRefused.add())
   return server
 }

@@ -1,6 +1,6 @@
 import type { BlockList } from "node:net"
 import { Overloaded } from "../../domain/Failure.ts"
-import * as Metrics from "../../metrics/Metrics.ts"
+import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import * as ClientAddress from "./ClientAddress.ts"
 import * as LatencyLimit from "./LatencyLimit.ts"
 import * as PacedRefusals from "./PacedRefusals.ts"
@@ -40,12 +40,12 @@ export const make = (options: {
   readonly trusted: BlockList
 }): Admission => {
   const refusals = PacedRefusals.make()
-  Metrics.admissionLimit.set(options.most)
+  RequestMetrics.admissionLimit.set(options.most)
   const limit = LatencyLimit.make({
     ...options,
     looked: (current) => {
-      Metrics.admissionLimit.set(current)
-      Metrics.refusalsHeld.set(refusals.held())
+      RequestMetrics.admissionLimit.set(current)
+      RequestMetrics.refusalsHeld.set(refusals.held())
     }
   })
   const own = new Int32Array(ClientAddress.CLIENTS)

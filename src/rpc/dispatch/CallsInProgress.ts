@@ -1,4 +1,4 @@
-import * as Metrics from "../../metrics/Metrics.ts"
+import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import type { Admission } from "../admission/Admission.ts"
 import type { Route } from "../Route.ts"
 
@@ -23,12 +23,12 @@ export const make = (admission: Admission, most: number): CallsInProgress => {
     count: () => count,
     admits: (route, client) => route.isPublic ? admission.admits(client) : ofAdministration < most,
     began: (route, client) => {
-      Metrics.inFlight.set(++count)
+      RequestMetrics.inFlight.set(++count)
       if (route.isPublic) admission.began(client)
       else ofAdministration++
     },
     ended: (route, client, startedAt) => {
-      Metrics.inFlight.set(--count)
+      RequestMetrics.inFlight.set(--count)
       if (route.isPublic) admission.ended(client, startedAt, performance.now())
       else ofAdministration--
     }

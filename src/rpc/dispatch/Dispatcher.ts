@@ -5,7 +5,7 @@ import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../../config/AppConfig.ts"
 import type { IssueFailure } from "../../domain/Failure.ts"
 import { DeadlineExceeded, type Overloaded, Unavailable } from "../../domain/Failure.ts"
-import * as Metrics from "../../metrics/Metrics.ts"
+import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import { RequestTracing } from "../../ports/RequestTracing.ts"
 import * as Admission from "../admission/Admission.ts"
 import type { Call } from "./Call.ts"
@@ -46,11 +46,11 @@ type Outcome = Exit.Exit<unknown, IssueFailure>
 const nameOf = (exit: Outcome): string | undefined =>
   exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
 
-const makeMetricsOf = (): (route: Route) => Metrics.RpcMetrics => {
-  const known = new Map<Route, Metrics.RpcMetrics>()
+const makeMetricsOf = (): (route: Route) => RequestMetrics.RpcMetrics => {
+  const known = new Map<Route, RequestMetrics.RpcMetrics>()
   return (route) => {
     let found = known.get(route)
-    if (found === undefined) known.set(route, found = Metrics.rpc(route.method.name))
+    if (found === undefined) known.set(route, found = RequestMetrics.rpc(route.method.name))
     return found
   }
 }

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as LedgerMetrics from "../../../metrics/LedgerMetrics.ts"
 import * as Metrics from "../../../metrics/Metrics.ts"
 
 /** A connection of mysql2's pool, before anybody has it. */
@@ -35,10 +36,10 @@ export const watchPool = (limit: number): Effect.Effect<(pool: DriverPool) => vo
           const { pool } = watched
           if (pool === undefined) return
           const open = pool._allConnections.length
-          Metrics.pool.limit.set(limit)
-          Metrics.pool.open.set(open)
-          Metrics.pool.inUse.set(open - pool._freeConnections.length)
-          Metrics.poolWaiting.set(pool._connectionQueue.length)
+          LedgerMetrics.pool.limit.set(limit)
+          LedgerMetrics.pool.open.set(open)
+          LedgerMetrics.pool.inUse.set(open - pool._freeConnections.length)
+          LedgerMetrics.poolWaiting.set(pool._connectionQueue.length)
         })
         return { watched, end }
       }),
