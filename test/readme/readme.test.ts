@@ -179,6 +179,16 @@ for (const file of documents) {
       expect(broken).toEqual([])
     })
 
+    it("has lines of at most 120 columns, apart from code and tables", () => {
+      const prose = text.replace(/^( *)```.*?^\1```$/gms, "").split("\n").filter((line) => !line.startsWith("|"))
+      // The table that `npm run bench` writes has its notes in lines of their own length.
+      expect(file.endsWith("/benchmarks.md") ? [] : prose.filter((line) => line.length > 120)).toEqual([])
+    })
+
+    it("speaks of programs, not of people", () => {
+      expect(text.match(/\b(?:nobody|somebody|everybody|whoever|hears?|told)\b/gi) ?? []).toEqual([])
+    })
+
     it("names files that there are", () => {
       // In code quotes; and in the map of the repository, as a path at the beginning of a line.
       const named = [
