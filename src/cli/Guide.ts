@@ -11,7 +11,7 @@ interface Entry {
 }
 
 export const entries: ReadonlyArray<Entry> = [
-  { usage: "campaign create --name N --limit L [--start T] [--end T]", text: "opens a campaign, now unless told otherwise", role: "OPERATOR" },
+  { usage: "campaign create --name N --limit L [--start T] [--end T]", text: "opens a campaign, now unless a start is given", role: "OPERATOR" },
   { usage: "campaign get ID [--codes]", text: "shows a campaign; --codes: every issued code, one a line", role: "anyone" },
   { usage: "campaign list [--phase P] [--prefix N] [--limit N]", text: "P is scheduled, open, sold-out, paused or ended", role: "VIEWER" },
   { usage: "campaign history ID [--limit N]", text: "the phases that a campaign has reached, and when", role: "VIEWER" },

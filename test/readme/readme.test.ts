@@ -26,7 +26,10 @@ interface Block {
 }
 
 const blocksOf = (markdown: string): ReadonlyArray<Block> =>
-  Array.from(markdown.matchAll(/^```([^\n]*)\n(.*?)^```$/gms), ([, info, text]) => ({ info: info!.trim(), text: text! }))
+  Array.from(markdown.matchAll(/^```([^\n]*)\n(.*?)^```$/gms), ([, info, text]) => ({
+    info: info!.trim(),
+    text: text!
+  }))
 
 const CODE = new RegExp(`(?<=")[${ALPHABET}]{10}(?=")`, "gu")
 /** Any time but the one that the tour chooses itself; one on the full second has no fraction. */
@@ -204,7 +207,8 @@ for (const file of documents) {
 /** Text files below a folder, without generated code. */
 const sources = (folder: string): ReadonlyArray<string> =>
   readdirSync(Path.join(root, folder), { encoding: "utf8", recursive: true })
-    .filter((file) => /\.(?:ts|mjs|js|lua|sql|ya?ml|proto|pml)$/.test(file) && !/(?:^|\/)(?:gen|node_modules)\//.test(file))
+    .filter((file) => /\.(?:ts|mjs|js|lua|sql|ya?ml|proto|pml)$/.test(file))
+    .filter((file) => !/(?:^|\/)(?:gen|node_modules)\//.test(file))
     .map((file) => Path.join(folder, file))
 
 describe("pages that code and configuration name", () => {
