@@ -81,7 +81,7 @@ export const fillUp = async (
         if (outcome === "COUPON_SOLD_OUT") return
         // Who had to ask again may hear of the coupon that the first claim got.
         if (outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED") {
-          throw new Error(`a newcomer was told ${outcome}; so far ${JSON.stringify(tally(load.history))}`)
+          throw new Error(`a newcomer received ${outcome}; so far ${JSON.stringify(tally(load.history))}`)
         }
       }
     }))

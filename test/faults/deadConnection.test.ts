@@ -39,9 +39,9 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
     const [row] = await query(
       database.url,
       `SELECT current_coupon AS counter, (SELECT COUNT(*) FROM coupons) AS coupons,
-       (SELECT COALESCE(SUM(last_id - first_id + 1), 0) FROM outbox) AS told FROM campaigns`
+       (SELECT COALESCE(SUM(last_id - first_id + 1), 0) FROM outbox) AS published FROM campaigns`
     )
-    return [row!["counter"], row!["coupons"], row!["told"]].map(Number)
+    return [row!["counter"], row!["coupons"], row!["published"]].map(Number)
   }
   const code = () => randomBytes(5).toString("hex")
   const send = async (user: number) => {
@@ -69,7 +69,7 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
     await foreign.query("ROLLBACK")
     // Connections are few here: the last statement of the text has ended when its session has.
     await expect.poll(sessions).toBe(1)
-    const [counter, coupons, told] = await state()
-    expect([counter, told]).toEqual([coupons, coupons])
+    const [counter, coupons, published] = await state()
+    expect([counter, published]).toEqual([coupons, coupons])
   }
 })

@@ -29,7 +29,7 @@ export const fill = async (
       let answer = await load.claim(urls[turn % urls.length]!, { campaignId, userId })
       for (let retry = 1; askAgain(answer); retry++) {
         if (performance.now() > end || stuck.has(campaignId)) {
-          stuck.set(campaignId, `I7 campaign ${campaignId}: user ${userId} is new and was told ${answer.outcome} for ${patience} ms`)
+          stuck.set(campaignId, `I7 campaign ${campaignId}: user ${userId} is new and received ${answer.outcome} for ${patience} ms`)
           return
         }
         await pause(30)

@@ -235,7 +235,7 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       if (reply.status !== 200) throw new Error(`PauseCampaign answered ${reply.status} ${await reply.text()}`)
       batch.release()
       const { outcome } = await claim
-      return outcome === "CAMPAIGN_PAUSED" ? [] : [`pause campaign ${campaignId}: user 1 was told ${outcome} after it was acknowledged`]
+      return outcome === "CAMPAIGN_PAUSED" ? [] : [`pause campaign ${campaignId}: user 1 received ${outcome} after it was acknowledged`]
     }
   },
   noRoomGuard: {

@@ -40,7 +40,7 @@ export const changeViolations = (
     const resumedAt = changes.slice(k).find((change) => change.kind === "resume")?.askedAt ?? Infinity
     for (const ok of oks) {
       if (ok.askedAt > answeredAt && ok.answeredAt < resumedAt) {
-        say("pause", `user ${ok.userId} asked ${(ok.askedAt - answeredAt).toFixed(1)} ms after a pause was acknowledged and was told OK`)
+        say("pause", `user ${ok.userId} asked ${(ok.askedAt - answeredAt).toFixed(1)} ms after a pause was acknowledged and received OK`)
       }
     }
   }
@@ -50,7 +50,7 @@ export const changeViolations = (
     const later = oks.find(({ answeredAt, askedAt }) =>
       askedAt > soldOut.answeredAt && !raises.some(({ from, to }) => from < answeredAt && to > soldOut.askedAt))
     if (later !== undefined) {
-      say("I8", `user ${later.userId} asked after a COUPON_SOLD_OUT, without a raise between them, and was told OK`)
+      say("I8", `user ${later.userId} asked after a COUPON_SOLD_OUT, without a raise between them, and received OK`)
       break
     }
   }
@@ -66,12 +66,12 @@ export const changeViolations = (
   const asked = [...firstAsked.values()].sort((a, b) => a - b)
   for (const soldOut of soldOuts) {
     const { answeredAt, askedAt, userId } = soldOut
-    if ((heldSince.get(userId) ?? Infinity) < askedAt) say("I8b", `user ${userId} held a coupon and was told COUPON_SOLD_OUT`)
+    if ((heldSince.get(userId) ?? Infinity) < askedAt) say("I8b", `user ${userId} held a coupon and received COUPON_SOLD_OUT`)
     const limit = Math.max(0, ...changes.flatMap((change) =>
       change.kind === "raise" && change.outcome === "OK" && change.answeredAt < askedAt ? [change.couponLimit!] : []))
     const issued = asked.findIndex((time) => time >= answeredAt)
     if (limit > (issued === -1 ? asked.length : issued)) {
-      say("I8", `user ${userId} was told COUPON_SOLD_OUT after a raise to ${limit}, of which at most ${issued} were issued`)
+      say("I8", `user ${userId} received COUPON_SOLD_OUT after a raise to ${limit}, of which at most ${issued} were issued`)
     }
   }
   return violations

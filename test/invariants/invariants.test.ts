@@ -28,7 +28,7 @@ const gate = (over: Partial<GateView> = {}): GateView => ({
   ...over
 })
 
-const told = (userId: number, outcome: string, askedAt: number, code?: string): Attempt => ({
+const received = (userId: number, outcome: string, askedAt: number, code?: string): Attempt => ({
   askedAt,
   answeredAt: askedAt + 5,
   campaignId: 1,
@@ -39,11 +39,11 @@ const told = (userId: number, outcome: string, askedAt: number, code?: string): 
 })
 
 const right = [
-  told(10, "OK", 0, "code10"),
-  told(20, "NO_ANSWER", 0),
-  told(20, "COUPON_ALREADY_CLAIMED", 10, "code20"),
-  told(30, "UNAVAILABLE", 0),
-  told(30, "COUPON_SOLD_OUT", 20)
+  received(10, "OK", 0, "code10"),
+  received(20, "NO_ANSWER", 0),
+  received(20, "COUPON_ALREADY_CLAIMED", 10, "code20"),
+  received(30, "UNAVAILABLE", 0),
+  received(30, "COUPON_SOLD_OUT", 20)
 ]
 
 /** The names of the invariants that a list of violations is about. */
@@ -70,17 +70,17 @@ describe("invariants", () => {
   })
 
   it.each<[string, ReadonlyArray<Attempt>, ReadonlyArray<string>]>([
-    ["an OK without a coupon", [...right.slice(0, 4), told(40, "OK", 0, "code40")], ["I4"]],
-    ["an OK with another code", [...right.slice(1), told(10, "OK", 0, "wrong")], ["I4"]],
-    ["an OK without a code", [...right.slice(1), told(10, "OK", 0)], ["I4"]],
-    ["a second OK", [...right, told(10, "OK", 2, "code10")], ["I5"]],
-    ["a claimed coupon that is not there", [...right, told(30, "COUPON_ALREADY_CLAIMED", 30, "code30")], ["I5"]],
-    ["a claimed coupon without its code", [...right, told(10, "COUPON_ALREADY_CLAIMED", 30)], ["I5"]],
-    ["a coupon after a failure", [right[0]!, told(20, "UNAVAILABLE", 0), told(20, "OVERLOADED", 1)], ["I6"]],
+    ["an OK without a coupon", [...right.slice(0, 4), received(40, "OK", 0, "code40")], ["I4"]],
+    ["an OK with another code", [...right.slice(1), received(10, "OK", 0, "wrong")], ["I4"]],
+    ["an OK without a code", [...right.slice(1), received(10, "OK", 0)], ["I4"]],
+    ["a second OK", [...right, received(10, "OK", 2, "code10")], ["I5"]],
+    ["a claimed coupon that is not there", [...right, received(30, "COUPON_ALREADY_CLAIMED", 30, "code30")], ["I5"]],
+    ["a claimed coupon without its code", [...right, received(10, "COUPON_ALREADY_CLAIMED", 30)], ["I5"]],
+    ["a coupon after a failure", [right[0]!, received(20, "UNAVAILABLE", 0), received(20, "OVERLOADED", 1)], ["I6"]],
     ["a coupon nobody asked for", [right[0]!], ["I6"]],
-    ["an OK after sold out", [told(10, "OK", 100, "code10"), ...right.slice(1)], ["I8"]],
-    ["a holder who was told sold out", [...right, told(10, "COUPON_SOLD_OUT", 30)], ["I8b"]],
-    ["an answer that no contract knows", [...right, told(50, "INTERNAL_SERVER_ERROR", 30)], ["contract"]]
+    ["an OK after sold out", [received(10, "OK", 100, "code10"), ...right.slice(1)], ["I8"]],
+    ["a holder who received sold out", [...right, received(10, "COUPON_SOLD_OUT", 30)], ["I8b"]],
+    ["an answer that no contract knows", [...right, received(50, "INTERNAL_SERVER_ERROR", 30)], ["contract"]]
   ])("find %s in the history", (_, history, expected) => {
     expect(names(historyViolations(ledger(), history))).toEqual(expected)
   })
@@ -90,7 +90,7 @@ describe("invariants", () => {
   })
 
   it("tell campaigns apart", () => {
-    expect(historyViolations(ledger(), [...right, { ...told(10, "COUPON_SOLD_OUT", 30), campaignId: 2 }])).toEqual([])
+    expect(historyViolations(ledger(), [...right, { ...received(10, "COUPON_SOLD_OUT", 30), campaignId: 2 }])).toEqual([])
   })
 
   it("find what is wrong with a gate", () => {
@@ -114,7 +114,7 @@ describe("a campaign that is changed", () => {
   const change = (kind: Change["kind"], askedAt: number, answeredAt: number, more: Partial<Change> = {}): Change =>
     ({ campaignId: 1, kind, askedAt, answeredAt, outcome: "OK", expectedVersion: askedAt, ...more })
   const asked = (userId: number, outcome: string, askedAt: number, answeredAt = askedAt + 1): Attempt =>
-    ({ ...told(userId, outcome, 0, `code${userId}`), campaignId: 1, askedAt, answeredAt })
+    ({ ...received(userId, outcome, 0, `code${userId}`), campaignId: 1, askedAt, answeredAt })
   const found = (attempts: ReadonlyArray<Attempt>, changes: ReadonlyArray<Change>, holders: ReadonlyArray<number> = []) =>
     names(changeViolations(1, new Set(holders.map(String)), attempts, changes))
 
@@ -159,15 +159,15 @@ describe("checkInvariants", () => {
   afterEach(() => removeDirectory(dir))
 
   const largest = "9223372036854775807"
-  const history = [told(10, "OK", 0, "code10"), { ...told(20, "OK", 0, "code20"), userId: largest }]
+  const history = [received(10, "OK", 0, "code10"), { ...received(20, "OK", 0, "code20"), userId: largest }]
 
   it("reads the stores, exactly", async () => {
     await checkInvariants({ dataDir: dir }, history)
   })
 
   it("throws a list of everything that is wrong", async () => {
-    await expect(checkInvariants({ dataDir: dir }, [history[1]!, told(30, "OK", 0, "code30")])).rejects.toThrow(
-      "invariants are violated:\n  I4 campaign 1: user 30 was told OK with code code30, the ledger has nothing\n" +
+    await expect(checkInvariants({ dataDir: dir }, [history[1]!, received(30, "OK", 0, "code30")])).rejects.toThrow(
+      "invariants are violated:\n  I4 campaign 1: user 30 received OK with code code30, the ledger has nothing\n" +
         "  I6 campaign 1: users hold coupons that they never asked for: 10"
     )
   })

@@ -48,22 +48,22 @@ export const historyViolations = (
 
   for (const { code, outcome, userId } of attempts) {
     if (outcome === "OK" && rows.get(userId) !== code) {
-      say("I4", `user ${userId} was told OK with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
+      say("I4", `user ${userId} received OK with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
     }
     if (outcome === "COUPON_ALREADY_CLAIMED" && (code === undefined || rows.get(userId) !== code)) {
-      say("I5", `user ${userId} was told COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
+      say("I5", `user ${userId} received COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
     }
     // Sold out is for ever, unless the limit is raised: who holds a coupon held it by then.
-    if (ownChanges.length === 0 && outcome === "COUPON_SOLD_OUT" && rows.has(userId)) say("I8b", `user ${userId} holds a coupon and was told COUPON_SOLD_OUT`)
+    if (ownChanges.length === 0 && outcome === "COUPON_SOLD_OUT" && rows.has(userId)) say("I8b", `user ${userId} holds a coupon and received COUPON_SOLD_OUT`)
     if (outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED" && !NOTHING_ISSUED.has(outcome) && !OPEN.has(outcome)) {
-      say("contract", `user ${userId} was told ${outcome}`)
+      say("contract", `user ${userId} received ${outcome}`)
     }
   }
   for (const [userId, own] of users) {
     const times = own.filter(({ outcome }) => outcome === "OK").length
-    if (times > 1) say("I5", `user ${userId} was told OK ${times} times`)
+    if (times > 1) say("I5", `user ${userId} received OK ${times} times`)
     if (rows.has(userId) && own.every(({ outcome }) => NOTHING_ISSUED.has(outcome))) {
-      say("I6", `user ${userId} holds a coupon and was only ever told ${[...new Set(own.map(({ outcome }) => outcome))].join(", ")}`)
+      say("I6", `user ${userId} holds a coupon and only ever received ${[...new Set(own.map(({ outcome }) => outcome))].join(", ")}`)
     }
   }
   const uninvited = [...rows.keys()].filter((userId) => !users.has(userId))
@@ -74,11 +74,11 @@ export const historyViolations = (
   for (const { answeredAt, outcome } of attempts) if (outcome === "COUPON_SOLD_OUT") soldOutAt = Math.min(soldOutAt, answeredAt)
   for (const { askedAt, outcome, userId } of attempts) {
     if (outcome === "OK" && askedAt > soldOutAt) {
-      say("I8", `user ${userId} asked ${(askedAt - soldOutAt).toFixed(1)} ms after the first COUPON_SOLD_OUT and was told OK`)
+      say("I8", `user ${userId} asked ${(askedAt - soldOutAt).toFixed(1)} ms after the first COUPON_SOLD_OUT and received OK`)
     }
   }
   if (soldOutAt < Infinity && ledger.coupons.length !== ledger.limit) {
-    say("I8", `somebody was told COUPON_SOLD_OUT, but only ${ledger.coupons.length} of ${ledger.limit} coupons exist`)
+    say("I8", `a user received COUPON_SOLD_OUT, but only ${ledger.coupons.length} of ${ledger.limit} coupons exist`)
   }
   return violations
 }

@@ -66,12 +66,12 @@ describe("CampaignChanges", () => {
       const order: Array<string> = []
       ledger.onChange = ({ from }) =>
         Effect.sync(() => {
-          order.push(`changed while the gate was told ${line.told.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()}`)
+          order.push(`changed while the gate received ${line.told.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()}`)
           expect(from.version).toBe(1)
           return "commit"
         })
       yield* campaigns.update(campaignId, undefined, { patch: { couponLimit: 2 }, allowPastEnd: false })
-      expect(order).toEqual(["changed while the gate was told 2 at 1"])
+      expect(order).toEqual(["changed while the gate received 2 at 1"])
       expect(line.told.map(({ couponLimit, version }) => [couponLimit, version])).toEqual([[2, 1], [2, 2]])
       expect((yield* gate.inspect(campaignId)).version).toBe(2)
       expect([yield* claim(campaignId, 2), yield* claim(campaignId, 3)]).toEqual(["OK", "CouponSoldOut"])

@@ -132,7 +132,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
   const hydrators: ReadonlyArray<Hydrator> = [{ state: { at: "idle" } }, { state: { at: "idle" } }]
   let audit: { readonly issued: number; readonly unrelayed: number; readonly version: number } | undefined
   /** A raise under way: the limit, the version that it raises, and whether the gate has it. In the ledger from its first step on. */
-  let raise: { readonly couponLimit: number; readonly version: number; readonly told: boolean } | undefined
+  let raise: { readonly couponLimit: number; readonly version: number; readonly sentToGate: boolean } | undefined
   /** The highest limit announced for this version. */
   let announced = 0
   let expired: ReadonlyArray<{ readonly userId: UserId; readonly value: string }> = []
@@ -174,7 +174,7 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
         return expect(ledger.has(userId), "G1: Already means the ledger has it").toBe(true)
       case "SoldOut":
         if (termsLost) return
-        expect(ledger.has(userId), "I8b: a holder is never told sold out").toBe(false)
+        expect(ledger.has(userId), "I8b: a holder never receives sold out").toBe(false)
         expect(ledger.size, "I8: sold out is a fact, also while limits change").toBe(terms.couponLimit)
         return
       case "Reserved":
@@ -379,13 +379,13 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
           const couponLimit = terms.couponLimit + 1
           if (couponLimit > 5) return
           announced = Math.max(announced, couponLimit)
-          raise = { couponLimit, version: terms.version, told: false }
-        } else if (!raise.told) {
+          raise = { couponLimit, version: terms.version, sentToGate: false }
+        } else if (!raise.sentToGate) {
           const { couponLimit, version } = raise
           // What the changer read when it began, whatever the campaign is by now.
           if (version === terms.version) await configure({ ...terms, couponLimit: Math.max(couponLimit, announced) })
           else await run(gate.configure({ ...terms, couponLimit, version }))
-          raise = { ...raise, told: true }
+          raise = { ...raise, sentToGate: true }
         } else {
           if (raise.version === terms.version) change({ couponLimit: raise.couponLimit })
           raise = undefined

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest"
-import { type Check, checks, mutants, obstacle, search, told } from "./spin.ts"
+import { type Check, checks, mutants, obstacle, search, lineOf } from "./spin.ts"
 
 // Alone they take a second or two each; beside other tests, more.
 const PATIENCE = 120_000
@@ -18,7 +18,7 @@ describe("the models of the protocol (docs/internals/model.md)", () => {
     "no state violates anything; %s",
     async (name, check) => {
       const verdict = await search(check)
-      report.push(`${name}: ${told(verdict)}`)
+      report.push(`${name}: ${lineOf(verdict)}`)
       expect(verdict.violation).toBeUndefined()
       expect(verdict.states).toBeGreaterThan(10_000)
     },

@@ -179,7 +179,7 @@ export const search = async ({ constants, model, mutant }: Check): Promise<Verdi
   }
 }
 
-export const told = ({ megabytes, seconds, states, violation }: Verdict): string =>
+export const lineOf = ({ megabytes, seconds, states, violation }: Verdict): string =>
   `${states.toLocaleString("en")} states, ${seconds.toFixed(1)} s, ${megabytes.toFixed(0)} MB${violation === undefined ? "" : `: ${violation}`}`
 
 if (import.meta.main) {
@@ -190,6 +190,6 @@ if (import.meta.main) {
     const verdict = await search(check)
     const isRight = (verdict.violation !== undefined) === (check.mutant !== undefined)
     if (!isRight) process.exitCode = 1
-    console.log(`${isRight ? "ok   " : "WRONG"} ${check.model}: ${check.name}${check.mutant === undefined ? "" : ` (${check.mutant})`}: ${told(verdict)}`)
+    console.log(`${isRight ? "ok   " : "WRONG"} ${check.model}: ${check.name}${check.mutant === undefined ? "" : ` (${check.mutant})`}: ${lineOf(verdict)}`)
   }
 }

@@ -8,7 +8,7 @@ import { Actor } from "../../src/ports/Actor.ts"
 import { AdminAudit } from "../../src/ports/AuditLog.ts"
 import { Ledger, type CampaignChange } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
-import { batchId, batchOf, draft, told, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, draft, tagsOf, users } from "./ledger.exercise.ts"
 
 const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
   ({ name, couponLimit, status, startTime, endTime })
@@ -96,7 +96,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | A
         expect(yield* ledger.changeCampaign(changeOf(from, { couponLimit: 3 }))).toEqual({ _tag: "BelowIssued", issued: 4 })
         expect(yield* ledger.findCampaign(from.campaignId)).toMatchObject({ couponLimit: from.couponLimit, version: 1 })
         expect(yield* ledger.changeCampaign(changeOf(from, { couponLimit: 4 }))).toMatchObject({ _tag: "Changed" })
-        expect(told(yield* ledger.issue(batchOf(from.campaignId, [9])))).toEqual(["CouponSoldOut"])
+        expect(tagsOf(yield* ledger.issue(batchOf(from.campaignId, [9])))).toEqual(["CouponSoldOut"])
       }))
 
     it.effect("issues nothing that is asked after a pause has returned, whatever is under way", () =>
@@ -133,7 +133,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | A
         expect(yield* limits).toEqual([5, 9])
         yield* ledger.announceRaise(campaignId, 2, 20)
         expect(yield* limits).toEqual([5, 9])
-        expect(told(yield* ledger.issue(batchOf(campaignId, users(1, 7)))).filter((tag) => tag === "Issued")).toHaveLength(5)
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 7)))).filter((tag) => tag === "Issued")).toHaveLength(5)
         const from = (yield* ledger.findCampaign(campaignId))!
         yield* ledger.changeCampaign(changeOf(from, { name: "renamed" }))
         expect(yield* limits).toEqual([5, 5])

@@ -29,7 +29,7 @@ export const draft = (overrides: Partial<CampaignDraft> = {}): CampaignDraft => 
 })
 
 /** `Issued`, or why not. */
-export const told = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<string> =>
+export const tagsOf = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<string> =>
   verdicts.map((verdict) => verdict._tag === "Issued" ? "Issued" : verdict.reason._tag)
 
 /** Users from `first` on. */
@@ -95,7 +95,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const ledger = yield* Ledger
         const { campaignId } = yield* ledger.createCampaign(draft())
         const ids = [1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 2n, 2n ** 63n - 1n]
-        expect(told(yield* ledger.issue(batchOf(campaignId, ids)))).toEqual(ids.map(() => "Issued"))
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, ids)))).toEqual(ids.map(() => "Issued"))
         expect((yield* ledger.listCoupons(campaignId, 0, 10)).map((coupon) => coupon.userId)).toEqual(ids)
         const again = yield* ledger.issue(batchOf(campaignId, ids))
         expect(again.map((verdict) => verdict._tag === "Refused" && verdict.reason._tag === "CouponAlreadyClaimed" && verdict.reason.coupon.userId))
@@ -111,12 +111,12 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const early = yield* ledger.issue(batchOf(campaignId, [100, 200]))
         const batch = batchOf(campaignId, [9, 200, 7, 8, 100, 1, 2])
         const verdicts = yield* ledger.issue(batch)
-        expect(told(verdicts)).toEqual([
+        expect(tagsOf(verdicts)).toEqual([
           "Issued", "CouponAlreadyClaimed", "Issued", "Issued", "CouponAlreadyClaimed", "CouponSoldOut", "CouponSoldOut"
         ])
         expect(verdicts[1]).toMatchObject({ reason: { coupon: (early[1] as { readonly coupon: unknown }).coupon } })
         expect(verdicts[3]).toMatchObject({ coupon: { id: 5, code: batch.claims[3]!.code } })
-        expect(told(yield* ledger.issue(batchOf(campaignId, [2, 9])))).toEqual(["CouponSoldOut", "CouponAlreadyClaimed"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 9])))).toEqual(["CouponSoldOut", "CouponAlreadyClaimed"])
         yield* expectConsistent(campaignId, 5)
       }))
 
@@ -124,14 +124,14 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const sql = yield* SqlClient
-        expect(told(yield* ledger.issue(batchOf(2_147_483_647, [1, 2])))).toEqual(["RecordNotFound", "RecordNotFound"])
+        expect(tagsOf(yield* ledger.issue(batchOf(2_147_483_647, [1, 2])))).toEqual(["RecordNotFound", "RecordNotFound"])
         const future = yield* ledger.createCampaign(draft({ startTime: Date.now() + HOUR }))
-        expect(told(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
+        expect(tagsOf(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
         yield* setStatus(future.campaignId, "ENDED")
-        expect(told(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
+        expect(tagsOf(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
 
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 1 }))
-        const ask = Effect.map(Effect.suspend(() => ledger.issue(batchOf(campaignId, [1, 2]))), told)
+        const ask = Effect.map(Effect.suspend(() => ledger.issue(batchOf(campaignId, [1, 2]))), tagsOf)
         yield* setStatus(campaignId, "PAUSED")
         expect(yield* ask).toEqual(["CampaignPaused", "CampaignPaused"])
         yield* setStatus(campaignId, "ACTIVE")
@@ -180,7 +180,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const code = first.claims[0]!.code
         const clash: ClaimBatch = { ...batchOf(campaignId, [2, 1, 3]), claims: [2n, 1n, 3n].map((userId) => ({ userId, code })) }
         const verdicts = yield* ledger.issue(clash)
-        expect(told(verdicts)).toEqual(["Issued", "CouponAlreadyClaimed", "Issued"])
+        expect(tagsOf(verdicts)).toEqual(["Issued", "CouponAlreadyClaimed", "Issued"])
         const coupons = yield* ledger.findCoupons(campaignId, [1n, 2n, 3n])
         expect(new Set(coupons.map((coupon) => coupon.code)).size).toBe(3)
         expect(verdicts[0]).toMatchObject({ coupon: coupons.find((coupon) => coupon.userId === 2n) })
@@ -212,7 +212,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         expect((yield* Effect.flip(ledger.issue(late)))._tag).toBe("CommitInDoubt")
         expect((yield* ledger.resolve(late)).map((verdict) => verdict._tag)).toEqual(["NotIssued", "NotIssued"])
         yield* expectConsistent(campaignId, 0)
-        expect(told(yield* ledger.issue({ ...late, batchId: batchId() }))).toEqual(["Issued", "Issued"])
+        expect(tagsOf(yield* ledger.issue({ ...late, batchId: batchId() }))).toEqual(["Issued", "Issued"])
         yield* expectConsistent(campaignId, 2)
       }))
 
@@ -253,8 +253,8 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 2_000 }))
-        expect(new Set(told(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["Issued"]))
-        expect(new Set(told(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["CouponAlreadyClaimed"]))
+        expect(new Set(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["Issued"]))
+        expect(new Set(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["CouponAlreadyClaimed"]))
         yield* expectConsistent(campaignId, 1_000)
       }))
   })

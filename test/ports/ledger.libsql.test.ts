@@ -24,7 +24,7 @@ import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
-import { batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
+import { batchOf, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 
 const root = mkdtempSync(Path.join(tmpdir(), "coupon-ledger-"))
@@ -88,7 +88,7 @@ describe("the embedded ledger's file", () => {
       }).pipe(Effect.provide(Layer.fresh(layer)))
       yield* Effect.gen(function*() {
         const ledger = yield* Ledger
-        expect(told(yield* ledger.issue(batchOf(campaignId, [1, 3, 4])))).toEqual(["CouponAlreadyClaimed", "Issued", "CouponSoldOut"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 3, 4])))).toEqual(["CouponAlreadyClaimed", "Issued", "CouponSoldOut"])
         yield* expectConsistent(campaignId, 3)
       }).pipe(Effect.provide(Layer.fresh(layer)))
     }))

@@ -32,7 +32,7 @@ import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
-import { batchId, batchOf, draft, expectConsistent, told, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 
 const config = (url: string, more: Record<string, string> = {}) =>
@@ -105,7 +105,7 @@ for (const kind of availableDatabases()) {
         yield* until(waiting(yield* session(url)), (ids) => ids.length === 1)
         // The batch was sent before this end, and waits across it.
         yield* other.run(`UPDATE campaigns SET end_time = UTC_TIMESTAMP(6) WHERE id = ${campaignId}; COMMIT`)
-        expect(told(yield* Fiber.join(fiber))).toEqual(["CampaignEnded"])
+        expect(tagsOf(yield* Fiber.join(fiber))).toEqual(["CampaignEnded"])
         yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
       }))
 
@@ -129,7 +129,7 @@ for (const kind of availableDatabases()) {
         const first = yield* until(waitingSince, (since) => since !== undefined)
         yield* until(waitingSince, (since) => since !== undefined && since !== first)
         yield* other.run("ROLLBACK")
-        expect(told(yield* Fiber.join(fiber))).toEqual(Array(5).fill("Issued"))
+        expect(tagsOf(yield* Fiber.join(fiber))).toEqual(Array(5).fill("Issued"))
         yield* expectConsistent(campaignId, 5).pipe(Effect.provide(context))
         expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 5, version: 1 })
       }))
@@ -216,7 +216,7 @@ for (const kind of availableDatabases()) {
           }))
           yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
         }
-        expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
+        expect(tagsOf(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
       }))
 
     it.scopedLive("is audited page by page, and as of one moment, while coupons are issued", () =>
@@ -296,7 +296,7 @@ for (const kind of availableDatabases()) {
           expect(yield* other.run("SELECT COUNT(*) AS n FROM coupons UNION ALL SELECT COUNT(*) FROM outbox WHERE kind = 'ISSUED'")).toEqual([{ n: 0 }, { n: 0 }])
           // No transaction is open: no other one has to wait for the row.
           yield* other.run(`UPDATE campaigns SET id = ${campaignId}, coupon_limit = 10, status = 'ACTIVE', start_time = '2025-01-01', end_time = NULL`)
-          expect(told(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
+          expect(tagsOf(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
         }))
         yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
       }))
@@ -306,8 +306,8 @@ for (const kind of availableDatabases()) {
         const { context, ledger, url } = yield* scene()
         const { campaignId } = yield* ledger.createCampaign(draft())
         yield* (yield* session(url)).run("DROP PROCEDURE issue_batch")
-        expect(told(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
-        expect(told(yield* ledger.issue(batchOf(campaignId, [2, 3])))).toEqual(["CouponAlreadyClaimed", "Issued"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 3])))).toEqual(["CouponAlreadyClaimed", "Issued"])
         yield* expectConsistent(campaignId, 3).pipe(Effect.provide(context))
       }))
 
@@ -368,7 +368,7 @@ for (const kind of availableDatabases()) {
             // Nothing is left to take, yet a poll says so without waiting and leaves no lock that a commit would wait for.
             expect(yield* second.poll(10, () => none)).toEqual({ taken: 0, settled: 0 })
             yield* second.poll(10, () => Effect.zipRight(ledger.issue(batchOf(campaignId, [4])), Effect.succeed([])))
-            expect(told(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["Issued"])
+            expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["Issued"])
             return mine
           }))
         expect(settled).toEqual({ taken: 2, settled: 2 })
@@ -471,7 +471,7 @@ for (const kind of availableDatabases()) {
           (batch) => Effect.retry(ledger.issue(batch), { schedule: untilThere, while: ({ _tag }) => _tag === "LedgerUnavailable" }),
           { concurrency: "unbounded" }
         )
-        expect(new Set(told(verdicts.flat()))).toEqual(new Set(["Issued"]))
+        expect(new Set(tagsOf(verdicts.flat()))).toEqual(new Set(["Issued"]))
         yield* expectConsistent(campaignId, 24).pipe(Effect.provide(context))
       }))
 
@@ -480,14 +480,14 @@ for (const kind of availableDatabases()) {
         const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
         const { campaignId } = yield* ledger.createCampaign(draft())
         yield* until(Effect.sync(proxy.connections), (open) => open === 0)
-        expect(told(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])
         expect(proxy.connections()).toBe(1)
         proxy.cut()
         yield* until(
           Effect.either(Effect.suspend(() => ledger.findCampaign(campaignId))),
           (found) => found._tag === "Right" && found.right?.issuedCount === 1
         )
-        expect(told(yield* ledger.issue(batchOf(campaignId, [2])))).toEqual(["Issued"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2])))).toEqual(["Issued"])
         yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
       }))
 
@@ -511,7 +511,7 @@ for (const kind of availableDatabases()) {
           Effect.either(Effect.suspend(() => ledger.issue(batchOf(campaignId, [2])))),
           (issued) => issued._tag === "Right"
         )
-        expect(told(Either.getOrThrow(verdicts))).toEqual(["Issued"])
+        expect(tagsOf(Either.getOrThrow(verdicts))).toEqual(["Issued"])
       }))
   })
 }

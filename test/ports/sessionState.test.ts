@@ -20,7 +20,7 @@ import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerFacts.ts"
 import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { privateDatabases, startDatabase, type DatabaseServer } from "../support/servers.ts"
-import { batchOf, draft, told, users } from "./ledger.exercise.ts"
+import { batchOf, draft, tagsOf, users } from "./ledger.exercise.ts"
 import { together, worsts } from "./worstSessions.ts"
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
@@ -79,9 +79,9 @@ for (const kind of privateDatabases()) {
 
       // The usual commit, and the one that sorts out a holder.
       const first = yield* ledger.issue(batchOf(campaignId, [1, 2]))
-      expect(told(first)).toEqual(["Issued", "Issued"])
+      expect(tagsOf(first)).toEqual(["Issued", "Issued"])
       const second = yield* ledger.issue(batchOf(campaignId, [2, 3]))
-      expect(told(second)).toEqual(["CouponAlreadyClaimed", "Issued"])
+      expect(tagsOf(second)).toEqual(["CouponAlreadyClaimed", "Issued"])
       const coupons = [...codesOf(first), codesOf(second)[1]]
       expect(yield* Effect.promise(() => stored(campaignId))).toEqual(coupons)
       expect((yield* ledger.listCoupons(campaignId, 0, 10)).map(({ code, userId }) => [Number(userId), code])).toEqual(coupons)
@@ -89,8 +89,8 @@ for (const kind of privateDatabases()) {
       // A code that is taken: which key it violates is in the server's message.
       const taken = batchOf(campaignId, [4])
       const again = yield* ledger.issue({ ...taken, claims: [{ userId: 4n, code: coupons[0]![1] as string }] })
-      expect(told(again)).toEqual(["Issued"])
-      expect(told(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["CouponSoldOut"])
+      expect(tagsOf(again)).toEqual(["Issued"])
+      expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["CouponSoldOut"])
 
       // A change, announced, made once, seen by the next claim.
       yield* ledger.announceRaise(campaignId, 1, 7)
@@ -178,7 +178,7 @@ for (const kind of privateDatabases()) {
         yield* asked("LOCK TABLES campaigns WRITE")
         expect((yield* Effect.flip(ledger.issue(batchOf(campaignId, [1]))))._tag).toBe("LedgerUnavailable")
         yield* asked("UNLOCK TABLES")
-        expect(told(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])
       }))), 60_000)
 
     const refused = (init: string, message: RegExp) =>
