@@ -172,9 +172,19 @@ export default TypeScript.config(
       "no-tabs": "error",
       "no-trailing-spaces": "error",
       "eol-last": "error",
-      // 130 is the aim; a line somewhat longer that reads better stays.
+      // 120 is the rule; this bound is for the folders that do not comply yet (see below).
       "max-len": ["error", { code: 165, ignoreUrls: true }]
     }
+  },
+  {
+    // Every folder that complies is listed here.
+    files: [
+      "src/*.ts",
+      "src/{campaigns,claim,client,config,domain,memory,operator}/**/*.ts",
+      "bin/*.mjs",
+      "test/client/**/*.ts"
+    ],
+    rules: { "max-len": ["error", { code: 120, ignoreUrls: true }] }
   },
   {
     files: ["src/**/*.ts"],

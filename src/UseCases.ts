@@ -14,8 +14,8 @@ import * as Reconciler from "./agents/Reconciler.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
 
 /**
- * The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. Agents end after the
- * use cases: the last claims still need the relay.
+ * The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. Agents end after
+ * the use cases: the last claims still need the relay.
  */
 export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),

@@ -7,7 +7,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
 import * as AppConfig from "./config/AppConfig.ts"
-import * as AuditReport from "./operator/AuditReport.ts"
+import * as Violations from "./operator/Violations.ts"
 import * as Backend from "./Backend.ts"
 import { counted } from "./cli/Output.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
@@ -16,7 +16,7 @@ import * as HeldCoupons from "./agents/HeldCoupons.ts"
 import * as KnownCampaigns from "./agents/KnownCampaigns.ts"
 import { Outbox } from "./ports/Outbox.ts"
 import * as MainProgram from "./MainProgram.ts"
-import * as DeploymentAudit from "./operator/DeploymentAudit.ts"
+import * as Verification from "./operator/Verification.ts"
 import * as Redaction from "./config/Redaction.ts"
 import * as SourceFrames from "./SourceFrames.ts"
 
@@ -35,18 +35,18 @@ MYSQL_REPLY_TIMEOUT.
 /** How long the stores may take to answer at first: an operator waits. */
 const PATIENCE = Duration.seconds(20)
 
-const inspect = (limits: AuditReport.Limits) =>
+const inspect = (limits: Violations.Limits) =>
   Effect.gen(function*() {
     const { embedded } = yield* AppConfig.AppConfig
-    const findings = Stream.runCollect(DeploymentAudit.findings({ limits, gateHere: !embedded }))
+    const findings = Stream.runCollect(Verification.findings({ limits, gateHere: !embedded }))
     const rows = Chunk.toReadonlyArray(yield* findings)
-    const outbox = AuditReport.outboxViolations(yield* Effect.flatMap(Outbox, ({ backlog }) => backlog), limits)
+    const outbox = Violations.outboxViolations(yield* Effect.flatMap(Outbox, ({ backlog }) => backlog), limits)
     return { rows, violations: [...rows.flatMap(({ violations }) => violations), ...outbox] }
   })
 
 const print = (text: string) => Effect.sync(() => console.log(text))
 
-const lineOf = ({ campaignId, invariant, text }: AuditReport.Violation) =>
+const lineOf = ({ campaignId, invariant, text }: Violations.Violation) =>
   `${invariant}${campaignId === undefined ? "" : ` campaign ${campaignId}`}: ${text}`
 
 /** Runs the service's own repair on the campaigns that need it. */
@@ -64,7 +64,7 @@ const audit = (repairs: boolean) =>
   Effect.gen(function*() {
     const config = yield* AppConfig.AppConfig
     // With the embedded ledger no other process runs: events wait for the next start, as in a backup of a busy service.
-    const serving = DeploymentAudit.limitsOf(config)
+    const serving = Verification.limitsOf(config)
     const limits = config.embedded ? { ...serving, eventMillis: Number.POSITIVE_INFINITY } : serving
     let found = yield* inspect(limits)
     const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) =>
@@ -74,7 +74,7 @@ const audit = (repairs: boolean) =>
       yield* repair(broken)
       found = yield* inspect(limits)
     }
-    yield* print(AuditReport.table(found.rows))
+    yield* print(Violations.table(found.rows))
     for (const violation of found.violations) yield* print(lineOf(violation))
     const repairable = found.violations.some((violation) => violation.repairable)
     yield* print(

@@ -25,9 +25,9 @@ export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavaila
 
 /**
  * Creates and changes campaigns (docs/internals/protocol.md, "Changing a campaign"). A change is decided on the
- * campaign's current version and applied only if that version still stands. The answer waits until the gate has the change too,
- * if the gate can be reached. A change that is already in place is not made again. `expected`: fail with `Conflict`
- * unless the campaign is at this version.
+ * campaign's current version and applied only if that version still stands. The answer waits until the gate has the
+ * change too, if the gate can be reached. A change that is already in place is not made again. `expected`: fail with
+ * `Conflict` unless the campaign is at this version.
  */
 export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChanges")<CampaignChanges, {
   readonly create: (draft: CampaignDraft) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>

@@ -208,7 +208,7 @@ export const settings = {
   } satisfies Setting<Option.Option<number>>,
   nodeEnv: oneOf(
     "NODE_ENV",
-    "in production the service does not start without an ADMIN key; otherwise administration is open until there is one",
+    "in production it does not start without an ADMIN key; otherwise administration is open until there is one",
     ["development", "test", "production"],
     "development"
   ),

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
-import * as AuditReport from "./AuditReport.ts"
+import * as Violations from "./Violations.ts"
 import { AdminAudit } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
 import type { GateState } from "../ports/Gate.ts"
@@ -16,7 +16,7 @@ import { ApiKeys, KeyRefused } from "../security/ApiKeys.ts"
 import { anonymousAdmin } from "../domain/Principal.ts"
 import { VERSION } from "../config/Version.ts"
 import * as Backup from "./Backup.ts"
-import * as DeploymentAudit from "./DeploymentAudit.ts"
+import * as Verification from "./Verification.ts"
 import { effectiveSettings } from "./EffectiveSettings.ts"
 import * as GateRebuild from "./GateRebuild.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
@@ -28,7 +28,7 @@ import * as OverviewSampler from "./OverviewSampler.ts"
 
 type Failure = OperatorFailure | StoreFailure
 
-const violationOf = ({ campaignId, ...rest }: AuditReport.Violation): typeof Violation.Type => ({
+const violationOf = ({ campaignId, ...rest }: Violations.Violation): typeof Violation.Type => ({
   campaignId: campaignId ?? null,
   ...rest
 })
@@ -41,7 +41,7 @@ const gateOf = (state: GateState) => ({
   oldestPendingMillis: state.oldestPendingMillis
 })
 
-const rowOf = ({ observation: { gate, ledger }, violations }: DeploymentAudit.Finding): typeof AuditRow.Type => {
+const rowOf = ({ observation: { gate, ledger }, violations }: Verification.Finding): typeof AuditRow.Type => {
   const { campaignId, counter, couponLimit, coupons, unrelayed } = ledger
   return {
     campaignId,
@@ -104,11 +104,11 @@ export const layer = (stopped: Effect.Effect<void>) =>
       )
 
     const audit = (campaignId: number | undefined): Stream.Stream<typeof AuditEvent.Type, Failure, Ports> => {
-      const options = { limits: DeploymentAudit.limitsOf(config), gateHere: true }
+      const options = { limits: Verification.limitsOf(config), gateHere: true }
       const found = campaignId === undefined
-        ? DeploymentAudit.findings(options)
+        ? Verification.findings(options)
         : Stream.fromIterableEffect(Effect.filterOrFail(
-          DeploymentAudit.findingOf(campaignId, options),
+          Verification.findingOf(campaignId, options),
           (findings) => findings.length > 0,
           () => new NotFound({ message: `there is no campaign ${campaignId}` })
         ))
@@ -122,7 +122,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
       })
       const done = Effect.gen(function*() {
         const backlog = yield* Effect.flatMap(Outbox, (outbox) => outbox.backlog)
-        const whole = AuditReport.outboxViolations(backlog, options.limits).map(violationOf)
+        const whole = Violations.outboxViolations(backlog, options.limits).map(violationOf)
         return { _tag: "Done" as const, campaigns, violations: [...violations, ...whole], outbox: backlog }
       })
       return Stream.concat(rows, Stream.fromEffect(done))

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { AppConfig } from "../config/AppConfig.ts"
-import * as AuditReport from "./AuditReport.ts"
+import * as Violations from "./Violations.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import { Gate, type GateUnavailable } from "../ports/Gate.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
@@ -12,8 +12,8 @@ import { LedgerAudit } from "../ports/LedgerFacts.ts"
 
 /** A campaign and its violations. */
 export interface Finding {
-  readonly observation: AuditReport.Observation
-  readonly violations: ReadonlyArray<AuditReport.Violation>
+  readonly observation: Violations.Observation
+  readonly violations: ReadonlyArray<Violations.Violation>
 }
 
 const PAGE = 100
@@ -21,7 +21,7 @@ const PAGE = 100
 /** How long an event may wait for the relay (I9). */
 const EVENT_MILLIS = 10_000
 
-export const limitsOf = (config: AppConfig["Type"]): AuditReport.Limits => ({
+export const limitsOf = (config: AppConfig["Type"]): Violations.Limits => ({
   eventMillis: EVENT_MILLIS,
   // A reservation of this age is resolved by the reaper's next run.
   reservationMillis: Duration.toMillis(Duration.sum(config.reservationTimeout, config.reaperInterval)) + EVENT_MILLIS
@@ -30,7 +30,7 @@ export const limitsOf = (config: AppConfig["Type"]): AuditReport.Limits => ({
 /** Verifies one campaign; empty if there is none. `gateHere`: this process can read its gate. */
 export const findingOf = (
   campaignId: CampaignId,
-  options: { readonly limits: AuditReport.Limits; readonly gateHere: boolean }
+  options: { readonly limits: Violations.Limits; readonly gateHere: boolean }
 ): Effect.Effect<ReadonlyArray<Finding>, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
   Effect.gen(function*() {
     const ledger = yield* LedgerAudit
@@ -40,13 +40,13 @@ export const findingOf = (
     const after = yield* gate.inspect(campaignId)
     if (facts === undefined) return []
     const gateStates = options.gateHere ? { before, after } : undefined
-    const observation: AuditReport.Observation = { ledger: facts, gate: gateStates }
-    return [{ observation, violations: AuditReport.violationsOf(observation, options.limits) }]
+    const observation: Violations.Observation = { ledger: facts, gate: gateStates }
+    return [{ observation, violations: Violations.violationsOf(observation, options.limits) }]
   })
 
 /** Verifies every campaign, by ascending id, one after another, so that claims keep the stores' capacity. */
 export const findings = (
-  options: { readonly limits: AuditReport.Limits; readonly gateHere: boolean }
+  options: { readonly limits: Violations.Limits; readonly gateHere: boolean }
 ): Stream.Stream<Finding, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
   Stream.paginateChunkEffect(0, (afterId) =>
     Effect.gen(function*() {
