@@ -11,8 +11,8 @@ const METHODS = connect.allowedMethods.join(", ")
 const MAX_AGE_SECONDS = "7200"
 
 /**
- * Lets web pages of these origins call. Returns true if it has answered: a preflight (OPTIONS) is no call. Credentials are API keys
- * and tokens in a header, never cookies, so that no page can borrow a user's rights and `*` is safe to allow.
+ * Lets web pages of these origins call. Returns true if it has answered: a preflight (OPTIONS) is no call. Credentials
+ * are API keys and tokens in a header, never cookies. So no page can use a user's rights, and `*` is safe to allow.
  */
 export const make = (origins: ReadonlyArray<string>): (request: Request, response: Response) => boolean => {
   const any = origins.includes("*")

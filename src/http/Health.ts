@@ -12,19 +12,16 @@ import {
 /** `grpc.health.v1` on the transport's port: what `/readyz` says, for what speaks gRPC. */
 export interface GrpcHealth {
   readonly mounts: Mounts
-  /** The state may have changed: those who watch it hear so. */
+  /** Tells calls of Watch to look again: the state may have changed. */
   readonly changed: () => void
 }
 
-/**
- * Nobody tells when the stores have arrived, so while somebody watches, the state is looked at this often. Leaving is told
- * at once, by `changed`.
- */
+/** How often the state is read while a Watch is open. Draining is sent at once, by `changed`. */
 const LOOK_MILLIS = 250
 
 /**
  * Answers for the whole server (the empty name) and for each of `services`, which share its state. When the server drains,
- * a Watch hears NOT_SERVING and ends: an open stream would hold up the drain.
+ * a Watch receives NOT_SERVING and ends: an open stream would delay the drain.
  */
 export const make = (options: {
   readonly services: ReadonlyArray<string>
@@ -67,13 +64,15 @@ export const make = (options: {
           return response(status())
         },
         list: () =>
-          create(HealthListResponseSchema, { statuses: Object.fromEntries([...known].map((name) => [name, response(status())])) }),
+          create(HealthListResponseSchema, {
+            statuses: Object.fromEntries([...known].map((name) => [name, response(status())]))
+          }),
         async *watch({ service }, { signal }) {
-          let told: Status | undefined
+          let sent: Status | undefined
           while (!signal.aborted) {
             const current = known.has(service) ? status() : Status.SERVICE_UNKNOWN
-            if (current !== told) yield response(current)
-            told = current
+            if (current !== sent) yield response(current)
+            sent = current
             if (options.draining()) return
             await nextLook(signal)
           }

@@ -4,7 +4,7 @@ import { guarded } from "./Guarded.ts"
 import type { Response } from "./Request.ts"
 
 /**
- * Runs functions at the end of the event loop's turn, by one `setImmediate` for all of the turn. By then a body that came
+ * Runs functions at the end of the event loop's turn, by one `setImmediate` for all of them. By then a body that came
  * with its head has been read.
  */
 export const makeAtEndOfTurn = (report: (cause: unknown) => void): (look: () => void) => void => {
@@ -61,7 +61,7 @@ export const bound = (
         reject(new ConnectError("the body did not come in time", Code.DeadlineExceeded))
       })
     })
-    // What nobody waits for is no unhandled rejection.
+    // Without a reader, the rejection must not count as unhandled.
     expired.catch(() => {})
     return {
       next: async () => {

@@ -219,7 +219,7 @@ export const make = (
     const path = request.url!.split("?", 1)[0]!
     if (!lax.has(path)) return false
     const failed = (cause: unknown) => {
-      // A client that went away: nobody is left to tell.
+      // The client went away, so there is no one to answer.
       if (response.destroyed || ConnectError.from(cause).code === Code.Aborted) return
       dispatcher.report(cause)
       response.destroy()

@@ -17,7 +17,7 @@ export type Bound =
   /** Something may have been stored, so REQUEST_TIMEOUT ends the call with OUTCOME_UNKNOWN. */
   | "write"
 
-/** What a call hears and says besides its messages. */
+/** What a call reads and writes besides its messages. */
 export interface Metadata {
   /** `POST`, or `GET` for a call without side effects. */
   readonly requestMethod: string

@@ -135,9 +135,9 @@ export const send = (
 }
 
 /**
- * Puts writes off to the end of the event loop's turn. The answers of one batch then leave back to back, when the next batch is on
- * its way to the ledger already, and a client that the first one wakes stays awake for the others: 10 µs of Node an issue
- * less, and a quarter more issues a second (128 connections, 2 cores, paired runs).
+ * Puts writes off to the end of the event loop's turn. The answers of one batch then leave back to back, after the next
+ * batch was sent to the ledger, and a client wakes once for all of them. This saves 10 µs of CPU an issue, and brings a
+ * quarter more issues a second (128 connections, 2 cores, paired runs).
  */
 const makeWrites = (
   failed: (response: Response, defect: unknown) => void
@@ -202,7 +202,7 @@ export const make = (
     send(response, reply.status, JSON_TYPE, reply.body, Buffer.byteLength(reply.body), draining(), reply.retryAfterSeconds, metadata)
   }
 
-  /** Nobody is left waiting: what cannot be told why is told by the connection's end. */
+  /** Answers with INTERNAL; if that cannot be written either, ends the connection. */
   const sendDefect = (response: Response, defect: unknown) => {
     dispatcher.report(defect)
     if (response.headersSent) return void response.destroy()
@@ -262,7 +262,7 @@ export const make = (
     const refusal = head.refusal ??
       (head.length !== undefined && head.length > maxBodyBytes ? bodyTooLargeReply(maxBodyBytes) : undefined)
     if (refusal !== undefined) {
-      // The body is read and dropped: HTTP/2 would reset a stream whose body nobody reads, and the answer with it.
+      // The body is read and dropped: HTTP/2 would reset a stream with an unread body, and drop the answer.
       request.resume()
       dispatcher.refused(route, MALFORMED)
       sendError(response, refusal)

@@ -12,7 +12,7 @@ const suppressedLines = Metrics.counters("coupon_log_lines_suppressed", "Lines t
 const BURST = 10
 const REFILL_MILLIS = 1_000
 
-/** Kinds that are told apart; beyond so many they share one allowance, or a message that is never the same twice would escape. */
+/** Kinds with an allowance of their own. Further ones share one: otherwise messages that always differ had no limit. */
 const MOST_KINDS = 500
 
 interface Kind {
@@ -53,9 +53,9 @@ export interface LogLimiter {
 }
 
 /**
- * Bounds the log while something fails ten thousand times a second. Nothing is lost without a word: a line that comes after others were
- * held back says by the annotation `suppressed` how many, and the last one of a storm is written within a second of it.
- * `write` must not throw: a timer calls it, too.
+ * Bounds the log while something fails ten thousand times a second. The annotation `suppressed` of a line counts the
+ * lines like it that were not written before it. The last line of a burst is written within a second. `write` must not
+ * throw: a timer calls it too.
  */
 export const make = (write: (line: Line) => void, now: () => number = () => performance.now()): LogLimiter => {
   const kinds = new Map<string, Kind>()

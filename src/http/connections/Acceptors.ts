@@ -23,7 +23,7 @@ export const countFor = (maxConnections: number): number =>
 
 const BACKLOG = 4_096
 
-/** Whether a port can be shared, and nobody else has this one: shared ports do not tell, so a socket that shares nothing asks. */
+/** Whether a port can be shared and is free. A socket that shares nothing tries first: only that fails on a used port. */
 export const mayShare = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
     if (process.platform !== "linux") return resolve(false)

@@ -15,9 +15,8 @@ export interface NewConnections {
 }
 
 /**
- * Hands each new connection of `h1` to the server whose protocol it speaks. The HTTP/1.1 server owns the port, so that Node tracks its
- * connections and enforces its timeouts; only what it does with a new one is put off until the protocol is known, for at most
- * `patienceMillis`.
+ * Hands each new connection of `h1` to the server whose protocol it speaks, which it shows within `patienceMillis`. The
+ * HTTP/1.1 server owns the port, so that Node tracks its connections and enforces its timeouts.
  */
 export const route = (
   h1: http.Server,

@@ -24,7 +24,7 @@ export const sniff = (socket: Socket, timeoutMillis: number, decided: (protocol:
     done()
     socket.pause()
     socket.unshift(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
-    // Whoever comes next handles errors itself.
+    // The server that takes the socket handles its errors.
     socket.removeListener("error", onError)
     decided(protocol)
     // HTTP/2 takes the handle over; HTTP/1.1 waits for the stream that was paused here.

@@ -5,10 +5,10 @@ import type { Socket } from "node:net"
 const PROGRESS_BYTES = 65_536
 
 /**
- * Finds clients that ask and do not read: each answer they leave lying is memory of ours, 0.5 MB for a page of GetCampaign, and
- * pipelining and streams multiply it. Neither node:http nor node:http2 bounds that. `sweep` is called now and then, so no request
- * pays for it; whoever has taken less than 64 KiB of what waits for it for `patienceMillis` is cut off: an HTTP/2 stream alone, or an
- * HTTP/1.1 connection.
+ * Finds clients that send requests and do not read the answers. Each unread answer takes memory of the process, 0.5 MB
+ * for a page of GetCampaign, and neither node:http nor node:http2 bounds that. `sweep` runs from a timer, so it costs a
+ * request nothing. A client that takes less than 64 KiB in `patienceMillis` while answers wait is cut off: its HTTP/2
+ * stream, or its HTTP/1.1 connection.
  */
 export const make = (options: {
   readonly sockets: ReadonlySet<Socket>

@@ -7,8 +7,8 @@ import * as PacedRefusals from "./PacedRefusals.ts"
 import type { Request } from "../Request.ts"
 
 /**
- * Decides which public calls are begun, before anything is taken for them. Plain numbers: all of it costs a call 0.1 µs. Calls of
- * administration, health, metrics and the operator plane never come here.
+ * Decides which public calls begin, before they take any resource. Costs 0.1 µs a call. Calls of administration,
+ * health, metrics and the operator plane do not pass here.
  */
 export interface Admission {
   /** The client of a request, a small number. */
@@ -17,14 +17,14 @@ export interface Admission {
   readonly began: (client: number) => void
   /** `startedAt` and `now` in milliseconds of `performance.now()`. */
   readonly ended: (client: number, startedAt: number, now: number) => void
-  /** Has `answer` told why, in its turn; it must not throw. */
+  /** Calls `answer` with the failure, perhaps later; it must not throw. */
   readonly refuse: (answer: (failure: Overloaded) => void) => void
   readonly limit: () => number
 }
 
 /**
- * How many times the free places a client may hold ("dynamic thresholds", Choudhury and Hahne, 1998): alone 8/9 of all, two
- * greedy ones 8/17 each, and whoever comes next finds a place. Nobody's share has to be known for that.
+ * How many times the free places a client may hold ("dynamic thresholds", Choudhury and Hahne, 1998): alone 8/9 of all,
+ * two greedy ones 8/17 each. A new client always finds a place, and no share has to be configured.
  */
 const GREED = 8
 

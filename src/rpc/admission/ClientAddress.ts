@@ -6,7 +6,7 @@ import type { Request } from "../Request.ts"
 export const CLIENTS = 4_096
 
 /** For a connection that is gone. */
-const NOBODY = 0
+const GONE = 0
 const TRUSTED = -1
 
 const CLIENT = Symbol("client")
@@ -30,10 +30,10 @@ const networkOf = (address: string): string => {
 }
 
 /**
- * A request's client as a number below `CLIENTS`, by a hash that differs in each process, so that nobody can choose whom to share a
- * place with. The client is the connection's other end, or if that is a trusted proxy, the last address in X-Forwarded-For that
- * is not one. (Not X-Envoy-External-Address: proxies that do not know it pass on what a client made up.) Costs a look at the
- * connection, but behind a proxy the reading of a header.
+ * A request's client as a number below `CLIENTS`, by a hash that differs in each process: no client can choose with
+ * which other one it shares a number. The client is the peer of the connection. If that is a trusted proxy, it is the last
+ * address in X-Forwarded-For that is none. (X-Envoy-External-Address is not read: proxies that do not know it pass on
+ * what a client made up.)
  */
 export const make = (trusted: BlockList): (request: Request) => number => {
   const seed = randomInt(2 ** 31)
@@ -46,7 +46,7 @@ export const make = (trusted: BlockList): (request: Request) => number => {
   const isTrusted = (address: string) => trusted.check(address, address.includes(":") ? "ipv6" : "ipv4")
   const known = (socket: Socket) => {
     const address = plain(socket.remoteAddress ?? "")
-    return address === "" ? NOBODY : isTrusted(address) ? TRUSTED : placeOf(networkOf(address))
+    return address === "" ? GONE : isTrusted(address) ? TRUSTED : placeOf(networkOf(address))
   }
 
   const forwarded = (raw: ReadonlyArray<string>, proxy: string): number => {
@@ -69,7 +69,7 @@ export const make = (trusted: BlockList): (request: Request) => number => {
   return (request) => {
     const isStream = "stream" in request
     const owner = (isStream ? request.stream.session : request.socket) as (Tagged & { readonly socket?: Socket }) | undefined
-    if (owner === undefined || owner === null) return NOBODY
+    if (owner === undefined || owner === null) return GONE
     let place = owner[CLIENT]
     if (place === undefined) owner[CLIENT] = place = known(isStream ? owner.socket! : request.socket)
     if (place !== TRUSTED) return place

@@ -25,7 +25,7 @@ const LONGEST_TARGET_MILLIS = 1_000
 /** The latency at rest is the lowest of the last 30 to 60 s. */
 const BASE_MILLIS = 30_000
 
-/** So many calls make no queue worth the name, and group commit needs that many to be worth its name. */
+/** Never limit below this: smaller queues add no visible latency, and group commit needs batches of about this size. */
 export const FLOOR = 64
 
 /**
@@ -44,7 +44,7 @@ export const FLOOR = 64
 export const make = (options: {
   readonly most: number
   readonly targetMillis: number
-  /** Told at the end of each window, some ten times a second. */
+  /** Called at the end of each window, about ten times a second. */
   readonly looked?: (limit: number) => void
 }): LatencyLimit => {
   const { most, targetMillis } = options

@@ -17,9 +17,9 @@ export interface Clock {
 }
 
 /**
- * A refused request costs Node what a bare echo does, a third of a durable coupon: with ten times as many requests as the service
- * can carry, refusing all of them at once would leave it no time for any other. The client of an answer that waits does not
- * ask again meanwhile, so this slows the flood itself down, at no cost.
+ * A rejected request costs Node what a bare echo does, a third of a durable coupon. At ten times the load that the
+ * service can carry, rejecting all at once would leave no time for the rest. A client whose answer waits sends no new
+ * request meanwhile, so this also slows the flood down.
  *
  * While the event loop has time to spare, so many are answered a turn, which is at most once in an interval.
  */
@@ -30,7 +30,7 @@ const INTERVAL_MILLIS = 1
 const IDLE_SHARE = 0.05
 const SERVED_FOR_ONE = 8
 
-/** Who has waited for so long is answered all the same, 32 a turn. */
+/** An answer that has waited this long is sent in any case, 32 a turn. */
 const LONGEST_WAIT_MILLIS = 3_000
 
 /** Beyond, the oldest are answered at once: a bound for memory. */
@@ -64,7 +64,7 @@ export const make = (clock: Clock = platform): PacedRefusals => {
       allowance = A_TURN
       return
     }
-    // What is left of an answer is kept for the next turn; what nobody wanted is not.
+    // A fraction of an answer is kept for the next turn. An allowance that was not used is not.
     const kept = next === waiting.length ? 0 : allowance % 1
     allowance = idle - idleThen > (now - lookedAt) * IDLE_SHARE ? A_TURN : kept + served / SERVED_FOR_ONE
     begin(now, idle)
