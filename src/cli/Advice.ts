@@ -8,7 +8,7 @@ export interface Advice {
 
 type Values = Readonly<Record<string, string>>
 
-/** Settings whose defaults are fine, and which somebody has turned to where it hurts; limits are where tests of load saw it hurt. */
+/** Settings that were changed from a good default to a harmful value. The limits come from load tests. */
 const rules: ReadonlyArray<(value: (name: string) => number, values: Values, info: typeof Info.Type) => Advice | undefined> = [
   (_, { LOG_LEVEL }) =>
     LOG_LEVEL === "debug" ? { text: "LOG_LEVEL=debug logs more than a busy instance can write", hint: "set LOG_LEVEL=info" } : undefined,

@@ -13,7 +13,7 @@ import type { OperatorClient } from "../client/OperatorClient.ts"
 import { type CliFailure, ofNoAnswer, ofOperatorCall } from "./CliFailure.ts"
 import type { Connection } from "./Connection.ts"
 
-/** The first sample of an instance that nobody watched is over no time at all: its rates would say that nothing happens. */
+/** The first sample of an instance without watchers covers no time, so its rates would be 0. */
 const LEAST_SECONDS = 0.2
 
 /** So many rounds in a row that meet no new instance end the first search. */
@@ -33,8 +33,8 @@ const ATTEMPTS = 60
 
 export interface AllInstances {
   /**
-   * The samples of every instance, as they come, told apart by `instance`. Fails at once if the very first round reaches none, or later if
-   * none is reached for a minute or the key is refused.
+   * The samples of every instance, as they come; `instance` names it. Fails at once if the first round reaches none,
+   * later if none is reached for a minute or the key is rejected.
    */
   readonly samples: Stream.Stream<Overview, CliFailure>
   /** Names of the instances that are followed now. */

@@ -31,7 +31,7 @@ const unexpected = (cause: Cause.Cause<unknown>) =>
     hint: "this is a bug, or the service speaks another version"
   })
 
-/** Every way a run may end, told where that has not been done. */
+/** Maps the end of a run to its exit code, and prints the failure unless that was done. */
 const settle = (exit: Exit.Exit<void, unknown>, json: boolean): Effect.Effect<ExitName> => {
   if (Exit.isSuccess(exit)) return Effect.succeed("OK")
   if (Cause.isInterruptedOnly(exit.cause)) return Effect.succeed("INTERRUPTED")

@@ -11,13 +11,16 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
   requiredRole: Schema.String
 }) {}
 
-/** The instance cannot do it now (a store is away, or it is stopping) and nothing was changed; ask again after `retryAfterSeconds`. */
+/**
+ * The instance cannot do it now: a store is down, or the instance is stopping. Nothing was changed; try again after
+ * `retryAfterSeconds`.
+ */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
   message: Schema.String,
   retryAfterSeconds: Schema.Number
 }) {}
 
-/** Too many calls of this key, or of everybody, at once; ask again after `retryAfterSeconds`. */
+/** Too many calls at once, of this key or in all; try again after `retryAfterSeconds`. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   message: Schema.String,
   retryAfterSeconds: Schema.Number
@@ -32,7 +35,7 @@ export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", { messa
 /** A field breaks its rule. */
 export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", { message: Schema.String }) {}
 
-/** The store failed while committing, and has not told which way. */
+/** The store failed while committing; whether it committed is not known. */
 export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", { message: Schema.String }) {}
 
 /** Anything unexpected; the cause is in the instance's log alone. */

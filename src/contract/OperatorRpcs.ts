@@ -74,7 +74,7 @@ export const Info = Schema.Struct({
   embedded: Schema.Boolean,
   ready: Schema.Boolean,
   waitingFor: Schema.Array(Schema.String),
-  /** Whether anybody may administer, because no key is configured. */
+  /** Whether administration needs no key, because none is configured. */
   open: Schema.Boolean,
   caller: Schema.Struct({ name: Schema.String, role: Schema.String })
 })
@@ -207,7 +207,7 @@ export class OperatorRpcs extends RpcGroup.make(
   /** The whole ledger as it is at one moment, while it serves: every code, and the hashes of all keys. */
   Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true }).annotate(RequiredRole, "ADMIN"),
   Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
-  /** The secret is told this once. */
+  /** The only answer that shows the secret. */
   Rpc.make("CreateKey", {
     payload: changing({ name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) }),
     success: Schema.Struct({ id: Schema.String, secret: Schema.String }),

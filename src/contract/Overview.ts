@@ -46,7 +46,7 @@ export const Overview = Schema.Struct({
   uptimeSeconds: Schema.Number,
   ready: Schema.Boolean,
   waitingFor: Schema.Array(Schema.String),
-  /** The seconds that rates, quantiles and means are over: about 1, and 0 in the first sample after nobody watched. */
+  /** Seconds that rates, quantiles and means cover: about 1, and 0 in the first sample after a time without watchers. */
   seconds: Schema.Number,
   /** IssueCoupon's answers a second by outcome, e.g. `OK`; only outcomes that occurred since the start. */
   perSecond: Numbers,

@@ -49,7 +49,7 @@ const phases = {
   ended: [CampaignPhase.ENDED]
 } as const
 
-/** The older words: what is over has ended, whoever or whatever has ended it. */
+/** The older words. A campaign past its end time counts as ended. */
 const statusPhases = {
   active: [CampaignPhase.SCHEDULED, CampaignPhase.OPEN, CampaignPhase.SOLD_OUT],
   paused: phases.paused,

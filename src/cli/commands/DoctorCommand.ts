@@ -54,7 +54,7 @@ const readiness = (status: number, body: string): Check => {
       return fail("ready", `it waits for ${waitingFor.join(" and ")}`, "start that store, or correct MYSQL_URL and REDIS_URL; it goes on by itself")
     }
   } catch {
-    // Told below: whatever answered is not the service.
+    // Reported below: another server has answered.
   }
   return fail("ready", `/readyz answers HTTP ${status}`, "is this coupon-issuance, or a proxy that has no healthy instance?")
 }
@@ -97,7 +97,7 @@ const clocks = (info: typeof Info.Type, sentAt: number, roundTrip: number): Read
   return [own, ledger, gate]
 }
 
-/** What the sessions of the ledger are, whoever set their defaults. */
+/** The session variables of the ledger, as they are in effect. */
 const sessions = (ledger: (typeof Info.Type)["ledger"]): ReadonlyArray<Check> => {
   const session = ledger?.session ?? []
   if (session.length === 0) return []
