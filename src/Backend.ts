@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { AppConfig } from "./config/AppConfig.ts"
 import type { AdminAudit } from "./ports/AuditLog.ts"
+import type { CampaignStore } from "./ports/CampaignStore.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
 import { Deployment } from "./ports/Deployment.ts"
 import type { Gate } from "./ports/Gate.ts"
@@ -27,10 +28,12 @@ import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
 import * as LibSql from "./sql/libsql/LibSql.ts"
 import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
+import * as LibSqlCampaignStore from "./sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
 import * as MySql from "./sql/mysql/connection/MySql.ts"
 import * as MySqlBackup from "./sql/mysql/MySqlBackup.ts"
+import * as MySqlCampaignStore from "./sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
 import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
 import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
@@ -126,6 +129,7 @@ const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ fa
 /** Every port of an assembly. */
 export type Stores =
   | CampaignPhases
+  | CampaignStore
   | Deployment
   | GateFacts
   | Ledger
@@ -140,6 +144,7 @@ export type Stores =
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
   Layer.mergeAll(
+    LibSqlCampaignStore.layer,
     LibSqlLedger.layer,
     SqlLedgerAudit.layer,
     SqlAdminAudit.layer,
@@ -171,6 +176,7 @@ export const layerDistributed: Layer.Layer<
   Layer.provideMerge(Layer.mergeAll(
     Layer.succeed(StoreHealth, { troubles: () => [] }),
     Layer.mergeAll(
+      MySqlCampaignStore.layer,
       Layer.merge(MySqlLedger.layer, MySqlOutbox.layer).pipe(Layer.provide(RecentBatches.layer)),
       SqlLedgerAudit.layer,
       SqlAdminAudit.layer,

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { Ledger } from "../ports/Ledger.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 
 /** How many of the newest campaigns an instance learns of without a claim. */
@@ -11,8 +11,8 @@ const NEWEST = 100
  */
 export const make = Effect.gen(function*() {
   const known = yield* KnownCampaigns
-  const ledger = yield* Ledger
+  const store = yield* CampaignStore
   return {
-    runOnce: Effect.map(ledger.newestCampaignIds(NEWEST), (newest) => known.learn(newest.toReversed()))
+    runOnce: Effect.map(store.newestCampaignIds(NEWEST), (newest) => known.learn(newest.toReversed()))
   }
 })

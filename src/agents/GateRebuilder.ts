@@ -10,6 +10,7 @@ import { AppConfig } from "../config/AppConfig.ts"
 import { type Campaign, type CampaignId, gateTerms } from "../domain/Campaign.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
 /**
@@ -56,6 +57,7 @@ const overAt = ({ endTime, status, updatedAt }: Campaign): EpochMillis | undefin
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
+  const campaigns = yield* CampaignStore
   const ledger = yield* Ledger
   const scope = yield* Effect.scope
   const keptMillis = Duration.toMillis(config.gateKeptAfterEnd)
@@ -83,13 +85,13 @@ export const make = Effect.gen(function*() {
   const runOnce: GateRebuilder["Type"]["runOnce"] = (campaignId, progress) =>
     Effect.gen(function*() {
       for (;;) {
-        const before = yield* ledger.findCampaign(campaignId)
+        const before = yield* campaigns.find(campaignId)
         if (before === undefined) return "Missing"
         const over = overAt(before)
         if (over !== undefined && over + keptMillis < Date.now()) {
           // A change that was relayed before found no gate to configure: read the terms once more.
           yield* gate.retire(gateTerms(before))
-          const after = yield* ledger.findCampaign(campaignId)
+          const after = yield* campaigns.find(campaignId)
           if (after !== undefined) yield* gate.configure(gateTerms(after))
           return "Ready"
         }
@@ -103,7 +105,7 @@ export const make = Effect.gen(function*() {
         }
         // A change that was relayed, or a raise announced, before this generation began found no gate to configure. Read
         // the terms once more, now that the gate takes newer ones.
-        const after = yield* ledger.findCampaign(campaignId)
+        const after = yield* campaigns.find(campaignId)
         if (after !== undefined) yield* gate.configure(gateTerms(after))
         if (yield* hydrate(campaignId, token, (coupons) => progress?.(coupons, before.issuedCount))) {
           // A new campaign's gate is opened this way too, which is no news for an operator.

@@ -8,6 +8,7 @@ import { GateRebuilder } from "./GateRebuilder.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
 import * as GateMetrics from "../metrics/GateMetrics.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { type IssuedTally, Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
 /**
@@ -31,6 +32,7 @@ export class Reconciler extends Context.Tag("coupon/agents/Reconciler")<Reconcil
 
 export const make = Effect.gen(function*() {
   const gate = yield* Gate
+  const campaigns = yield* CampaignStore
   const ledger = yield* Ledger
   const rebuilder = yield* GateRebuilder
   const held = yield* HeldCoupons
@@ -45,7 +47,7 @@ export const make = Effect.gen(function*() {
 
   const bringTerms = (campaignId: CampaignId, { version }: GateState, tally: IssuedTally) =>
     Effect.gen(function*() {
-      const campaign = yield* ledger.findCampaign(campaignId)
+      const campaign = yield* campaigns.find(campaignId)
       if (campaign !== undefined) yield* gate.configure(gateTerms(campaign))
       yield* Effect.logInfo("the gate had older terms than the ledger").pipe(
         Effect.annotateLogs({ campaignId, gate: version, ledger: tally.version })

@@ -1,9 +1,9 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import { Ledger } from "../ports/Ledger.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { HeldCoupons } from "./HeldCoupons.ts"
 
-/** Campaigns asked about at a time: as many as `Ledger.startTimes` takes. */
+/** Campaigns asked about at a time: as many as `CampaignStore.startTimes` takes. */
 const BATCH_SIZE = 2_000
 
 /**
@@ -12,9 +12,9 @@ const BATCH_SIZE = 2_000
  */
 export const make = Effect.gen(function*() {
   const held = yield* HeldCoupons
-  const ledger = yield* Ledger
+  const store = yield* CampaignStore
   const learn = (campaigns: Chunk.Chunk<number>) =>
-    Effect.map(ledger.startTimes(Chunk.toReadonlyArray(campaigns)), (starts) =>
+    Effect.map(store.startTimes(Chunk.toReadonlyArray(campaigns)), (starts) =>
       starts.forEach(({ campaignId, startTime }) => held.opensAt(campaignId, startTime)))
   return {
     runOnce: Effect.suspend(() =>

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { randomBytes } from "node:crypto"
@@ -17,7 +18,9 @@ import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain
 import { rootMessage } from "../config/RootMessage.ts"
 import { Gate } from "../ports/Gate.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
-import { Ledger, type CommitInDoubt, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { Actor } from "../ports/Actor.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/OutboxRelay.ts"
 
 /** `Unavailable`: nothing was changed, now or later. `OutcomeUnknown`: the ledger could not be asked in time. */
@@ -59,7 +62,7 @@ export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
   const held = yield* HeldCoupons
-  const ledger = yield* Ledger
+  const campaigns = yield* CampaignStore
   const relay = yield* OutboxRelay
   const scope = yield* Effect.scope
 
@@ -67,7 +70,7 @@ export const make = Effect.gen(function*() {
   const resolve = (changeId: string, failure: CommitInDoubt): Effect.Effect<Campaign | undefined, OutcomeUnknown> =>
     Effect.logWarning(`a change of a campaign is in doubt; asking the ledger: ${rootMessage(failure.cause)}`).pipe(
       Effect.annotateLogs({ changeId }),
-      Effect.zipRight(Effect.retry(ledger.resolveChange(changeId), untilResolved)),
+      Effect.zipRight(Effect.retry(campaigns.resolveChange(changeId), untilResolved)),
       Effect.disconnect,
       Effect.timeoutFail({ duration: config.requestTimeout, onTimeout: () => new OutcomeUnknown() }),
       Effect.mapError(() => new OutcomeUnknown())
@@ -99,7 +102,7 @@ export const make = Effect.gen(function*() {
     { campaignId, version, ...terms }: Campaign,
     couponLimit: number
   ): Effect.Effect<void, Unavailable> =>
-    ledger.announceRaise(campaignId, version, couponLimit).pipe(
+    campaigns.announceRaise(campaignId, version, couponLimit).pipe(
       Effect.mapError(storeDown),
       Effect.zipRight(Effect.mapError(
         gate.configure({ ...terms, campaignId, version, couponLimit }),
@@ -114,8 +117,9 @@ export const make = Effect.gen(function*() {
     decide: (campaign: Campaign) => Either.Either<CampaignSettings, E>
   ): Effect.Effect<Campaign, ChangeFailure | InvalidArgument | E> =>
     Effect.gen(function*() {
+      const actor = yield* FiberRef.get(Actor)
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        const from = yield* Effect.mapError(ledger.findCampaign(campaignId), storeDown)
+        const from = yield* Effect.mapError(campaigns.find(campaignId), storeDown)
         if (from === undefined) return yield* new RecordNotFound()
         if (expected !== undefined && from.version !== expected) return yield* new Conflict()
         const to = yield* decide(from)
@@ -126,7 +130,7 @@ export const make = Effect.gen(function*() {
         }
         if (to.couponLimit > from.couponLimit) yield* announce(from, to.couponLimit)
         const changeId = randomBytes(16).toString("hex")
-        const verdict = yield* ledger.changeCampaign({ changeId, action, from, to }).pipe(
+        const verdict = yield* campaigns.change({ changeId, actor, action, from, to }).pipe(
           Effect.catchTags({
             LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
             CommitInDoubt: (failure) =>
@@ -156,9 +160,9 @@ export const make = Effect.gen(function*() {
 
   return CampaignChanges.of({
     create: (draft) =>
-      Effect.suspend(() => {
+      Effect.flatMap(FiberRef.get(Actor), (actor) => {
         const changeId = randomBytes(16).toString("hex")
-        return Effect.catchTags(ledger.createCampaign(draft, changeId), {
+        return Effect.catchTags(campaigns.create({ changeId, actor, draft }), {
           LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
           CommitInDoubt: (failure) =>
             Effect.flatMap(resolve(changeId, failure), (campaign) =>

@@ -14,6 +14,7 @@ import { CampaignChanges } from "./CampaignChanges.ts"
 import { CouponLookup } from "../claim/CouponLookup.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 import { PhaseWatch } from "../agents/PhaseWatch.ts"
 
@@ -120,6 +121,7 @@ export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const { create, end, pause, resume, update } = yield* CampaignChanges
   const known = yield* KnownCampaigns
+  const store = yield* CampaignStore
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
   const phases = yield* PhaseWatch
@@ -148,7 +150,7 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const limit = yield* decodePageSize(pageSize, LIST_SIZE, MAX_LIST_SIZE)
         const beforeId = yield* decodeListToken(filter, pageToken)
-        const page = yield* Effect.mapError(ledger.listCampaigns({ ...filter, beforeId, limit }), storeDown)
+        const page = yield* Effect.mapError(store.list({ ...filter, beforeId, limit }), storeDown)
         const { campaigns, nextBeforeId } = page
         const nextPageToken = nextBeforeId === undefined ? undefined : encodeListToken(filter, nextBeforeId)
         return { campaigns, nextPageToken }
@@ -158,7 +160,7 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const limit = yield* decodePageSize(pageSize, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         const afterId = yield* decodeToken(campaignId, pageToken)
-        const campaign = yield* Effect.mapError(ledger.findCampaign(campaignId), storeDown)
+        const campaign = yield* Effect.mapError(store.find(campaignId), storeDown)
         if (campaign === undefined) return yield* new RecordNotFound()
         // Lists coupons up to the counter just read, so that coupons and counter of one answer agree.
         const left = campaign.issuedCount - afterId

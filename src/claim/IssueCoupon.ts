@@ -33,7 +33,8 @@ import { GroupCommit } from "./GroupCommit.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { gateAnswers } from "../metrics/GateMetrics.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
-import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
+import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 
 /** One claim, its ids validated by the caller. */
@@ -115,7 +116,7 @@ export const make = Effect.gen(function*() {
   const groupCommit = yield* GroupCommit
   const held = yield* HeldCoupons
   const known = yield* KnownCampaigns
-  const ledger = yield* Ledger
+  const campaigns = yield* CampaignStore
   const lookup = yield* CouponLookup
   const rebuilder = yield* GateRebuilder
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -296,7 +297,7 @@ export const make = Effect.gen(function*() {
 
   /** Requests a rebuild of the gate, waits for it until the claim's patience ends, and asks the gate again. */
   const rebuildGate = (claim: Claim, pauseMillis: number, patienceMillis: number): void => {
-    const rebuilt = Effect.flatMap(ledger.findCampaign(claim.campaignId), (campaign) =>
+    const rebuilt = Effect.flatMap(campaigns.find(claim.campaignId), (campaign) =>
       campaign === undefined ? notFound : Effect.interruptible(Effect.raceFirst(
         rebuilder.ensure(claim.campaignId),
         Effect.sleep(Duration.millis(patienceMillis))

@@ -5,7 +5,8 @@ import * as Stream from "effect/Stream"
 import { AdminAudit } from "../ports/AuditLog.ts"
 import { Gate, GateUnavailable } from "../ports/Gate.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
-import { type CommitInDoubt, Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { NotFound } from "../contract/OperatorErrors.ts"
 import type { RebuildEvent } from "../contract/OperatorRpcs.ts"
 
@@ -20,21 +21,22 @@ const PROGRESS_MILLIS = 100
  * otherwise Ctrl-C would leave a half full gate, which delays claims until one of them has it rebuilt.
  */
 export const make: Effect.Effect<
-  (campaignId: number, discard: boolean) => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | Ledger>,
+  (campaignId: number, discard: boolean)
+    => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | CampaignStore>,
   never,
   Scope.Scope
 > = Effect.map(Effect.scope, (scope) => (campaignId, discard) =>
   Stream.unwrap(Effect.gen(function*() {
     const audit = yield* AdminAudit
     const gate = yield* Gate
-    const ledger = yield* Ledger
+    const campaigns = yield* CampaignStore
     const rebuilder = yield* GateRebuilder
     const events = yield* Mailbox.make<Event, Failure>()
     const tell = (event: Event) => void events.unsafeOffer(event)
 
     const work = Effect.gen(function*() {
       const began = performance.now()
-      const campaign = yield* ledger.findCampaign(campaignId)
+      const campaign = yield* campaigns.find(campaignId)
       if (campaign === undefined) return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
       tell({ _tag: "Started", campaignId, coupons: campaign.issuedCount })
       const { condition, generation, hydrated } = yield* gate.inspect(campaignId)

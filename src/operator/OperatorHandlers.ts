@@ -8,7 +8,7 @@ import { AdminAudit } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
 import type { GateState } from "../ports/Gate.ts"
 import { GateFacts } from "../ports/GateFacts.ts"
-import { Ledger } from "../ports/Ledger.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { LedgerAudit, type SessionFact } from "../ports/LedgerFacts.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
@@ -195,8 +195,8 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Phases: ({ campaignId, limit }) =>
         call("Phases", Effect.gen(function*() {
           const events = yield* Effect.flatMap(CampaignPhases, (phases) => phases.history(campaignId, limit))
-          const found = events.length > 0 || (yield* Effect.flatMap(Ledger, (ledger) =>
-              ledger.findCampaign(campaignId))) !== undefined
+          const found = events.length > 0 || (yield* Effect.flatMap(CampaignStore, (campaigns) =>
+              campaigns.find(campaignId))) !== undefined
           if (!found) {
             return yield* new NotFound({ message: "there is no such campaign" })
           }

@@ -6,6 +6,7 @@ import type { GateFacts } from "../ports/GateFacts.ts"
 import type { GateRebuilder } from "../agents/GateRebuilder.ts"
 import type { Agents } from "../agents/Agents.ts"
 import type { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import type { CampaignStore } from "../ports/CampaignStore.ts"
 import type { Ledger } from "../ports/Ledger.ts"
 import type { LedgerAudit } from "../ports/LedgerFacts.ts"
 import type { LedgerBackup } from "../ports/LedgerBackup.ts"
@@ -23,6 +24,7 @@ export type Ports =
   | GateFacts
   | GateRebuilder
   | KnownCampaigns
+  | CampaignStore
   | Ledger
   | LedgerAudit
   | LedgerBackup

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { Gate, type GateState } from "../ports/Gate.ts"
 import { Agents } from "../agents/Agents.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
-import { Ledger } from "../ports/Ledger.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { makeOverview, type MetricsOverview } from "../metrics/MetricsOverview.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
@@ -51,7 +51,7 @@ const agentsOf = (ports: Context.Context<Ports>): Overview["agents"] =>
 
 const stored = Effect.gen(function*() {
   const gate = yield* Gate
-  const ledger = yield* Ledger
+  const store = yield* CampaignStore
   const known = yield* KnownCampaigns
   const outbox = yield* Outbox
   const latest = known.active().slice(-MOST_CAMPAIGNS).reverse()
@@ -60,7 +60,7 @@ const stored = Effect.gen(function*() {
     Effect.forEach(
       latest,
       (campaignId) =>
-        Effect.all([ask(ledger.findCampaign(campaignId)), ask(gate.inspect(campaignId))], { concurrency: 2 }),
+        Effect.all([ask(store.find(campaignId)), ask(gate.inspect(campaignId))], { concurrency: 2 }),
       { concurrency: 4 }
     )
   ], { concurrency: 2 })

@@ -2,6 +2,7 @@ import { ReplyError } from "ioredis"
 import * as Effect from "effect/Effect"
 import { type CampaignId, gateTerms } from "../domain/Campaign.ts"
 import { GateUnavailable } from "../ports/Gate.ts"
+import type { CampaignStore } from "../ports/CampaignStore.ts"
 import type { Ledger } from "../ports/Ledger.ts"
 
 /** What the keys of a campaign show about the ledger that wrote them (`scripts/evidence.lua`). */
@@ -23,12 +24,13 @@ export interface Evidence {
  * terms differ.
  */
 export const isFedBy = (
+  campaigns: CampaignStore["Type"],
   ledger: Ledger["Type"],
   campaignId: CampaignId,
   evidence: Evidence
 ): Effect.Effect<boolean, GateUnavailable> =>
   Effect.gen(function*() {
-    const campaign = yield* ledger.findCampaign(campaignId)
+    const campaign = yield* campaigns.find(campaignId)
     if (campaign === undefined) return false
     if (evidence.coupons.length > 0) {
       const held = yield* ledger.findCoupons(campaignId, [...new Set(evidence.coupons.map(({ userId }) => userId))])

@@ -18,6 +18,7 @@ import {
   type ReserveAnswer,
   type ReserveRequest
 } from "../ports/Gate.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 import * as GateOwner from "./GateOwner.ts"
 import type { Evidence } from "./GateOwner.ts"
@@ -409,10 +410,15 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
   })
 
 /** The gate in the Redis of `RedisClient`, for the deployment that the ledger belongs to. */
-export const layer: Layer.Layer<Gate, LedgerUnavailable, RedisClient | AppConfig | Deployment | Ledger> = Layer.effect(
+export const layer: Layer.Layer<
+  Gate,
+  LedgerUnavailable,
+  RedisClient | AppConfig | Deployment | CampaignStore | Ledger
+> = Layer.effect(
   Gate,
   Effect.gen(function*() {
     const config = yield* AppConfig
+    const campaigns = yield* CampaignStore
     const ledger = yield* Ledger
     const { identity, redisKeyPrefix } = yield* Effect.flatMap(Deployment, ({ facts }) => facts)
     const keyPrefix = Option.getOrElse(config.redisKeyPrefix, () => redisKeyPrefix)
@@ -425,7 +431,7 @@ export const layer: Layer.Layer<Gate, LedgerUnavailable, RedisClient | AppConfig
       // Keys whose names carry the identity are this deployment's, whatever is in them.
       owns: keyPrefix.includes(identity)
         ? () => Effect.succeed(true)
-        : (campaignId, found) => GateOwner.isFedBy(ledger, campaignId, found)
+        : (campaignId, found) => GateOwner.isFedBy(campaigns, ledger, campaignId, found)
     })
   })
 )

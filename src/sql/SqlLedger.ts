@@ -47,7 +47,7 @@ export const lockedCampaign = (row: Row | undefined, time: (value: unknown) => E
   }
 
 /** What all ledgers do alike: attempts, new codes, verdicts and resolution. */
-export const make = (dialect: LedgerDialect): Pick<Ledger["Type"], "issue" | "resolve" | "findCoupons" | "listCoupons" | "tally"> => {
+export const make = (dialect: LedgerDialect): Ledger["Type"] => {
   const { attempt, commitWhole, couponPage, couponsOf, forbidAndRead, read, retries, time } = dialect
   const couponOf = makeRows(time).coupon
 

@@ -19,6 +19,7 @@ import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { Gate } from "../../src/ports/Gate.ts"
+import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
@@ -45,6 +46,7 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
     ])) as A
   return Layer.effectContext(Effect.gen(function*() {
     return Context.make(Gate, wrap(yield* Gate)).pipe(
+      Context.add(CampaignStore, wrap(yield* CampaignStore)),
       Context.add(Ledger, wrap(yield* Ledger)),
       Context.add(Outbox, wrap(yield* Outbox)),
       Context.add(CampaignPhases, wrap(yield* CampaignPhases))

@@ -12,8 +12,8 @@ import {
   CouponSoldOut,
   RecordNotFound
 } from "../../src/domain/Failure.ts"
+import { type CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
 import {
-  type CampaignChange,
   type ClaimBatch,
   type ClaimVerdict,
   CommitInDoubt,
@@ -147,10 +147,16 @@ const make = Effect.sync(() => {
     return verdicts
   }
 
-  const ledger = Ledger.of({
-    createCampaign: (draft) => read(() => control.addCampaign(draft)),
-    findCampaign: (campaignId) => read(() => find(campaignId)),
-    changeCampaign: (change) =>
+  const store = CampaignStore.of({
+    create: ({ changeId, draft }) =>
+      Effect.flatMap(up, () => {
+        if (voided.has(changeId)) return Effect.fail(new CommitInDoubt({ cause: "test" }))
+        const { campaignId } = control.addCampaign(draft)
+        changes.set(changeId, campaignId)
+        return Effect.succeed(find(campaignId)!)
+      }),
+    find: (campaignId) => read(() => find(campaignId)),
+    change: (change) =>
       Effect.gen(function*() {
         yield* up
         const fate = yield* control.onChange(change)
@@ -184,7 +190,7 @@ const make = Effect.sync(() => {
           campaigns.set(campaignId, { ...campaign, announcedLimit: Math.max(campaign.announcedLimit, couponLimit) })
         }
       }),
-    listCampaigns: ({ beforeId = Infinity, limit, namePrefix, phases, status }) =>
+    list: ({ beforeId = Infinity, limit, namePrefix, phases, status }) =>
       read(() => {
         const found = [...campaigns.keys()].toReversed().map((id) => find(id)!)
           .filter((of) =>
@@ -193,7 +199,10 @@ const make = Effect.sync(() => {
         return { campaigns: found.slice(0, limit), nextBeforeId: found.length > limit ? found[limit - 1]!.campaignId : undefined }
       }),
     startTimes: (ids) => read(() => ids.flatMap((campaignId) => campaigns.get(campaignId) ?? [])),
-    newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit)),
+    newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit))
+  })
+
+  const ledger = Ledger.of({
     issue: (batch) =>
       Effect.gen(function*() {
         control.batches.push(batch)
@@ -275,7 +284,12 @@ const make = Effect.sync(() => {
       read(() => records.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed())
   })
 
-  return Context.make(TestLedger, control).pipe(Context.add(Ledger, ledger), Context.add(Outbox, box), Context.add(CampaignPhases, phases))
+  return Context.make(TestLedger, control).pipe(
+    Context.add(CampaignStore, store),
+    Context.add(Ledger, ledger),
+    Context.add(Outbox, box),
+    Context.add(CampaignPhases, phases)
+  )
 })
 
-export const layer: Layer.Layer<TestLedger | Ledger | Outbox | CampaignPhases> = Layer.effectContext(make)
+export const layer: Layer.Layer<TestLedger | CampaignStore | Ledger | Outbox | CampaignPhases> = Layer.effectContext(make)

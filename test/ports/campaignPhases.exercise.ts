@@ -6,19 +6,20 @@ import { expect } from "vitest"
 import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
 import { campaignPhases, nextDue, phasesReached } from "../../src/domain/CampaignPhase.ts"
 import { CampaignPhases, type PhaseState } from "../../src/ports/CampaignPhases.ts"
-import { Ledger, MAX_LIST_SCAN } from "../../src/ports/Ledger.ts"
+import { type CampaignStore, MAX_LIST_SCAN } from "../../src/ports/CampaignStore.ts"
+import { Ledger } from "../../src/ports/Ledger.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
-import { batchId, batchOf, draft, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, campaigns, createCampaign, draft, users } from "./ledger.exercise.ts"
 
 const HOUR = 3_600_000
 
 const change = (campaignId: number, to: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
-    const ledger = yield* Ledger
-    const from = (yield* ledger.findCampaign(campaignId))!
+    const from = (yield* campaigns.find(campaignId))!
     const { couponLimit, endTime, name, startTime, status } = from
-    const verdict = yield* ledger.changeCampaign({
+    const verdict = yield* campaigns.change({
       changeId: batchId(),
+      actor: "test",
       action: "campaign.update",
       from,
       to: { couponLimit, endTime, name, startTime, status, ...to }
@@ -27,7 +28,7 @@ const change = (campaignId: number, to: Partial<CampaignSettings>) =>
     return verdict.campaign
   })
 
-const find = (campaignId: number) => Effect.map(Effect.flatMap(Ledger, (ledger) => ledger.findCampaign(campaignId)), (found) => found!)
+const find = (campaignId: number) => Effect.map(campaigns.find(campaignId), (found) => found!)
 
 const stateOf = (campaignId: number) =>
   Effect.flatMap(CampaignPhases, (phases) => Effect.map(phases.read([campaignId]), ([state]) => state!))
@@ -45,12 +46,12 @@ const look = (campaignId: number) => Effect.flatMap(stateOf(campaignId), settle)
 const shown = ({ openedAt, phase, soldOutAt }: Campaign) => ({ phase, openedAt, soldOutAt })
 
 /** What the ledger and the `CampaignPhases` port say about phases, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPhases | SqlClient, E>): void =>
+export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | CampaignPhases | SqlClient, E>): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("derives the phase, when a campaign opened, and since when it is sold out", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger
-        const { campaignId, createdAt, ...made } = yield* ledger.createCampaign(draft({ couponLimit: 3 }))
+        const { campaignId, createdAt, ...made } = yield* createCampaign(draft({ couponLimit: 3 }))
         expect(shown({ campaignId, createdAt, ...made })).toEqual({ phase: "OPEN", openedAt: createdAt, soldOutAt: undefined })
         yield* ledger.issue(batchOf(campaignId, users(1, 5)))
         const issued = (yield* ledger.listCoupons(campaignId, 0, 10)).at(-1)!.issuedAt
@@ -75,15 +76,14 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
 
     it.effect("knows when a campaign first opened, whatever was changed before", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
-        const { campaignId } = yield* ledger.createCampaign(draft({ startTime: Date.now() + HOUR }))
+        const { campaignId } = yield* createCampaign(draft({ startTime: Date.now() + HOUR }))
         expect(shown(yield* find(campaignId))).toEqual({ phase: "SCHEDULED", openedAt: undefined, soldOutAt: undefined })
         expect(shown(yield* change(campaignId, { status: "PAUSED", startTime: 0 }))).toMatchObject({ phase: "PAUSED", openedAt: undefined })
         const resumed = yield* change(campaignId, { status: "ACTIVE" })
         expect(shown(resumed)).toMatchObject({ phase: "OPEN", openedAt: resumed.updatedAt })
         expect(shown(yield* change(campaignId, { startTime: Date.now() + HOUR }))).toMatchObject({ openedAt: resumed.updatedAt })
         expect(shown(yield* change(campaignId, { status: "ENDED" }))).toMatchObject({ openedAt: resumed.updatedAt })
-        const never = yield* ledger.createCampaign(draft({ startTime: 0, endTime: 1 }))
+        const never = yield* createCampaign(draft({ startTime: 0, endTime: 1 }))
         expect(shown(never)).toEqual({ phase: "ENDED", openedAt: undefined, soldOutAt: undefined })
       }))
 
@@ -91,7 +91,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const phases = yield* CampaignPhases
-        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 2, startTime: Date.now() + HOUR }))
+        const { campaignId } = yield* createCampaign(draft({ couponLimit: 2, startTime: Date.now() + HOUR }))
         const race = Effect.gen(function*() {
           // All have read before any writes.
           const states = yield* Effect.forEach(Array.from({ length: 6 }), () => stateOf(campaignId), { concurrency: 6 })
@@ -130,8 +130,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
 
     it.effect("records nothing of a state that a change has left behind", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* createCampaign(draft())
         const old = yield* stateOf(campaignId)
         yield* change(campaignId, { status: "PAUSED" })
         expect(yield* settle(old)).toBeUndefined()
@@ -140,11 +139,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
 
     it.effect("finds what is due: what was made or changed, and whose start or end has come", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
         const phases = yield* CampaignPhases
         const isDue = (campaignId: number) => Effect.map(phases.due(10_000), (ids) => ids.includes(campaignId))
         const soon = Date.now() + 400
-        const { campaignId } = yield* ledger.createCampaign(draft({ startTime: soon, endTime: soon + 400 }))
+        const { campaignId } = yield* createCampaign(draft({ startTime: soon, endTime: soon + 400 }))
         expect(yield* isDue(campaignId)).toBe(true)
         expect(yield* look(campaignId)).toEqual(["SCHEDULED"])
         const nextTime = (what: string) =>
@@ -164,9 +162,8 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
 
     it.effect("takes over what an older program has made or changed", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
         const sql = yield* SqlClient
-        const { campaignId, createdAt } = yield* ledger.createCampaign(draft())
+        const { campaignId, createdAt } = yield* createCampaign(draft())
         yield* sql.unsafe(`DELETE FROM campaign_phases WHERE campaign_id = ${campaignId}`)
         expect(shown(yield* find(campaignId))).toMatchObject({ phase: "OPEN", openedAt: createdAt })
         expect(yield* look(campaignId)).toEqual(["OPEN"])
@@ -183,13 +180,13 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
         const sql = yield* SqlClient
         const phases = yield* CampaignPhases
         const now = Date.now()
-        const sold = yield* ledger.createCampaign(draft({ couponLimit: 1 }))
+        const sold = yield* createCampaign(draft({ couponLimit: 1 }))
         yield* ledger.issue(batchOf(sold.campaignId, users(1, 1)))
-        const scheduled = yield* ledger.createCampaign(draft({ startTime: now + HOUR, endTime: now + 2 * HOUR }))
-        const open = yield* ledger.createCampaign(draft({ endTime: now + HOUR }))
-        const paused = yield* ledger.createCampaign(draft({ startTime: now + HOUR }))
+        const scheduled = yield* createCampaign(draft({ startTime: now + HOUR, endTime: now + 2 * HOUR }))
+        const open = yield* createCampaign(draft({ endTime: now + HOUR }))
+        const paused = yield* createCampaign(draft({ startTime: now + HOUR }))
         yield* change(paused.campaignId, { status: "PAUSED" })
-        const over = yield* ledger.createCampaign(draft({ startTime: 0, endTime: 1 }))
+        const over = yield* createCampaign(draft({ startTime: 0, endTime: 1 }))
         const made = [sold, scheduled, open, paused, over].map(({ campaignId }) => campaignId)
         const before = yield* Effect.forEach(made, find)
         const ids = made.join(",")
@@ -216,7 +213,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
         const ledger = yield* Ledger
         const now = Date.now()
         const make = (name: string, to: Partial<Campaign>) =>
-          Effect.map(ledger.createCampaign(draft({ name: `phase ${name}`, couponLimit: 1, ...to })), (made) => made.campaignId)
+          Effect.map(createCampaign(draft({ name: `phase ${name}`, couponLimit: 1, ...to })), (made) => made.campaignId)
         const ended = yield* make("ended", {})
         yield* change(ended, { status: "ENDED" })
         const over = yield* make("over", { startTime: 0, endTime: now - 1 })
@@ -230,7 +227,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
         const open = yield* make("open", { endTime: now + HOUR })
         const list = (...phases: ReadonlyArray<Campaign["phase"]>) =>
           Effect.map(
-            ledger.listCampaigns({ beforeId: undefined, limit: 100, status: undefined, namePrefix: "phase ", phases }),
+            campaigns.list({ beforeId: undefined, limit: 100, status: undefined, namePrefix: "phase ", phases }),
             ({ campaigns }) => {
               for (const { phase } of campaigns) if (phases.length > 0) expect(phases).toContain(phase)
               return campaigns.map(({ campaignId }) => campaignId)
@@ -247,26 +244,25 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | CampaignPh
 
     it.effect("looks at a bounded number of campaigns for a page, and misses none", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
         const sql = yield* SqlClient
-        const first = yield* ledger.createCampaign(draft({ name: "rare" }))
+        const first = yield* createCampaign(draft({ name: "rare" }))
         const size = MAX_LIST_SCAN + 1_000
         const digits = `(${Array.from({ length: 10 }, (_, d) => `SELECT ${d} AS d`).join(" UNION ")})`
         yield* sql.unsafe(`INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at)
 SELECT 'usual', 5, c.start_time, c.created_at, c.updated_at FROM campaigns AS c CROSS JOIN ${digits} AS a CROSS JOIN ${digits} AS b CROSS JOIN ${digits} AS e
 CROSS JOIN (${Array.from({ length: size / 1_000 }, (_, k) => `SELECT ${k} AS d`).join(" UNION ")}) AS f WHERE c.id = ${first.campaignId}`)
-        const last = yield* ledger.createCampaign(draft({ name: "rare" }))
+        const last = yield* createCampaign(draft({ name: "rare" }))
         const query = { limit: 10, status: undefined, namePrefix: "rare", phases: ["OPEN"] as const }
         const pages: Array<ReadonlyArray<number>> = []
         let beforeId: number | undefined
         do {
-          const page = yield* ledger.listCampaigns({ ...query, beforeId })
+          const page = yield* campaigns.list({ ...query, beforeId })
           pages.push(page.campaigns.map(({ campaignId }) => campaignId))
           beforeId = page.nextBeforeId
         } while (beforeId !== undefined)
         expect(pages).toEqual([[last.campaignId], [first.campaignId]])
         // Without a filter a page is full, however many there are.
-        const all = yield* ledger.listCampaigns({ ...query, namePrefix: "", phases: [], beforeId: undefined })
+        const all = yield* campaigns.list({ ...query, namePrefix: "", phases: [], beforeId: undefined })
         expect([all.campaigns.length, all.nextBeforeId]).toEqual([10, all.campaigns.at(-1)!.campaignId])
       }))
   })

@@ -4,17 +4,18 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
-import { Actor } from "../../src/ports/Actor.ts"
 import { AdminAudit } from "../../src/ports/AuditLog.ts"
-import { Ledger, type CampaignChange } from "../../src/ports/Ledger.ts"
+import type { CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
+import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
-import { batchId, batchOf, draft, tagsOf, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, campaigns, createCampaign, draft, tagsOf, users } from "./ledger.exercise.ts"
 
 const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
   ({ name, couponLimit, status, startTime, endTime })
 
 const changeOf = (from: Campaign, to: Partial<CampaignSettings>, action = "campaign.update"): CampaignChange => ({
   changeId: batchId(),
+  actor: "test",
   action,
   from,
   to: { ...settingsOf(from), ...to }
@@ -29,21 +30,21 @@ const settle = (seen: Array<OutboxEvent>) => (events: ReadonlyArray<OutboxEvent>
 const acts = (campaignId: number) =>
   Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId: undefined, limit: 10, campaignId }))
 
-/** What the `Ledger` port says about campaigns, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | AdminAudit | SqlClient, E>): void =>
+/** The semantics of the `CampaignStore` port, on whichever store the layer provides. */
+export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | Outbox | AdminAudit | SqlClient, E>): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("changes settings, version, outbox and audit as one", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const outbox = yield* Outbox
         yield* outbox.poll(1_000, settle([]))
-        const from = yield* Effect.locally(ledger.createCampaign(draft({ name: "봄", couponLimit: 5 })), Actor, "maker")
+        const from = yield* createCampaign(draft({ name: "봄", couponLimit: 5 }), { actor: "maker" })
         expect(from.announcedLimit).toBe(5)
         const change = changeOf(from, { name: "여름 '\\ 🎟️", couponLimit: 7, status: "PAUSED", startTime: from.startTime + 1, endTime: from.startTime + 2 })
-        const verdict = yield* Effect.locally(ledger.changeCampaign(change), Actor, "mover")
+        const verdict = yield* campaigns.change({ ...change, actor: "mover" })
         const expected = { ...from, ...change.to, version: 2, announcedLimit: 7, updatedAt: expect.any(Number), phase: "ENDED" as const }
         expect(verdict).toEqual({ _tag: "Changed", campaign: expected })
-        expect(yield* ledger.findCampaign(from.campaignId)).toEqual(expected)
+        expect(yield* campaigns.find(from.campaignId)).toEqual(expected)
         expect((yield* ledger.tally(from.campaignId))!.version).toBe(2)
         const seen: Array<OutboxEvent> = []
         expect(yield* outbox.poll(10, settle(seen))).toEqual({ taken: 1, settled: 1 })
@@ -71,31 +72,30 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | A
 
     it.effect("applies a change only to the version that it was decided on", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const from = yield* ledger.createCampaign(draft())
+        const from = yield* createCampaign(draft())
         const verdicts = yield* Effect.forEach(
           Array.from({ length: 6 }, (_, k) => changeOf(from, { couponLimit: 2_000 + k })),
-          (change) => ledger.changeCampaign(change),
+          (change) => campaigns.change(change),
           { concurrency: 6 }
         )
         expect(verdicts.map(({ _tag }) => _tag).sort()).toEqual(["Changed", "Stale", "Stale", "Stale", "Stale", "Stale"])
-        expect((yield* ledger.findCampaign(from.campaignId))!.version).toBe(2)
+        expect((yield* campaigns.find(from.campaignId))!.version).toBe(2)
         expect(yield* acts(from.campaignId)).toHaveLength(2)
         const seen: Array<OutboxEvent> = []
         yield* outbox.poll(1_000, settle(seen))
         expect(seen.filter((event) => event.campaignId === from.campaignId)).toHaveLength(1)
-        expect(yield* ledger.changeCampaign(changeOf({ ...from, campaignId: 2_147_483_647 }, { name: "x" }))).toEqual({ _tag: "Stale" })
+        expect(yield* campaigns.change(changeOf({ ...from, campaignId: 2_147_483_647 }, { name: "x" }))).toEqual({ _tag: "Stale" })
       }))
 
     it.effect("lowers a limit to what is issued, and not below", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger
-        const from = yield* ledger.createCampaign(draft())
+        const from = yield* createCampaign(draft())
         yield* ledger.issue(batchOf(from.campaignId, users(1, 4)))
-        expect(yield* ledger.changeCampaign(changeOf(from, { couponLimit: 3 }))).toEqual({ _tag: "BelowIssued", issued: 4 })
-        expect(yield* ledger.findCampaign(from.campaignId)).toMatchObject({ couponLimit: from.couponLimit, version: 1 })
-        expect(yield* ledger.changeCampaign(changeOf(from, { couponLimit: 4 }))).toMatchObject({ _tag: "Changed" })
+        expect(yield* campaigns.change(changeOf(from, { couponLimit: 3 }))).toEqual({ _tag: "BelowIssued", issued: 4 })
+        expect(yield* campaigns.find(from.campaignId)).toMatchObject({ couponLimit: from.couponLimit, version: 1 })
+        expect(yield* campaigns.change(changeOf(from, { couponLimit: 4 }))).toMatchObject({ _tag: "Changed" })
         expect(tagsOf(yield* ledger.issue(batchOf(from.campaignId, [9])))).toEqual(["CouponSoldOut"])
       }))
 
@@ -103,7 +103,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | A
       Effect.gen(function*() {
         const ledger = yield* Ledger
         for (let round = 0; round < 5; round++) {
-          const from = yield* ledger.createCampaign(draft())
+          const from = yield* createCampaign(draft())
           let paused = false
           let late = 0
           const claims = Effect.forEach(Array.from({ length: 40 }, (_, k) => k * 10 + 1), (first) =>
@@ -113,70 +113,68 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | A
                 if (after && verdicts.some(({ _tag }) => _tag === "Issued")) late++
               })
             }), { concurrency: 3 })
-          const pause = ledger.changeCampaign(changeOf(from, { status: "PAUSED" })).pipe(
+          const pause = campaigns.change(changeOf(from, { status: "PAUSED" })).pipe(
             Effect.tap(() => Effect.sync(() => paused = true)),
-            Effect.zipRight(ledger.findCampaign(from.campaignId))
+            Effect.zipRight(campaigns.find(from.campaignId))
           )
           const [, then] = yield* Effect.all([claims, Effect.delay(pause, round)], { concurrency: 2 })
           expect(late).toBe(0)
-          expect((yield* ledger.findCampaign(from.campaignId))!.issuedCount).toBe(then!.issuedCount)
+          expect((yield* campaigns.find(from.campaignId))!.issuedCount).toBe(then!.issuedCount)
         }
       }))
 
     it.effect("announces a raise until the campaign's next change, and only at its version", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger
-        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 5 }))
-        const limits = Effect.map(ledger.findCampaign(campaignId), (campaign) => [campaign!.couponLimit, campaign!.announcedLimit])
-        yield* ledger.announceRaise(campaignId, 1, 9)
-        yield* ledger.announceRaise(campaignId, 1, 7)
+        const { campaignId } = yield* createCampaign(draft({ couponLimit: 5 }))
+        const limits = Effect.map(campaigns.find(campaignId), (campaign) => [campaign!.couponLimit, campaign!.announcedLimit])
+        yield* campaigns.announceRaise(campaignId, 1, 9)
+        yield* campaigns.announceRaise(campaignId, 1, 7)
         expect(yield* limits).toEqual([5, 9])
-        yield* ledger.announceRaise(campaignId, 2, 20)
+        yield* campaigns.announceRaise(campaignId, 2, 20)
         expect(yield* limits).toEqual([5, 9])
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 7)))).filter((tag) => tag === "Issued")).toHaveLength(5)
-        const from = (yield* ledger.findCampaign(campaignId))!
-        yield* ledger.changeCampaign(changeOf(from, { name: "renamed" }))
+        const from = (yield* campaigns.find(campaignId))!
+        yield* campaigns.change(changeOf(from, { name: "renamed" }))
         expect(yield* limits).toEqual([5, 5])
       }))
 
     it.effect("tells of a change in doubt whether it was made, and forbids it if not", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const from = yield* ledger.createCampaign(draft())
+        const from = yield* createCampaign(draft())
         const made = changeOf(from, { status: "PAUSED" })
-        yield* ledger.changeCampaign(made)
-        expect(yield* ledger.resolveChange(made.changeId)).toMatchObject({ status: "PAUSED", version: 2 })
+        yield* campaigns.change(made)
+        expect(yield* campaigns.resolveChange(made.changeId)).toMatchObject({ status: "PAUSED", version: 2 })
         // Also when the relay is done with it, and as often as one asks.
         yield* outbox.poll(1_000, settle([]))
-        expect(yield* ledger.resolveChange(made.changeId)).toMatchObject({ status: "PAUSED", version: 2 })
-        expect(yield* ledger.resolveChange(made.changeId)).toMatchObject({ status: "PAUSED", version: 2 })
-        const late = changeOf((yield* ledger.findCampaign(from.campaignId))!, { status: "ACTIVE" })
-        expect(yield* ledger.resolveChange(late.changeId)).toBeUndefined()
+        expect(yield* campaigns.resolveChange(made.changeId)).toMatchObject({ status: "PAUSED", version: 2 })
+        expect(yield* campaigns.resolveChange(made.changeId)).toMatchObject({ status: "PAUSED", version: 2 })
+        const late = changeOf((yield* campaigns.find(from.campaignId))!, { status: "ACTIVE" })
+        expect(yield* campaigns.resolveChange(late.changeId)).toBeUndefined()
         // Its bytes arrive after all.
-        expect((yield* Effect.flip(ledger.changeCampaign(late)))._tag).toBe("CommitInDoubt")
-        expect(yield* ledger.findCampaign(from.campaignId)).toMatchObject({ status: "PAUSED", version: 2 })
+        expect((yield* Effect.flip(campaigns.change(late)))._tag).toBe("CommitInDoubt")
+        expect(yield* campaigns.find(from.campaignId)).toMatchObject({ status: "PAUSED", version: 2 })
         expect(yield* acts(from.campaignId)).toHaveLength(2)
 
         const id = batchId()
-        const created = yield* ledger.createCampaign(draft({ name: "in doubt" }), id)
-        expect(yield* ledger.resolveChange(id)).toEqual(created)
+        const created = yield* createCampaign(draft({ name: "in doubt" }), { changeId: id })
+        expect(yield* campaigns.resolveChange(id)).toEqual(created)
         const never = batchId()
-        expect(yield* ledger.resolveChange(never)).toBeUndefined()
-        expect((yield* Effect.flip(ledger.createCampaign(draft({ name: "never" }), never)))._tag).toBe("CommitInDoubt")
-        expect((yield* ledger.listCampaigns({ beforeId: undefined, limit: 10, status: undefined, namePrefix: "never", phases: [] })))
+        expect(yield* campaigns.resolveChange(never)).toBeUndefined()
+        expect((yield* Effect.flip(createCampaign(draft({ name: "never" }), { changeId: never })))._tag).toBe("CommitInDoubt")
+        expect((yield* campaigns.list({ beforeId: undefined, limit: 10, status: undefined, namePrefix: "never", phases: [] })))
           .toEqual({ campaigns: [], nextBeforeId: undefined })
       }))
 
     it.effect("lists newest first, by status and by the letters that a name begins with", () =>
       Effect.gen(function*() {
-        const ledger = yield* Ledger
         const names = ["목록_1 ", "목록_1", "목록_2!%", "목록x1", "목록_", "xyz", "XYZ"]
-        const made = yield* Effect.forEach(names, (of) => ledger.createCampaign(draft({ name: of })))
-        yield* ledger.changeCampaign(changeOf(made[1]!, { status: "ENDED" }))
+        const made = yield* Effect.forEach(names, (of) => createCampaign(draft({ name: of })))
+        yield* campaigns.change(changeOf(made[1]!, { status: "ENDED" }))
         const list = (namePrefix: string, more: { readonly beforeId?: number; readonly limit?: number; readonly status?: "ACTIVE" | "ENDED" } = {}) =>
           Effect.map(
-            ledger.listCampaigns({ beforeId: undefined, limit: 100, status: undefined, namePrefix, phases: [], ...more }),
+            campaigns.list({ beforeId: undefined, limit: 100, status: undefined, namePrefix, phases: [], ...more }),
             ({ campaigns }) => campaigns.map((campaign) => campaign.name)
           )
         expect(yield* list("목록")).toEqual(["목록_", "목록x1", "목록_2!%", "목록_1", "목록_1 "])
@@ -188,9 +186,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | A
         expect(yield* list("목록", { status: "ENDED" })).toEqual(["목록_1"])
         expect(yield* list("목록", { status: "ACTIVE", beforeId: made[3]!.campaignId })).toEqual(["목록_2!%", "목록_1 "])
         expect(yield* list("", { limit: 2 })).toEqual(["XYZ", "xyz"])
-        expect(yield* ledger.startTimes([made[0]!.campaignId, 2_147_483_647])).toEqual([
+        expect(yield* campaigns.startTimes([made[0]!.campaignId, 2_147_483_647])).toEqual([
           { campaignId: made[0]!.campaignId, startTime: made[0]!.startTime }
         ])
-        expect(yield* ledger.startTimes([])).toEqual([])
+        expect(yield* campaigns.startTimes([])).toEqual([])
       }))
   })

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { CampaignTerms } from "../../src/domain/Campaign.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
+import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { type Evidence, isFedBy } from "../../src/redis/GateOwner.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
@@ -278,12 +279,13 @@ describe("the proof that keys are a ledger's own", () => {
   const evidence: Evidence = { generation: "first", version: 1, couponLimit: 100, startTime: 0, issued: 0, newestEvent: "", coupons: [] }
   const decide = (of: (coupons: ReadonlyArray<{ readonly id: number; readonly userId: bigint; readonly code: string }>) => Partial<Evidence>) =>
     Effect.gen(function*() {
+      const campaigns = yield* CampaignStore
       const ledger = yield* Ledger
       const control = yield* TestLedger
       const { campaignId } = control.addCampaign()
       yield* ledger.issue(batchOf(campaignId, [1, 2, 3]))
       const coupons = control.coupons(campaignId)
-      return yield* isFedBy(ledger, campaignId, { ...evidence, issued: coupons.length, ...of(coupons) })
+      return yield* isFedBy(campaigns, ledger, campaignId, { ...evidence, issued: coupons.length, ...of(coupons) })
     }).pipe(Effect.provide(TestLedgerLayer.layer))
 
   it.effect("is codes that it has drawn", () =>
@@ -309,12 +311,13 @@ describe("the proof that keys are a ledger's own", () => {
 
   it.effect("fails as the gate does while the ledger is away, and is none for a campaign that it does not have", () =>
     Effect.gen(function*() {
+      const campaigns = yield* CampaignStore
       const ledger = yield* Ledger
-      expect(yield* isFedBy(ledger, 77, evidence)).toBe(false)
+      expect(yield* isFedBy(campaigns, ledger, 77, evidence)).toBe(false)
       const control = yield* TestLedger
       control.down = true
-      expect(Either.isLeft(yield* Effect.either(isFedBy(ledger, 1, evidence)))).toBe(true)
-      expect(yield* Effect.flip(isFedBy(ledger, 1, evidence))).toBeInstanceOf(GateUnavailable)
+      expect(Either.isLeft(yield* Effect.either(isFedBy(campaigns, ledger, 1, evidence)))).toBe(true)
+      expect(yield* Effect.flip(isFedBy(campaigns, ledger, 1, evidence))).toBeInstanceOf(GateUnavailable)
     }).pipe(Effect.provide(TestLedgerLayer.layer)))
 })
 

@@ -14,6 +14,7 @@ import { afterAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
+import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
 import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
@@ -24,7 +25,7 @@ import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
-import { batchOf, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
+import { batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 
 const root = mkdtempSync(Path.join(tmpdir(), "coupon-ledger-"))
@@ -33,7 +34,14 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 const directory = (name: string) => Path.join(root, name, "한글 %20 dir")
 
 const ledgerIn = (dataDir: string) =>
-  Layer.mergeAll(LibSqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerLibSql, SqlDeployment.layerLibSql, LibSqlOutbox.layer).pipe(
+  Layer.mergeAll(
+    LibSqlCampaignStore.layer,
+    LibSqlLedger.layer,
+    SqlAdminAudit.layer,
+    SqlCampaignPhases.layerLibSql,
+    SqlDeployment.layerLibSql,
+    LibSqlOutbox.layer
+  ).pipe(
     Layer.provideMerge(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: dataDir }))
   )
@@ -71,7 +79,7 @@ describe("the embedded ledger's file", () => {
     Effect.gen(function*() {
       const ledger = yield* Ledger
       const sql = yield* SqlClient
-      const { campaignId } = yield* ledger.createCampaign(draft())
+      const { campaignId } = yield* createCampaign(draft())
       yield* ledger.issue(batchOf(campaignId, users(1, 10)))
       expect(Object.values((yield* sql.unsafe<object>("PRAGMA synchronous"))[0]!).map(Number)).toEqual([2])
       expect(Object.values((yield* sql.unsafe<object>("PRAGMA journal_mode"))[0]!)).toEqual(["wal"])
@@ -82,7 +90,7 @@ describe("the embedded ledger's file", () => {
       const layer = ledgerIn(directory("again"))
       const campaignId = yield* Effect.gen(function*() {
         const ledger = yield* Ledger
-        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 3 }))
+        const { campaignId } = yield* createCampaign(draft({ couponLimit: 3 }))
         yield* ledger.issue(batchOf(campaignId, [1, 2]))
         return campaignId
       }).pipe(Effect.provide(Layer.fresh(layer)))

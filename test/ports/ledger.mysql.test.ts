@@ -11,11 +11,14 @@ import * as MySqlDriver from "mysql2/promise"
 import { readFileSync } from "node:fs"
 import { describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import type { CampaignDraft } from "../../src/domain/Campaign.ts"
+import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
 import { groupCommit } from "../../src/sql/mysql/GroupCommitText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
+import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import { sessionSettings } from "../../src/sql/mysql/connection/SessionState.ts"
@@ -32,14 +35,21 @@ import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
-import { batchId, batchOf, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 
 const config = (url: string, more: Record<string, string> = {}) =>
   AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, SqlCampaignPhases.layerMySql, SqlDeployment.layerMySql, MySqlOutbox.layer).pipe(
+  Layer.mergeAll(
+    MySqlCampaignStore.layer,
+    MySqlLedger.layer,
+    SqlAdminAudit.layer,
+    SqlCampaignPhases.layerMySql,
+    SqlDeployment.layerMySql,
+    MySqlOutbox.layer
+  ).pipe(
     Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),
     Layer.provideMerge(config(url, more))
@@ -92,14 +102,22 @@ for (const kind of availableDatabases()) {
       Effect.gen(function*() {
         const { url } = yield* database(kind)
         const context = yield* Layer.build(layerOn(adapt(url), more))
-        return { url, context, ledger: Context.get(context, Ledger), outbox: Context.get(context, Outbox), sql: Context.get(context, MysqlClient) }
+        return {
+          url,
+          context,
+          campaigns: Context.get(context, CampaignStore),
+          create: (of: CampaignDraft) => Effect.provide(createCampaign(of), context),
+          ledger: Context.get(context, Ledger),
+          outbox: Context.get(context, Outbox),
+          sql: Context.get(context, MysqlClient)
+        }
       })
 
     it.scopedLive("decides the window by the clock after the lock was granted", () =>
       Effect.gen(function*() {
-        const { context, ledger, url } = yield* scene()
+        const { context, create, ledger, url } = yield* scene()
         const other = yield* session(url)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* create(draft())
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, [1])))
         yield* until(waiting(yield* session(url)), (ids) => ids.length === 1)
@@ -111,9 +129,9 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("tries again after a lock wait timeout, with a transaction that is new", () =>
       Effect.gen(function*() {
-        const { context, ledger, url } = yield* scene({ MYSQL_REPLY_TIMEOUT: "3500 millis" })
+        const { context, create, ledger, url } = yield* scene({ MYSQL_REPLY_TIMEOUT: "3500 millis" })
         const other = yield* session(url)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* create(draft())
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, users(1, 5))))
         const watcher = yield* session(url)
@@ -136,9 +154,9 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("gives up on a lock that is never released, and has issued nothing", () =>
       Effect.gen(function*() {
-        const { context, ledger, url } = yield* scene({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
+        const { context, create, ledger, url } = yield* scene({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
         const other = yield* session(url)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* create(draft())
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         expect((yield* Effect.flip(ledger.issue(batchOf(campaignId, [1]))))._tag).toBe("LedgerUnavailable")
         yield* other.run("ROLLBACK")
@@ -147,10 +165,10 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("is in doubt when its connection is killed, and resolves to nothing issued", () =>
       Effect.gen(function*() {
-        const { context, ledger, url } = yield* scene()
+        const { context, create, ledger, url } = yield* scene()
         const other = yield* session(url)
         const killer = yield* session(url)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* create(draft())
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const batch = batchOf(campaignId, [1, 2])
         const fiber = yield* Effect.fork(ledger.issue(batch))
@@ -170,9 +188,9 @@ for (const kind of availableDatabases()) {
     ]
     it.scopedLive.each(uncommitted)("resolve waits for a live transaction: %s", ([, textOf, prepare]) =>
       Effect.gen(function*() {
-        const { context, ledger, url } = yield* scene()
+        const { context, create, ledger, url } = yield* scene()
         const zombie = yield* session(url)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* create(draft())
         const batch = batchOf(campaignId, [1, 2])
         yield* zombie.run(prepare)
         yield* zombie.run(textOf(batch.batchId, campaignId, batch.claims))
@@ -190,8 +208,8 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("cannot commit a counter that moved by anything but the coupons it inserted", () =>
       Effect.gen(function*() {
-        const { context, ledger, sql } = yield* scene()
-        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 10 }))
+        const { context, create, ledger, sql } = yield* scene()
+        const { campaignId } = yield* create(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommit(sessionSettings(2), batch.batchId, campaignId, batch.claims).text
         const tooMany = groupCommit(sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims).text
@@ -221,8 +239,8 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("is audited page by page, and as of one moment, while coupons are issued", () =>
       Effect.gen(function*() {
-        const { context, ledger, sql } = yield* scene()
-        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 1_000 }))
+        const { campaigns, context, create, ledger, sql } = yield* scene()
+        const { campaignId } = yield* create(draft({ couponLimit: 1_000 }))
         const largest = 2n ** 63n - 1n
         yield* ledger.issue(batchOf(campaignId, [largest, ...users(1, 299)]))
         const factsBy = (page: number) =>
@@ -235,7 +253,7 @@ for (const kind of availableDatabases()) {
         while ((yield* Fiber.status(counting))._tag !== "Done") yield* ledger.issue(batchOf(campaignId, [next++]))
         const facts = (yield* Fiber.join(counting))!
         expect(facts).toMatchObject(exact(facts.counter))
-        expect((yield* ledger.findCampaign(campaignId))!.issuedCount).toBeGreaterThan(facts.counter)
+        expect((yield* campaigns.find(campaignId))!.issuedCount).toBeGreaterThan(facts.counter)
 
         yield* sql.unsafe(`UPDATE coupons SET id = 5000 WHERE campaign_id = ${campaignId} AND id = 3`).unprepared
         expect(yield* factsBy(50)).toMatchObject({ highestId: 5_000 })
@@ -245,8 +263,8 @@ for (const kind of availableDatabases()) {
     it.scopedLive("reads no more of a large campaign than it was asked for, whatever the statistics say", () =>
       Effect.gen(function*() {
         // Two connections, whose status counts what the ledger reads.
-        const { ledger, outbox, sql } = yield* scene({ MYSQL_POOL_SIZE: "2" })
-        const { campaignId } = yield* ledger.createCampaign(draft({ couponLimit: 100_000 }))
+        const { create, ledger, outbox, sql } = yield* scene({ MYSQL_POOL_SIZE: "2" })
+        const { campaignId } = yield* create(draft({ couponLimit: 100_000 }))
         for (let id = 0; id < 40_000; id += 10_000) {
           const rows = Array.from({ length: 10_000 }, (_, k) => `(${campaignId}, ${id + k + 1}, ${500_000 + id + k}, '${id + k}', SYSDATE(6))`)
           yield* sql.unsafe(`INSERT INTO coupons (campaign_id, id, user_id, code, issued_at) VALUES ${rows.join(",")}`).unprepared
@@ -285,8 +303,8 @@ for (const kind of availableDatabases()) {
       ["does not exist", "id = id + 1"]
     ])("the procedure issues nothing, and says so, if the campaign %s", ([, change]) =>
       Effect.gen(function*() {
-        const { context, ledger, sql, url } = yield* scene()
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { context, create, ledger, sql, url } = yield* scene()
+        const { campaignId } = yield* create(draft())
         const other = yield* session(url)
         yield* other.run(`UPDATE campaigns SET ${change} WHERE id = ${campaignId}`)
         yield* Effect.scoped(Effect.gen(function*() {
@@ -303,8 +321,8 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("does without the procedure where it cannot be called", () =>
       Effect.gen(function*() {
-        const { context, ledger, url } = yield* scene()
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { context, create, ledger, url } = yield* scene()
+        const { campaignId } = yield* create(draft())
         yield* (yield* session(url)).run("DROP PROCEDURE issue_batch")
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 3])))).toEqual(["CouponAlreadyClaimed", "Issued"])
@@ -350,9 +368,9 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("keeps polls apart and lets commits through while events are being published", () =>
       Effect.gen(function*() {
-        const { ledger, outbox, url } = yield* scene()
+        const { create, ledger, outbox, url } = yield* scene()
         const second = Context.get(yield* Layer.build(Layer.fresh(layerOn(url))), Outbox)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* create(draft())
         const batches = [batchOf(campaignId, [1]), batchOf(campaignId, [2]), batchOf(campaignId, [3])]
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
         const none = Effect.dieMessage("these events are taken")
@@ -416,13 +434,21 @@ for (const kind of availableDatabases()) {
         )
         const context = yield* Layer.build(layerOn(proxy.url(url), more))
         const direct = Context.get(yield* Layer.build(Layer.fresh(layerOn(url))), Ledger)
-        return { url, proxy, context, direct, ledger: Context.get(context, Ledger) }
+        return {
+          url,
+          proxy,
+          context,
+          direct,
+          campaigns: Context.get(context, CampaignStore),
+          create: (of: CampaignDraft) => Effect.provide(createCampaign(of), context),
+          ledger: Context.get(context, Ledger)
+        }
       })
 
     it.scopedLive("a commit whose reply is lost is in doubt, and resolves to issued", () =>
       Effect.gen(function*() {
-        const { context, direct, ledger, proxy } = yield* behind()
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { context, create, direct, ledger, proxy } = yield* behind()
+        const { campaignId } = yield* create(draft())
         const batch = batchOf(campaignId, [1, 2])
         const held = proxy.holdReplies((bytes) => bytes.includes(batch.batchId))
         const fiber = yield* Effect.fork(ledger.issue(batch))
@@ -436,8 +462,8 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("a batch whose bytes arrive only after it was resolved issues nothing", () =>
       Effect.gen(function*() {
-        const { context, direct, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { context, create, direct, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
+        const { campaignId } = yield* create(draft())
         const batch = batchOf(campaignId, [1, 2])
         // The client gives up, but its bytes are on their way: a proxy that keeps the server's side open stands for the network.
         const held = proxy.holdRequests((bytes) => bytes.includes(batch.batchId))
@@ -452,14 +478,14 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("a server that falls silent costs no place in the pool", () =>
       Effect.gen(function*() {
-        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds", MYSQL_POOL_SIZE: "3" })
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaigns, context, create, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds", MYSQL_POOL_SIZE: "3" })
+        const { campaignId } = yield* create(draft())
         const batches = Array.from({ length: 12 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
         // Connections that are open, and those still to be opened, hear nothing any more.
         proxy.delay(3_600_000)
         const failures = yield* Effect.forEach(batches, (batch) => Effect.flip(ledger.issue(batch)), { concurrency: "unbounded" })
         expect(failures.map((failure) => failure._tag).filter((tag) => tag === "LedgerUnavailable" || tag === "CommitInDoubt").length).toBe(12)
-        expect((yield* Effect.flip(ledger.findCampaign(campaignId)))._tag).toBe("LedgerUnavailable")
+        expect((yield* Effect.flip(campaigns.find(campaignId)))._tag).toBe("LedgerUnavailable")
         proxy.delay(0)
         // At once they fail until a probe has found that the server answers again.
         const untilThere = Schedule.spaced("50 millis")
@@ -477,14 +503,14 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("idle connections that are closed, by us or by the server, are replaced unnoticed", () =>
       Effect.gen(function*() {
-        const { context, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaigns, context, create, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
+        const { campaignId } = yield* create(draft())
         yield* until(Effect.sync(proxy.connections), (open) => open === 0)
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["Issued"])
         expect(proxy.connections()).toBe(1)
         proxy.cut()
         yield* until(
-          Effect.either(Effect.suspend(() => ledger.findCampaign(campaignId))),
+          Effect.either(Effect.suspend(() => campaigns.find(campaignId))),
           (found) => found._tag === "Right" && found.right?.issuedCount === 1
         )
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2])))).toEqual(["Issued"])
@@ -493,8 +519,8 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("a server that refuses connections is unavailable, at the start and later", () =>
       Effect.gen(function*() {
-        const { ledger, proxy, url } = yield* behind()
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { create, ledger, proxy, url } = yield* behind()
+        const { campaignId } = yield* create(draft())
         proxy.refuse()
         proxy.cut()
         yield* until(Effect.sync(proxy.connections), (open) => open === 0)

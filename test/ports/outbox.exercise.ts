@@ -5,9 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { beforeEach, expect, vi } from "vitest"
+import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
-import { batchId, batchOf, draft, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, createCampaign, draft, users } from "./ledger.exercise.ts"
 
 /** An event that a later feature will write: some terms of the campaign changed. */
 const insertChanged = (campaignId: number) =>
@@ -27,13 +28,13 @@ const settleAll = (events: ReadonlyArray<OutboxEvent>) => Effect.succeed(events.
 const drain = Effect.flatMap(Outbox, (outbox) => outbox.poll(1_000, settleAll))
 
 /** The `Outbox` port's semantics, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | SqlClient, E>): void =>
+export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | Outbox | SqlClient, E>): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("has nothing to tell before anything is issued", () =>
       Effect.gen(function*() {
         yield* drain
         const outbox = yield* Outbox
-        const { campaignId } = yield* Effect.flatMap(Ledger, (ledger) => ledger.createCampaign(draft()))
+        const { campaignId } = yield* (createCampaign(draft()))
         const unused = Effect.dieMessage("there is nothing to publish")
         expect(yield* outbox.poll(10, () => unused)).toEqual({ taken: 0, settled: 0 })
         expect(yield* outbox.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
@@ -48,7 +49,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const ledger = yield* Ledger
         const outbox = yield* Outbox
         const ids: Array<number> = []
-        for (let k = 0; k < 3; k++) ids.push((yield* ledger.createCampaign(draft())).campaignId)
+        for (let k = 0; k < 3; k++) ids.push((yield* createCampaign(draft())).campaignId)
         const [a, b, c] = ids as [number, number, number]
         const batches = [batchOf(a, [1]), batchOf(a, [2]), batchOf(a, [3]), batchOf(b, [1]), batchOf(c, [1])]
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
@@ -63,8 +64,8 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         yield* drain
         const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const a = (yield* ledger.createCampaign(draft())).campaignId
-        const b = (yield* ledger.createCampaign(draft())).campaignId
+        const a = (yield* createCampaign(draft())).campaignId
+        const b = (yield* createCampaign(draft())).campaignId
         const batches = [batchOf(a, users(1, 3)), batchOf(b, users(1, 2)), batchOf(a, users(2, 4)), batchOf(a, users(1, 4))]
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
         expect((yield* outbox.backlog).events).toBe(3)
@@ -89,7 +90,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         yield* drain
         const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* createCampaign(draft())
         yield* ledger.issue(batchOf(campaignId, [1]))
         expect(yield* Effect.flip(outbox.poll(10, () => Effect.fail("no gate")))).toBe("no gate")
         expect((yield* Effect.exit(outbox.poll(10, () => Effect.dieMessage("a bug"))))._tag).toBe("Failure")
@@ -108,7 +109,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         const ledger = yield* Ledger
         const outbox = yield* Outbox
         const sql = yield* SqlClient
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* createCampaign(draft())
         const issued = batchOf(campaignId, [1])
         yield* ledger.issue(issued)
         const id = yield* insertChanged(campaignId)
@@ -129,7 +130,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         yield* drain
         const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* createCampaign(draft())
         // Markers of tests before this one, also of this very millisecond.
         const begun = Date.now()
         yield* Effect.promise(() => vi.waitUntil(() => Date.now() > begun, { interval: 1 }))
@@ -156,7 +157,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Ledger | Outbox | S
         yield* drain
         const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* createCampaign(draft())
         const batches = Array.from({ length: 40 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
         const seen: Array<string> = []

@@ -14,17 +14,18 @@ import { Ledger, type ClaimVerdict } from "../../src/ports/Ledger.ts"
 import { LedgerAudit } from "../../src/ports/LedgerFacts.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
+import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
 import * as SqlLedgerAudit from "../../src/sql/SqlLedgerFacts.ts"
 import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { privateDatabases, startDatabase, type DatabaseServer } from "../support/servers.ts"
-import { batchOf, draft, tagsOf, users } from "./ledger.exercise.ts"
+import { batchOf, campaigns, createCampaign, draft, tagsOf, users } from "./ledger.exercise.ts"
 import { together, worsts } from "./worstSessions.ts"
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlLedger.layer, SqlAdminAudit.layer, MySqlOutbox.layer, SqlLedgerAudit.layer).pipe(
+  Layer.mergeAll(MySqlCampaignStore.layer, MySqlLedger.layer, SqlAdminAudit.layer, MySqlOutbox.layer, SqlLedgerAudit.layer).pipe(
     Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),
     Layer.provideMerge(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", MYSQL_POOL_SIZE: "3", ...more }))
@@ -71,7 +72,7 @@ for (const kind of privateDatabases()) {
 
       const now = Date.now()
       const name = "여름 '할인' \\ 🎁"
-      const created = yield* ledger.createCampaign(draft({ name, couponLimit: 4, endTime: now + 3_600_000 }))
+      const created = yield* createCampaign(draft({ name, couponLimit: 4, endTime: now + 3_600_000 }))
       const { campaignId } = created
       expect([created.name, created.endTime]).toEqual([name, now + 3_600_000])
       expect(Math.abs(created.createdAt - now)).toBeLessThan(600_000)
@@ -93,14 +94,20 @@ for (const kind of privateDatabases()) {
       expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["CouponSoldOut"])
 
       // A change, announced, made once, seen by the next claim.
-      yield* ledger.announceRaise(campaignId, 1, 7)
+      yield* campaigns.announceRaise(campaignId, 1, 7)
       expect(yield* asked(`SELECT announced_limit AS n FROM campaign_raises WHERE campaign_id = ${campaignId}`)).toEqual([{ n: 7 }])
-      const from = (yield* ledger.findCampaign(campaignId))!
-      const change = { changeId: batchOf(campaignId, []).batchId, action: "campaign.update", from, to: { ...from, name: `${name}!`, couponLimit: 7 } }
-      expect(yield* ledger.changeCampaign(change)).toMatchObject({ _tag: "Changed", campaign: { name: `${name}!`, couponLimit: 7, version: 2 } })
-      expect(yield* ledger.changeCampaign({ ...change, changeId: batchOf(campaignId, []).batchId })).toEqual({ _tag: "Stale" })
-      expect((yield* ledger.resolveChange(change.changeId))?.name).toBe(`${name}!`)
-      const listed = yield* ledger.listCampaigns({ beforeId: undefined, limit: 1, status: "ACTIVE", namePrefix: name, phases: [] })
+      const from = (yield* campaigns.find(campaignId))!
+      const change = {
+        changeId: batchOf(campaignId, []).batchId,
+        actor: "test",
+        action: "campaign.update",
+        from,
+        to: { ...from, name: `${name}!`, couponLimit: 7 }
+      }
+      expect(yield* campaigns.change(change)).toMatchObject({ _tag: "Changed", campaign: { name: `${name}!`, couponLimit: 7, version: 2 } })
+      expect(yield* campaigns.change({ ...change, changeId: batchOf(campaignId, []).batchId })).toEqual({ _tag: "Stale" })
+      expect((yield* campaigns.resolveChange(change.changeId))?.name).toBe(`${name}!`)
+      const listed = yield* campaigns.list({ beforeId: undefined, limit: 1, status: "ACTIVE", namePrefix: name, phases: [] })
       expect(listed.campaigns.map((found) => found.name)).toEqual([`${name}!`])
 
       // In doubt: its connection is gone while it waits for the campaign's row.
@@ -173,8 +180,9 @@ for (const kind of privateDatabases()) {
 
     it.live("give a lock of the whole table up before the connection, having done nothing", () =>
       withWorst("SET SESSION lock_wait_timeout = 31536000", Effect.scoped(Effect.gen(function*() {
-        const ledger = Context.get(yield* Layer.build(layerOn(url, { MYSQL_REPLY_TIMEOUT: "2 seconds" })), Ledger)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const context = yield* Layer.build(layerOn(url, { MYSQL_REPLY_TIMEOUT: "2 seconds" }))
+        const ledger = Context.get(context, Ledger)
+        const { campaignId } = yield* Effect.provide(createCampaign(draft()), context)
         yield* asked("LOCK TABLES campaigns WRITE")
         expect((yield* Effect.flip(ledger.issue(batchOf(campaignId, [1]))))._tag).toBe("LedgerUnavailable")
         yield* asked("UNLOCK TABLES")
@@ -235,7 +243,7 @@ for (const kind of privateDatabases()) {
         const { url } = yield* started([option])
         const context = yield* Layer.build(layerOn(url))
         const ledger = Context.get(context, Ledger)
-        const { campaignId } = yield* ledger.createCampaign(draft())
+        const { campaignId } = yield* Effect.provide(createCampaign(draft()), context)
         const issued = codesOf(yield* ledger.issue(batchOf(campaignId, users(1, 20))))
         expect((yield* ledger.listCoupons(campaignId, 0, 100)).map(({ code, userId }) => [Number(userId), code])).toEqual(issued)
       }), 240_000)

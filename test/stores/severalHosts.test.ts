@@ -6,8 +6,10 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
+import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import { privateDatabases, query, startDatabase, type DatabaseKind } from "../support/servers.ts"
@@ -41,7 +43,7 @@ const suite = (kind: DatabaseKind) =>
           yield* writes(server, false)
         }
         const MYSQL_URL = `mysql://service:service@127.0.0.1:${a!.port},127.0.0.1:${b!.port}/coupon`
-        const layer = Layer.provideMerge(Layer.provide(MySqlLedger.layer, RecentBatches.layer), MySql.layer).pipe(
+        const layer = Layer.provideMerge(Layer.merge(MySqlCampaignStore.layer, Layer.provide(MySqlLedger.layer, RecentBatches.layer)), MySql.layer).pipe(
           Layer.provide(AppConfig.layerTest({ MYSQL_URL, REDIS_URL: "redis://unused", MYSQL_REPLY_TIMEOUT: "2 seconds" }))
         )
         const attempt = Effect.either(Effect.scoped(Layer.build(Layer.fresh(layer))))
@@ -64,7 +66,11 @@ const suite = (kind: DatabaseKind) =>
         const port = Effect.map(Effect.either(sql<{ readonly port: number }>`SELECT @@port AS port`), (rows) =>
           Either.isRight(rows) ? rows.right[0]!.port : String(rows.left.cause))
         expect(yield* port).toBe(b!.port)
-        const campaign = yield* ledger.createCampaign({ name: "one", couponLimit: 5, startTime: 0, endTime: undefined })
+        const campaign = yield* Context.get(context, CampaignStore).create({
+          changeId: "c".repeat(32),
+          actor: "test",
+          draft: { name: "one", couponLimit: 5, startTime: 0, endTime: undefined }
+        })
         const claim = (user: number) => ({
           batchId: user.toString(16).padStart(32, "0"),
           campaignId: campaign.campaignId,

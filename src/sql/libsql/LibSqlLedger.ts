@@ -1,16 +1,14 @@
 import type { InStatement, ResultSet } from "@libsql/client"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type { CampaignId } from "../../domain/Campaign.ts"
-import { Ledger, type Claim, type ClaimBatch, type LedgerUnavailable } from "../../ports/Ledger.ts"
+import { Ledger, type Claim, type ClaimBatch } from "../../ports/Ledger.ts"
 import type { CommitFacts } from "../ClaimDecision.ts"
 import { claimsJson, integer } from "../text/Literals.ts"
-import { couponColumns, type Row } from "../Rows.ts"
-import { classifyLibsql, unavailable } from "../SqlFailure.ts"
+import { couponColumns } from "../Rows.ts"
 import * as SqlLedger from "../SqlLedger.ts"
 import { LibSqlDriver } from "./LibSql.ts"
-import * as LibSqlCampaigns from "./LibSqlCampaigns.ts"
+import { makeStatements, runBatch } from "./Statements.ts"
 
 const MAX_ATTEMPTS = 6
 
@@ -62,24 +60,12 @@ const readFacts = (campaignId: CampaignId, now: number, results: ReadonlyArray<R
 
 export const make = Effect.gen(function*() {
   const driver = yield* LibSqlDriver
+  const { forbidAndRead, read } = makeStatements(driver)
 
-  const run = (sql: string, args: Array<string | number | bigint | null> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
-    Effect.tryPromise({ try: async () => (await driver.execute({ sql, args })).rows, catch: unavailable })
-
-  /** Makes sure that no transaction under this key can commit from now on. */
-  const forbid = (batchId: string, campaignId: CampaignId) =>
-    Effect.suspend(() =>
-      run(
-        "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', ?, ?) ON CONFLICT (batch_id) DO NOTHING",
-        [batchId, campaignId, Date.now()]
-      )
-    )
-
-  const ledger = SqlLedger.make({
+  return SqlLedger.make({
     time: Number,
-    read: run,
-    // In doubt here means that the disk failed a commit. This commit writes over the same place of the log, or fails.
-    forbidAndRead: (key, campaignId, text) => Effect.zipRight(forbid(key, campaignId), run(text)),
+    read,
+    forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, () => text),
     couponsOf: (campaignId, userIds) =>
       `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} ` +
       `AND user_id IN (SELECT value FROM json_each('[${userIds.map(integer).join(",")}]'))`,
@@ -88,21 +74,8 @@ export const make = Effect.gen(function*() {
       `ORDER BY id LIMIT ${integer(limit)}`,
     retries: { attempts: MAX_ATTEMPTS },
     attempt: (batch, claims) =>
-      Effect.promise(async () => {
-        try {
-          // The process's own clock, not Effect's: it is the ledger's, as mysqld's is there. No other process writes the
-          // file, so there is no lock to wait for between here and the commit.
-          const now = Date.now()
-          return Either.right(readFacts(batch.campaignId, now, await driver.batch(groupCommit(batch, claims, now), "write")))
-        } catch (cause) {
-          return Either.left({ failure: classifyLibsql(cause), cause })
-        }
-      })
+      runBatch(driver, (now) => groupCommit(batch, claims, now), (results, now) => readFacts(batch.campaignId, now, results))
   })
-
-  const campaigns = LibSqlCampaigns.make({ driver, run, forbid })
-
-  return Ledger.of({ ...campaigns, ...ledger })
 })
 
 /** The ledger in the file of `LibSql`. */

@@ -22,7 +22,6 @@ import * as HeldConnections from "./connection/HeldConnections.ts"
 import { runText } from "./connection/MySql.ts"
 import { settle, type SentText } from "./connection/SentText.ts"
 import { groupCommit } from "./GroupCommitText.ts"
-import * as MySqlCampaigns from "./MySqlCampaigns.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import type { Results } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
@@ -144,7 +143,7 @@ export const make = Effect.gen(function*() {
       )
     })
 
-  const ledger = SqlLedger.make({
+  return SqlLedger.make({
     time: timeFromSql,
     read: transactions.read,
     forbidAndRead: transactions.forbidAndRead,
@@ -164,8 +163,6 @@ export const make = Effect.gen(function*() {
       ),
     commitWhole
   })
-
-  return Ledger.of({ ...MySqlCampaigns.make(transactions), ...ledger })
 })
 
 /** The ledger on MySQL 8.0.19 or later, or MariaDB 10.6 or later. */

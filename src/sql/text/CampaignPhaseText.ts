@@ -1,5 +1,5 @@
 import type { EpochMillis } from "../../domain/Time.ts"
-import type { CampaignChange } from "../../ports/Ledger.ts"
+import type { CampaignChange } from "../../ports/CampaignStore.ts"
 import { integer, timeToSql } from "./Literals.ts"
 
 /** What the dialects say differently of times. */

@@ -2,7 +2,7 @@ import type { Campaign, CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import type { AdminAct } from "../../ports/AuditLog.ts"
-import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../../ports/Ledger.ts"
+import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../../ports/CampaignStore.ts"
 import { integer } from "./Literals.ts"
 
 /**

@@ -1,19 +1,16 @@
+import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import { randomBytes } from "node:crypto"
-import { Actor } from "../../ports/Actor.ts"
-import type { CampaignChange, Ledger } from "../../ports/Ledger.ts"
-import type { CampaignDraft } from "../../domain/Campaign.ts"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../../config/AppConfig.ts"
+import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
+import * as SqlCampaignStore from "../SqlCampaignStore.ts"
+import { unavailable } from "../SqlFailure.ts"
 import { actColumns, mysqlAct } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases, mysqlPhases } from "../text/CampaignPhaseText.ts"
-import { campaignColumns, campaignTable, changeAct, creationAct, foundCampaigns, listText, refusedChange } from "../text/CampaignText.ts"
+import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
 import { batchKey, integer, mysqlText, timeFromSql, timeToSql } from "../text/Literals.ts"
-import { makeRows } from "../Rows.ts"
 import { named, script, type Script } from "./Script.ts"
-import type { Transactions } from "./Transactions.ts"
-import { unavailable } from "../SqlFailure.ts"
-
-const rowsOf = makeRows(timeFromSql)
+import * as Transactions from "./Transactions.ts"
 
 /** In UTC whatever the session's time zone, for reads do not set it. */
 const NOW = "UTC_TIMESTAMP(6)"
@@ -26,7 +23,7 @@ const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSq
  * A new campaign, its audit and its marker, which is a VOID from the start: there is nothing to relay. `at` violates NOT NULL
  * unless the row is this transaction's own (see `groupCommit` on servers that go on alone).
  */
-const creation = (settings: ReadonlyArray<string>, changeId: string, actor: string, draft: CampaignDraft): Script<"campaign"> => {
+const creation = (settings: ReadonlyArray<string>, { actor, changeId, draft }: CampaignCreation): Script<"campaign"> => {
   const at = "(SELECT created_at FROM campaigns WHERE id = @campaign AND created_at = @now)"
   return script(
     ...settings,
@@ -49,8 +46,8 @@ VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(dra
  * Whether the change applies is read from the table under the lock (not by a scalar subquery, see `groupCommit`), and the
  * audit's row violates NOT NULL unless the update was made: no count of a server that goes on alone is trusted.
  */
-const alteration = (settings: ReadonlyArray<string>, actor: string, change: CampaignChange): Script<"campaign" | "applies"> => {
-  const { changeId, from, to } = change
+const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Script<"campaign" | "applies"> => {
+  const { actor, changeId, from, to } = change
   const id = integer(from.campaignId)
   const version = integer(from.version)
   const limit = integer(to.couponLimit)
@@ -79,45 +76,21 @@ FROM campaigns WHERE id = ${id} AND @applies = 1`,
 /** LIKE compares letter for letter, also spaces at the end, which `=` pads away. */
 const likePrefix = (prefix: string): string => `c.name LIKE ${mysqlText(`${prefix.replace(/[!%_]/g, "!$&")}%`)} ESCAPE '!'`
 
-type CampaignOperations = Pick<
-  Ledger["Type"],
-  | "createCampaign"
-  | "changeCampaign"
-  | "resolveChange"
-  | "announceRaise"
-  | "findCampaign"
-  | "listCampaigns"
-  | "newestCampaignIds"
-  | "startTimes"
->
-
-/** The part of `MySqlLedger` that is about campaigns rather than coupons. */
-export const make = ({ forbidAndRead, read, run, settings }: Transactions): CampaignOperations => {
-  return {
-    createCampaign: (draft, changeId = randomBytes(16).toString("hex")) =>
-      Effect.flatMap(FiberRef.get(Actor), (actor) =>
-        Effect.map(run(creation(settings, changeId, actor, draft)), ({ rows }) => rowsOf.campaign(rows("campaign")[0]!))),
-
-    changeCampaign: (change) =>
-      Effect.flatMap(FiberRef.get(Actor), (actor) =>
-        Effect.map(run(alteration(settings, actor, change)), ({ rows }) => {
-          const [row] = rows("campaign")
-          const campaign = row === undefined ? undefined : rowsOf.campaign(row)
-          return campaign !== undefined && Number(rows("applies")[0]!.applies) === 1
-            ? { _tag: "Changed", campaign }
-            : refusedChange(change, campaign)
-        })),
-
-    resolveChange: (changeId) =>
-      Effect.map(
-        forbidAndRead(
-          changeId,
-          0,
-          `SELECT ${columns} FROM ${campaignTable} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ${batchKey(changeId)}`
-        ),
-        ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
-      ),
-
+/** Campaigns on MySQL or MariaDB. */
+export const make = ({ forbidAndRead, read, run, settings }: Transactions.Transactions): CampaignStore["Type"] =>
+  SqlCampaignStore.make({
+    now: () => NOW,
+    time: timeFromSql,
+    prefix: likePrefix,
+    key: batchKey,
+    read,
+    forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, text()),
+    create: (of) => Effect.map(run(creation(settings, of)), ({ rows }) => rows("campaign")[0]!),
+    change: (of) =>
+      Effect.map(run(alteration(settings, of)), ({ rows }) => ({
+        row: rows("campaign")[0],
+        applies: Number(rows("applies")[0]!.applies) === 1
+      })),
     announceRaise: (campaignId, version, couponLimit) => {
       const limit = integer(couponLimit)
       return run(script(
@@ -129,34 +102,13 @@ ON DUPLICATE KEY UPDATE announced_limit = GREATEST(announced_limit, ${limit})`
         Effect.asVoid,
         Effect.catchTag("CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause)))
       )
-    },
+    }
+  })
 
-    findCampaign: (campaignId) =>
-      Effect.map(
-        read(`SELECT ${columns} FROM ${campaignTable} WHERE c.id = ${integer(campaignId)}`),
-        ([row]) => row === undefined ? undefined : rowsOf.campaign(row)
-      ),
-
-    listCampaigns: (query) =>
-      Effect.gen(function*() {
-        const text = listText(query, NOW, likePrefix)
-        const [bound] = text.bound === undefined ? [] : yield* read(text.bound)
-        const lastId = bound === undefined ? undefined : Number(bound.id)
-        return foundCampaigns((yield* read(text.page(lastId))).map(rowsOf.campaign), query.limit, lastId)
-      }),
-
-    newestCampaignIds: (limit) =>
-      Effect.map(
-        read(`SELECT id FROM campaigns ORDER BY id DESC LIMIT ${integer(limit)}`),
-        (rows) => rows.map((row) => Number(row.id))
-      ),
-
-    startTimes: (campaignIds) =>
-      campaignIds.length === 0
-        ? Effect.succeed([])
-        : Effect.map(
-          read(`SELECT id, start_time FROM campaigns WHERE id IN (${campaignIds.map(integer).join(",")})`),
-          (rows) => rows.map((row) => ({ campaignId: Number(row.id), startTime: timeFromSql(row.start_time) }))
-        )
-  }
-}
+/** The campaigns of `MySqlLedger`. */
+export const layer: Layer.Layer<CampaignStore, never, SqlClient | AppConfig> = Layer.effect(
+  CampaignStore,
+  Effect.gen(function*() {
+    return make(Transactions.make(yield* SqlClient, yield* AppConfig))
+  })
+)

@@ -1,0 +1,110 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignStatus } from "../domain/Campaign.ts"
+import type { CampaignPhase } from "../domain/CampaignPhase.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
+
+/** What is recorded of a creation or change, whatever it is. */
+interface Recorded {
+  /** 32 lower-case hexadecimal digits, fresh for every attempt: the key of the outbox event and of the audit log's row. */
+  readonly changeId: string
+  /** Who asked for it, as the audit log names them: a key's name, a token's subject. Cut off after 200 characters. */
+  readonly actor: string
+}
+
+/** A new campaign. */
+export interface CampaignCreation extends Recorded {
+  readonly draft: CampaignDraft
+}
+
+/** A change of a campaign's settings. */
+export interface CampaignChange extends Recorded {
+  /** What was done, for the audit log: `campaign.pause`. */
+  readonly action: string
+  /** The campaign that the change was decided on; it applies only while the campaign is at that version. */
+  readonly from: Campaign
+  readonly to: CampaignSettings
+}
+
+/** `Changed`: here it is as stored. `Stale`: the campaign is at another version. `BelowIssued`: more are issued than the new limit. */
+export type ChangeVerdict =
+  | { readonly _tag: "Changed"; readonly campaign: Campaign }
+  | { readonly _tag: "Stale" }
+  | { readonly _tag: "BelowIssued"; readonly issued: number }
+
+/** Which campaigns to list. */
+export interface CampaignQuery {
+  /** Ids less than this; `undefined`: from the newest on. */
+  readonly beforeId: CampaignId | undefined
+  readonly limit: number
+  /** `undefined`: of any status. */
+  readonly status: CampaignStatus | undefined
+  /** The name begins with this, letter for letter; empty: any. */
+  readonly namePrefix: string
+  /** In one of these phases by the ledger's clock; empty: in any. */
+  readonly phases: ReadonlyArray<CampaignPhase>
+}
+
+/** With a filter, a list looks at no more campaigns than these: a table of millions must not be read for one page. */
+export const MAX_LIST_SCAN = 10_000
+
+/** What a list found. */
+export interface FoundCampaigns {
+  readonly campaigns: ReadonlyArray<Campaign>
+  /** Where the next page begins: `beforeId` for it; `undefined`: there is none. */
+  readonly nextBeforeId: CampaignId | undefined
+}
+
+/** The campaigns of the ledger. Everything here is durable when its effect succeeds. */
+export class CampaignStore extends Context.Tag("coupon/issuance/CampaignStore")<CampaignStore, {
+  /**
+   * Stores a campaign (status ACTIVE, version 1, nothing issued), with its row in the audit log, and returns it as stored.
+   * `CommitInDoubt`: it may have been stored; `resolveChange` settles it.
+   */
+  readonly create: (creation: CampaignCreation) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt>
+
+  /**
+   * Applies a change under the lock of the campaign's row: settings, version + 1, the event for the gates and the row of the
+   * audit log are one transaction. No claim is decided by the old settings once this returns. A raised limit must have been
+   * announced before. `CommitInDoubt`: it may have been made; `resolveChange` settles it.
+   */
+  readonly change: (change: CampaignChange) => Effect.Effect<ChangeVerdict, LedgerUnavailable | CommitInDoubt>
+
+  /**
+   * Settles a change or creation in doubt for good: forbids it by a VOID marker under its id (waiting for a transaction that
+   * is still alive), then looks for its row in the audit log. Returns the campaign as it is now if it was made, `undefined` if
+   * it was not and never will be. Safe to repeat until it succeeds.
+   */
+  readonly resolveChange: (changeId: string) => Effect.Effect<Campaign | undefined, LedgerUnavailable>
+
+  /**
+   * Makes `announcedLimit` of a campaign at least this, until its next change; nothing, if it is not at `version`. May have
+   * happened even if it fails, which does no harm.
+   */
+  readonly announceRaise: (
+    campaignId: CampaignId,
+    version: number,
+    couponLimit: number
+  ) => Effect.Effect<void, LedgerUnavailable>
+
+  /** The campaign as it is now, or `undefined`. */
+  readonly find: (campaignId: CampaignId) => Effect.Effect<Campaign | undefined, LedgerUnavailable>
+
+  /**
+   * A page of at most `limit` campaigns, newest first. With a filter it looks at `MAX_LIST_SCAN` campaigns at most and may hold
+   * fewer, even none, before the last page; the pages together hold each campaign that matches once.
+   */
+  readonly list: (query: CampaignQuery) => Effect.Effect<FoundCampaigns, LedgerUnavailable>
+
+  /** When these campaigns start, in no particular order; one that does not exist is absent. At most 2,000. */
+  readonly startTimes: (
+    campaignIds: ReadonlyArray<CampaignId>
+  ) => Effect.Effect<
+    ReadonlyArray<{ readonly campaignId: CampaignId; readonly startTime: EpochMillis }>,
+    LedgerUnavailable
+  >
+
+  /** Ids of the newest campaigns, newest first, at most `limit`. */
+  readonly newestCampaignIds: (limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
+}>() {}

@@ -1,0 +1,86 @@
+import * as Effect from "effect/Effect"
+import type { CampaignId } from "../domain/Campaign.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { CampaignChange, CampaignCreation, CampaignStore } from "../ports/CampaignStore.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
+import { makeRows, type Row } from "./Rows.ts"
+import { campaignColumns, campaignTable, foundCampaigns, listText, refusedChange } from "./text/CampaignText.ts"
+import { integer } from "./text/Literals.ts"
+
+/** The campaigns of a ledger, where the databases differ. */
+export interface CampaignDialect {
+  /** The ledger's clock, as an expression. */
+  readonly now: () => string
+  readonly time: (value: unknown) => EpochMillis
+  /** The condition that a campaign's name begins with a text, letter for letter. */
+  readonly prefix: (text: string) => string
+  /** A batch id or change id as a literal. */
+  readonly key: (id: string) => string
+  readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
+  /** Makes sure that no transaction under this key can commit from now on, and then reads. */
+  readonly forbidAndRead: (
+    key: string,
+    campaignId: CampaignId,
+    text: () => string
+  ) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
+  /** Stores a campaign, and returns its row. */
+  readonly create: (creation: CampaignCreation) => Effect.Effect<Row, LedgerUnavailable | CommitInDoubt>
+  /** Makes a change if it applies, and returns the campaign's row as it is then; `undefined`: there is none. */
+  readonly change: (
+    change: CampaignChange
+  ) => Effect.Effect<{ readonly row: Row | undefined; readonly applies: boolean }, LedgerUnavailable | CommitInDoubt>
+  readonly announceRaise: CampaignStore["Type"]["announceRaise"]
+}
+
+/** What all ledgers do alike with campaigns. */
+export const make = (dialect: CampaignDialect): CampaignStore["Type"] => {
+  const { announceRaise, forbidAndRead, key, now, prefix, read, time } = dialect
+  const rowsOf = makeRows(time)
+  const found = ([row]: ReadonlyArray<Row>) => row === undefined ? undefined : rowsOf.campaign(row)
+  const campaigns = () => `SELECT ${campaignColumns(now())} FROM ${campaignTable}`
+  /** The text is made when it is sent: it may have the time in it. */
+  const readNow = (text: () => string) => Effect.suspend(() => read(text()))
+
+  return {
+    create: (creation) => Effect.map(dialect.create(creation), rowsOf.campaign),
+
+    change: (change) =>
+      Effect.map(dialect.change(change), ({ applies, row }) => {
+        const campaign = row === undefined ? undefined : rowsOf.campaign(row)
+        return applies && campaign !== undefined ? { _tag: "Changed", campaign } : refusedChange(change, campaign)
+      }),
+
+    resolveChange: (changeId) =>
+      Effect.map(
+        forbidAndRead(changeId, 0, () =>
+          `${campaigns()} JOIN admin_audit AS a ON a.campaign_id = c.id WHERE a.change_id = ${key(changeId)}`),
+        found
+      ),
+
+    announceRaise,
+
+    find: (campaignId) => Effect.map(readNow(() => `${campaigns()} WHERE c.id = ${integer(campaignId)}`), found),
+
+    list: (query) =>
+      Effect.gen(function*() {
+        const text = listText(query, now(), prefix)
+        const [bound] = text.bound === undefined ? [] : yield* read(text.bound)
+        const lastId = bound === undefined ? undefined : Number(bound.id)
+        return foundCampaigns((yield* read(text.page(lastId))).map(rowsOf.campaign), query.limit, lastId)
+      }),
+
+    newestCampaignIds: (limit) =>
+      Effect.map(
+        read(`SELECT id FROM campaigns ORDER BY id DESC LIMIT ${integer(limit)}`),
+        (rows) => rows.map((row) => Number(row.id))
+      ),
+
+    startTimes: (campaignIds) =>
+      campaignIds.length === 0
+        ? Effect.succeed([])
+        : Effect.map(
+          read(`SELECT id, start_time FROM campaigns WHERE id IN (${campaignIds.map(integer).join(",")})`),
+          (rows) => rows.map((row) => ({ campaignId: Number(row.id), startTime: time(row.start_time) }))
+        )
+  }
+}

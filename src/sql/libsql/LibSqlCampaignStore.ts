@@ -1,0 +1,114 @@
+import type { InStatement } from "@libsql/client"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { AdminAct } from "../../ports/AuditLog.ts"
+import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
+import type { Row } from "../Rows.ts"
+import * as SqlCampaignStore from "../SqlCampaignStore.ts"
+import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
+import { changedPhases, createdPhases, libsqlPhases } from "../text/CampaignPhaseText.ts"
+import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
+import { integer } from "../text/Literals.ts"
+import { untilKnown } from "../UntilKnown.ts"
+import { LibSqlDriver } from "./LibSql.ts"
+import { makeStatements, runBatch } from "./Statements.ts"
+
+const MAX_ATTEMPTS = 4
+
+/** The process's clock is the ledger's. */
+const now = (): string => integer(Date.now())
+
+const columns = (): string => campaignColumns(now())
+
+/** `substr` compares letter for letter, where LIKE would fold the case of ASCII. */
+const prefixCondition = (prefix: string): string => {
+  const text = `CAST(x'${Buffer.from(prefix, "utf8").toString("hex")}' AS TEXT)`
+  return `substr(c.name, 1, ${Array.from(prefix).length}) = ${text}`
+}
+
+/** The audit's row of the campaign that the statement before it has just written; none if it wrote nothing. */
+const auditRow = (changeId: string, actor: string, act: AdminAct, now: number, kind: "VOID" | "CHANGED"): InStatement => ({
+  sql: `INSERT INTO admin_audit (${actColumns})
+SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND kind = '${kind}'`,
+  args: [changeId, now, actorText(actor), act.action, stateText(act.before), stateText(act.after), changeId]
+})
+
+const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Array<InStatement> => [
+  {
+    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+    args: [draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now]
+  },
+  createdPhases("last_insert_rowid()", integer(now)),
+  // The marker, which is a VOID from the start: there is nothing to relay.
+  { sql: "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', last_insert_rowid(), ?)", args: [changeId, now] },
+  auditRow(changeId, actor, creationAct(draft), now, "VOID"),
+  {
+    sql: `SELECT ${columns()} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
+    args: [changeId]
+  }
+]
+
+/** Each statement does nothing by itself if the change does not apply. */
+const alteration = (change: CampaignChange, now: number): Array<InStatement> => {
+  const { actor, changeId, from, to } = change
+  const applies = `EXISTS (SELECT 1 FROM outbox WHERE batch_id = '${changeId}' AND kind = 'CHANGED')`
+  return [
+    {
+      sql: `UPDATE campaigns SET name = ?, coupon_limit = ?, status = ?, start_time = ?, end_time = ?, version = version + 1, updated_at = ?
+WHERE id = ? AND version = ? AND current_coupon <= ?`,
+      args: [to.name, to.couponLimit, to.status, to.startTime, to.endTime ?? null, now, from.campaignId, from.version, to.couponLimit]
+    },
+    {
+      // changes() tells of the statement before this one.
+      sql: "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) SELECT ?, 'CHANGED', ?, ? WHERE changes() > 0",
+      args: [changeId, from.campaignId, now]
+    },
+    auditRow(changeId, actor, changeAct(change), now, "CHANGED"),
+    {
+      sql: `DELETE FROM campaign_raises WHERE campaign_id = ? AND ${applies}`,
+      args: [from.campaignId]
+    },
+    ...changedPhases(change, integer(now), applies, libsqlPhases),
+    {
+      sql: `SELECT ${columns()}, (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
+FROM ${campaignTable} WHERE c.id = ?`,
+      args: [changeId, from.campaignId]
+    }
+  ]
+}
+
+export const make = Effect.gen(function*() {
+  const driver = yield* LibSqlDriver
+  const { forbidAndRead, read } = makeStatements(driver)
+
+  /** Runs a transaction, and returns the rows of its last statement. */
+  const commit = (statements: (now: number) => Array<InStatement>): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable | CommitInDoubt> =>
+    Effect.uninterruptible(untilKnown(
+      runBatch(driver, statements, (results) => results.at(-1)!.rows as ReadonlyArray<Row>),
+      { attempts: MAX_ATTEMPTS }
+    ))
+
+  return SqlCampaignStore.make({
+    now,
+    time: Number,
+    prefix: prefixCondition,
+    key: (id) => `'${id}'`,
+    read,
+    forbidAndRead,
+    create: (of) => Effect.map(commit((now) => creation(of, now)), ([row]) => row!),
+    change: (of) =>
+      Effect.map(commit((now) => alteration(of, now)), ([row]) => ({ row, applies: Number(row?.applied) === 1 })),
+    announceRaise: (campaignId, version, couponLimit) => {
+      const limit = integer(couponLimit)
+      return Effect.asVoid(read(
+        `INSERT INTO campaign_raises (campaign_id, announced_limit)
+SELECT c.id, ${limit} FROM campaigns AS c WHERE c.id = ${integer(campaignId)} AND c.version = ${integer(version)}
+ON CONFLICT (campaign_id) DO UPDATE SET announced_limit = MAX(announced_limit, excluded.announced_limit)`
+      ))
+    }
+  })
+})
+
+/** The campaigns in the file of `LibSql`. */
+export const layer: Layer.Layer<CampaignStore, never, LibSqlDriver> = Layer.effect(CampaignStore, make)

@@ -1,0 +1,50 @@
+import type { Client, InStatement, ResultSet } from "@libsql/client"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { CampaignId } from "../../domain/Campaign.ts"
+import type { LedgerUnavailable } from "../../ports/Ledger.ts"
+import type { Row } from "../Rows.ts"
+import { classifyLibsql, unavailable } from "../SqlFailure.ts"
+import type { FailedAttempt } from "../UntilKnown.ts"
+
+/** The statements that ledger and campaigns run on the file by themselves. */
+export const makeStatements = (driver: Client) => {
+  const run = (
+    sql: string,
+    args: Array<string | number> = []
+  ): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+    Effect.tryPromise({ try: async () => (await driver.execute({ sql, args })).rows, catch: unavailable })
+
+  return {
+    read: (text: string) => run(text),
+    /**
+     * Makes sure that no transaction under this key can commit from now on, and then reads. In doubt means here that the disk
+     * failed a commit: this commit writes over the same place of the log, or fails.
+     */
+    forbidAndRead: (key: string, campaignId: CampaignId, text: () => string) =>
+      Effect.suspend(() =>
+        run(
+          "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', ?, ?) ON CONFLICT (batch_id) DO NOTHING",
+          [key, campaignId, Date.now()]
+        )
+      ).pipe(Effect.zipRight(Effect.suspend(() => run(text()))))
+  }
+}
+
+/**
+ * Runs a transaction once. Its `now` is the process's own clock, not Effect's: it is the ledger's, as mysqld's is there. No other
+ * process writes the file, so there is no lock to wait for between here and the commit.
+ */
+export const runBatch = <A>(
+  driver: Client,
+  statements: (now: number) => Array<InStatement>,
+  read: (results: ReadonlyArray<ResultSet>, now: number) => A
+): Effect.Effect<Either.Either<A, FailedAttempt>> =>
+  Effect.promise(async () => {
+    try {
+      const now = Date.now()
+      return Either.right(read(await driver.batch(statements(now), "write"), now))
+    } catch (cause) {
+      return Either.left({ failure: classifyLibsql(cause), cause })
+    }
+  })
