@@ -77,7 +77,7 @@ export interface IssuedTally {
 /** The only truth about coupons. Campaigns are in `CampaignStore`. Everything here is durable when its effect succeeds. */
 export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
   /**
-   * Commits coupons, the campaign's counter and the outbox event of a batch in one transaction (docs/protocol.md, "Ledger"),
+   * Commits coupons, the campaign's counter and the outbox event of a batch in one transaction (docs/internals/protocol.md, "Ledger"),
    * and returns one verdict a claim, in the order of `batch.claims`. Never issues beyond the limit, outside the window by
    * the ledger's own clock, or twice to a user. Deadlocks, lock timeouts and code collisions are retried inside (with
    * fresh codes for the latter, so trust the coupon's code, not the claim's). Fails with `LedgerUnavailable` if nothing
