@@ -8,13 +8,13 @@ import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
-import { CouponAlreadyClaimed, Unavailable } from "../domain/Failure.ts"
+import { type ClaimRejection, CouponAlreadyClaimed, Unavailable } from "../domain/Failure.ts"
 import { rootMessage } from "../config/RootMessage.ts"
 import * as Batcher from "./Batcher.ts"
 import { Gate, type Reservation } from "../ports/Gate.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import type {
-  ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, Refusal, ResolvedVerdict
+  ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
 } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/OutboxRelay.ts"
 import * as TracedClaims from "./TracedClaims.ts"
@@ -29,7 +29,7 @@ export interface QueuedClaim {
 /** The result of a claim: a durable coupon, the ledger's rejection, or `Unavailable`: never issued, now or later. */
 export type CommitOutcome =
   | { readonly _tag: "Issued"; readonly coupon: Coupon }
-  | { readonly _tag: "Refused"; readonly reason: Refusal | Unavailable }
+  | { readonly _tag: "Refused"; readonly reason: ClaimRejection | Unavailable }
 
 /**
  * Commits claims in groups. A campaign has one transaction in flight, and the next one takes what queued meanwhile

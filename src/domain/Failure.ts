@@ -50,33 +50,17 @@ export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{ rea
 /** The API key has no calls left; try again after `retryAfterSeconds`. Nothing was done. */
 export class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfterSeconds: number }> {}
 
-/** Everything a claim may fail with. */
-export type ClaimFailure =
+/** Why the ledger issues no coupon for a claim. */
+export type ClaimRejection =
   | RecordNotFound
   | CampaignNotStarted
   | CouponAlreadyClaimed
   | CampaignEnded
   | CampaignPaused
   | CouponSoldOut
-  | Overloaded
-  | Unavailable
-  | OutcomeUnknown
-  | DeadlineExceeded
+
+/** Everything a claim may fail with. */
+export type ClaimFailure = ClaimRejection | Overloaded | Unavailable | OutcomeUnknown | DeadlineExceeded
 
 /** Everything the public API may fail with. `contract/FailureTable.ts` maps each to its message and code. */
-export type IssueFailure =
-  | InvalidArgument
-  | RecordNotFound
-  | CampaignNotStarted
-  | CouponAlreadyClaimed
-  | CampaignEnded
-  | CampaignPaused
-  | CouponSoldOut
-  | Overloaded
-  | Unavailable
-  | OutcomeUnknown
-  | Conflict
-  | DeadlineExceeded
-  | Unauthenticated
-  | PermissionDenied
-  | RateLimited
+export type IssueFailure = ClaimFailure | InvalidArgument | Conflict | Unauthenticated | PermissionDenied | RateLimited

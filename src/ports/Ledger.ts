@@ -3,14 +3,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
-import type {
-  CampaignEnded,
-  CampaignNotStarted,
-  CampaignPaused,
-  CouponAlreadyClaimed,
-  CouponSoldOut,
-  RecordNotFound
-} from "../domain/Failure.ts"
+import type { ClaimRejection } from "../domain/Failure.ts"
 
 /**
  * The ledger could not be reached, or refused, *before* anything can have been committed: the operation did not happen
@@ -44,19 +37,10 @@ export interface ClaimBatch {
   readonly claims: ReadonlyArray<Claim>
 }
 
-/** Why the ledger did not issue to a user. */
-export type Refusal =
-  | RecordNotFound
-  | CampaignNotStarted
-  | CouponAlreadyClaimed
-  | CampaignEnded
-  | CampaignPaused
-  | CouponSoldOut
-
 /** The ledger's answer to one claim: the coupon that this batch committed, or the reason there is none. */
 export type ClaimVerdict =
   | { readonly _tag: "Issued"; readonly coupon: Coupon }
-  | { readonly _tag: "Refused"; readonly reason: Refusal }
+  | { readonly _tag: "Refused"; readonly reason: ClaimRejection }
 
 /** The answer to one claim of an in-doubt batch: `NotIssued` means it did not happen and never can. */
 export type ResolvedVerdict =

@@ -5,13 +5,14 @@ import {
   CampaignEnded,
   CampaignNotStarted,
   CampaignPaused,
+  type ClaimRejection,
   CouponAlreadyClaimed,
   CouponSoldOut,
   RecordNotFound
 } from "../domain/Failure.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { CommitInDoubt } from "../ports/Ledger.ts"
-import type { Claim, ClaimVerdict, Ledger, LedgerUnavailable, Refusal, ResolvedVerdict } from "../ports/Ledger.ts"
+import type { Claim, ClaimVerdict, Ledger, LedgerUnavailable, ResolvedVerdict } from "../ports/Ledger.ts"
 
 /** The campaign as the transaction saw it under the lock of its row, before it issued anything. */
 export interface LockedCampaign {
@@ -33,7 +34,7 @@ export interface CommitFacts {
   readonly inserted: number
 }
 
-const refused = (reason: Refusal): ClaimVerdict => ({ _tag: "Refused", reason })
+const refused = (reason: ClaimRejection): ClaimVerdict => ({ _tag: "Refused", reason })
 
 /**
  * The verdicts when they follow from the commit alone, without reading what the users hold: every claim was issued (ids
@@ -88,7 +89,7 @@ export const verdictsOn = (
   )
 }
 
-const refusal = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): Refusal => {
+const refusal = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): ClaimRejection => {
   if (campaign === undefined) return new RecordNotFound()
   if (now < campaign.startTime) return new CampaignNotStarted()
   if (coupon !== undefined) return new CouponAlreadyClaimed({ coupon })
