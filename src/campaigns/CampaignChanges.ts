@@ -8,6 +8,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { randomBytes } from "node:crypto"
+import { untilResolved } from "../claim/UntilResolved.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type {
   Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion
@@ -45,9 +46,6 @@ export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChange
   /** Final. No coupon is issued any more once this returns. */
   readonly end: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
 }>() {}
-
-/** Pauses between attempts to resolve a change in doubt: 10 ms growing to 500 ms. */
-const untilResolved = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("500 millis")))
 
 /** How long an answer waits for the gate to have the change. After that, the relay brings the change to the gate. */
 const GATE_WAIT = Duration.seconds(1)

@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
@@ -18,6 +17,7 @@ import type {
 } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/OutboxRelay.ts"
 import * as TracedClaims from "./TracedClaims.ts"
+import { untilResolved } from "./UntilResolved.ts"
 
 /** A claim on its way into the ledger, at most one a user at a time. */
 export interface QueuedClaim {
@@ -50,9 +50,6 @@ export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<Grou
   /** Releases the slot of a claim that will not be committed, in the background. */
   readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => void
 }>() {}
-
-/** Pauses between attempts to resolve a batch in doubt while the ledger is away: 10 ms growing to 500 ms. */
-const untilResolved = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("500 millis")))
 
 const fromVerdict = (verdict: ClaimVerdict): CommitOutcome => verdict
 

@@ -1,12 +1,10 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis"
 import * as Redacted from "effect/Redacted"
+import * as RetryDelay from "../config/RetryDelay.ts"
 import type { RedisTarget } from "./RedisUrl.ts"
 
 /** Either speaks the same commands; a cluster sends each to the node that has its keys. */
 export type RedisConnection = Redis | Cluster
-
-const FIRST_RETRY_MILLIS = 50
-const LAST_RETRY_MILLIS = 1_000
 
 /** How long a socket that we close may linger; a peer that is stopped or cut off never answers our FIN. */
 const LINGER_MILLIS = 50
@@ -14,9 +12,8 @@ const LINGER_MILLIS = 50
 /** How often the slots of a cluster's nodes are read. So a failover is noticed even if no node redirects a command. */
 const SLOTS_REFRESH_MILLIS = 1_000
 
-/** Pause before the n-th attempt (from 1): 50 ms doubling to 1 s, less up to a half, so that instances spread out. */
-export const retryDelay = (attempt: number): number =>
-  Math.min(FIRST_RETRY_MILLIS * 2 ** Math.min(attempt - 1, 10), LAST_RETRY_MILLIS) * (0.5 + Math.random() / 2)
+/** Pause before the n-th attempt to connect. */
+export const retryDelay = RetryDelay.make(50, 1_000)
 
 /** The connection to a target, not yet opened. `ca`: certificates to trust instead of Node's, in PEM. */
 export const open = (

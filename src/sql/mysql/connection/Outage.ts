@@ -1,14 +1,11 @@
+import * as RetryDelay from "../../../config/RetryDelay.ts"
 import type { HostAddress } from "../../../config/StoreUrl.ts"
 import { showHost } from "../../../config/StoreUrl.ts"
 import type { ControlConnection } from "./ControlConnection.ts"
 import { mysqlErrno } from "../../SqlFailure.ts"
 
-const FIRST_RETRY_MILLIS = 25
-const LAST_RETRY_MILLIS = 500
-
-/** Pause after the n-th failure in a row (from 1): 25 ms doubling to 500 ms, less up to a half, so that instances do not come in step. */
-const retryDelay = (failures: number): number =>
-  Math.min(FIRST_RETRY_MILLIS * 2 ** Math.min(failures - 1, 10), LAST_RETRY_MILLIS) * (0.5 + Math.random() / 2)
+/** Pause after the n-th failure in a row. */
+const retryDelay = RetryDelay.make(25, 500)
 
 /** Whether the one server of a pool can be reached. While it cannot, nothing but a connection of this one's own tries it. */
 export interface Outage {
