@@ -4,7 +4,9 @@ import * as Fs from "node:fs"
 /** Microseconds of a clock tick, in which Linux counts CPU time: usually 10,000. */
 const TICK_MICROS = 1_000_000 / Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }))
 
-/** CPU time that a process has used so far, user and system, all its threads: microseconds. `undefined` when it is gone. */
+/**
+ * CPU time that a process has used so far, user and system, all its threads: microseconds. `undefined` when it is gone.
+ */
 export const cpuMicros = (pid: number): number | undefined => {
   try {
     // The name in parentheses may hold spaces; what follows it does not.
@@ -43,7 +45,9 @@ export const listenerOf = (port: number): number | undefined => {
   const inodes = new Set(
     ["/proc/net/tcp", "/proc/net/tcp6"].filter((file) => Fs.existsSync(file)).flatMap((file) =>
       Fs.readFileSync(file, "utf8").split("\n").map((line) => line.trim().split(/\s+/))
-        .filter((fields) => fields[1]?.endsWith(`:${hex}`) === true && fields[3] === "0A").map((fields) => `socket:[${fields[9]}]`)
+        .filter((fields) => fields[1]?.endsWith(`:${hex}`) === true && fields[3] === "0A").map((fields) =>
+          `socket:[${fields[9]}]`
+        )
     )
   )
   for (const pid of Fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {

@@ -9,8 +9,9 @@ const PAGE = Buffer.alloc(4_096, 1)
 const PAGES = 4_096
 
 /**
- * How long the disk alone takes to keep a page (`pwrite` and `fdatasync`), milliseconds, a millisecond apart: where private servers have
- * their data, with nothing else running. A commit waits for two such flushes, so no tail of latencies is shorter than this one's.
+ * How long the disk alone takes to keep a page (`pwrite` and `fdatasync`), milliseconds, a millisecond apart: where
+ * private servers have their data, with nothing else running. A commit waits for two such flushes, so no tail of
+ * latencies is shorter than this one's.
  */
 export const flushMillis = async (seconds: number): Promise<Quantiles> => {
   const dir = temporaryDirectory("disk")

@@ -71,7 +71,9 @@ const collect = async (command: string, args: ReadonlyArray<string>) => {
 export const hasWrk = spawnSync("wrk", ["-v"], { stdio: "ignore" }).error === undefined
 
 export const generate = async (options: GeneratorOptions): Promise<GeneratorResult> =>
-  JSON.parse((await collect(nodeProgram, [Path.join(here, "generator.ts"), JSON.stringify(options)])).out) as GeneratorResult
+  JSON.parse(
+    (await collect(nodeProgram, [Path.join(here, "generator.ts"), JSON.stringify(options)])).out
+  ) as GeneratorResult
 
 /** A closed loop: `connections` clients that each ask again as soon as they are answered. By wrk if there is one. */
 export const closedLoop = async (options: Omit<GeneratorOptions, "rate" | "path">): Promise<Load> => {
@@ -82,11 +84,18 @@ export const closedLoop = async (options: Omit<GeneratorOptions, "rate" | "path"
     return { ...result, ok, rejected: result.requests - ok, uncounted: 0, loadCpuMicros: result.cpuMicros }
   }
   const { cpu, err } = await collect("wrk", [
-    // Late is not broken: a bare node:http lets in one connection a turn, so that the last of many waits for seconds on a slow machine.
-    ...["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "-s", Path.join(here, "unique.lua"), `http://127.0.0.1:${port}${ISSUE_PATH}`],
+    // Late is not broken: a bare node:http lets in one connection a turn, so that the last of many waits for seconds on
+    // a slow machine.
+    ...[
+      "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "-s", Path.join(here, "unique.lua"),
+      `http://127.0.0.1:${port}${ISSUE_PATH}`
+    ],
     ...["--", String(campaignId), String(firstUser), String(users)]
   ])
-  const told = JSON.parse(err.trim().split("\n").at(-1)!) as Record<"seconds" | "requests" | "rejected" | "broken", number>
+  const told = JSON.parse(err.trim().split("\n").at(-1)!) as Record<
+    "seconds" | "requests" | "rejected" | "broken",
+    number
+  >
   if (told.broken > 0) throw new Error(`${told.broken} of wrk's requests broke: ${err}`)
   return {
     seconds: told.seconds,

@@ -8,7 +8,8 @@ export interface Quantiles {
 /** By nearest rank; all 0 of nothing. */
 export const quantiles = (values: ReadonlyArray<number> | Float64Array): Quantiles => {
   const sorted = Float64Array.from(values).sort()
-  const at = (q: number) => sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
+  const at = (q: number) =>
+    sorted.length === 0 ? 0 : sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) }
 }
 

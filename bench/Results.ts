@@ -27,7 +27,13 @@ export interface Results {
     readonly runs: ReadonlyArray<GeneratorResult & { readonly rate: number; readonly echoMillis?: Quantiles }>
   }
   size?: Measured & CampaignSize
-  relay?: Measured & { readonly rate: number; readonly p50: number; readonly p99: number; readonly max: number; readonly events: number }
+  relay?: Measured & {
+    readonly rate: number
+    readonly p50: number
+    readonly p99: number
+    readonly max: number
+    readonly events: number
+  }
   overload?: Measured & Overload
   envoy?: Measured & BehindEnvoy
   start?: Measured & { readonly distributed: number; readonly embedded: number }
@@ -47,13 +53,19 @@ const fixed = (value: number, digits: number) => value.toFixed(digits)
 const thousands = (value: number) => Math.round(value).toLocaleString("en")
 
 /** Medians of the rounds' own ratios: what a noisy machine does to one round it does to both. */
-export const ratios = (over: ReadonlyArray<number>, under: ReadonlyArray<number>): { readonly median: number; readonly min: number; readonly max: number } => {
+export const ratios = (
+  over: ReadonlyArray<number>,
+  under: ReadonlyArray<number>
+): { readonly median: number; readonly min: number; readonly max: number } => {
   if (over.length !== under.length) throw new Error(`${over.length} rounds cannot be compared with ${under.length}`)
   const each = over.map((value, i) => value / under[i]!)
   return { median: median(each), min: Math.min(...each), max: Math.max(...each) }
 }
 
-/** Node's time for a raw echo on the machine that the targets in microseconds and milliseconds were set on (B in docs/internals/benchmarks.md). */
+/**
+ * Node's time for a raw echo on the machine that the targets in microseconds and milliseconds were set on (B in
+ * docs/internals/benchmarks.md).
+ */
 const FAST_ECHO_MICROS = 14.7
 
 export const figures = (results: Results): ReadonlyArray<Figure> => {
@@ -62,7 +74,13 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
   if (rates !== undefined) {
     const rate = (name: string) => rates.variants[name]?.map(({ perSecond }) => perSecond)
     const cpu = (name: string, process: string) => rates.variants[name]?.flatMap((sample) => sample.cpu[process] ?? [])
-    const ratio = (name: string, over: string, under: string, target: string, met: (value: number) => boolean | undefined) => {
+    const ratio = (
+      name: string,
+      over: string,
+      under: string,
+      target: string,
+      met: (value: number) => boolean | undefined
+    ) => {
       const [a, b] = [rate(over), rate(under)]
       if (a === undefined || b === undefined) return
       const { max, median: middle, min } = ratios(a, b)
@@ -107,7 +125,13 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
     const database = cpu("durable issues, 128 connections", "mysqld")
     if (database !== undefined && database.length > 0) {
       const micros = median(database)
-      table.push({ name: "mysqld CPU a coupon", target: "<= 20 µs", measured: `${fixed(micros, 1)} µs`, met: micros <= 20, detail: "128 connections" })
+      table.push({
+        name: "mysqld CPU a coupon",
+        target: "<= 20 µs",
+        measured: `${fixed(micros, 1)} µs`,
+        met: micros <= 20,
+        detail: "128 connections"
+      })
       if (echo !== undefined) {
         const { median: middle } = ratios(database, echo)
         table.push({
@@ -120,7 +144,13 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       }
     }
     for (const name of ["sold out", "already claimed"]) {
-      ratio(`rejections/s ÷ raw echo: ${name}`, `${name}, 128 connections`, "raw echo, 128 connections", ">= 0.90", (value) => value >= 0.9)
+      ratio(
+        `rejections/s ÷ raw echo: ${name}`,
+        `${name}, 128 connections`,
+        "raw echo, 128 connections",
+        ">= 0.90",
+        (value) => value >= 0.9
+      )
     }
     ratio(
       "embedded: durable issues/s ÷ raw echo",

@@ -33,8 +33,8 @@ export interface Stage {
 }
 
 /**
- * As a production server has it: the buffer pool and the log hold the working set, and what the tests' servers go without is as it is by
- * default. Durability is the default, or better said.
+ * As a production server has it: the buffer pool and the log hold the working set, and what the tests' servers go
+ * without is as it is by default. Durability is the default, or better said.
  */
 const serverArguments = (kind: DatabaseKind) => [
   ...["--innodb-buffer-pool-size=2G", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"],
@@ -78,7 +78,9 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
       mysqlUrl,
       "SELECT VERSION() AS version, @@sync_binlog AS b, @@innodb_flush_log_at_trx_commit AS f, @@log_bin AS l, @@performance_schema AS p"
     )
-    if (Number(row!["b"]) !== 1 || Number(row!["f"]) !== 1) throw new Error("the server does not flush every commit: the figures would not be of durable coupons")
+    if (Number(row!["b"]) !== 1 || Number(row!["f"]) !== 1) {
+      throw new Error("the server does not flush every commit: the figures would not be of durable coupons")
+    }
     const version = String(row!["version"])
     return {
       mysqlUrl,
@@ -90,7 +92,10 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
       pids: { ...mysqlPid === undefined ? {} : { mysqld: mysqlPid }, redis: server.pid },
       sql: (...statements) => query(mysqlUrl, ...statements),
       distributed: (env = {}, program) =>
-        startInstance({ MYSQL_URL: mysqlUrl, REDIS_URL: server.url, REDIS_KEY_PREFIX: GATE_PREFIX, ...env }, program === undefined ? {} : { program }),
+        startInstance(
+          { MYSQL_URL: mysqlUrl, REDIS_URL: server.url, REDIS_KEY_PREFIX: GATE_PREFIX, ...env },
+          program === undefined ? {} : { program }
+        ),
       stop
     }
   } catch (error) {
@@ -125,7 +130,9 @@ export const startEmbedded = async (): Promise<{
 }
 
 /** A yardstick of `bench/echo.ts`. */
-export const startEcho = async (kind: "raw" | "connect"): Promise<{ readonly port: number; readonly pid: number; readonly stop: () => Promise<void> }> => {
+export const startEcho = async (
+  kind: "raw" | "connect"
+): Promise<{ readonly port: number; readonly pid: number; readonly stop: () => Promise<void> }> => {
   const child = spawnGuarded(nodeProgram, [Path.join(Path.dirname(fileURLToPath(import.meta.url)), "echo.ts"), kind])
   const port = await new Promise<number>((resolve, reject) => {
     let errors = ""

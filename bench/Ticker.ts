@@ -1,8 +1,9 @@
 import { Worker } from "node:worker_threads"
 
 /**
- * A thread whose messages are ticks that come on time, at `origin` (milliseconds of `performance.now()`) and `perSecond` times a second from then
- * on: Node's own timers come up to a millisecond late, and not at all while it is busy. Ticks that were missed come at once.
+ * A thread whose messages are ticks that come on time, at `origin` (milliseconds of `performance.now()`) and
+ * `perSecond` times a second from then on: Node's own timers come up to a millisecond late, and not at all while it is
+ * busy. Ticks that were missed come at once.
  */
 export const startTicker = (perSecond: number, origin: number): Worker =>
   new Worker(

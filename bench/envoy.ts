@@ -41,10 +41,17 @@ const CONNECTIONS = 128
 const RATE = 1_000
 const WARM_SECONDS = 5
 
-/** Three instances behind Envoy against one without, all on the same cores: what the hop and two more processes cost. */
+/**
+ * Three instances behind Envoy against one without, all on the same cores: what the hop and two more processes cost.
+ */
 export const behindEnvoy = async (
   stage: Stage,
-  options: { readonly rounds: number; readonly seconds: number; readonly latencySeconds: number; readonly say: (text: string) => void }
+  options: {
+    readonly rounds: number
+    readonly seconds: number
+    readonly latencySeconds: number
+    readonly say: (text: string) => void
+  }
 ): Promise<BehindEnvoy> => {
   const { latencySeconds, rounds, say, seconds } = options
   fetchEnvoy()
@@ -53,7 +60,11 @@ export const behindEnvoy = async (
   const running: Array<Instance> = []
   let envoy: Envoy | undefined
   try {
-    for (let i = 0; i < INSTANCES; i++) running.push(await stage.distributed({ PORT: String(await freePort()), TRUSTED_PROXIES: "127.0.0.1", LATENCY_TARGET: "1s" }))
+    for (let i = 0; i < INSTANCES; i++) {
+      running.push(
+        await stage.distributed({ PORT: String(await freePort()), TRUSTED_PROXIES: "127.0.0.1", LATENCY_TARGET: "1s" })
+      )
+    }
     const ports = running.map(({ port }) => port)
     envoy = await startEnvoy(program, ports)
     await envoy.until(ports)
@@ -78,9 +89,21 @@ export const behindEnvoy = async (
     const round = async (side: Side, length: number): Promise<Round> => {
       const campaignId = await createCampaign(running[0]!.url)
       const before = await batches()
-      const { cpu, result } = await during(side.pids, () =>
-        closedLoop({ port: Number(new URL(side.url).port), campaignId, firstUser: freshUsers(), users: 0, connections: CONNECTIONS, seconds: length }))
-      if (result.rejected > 0) throw new Error(`${side.name}: ${result.rejected} of ${result.requests} claims were refused`)
+      const { cpu, result } = await during(
+        side.pids,
+        () =>
+          closedLoop({
+            port: Number(new URL(side.url).port),
+            campaignId,
+            firstUser: freshUsers(),
+            users: 0,
+            connections: CONNECTIONS,
+            seconds: length
+          })
+      )
+      if (result.rejected > 0) {
+        throw new Error(`${side.name}: ${result.rejected} of ${result.requests} claims were refused`)
+      }
       await settled(stage)
       verify(side.name, result.ok, await ledgerCount(stage, campaignId), result.uncounted)
       const each: Record<string, number> = { load: result.loadCpuMicros / result.requests }
@@ -94,11 +117,20 @@ export const behindEnvoy = async (
     }
     const latencies = async (side: Side): Promise<Latencies> => {
       const campaignId = await createCampaign(running[0]!.url)
-      const load = { port: Number(new URL(side.url).port), path: ISSUE_PATH, campaignId, users: 0, connections: 256, rate: RATE }
+      const load = {
+        port: Number(new URL(side.url).port),
+        path: ISSUE_PATH,
+        campaignId,
+        users: 0,
+        connections: 256,
+        rate: RATE
+      }
       const warm = await generate({ ...load, firstUser: freshUsers(), seconds: 2 })
       const result = await generate({ ...load, firstUser: freshUsers(), seconds: latencySeconds })
       for (const { requests, statuses } of [warm, result]) {
-        if (statuses["200"] !== requests) throw new Error(`${side.name} at ${RATE}/s: not every claim was answered OK: ${JSON.stringify(statuses)}`)
+        if (statuses["200"] !== requests) {
+          throw new Error(`${side.name} at ${RATE}/s: not every claim was answered OK: ${JSON.stringify(statuses)}`)
+        }
       }
       await settled(stage)
       verify(side.name, warm.requests + result.requests, await ledgerCount(stage, campaignId), 0)
@@ -107,8 +139,8 @@ export const behindEnvoy = async (
       return { latencyMillis: result.latencyMillis, latenessMillis: result.latenessMillis }
     }
 
-    // Each by itself, for a third of the load would leave each in code that V8 has not compiled yet: that is what a new instance
-    // costs for its first seconds, not what three cost.
+    // Each by itself, for a third of the load would leave each in code that V8 has not compiled yet: that is what a new
+    // instance costs for its first seconds, not what three cost.
     for (const { url } of running) {
       say(`warming up ${url}`)
       await round({ name: url, url, pids: {} }, WARM_SECONDS)
@@ -144,13 +176,18 @@ export const behindEnvoy = async (
 }
 
 /** The lines of the report's table. */
-export const envoyFigures = ({ alone, behind, connections, instances, latencyAlone, latencyBehind, rate }: BehindEnvoy): ReadonlyArray<Figure> => {
+export const envoyFigures = (
+  { alone, behind, connections, instances, latencyAlone, latencyBehind, rate }: BehindEnvoy
+): ReadonlyArray<Figure> => {
   const ratios = behind.map(({ perSecond }, i) => perSecond / alone[i]!.perSecond)
   const micros = (rounds: ReadonlyArray<Round>) =>
     `${median(rounds.map(({ batch }) => batch)).toFixed(0)} a commit; µs: ` +
-    Object.keys(rounds[0]!.cpu).map((name) => `${name} ${median(rounds.map(({ cpu }) => cpu[name]!)).toFixed(0)}`).join(", ")
-  const thousands = (rounds: ReadonlyArray<Round>) => Math.round(median(rounds.map(({ perSecond }) => perSecond))).toLocaleString("en")
-  const told = ({ latencyMillis: { p50, p95, p99 } }: Latencies) => [p50, p95, p99].map((value) => value.toFixed(2)).join(" / ")
+    Object.keys(rounds[0]!.cpu).map((name) => `${name} ${median(rounds.map(({ cpu }) => cpu[name]!)).toFixed(0)}`)
+      .join(", ")
+  const thousands = (rounds: ReadonlyArray<Round>) =>
+    Math.round(median(rounds.map(({ perSecond }) => perSecond))).toLocaleString("en")
+  const told = ({ latencyMillis: { p50, p95, p99 } }: Latencies) =>
+    [p50, p95, p99].map((value) => value.toFixed(2)).join(" / ")
   return [{
     name: `${instances} instances behind Envoy ÷ one without, ${connections} connections`,
     target: "aim 0.8",

@@ -1,7 +1,8 @@
-// A load that does not wait, as a process of its own: node bench/flood.ts '{"port":…,"path":…,"campaignId":…,"firstUser":…,
-// "connections":…,"seconds":…,"rate":…}'. Request i is due at i / rate and names a user of its own. If no connection is free then, it is
-// not sent: a client whose connection is refused, as there are no more than so many. What was sent is awaited to the end.
-// Prints one line of JSON (`FloodResult`); the numbers of the users who were answered OK go to standard error, four bytes each.
+// A load that does not wait, as a process of its own: node bench/flood.ts
+// '{"port":…,"path":…,"campaignId":…,"firstUser":…, "connections":…,"seconds":…,"rate":…}'. Request i is due at i /
+// rate and names a user of its own. If no connection is free then, it is not sent: a client whose connection is
+// refused, as there are no more than so many. What was sent is awaited to the end. Prints one line of JSON
+// (`FloodResult`); the numbers of the users who were answered OK go to standard error, four bytes each.
 import * as Net from "node:net"
 import type { FloodOptions, FloodResult } from "./overload.ts"
 import { quantiles } from "./Quantiles.ts"

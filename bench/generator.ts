@@ -1,9 +1,10 @@
 // A load generator that runs as a process of its own, so that its CPU time can be told from the service's:
-//   node bench/generator.ts '{"port":…,"path":…,"campaignId":…,"firstUser":…,"users":0,"connections":…,"seconds":…,"rate":…}'
-// With a `rate` it is an open loop: request i is due at start + i / rate, whatever the service does, and its latency counts
-// from that moment, not from when it was sent: no coordinated omission. Without one it is a closed loop: every connection
-// asks again as soon as it is answered. `users` > 0 repeats that many users; else every request names a new one.
-// Prints one line of JSON. What is under way when the time is up is awaited and counted, so the numbers are exact.
+//   node bench/generator.ts
+//   '{"port":…,"path":…,"campaignId":…,"firstUser":…,"users":0,"connections":…,"seconds":…,"rate":…}'
+// With a `rate` it is an open loop: request i is due at start + i / rate, whatever the service does, and its latency
+// counts from that moment, not from when it was sent: no coordinated omission. Without one it is a closed loop: every
+// connection asks again as soon as it is answered. `users` > 0 repeats that many users; else every request names a new
+// one. Prints one line of JSON. What is under way when the time is up is awaited and counted, so the numbers are exact.
 import * as Net from "node:net"
 import type { GeneratorOptions, GeneratorResult } from "./Load.ts"
 import { quantiles } from "./Quantiles.ts"

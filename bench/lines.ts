@@ -9,7 +9,10 @@ export interface Line {
   readonly values: ReadonlyArray<number>
 }
 
-/** Lines over seconds, each on a scale of its own that begins at 0 and whose end the legend tells; readable on light and dark pages. */
+/**
+ * Lines over seconds, each on a scale of its own that begins at 0 and whose end the legend tells; readable on light and
+ * dark pages.
+ */
 export const lines = (title: string, seconds: number, all: ReadonlyArray<Line>): string => {
   const [left, top, width, height] = [24, 44, 752, 220]
   const bottom = top + height

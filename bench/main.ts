@@ -68,11 +68,19 @@ const say = (text: string) => console.log(`${((performance.now() - began) / 1_00
 
 const file = Path.join(out, "benchmarks.json")
 const results: Results = Fs.existsSync(file) ? JSON.parse(Fs.readFileSync(file, "utf8")) as Results : {}
-/** Written at once: a part that fails loses nothing of the others, and the page says of each when it was measured, and of what. */
+/**
+ * Written at once: a part that fails loses nothing of the others, and the page says of each when it was measured, and
+ * of what.
+ */
 const keep = (part: Results) => write(out, Object.assign(results, part))
 const described = spawnSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" })
 const commit = described.status === 0 ? described.stdout.trim() : "not a git checkout"
-const measured = () => ({ at: `${new Date().toISOString().slice(0, 16)}Z`, commit, loadBefore: Os.loadavg()[0]!, quick })
+const measured = () => ({
+  at: `${new Date().toISOString().slice(0, 16)}Z`,
+  commit,
+  loadBefore: Os.loadavg()[0]!,
+  quick
+})
 
 say(`load average ${Os.loadavg().map((value) => value.toFixed(2)).join(" ")} on ${Os.cpus().length} cores`)
 const stage = await startStage(say)
@@ -85,7 +93,12 @@ try {
     memoryGiB: Math.round(Os.totalmem() / 2 ** 30),
     kernel: Os.release()
   }
-  results.versions = { Node: process.version, Ledger: stage.mysqlVersion, Redis: stage.redisVersion, load: hasWrk ? "by wrk" : "by bench/generator.ts" }
+  results.versions = {
+    Node: process.version,
+    Ledger: stage.mysqlVersion,
+    Redis: stage.redisVersion,
+    load: hasWrk ? "by wrk" : "by bench/generator.ts"
+  }
 
   if (options.profile) {
     await profile(stage, { seconds: quick ? 3 : 10, directory: Path.join(out, "benchmarks"), say })
@@ -104,7 +117,8 @@ try {
             const sample = await run(seconds)
             const list = samples[name] ??= []
             list.push(sample)
-            const cpu = Object.entries(sample.cpu).map(([process, micros]) => `${process} ${micros.toFixed(1)}`).join(", ")
+            const cpu = Object.entries(sample.cpu).map(([process, micros]) => `${process} ${micros.toFixed(1)}`)
+              .join(", ")
             say(`round ${round} of ${rounds}: ${name}: ${Math.round(sample.perSecond)}/s (µs: ${cpu})`)
           }
         }
@@ -144,18 +158,24 @@ try {
     if (wanted("size")) {
       const about = measured()
       const large = quick ? 200_000 : options.full ? 9_000_000 : 1_000_000
-      keep({ size: { ...about, ...await campaignSize(stage, { large, rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }) } })
+      keep({
+        size: { ...about, ...await campaignSize(stage, { large, rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }) }
+      })
     }
     // Not among what --quick does in its two minutes, unless it is asked for.
     if (only === undefined ? !quick : wanted("overload")) {
       const about = measured()
       say("overload")
-      keep({ overload: { ...about, ...await overload(stage, { seconds: quick ? 4 : 10, longest: quick ? 10 : 60, say }) } })
+      keep({
+        overload: { ...about, ...await overload(stage, { seconds: quick ? 4 : 10, longest: quick ? 10 : 60, say }) }
+      })
     }
     if (only === undefined ? !quick : wanted("envoy")) {
       const about = measured()
       say("behind Envoy")
-      keep({ envoy: { ...about, ...await behindEnvoy(stage, { rounds, seconds, latencySeconds: quick ? 4 : 30, say }) } })
+      keep({
+        envoy: { ...about, ...await behindEnvoy(stage, { rounds, seconds, latencySeconds: quick ? 4 : 30, say }) }
+      })
     }
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)

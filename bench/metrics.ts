@@ -11,8 +11,8 @@ import { makeRequests } from "../src/telemetry/Tracing.ts"
 import { median } from "./Quantiles.ts"
 
 /**
- * What counting and tracing costs a request: `node bench/metrics.ts`. The whole of what the dispatcher adds to a claim is "a request":
- * the clock at its start and at its end, a look for its outcome, a counter and a histogram.
+ * What counting and tracing costs a request: `node bench/metrics.ts`. The whole of what the dispatcher adds to a claim
+ * is "a request": the clock at its start and at its end, a look for its outcome, a counter and a histogram.
  */
 const nanoseconds = (run: () => void, calls = 2_000_000): number => {
   const rounds = Array.from({ length: 7 }, () => {

@@ -8,18 +8,26 @@ import { claim, createCampaign, startEcho, startEmbedded, GATE_PREFIX, until, ty
 const WARM_SECONDS = 5
 
 /** Requests that arrive at their own pace, whatever the service does. */
-export const openLoop = async (stage: Stage, rate: number, seconds: number, connections = 256): Promise<GeneratorResult & { readonly campaignId: number }> => {
+export const openLoop = async (
+  stage: Stage,
+  rate: number,
+  seconds: number,
+  connections = 256
+): Promise<GeneratorResult & { readonly campaignId: number }> => {
   // As it is by default, but for the crowd that warms it up: a closed loop is not to be shed.
   const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
   try {
     const campaignId = await createCampaign(instance.url)
     const load = { port: instance.port, path: ISSUE_PATH, campaignId, users: 0, connections, rate }
-    // V8 compiles what has run some 10,000 times: at this pace that would take a third of the run, as it does once in an instance's life.
+    // V8 compiles what has run some 10,000 times: at this pace that would take a third of the run, as it does once in
+    // an instance's life.
     await durableRun(stage, instance, connections, Math.min(WARM_SECONDS, seconds))
     const warm = await generate({ ...load, firstUser: freshUsers(), seconds: 3 })
     const result = await generate({ ...load, firstUser: freshUsers(), seconds })
     const ok = result.statuses["200"] ?? 0
-    if (ok !== result.requests) throw new Error(`at ${rate}/s not every claim was answered OK: ${JSON.stringify(result.statuses)}`)
+    if (ok !== result.requests) {
+      throw new Error(`at ${rate}/s not every claim was answered OK: ${JSON.stringify(result.statuses)}`)
+    }
     await settled(stage)
     verify(`${rate}/s`, ok + warm.requests, await ledgerCount(stage, campaignId), 0)
     return { ...result, campaignId }
@@ -35,20 +43,34 @@ export const echoLoop = async (rate: number, seconds: number, connections = 256)
     const load = { port: echo.port, path: ISSUE_PATH, campaignId: 1, users: 0, connections }
     await closedLoop({ ...load, firstUser: freshUsers(), seconds: Math.min(WARM_SECONDS, seconds) })
     const { latencyMillis, requests, statuses } = await generate({ ...load, rate, firstUser: freshUsers(), seconds })
-    if (statuses["200"] !== requests) throw new Error(`at ${rate}/s not every echo was a 200: ${JSON.stringify(statuses)}`)
+    if (statuses["200"] !== requests) {
+      throw new Error(`at ${rate}/s not every echo was a 200: ${JSON.stringify(statuses)}`)
+    }
     return latencyMillis
   } finally {
     await echo.stop()
   }
 }
 
-/** A campaign with that many coupons, written straight into the ledger. Codes are as long, as random and as many bytes as ours. */
-export const fillCampaign = async (stage: Stage, campaignId: number, size: number, say: (text: string) => void): Promise<void> => {
+/**
+ * A campaign with that many coupons, written straight into the ledger. Codes are as long, as random and as many bytes
+ * as ours.
+ */
+export const fillCampaign = async (
+  stage: Stage,
+  campaignId: number,
+  size: number,
+  say: (text: string) => void
+): Promise<void> => {
   const syllables = Array.from("가나다라마바사아자차카타파하거너더러머버")
   const base36 = (n: string) => `LPAD(CONV((${n}) * 1000000000039 MOD 3656158440062976, 10, 36), 10, '0')`
-  // Multiplied by a number coprime to 36^10, so that codes are unique and their index is written as randomly as by real ones.
+  // Multiplied by a number coprime to 36^10, so that codes are unique and their index is written as randomly as by real
+  // ones.
   const code = (n: string) =>
-    syllables.reduce((text, syllable, i) => `REPLACE(${text}, '${String.fromCharCode(65 + i)}', '${syllable}')`, base36(n))
+    syllables.reduce(
+      (text, syllable, i) => `REPLACE(${text}, '${String.fromCharCode(65 + i)}', '${syllable}')`,
+      base36(n)
+    )
   const first = `INSERT INTO coupons VALUES (${campaignId}, 1, 1, ${code("CAST(1 AS UNSIGNED)")}, SYSDATE(6))`
   await stage.sql(first)
   let filled = 1
@@ -59,7 +81,9 @@ export const fillCampaign = async (stage: Stage, campaignId: number, size: numbe
       `INSERT INTO coupons SELECT campaign_id, ${n}, ${n}, ${code(n)}, SYSDATE(6) FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${more}`
     )
     filled += more
-    if (filled === size || filled % 1_048_576 === 0) say(`filled ${filled.toLocaleString("en")} of ${size.toLocaleString("en")} coupons`)
+    if (filled === size || filled % 1_048_576 === 0) {
+      say(`filled ${filled.toLocaleString("en")} of ${size.toLocaleString("en")} coupons`)
+    }
   }
   await stage.sql(`UPDATE campaigns SET current_coupon = ${size} WHERE id = ${campaignId}`)
 }
@@ -82,10 +106,17 @@ const coupled = (cpu: Readonly<Record<string, number>>) => {
   return cpu["node"]! + cpu["mysqld"]
 }
 
-/** What a coupon costs in a large campaign against a small one, what it weighs in Redis, and how fast a backlog drains. */
+/**
+ * What a coupon costs in a large campaign against a small one, what it weighs in Redis, and how fast a backlog drains.
+ */
 export const campaignSize = async (
   stage: Stage,
-  options: { readonly large: number; readonly rounds: number; readonly seconds: number; readonly say: (text: string) => void }
+  options: {
+    readonly large: number
+    readonly rounds: number
+    readonly seconds: number
+    readonly say: (text: string) => void
+  }
 ): Promise<CampaignSize> => {
   const small = 10_000
   const { large, rounds, say, seconds } = options
@@ -101,11 +132,20 @@ export const campaignSize = async (
       campaigns.set(size, campaignId)
       // Sooner or later the statistics say how large the campaign is, and MySQL may make something else of a query.
       await stage.sql("ANALYZE TABLE coupons")
-      // The gate did not see these coupons: it starts anew, from the ledger, with the first claim. Claims do not wait for its end.
+      // The gate did not see these coupons: it starts anew, from the ledger, with the first claim. Claims do not wait
+      // for its end.
       await stage.redis.del(...["m", "i", "p", "e"].map((key) => `${GATE_PREFIX}{c${campaignId}}:${key}`))
       const start = performance.now()
-      await until(`a claim with ${size} coupons`, 300, async () => await claim(instance.url, campaignId, freshUsers()) === "OK")
-      await until(`the gate is rebuilt with ${size} coupons`, 300, async () => await stage.redis.hget(`${GATE_PREFIX}{c${campaignId}}:m`, "hydrated") === "1")
+      await until(
+        `a claim with ${size} coupons`,
+        300,
+        async () => await claim(instance.url, campaignId, freshUsers()) === "OK"
+      )
+      await until(
+        `the gate is rebuilt with ${size} coupons`,
+        300,
+        async () => await stage.redis.hget(`${GATE_PREFIX}{c${campaignId}}:m`, "hydrated") === "1"
+      )
       rebuildPerSecond = size * 1_000 / (performance.now() - start)
       say(`${size.toLocaleString("en")} coupons: the gate was rebuilt with ${Math.round(rebuildPerSecond).toLocaleString("en")} a second`)
     }
@@ -122,7 +162,8 @@ export const campaignSize = async (
     const campaignId = campaigns.get(filled)!
     const rows = await ledgerCount(stage, campaignId)
     await until("the gate is at rest", 60, async () => await stage.redis.hlen(`${GATE_PREFIX}{c${campaignId}}:p`) === 0)
-    const bytes = async (key: string) => Number(await stage.redis.memory("USAGE", `${GATE_PREFIX}{c${campaignId}}:${key}`, "SAMPLES", 0) ?? 0)
+    const bytes = async (key: string) =>
+      Number(await stage.redis.memory("USAGE", `${GATE_PREFIX}{c${campaignId}}:${key}`, "SAMPLES", 0) ?? 0)
     const events = await stage.redis.xlen(`${GATE_PREFIX}{c${campaignId}}:e`)
     const redisBytesACoupon = (await bytes("i") + await bytes("m") + await bytes("p")) / rows
     const redisEventBytes = await bytes("e") / events
@@ -169,7 +210,9 @@ export const relayLag = async (stage: Stage, rate: number, seconds: number) => {
     if (page.length < 10_000) break
     from = `(${page.at(-1)![0]}`
   }
-  if (lags.length < requests || lags.some(Number.isNaN)) throw new Error(`${requests} coupons, but ${lags.length} events that tell their time`)
+  if (lags.length < requests || lags.some(Number.isNaN)) {
+    throw new Error(`${requests} coupons, but ${lags.length} events that tell their time`)
+  }
   // The first seconds warm the process up.
   const { max, p50, p99 } = quantiles(lags.slice(-requests))
   return { p50, p99, max, events: requests }

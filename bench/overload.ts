@@ -56,10 +56,14 @@ export interface Overload {
   readonly around?: ReadonlyArray<OverloadRun>
 }
 
-/** More than the service lets be in progress, so that all above that is refused rather than waiting for a connection. */
+/**
+ * More than the service lets be in progress, so that all above that is refused rather than waiting for a connection.
+ */
 const CONNECTIONS = 3_000
 
-const flood = async (options: FloodOptions): Promise<{ readonly result: FloodResult; readonly winners: Uint32Array }> => {
+const flood = async (
+  options: FloodOptions
+): Promise<{ readonly result: FloodResult; readonly winners: Uint32Array }> => {
   const program = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "flood.ts")
   const child = spawn(nodeProgram, [program, JSON.stringify(options)], { stdio: ["ignore", "pipe", "pipe"] })
   const [out, err]: [Array<Buffer>, Array<Buffer>] = [[], []]
@@ -75,7 +79,12 @@ const flood = async (options: FloodOptions): Promise<{ readonly result: FloodRes
 }
 
 /** Fails unless exactly those users that received OK have a coupon. */
-const verifyUsers = async (stage: Stage, campaignId: number, firstUser: number, winners: Uint32Array): Promise<void> => {
+const verifyUsers = async (
+  stage: Stage,
+  campaignId: number,
+  firstUser: number,
+  winners: Uint32Array
+): Promise<void> => {
   const stored = await ledgerCount(stage, campaignId)
   const sorted = winners.toSorted()
   let checked = 0
@@ -83,18 +92,25 @@ const verifyUsers = async (stage: Stage, campaignId: number, firstUser: number, 
     const page = await stage.sql(`SELECT user_id AS u FROM coupons WHERE campaign_id = ${campaignId} AND user_id > ${after} ORDER BY user_id LIMIT 50000`)
     for (const row of page) {
       const user = Number(row["u"]) - firstUser
-      if (sorted[checked] !== user) throw new Error(`user ${user} has a coupon, but the next who was told OK is ${sorted[checked]}`)
+      if (sorted[checked] !== user) {
+        throw new Error(`user ${user} has a coupon, but the next who was told OK is ${sorted[checked]}`)
+      }
       checked++
     }
     if (page.length < 50_000) break
     after = Number(page.at(-1)!["u"])
   }
   if (checked !== winners.length || stored !== checked) {
-    throw new Error(`${winners.length} users were told OK, ${checked} of them have a coupon, and the counter says ${stored}`)
+    throw new Error(
+      `${winners.length} users were told OK, ${checked} of them have a coupon, and the counter says ${stored}`
+    )
   }
 }
 
-/** What the service does under 1, 2, 5 and 10 times the load that it can carry, on the cores that it shares with the load. */
+/**
+ * What the service does under 1, 2, 5 and 10 times the load that it can carry, on the cores that it shares with the
+ * load.
+ */
 export const overload = async (
   stage: Stage,
   options: { readonly seconds: number; readonly longest: number; readonly say: (text: string) => void }
@@ -107,10 +123,23 @@ export const overload = async (
     const resident: Array<number> = []
     const watch = setInterval(() => resident.push(residentMiB(instance.pid)), 500)
     try {
-      const { cpu, result: { result, winners } } = await during({ node: instance.pid, ...stage.pids }, () =>
-        flood({ port: instance.port, path: ISSUE_PATH, campaignId, firstUser, connections, seconds: length, rate: Math.round(rate) }))
+      const { cpu, result: { result, winners } } = await during(
+        { node: instance.pid, ...stage.pids },
+        () =>
+          flood({
+            port: instance.port,
+            path: ISSUE_PATH,
+            campaignId,
+            firstUser,
+            connections,
+            seconds: length,
+            rate: Math.round(rate)
+          })
+      )
       const unknown = Object.keys(result.statuses).filter((status) => status !== "200" && status !== "429")
-      if (unknown.length > 0) throw new Error(`answers that are neither OK nor OVERLOADED: ${JSON.stringify(result.statuses)}`)
+      if (unknown.length > 0) {
+        throw new Error(`answers that are neither OK nor OVERLOADED: ${JSON.stringify(result.statuses)}`)
+      }
       await settled(stage)
       await verifyUsers(stage, campaignId, firstUser, winners)
       const goodput = median(result.perSecond.slice(1).map(({ ok }) => ok))
@@ -145,11 +174,14 @@ export const overload = async (
 export const overloadFigures = ({ around, capacity, connections, cores, runs }: Overload): ReadonlyArray<Figure> => {
   const at = (times: number) => runs.find((run) => run.times === times)!
   const [one, ten] = [at(1), at(10)]
-  const mean = (all: ReadonlyArray<OverloadRun>, of: (run: OverloadRun) => number) => all.reduce((sum, run) => sum + of(run), 0) / all.length
+  const mean = (all: ReadonlyArray<OverloadRun>, of: (run: OverloadRun) => number) =>
+    all.reduce((sum, run) => sum + of(run), 0) / all.length
   const thousands = (value: number) => Math.round(value).toLocaleString("en")
   const micros = (run: OverloadRun) => 1e6 * run.cores["node"]! * run.seconds / (run.statuses["200"] ?? 1)
   // The best of many runs on a machine that has other work would be the luckiest.
-  const peak = around === undefined ? Math.max(capacity, ...runs.map(({ goodput }) => goodput)) : mean(around, ({ goodput }) => goodput)
+  const peak = around === undefined
+    ? Math.max(capacity, ...runs.map(({ goodput }) => goodput))
+    : mean(around, ({ goodput }) => goodput)
   const late = ten.resident.slice(ten.resident.length >> 1)
   const growth = Math.max(...late) / Math.max(...ten.resident.slice(0, ten.resident.length >> 1))
   return [{

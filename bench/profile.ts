@@ -22,8 +22,12 @@ interface CpuProfile {
 const stages: ReadonlyArray<readonly [name: string, matches: (url: string, name: string) => boolean]> = [
   ["waiting", (_, name) => name === "(idle)"],
   ["garbage collection", (_, name) => name === "(garbage collector)"],
-  ["system calls and other native code", (url, name) =>
-    name === "(program)" || url === "" && /^(writev?|writeUtf8String|writeLatin1String|writeBuffer|readStart|shutdown)$/.test(name)],
+  [
+    "system calls and other native code",
+    (url, name) =>
+      name === "(program)" ||
+      url === "" && /^(writev?|writeUtf8String|writeLatin1String|writeBuffer|readStart|shutdown)$/.test(name)
+  ],
   ["our transport", (url) => url.includes("/src/transport/")],
   ["our issuance", (url) => url.includes("/src/issuance/")],
   ["our gate", (url) => url.includes("/src/redis/") || url.includes("/src/memory/")],
@@ -31,12 +35,23 @@ const stages: ReadonlyArray<readonly [name: string, matches: (url: string, name:
   ["our other code", (url) => url.includes("/src/") && !url.includes("node_modules")],
   ["Effect", (url) => url.includes("node_modules/effect/") || url.includes("node_modules/@effect/")],
   ["ioredis", (url) => /node_modules\/(ioredis|@ioredis|redis-|standard-as-callback|denque)/.test(url)],
-  ["mysql2", (url) => /node_modules\/(mysql2|sqlstring|iconv-lite|lru|generate-function|named-placeholders|long)/.test(url)],
+  [
+    "mysql2",
+    (url) => /node_modules\/(mysql2|sqlstring|iconv-lite|lru|generate-function|named-placeholders|long)/.test(url)
+  ],
   ["connect and protobuf", (url) => /node_modules\/@(connectrpc|bufbuild)\//.test(url)],
   ["JSON", (_, name) => name === "parse" || name === "stringify"],
   ["node:http", (url) => /^node:(_http|internal\/http|http)/.test(url)],
-  ["node streams and sockets", (url) => /^node:(net|stream|internal\/streams|internal\/stream_base|events|buffer|internal\/buffer|string_decoder)/.test(url)],
-  ["node timers and queues", (url) => /^node:(timers|internal\/timers|internal\/process|internal\/async|diagnostics|internal\/util)/.test(url)],
+  [
+    "node streams and sockets",
+    (url) =>
+      /^node:(net|stream|internal\/streams|internal\/stream_base|events|buffer|internal\/buffer|string_decoder)/
+        .test(url)
+  ],
+  [
+    "node timers and queues",
+    (url) => /^node:(timers|internal\/timers|internal\/process|internal\/async|diagnostics|internal\/util)/.test(url)
+  ],
   ["other node", (url) => url.startsWith("node:") || url === ""]
 ]
 
@@ -52,13 +67,18 @@ export const profile = async (
   const { directory, say, seconds } = options
   const dir = temporaryDirectory("profile")
   try {
-    const instance = await stage.distributed({ LATENCY_TARGET: "1s" }, ["--cpu-prof", "--cpu-prof-interval=500", `--cpu-prof-dir=${dir}`, "src/main.ts"])
+    const instance = await stage.distributed({ LATENCY_TARGET: "1s" }, [
+      "--cpu-prof", "--cpu-prof-interval=500", `--cpu-prof-dir=${dir}`, "src/main.ts"
+    ])
     const campaignId = await createCampaign(instance.url)
     const load = { port: instance.port, campaignId, users: 0, connections: 128 }
     await closedLoop({ ...load, firstUser: freshUsers(), seconds: 5 })
     say(`claims for ${seconds} s under the profiler`)
     const from = monotonicMicros()
-    const { cpu, result } = await during({ node: instance.pid, ...stage.pids }, () => closedLoop({ ...load, firstUser: freshUsers(), seconds }))
+    const { cpu, result } = await during(
+      { node: instance.pid, ...stage.pids },
+      () => closedLoop({ ...load, firstUser: freshUsers(), seconds })
+    )
     const to = monotonicMicros()
     if (result.rejected > 0) throw new Error(`${result.rejected} of ${result.requests} claims were refused`)
     await instance.stop()

@@ -21,7 +21,9 @@ export interface Variant {
 /** Fails unless the ledger holds as many coupons as were promised: what is measured must have happened. */
 export const verify = (what: string, told: number, stored: number, uncounted: number): void => {
   if (stored < told || stored > told + uncounted) {
-    throw new Error(`${what}: ${told} OKs (and at most ${uncounted} on their way), but the ledger holds ${stored} coupons`)
+    throw new Error(
+      `${what}: ${told} OKs (and at most ${uncounted} on their way), but the ledger holds ${stored} coupons`
+    )
   }
 }
 
@@ -33,7 +35,9 @@ export const ledgerCount = async (stage: Stage, campaignId: number): Promise<num
   const [row] = await stage.sql(
     `SELECT (SELECT COUNT(*) FROM coupons WHERE campaign_id = ${campaignId}) AS n, current_coupon AS c FROM campaigns WHERE id = ${campaignId}`
   )
-  if (Number(row!["n"]) !== Number(row!["c"])) throw new Error(`campaign ${campaignId}: counter ${String(row!["c"])}, rows ${String(row!["n"])}`)
+  if (Number(row!["n"]) !== Number(row!["c"])) {
+    throw new Error(`campaign ${campaignId}: counter ${String(row!["c"])}, rows ${String(row!["n"])}`)
+  }
   return Number(row!["n"])
 }
 
@@ -50,14 +54,30 @@ interface Target {
 const measure = async (
   target: Target,
   others: Readonly<Record<string, number>>,
-  load: { readonly campaignId: number; readonly firstUser: number; readonly users?: number; readonly connections: number; readonly seconds: number }
+  load: {
+    readonly campaignId: number
+    readonly firstUser: number
+    readonly users?: number
+    readonly connections: number
+    readonly seconds: number
+  }
 ) => {
-  const { cpu, result } = await during({ node: target.pid, ...others }, () => closedLoop({ port: target.port, users: 0, ...load }))
+  const { cpu, result } = await during(
+    { node: target.pid, ...others },
+    () => closedLoop({ port: target.port, users: 0, ...load })
+  )
   if (result.requests === 0) throw new Error("not one request was answered")
   const each = Object.fromEntries(
     Object.entries({ ...cpu, load: result.loadCpuMicros }).map(([name, micros]) => [name, micros / result.requests])
   )
-  return { result, sample: { perSecond: result.requests / result.seconds, cpu: each, resident: residentMiB(target.pid) } satisfies Sample }
+  return {
+    result,
+    sample: {
+      perSecond: result.requests / result.seconds,
+      cpu: each,
+      resident: residentMiB(target.pid)
+    } satisfies Sample
+  }
 }
 
 /** Answers of status 200 only: an echo that fails is no yardstick. */
@@ -76,7 +96,12 @@ export const durableRun = async (
 ): Promise<Sample> => {
   const campaignId = campaign ?? await createCampaign(instance.url)
   const before = await ledgerCount(stage, campaignId)
-  const { result, sample } = await measure(instance, stage.pids, { campaignId, firstUser: freshUsers(), connections, seconds })
+  const { result, sample } = await measure(instance, stage.pids, {
+    campaignId,
+    firstUser: freshUsers(),
+    connections,
+    seconds
+  })
   if (result.rejected > 0) throw new Error(`${result.rejected} of ${result.requests} claims were refused`)
   // What wrk left behind is finished first.
   await settled(stage)
@@ -112,9 +137,19 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
     }
     const connect = await startEcho("connect")
     stops.push(connect.stop)
-    all.push({ name: "connect-node's adapter, 128 connections", group: "rates", run: (seconds) => echoRun(connect, 128, seconds) })
+    all.push({
+      name: "connect-node's adapter, 128 connections",
+      group: "rates",
+      run: (seconds) => echoRun(connect, 128, seconds)
+    })
 
-    const rejected = (name: string, campaignId: number, message: string, firstUser: () => number, users: number): Variant & { readonly group: string } => ({
+    const rejected = (
+      name: string,
+      campaignId: number,
+      message: string,
+      firstUser: () => number,
+      users: number
+    ): Variant & { readonly group: string } => ({
       name,
       group: "rejections",
       run: async (seconds) => {
@@ -122,7 +157,13 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
         const before = await ledgerCount(stage, campaignId)
         const told = await claim(instance.url, campaignId, first)
         if (told !== message) throw new Error(`expected ${message}, was told ${told}`)
-        const { result, sample } = await measure(instance, stage.pids, { campaignId, firstUser: first, users, connections: 128, seconds })
+        const { result, sample } = await measure(instance, stage.pids, {
+          campaignId,
+          firstUser: first,
+          users,
+          connections: 128,
+          seconds
+        })
         if (result.ok > 0) throw new Error(`${result.ok} claims that had to be refused were answered OK`)
         const after = await ledgerCount(stage, campaignId)
         if (after !== before) throw new Error(`${after - before} coupons were issued by claims that had to be refused`)
@@ -136,7 +177,9 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
     const holders = freshUsers()
     for (let user = holders; user < holders + 1_000; user += 50) {
       const told = await Promise.all(Array.from({ length: 50 }, (_, i) => claim(instance.url, claimed, user + i)))
-      if (told.some((message) => message !== "OK")) throw new Error(`a first claim was answered ${told.find((m) => m !== "OK")}`)
+      if (told.some((message) => message !== "OK")) {
+        throw new Error(`a first claim was answered ${told.find((m) => m !== "OK")}`)
+      }
     }
     all.push(rejected("already claimed, 128 connections", claimed, "COUPON_ALREADY_CLAIMED", () => holders, 1_000))
   }
@@ -148,7 +191,12 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
       group: "embedded",
       run: async (seconds) => {
         const campaignId = await createCampaign(embedded.instance.url)
-        const { result, sample } = await measure(embedded.instance, {}, { campaignId, firstUser: freshUsers(), connections: 128, seconds })
+        const { result, sample } = await measure(embedded.instance, {}, {
+          campaignId,
+          firstUser: freshUsers(),
+          connections: 128,
+          seconds
+        })
         if (result.rejected > 0) throw new Error(`${result.rejected} of ${result.requests} claims were refused`)
         // Claims under way when wrk stopped are stored a moment later.
         let stored = -1

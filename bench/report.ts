@@ -19,7 +19,9 @@ const colours = ["#3b7dd8", "#e08b3c", "#c0504d", "#8aa35a"]
 /** Horizontal bars, each of one part or several; readable on light and dark pages. */
 const bars = (title: string, rows: ReadonlyArray<Bar>): string => {
   const [left, width, step] = [290, 380, 30]
-  const most = Math.max(...rows.map(({ parts, range }) => Math.max(parts.reduce((sum, { value }) => sum + value, 0), range?.[1] ?? 0)))
+  const most = Math.max(
+    ...rows.map(({ parts, range }) => Math.max(parts.reduce((sum, { value }) => sum + value, 0), range?.[1] ?? 0))
+  )
   const x = (value: number) => (value / most * width).toFixed(1)
   const names = [...new Set(rows.flatMap(({ parts }) => parts.map(({ name }) => name)))]
   const height = 60 + rows.length * step + (names.length > 1 ? 24 : 0)
@@ -73,20 +75,27 @@ const plots = (results: Results): Readonly<Record<string, string>> => {
     }))
   }
   if (results.latency !== undefined) {
-    drawn["latency"] = bars("Open loop: milliseconds from due to answered", results.latency.runs.flatMap(({ latencyMillis, rate }) =>
-      (["p50", "p95", "p99"] as const).map((quantile) => ({
-        label: `${rate.toLocaleString("en")}/s ${quantile}`,
-        parts: [{ name: "latency", value: latencyMillis[quantile] }],
-        text: latencyMillis[quantile].toFixed(2)
-      }))))
+    drawn["latency"] = bars(
+      "Open loop: milliseconds from due to answered",
+      results.latency.runs.flatMap(({ latencyMillis, rate }) =>
+        (["p50", "p95", "p99"] as const).map((quantile) => ({
+          label: `${rate.toLocaleString("en")}/s ${quantile}`,
+          parts: [{ name: "latency", value: latencyMillis[quantile] }],
+          text: latencyMillis[quantile].toFixed(2)
+        }))
+      )
+    )
   }
   if (results.overload !== undefined) {
     const { runs } = results.overload
-    drawn["overload"] = bars("Goodput by offered load: coupons a second", runs.map(({ due, goodput, seconds, times }) => ({
-      label: `${times}x: ${Math.round(due / seconds).toLocaleString("en")} claims/s`,
-      parts: [{ name: "coupons", value: goodput }],
-      text: Math.round(goodput).toLocaleString("en")
-    })))
+    drawn["overload"] = bars(
+      "Goodput by offered load: coupons a second",
+      runs.map(({ due, goodput, seconds, times }) => ({
+        label: `${times}x: ${Math.round(due / seconds).toLocaleString("en")} claims/s`,
+        parts: [{ name: "coupons", value: goodput }],
+        text: Math.round(goodput).toLocaleString("en")
+      }))
+    )
     const last = runs.at(-1)!
     drawn["overload-time"] = lines(`At ${last.times} times the capacity`, last.seconds, [
       { name: "coupons", unit: "a second", values: last.perSecond.map(({ ok }) => ok) },
@@ -103,7 +112,9 @@ export const table = (results: Results): string =>
   [
     "| figure | target | measured | met | |",
     "|---|---|---|---|---|",
-    ...figures(results).map(({ detail, measured, met, name, target }) => `| ${name} | ${target} | ${measured} | ${marks[`${met}`]} | ${detail} |`)
+    ...figures(results).map(({ detail, measured, met, name, target }) =>
+      `| ${name} | ${target} | ${measured} | ${marks[`${met}`]} | ${detail} |`
+    )
   ].join("\n")
 
 const perVariant = (results: Results): string => {
@@ -126,7 +137,9 @@ const perVariant = (results: Results): string => {
 export const write = (directory: string, results: Results): void => {
   Fs.mkdirSync(Path.join(directory, "benchmarks"), { recursive: true })
   const drawn = plots(results)
-  for (const [name, svg] of Object.entries(drawn)) Fs.writeFileSync(Path.join(directory, "benchmarks", `${name}.svg`), svg)
+  for (const [name, svg] of Object.entries(drawn)) {
+    Fs.writeFileSync(Path.join(directory, "benchmarks", `${name}.svg`), svg)
+  }
   Fs.writeFileSync(Path.join(directory, "benchmarks.json"), `${JSON.stringify(results, undefined, 1)}\n`)
   const { envoy, latency, machine, overload, rates, relay, size, start, versions } = results
   const parts = Object.entries({ rates, latency, size, relay, start, overload, envoy }).flatMap(([name, part]) => {
