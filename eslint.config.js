@@ -4,7 +4,10 @@ import TypeScript from "typescript-eslint"
 
 const source = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "src")
 
-/** What each folder of src may import: other folders and files there, and packages (`files`: one file, more). Its own files it always may. */
+/**
+ * What each folder of src may import: other folders and files there, and packages (`files`: one file, more). Its own
+ * files it always may.
+ */
 const directions = {
   domain: {
     inside: [],
@@ -79,12 +82,14 @@ const directions = {
   },
   rpc: {
     inside: ["domain", "config", "contract", "ports", "metrics", "security", "claim", "campaigns"],
-    packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
+    packages:
+      /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "calls reach the use cases, never a store, and know nothing of sockets"
   },
   http: {
     inside: ["domain", "config", "contract", "metrics", "security", "rpc"],
-    packages: /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
+    packages:
+      /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "sockets and mounts carry calls; they know no use case and no store"
   },
   operator: {
@@ -117,7 +122,8 @@ const importDirection = {
         const permitted = rule === undefined || rule.packages.test(specifier) || rule.files?.[file]?.test(specifier)
         return permitted ? undefined : `${folder}/ may not import ${specifier}: ${rule.because}`
       }
-      const target = Path.relative(source, Path.resolve(Path.dirname(context.filename), specifier)).split(Path.sep).join("/")
+      const target = Path.relative(source, Path.resolve(Path.dirname(context.filename), specifier)).split(Path.sep)
+        .join("/")
       if (target.startsWith("../")) return `src may not import ${target.replace(/^(\.\.\/)+/, "")}: it ships alone`
       const inside = target.includes("/") ? target.slice(0, target.indexOf("/")) : target
       if (inside === folder) return undefined
@@ -160,7 +166,10 @@ export default TypeScript.config(
       "@typescript-eslint/no-unused-vars": "off",
       // `class X extends Context.Tag("x")<X, {…}>() {}` and Effect's own idioms.
       "@typescript-eslint/no-empty-object-type": "off",
-      "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "separate-type-imports", disallowTypeAnnotations: false }],
+      "@typescript-eslint/consistent-type-imports": ["error", {
+        fixStyle: "separate-type-imports",
+        disallowTypeAnnotations: false
+      }],
       "@typescript-eslint/array-type": ["error", { default: "generic" }],
       eqeqeq: ["error", "smart"],
       "no-var": "error",
@@ -211,7 +220,8 @@ export default TypeScript.config(
         },
         {
           selector: "MemberExpression[object.name='process'][property.name='memoryUsage']",
-          message: "it throws where the process is out of file descriptors, in a timer too: read ProcessMetrics.residentMemory"
+          message:
+            "it throws where the process is out of file descriptors, in a timer too: read ProcessMetrics.residentMemory"
         }
       ]
     }

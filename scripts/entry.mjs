@@ -1,9 +1,11 @@
-/** The oldest Node of each line on which the programs run: on older ones no two sockets can share a port (`reusePort`). */
+/**
+ * The oldest Node of each line on which the programs run: on older ones no two sockets can share a port (`reusePort`).
+ */
 const OLDEST = { 22: 12, 23: 1 }
 
 /**
- * What dist/app/NAME.js is: it looks at the version of Node before it loads the program, whose imports an older one may not even
- * find. Hence no syntax and no import here that is newer than modules themselves.
+ * What dist/app/NAME.js is: it looks at the version of Node before it loads the program, whose imports an older one may
+ * not even find. Hence no syntax and no import here that is newer than modules themselves.
  */
 export const entry = (name, exitCode) => `// Made by scripts/build.mjs: starts ${name}.program.js on a Node that is new enough.
 const [major, minor] = process.versions.node.split(".").map(Number)

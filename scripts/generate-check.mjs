@@ -1,5 +1,5 @@
-// Checks that the committed protobuf code is what the contract generates, that the contract keeps its style, and that it
-// breaks no client of the previous commit (on a branch: of `main`).
+// Checks that the committed protobuf code is what the contract generates, that the contract keeps its style, and that
+// it breaks no client of the previous commit (on a branch: of `main`).
 import { execFileSync, spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -15,7 +15,8 @@ const check = (name, command, ...args) => {
 }
 const commit = (ref) => {
   try {
-    return execFileSync("git", ["rev-parse", "--verify", "--quiet", `${ref}^{commit}`], { cwd: root, encoding: "utf8" }).trim()
+    return execFileSync("git", ["rev-parse", "--verify", "--quiet", `${ref}^{commit}`], { cwd: root, encoding: "utf8" })
+      .trim()
   } catch {
     return undefined
   }
@@ -39,7 +40,10 @@ const head = commit("HEAD")
 const main = [commit("origin/main"), commit("main")].find((one) => one !== undefined && one !== head)
 for (const [name, ref] of [["the previous commit", commit("HEAD~1")], ["main", main]]) {
   // A shallow clone or a first commit has no earlier contract.
-  if (ref === undefined || spawnSync("git", ["cat-file", "-e", `${ref}:proto`], { cwd: root, stdio: "ignore" }).status !== 0) continue
+  if (
+    ref === undefined ||
+    spawnSync("git", ["cat-file", "-e", `${ref}:proto`], { cwd: root, stdio: "ignore" }).status !== 0
+  ) continue
   // Uses `git archive`, because buf's own `.git#ref=` cannot read a worktree or a shallow clone.
   const past = mkdtempSync(join(tmpdir(), "coupon-contract-"))
   try {

@@ -26,7 +26,9 @@ const reason = () => {
   if (statSync(installed).mtimeMs >= statSync(path("package-lock.json")).mtimeMs) return undefined
   const locked = JSON.parse(readFileSync(path("package-lock.json"), "utf8")).packages
   const stale = Object.keys(packages).find((name) => locked[name]?.integrity !== packages[name].integrity)
-  return stale === undefined ? undefined : `${stale.replace(/^.*node_modules\//, "")} is not the one in package-lock.json`
+  return stale === undefined
+    ? undefined
+    : `${stale.replace(/^.*node_modules\//, "")} is not the one in package-lock.json`
 }
 
 const version = () => {
@@ -40,7 +42,8 @@ const version = () => {
 // On a second run npm replaces node_modules, and with it the Node that runs this: it has to run on the machine's own.
 const env = {
   ...process.env,
-  PATH: (process.env.PATH ?? "").split(delimiter).filter((dir) => !/node_modules[\\/]|node-gyp-bin/.test(dir)).join(delimiter)
+  PATH: (process.env.PATH ?? "").split(delimiter).filter((dir) => !/node_modules[\\/]|node-gyp-bin/.test(dir))
+    .join(delimiter)
 }
 const npm = (...args) => {
   const { status, signal, error } = spawnSync("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], {

@@ -10,11 +10,17 @@ const walk = (node, visit) => {
   }
 }
 
-/** Where a module's functions begin and end that are written where they are assigned to a property, as in `a.b = () => c`. */
+/**
+ * Where a module's functions begin and end that are written where they are assigned to a property, as in
+ * `a.b = () => c`.
+ */
 const assignedFunctions = (code) => {
   const found = []
   walk(parse(code, { ecmaVersion: "latest", sourceType: "module" }), (node) => {
-    if (node.type === "AssignmentExpression" && node.operator === "=" && node.left.type === "MemberExpression" && isFunction(node.right)) {
+    if (
+      node.type === "AssignmentExpression" && node.operator === "=" && node.left.type === "MemberExpression" &&
+      isFunction(node.right)
+    ) {
       found.push(node.right)
     }
   })
@@ -22,10 +28,11 @@ const assignedFunctions = (code) => {
 }
 
 /**
- * Rewrites `a.b = () => c` as `a.b = (0, () => c)`, which means the same, throughout a module. V8 takes a function that is written where it
- * is assigned to a property for one that will live long, and makes the closure in its old generation (`CheckAssigningFunctionLiteralToProperty`
- * in its parser). Effect and ioredis write so what they make for every wait and every command: each such closure would be dead at once and
- * yet keep all that it has seen, such as whole batches of requests, from being collected until the next look at the old generation.
+ * Rewrites `a.b = () => c` as `a.b = (0, () => c)`, which means the same, throughout a module. V8 takes a function that
+ * is written where it is assigned to a property for one that will live long, and makes the closure in its old
+ * generation (`CheckAssigningFunctionLiteralToProperty` in its parser). Effect and ioredis write so what they make for
+ * every wait and every command: each such closure would be dead at once and yet keep all that it has seen, such as
+ * whole batches of requests, from being collected until the next look at the old generation.
  */
 export const youngClosures = (code) => {
   const functions = assignedFunctions(code)
