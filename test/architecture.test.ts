@@ -14,49 +14,113 @@ const complaints = async (filePath: string, code: string): Promise<ReadonlyArray
 
 const refused: ReadonlyArray<readonly [file: string, code: string, message: RegExp]> = [
   ["src/cli/X.ts", `import { Ledger } from "../ports/Ledger.ts"`, /cli\/ may not import ports\/Ledger\.ts/],
-  ["src/cli/commands/X.ts", `import { make } from "../../redis/RedisGate.ts"`, /cli\/ may not import redis\/RedisGate\.ts/],
+  [
+    "src/cli/commands/X.ts",
+    `import { make } from "../../redis/RedisGate.ts"`,
+    /cli\/ may not import redis\/RedisGate\.ts/
+  ],
   ["src/cli/X.ts", `import Redis from "ioredis"`, /cli\/ may not import ioredis/],
   ["src/cli.ts", `import { make } from "./sql/mysql/MySqlLedger.ts"`, /only src\/Backend\.ts chooses adapters/],
-  ["src/operator/X.ts", `import { make } from "../sql/mysql/MySqlLedger.ts"`, /operator\/ may not import sql\/mysql\/MySqlLedger\.ts/],
+  [
+    "src/operator/X.ts",
+    `import { make } from "../sql/mysql/MySqlLedger.ts"`,
+    /operator\/ may not import sql\/mysql\/MySqlLedger\.ts/
+  ],
   ["src/domain/X.ts", `export * from "../ports/Gate.ts"`, /domain\/ may not import ports\/Gate\.ts/],
-  ["src/domain/X.ts", `import * as Config from "../config/AppConfig.ts"`, /domain\/ may not import config\/AppConfig\.ts/],
+  [
+    "src/domain/X.ts",
+    `import * as Config from "../config/AppConfig.ts"`,
+    /domain\/ may not import config\/AppConfig\.ts/
+  ],
   ["src/domain/X.ts", `import { readFileSync } from "node:fs"`, /domain\/ may not import node:fs/],
   ["src/config/X.ts", `import { Gate } from "../ports/Gate.ts"`, /config\/ may not import ports\/Gate\.ts/],
   ["src/contract/X.ts", `import { Route } from "../rpc/Route.ts"`, /contract\/ may not import rpc\/Route\.ts/],
   ["src/contract/X.ts", `import { readFileSync } from "node:fs"`, /contract\/ may not import node:fs/],
   ["src/client/X.ts", `import { VERSION } from "../config/Version.ts"`, /client\/ may not import config\/Version\.ts/],
   ["src/client/X.ts", `import * as Output from "../cli/Output.ts"`, /client\/ may not import cli\/Output\.ts/],
-  ["src/client/X.ts", `import * as Command from "@effect/cli/Command"`, /client\/ may not import @effect\/cli\/Command/],
+  [
+    "src/client/X.ts",
+    `import * as Command from "@effect/cli/Command"`,
+    /client\/ may not import @effect\/cli\/Command/
+  ],
   ["src/cli/X.ts", `import { createClient } from "@connectrpc/connect"`, /cli\/ may not import @connectrpc\/connect/],
-  ["src/ports/X.ts", `import { AppConfig } from "../config/AppConfig.ts"`, /ports\/ may not import config\/AppConfig\.ts/],
+  [
+    "src/ports/X.ts",
+    `import { AppConfig } from "../config/AppConfig.ts"`,
+    /ports\/ may not import config\/AppConfig\.ts/
+  ],
   ["src/ports/X.ts", `import * as Metrics from "../metrics/Metrics.ts"`, /ports\/ may not import metrics\/Metrics\.ts/],
   ["src/metrics/X.ts", `import { Gate } from "../ports/Gate.ts"`, /metrics\/ may not import ports\/Gate\.ts/],
   ["src/security/X.ts", `import { Gate } from "../ports/Gate.ts"`, /security\/ may not import ports\/Gate\.ts/],
-  ["src/agents/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"`, /agents\/ may not import claim\/IssueCoupon\.ts/],
-  ["src/claim/X.ts", `import { Campaigns } from "../campaigns/Campaigns.ts"`, /claim\/ may not import campaigns\/Campaigns\.ts/],
+  [
+    "src/agents/X.ts",
+    `import { IssueCoupon } from "../claim/IssueCoupon.ts"`,
+    /agents\/ may not import claim\/IssueCoupon\.ts/
+  ],
+  [
+    "src/claim/X.ts",
+    `import { Campaigns } from "../campaigns/Campaigns.ts"`,
+    /claim\/ may not import campaigns\/Campaigns\.ts/
+  ],
   ["src/claim/X.ts", `import { Redis } from "ioredis"`, /claim\/ may not import ioredis/],
   ["src/claim/X.ts", `import * as Gate from "../redis/RedisGate.ts"`, /claim\/ may not import redis\/RedisGate\.ts/],
-  ["src/campaigns/X.ts", `import type { Server } from "../http/Server.ts"`, /campaigns\/ may not import http\/Server\.ts/],
-  ["src/campaigns/X.ts", `import * as SqlClient from "@effect/sql/SqlClient"`, /campaigns\/ may not import @effect\/sql\/SqlClient/],
-  ["src/redis/X.ts", `import * as MySql from "../sql/mysql/connection/MySql.ts"`, /redis\/ may not import sql\/mysql\/connection\/MySql\.ts/],
+  [
+    "src/campaigns/X.ts",
+    `import type { Server } from "../http/Server.ts"`,
+    /campaigns\/ may not import http\/Server\.ts/
+  ],
+  [
+    "src/campaigns/X.ts",
+    `import * as SqlClient from "@effect/sql/SqlClient"`,
+    /campaigns\/ may not import @effect\/sql\/SqlClient/
+  ],
+  [
+    "src/redis/X.ts",
+    `import * as MySql from "../sql/mysql/connection/MySql.ts"`,
+    /redis\/ may not import sql\/mysql\/connection\/MySql\.ts/
+  ],
   ["src/redis/X.ts", `import * as mysql from "mysql2/promise"`, /redis\/ may not import mysql2\/promise/],
   ["src/sql/X.ts", `import * as Gate from "../redis/RedisGate.ts"`, /sql\/ may not import redis\/RedisGate\.ts/],
   ["src/sql/mysql/X.ts", `import { Redis } from "ioredis"`, /sql\/ may not import ioredis/],
-  ["src/sql/X.ts", `export const late = () => import("../memory/MemoryGate.ts")`, /sql\/ may not import memory\/MemoryGate\.ts/],
+  [
+    "src/sql/X.ts",
+    `export const late = () => import("../memory/MemoryGate.ts")`,
+    /sql\/ may not import memory\/MemoryGate\.ts/
+  ],
   ["src/memory/X.ts", `import { Redis } from "ioredis"`, /memory\/ may not import ioredis/],
   ["src/memory/X.ts", `import * as Server from "../http/Server.ts"`, /memory\/ may not import http\/Server\.ts/],
   ["src/telemetry/X.ts", `import * as Server from "../http/Server.ts"`, /telemetry\/ may not import http\/Server\.ts/],
   ["src/rpc/X.ts", `import * as Server from "../http/Server.ts"`, /rpc\/ may not import http\/Server\.ts/],
-  ["src/rpc/X.ts", `import * as Ledger from "../sql/mysql/MySqlLedger.ts"`, /rpc\/ may not import sql\/mysql\/MySqlLedger\.ts/],
-  ["src/rpc/admission/X.ts", `import * as Gate from "../../memory/MemoryGate.ts"`, /rpc\/ may not import memory\/MemoryGate\.ts/],
+  [
+    "src/rpc/X.ts",
+    `import * as Ledger from "../sql/mysql/MySqlLedger.ts"`,
+    /rpc\/ may not import sql\/mysql\/MySqlLedger\.ts/
+  ],
+  [
+    "src/rpc/admission/X.ts",
+    `import * as Gate from "../../memory/MemoryGate.ts"`,
+    /rpc\/ may not import memory\/MemoryGate\.ts/
+  ],
   ["src/http/X.ts", `import * as Backend from "../Backend.ts"`, /http\/ may not import Backend\.ts/],
-  ["src/http/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"`, /http\/ may not import claim\/IssueCoupon\.ts/],
+  [
+    "src/http/X.ts",
+    `import { IssueCoupon } from "../claim/IssueCoupon.ts"`,
+    /http\/ may not import claim\/IssueCoupon\.ts/
+  ],
   ["src/main.ts", `import * as Gate from "./redis/RedisGate.ts"`, /only src\/Backend\.ts chooses adapters/],
   ["src/main.ts", `export type Gate = import("./redis/RedisGate.ts").Gate`, /only src\/Backend\.ts chooses adapters/],
-  ["src/main.ts", `import * as Servers from "../test/support/servers.ts"`, /src may not import test\/support\/servers\.ts/],
+  [
+    "src/main.ts",
+    `import * as Servers from "../test/support/servers.ts"`,
+    /src may not import test\/support\/servers\.ts/
+  ],
   ["src/main.ts", `export const late = (name: string) => import(name)`, /computed name/],
   ["src/main.ts", `import { Effect } from "effect"`, /import the module/],
-  ["src/claim/X.ts", `export const home = process.env["HOME"]`, /only src\/config\/AppConfig\.ts reads the environment/],
+  [
+    "src/claim/X.ts",
+    `export const home = process.env["HOME"]`,
+    /only src\/config\/AppConfig\.ts reads the environment/
+  ],
   ["src/main.ts", `export const home = process["env"]`, /only src\/config\/AppConfig\.ts reads the environment/],
   ["src/main.ts", `export const { env } = process`, /only src\/config\/AppConfig\.ts reads the environment/],
   ["src/main.ts", `import { env } from "node:process"`, /only src\/config\/AppConfig\.ts reads/],
@@ -65,13 +129,19 @@ const refused: ReadonlyArray<readonly [file: string, code: string, message: RegE
 ]
 
 const allowed: ReadonlyArray<readonly [file: string, code: string]> = [
-  ["src/domain/X.ts", `import * as Either from "effect/Either"\nimport { codes } from "./CouponCode.ts"\nexport const x = [Either, codes]`],
+  [
+    "src/domain/X.ts",
+    `import * as Either from "effect/Either"\nimport { codes } from "./CouponCode.ts"\nexport const x = [Either, codes]`
+  ],
   ["src/domain/CouponCode.ts", `import { randomFillSync } from "node:crypto"\nexport const x = randomFillSync`],
   ["src/claim/X.ts", `import type { Coupon } from "../domain/Coupon.ts"\nexport type X = Coupon`],
   ["src/campaigns/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"\nexport const x = IssueCoupon`],
   ["src/client/X.ts", `import { table } from "../contract/FailureTable.ts"\nexport const x = table`],
   ["src/cli/X.ts", `import { CouponClient } from "../client/CouponClient.ts"\nexport const x = CouponClient`],
-  ["src/redis/X.ts", `import { Redis } from "ioredis"\nimport { Gate } from "../ports/Gate.ts"\nexport const x = [Redis, Gate]`],
+  [
+    "src/redis/X.ts",
+    `import { Redis } from "ioredis"\nimport { Gate } from "../ports/Gate.ts"\nexport const x = [Redis, Gate]`
+  ],
   ["src/contract/gen/X.ts", `import * as anything from "../../sql/mysql/connection/MySql.ts"`],
   ["src/Backend.ts", `import * as Gate from "./redis/RedisGate.ts"\nexport const x = Gate`],
   ["src/config/AppConfig.ts", `export const home = process.env["HOME"]`],
@@ -96,7 +166,9 @@ describe("import directions", () => {
 /** What each file of src imports of src, generated code apart. */
 const imports = (): ReadonlyMap<string, ReadonlyArray<string>> => {
   const source = fileURLToPath(new URL("../src/", import.meta.url))
-  const files = Fs.readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts") && !file.includes("/gen/"))
+  const files = Fs.readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts") && !file.includes("/gen/")
+  )
   return new Map(files.map((file) => {
     const text = Fs.readFileSync(Path.join(source, file), "utf8")
     const specifiers = [...text.matchAll(/(?:\bfrom|\bimport\()\s*"(\.[^"]+)"/g)].map(([, specifier]) => specifier!)

@@ -12,7 +12,9 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 const runAs = (version: string, program: string, args: ReadonlyArray<string> = ["--help"]) => {
   const pretend = `Object.defineProperty(process, "version", { value: "v${version}" }); ` +
     `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`
-  const { status, stderr, stdout } = spawnSync(nodeProgram, ["--import", `data:text/javascript,${encodeURIComponent(pretend)}`, program, ...args], {
+  const { status, stderr, stdout } = spawnSync(nodeProgram, [
+    "--import", `data:text/javascript,${encodeURIComponent(pretend)}`, program, ...args
+  ], {
     cwd: root,
     encoding: "utf8",
     env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: Path.join(root, ".cache/compile") }
@@ -27,7 +29,11 @@ describe("the bundled programs", () => {
   it.each(programs)("%s says on an older Node which one it needs, and nothing else", (name, status) => {
     for (const version of ["18.20.8", "20.20.2", "22.11.0", "23.0.0"]) {
       const run = runAs(version, `dist/app/${name}.js`)
-      expect(run).toEqual({ status, stdout: "", stderr: expect.stringMatching(/^coupon-issuance needs Node 22\.12 or later, /) })
+      expect(run).toEqual({
+        status,
+        stdout: "",
+        stderr: expect.stringMatching(/^coupon-issuance needs Node 22\.12 or later, /)
+      })
       expect(run.stderr).toContain(`this is v${version}.`)
       expect(run.stderr).toContain("node_modules/.bin/node")
     }
@@ -35,7 +41,11 @@ describe("the bundled programs", () => {
 
   it.each(programs)("%s runs on the oldest that will do, and on later ones", (name) => {
     for (const version of ["22.12.0", "23.1.0", "24.0.0", "26.3.0"]) {
-      expect(runAs(version, `dist/app/${name}.js`)).toEqual({ status: 0, stdout: expect.stringMatching(/./), stderr: "" })
+      expect(runAs(version, `dist/app/${name}.js`)).toEqual({
+        status: 0,
+        stdout: expect.stringMatching(/./),
+        stderr: ""
+      })
     }
   })
 
@@ -55,7 +65,9 @@ it("bin/coupon.mjs starts the bundle or the sources on what it has, and says wha
     const needs = `coupon: it needs Node 22.18 or later (this is v${version}), or the one that \`npm ci\` brings\n`
     expect(runAs(version, program)).toEqual({ status: 1, stdout: "", stderr: needs })
   }
-  for (const version of ["22.18.0", "24.0.0"]) expect(runAs(version, program)).toMatchObject({ status: 0, stdout: "from its source\n" })
+  for (const version of ["22.18.0", "24.0.0"]) {
+    expect(runAs(version, program)).toMatchObject({ status: 0, stdout: "from its source\n" })
+  }
   Fs.mkdirSync(Path.join(checkout, "dist/app"), { recursive: true })
   Fs.writeFileSync(Path.join(checkout, "dist/app/cli.js"), "console.log('from the bundle')")
   Fs.writeFileSync(Path.join(checkout, "dist/app/.built"), "")

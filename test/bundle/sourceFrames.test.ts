@@ -8,7 +8,10 @@ import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** The output of a copy of the bundle that lacks its migrations: a broken installation, which is a defect and prints its stack. */
+/**
+ * The output of a copy of the bundle that lacks its migrations: a broken installation, which is a defect and prints its
+ * stack.
+ */
 const broken = (prepare: (app: string) => void = () => {}): string => {
   const copy = temporaryDirectory("broken")
   try {
@@ -28,7 +31,8 @@ const broken = (prepare: (app: string) => void = () => {}): string => {
   }
 }
 
-const maps = (app: string) => Fs.readdirSync(app).filter((file) => file.endsWith(".map")).map((file) => Path.join(app, file))
+const maps = (app: string) =>
+  Fs.readdirSync(app).filter((file) => file.endsWith(".map")).map((file) => Path.join(app, file))
 
 describe("a stack of the bundled programs", () => {
   bundle()
@@ -40,7 +44,10 @@ describe("a stack of the bundled programs", () => {
   })
 
   it("names the bundle where its maps are missing or broken, and is printed all the same", () => {
-    for (const spoil of [(file: string) => Fs.rmSync(file), (file: string) => Fs.writeFileSync(file, "{\"version\":3}")]) {
+    for (
+      const spoil of [(file: string) => Fs.rmSync(file), (file: string) =>
+        Fs.writeFileSync(file, "{\"version\":3}")]
+    ) {
       const printed = broken((app) => maps(app).forEach(spoil))
       expect(printed).toContain("ENOENT: no such file or directory, scandir")
       expect(printed).toMatch(/dist\/app\/\S+\.js:\d+:\d+/)
@@ -49,7 +56,9 @@ describe("a stack of the bundled programs", () => {
 
   it("costs nothing before there is one: no program refers to its map", () => {
     for (const file of maps(Path.join(root, "dist/app"))) {
-      expect(Fs.readFileSync(file.slice(0, -".map".length), "utf8")).not.toContain("sourceMappingURL=" + Path.basename(file))
+      expect(Fs.readFileSync(file.slice(0, -".map".length), "utf8")).not.toContain(
+        "sourceMappingURL=" + Path.basename(file)
+      )
     }
   })
 })

@@ -46,7 +46,9 @@ it("means the same", () => {
 it("has been through the whole bundle", () => {
   execFileSync(nodeProgram, ["scripts/build.mjs"], { cwd: root })
   const dist = Path.join(root, "dist/app")
-  const modules = Fs.readdirSync(dist).filter((file) => file.endsWith(".js")).map((file) => Fs.readFileSync(Path.join(dist, file), "utf8"))
+  const modules = Fs.readdirSync(dist).filter((file) => file.endsWith(".js")).map((file) =>
+    Fs.readFileSync(Path.join(dist, file), "utf8")
+  )
   expect(modules.join("").match(/effect_instruction_i0 = \(0, \(/g)?.length).toBeGreaterThan(0)
   expect(modules.filter((code) => youngClosures(code) !== code)).toEqual([])
 })

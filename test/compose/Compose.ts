@@ -11,12 +11,16 @@ import { freePort } from "../support/privateServers.ts"
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
 const run = promisify(execFile)
 
-const works = (...args: ReadonlyArray<string>): boolean => spawnSync("docker", args, { stdio: "ignore", timeout: 60_000 }).status === 0
+const works = (...args: ReadonlyArray<string>): boolean =>
+  spawnSync("docker", args, { stdio: "ignore", timeout: 60_000 }).status === 0
 
 /** Whether `docker compose` itself is there, which reads a file without a daemon. */
 export const hasCompose = (): boolean => works("compose", "version")
 
-/** A helper beside the checkout, if there is one: it brings Docker and base images to a machine that reaches no registry. */
+/**
+ * A helper beside the checkout, if there is one: it brings Docker and base images to a machine that reaches no
+ * registry.
+ */
 const helper = Path.join(root, "../shared/tools/container-images")
 
 /** Why compose cannot be brought up here; `undefined`: it can. */
@@ -30,15 +34,23 @@ export const whyNot = (): string | undefined => {
 }
 
 /** Runs `docker`, in the checkout or elsewhere; resolves with its output, rejects with what it said. */
-export const docker = async (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}, cwd = root): Promise<string> => {
+export const docker = async (
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {},
+  cwd = root
+): Promise<string> => {
   const { stdout } = await run("docker", args, { cwd, env: { ...process.env, ...env }, maxBuffer: 1 << 26 })
   return stdout.trim()
 }
 
 /** The image of the checkout, under this name. */
-export const buildImage = (image: string): Promise<string> => docker(["build", "--network", "host", "--quiet", "--tag", image, "."])
+export const buildImage = (image: string): Promise<string> =>
+  docker(["build", "--network", "host", "--quiet", "--tag", image, "."])
 
-/** A directory of its own with what a deployment by compose consists of, as an operator has it: what is written there stays there. */
+/**
+ * A directory of its own with what a deployment by compose consists of, as an operator has it: what is written there
+ * stays there.
+ */
 export interface Checkout {
   readonly directory: string
   /** Envoy's. */
@@ -84,7 +96,11 @@ export const makeCheckout = async (image: string): Promise<Checkout> => {
     compose: (...args) => docker(["compose", ...args], env, directory),
     program: async (path, ...args) => (await run(Path.join(directory, path), args, { cwd: directory })).stdout,
     remove: async () => {
-      await docker(["compose", "-f", "docker-compose.yml", "down", "--volumes", "--remove-orphans", "--timeout", "20"], env, directory)
+      await docker(
+        ["compose", "-f", "docker-compose.yml", "down", "--volumes", "--remove-orphans", "--timeout", "20"],
+        env,
+        directory
+      )
       Fs.rmSync(directory, { recursive: true })
     }
   }
@@ -108,8 +124,13 @@ export interface Deployment {
   readonly down: () => Promise<void>
 }
 
-/** `secrets`: the folder of docker-compose.production.yml, which is then put on top; `image`: one that is built already, and stays. */
-export const makeDeployment = async (production?: { readonly secrets: string; readonly image: string }): Promise<Deployment> => {
+/**
+ * `secrets`: the folder of docker-compose.production.yml, which is then put on top; `image`: one that is built already,
+ * and stays.
+ */
+export const makeDeployment = async (
+  production?: { readonly secrets: string; readonly image: string }
+): Promise<Deployment> => {
   const project = `coupon-test-${randomBytes(4).toString("hex")}`
   const image = production?.image ?? project
   const [port, adminPort, operatorPort] = [await freePort(), await freePort(), await freePort()]
@@ -134,7 +155,8 @@ export const makeDeployment = async (production?: { readonly secrets: string; re
     scale: async (count) => {
       await compose("up", "-d", "--no-build", "--no-recreate", "--scale", `backend-app=${count}`)
     },
-    containers: async (service) => (await compose("ps", "-q", "--status", "running", service)).split("\n").filter((id) => id !== ""),
+    containers: async (service) =>
+      (await compose("ps", "-q", "--status", "running", service)).split("\n").filter((id) => id !== ""),
     hosts: async () => hostsOf(await (await fetch(`http://127.0.0.1:${adminPort}/clusters?format=json`)).text()),
     // A restarted container is published on another port.
     stores: async () => {

@@ -36,7 +36,9 @@ describe("docker compose up --build --scale backend-app=3", () => {
     }
     for (const end = Date.now() + 120_000;;) {
       const hosts = await on.hosts().catch(() => [])
-      if (hosts.length === count && hosts.every(({ healthy }) => healthy) && await allAnswer().catch(() => false)) return
+      if (hosts.length === count && hosts.every(({ healthy }) => healthy) && await allAnswer().catch(() => false)) {
+        return
+      }
       if (Date.now() > end) {
         throw new Error(`Envoy sees ${JSON.stringify(hosts)} and not ${count} healthy instances that answer\n${await on.compose("ps", "-a")}`)
       }
@@ -100,11 +102,15 @@ describe("docker compose up --build --scale backend-app=3", () => {
         couponLimit: 100n,
         startTime: "2025-06-25T00:00:00Z"
       })
-      await Promise.all(Array.from({ length: 80 }, (_, k) => clients.next().issueCoupon({ campaignId, userId: BigInt(k + 1) })))
+      await Promise.all(
+        Array.from({ length: 80 }, (_, k) => clients.next().issueCoupon({ campaignId, userId: BigInt(k + 1) }))
+      )
       clients.close()
       const after = new Map((await deployment.hosts()).map(({ address, requests }) => [address, requests]))
       expect(before.length).toBe(4)
-      for (const { address, requests } of before) expect(after.get(address)!, `${protocol} at ${address}`).toBeGreaterThan(requests)
+      for (const { address, requests } of before) {
+        expect(after.get(address)!, `${protocol} at ${address}`).toBeGreaterThan(requests)
+      }
     }
   })
 
@@ -168,7 +174,8 @@ describe("docker compose up --build --scale backend-app=3", () => {
     }
     const told = load.history.slice(from)
     const log = await deployment.compose("logs", "--no-log-prefix", "envoy")
-    const refused = log.split("\n").filter((line) => line.includes(`"path":"/coupon.v1`) && /"flags":"[A-Z]/.test(line)).slice(-20)
+    const refused = log.split("\n").filter((line) => line.includes(`"path":"/coupon.v1`) && /"flags":"[A-Z]/.test(line))
+      .slice(-20)
     expect(tally(told), refused.join("\n")).toEqual({ OK: told.length })
   })
 
@@ -178,10 +185,13 @@ describe("docker compose up --build --scale backend-app=3", () => {
       expect(await run(...args), args.join(" ")).toMatchObject({ code: 0, err: "" })
     }
     const ids = [...await deployment.containers("backend-app"), ...await deployment.containers("backend-app-primary")]
-    const hosts = (out: string) => out.trim().split("\n").map((line) => (JSON.parse(line) as { readonly instance: string }).instance.split(":")[0]!)
+    const hosts = (out: string) =>
+      out.trim().split("\n").map((line) => (JSON.parse(line) as { readonly instance: string }).instance.split(":")[0]!)
     const expected = ids.map((id) => id.slice(0, 12)).sort()
     expect(hosts((await run("watch", "--json", "--count", "1")).out).sort()).toEqual(expected)
-    const inside = await deployment.compose("exec", "-T", "backend-app-primary", "coupon", "watch", "--json", "--count", "1")
+    const inside = await deployment.compose(
+      "exec", "-T", "backend-app-primary", "coupon", "watch", "--json", "--count", "1"
+    )
     expect(hosts(inside).sort()).toEqual(expected)
   })
 
@@ -191,7 +201,9 @@ describe("docker compose up --build --scale backend-app=3", () => {
   })
 
   it("the image alone refuses to start without an ADMIN key, and says what to do", async () => {
-    const outcome = await docker(["run", "--rm", "--name", `${deployment.project}-bare`, "--tmpfs", "/data:uid=1000", deployment.image]).then(
+    const outcome = await docker([
+      "run", "--rm", "--name", `${deployment.project}-bare`, "--tmpfs", "/data:uid=1000", deployment.image
+    ]).then(
       () => "started",
       (error: { readonly stderr: string }) => error.stderr
     )
@@ -204,11 +216,24 @@ describe("docker compose up --build --scale backend-app=3", () => {
     const secret = (name: string) => readFileSync(Path.join(secrets, name), "utf8")
     let production: Deployment
     const admin = () => ({ authorization: `Bearer ${secret("admin-api-key")}` })
-    const port = async (service: string, inside: number) => Number((await production.compose("port", service, String(inside))).split(":").at(-1))
+    const port = async (service: string, inside: number) =>
+      Number((await production.compose("port", service, String(inside))).split(":").at(-1))
     const asMySqlUser = async (user: string, name: string) =>
-      MySql.createConnection({ host: "127.0.0.1", port: await port("mysql", 3306), user, password: secret(name), database: "coupon" })
+      MySql.createConnection({
+        host: "127.0.0.1",
+        port: await port("mysql", 3306),
+        user,
+        password: secret(name),
+        database: "coupon"
+      })
     const redisUser = async (credentials: { readonly username?: string; readonly password?: string }) => {
-      const redis = new Redis({ host: "127.0.0.1", port: await port("redis", 6379), ...credentials, retryStrategy: null, enableReadyCheck: false })
+      const redis = new Redis({
+        host: "127.0.0.1",
+        port: await port("redis", 6379),
+        ...credentials,
+        retryStrategy: null,
+        enableReadyCheck: false
+      })
       redis.on("error", () => {})
       return redis
     }
@@ -251,15 +276,21 @@ describe("docker compose up --build --scale backend-app=3", () => {
       const created = await http.post("CreateCampaign", draft, admin())
       expect(created.status).toBe(200)
       // Users need no key; every instance knows the campaign.
-      expect((await http.post("IssueCoupon", { campaignId: created.json()["campaignId"], userId: "1" })).status).toBe(200)
+      expect((await http.post("IssueCoupon", { campaignId: created.json()["campaignId"], userId: "1" })).status)
+        .toBe(200)
       // A key made at one instance works at both, through whichever Envoy sends it.
       const made = JSON.parse(
-        await production.compose("exec", "-T", "backend-app-primary", "coupon", "keys", "create", "--json", "--name", "ops", "--role", "OPERATOR")
+        await production.compose(
+          "exec", "-T", "backend-app-primary", "coupon", "keys", "create", "--json", "--name", "ops", "--role",
+          "OPERATOR"
+        )
       ) as { readonly secret: string }
       for (let k = 0; k < 4; k++) {
         expect((await http.post("CreateCampaign", draft, { authorization: `Bearer ${made.secret}` })).status).toBe(200)
       }
-      const log = await production.compose("logs", "--no-log-prefix", "backend-app", "backend-app-primary", "migrate", "mysql-users", "mysql-grants")
+      const log = await production.compose(
+        "logs", "--no-log-prefix", "backend-app", "backend-app-primary", "migrate", "mysql-users", "mysql-grants"
+      )
       expect(log).not.toContain("ADMINISTRATION IS OPEN")
       for (const one of [made.secret, ...readdirSync(secrets).map(secret)]) expect(log).not.toContain(one)
     })
@@ -267,9 +298,15 @@ describe("docker compose up --build --scale backend-app=3", () => {
     it("instances know no URL but their own, and cannot read the others' secrets", async () => {
       for (const service of ["backend-app", "backend-app-primary"]) {
         const inside = (...command: ReadonlyArray<string>) => production.compose("exec", "-T", service, ...command)
-        expect(await inside("cat", "/secrets/backend/mysql-url")).toBe(`mysql://coupon:${secret("mysql-password")}@mysql:3306/coupon`)
-        expect(await inside("cat", "/secrets/backend/redis-url")).toBe(`redis://coupon:${secret("redis-password")}@redis:6379`)
-        for (const file of ["migrate/mysql-url", "mysql/root-password", "mysql/owner-password", "redis/admin-password"]) {
+        expect(await inside("cat", "/secrets/backend/mysql-url")).toBe(
+          `mysql://coupon:${secret("mysql-password")}@mysql:3306/coupon`
+        )
+        expect(await inside("cat", "/secrets/backend/redis-url")).toBe(
+          `redis://coupon:${secret("redis-password")}@redis:6379`
+        )
+        for (
+          const file of ["migrate/mysql-url", "mysql/root-password", "mysql/owner-password", "redis/admin-password"]
+        ) {
           await expect(inside("cat", `/secrets/${file}`), file).rejects.toThrow(/Permission denied/)
         }
       }
@@ -278,7 +315,9 @@ describe("docker compose up --build --scale backend-app=3", () => {
     it("their user of MySQL changes no table and no coupon", async () => {
       const connection = await asMySqlUser("coupon", "mysql-password")
       try {
-        const [[row]] = await connection.query("SELECT COUNT(*) AS coupons FROM coupons") as unknown as [[{ readonly coupons: number }]]
+        const [[row]] = await connection.query("SELECT COUNT(*) AS coupons FROM coupons") as unknown as [
+          [{ readonly coupons: number }]
+        ]
         expect(row.coupons).toBeGreaterThan(0)
         for (const statement of [
           "DROP TABLE coupons",
@@ -328,7 +367,8 @@ describe("docker compose up --build --scale backend-app=3", () => {
       await untilServed()
       const draft = { name: "later", couponLimit: "1", startTime: "2025-06-25T00:00:00Z" }
       // Envoy may still take an instance for healthy that has just gone.
-      await expect.poll(async () => (await makeHttp([production.url]).post("CreateCampaign", draft, admin())).status).toBe(200)
+      await expect.poll(async () => (await makeHttp([production.url]).post("CreateCampaign", draft, admin())).status)
+        .toBe(200)
     })
   })
 
@@ -336,7 +376,11 @@ describe("docker compose up --build --scale backend-app=3", () => {
     const preflight = async (origin: string) => {
       const { headers, status } = await fetch(`${deployment.url}/coupon.v1.CouponService/IssueCoupon`, {
         method: "OPTIONS",
-        headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type,connect-protocol-version" }
+        headers: {
+          origin,
+          "access-control-request-method": "POST",
+          "access-control-request-headers": "content-type,connect-protocol-version"
+        }
       })
       return [status, headers.get("access-control-allow-origin")]
     }
@@ -345,10 +389,14 @@ describe("docker compose up --build --scale backend-app=3", () => {
   })
 
   it("stops in good order", async () => {
-    const ids = (await Promise.all(["backend-app", "backend-app-primary", "envoy", "redis", "mysql"].map(deployment.containers))).flat()
+    const ids =
+      (await Promise.all(["backend-app", "backend-app-primary", "envoy", "redis", "mysql"].map(deployment.containers)))
+        .flat()
     expect(ids.length).toBe(7)
     await deployment.compose("stop")
-    for (const id of ids) expect(await docker(["inspect", id, "--format", "{{.Name}} {{.State.ExitCode}}"])).toMatch(/ 0$/)
+    for (const id of ids) {
+      expect(await docker(["inspect", id, "--format", "{{.Name}} {{.State.ExitCode}}"])).toMatch(/ 0$/)
+    }
   })
 
   it("goes down and leaves nothing", async () => {

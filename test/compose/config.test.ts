@@ -33,10 +33,14 @@ describe("docker-compose.yml", () => {
       COUPON_OPERATOR_PORT: "",
       COUPON_IMAGE: ""
     }
-    const { services } = JSON.parse(await docker(["compose", "-f", "docker-compose.yml", "config", "--format", "json"], clean)) as {
+    const { services } = JSON.parse(
+      await docker(["compose", "-f", "docker-compose.yml", "config", "--format", "json"], clean)
+    ) as {
       readonly services: Readonly<Record<string, Service>>
     }
-    expect(Object.keys(services).sort()).toEqual(["backend-app", "backend-app-primary", "envoy", "mysql", "redis", "secrets"])
+    expect(Object.keys(services).sort()).toEqual([
+      "backend-app", "backend-app-primary", "envoy", "mysql", "redis", "secrets"
+    ])
     // The primary is special in nothing.
     expect(services["backend-app-primary"]).toEqual(services["backend-app"])
     // Envoy finds all by one name: by two it keeps instances twice that exchange their addresses at a restart.
@@ -50,7 +54,13 @@ describe("docker-compose.yml", () => {
       expect(service.cap_drop, name).toEqual(["ALL"])
       for (const { host_ip } of service.ports ?? []) expect(host_ip, name).toBe("127.0.0.1")
       for (const [key, value] of Object.entries(service.environment ?? {})) {
-        if (/PASSWORD|URL/.test(key)) expect([name, key, value]).toEqual([name, expect.stringMatching(/_FILE$/), expect.stringMatching(/^\/secrets\//)])
+        if (/PASSWORD|URL/.test(key)) {
+          expect([name, key, value]).toEqual([
+            name,
+            expect.stringMatching(/_FILE$/),
+            expect.stringMatching(/^\/secrets\//)
+          ])
+        }
       }
       if (name === "secrets") continue
       expect(service.restart, name).toBe("unless-stopped")
@@ -78,7 +88,10 @@ describe("docker-compose.yml", () => {
       COUPON_SECRETS: "/somewhere"
     })) as { readonly secrets: Readonly<Record<string, { readonly file: string }>>; readonly services: Readonly<Record<string, Service>> }
     expect(Object.entries(secrets).map(([name, { file }]) => [name, file]).sort()).toEqual(
-      ["admin-api-key", "mysql-owner-password", "mysql-password", "mysql-root-password", "redis-admin-password", "redis-password"]
+      [
+        "admin-api-key", "mysql-owner-password", "mysql-password", "mysql-root-password", "redis-admin-password",
+        "redis-password"
+      ]
         .map((name) => [name, `/somewhere/${name}`])
     )
     for (const name of ["backend-app", "backend-app-primary"]) {
@@ -90,14 +103,20 @@ describe("docker-compose.yml", () => {
       })
     }
     // Who may change the schema is none of those that serve, and none of their users either.
-    expect(services["migrate"]).toMatchObject({ user: "1001:1001", restart: "no", environment: { MYSQL_URL_FILE: "/secrets/migrate/mysql-url" } })
+    expect(services["migrate"]).toMatchObject({
+      user: "1001:1001",
+      restart: "no",
+      environment: { MYSQL_URL_FILE: "/secrets/migrate/mysql-url" }
+    })
     expect(services["mysql"]?.environment).not.toHaveProperty("MYSQL_USER")
     expect(services["envoy"]?.ports?.map(({ host_ip, published }) => `${host_ip} ${published}`)).toEqual([
       "0.0.0.0 8080",
       "127.0.0.1 8081",
       "127.0.0.1 9901"
     ])
-    for (const [name, service] of Object.entries(services)) expect([name, service.read_only, service.cap_drop]).toEqual([name, true, ["ALL"]])
+    for (const [name, service] of Object.entries(services)) {
+      expect([name, service.read_only, service.cap_drop]).toEqual([name, true, ["ALL"]])
+    }
   })
 })
 
@@ -111,7 +130,10 @@ describe("deploy/production-secrets", () => {
   const make = (...args: ReadonlyArray<string>) =>
     execFileSync(Path.join(directory, "deploy/production-secrets"), args, { cwd: "/", encoding: "utf8", stdio: "pipe" })
   const read = (path: string) => readFileSync(Path.join(directory, path), "utf8")
-  const names = ["admin-api-key", "mysql-root-password", "mysql-owner-password", "mysql-password", "redis-admin-password", "redis-password"]
+  const names = [
+    "admin-api-key", "mysql-root-password", "mysql-owner-password", "mysql-password", "redis-admin-password",
+    "redis-password"
+  ]
   const secrets = () => names.map((name) => read(`secrets/${name}`))
 
   it("makes each secret once, for its user alone, and leaves the rest of .env as it is", () => {
@@ -163,7 +185,9 @@ describe("deploy/production-secrets", () => {
 })
 
 it("what the Dockerfile copies is there, and goes to the builder", () => {
-  const allowed = new Set(readFileSync(".dockerignore", "utf8").split("\n").flatMap((line) => line.startsWith("!") ? [line.slice(1)] : []))
+  const allowed = new Set(
+    readFileSync(".dockerignore", "utf8").split("\n").flatMap((line) => line.startsWith("!") ? [line.slice(1)] : [])
+  )
   const copies = readFileSync("Dockerfile", "utf8").split("\n").filter((line) => /^COPY (?!--from)/.test(line))
   const sources = copies.flatMap((line) => line.split(/\s+/).slice(1, -1))
   expect(sources.length).toBeGreaterThan(5)

@@ -39,7 +39,8 @@ describe("from try-out to production and back, in the same directory", () => {
     const adminKey = () => readFileSync(Path.join(checkout.directory, "secrets/admin-api-key"), "utf8")
 
     const untilServed = () =>
-      expect.poll(async () => (await http.post("GetCampaign", { campaignId: 999_999 }).catch(() => undefined))?.status).toBe(404)
+      expect.poll(async () => (await http.post("GetCampaign", { campaignId: 999_999 }).catch(() => undefined))?.status)
+        .toBe(404)
     const create = (headers: Readonly<Record<string, string>> = {}) => http.post("CreateCampaign", DRAFT, headers)
     const claim = async (campaignId: string) => {
       const reply = await http.post("IssueCoupon", { campaignId, userId: "1" })
@@ -146,7 +147,10 @@ describe("from try-out to production and back, in the same directory", () => {
       await checkout.compose(...up)
       const log = await checkout.compose("logs", "--no-log-prefix", "mysql-users")
       expect(log).toContain("root of MySQL had a former password; it has the given one now")
-      await checkout.compose("exec", "-T", "redis", "bash", "-c", "REDISCLI_AUTH=$(</secrets/redis/admin-password) redis-cli --user admin ping | grep PONG")
+      await checkout.compose(
+        "exec", "-T", "redis", "bash", "-c",
+        "REDISCLI_AUTH=$(</secrets/redis/admin-password) redis-cli --user admin ping | grep PONG"
+      )
     }))
 
   it("a former release's lock-out is mended: MySQL has a password that no file has", () =>
@@ -155,9 +159,13 @@ describe("from try-out to production and back, in the same directory", () => {
       await run("down")
       await run("deploy/production-secrets")
       // What `deploy/secrets` did before: the only copy of the old passwords is gone.
-      const config = JSON.parse(await checkout.compose(...plain, "config", "--format", "json")) as { readonly name: string }
-      await docker(["run", "--rm", "--user", "0:0", "--entrypoint", "/bin/bash", "-v", `${config.name}_secrets:/secrets`, "redis:7.4", "-c",
-        "rm -rf /secrets/mysql /secrets/redis /secrets/backend"])
+      const config = JSON.parse(await checkout.compose(...plain, "config", "--format", "json")) as {
+        readonly name: string
+      }
+      await docker([
+        "run", "--rm", "--user", "0:0", "--entrypoint", "/bin/bash", "-v", `${config.name}_secrets:/secrets`,
+        "redis:7.4", "-c", "rm -rf /secrets/mysql /secrets/redis /secrets/backend"
+      ])
       await run("production up")
     }))
 

@@ -55,7 +55,12 @@ const answer = <I extends DescMessage>(
   append(metadata.responseTrailer, definition?.responseTrailers ?? [])
   const response = definition?.response
   const outcome = response?.case !== "error"
-    ? Effect.succeed(create(ConformancePayloadSchema, { requestInfo, ...response?.case === "responseData" ? { data: response.value } : {} }))
+    ? Effect.succeed(
+      create(ConformancePayloadSchema, {
+        requestInfo,
+        ...response?.case === "responseData" ? { data: response.value } : {}
+      })
+    )
     : Effect.fail<AskedFor>({
       _tag: "AskedFor",
       wire: {
@@ -77,7 +82,8 @@ const answer = <I extends DescMessage>(
     : Effect.timeoutFail(delayed, { duration: timeoutMillis, onTimeout: () => new DeadlineExceeded() })
 }
 
-const wireOf = (failure: { readonly _tag: string }) => failure._tag === "AskedFor" ? (failure as AskedFor).wire : undefined
+const wireOf = (failure: { readonly _tag: string }) =>
+  failure._tag === "AskedFor" ? (failure as AskedFor).wire : undefined
 
 /** protobuf-es adds `$typeName` when it decodes; the lane's readers and connect-es both give messages. */
 const message = <I extends DescMessage>(fields: Routes.Fields<I>) => fields as MessageShape<I>
@@ -114,7 +120,9 @@ const idempotentUnary = Routes.make({
 /** The unary methods of Connect's conformance service; `Unimplemented` is left out, as the suite wants it. */
 export const routes: ReadonlyArray<Route> = [unary, idempotentUnary]
 
-/** Kept here so that the server need not know protobuf: the size-delimited form in which the suite talks to a server. */
+/**
+ * Kept here so that the server need not know protobuf: the size-delimited form in which the suite talks to a server.
+ */
 export const delimited = <Desc extends DescMessage>(desc: Desc, value: MessageShape<Desc>): Uint8Array => {
   const bytes = toBinary(desc, value)
   const size = Buffer.alloc(4)

@@ -1,6 +1,6 @@
-// The program that Connect's conformance suite tests: the service's own transport (lane, adapter, HTTP/1.1 and HTTP/2 on one
-// port) with the suite's service in place of ours. It reads what the suite wants from stdin, answers on stdout where it
-// listens, and ends on SIGTERM.
+// The program that Connect's conformance suite tests: the service's own transport (lane, adapter, HTTP/1.1 and HTTP/2
+// on one port) with the suite's service in place of ours. It reads what the suite wants from stdin, answers on stdout
+// where it listens, and ends on SIGTERM.
 import { create, fromBinary } from "@bufbuild/protobuf"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,10 @@ import { Startup } from "../../src/rpc/Startup.ts"
 import * as Guard from "../../src/security/Guard.ts"
 import * as Server from "../../src/http/Server.ts"
 import { delimited, routes } from "./conformanceRoutes.ts"
-import { ServerCompatRequestSchema, ServerCompatResponseSchema } from "./gen/connectrpc/conformance/v1/server_compat_pb.ts"
+import {
+  ServerCompatRequestSchema,
+  ServerCompatResponseSchema
+} from "./gen/connectrpc/conformance/v1/server_compat_pb.ts"
 
 const read = (length: number): Buffer => {
   const bytes = Buffer.alloc(length)

@@ -1,10 +1,17 @@
 import { ConnectError, createClient, type Client, type Code, type Transport } from "@connectrpc/connect"
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node"
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager
+} from "@connectrpc/connect-node"
 import { Agent } from "node:http"
 import { CouponSchema, CouponService, type Coupon } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 
 /** How a client may speak to the one port. */
-export const protocols = ["Connect JSON", "Connect binary", "Connect binary, h2", "gRPC", "gRPC-Web", "gRPC-Web, h2"] as const
+export const protocols = [
+  "Connect JSON", "Connect binary", "Connect binary, h2", "gRPC", "gRPC-Web", "gRPC-Web, h2"
+] as const
 export type Protocol = typeof protocols[number]
 
 /** Clients of one service, one an instance, that take turns. */
@@ -93,7 +100,12 @@ export const makeHttp = (urls: ReadonlyArray<string>): Http => {
   const request: Http["request"] = async (target, init) => {
     const reply = await fetch(urls[turn++ % urls.length] + target, init)
     const text = await reply.text()
-    return { status: reply.status, headers: reply.headers, text, json: () => JSON.parse(text) as Record<string, unknown> }
+    return {
+      status: reply.status,
+      headers: reply.headers,
+      text,
+      json: () => JSON.parse(text) as Record<string, unknown>
+    }
   }
   return {
     request,
@@ -101,9 +113,13 @@ export const makeHttp = (urls: ReadonlyArray<string>): Http => {
       request(path(method), {
         method: "POST",
         headers: { "content-type": "application/json", ...headers },
-        body: typeof body === "string" || body instanceof Uint8Array ? body as NonNullable<RequestInit["body"]> : JSON.stringify(body)
+        body: typeof body === "string" || body instanceof Uint8Array
+          ? body as NonNullable<RequestInit["body"]>
+          : JSON.stringify(body)
       }),
     get: (method, message) =>
-      request(`${path(method)}?${new URLSearchParams({ connect: "v1", encoding: "json", message: JSON.stringify(message) })}`)
+      request(
+        `${path(method)}?${new URLSearchParams({ connect: "v1", encoding: "json", message: JSON.stringify(message) })}`
+      )
   }
 }

@@ -108,7 +108,12 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
     afterAll(() => (subject as Subject | undefined)?.stop())
 
     const open = async (fields: Record<string, unknown> = {}): Promise<number> => {
-      const reply = await http.post("CreateCampaign", { name: "campaign", couponLimit: 100, startTime: OPEN, ...fields })
+      const reply = await http.post("CreateCampaign", {
+        name: "campaign",
+        couponLimit: 100,
+        startTime: OPEN,
+        ...fields
+      })
       expect(reply.status, reply.text).toBe(200)
       return reply.json()["campaignId"] as number
     }
@@ -189,13 +194,19 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
 
       it.each(badInput)("refuses %s %j, naming %s", async (method, body, field) => {
         const reply = await http.post(method, body)
-        expect(reply.json()).toEqual({ code: "invalid_argument", message: expect.stringMatching(`^INVALID_ARGUMENT: .*${field}.* `) })
+        expect(reply.json()).toEqual({
+          code: "invalid_argument",
+          message: expect.stringMatching(`^INVALID_ARGUMENT: .*${field}.* `)
+        })
         expect(reply.status).toBe(400)
       })
 
       it("refuses JSON that is not UTF-8", async () => {
         const reply = await http.post("IssueCoupon", Buffer.from(`{"campaignId":1,"userId":1,"x":"\xff"}`, "latin1"))
-        expect([reply.status, reply.json()["message"]]).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: body /)])
+        expect([reply.status, reply.json()["message"]]).toEqual([
+          400,
+          expect.stringMatching(/^INVALID_ARGUMENT: body /)
+        ])
       })
 
       it("stores nothing of what it refused", async () => {
@@ -225,7 +236,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect((await issue(campaignId, LARGEST)).status).toBe(200)
         expect((await http.post("GetCoupon", `{"campaignId":${campaignId},"userId":${LARGEST}}`)).json())
           .toMatchObject({ coupon: { userId: LARGEST } })
-        expect((await http.post("IssueCoupon", `{"campaignId":${campaignId},"userId":9007199254740993}`)).status).toBe(200)
+        expect((await http.post("IssueCoupon", `{"campaignId":${campaignId},"userId":9007199254740993}`)).status)
+          .toBe(200)
         expect((await issue(campaignId, "9007199254740992")).status).toBe(200)
         expect((await http.post("GetCoupon", { campaignId, userId: "9007199254740993" })).json())
           .toMatchObject({ coupon: { userId: "9007199254740993" } })
@@ -271,7 +283,10 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const headers = { "content-type": "application/json" }
         const replies = [
           await http.request(path("IssueCoupon"), { method: "POST", headers, body: large }),
-          await http.request(path("IssueCoupon"), { method: "POST", headers, body: chunked, duplex: "half" } as RequestInit)
+          await http.request(
+            path("IssueCoupon"),
+            { method: "POST", headers, body: chunked, duplex: "half" } as RequestInit
+          )
         ]
         for (const reply of replies) {
           expect(reply.status).toBe(429)
@@ -279,7 +294,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           expect(reply.json()).toEqual({ code: "resource_exhausted", message })
         }
         expect((await http.post("GetCoupon", { campaignId, userId: 1 })).status).toBe(404)
-        expect((await http.post("IssueCoupon", { campaignId, userId: 1, padding: "x".repeat(60_000) })).status).toBe(200)
+        expect((await http.post("IssueCoupon", { campaignId, userId: 1, padding: "x".repeat(60_000) })).status)
+          .toBe(200)
       })
 
       it("answers reads by GET, and nothing else", async () => {
@@ -294,8 +310,18 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           .toEqual({ code: "not_found", message: "RECORD_NOT_FOUND" })
         expect((await http.get("GetCampaign", { campaignId: 0 })).json())
           .toEqual({ code: "invalid_argument", message: expect.stringMatching(/^INVALID_ARGUMENT: campaignId /) })
-        for (const method of ["IssueCoupon", "CreateCampaign", "UpdateCampaign", "PauseCampaign", "ResumeCampaign", "EndCampaign"]) {
-          const refused = await http.get(method, { campaignId, userId: "6", name: "n", couponLimit: 1, startTime: OPEN })
+        for (
+          const method of [
+            "IssueCoupon", "CreateCampaign", "UpdateCampaign", "PauseCampaign", "ResumeCampaign", "EndCampaign"
+          ]
+        ) {
+          const refused = await http.get(method, {
+            campaignId,
+            userId: "6",
+            name: "n",
+            couponLimit: 1,
+            startTime: OPEN
+          })
           expect(refused.status).toBe(405)
           expect(refused.headers.get("allow")).toContain("POST")
         }
@@ -304,7 +330,11 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
 
       it("answers 404, 405 and 415 to what is no call", async () => {
         const headers = { "content-type": "application/json" }
-        for (const target of ["/nowhere", path("Nothing"), "/coupon.v2.CouponService/IssueCoupon", `${path("IssueCoupon")}/`]) {
+        for (
+          const target of [
+            "/nowhere", path("Nothing"), "/coupon.v2.CouponService/IssueCoupon", `${path("IssueCoupon")}/`
+          ]
+        ) {
           expect((await http.request(target, { method: "POST", headers, body: "{}" })).status, target).toBe(404)
         }
         for (const method of ["PUT", "DELETE", "PATCH"]) {
@@ -357,9 +387,13 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         }
         await claimed()
         expect((await issue(campaignId, 2)).status).toBe(200)
-        for (let user = 3; user < 9; user++) expect((await issue(campaignId, user)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        for (let user = 3; user < 9; user++) {
+          expect((await issue(campaignId, user)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        }
         await claimed()
-        for (let user = 3; user < 9; user++) expect((await issue(campaignId, user)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        for (let user = 3; user < 9; user++) {
+          expect((await issue(campaignId, user)).json()["message"]).toBe("COUPON_SOLD_OUT")
+        }
       })
 
       it("gives one coupon to a user who presses the button many times at once", async () => {
@@ -369,7 +403,10 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect((await http.post("GetCampaign", { campaignId })).json()["currentCoupon"]).toBe("1")
       })
 
-      /** A campaign that ends soon, and what these users received before its end: a busy machine gets twice as long the next time. */
+      /**
+       * A campaign that ends soon, and what these users received before its end: a busy machine gets twice as long the
+       * next time.
+       */
       const untilEnd = async (couponLimit: number, users: ReadonlyArray<number>) => {
         for (let millis = 1_000;; millis *= 2) {
           const end = Date.now() + millis
@@ -401,7 +438,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       it("says ended rather than sold out when it is both", async () => {
         const { campaignId, replies } = await untilEnd(1, [1, 2])
         expect(replies.map((reply) => reply["message"])).toEqual(["OK", "COUPON_SOLD_OUT"])
-        await expect.poll(async () => (await issue(campaignId, 2)).json()["message"], { interval: 50 }).toBe("CAMPAIGN_ENDED")
+        await expect.poll(async () => (await issue(campaignId, 2)).json()["message"], { interval: 50 })
+          .toBe("CAMPAIGN_ENDED")
         expect((await issue(campaignId, 1)).json()["message"]).toBe("COUPON_ALREADY_CLAIMED")
       })
 
@@ -433,7 +471,10 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect([whole["issuedCoupons"], whole["issuedCouponsTruncated"]]).toEqual([codes, false])
         // A page's token is of its campaign alone.
         const other = await http.post("GetCampaign", { campaignId: await open(), pageToken })
-        expect([other.status, other.json()["message"]]).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: pageToken /)])
+        expect([other.status, other.json()["message"]]).toEqual([
+          400,
+          expect.stringMatching(/^INVALID_ARGUMENT: pageToken /)
+        ])
       })
     })
 
@@ -468,16 +509,35 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           status: CampaignStatus.ACTIVE,
           version: 1n
         })
-        const { campaign: updated } = await clients.next().updateCampaign({ campaignId, expectedVersion: 1n, name: "봄", couponLimit: 4n, endTime: "" })
-        expect(updated).toMatchObject({ id: campaignId, name: "봄", couponLimit: 4n, startTime: OPEN, endTime: "", version: 2n })
+        const { campaign: updated } = await clients.next().updateCampaign({
+          campaignId,
+          expectedVersion: 1n,
+          name: "봄",
+          couponLimit: 4n,
+          endTime: ""
+        })
+        expect(updated).toMatchObject({
+          id: campaignId,
+          name: "봄",
+          couponLimit: 4n,
+          startTime: OPEN,
+          endTime: "",
+          version: 2n
+        })
         expect((await clients.next().pauseCampaign({ campaignId })).campaign?.status).toBe(CampaignStatus.PAUSED)
         expect(await refusal(clients.next().issueCoupon({ campaignId, userId: 2n })))
           .toEqual({ code: Code.FailedPrecondition, message: "CAMPAIGN_PAUSED" })
-        expect(await refusal(clients.next().resumeCampaign({ campaignId, expectedVersion: 2n }))).toEqual({ code: Code.Aborted, message: "CONFLICT" })
-        expect((await clients.next().resumeCampaign({ campaignId, expectedVersion: 3n })).campaign?.status).toBe(CampaignStatus.ACTIVE)
+        expect(await refusal(clients.next().resumeCampaign({ campaignId, expectedVersion: 2n }))).toEqual({
+          code: Code.Aborted,
+          message: "CONFLICT"
+        })
+        expect((await clients.next().resumeCampaign({ campaignId, expectedVersion: 3n })).campaign?.status)
+          .toBe(CampaignStatus.ACTIVE)
         const ended = (await clients.next().endCampaign({ campaignId })).campaign
         expect(ended).toMatchObject({ status: CampaignStatus.ENDED, version: 5n, currentCoupon: 1n })
-        expect((await clients.next().listCampaigns({ pageSize: 1, status: CampaignStatus.ENDED })).campaigns).toEqual([ended])
+        expect((await clients.next().listCampaigns({ pageSize: 1, status: CampaignStatus.ENDED })).campaigns).toEqual([
+          ended
+        ])
       })
 
       it("carries every failure", async () => {

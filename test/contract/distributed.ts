@@ -11,10 +11,12 @@ const start = async (kind: DatabaseKind, size: number): Promise<Subject> => {
     await database.drop()
     await redis.stop()
   }
-  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, size).catch(async (error: unknown) => {
-    await release()
-    throw error
-  })
+  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, size).catch(
+    async (error: unknown) => {
+      await release()
+      throw error
+    }
+  )
   return {
     ...cluster,
     stop: async () => {

@@ -48,8 +48,18 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         soldOutAt: ""
       })
       expect(await made("Update", { campaignId, couponLimit: "7", startTime: "2025-06-26T09:00:00+09:00" }))
-        .toMatchObject({ name: "여름", couponLimit: "7", startTime: "2025-06-26T00:00:00Z", endTime: LATER, version: "3" })
-      expect(await made("Update", { campaignId, endTime: "" })).toMatchObject({ couponLimit: "7", endTime: "", version: "4" })
+        .toMatchObject({
+          name: "여름",
+          couponLimit: "7",
+          startTime: "2025-06-26T00:00:00Z",
+          endTime: LATER,
+          version: "3"
+        })
+      expect(await made("Update", { campaignId, endTime: "" })).toMatchObject({
+        couponLimit: "7",
+        endTime: "",
+        version: "4"
+      })
       // A change that is made already is none.
       expect(await made("Update", { campaignId, couponLimit: 7, name: "여름" })).toMatchObject({ version: "4" })
       expect(await read(campaignId)).toMatchObject({ name: "여름", couponLimit: "7", endTime: "", version: "4" })
@@ -71,23 +81,38 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         [{ endTime: "2025-06-26T00:00:00Z" }, "endTime has passed already"],
         [{ expectedVersion: -1 }, "expectedVersion"],
         [{ limit: 500 }, "limit is not a field of this call: did you mean couponLimit?"],
-        [{ status: "CAMPAIGN_STATUS_ENDED" }, "status is not a field of this call: it takes campaignId, expectedVersion, "],
+        [
+          { status: "CAMPAIGN_STATUS_ENDED" },
+          "status is not a field of this call: it takes campaignId, expectedVersion, "
+        ],
         [{ limit: null }, "limit is not a field"],
         [{ campaignId: 0 }, "campaignId"]
       ]
       for (const [fields, says] of bad) {
         const [status, message] = await refused("Update", { campaignId, name: "x", ...fields })
-        expect([status, message], JSON.stringify(fields)).toEqual([400, expect.stringMatching(`^INVALID_ARGUMENT: ${says}`)])
+        expect([status, message], JSON.stringify(fields)).toEqual([
+          400,
+          expect.stringMatching(`^INVALID_ARGUMENT: ${says}`)
+        ])
       }
       expect(await read(campaignId)).toMatchObject({ name: "campaign", couponLimit: "5", version: "1" })
-      expect(await refused("Update", { campaignId, limit: 500 })).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: limit /)])
+      expect(await refused("Update", { campaignId, limit: 500 })).toEqual([
+        400,
+        expect.stringMatching(/^INVALID_ARGUMENT: limit /)
+      ])
       for (const fields of [{}, { couponLimit: null }, { expectedVersion: 1 }, { allowPastEnd: true }]) {
         expect(await refused("Update", { campaignId, ...fields }), JSON.stringify(fields))
-          .toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime /)])
+          .toEqual([
+            400,
+            expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime /)
+          ])
       }
       for (const method of ["Pause", "Resume", "End"]) {
         expect(await refused(method, { campaignId, expectedVerison: 7 }))
-          .toEqual([400, "INVALID_ARGUMENT: expectedVerison is not a field of this call: did you mean expectedVersion?"])
+          .toEqual([
+            400,
+            "INVALID_ARGUMENT: expectedVerison is not a field of this call: did you mean expectedVersion?"
+          ])
       }
       expect(await read(campaignId)).toMatchObject({ name: "campaign", couponLimit: "5", version: "1" })
       expect(await refused("Update", { campaignId: 2_147_483_647, name: "x" })).toEqual([404, "RECORD_NOT_FOUND"])
@@ -129,7 +154,11 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       const campaignId = await open()
       expect(await told(campaignId, 1)).toBe("OK")
       expect(await made("Resume", { campaignId })).toMatchObject({ version: "1" })
-      expect(await made("Pause", { campaignId })).toMatchObject({ status: "CAMPAIGN_STATUS_PAUSED", version: "2", currentCoupon: "1" })
+      expect(await made("Pause", { campaignId })).toMatchObject({
+        status: "CAMPAIGN_STATUS_PAUSED",
+        version: "2",
+        currentCoupon: "1"
+      })
       for (let k = 0; k < 4; k++) {
         const reply = await issue(campaignId, 10 + k)
         expect([reply.status, reply.json()]).toEqual([400, { code: "failed_precondition", message: "CAMPAIGN_PAUSED" }])
@@ -145,7 +174,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       }
       expect(await made("End", { campaignId })).toMatchObject({ version: "4" })
       for (const method of ["Update", "Pause", "Resume"]) {
-        expect(await refused(method, { campaignId, ...method === "Update" ? { name: "again" } : {} })).toEqual([400, "CAMPAIGN_ENDED"])
+        expect(await refused(method, { campaignId, ...method === "Update" ? { name: "again" } : {} })).toEqual([
+          400,
+          "CAMPAIGN_ENDED"
+        ])
       }
     })
 
@@ -202,7 +234,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       const reply = await call("Update", { campaignId, couponLimit: limit })
       // They may have been faster; then the refusal says how many there are.
       if (reply.status !== 200) {
-        expect([reply.status, reply.json()["message"]]).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: couponLimit must not be below/)])
+        expect([reply.status, reply.json()["message"]]).toEqual([
+          400,
+          expect.stringMatching(/^INVALID_ARGUMENT: couponLimit must not be below/)
+        ])
         await made("Pause", { campaignId })
         limit = Number((await read(campaignId))["currentCoupon"])
         await made("Update", { campaignId, couponLimit: limit })
@@ -212,7 +247,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       stop = true
       await Promise.all(workers)
       expect(await read(campaignId)).toMatchObject({ couponLimit: String(limit), currentCoupon: String(limit) })
-      expect(await refused("Update", { campaignId, couponLimit: limit - 1 })).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: couponLimit /)])
+      expect(await refused("Update", { campaignId, couponLimit: limit - 1 })).toEqual([
+        400,
+        expect.stringMatching(/^INVALID_ARGUMENT: couponLimit /)
+      ])
     })
 
     it("moves the window, also when coupons are issued: not started comes before already claimed", async () => {
@@ -231,7 +269,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         await expect.poll(() => told(campaignId, 1), { interval: 50 }).toBe("COUPON_ALREADY_CLAIMED")
       }
       const over = { campaignId, endTime: "2025-06-26T00:00:00Z" }
-      expect(await refused("Update", over)).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: endTime has passed already/)])
+      expect(await refused("Update", over)).toEqual([
+        400,
+        expect.stringMatching(/^INVALID_ARGUMENT: endTime has passed already/)
+      ])
       await made("Update", { ...over, allowPastEnd: true })
       // Said again, it is what it is already; another change of a campaign that is over does not move its end.
       await made("Update", over)
@@ -252,7 +293,9 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
   })
 
   describe("the phase of a campaign", () => {
-    const shown = ({ openedAt, phase, soldOutAt, status }: Record<string, unknown>) => [phase, status, openedAt, soldOutAt]
+    const shown = (
+      { openedAt, phase, soldOutAt, status }: Record<string, unknown>
+    ) => [phase, status, openedAt, soldOutAt]
     const now = async (campaignId: number) => shown(await read(campaignId))
     const [ACTIVE, PAUSED, ENDED] = ["CAMPAIGN_STATUS_ACTIVE", "CAMPAIGN_STATUS_PAUSED", "CAMPAIGN_STATUS_ENDED"]
 
@@ -264,21 +307,29 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       expect([openedAt, shown(opened)]).toEqual([opened["updatedAt"], ["CAMPAIGN_PHASE_OPEN", ACTIVE, isTime, ""]])
       const soldOutAt = (await issue(campaignId, 1)).json()["issuedAt"]
       expect(await now(campaignId)).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, soldOutAt])
-      expect(shown(await made("Update", { campaignId, couponLimit: 2 }))).toEqual(["CAMPAIGN_PHASE_OPEN", ACTIVE, openedAt, ""])
+      expect(shown(await made("Update", { campaignId, couponLimit: 2 }))).toEqual([
+        "CAMPAIGN_PHASE_OPEN", ACTIVE, openedAt, ""
+      ])
       const again = (await issue(campaignId, 2)).json()["issuedAt"]
-      expect(shown(await made("Update", { campaignId, name: "renamed" }))).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again])
+      expect(shown(await made("Update", { campaignId, name: "renamed" }))).toEqual([
+        "CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again
+      ])
       expect(shown(await made("Pause", { campaignId }))).toEqual(["CAMPAIGN_PHASE_PAUSED", PAUSED, openedAt, again])
       expect(shown(await made("Resume", { campaignId }))).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again])
       const over = { campaignId, endTime: "2025-06-26T00:00:00Z", allowPastEnd: true }
       expect(shown(await made("Update", over))).toEqual(["CAMPAIGN_PHASE_ENDED", ACTIVE, openedAt, again])
-      expect(shown(await made("Update", { campaignId, endTime: "" }))).toEqual(["CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again])
+      expect(shown(await made("Update", { campaignId, endTime: "" }))).toEqual([
+        "CAMPAIGN_PHASE_SOLD_OUT", ACTIVE, openedAt, again
+      ])
       expect(shown(await made("End", { campaignId }))).toEqual(["CAMPAIGN_PHASE_ENDED", ENDED, openedAt, again])
     })
 
     it("follows the clock, without a request that would make it", async () => {
       const startTime = new Date(Date.now() + 500).toISOString()
       const campaignId = await open({ startTime })
-      await expect.poll(() => now(campaignId)).toEqual(["CAMPAIGN_PHASE_OPEN", ACTIVE, startTime.replace(".000Z", "Z"), ""])
+      await expect.poll(() => now(campaignId)).toEqual([
+        "CAMPAIGN_PHASE_OPEN", ACTIVE, startTime.replace(".000Z", "Z"), ""
+      ])
       const endTime = new Date(Date.now() + 500).toISOString()
       await made("Update", { campaignId, endTime })
       await expect.poll(async () => (await now(campaignId))[0]).toBe("CAMPAIGN_PHASE_ENDED")
@@ -299,7 +350,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         const body = { namePrefix: prefix, phases: phases.map((phase) => `CAMPAIGN_PHASE_${phase}`), ...more }
         const reply = await http().post("ListCampaigns", body)
         expect(reply.status, reply.text).toBe(200)
-        return reply.json() as { readonly campaigns: ReadonlyArray<{ readonly id: number }>; readonly nextPageToken: string }
+        return reply.json() as {
+          readonly campaigns: ReadonlyArray<{ readonly id: number }>
+          readonly nextPageToken: string
+        }
       }
       const found = async (...phases: ReadonlyArray<string>) => (await list(phases)).campaigns.map(({ id }) => id)
       expect(await found("ENDED")).toEqual([ids.over])
@@ -309,9 +363,17 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       expect(await found("OPEN")).toEqual([ids.open])
       expect(await found("OPEN", "SOLD_OUT", "SCHEDULED")).toEqual([ids.open, ids.soldOut, ids.scheduled])
       const { nextPageToken } = await list(["OPEN", "ENDED"], { pageSize: 1 })
-      expect((await list(["ENDED", "OPEN"], { pageSize: 1, pageToken: nextPageToken })).campaigns.map(({ id }) => id)).toEqual([ids.over])
-      const other = await http().post("ListCampaigns", { namePrefix: prefix, phases: ["CAMPAIGN_PHASE_OPEN"], pageToken: nextPageToken })
-      expect([other.status, other.json()["message"]]).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: pageToken /)])
+      expect((await list(["ENDED", "OPEN"], { pageSize: 1, pageToken: nextPageToken })).campaigns.map(({ id }) => id))
+        .toEqual([ids.over])
+      const other = await http().post("ListCampaigns", {
+        namePrefix: prefix,
+        phases: ["CAMPAIGN_PHASE_OPEN"],
+        pageToken: nextPageToken
+      })
+      expect([other.status, other.json()["message"]]).toEqual([
+        400,
+        expect.stringMatching(/^INVALID_ARGUMENT: pageToken /)
+      ])
     })
   })
 
@@ -319,7 +381,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
     const pageOf = async (body: Record<string, unknown>) => {
       const reply = await http().post("ListCampaigns", body)
       expect(reply.status, reply.text).toBe(200)
-      return reply.json() as { readonly campaigns: ReadonlyArray<Record<string, unknown>>; readonly nextPageToken: string }
+      return reply.json() as {
+        readonly campaigns: ReadonlyArray<Record<string, unknown>>
+        readonly nextPageToken: string
+      }
     }
 
     it("lists newest first, filtered by name and status, a page at a time", async () => {
@@ -351,7 +416,8 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         openedAt: isTime,
         soldOutAt: ""
       })
-      const idsOf = async (status: string) => (await pageOf({ namePrefix: prefix, status })).campaigns.map(({ id }) => id)
+      const idsOf = async (status: string) =>
+        (await pageOf({ namePrefix: prefix, status })).campaigns.map(({ id }) => id)
       expect(await idsOf("CAMPAIGN_STATUS_ACTIVE")).toEqual([ids[4], ids[2], ids[0]])
       expect(await idsOf("CAMPAIGN_STATUS_PAUSED")).toEqual([ids[1]])
       expect(await idsOf("CAMPAIGN_STATUS_ENDED")).toEqual([ids[3]])
@@ -382,7 +448,10 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       ]
       for (const [body, field] of bad) {
         const reply = await http().post("ListCampaigns", body)
-        expect([reply.status, reply.json()["message"]], JSON.stringify(body)).toEqual([400, expect.stringMatching(`^INVALID_ARGUMENT: .*${field}`)])
+        expect([reply.status, reply.json()["message"]], JSON.stringify(body)).toEqual([
+          400,
+          expect.stringMatching(`^INVALID_ARGUMENT: .*${field}`)
+        ])
       }
     })
   })

@@ -10,7 +10,12 @@ for (const kind of privateDatabases()) {
     try {
       // A user without privileges of administration: for others init_connect does not hold.
       const text = together(kind).replaceAll("'", "''")
-      await query(database.url, "CREATE USER plain@'%' IDENTIFIED BY 'plain'", "GRANT ALL ON coupon.* TO plain@'%'", `SET GLOBAL init_connect = '${text}'`)
+      await query(
+        database.url,
+        "CREATE USER plain@'%' IDENTIFIED BY 'plain'",
+        "GRANT ALL ON coupon.* TO plain@'%'",
+        `SET GLOBAL init_connect = '${text}'`
+      )
       const databaseUrl = database.url.replace("coupon:coupon@", "plain:plain@")
       const cluster = await startCluster({ databaseUrl, redisUrl: redis.url }, 1)
       return {

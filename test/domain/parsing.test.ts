@@ -7,7 +7,8 @@ import { nearest } from "../../src/rpc/Nearest.ts"
 
 describe("a name", () => {
   it.each([
-    "여름", "été", "e\u0301te\u0301", "עברית", "بهار\u200cخوب", "\u200fעברית 5%\u200f", "🎟️", "👩‍👩‍👧", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "-", " x ", "ᄀᅠ",
+    "여름", "été", "e\u0301te\u0301", "עברית", "بهار\u200cخوب", "\u200fעברית 5%\u200f", "🎟️", "👩‍👩‍👧",
+    "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "-", " x ", "ᄀᅠ",
     // Newer than this program's Unicode, perhaps.
     "\u{1FAEA}", "\u{10FFFD}"
   ])("may be %j", (name) => {
@@ -15,11 +16,11 @@ describe("a name", () => {
   })
 
   const flawed: ReadonlyArray<readonly [name: string, flaw: RegExp]> = [
-    ["", /empty/], [" \t", /empty/], ["\u00a0\u3000", /empty/],
-    ["a\nb", /control/], ["a\u0085b", /control/], ["a\u2028b", /control/], ["\ud800", /control/],
-    ["\u202eabc", /direction/], ["abc\u202c", /direction/], ["\u2067abc\u2069", /direction/], ["abc\u202a", /direction/],
-    ["\u200b", /seen/], ["\u200e\u200f\u061c", /seen/], ["\u2060\ufeff", /seen/], ["\u00ad", /seen/], ["\u3164", /seen/],
-    ["\u115f\u1160\uffa0", /seen/], ["\u2800\u2800", /seen/], ["\u{e0041}\u{e007f}", /seen/], ["\ufe0f", /seen/], ["\u0301", /seen/],
+    ["", /empty/], [" \t", /empty/], ["\u00a0\u3000", /empty/], ["a\nb", /control/], ["a\u0085b", /control/],
+    ["a\u2028b", /control/], ["\ud800", /control/], ["\u202eabc", /direction/], ["abc\u202c", /direction/],
+    ["\u2067abc\u2069", /direction/], ["abc\u202a", /direction/], ["\u200b", /seen/], ["\u200e\u200f\u061c", /seen/],
+    ["\u2060\ufeff", /seen/], ["\u00ad", /seen/], ["\u3164", /seen/], ["\u115f\u1160\uffa0", /seen/],
+    ["\u2800\u2800", /seen/], ["\u{e0041}\u{e007f}", /seen/], ["\ufe0f", /seen/], ["\u0301", /seen/],
     ["\u034f \u180e", /seen/]
   ]
   it.each(flawed)("must not be %j", (name, flaw) => {
@@ -28,7 +29,8 @@ describe("a name", () => {
 })
 
 describe("a time", () => {
-  const read = (text: string) => Either.match(parseRfc3339("at", text), { onLeft: ({ reason }) => reason, onRight: formatRfc3339 })
+  const read = (text: string) =>
+    Either.match(parseRfc3339("at", text), { onLeft: ({ reason }) => reason, onRight: formatRfc3339 })
 
   it.each([
     ["2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"],
@@ -41,7 +43,10 @@ describe("a time", () => {
     expect(read(text)).toBe(time)
   })
 
-  it.each(["2016-12-31T23:59:61Z", "2016-12-31T23:60:00Z", "2016-12-31T24:00:00Z", "2016-12-31T24:00:60Z", "2016-02-30T23:59:60Z"])(
+  it.each([
+    "2016-12-31T23:59:61Z", "2016-12-31T23:60:00Z", "2016-12-31T24:00:00Z", "2016-12-31T24:00:60Z",
+    "2016-02-30T23:59:60Z"
+  ])(
     "%s does not exist",
     (text) => {
       expect(read(text)).toMatch(/exists in the calendar/)
@@ -58,7 +63,10 @@ describe("a window", () => {
   const now = Date.UTC(2026, 0, 1)
   const input = { name: "x", couponLimit: 1n, startTime: "2025-01-01T00:00:00Z" }
   const draft = (endTime: string, allowPastEnd = false) =>
-    Either.match(parseDraft({ ...input, endTime, allowPastEnd }, now), { onLeft: ({ field }) => field, onRight: () => "taken" })
+    Either.match(parseDraft({ ...input, endTime, allowPastEnd }, now), {
+      onLeft: ({ field }) => field,
+      onRight: () => "taken"
+    })
 
   it("that is over is refused, unless asked for", () => {
     expect(draft("2026-01-01T00:00:00Z")).toBe("endTime")
@@ -72,17 +80,20 @@ describe("a window", () => {
 describe("an update", () => {
   it("must set something", () => {
     expect(parsePatch({ allowPastEnd: true })).toMatchObject({ left: { field: "body" } })
-    expect(parsePatch({ endTime: "", allowPastEnd: false })).toEqual(Either.right({ patch: { endTime: undefined }, allowPastEnd: false }))
+    expect(parsePatch({ endTime: "", allowPastEnd: false })).toEqual(
+      Either.right({ patch: { endTime: undefined }, allowPastEnd: false })
+    )
   })
 })
 
 describe("the nearest name", () => {
   const names = ["campaignId", "expectedVersion", "name", "couponLimit", "startTime", "endTime", "allowPastEnd"]
   it.each([
-    ["limit", "couponLimit"], ["coupon_limit", "couponLimit"], ["couponlimit", "couponLimit"], ["cuoponLimit", "couponLimit"],
-    ["couponLimits", "couponLimit"], ["start", "startTime"], ["end", "endTime"], ["endtiem", "endTime"], ["version", "expectedVersion"],
-    ["id", undefined], ["campaign", "campaignId"], ["campaign-name", "name"], ["nam", "name"], ["colour", undefined], ["", undefined],
-    ["__proto__", undefined], ["x".repeat(1_000_000), undefined]
+    ["limit", "couponLimit"], ["coupon_limit", "couponLimit"], ["couponlimit", "couponLimit"],
+    ["cuoponLimit", "couponLimit"], ["couponLimits", "couponLimit"], ["start", "startTime"], ["end", "endTime"],
+    ["endtiem", "endTime"], ["version", "expectedVersion"], ["id", undefined], ["campaign", "campaignId"],
+    ["campaign-name", "name"], ["nam", "name"], ["colour", undefined], ["", undefined], ["__proto__", undefined],
+    ["x".repeat(1_000_000), undefined]
   ])("of %.20s is %s", (written, expected) => {
     expect(nearest(written, names)).toBe(expected)
   })

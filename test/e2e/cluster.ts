@@ -20,10 +20,13 @@ export const startCluster = async (
   stores: { readonly databaseUrl: string; readonly redisUrl: string },
   size: number,
   env: Readonly<Record<string, string>> = {}
-): Promise<Cluster> => cluster({ MYSQL_URL: stores.databaseUrl, REDIS_URL: stores.redisUrl, ...env }, size, stores, async () => {})
+): Promise<Cluster> =>
+  cluster({ MYSQL_URL: stores.databaseUrl, REDIS_URL: stores.redisUrl, ...env }, size, stores, async () => {})
 
 /** Starts one instance on the embedded stores in a directory of its own. */
-export const startEmbedded = async (env: Readonly<Record<string, string>> = {}): Promise<Cluster & { readonly dataDir: string }> => {
+export const startEmbedded = async (
+  env: Readonly<Record<string, string>> = {}
+): Promise<Cluster & { readonly dataDir: string }> => {
   const dataDir = temporaryDirectory("embedded")
   const one = await cluster({ DATA_DIR: dataDir, ...env }, 1, { dataDir }, async () => removeDirectory(dataDir))
   return { ...one, dataDir }

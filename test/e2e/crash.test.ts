@@ -34,7 +34,9 @@ const suite = (kind: DatabaseKind): void => {
       return { redis, databaseUrl, redisUrl: redis.url }
     }
 
-    /** Two instances: the victim, with settings of its own, reaches its database through a proxy; the witness does not. */
+    /**
+     * Two instances: the victim, with settings of its own, reaches its database through a proxy; the witness does not.
+     */
     const pair = async (env: Readonly<Record<string, string>> = {}) => {
       const { databaseUrl, redis, redisUrl } = await stores()
       const proxy = await startProxy(server.port)
@@ -59,7 +61,10 @@ const suite = (kind: DatabaseKind): void => {
       const instances = await Promise.all([startFor(defer, env), startFor(defer, env)])
       const urls = () => instances.map(({ url }) => url)
       const load = loadFor(defer)
-      const campaignIds = await Promise.all([load.openCampaign(urls()[0]!, 2_000), load.openCampaign(urls()[1]!, 1_500)])
+      const campaignIds = await Promise.all([
+        load.openCampaign(urls()[0]!, 2_000),
+        load.openCampaign(urls()[1]!, 1_500)
+      ])
       const running = load.keepClaiming(urls, newcomers(campaignIds, 1), 20)
       defer(running.stop)
       /** Waits for that many OK that were asked for from now on. */
@@ -83,7 +88,10 @@ const suite = (kind: DatabaseKind): void => {
       const first = load.claim(victim.url, { campaignId, userId: 1 })
       const held = await holding
       // Behind a batch that is under way, two more have a slot and no transaction yet; one of them never asks again.
-      const behind = [load.claim(victim.url, { campaignId, userId: 2 }), load.claim(victim.url, { campaignId, userId: 3 })]
+      const behind = [
+        load.claim(victim.url, { campaignId, userId: 2 }),
+        load.claim(victim.url, { campaignId, userId: 3 })
+      ]
       await expect.poll(async () => redis.command("HLEN", await gateKey(databaseUrl, campaignId, "p"))).toBe(":3")
       await victim.kill()
       held.drop()
@@ -136,7 +144,8 @@ const suite = (kind: DatabaseKind): void => {
       held.drop()
       expect(await claimed).toMatchObject({ outcome: "UNAVAILABLE" })
 
-      // The network delivers the dead connection's batch after all: one packet, whose text follows a header of a few bytes.
+      // The network delivers the dead connection's batch after all: one packet, whose text follows a header of a few
+      // bytes.
       expect(held.bytes.readUIntLE(0, 3)).toBe(held.bytes.length - 4)
       const zombie = await MySql.createConnection({ uri: databaseUrl, multipleStatements: true })
       defer(() => zombie.end())
@@ -179,7 +188,8 @@ const suite = (kind: DatabaseKind): void => {
       await fillUp(load, () => [witness.url], [campaignId], 2)
       held.release()
       victim.resume()
-      // Which one depends on what it notices first when it wakes: the answer, the silence before it, or its own deadline.
+      // Which one depends on what it notices first when it wakes: the answer, the silence before it, or its own
+      // deadline.
       expect(["COUPON_SOLD_OUT", "UNAVAILABLE", "OUTCOME_UNKNOWN"]).toContain((await late).outcome)
       expect(await codeInLedger(databaseUrl, { campaignId, userId: 1 })).toBeUndefined()
       await conclude(campaignId, [victim.url, witness.url])

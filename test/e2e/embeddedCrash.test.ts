@@ -70,7 +70,9 @@ describe("an embedded instance", () => {
     const load = loadFor(defer)
     const campaignId = await load.openCampaign(first.url, 10)
     expect(await load.claim(first.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
-    await expect(startInstance({ DATA_DIR: dataDir })).rejects.toThrow(/exit code 1\b[^]*in use by another process[^]*DATA_DIR/)
+    await expect(startInstance({ DATA_DIR: dataDir })).rejects.toThrow(
+      /exit code 1\b[^]*in use by another process[^]*DATA_DIR/
+    )
     expect(await load.claim(first.url, { campaignId, userId: 2 })).toMatchObject({ outcome: "OK" })
     await first.kill()
     const second = await startFor(defer, { DATA_DIR: dataDir })

@@ -11,12 +11,17 @@ import { clock, deferral, loadFor, since, startFor } from "./scenario.ts"
 /** `readyz` of an instance: its status and what it says. */
 const readiness = async ({ url }: Instance) => {
   const reply = await fetch(`${url}/readyz`, { headers: { connection: "close" } })
-  return { status: reply.status, body: await reply.json() as { readonly status: string; readonly waitingFor?: ReadonlyArray<string> } }
+  return {
+    status: reply.status,
+    body: await reply.json() as { readonly status: string; readonly waitingFor?: ReadonlyArray<string> }
+  }
 }
 
 /** The logged messages of a level, in words. */
 const logged = (instance: Instance, level: string): ReadonlyArray<string> =>
-  instance.logs().split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as Record<string, string>)
+  instance.logs().split("\n").filter((line) => line.startsWith("{")).map((line) =>
+    JSON.parse(line) as Record<string, string>
+  )
     .filter(({ logLevel }) => logLevel === level).map(({ message }) => message!)
 
 describe("the files of an embedded instance", () => {
@@ -131,7 +136,8 @@ describe("the files of an embedded instance", () => {
       const running = load.keepClaiming(() => [instance.url], newcomers([campaignId], 1), 10)
       defer(running.stop)
       const moreOk = (from: number) =>
-        expect.poll(() => since(load.history, from).filter(({ outcome }) => outcome === "OK").length).toBeGreaterThan(100)
+        expect.poll(() => since(load.history, from).filter(({ outcome }) => outcome === "OK").length)
+          .toBeGreaterThan(100)
       await moreOk(0)
 
       const undo = happens(at)
@@ -140,14 +146,18 @@ describe("the files of an embedded instance", () => {
       const isWrittenTo = !/-shm|lock/.test(what)
       await expect.poll(async () => (await readiness(instance)).status).toBe(503)
       const noticed = isWrittenTo ? then : clock()
-      expect((await readiness(instance)).body).toEqual({ status: "unavailable", waitingFor: [expect.stringMatching(says) as string] })
+      expect((await readiness(instance)).body).toEqual({
+        status: "unavailable",
+        waitingFor: [expect.stringMatching(says) as string]
+      })
       const reply = await fetch(`${instance.url}/grpc.health.v1.Health/Check`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: "{}"
       })
       expect(await reply.json()).toMatchObject({ status: "NOT_SERVING" })
-      await expect.poll(() => since(load.history, noticed).filter(({ outcome }) => outcome === "UNAVAILABLE").length).toBeGreaterThan(10)
+      await expect.poll(() => since(load.history, noticed).filter(({ outcome }) => outcome === "UNAVAILABLE").length)
+        .toBeGreaterThan(10)
       expect(tally(since(load.history, noticed))).not.toHaveProperty("OK")
       await expect.poll(() => logged(instance, "ERROR")).toEqual([expect.stringMatching(says)])
 
@@ -189,7 +199,9 @@ describe("the files of an embedded instance", () => {
     expect(await load.claim(instance.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
     Fs.rmSync(volume, { recursive: true })
     // The first one is committed, into nowhere, and so in doubt; whatever is asked later does nothing.
-    expect(["OUTCOME_UNKNOWN", "UNAVAILABLE"]).toContain((await load.claim(instance.url, { campaignId, userId: 2 })).outcome)
+    expect(["OUTCOME_UNKNOWN", "UNAVAILABLE"]).toContain(
+      (await load.claim(instance.url, { campaignId, userId: 2 })).outcome
+    )
     expect(await load.claim(instance.url, { campaignId, userId: 3 })).toMatchObject({ outcome: "UNAVAILABLE" })
     await instance.stop()
     expect(logged(instance, "ERROR").join()).toMatch(/it was deleted or moved away.*ends with this process/)

@@ -34,8 +34,15 @@ export interface LoadGenerator {
   readonly claim: (url: string, wish: Wish, signal?: AbortSignal) => Promise<Attempt>
   /** Claims for the user, through the instances in turn, until the answer is definite. */
   readonly insist: (urls: () => ReadonlyArray<string>, wish: Wish) => Promise<Attempt>
-  /** Makes every wish, at most `concurrency` at a time, through the instances in turn; a claim that is shed (`OVERLOADED`) is made again. */
-  readonly claimAll: (urls: ReadonlyArray<string>, wishes: Iterable<Wish>, concurrency: number) => Promise<ReadonlyArray<Attempt>>
+  /**
+   * Makes every wish, at most `concurrency` at a time, through the instances in turn; a claim that is shed
+   * (`OVERLOADED`) is made again.
+   */
+  readonly claimAll: (
+    urls: ReadonlyArray<string>,
+    wishes: Iterable<Wish>,
+    concurrency: number
+  ) => Promise<ReadonlyArray<Attempt>>
   /** Starts that many users who claim without end, each time a new wish, until stopped. */
   readonly keepClaiming: (urls: () => ReadonlyArray<string>, wishes: () => Wish, concurrency: number) => Load
   readonly close: () => void
@@ -50,7 +57,13 @@ export const makeLoad = (): LoadGenerator => {
   const agent = new Agent({ keepAlive: true, maxSockets: 2_000 })
   const history: Array<Attempt> = []
 
-  const post = (url: string, method: string, body: string, signal?: AbortSignal, timeoutMillis?: number): Promise<Reply> =>
+  const post = (
+    url: string,
+    method: string,
+    body: string,
+    signal?: AbortSignal,
+    timeoutMillis?: number
+  ): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const call = request(`${url}/coupon.v1.CouponService/${method}`, {
         method: "POST",
@@ -95,7 +108,13 @@ export const makeLoad = (): LoadGenerator => {
 
   const claim: LoadGenerator["claim"] = async (url, { campaignId, timeoutMillis, userId }, signal) => {
     const askedAt = now()
-    const answer = await post(url, "IssueCoupon", JSON.stringify({ campaignId, userId: String(userId) }), signal, timeoutMillis).then(
+    const answer = await post(
+      url,
+      "IssueCoupon",
+      JSON.stringify({ campaignId, userId: String(userId) }),
+      signal,
+      timeoutMillis
+    ).then(
       understand,
       () => ({ outcome: "NO_ANSWER" })
     )
@@ -119,7 +138,8 @@ export const makeLoad = (): LoadGenerator => {
       for (let turn = 0;; turn++) {
         const all = urls()
         const attempt = await claim(all[turn % all.length]!, wish)
-        const askAgain = OPEN.has(attempt.outcome) || attempt.outcome === "UNAVAILABLE" || attempt.outcome === "OVERLOADED"
+        const askAgain = OPEN.has(attempt.outcome) || attempt.outcome === "UNAVAILABLE" ||
+          attempt.outcome === "OVERLOADED"
         if (!askAgain) return attempt
         await pause(50)
       }
@@ -146,8 +166,8 @@ export const makeLoad = (): LoadGenerator => {
         for (let turn = worker; !stopping; turn++) {
           const all = urls()
           const { outcome } = await claim(all[turn % all.length]!, wishes())
-          // Users think before they press again, so that a campaign outlasts the test on any machine; and where a store or
-          // an instance is away, asking would only cost the test's CPU.
+          // Users think before they press again, so that a campaign outlasts the test on any machine; and where a store
+          // or an instance is away, asking would only cost the test's CPU.
           await pause(outcome === "OK" ? 5 : 20)
         }
       })

@@ -15,7 +15,11 @@ const post = async (url: string, path: string, body: unknown, key?: string) => {
   return reply.status
 }
 const create = (url: string, key?: string) =>
-  post(url, "/coupon.v1.CouponService/CreateCampaign", { name: "x", couponLimit: "1", startTime: "2025-06-25T00:00:00Z" }, key)
+  post(url, "/coupon.v1.CouponService/CreateCampaign", {
+    name: "x",
+    couponLimit: "1",
+    startTime: "2025-06-25T00:00:00Z"
+  }, key)
 
 describe("an instance that forgot that its deployment is production", () => {
   const directory = temporaryDirectory("posture")
@@ -49,7 +53,8 @@ describe("an instance that forgot that its deployment is production", () => {
       try {
         expect(await create(forgetful.url), NODE_ENV).toBe(401)
         expect(await create(forgetful.url, ADMIN), NODE_ENV).toBe(401)
-        expect(await post(forgetful.url, "/coupon.v1.CouponService/IssueCoupon", { campaignId: 1, userId: 1 })).not.toBe(401)
+        expect(await post(forgetful.url, "/coupon.v1.CouponService/IssueCoupon", { campaignId: 1, userId: 1 })).not
+          .toBe(401)
         expect(forgetful.logs()).toContain("but this ledger has been served in production: administration stays closed")
         expect(forgetful.logs()).not.toContain("ADMINISTRATION IS OPEN")
       } finally {

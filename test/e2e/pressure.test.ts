@@ -20,10 +20,19 @@ describe("under pressure", () => {
   afterAll(() => (server as DatabaseServer | undefined)?.stop())
 
   const start = async (env: Readonly<Record<string, string>> = {}) => {
-    const [redis, databaseUrl, proxy] = await Promise.all([startRedis(), freshDatabase(server.url), startProxy(server.port)])
+    const [redis, databaseUrl, proxy] = await Promise.all([
+      startRedis(),
+      freshDatabase(server.url),
+      startProxy(server.port)
+    ])
     defer(redis.stop)
     defer(proxy.stop)
-    const instance = await startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redis.url, ...patient, ...env })
+    const instance = await startFor(defer, {
+      MYSQL_URL: proxy.url(databaseUrl),
+      REDIS_URL: redis.url,
+      ...patient,
+      ...env
+    })
     const load = loadFor(defer)
     const check = () => checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
     return { check, databaseUrl, redisUrl: redis.url, http: makeHttp([instance.url]), instance, load, proxy }
@@ -51,9 +60,13 @@ describe("under pressure", () => {
 
   it("second clicks that time out behind a held row are answered once, and MAX_IN_FLIGHT still holds", async () => {
     const limit = 10
-    const { check, databaseUrl, http, instance, load } = await start({ MAX_IN_FLIGHT: String(limit), LATENCY_TARGET: "1 second" })
+    const { check, databaseUrl, http, instance, load } = await start({
+      MAX_IN_FLIGHT: String(limit),
+      LATENCY_TARGET: "1 second"
+    })
     const campaignId = await load.openCampaign(instance.url, 1_000)
-    const inFlight = async () => Number(/^coupon_requests_in_flight (\S+)$/m.exec((await http.request("/metrics")).text)![1])
+    const inFlight = async () =>
+      Number(/^coupon_requests_in_flight (\S+)$/m.exec((await http.request("/metrics")).text)![1])
     expect(await load.claim(instance.url, { campaignId, userId: 1 })).toMatchObject({ outcome: "OK" })
     // Of the whole limit one client has eight ninths: the ninth place is the last.
     const share = Math.floor((8 * limit) / 9) + 1
@@ -95,7 +108,10 @@ describe("under pressure", () => {
     expect([reply.status, reply.json()]).toEqual([504, { code: "deadline_exceeded", message: "DEADLINE_EXCEEDED" }])
     held.release()
     expect(await load.insist(() => [instance.url], { campaignId, userId: 1 }))
-      .toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED", code: await codeInLedger(databaseUrl, { campaignId, userId: 1 }) })
+      .toMatchObject({
+        outcome: "COUPON_ALREADY_CLAIMED",
+        code: await codeInLedger(databaseUrl, { campaignId, userId: 1 })
+      })
     await check()
   })
 
@@ -115,7 +131,9 @@ describe("under pressure", () => {
     await expect(left).rejects.toThrow()
     held.release()
     await expect.poll(() => codeInLedger(databaseUrl, { campaignId, userId: 1 })).toBeDefined()
-    expect(await load.insist(() => [instance.url], { campaignId, userId: 1 })).toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED" })
+    expect(await load.insist(() => [instance.url], { campaignId, userId: 1 })).toMatchObject({
+      outcome: "COUPON_ALREADY_CLAIMED"
+    })
     await check()
   })
 
@@ -130,7 +148,10 @@ describe("under pressure", () => {
     const stopped = instance.stop()
     await expect.poll(() => instance.logs()).toContain("stopping")
     held.release()
-    expect(await claimed).toMatchObject({ message: "OK", code: await codeInLedger(databaseUrl, { campaignId, userId: 1 }) })
+    expect(await claimed).toMatchObject({
+      message: "OK",
+      code: await codeInLedger(databaseUrl, { campaignId, userId: 1 })
+    })
     expect(await stopped).toBe(0)
     // Not the load generator's claim, so only the state is checked: nothing is left for another instance to settle.
     await checkInvariants({ databaseUrl, redisUrl }, undefined)
@@ -140,9 +161,11 @@ describe("under pressure", () => {
     const { check, databaseUrl, instance, load } = await start()
     const campaignId = await load.openCampaign(instance.url, 10)
     let userId = 1
-    const outcome = async (user = userId++) => (await load.insist(() => [instance.url], { campaignId, userId: user })).outcome
+    const outcome = async (user = userId++) =>
+      (await load.insist(() => [instance.url], { campaignId, userId: user })).outcome
     expect(await outcome()).toBe("OK")
-    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version and an outbox row in one transaction.
+    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version and an outbox row in one
+    // transaction.
     const become = (status: string) =>
       query(
         databaseUrl,

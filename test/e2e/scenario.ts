@@ -21,8 +21,15 @@ export const impatient = {
   REAPER_INTERVAL: "100 millis"
 }
 
-/** For tests that hold a batch back while they look elsewhere: however long that takes them, no deadline passes meanwhile. */
-export const patient = { REQUEST_TIMEOUT: "8 seconds", MYSQL_REPLY_TIMEOUT: "20 seconds", RESERVATION_TIMEOUT: "10 seconds" }
+/**
+ * For tests that hold a batch back while they look elsewhere: however long that takes them, no deadline passes
+ * meanwhile.
+ */
+export const patient = {
+  REQUEST_TIMEOUT: "8 seconds",
+  MYSQL_REPLY_TIMEOUT: "20 seconds",
+  RESERVATION_TIMEOUT: "10 seconds"
+}
 
 /** Starts an instance that ends with the test. */
 export const startFor = async (
@@ -51,7 +58,10 @@ export const freshDatabase = async (serverUrl: string): Promise<string> => {
 
 /** The code that the ledger holds for a user, by SQL. */
 export const codeInLedger = async (databaseUrl: string, { campaignId, userId }: Wish): Promise<string | undefined> => {
-  const [row] = await query(databaseUrl, `SELECT code FROM coupons WHERE campaign_id = ${campaignId} AND user_id = ${userId}`)
+  const [row] = await query(
+    databaseUrl,
+    `SELECT code FROM coupons WHERE campaign_id = ${campaignId} AND user_id = ${userId}`
+  )
   return row?.["code"] as string | undefined
 }
 
@@ -65,8 +75,8 @@ export const clock = (): number => performance.timeOrigin + performance.now()
 let newcomer = 1_000_000_000
 
 /**
- * I7: claims for new users until each campaign says that it is sold out. That it then has exactly as many coupons as its
- * limit, `checkInvariants` tells.
+ * I7: claims for new users until each campaign says that it is sold out. That it then has exactly as many coupons as
+ * its limit, `checkInvariants` tells.
  */
 export const fillUp = async (
   load: LoadGenerator,

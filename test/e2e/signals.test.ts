@@ -22,7 +22,8 @@ const halfCall = async ({ port, url }: Instance) => {
   return { answered, finish: () => socket.write(body.slice(20)) }
 }
 
-const lastMessage = (logs: string): unknown => (JSON.parse(logs.trim().split("\n").at(-1)!) as { readonly message: unknown }).message
+const lastMessage = (logs: string): unknown =>
+  (JSON.parse(logs.trim().split("\n").at(-1)!) as { readonly message: unknown }).message
 
 describe("a signal", () => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

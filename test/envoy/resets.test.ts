@@ -55,7 +55,11 @@ describe.skipIf(program === undefined)("through Envoy, a request that an instanc
   it.each(["IssueCoupon", "CreateCampaign", "UpdateCampaign", "PauseCampaign", "ResumeCampaign", "EndCampaign"])(
     "%s: is not sent again, for a second attempt's CONFLICT or UNAVAILABLE would deny what the first one did",
     async (rpc) => {
-      expect(await ask(rpc)).toEqual({ status: 409, body: { code: "aborted", message: "OUTCOME_UNKNOWN" }, attempts: 1 })
+      expect(await ask(rpc)).toEqual({
+        status: 409,
+        body: { code: "aborted", message: "OUTCOME_UNKNOWN" },
+        attempts: 1
+      })
     }
   )
 

@@ -13,7 +13,10 @@ export interface Demand {
 export interface Clients {
   /** From now on a third of the requests is abandoned before its answer, or no longer. */
   readonly leaveEarly: (does: boolean) => void
-  /** From now on each claim is made twice, 3 ms apart, at one instance, or no longer; half of the second ones have short timeouts. */
+  /**
+   * From now on each claim is made twice, 3 ms apart, at one instance, or no longer; half of the second ones have short
+   * timeouts.
+   */
   readonly doubleClick: (does: boolean) => void
   /** Resolves when every client has its last answer. */
   readonly stop: () => Promise<void>
@@ -24,10 +27,14 @@ const HOT_SHARE = 0.15
 const PAIRED_SHARE = 0.1
 const RETRIES = 6
 
-/** Pause between two claims of a client, on average half of it: 40 clients then ask some 2,000 times a second while all is well. */
+/**
+ * Pause between two claims of a client, on average half of it: 40 clients then ask some 2,000 times a second while all
+ * is well.
+ */
 const THINK_MILLIS = 40
 
-export const askAgain = ({ outcome }: Attempt): boolean => OPEN.has(outcome) || outcome === "UNAVAILABLE" || outcome === "OVERLOADED"
+export const askAgain = ({ outcome }: Attempt): boolean =>
+  OPEN.has(outcome) || outcome === "UNAVAILABLE" || outcome === "OVERLOADED"
 
 /**
  * Starts that many clients. 15 % of the claims are of few, hot users, the rest of a new one each; 10 % are made at two
@@ -67,7 +74,9 @@ export const startClients = (
         const all = urls()
         const url = all[(first + attempt) % all.length]!
         const second = clickingTwice
-          ? pause(3).then(() => claim(random.chance(1 / 2) ? { ...wish, timeoutMillis: random.integer(1, 60) } : wish, url))
+          ? pause(3).then(() =>
+            claim(random.chance(1 / 2) ? { ...wish, timeoutMillis: random.integer(1, 60) } : wish, url)
+          )
           : undefined
         const answer = await claim(wish, url)
         await second
@@ -80,7 +89,9 @@ export const startClients = (
       const userId = random.chance(HOT_SHARE) ? random.integer(1, HOT_USERS) : newUser++
       const wish = { campaignId: campaign(), userId }
       const first = random.integer(0, 2)
-      await Promise.all(random.chance(PAIRED_SHARE) ? [insist(wish, first), insist(wish, first + 1)] : [insist(wish, first)])
+      await Promise.all(
+        random.chance(PAIRED_SHARE) ? [insist(wish, first), insist(wish, first + 1)] : [insist(wish, first)]
+      )
       await pause(random.next() * THINK_MILLIS)
     }
   }

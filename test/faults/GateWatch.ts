@@ -55,7 +55,9 @@ export const watchGate = (port: number): GateWatch => {
       const before = users.get(user)
       reservations++
       if (before !== undefined && before !== value) {
-        violations.push(`G7 campaign ${campaignId}: the reservation ${before} of user ${user} was overwritten by ${value}`)
+        violations.push(
+          `G7 campaign ${campaignId}: the reservation ${before} of user ${user} was overwritten by ${value}`
+        )
       }
       users.set(user, value)
     }

@@ -4,7 +4,10 @@ import { makeRandom } from "./Random.ts"
 
 /** An operator who changes a campaign again and again, under whatever faults there are. */
 export interface Operator {
-  /** Leaves the campaign open, which is what the fill phase needs; resolves with every change that was attempted, in order. */
+  /**
+   * Leaves the campaign open, which is what the fill phase needs; resolves with every change that was attempted, in
+   * order.
+   */
   readonly stop: () => Promise<ReadonlyArray<Change>>
 }
 
@@ -25,15 +28,24 @@ interface Seen {
 const now = () => performance.timeOrigin + performance.now()
 
 /**
- * Starts changing the campaign: paused and resumed in turn, and raised by `step` in between, through whichever instance. Every change
- * expects the version that was read before it, so that one whose reply is lost cannot happen after a later one.
+ * Starts changing the campaign: paused and resumed in turn, and raised by `step` in between, through whichever
+ * instance. Every change expects the version that was read before it, so that one whose reply is lost cannot happen
+ * after a later one.
  */
-export const startOperator = (urls: () => ReadonlyArray<string>, campaignId: number, step: number, seed: number): Operator => {
+export const startOperator = (
+  urls: () => ReadonlyArray<string>,
+  campaignId: number,
+  step: number,
+  seed: number
+): Operator => {
   const random = makeRandom(seed + 77)
   const changes: Array<Change> = []
   let stopping = false
 
-  const call = async (method: string, body: object): Promise<{ readonly outcome: string; readonly json: Record<string, unknown> }> => {
+  const call = async (
+    method: string,
+    body: object
+  ): Promise<{ readonly outcome: string; readonly json: Record<string, unknown> }> => {
     try {
       const reply = await fetch(`${random.pick(urls())}/coupon.v1.CouponService/${method}`, {
         method: "POST",
@@ -63,7 +75,15 @@ export const startOperator = (urls: () => ReadonlyArray<string>, campaignId: num
       ...kind === "raise" ? { couponLimit: limit } : {}
     })
     const expectedVersion = Number(version)
-    changes.push({ askedAt, answeredAt: now(), campaignId, kind, outcome, expectedVersion, ...kind === "raise" ? { couponLimit: limit } : {} })
+    changes.push({
+      askedAt,
+      answeredAt: now(),
+      campaignId,
+      kind,
+      outcome,
+      expectedVersion,
+      ...kind === "raise" ? { couponLimit: limit } : {}
+    })
     return outcome === "OK"
   }
 

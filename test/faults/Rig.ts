@@ -5,11 +5,18 @@ import type { Stores } from "../invariants/Snapshot.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
-import { query, startDatabase, startRedis, type DatabaseKind, type DatabaseServer, type RedisServer } from "../support/privateServers.ts"
+import {
+  query,
+  startDatabase,
+  startRedis,
+  type DatabaseKind,
+  type DatabaseServer,
+  type RedisServer
+} from "../support/privateServers.ts"
 
 /**
- * Deadlines of the service shortened in proportion, so that a run meets more of them in its time. A reply may still take
- * longer than the wait for a row lock (1 s with these), as in production.
+ * Deadlines of the service shortened in proportion, so that a run meets more of them in its time. A reply may still
+ * take longer than the wait for a row lock (1 s with these), as in production.
  */
 export const speedUps = {
   REQUEST_TIMEOUT: "3 seconds",
@@ -85,7 +92,9 @@ export const startServers = async (kind: DatabaseKind): Promise<Servers> => {
   }
 }
 
-/** Starts instances whose every connection leads through a proxy of their own, on an empty database and an empty Redis. */
+/**
+ * Starts instances whose every connection leads through a proxy of their own, on an empty database and an empty Redis.
+ */
 export const startRig = async ({ database, redis, redisDir }: Servers, options: RigOptions): Promise<Rig> => {
   const releases: Array<() => unknown> = []
   const stop = async () => {
@@ -168,7 +177,12 @@ const startNode = async (
 }
 
 /** A campaign that has handed out `taken` of its coupons already, to the users from `firstUser` on; returns its id. */
-export const openWornCampaign = async (databaseUrl: string, limit: number, taken: number, firstUser: number): Promise<number> => {
+export const openWornCampaign = async (
+  databaseUrl: string,
+  limit: number,
+  taken: number,
+  firstUser: number
+): Promise<number> => {
   const code = (n: number) => n.toString().padStart(10, "0")
   const [row] = await query(
     databaseUrl,

@@ -87,8 +87,8 @@ const all = Object.keys(faultKinds) as Array<FaultKind>
 const EVERY_MILLIS = 1_300
 
 /**
- * The faults of a run, which its seed and length decide. A long run has every kind; of short ones, consecutive seeds take
- * turns, so that some runs together have all.
+ * The faults of a run, which its seed and length decide. A long run has every kind; of short ones, consecutive seeds
+ * take turns, so that some runs together have all.
  */
 export const schedule = (seed: number, seconds: number, nodes: number): ReadonlyArray<Fault> => {
   const random = makeRandom(seed)
@@ -111,7 +111,9 @@ export const schedule = (seed: number, seconds: number, nodes: number): Readonly
 }
 
 const ofNetwork: ReadonlySet<FaultKind> = new Set(["cut", "reset", "refuse", "partition", "swallow", "latency"])
-const ofInstance: ReadonlySet<FaultKind> = new Set([...ofNetwork, "killApp", "pauseApp", "stopApp", "replyLost", "lateDelivery", "clockJump", "crowd"])
+const ofInstance: ReadonlySet<FaultKind> = new Set([
+  ...ofNetwork, "killApp", "pauseApp", "stopApp", "replyLost", "lateDelivery", "clockJump", "crowd"
+])
 
 /** A planned fault in one line. */
 export const show = ({ at, kind, millis, node, store }: Fault): string =>

@@ -8,9 +8,13 @@ import { availableDatabases, databaseOn, gateKey, query, startRedis, type RedisS
 /** Runs `npm run audit` with these settings alone. */
 const audit = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   new Promise<{ readonly code: number | null; readonly text: string }>((resolve, reject) => {
-    const child = spawn(nodeProgram, ["src/audit.ts", ...args], { env: { PATH: process.env["PATH"], ...impatient, ...env } })
+    const child = spawn(nodeProgram, ["src/audit.ts", ...args], {
+      env: { PATH: process.env["PATH"], ...impatient, ...env }
+    })
     let text = ""
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk))
+    }
     child.once("error", reject)
     child.once("close", (code) => resolve({ code, text }))
   })
@@ -37,7 +41,8 @@ for (const kind of availableDatabases()) {
       for (const [campaignId, userId] of [[first, 1], [first, 2], [first, 3], [second, 1]] as const) {
         expect(await load.claim(instance.url, { campaignId, userId })).toMatchObject({ outcome: "OK" })
       }
-      await expect.poll(async () => (await query(database.url, "SELECT * FROM outbox WHERE kind <> 'VOID'")).length).toBe(0)
+      await expect.poll(async () => (await query(database.url, "SELECT * FROM outbox WHERE kind <> 'VOID'")).length)
+        .toBe(0)
       return {
         env,
         instance,
@@ -77,7 +82,10 @@ for (const kind of availableDatabases()) {
       const { env, first, instance, key } = await deployment()
       await instance.stop()
       await redis.command("SREM", await key("i"), "2")
-      expect(await audit(env)).toMatchObject({ code: 1, text: expect.stringContaining(`G2 campaign ${first}: the gate knows 2 holders of 3`) })
+      expect(await audit(env)).toMatchObject({
+        code: 1,
+        text: expect.stringContaining(`G2 campaign ${first}: the gate knows 2 holders of 3`)
+      })
       expect(await audit(env, "--repair")).toMatchObject({ code: 0 })
       expect(await redis.command("SISMEMBER", await key("i"), "2")).toBe(":1")
     })

@@ -9,20 +9,25 @@ import { deferral } from "../e2e/scenario.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, query } from "../support/servers.ts"
 
-const migration = (file: string) => Fs.readFileSync(new URL(`../../migrations/mysql/${file}.sql`, import.meta.url), "utf8")
+const migration = (file: string) =>
+  Fs.readFileSync(new URL(`../../migrations/mysql/${file}.sql`, import.meta.url), "utf8")
 
 const defer = deferral()
 
 /**
- * Found by `npm run faults -- --seed 11 --db mysql`: a server goes on with a text whose client is gone, and ROW_COUNT() is
- * not what the INSERT before it inserted if the connection died meanwhile. A counter that trusted it stayed behind its coupons.
+ * Found by `npm run faults -- --seed 11 --db mysql`: a server goes on with a text whose client is gone, and ROW_COUNT()
+ * is not what the INSERT before it inserted if the connection died meanwhile. A counter that trusted it stayed behind
+ * its coupons.
  */
 const texts = {
   groupCommit: (...batch: Parameters<typeof wholeBatchCall>) => groupCommit(sessionSettings(3), ...batch).text,
-  wholeBatchCall: (...batch: Parameters<typeof wholeBatchCall>) => [...sessionSettings(3), wholeBatchCall(...batch)].join(";\n")
+  wholeBatchCall: (...batch: Parameters<typeof wholeBatchCall>) =>
+    [...sessionSettings(3), wholeBatchCall(...batch)].join(";\n")
 }
 
-const cases = availableDatabases().flatMap((kind) => Object.entries(texts).map(([name, text]) => [name, kind, text] as const))
+const cases = availableDatabases().flatMap((kind) =>
+  Object.entries(texts).map(([name, text]) => [name, kind, text] as const)
+)
 
 it.each(cases)("%s on %s whose connection dies at any moment does all or nothing", async (_, kind, textOf) => {
   const database = await databaseOn(kind)
@@ -45,7 +50,11 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
   }
   const code = () => randomBytes(5).toString("hex")
   const send = async (user: number) => {
-    const client = await MySql.createConnection({ uri: proxy.url(database.url), multipleStatements: true, flags: ["-FOUND_ROWS"] })
+    const client = await MySql.createConnection({
+      uri: proxy.url(database.url),
+      multipleStatements: true,
+      flags: ["-FOUND_ROWS"]
+    })
     client.on("error", () => {})
     const text = textOf(randomBytes(16).toString("hex"), 1, [{ userId: BigInt(user), code: code() }])
     return client.query(text).then(() => {}, () => {})
@@ -56,7 +65,9 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
       db === name && Number(Id) !== foreign.threadId && String(Info).startsWith("INSERT INTO coupons")).length
   /** Other sessions on this database than those that ask. */
   const sessions = async () =>
-    (await query(database.url, "SHOW FULL PROCESSLIST")).filter(({ Info, db }) => db === name && Info !== "SHOW FULL PROCESSLIST").length
+    (await query(database.url, "SHOW FULL PROCESSLIST")).filter(({ Info, db }) =>
+      db === name && Info !== "SHOW FULL PROCESSLIST"
+    ).length
 
   // The INSERT waits for a foreign transaction on its user, its connection dies, and then it may go on.
   for (let user = 1; user <= 10; user++) {

@@ -22,7 +22,13 @@ describe(`the service under faults, on ${database} and Redis`, () => {
 
   it.each(SEEDS)("keeps every invariant, seed %i", async (seed) => {
     const lines: Array<string> = []
-    const result: RunResult = await run({ seed, seconds: SECONDS, database, say: (line) => lines.push(line), ...unhurried })
+    const result: RunResult = await run({
+      seed,
+      seconds: SECONDS,
+      database,
+      say: (line) => lines.push(line),
+      ...unhurried
+    })
     expect(result.violations, lines.join("\n")).toEqual([])
     expect(result.inDoubt.issued).toBeGreaterThan(0)
     expect(result.inDoubt.notIssued).toBeGreaterThan(0)

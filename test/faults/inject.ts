@@ -24,7 +24,10 @@ const PATIENCE_MILLIS = 3_000
 /** Something held, or `undefined` if nothing came in time: then whatever comes later is let go. */
 const caught = async (holding: Promise<Held>, millis: number): Promise<Held | undefined> => {
   const patience = new AbortController()
-  const held = await Promise.race([holding, pause(millis, undefined, { signal: patience.signal }).catch(() => undefined)])
+  const held = await Promise.race([
+    holding,
+    pause(millis, undefined, { signal: patience.signal }).catch(() => undefined)
+  ])
   patience.abort()
   if (held === undefined) void holding.then((late) => late.release())
   return held
@@ -146,7 +149,9 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
   },
   evict: async ({ campaignIds, rig }, { node }) => {
     // An instance is as good a choice of a key as any. Not the events: they could not be published again.
-    for (const campaignId of campaignIds) await rig.redis.command("UNLINK", await gateKey(rig.databaseUrl, campaignId, ["m", "i", "p"][node]!))
+    for (const campaignId of campaignIds) {
+      await rig.redis.command("UNLINK", await gateKey(rig.databaseUrl, campaignId, ["m", "i", "p"][node]!))
+    }
   },
   fullRedis: async ({ rig }, { millis }) => {
     await rig.redis.command("CONFIG", "SET", "maxmemory", "1")
@@ -260,4 +265,5 @@ export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string>
 }
 
 /** Does a fault and undoes it; resolves with whether it came to anything. */
-export const inject = async (scene: Scene, fault: Fault): Promise<boolean> => (await injections[fault.kind](scene, fault)) !== false
+export const inject = async (scene: Scene, fault: Fault): Promise<boolean> =>
+  (await injections[fault.kind](scene, fault)) !== false

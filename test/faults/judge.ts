@@ -29,7 +29,10 @@ export const fill = async (
       let answer = await load.claim(urls[turn % urls.length]!, { campaignId, userId })
       for (let retry = 1; askAgain(answer); retry++) {
         if (performance.now() > end || stuck.has(campaignId)) {
-          stuck.set(campaignId, `I7 campaign ${campaignId}: user ${userId} is new and received ${answer.outcome} for ${patience} ms`)
+          stuck.set(
+            campaignId,
+            `I7 campaign ${campaignId}: user ${userId} is new and received ${answer.outcome} for ${patience} ms`
+          )
           return
         }
         await pause(30)
@@ -40,12 +43,17 @@ export const fill = async (
     }
   }
   await Promise.all(
-    campaignIds.flatMap((campaignId) => Array.from({ length: options.concurrency ?? 12 }, (_, k) => worker(campaignId, k)))
+    campaignIds.flatMap((campaignId) =>
+      Array.from({ length: options.concurrency ?? 12 }, (_, k) => worker(campaignId, k))
+    )
   )
   return [...stuck.values()]
 }
 
-/** Violations by the names of the protocol's table, each one line; empty if all is well. Gate and outbox may need `restMillis` to agree. */
+/**
+ * Violations by the names of the protocol's table, each one line; empty if all is well. Gate and outbox may need
+ * `restMillis` to agree.
+ */
 export const verdict = async (
   stores: Stores,
   history: ReadonlyArray<Attempt>,
@@ -99,8 +107,8 @@ const rest = async (stores: Stores, millis: number): Promise<ReadonlyArray<strin
 }
 
 /**
- * I11: a claim ends exactly once, so at rest none is counted as under way. Names each instance whose gauge is not back to zero in
- * `millis`.
+ * I11: a claim ends exactly once, so at rest none is counted as under way. Names each instance whose gauge is not back
+ * to zero in `millis`.
  */
 export const openClaims = async (urls: ReadonlyArray<string>, millis: number): Promise<ReadonlyArray<string>> => {
   const end = performance.now() + millis
@@ -163,7 +171,9 @@ export const startSampling = (stores: Stores, campaignIds: ReadonlyArray<number>
       violations.push(...subsetViolations(gate, ledger))
       const lag = lagViolations(later, ledger)
       if (lossesBefore !== losses) return
-      if (lag.length > 0 && !excused.has(campaignId)) violations.push(...lag.map((text) => `${text} (during the faults)`))
+      if (lag.length > 0 && !excused.has(campaignId)) {
+        violations.push(...lag.map((text) => `${text} (during the faults)`))
+      }
       if (lag.length === 0 && later.hydrated) excused.delete(campaignId)
     } finally {
       await reader.close()

@@ -1,6 +1,6 @@
 /**
- * Loaded into an instance under test (`node --import`): each SIGUSR2 moves its wall clock an hour ahead or back again. The
- * monotonic clock goes on as it does when an operator or NTP sets a machine's time.
+ * Loaded into an instance under test (`node --import`): each SIGUSR2 moves its wall clock an hour ahead or back again.
+ * The monotonic clock goes on as it does when an operator or NTP sets a machine's time.
  */
 const HOUR_MILLIS = 3_600_000
 

@@ -43,7 +43,9 @@ const say = (line: string): void => {
 
 const seedsOf = (): ReadonlyArray<number> => {
   const [first, last] = (values.seeds ?? values.seed ?? "1").split("..").map(Number)
-  if (!Number.isInteger(first) || !Number.isInteger(last ?? first) || (last ?? first!) < first!) throw new Error(`not seeds: ${values.seeds ?? values.seed}`)
+  if (!Number.isInteger(first) || !Number.isInteger(last ?? first) || (last ?? first!) < first!) {
+    throw new Error(`not seeds: ${values.seeds ?? values.seed}`)
+  }
   return Array.from({ length: (last ?? first!) - first! + 1 }, (_, k) => first! + k)
 }
 
@@ -88,7 +90,9 @@ const main = async (): Promise<boolean> => {
     if (values.json) console.log(JSON.stringify(result))
     if (values["write-docs"]) writeRuns([result])
   }
-  if (results.length > 1) say(`${results.filter(({ violations }) => violations.length === 0).length} of ${results.length} runs passed`)
+  if (results.length > 1) {
+    say(`${results.filter(({ violations }) => violations.length === 0).length} of ${results.length} runs passed`)
+  }
   return results.every(({ violations }) => violations.length === 0)
 }
 

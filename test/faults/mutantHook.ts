@@ -5,8 +5,8 @@ import { applied, mutations, type Patch } from "./mutations.ts"
 
 /**
  * Loaded into an instance before the program (`node --import`): changes the source text of its modules and scripts on
- * their way in, as MUTANT says. The program itself knows nothing of it, so no build of it can be broken this way. A text
- * that is not there ends the instance: a mutant never silently is none.
+ * their way in, as MUTANT says. The program itself knows nothing of it, so no build of it can be broken this way. A
+ * text that is not there ends the instance: a mutant never silently is none.
  */
 const name = process.env["MUTANT"]
 const mutation = mutations.find((one) => one.name === name)
@@ -35,7 +35,9 @@ registerHooks({
     if (!url.startsWith("file:") || loaded.source === undefined || loaded.source === null) return loaded
     const path = fileURLToPath(url)
     if (!patches.some(({ file }) => path === source + file)) return loaded
-    const text = typeof loaded.source === "string" ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString("utf8")
+    const text = typeof loaded.source === "string"
+      ? loaded.source
+      : Buffer.from(loaded.source as Uint8Array).toString("utf8")
     return { ...loaded, source: patched(path, text) }
   }
 })

@@ -27,9 +27,17 @@ const impatient = {
 }
 
 /** Plays the mutation's scenario on the mutated program, or on the program as it is; returns the violations. */
-const play = async (servers: Servers, mutation: Mutation & { readonly name: MutationName }, mutated: boolean): Promise<ReadonlyArray<string>> => {
+const play = async (
+  servers: Servers,
+  mutation: Mutation & { readonly name: MutationName },
+  mutated: boolean
+): Promise<ReadonlyArray<string>> => {
   const scenario = scenarios[mutation.name]
-  const env = { ...impatient, ...scenario.env, ...mutated ? { MUTANT: mutation.name, NODE_DISABLE_COMPILE_CACHE: "1" } : {} }
+  const env = {
+    ...impatient,
+    ...scenario.env,
+    ...mutated ? { MUTANT: mutation.name, NODE_DISABLE_COMPILE_CACHE: "1" } : {}
+  }
   const rig = await startRig(servers, {
     nodes: [env, env],
     ...mutated ? { preload: ["mutantHook.ts"] } : {}
@@ -65,7 +73,9 @@ export const runMutants = async (
   only?: string
 ): Promise<ReadonlyArray<Death>> => {
   const chosen = mutations.filter(({ name }) => only === undefined || name === only)
-  if (chosen.length === 0) throw new Error(`no mutant ${only}; there are: ${mutations.map(({ name }) => name).join(", ")}`)
+  if (chosen.length === 0) {
+    throw new Error(`no mutant ${only}; there are: ${mutations.map(({ name }) => name).join(", ")}`)
+  }
   const servers = await startServers(database)
   const deaths: Array<Death> = []
   try {
@@ -83,7 +93,9 @@ export const runMutants = async (
       }
       deaths.push(death)
       const took = `${((performance.now() - start) / 1_000).toFixed(1)} s`
-      say(`${mutation.name}: ${violations.length === 0 ? "SURVIVED" : `killed by ${death.killedBy.join(", ")}`} (${took})`)
+      say(
+        `${mutation.name}: ${violations.length === 0 ? "SURVIVED" : `killed by ${death.killedBy.join(", ")}`} (${took})`
+      )
       for (const violation of violations.slice(0, 3)) say(`    ${violation}`)
       for (const violation of control.slice(0, 3)) say(`  BUT without the mutant: ${violation}`)
     }

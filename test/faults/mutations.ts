@@ -21,7 +21,11 @@ const tentative = `      case "Pending":
         return askAgain(claim, answer._tag)`
 
 /** Mutations are of the program; what the database runs by itself is no part of it. */
-const withoutProcedure: Patch = { file: "sql/mysql/MySqlLedger.ts", from: "let callableAt = 0", to: "let callableAt = Infinity" }
+const withoutProcedure: Patch = {
+  file: "sql/mysql/MySqlLedger.ts",
+  from: "let callableAt = 0",
+  to: "let callableAt = Infinity"
+}
 
 /** What a page and the end of a rebuild are refused by. */
 const FENCE = `if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end`
@@ -148,7 +152,11 @@ export const mutations = [
     what: "the ledger does not look at the status, so that a pause is what the gate makes of it",
     patches: [
       withoutProcedure,
-      { file: "sql/mysql/GroupCommitText.ts", from: "WHERE c.id = ${id} AND c.status = 'ACTIVE'", to: "WHERE c.id = ${id}" }
+      {
+        file: "sql/mysql/GroupCommitText.ts",
+        from: "WHERE c.id = ${id} AND c.status = 'ACTIVE'",
+        to: "WHERE c.id = ${id}"
+      }
     ]
   },
   {
@@ -156,7 +164,11 @@ export const mutations = [
     what: "coupons are inserted, and counted, beyond the limit (without the table's own CHECK)",
     patches: [
       { file: "sql/mysql/GroupCommitText.ts", from: "ON w.n <= c.coupon_limit - c.current_coupon", to: "ON w.n > 0" },
-      { file: "sql/mysql/GroupCommitText.ts", from: " AND current_coupon + @inserted <= coupon_limit, current", to: ", current" }
+      {
+        file: "sql/mysql/GroupCommitText.ts",
+        from: " AND current_coupon + @inserted <= coupon_limit, current",
+        to: ", current"
+      }
     ]
   },
   {

@@ -5,7 +5,11 @@ import type { RunResult } from "./run.ts"
 const file = new URL("../../docs/internals/faults.md", import.meta.url)
 
 /** Puts a table's rows between its markers, in place of what is there; `merge` sees the rows that were there. */
-const rewrite = (name: string, header: ReadonlyArray<string>, merge: (rows: ReadonlyArray<string>) => ReadonlyArray<string>): void => {
+const rewrite = (
+  name: string,
+  header: ReadonlyArray<string>,
+  merge: (rows: ReadonlyArray<string>) => ReadonlyArray<string>
+): void => {
   const text = Fs.readFileSync(file, "utf8")
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`]
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
@@ -22,7 +26,11 @@ const keyOf = (line: string): string => line.split("|").slice(1, 4).map((cell) =
 
 const order = (a: string, b: string): number => {
   const [left, right] = [keyOf(a).split(" "), keyOf(b).split(" ")]
-  return left[2]! < right[2]! ? -1 : left[2]! > right[2]! ? 1 : Number(left[1]) - Number(right[1]) || Number(left[0]) - Number(right[0])
+  return left[2]! < right[2]!
+    ? -1
+    : left[2]! > right[2]!
+    ? 1
+    : Number(left[1]) - Number(right[1]) || Number(left[0]) - Number(right[0])
 }
 
 /** Adds runs to the table; one that is there already is replaced. */
@@ -55,6 +63,15 @@ export const writeMutants = (deaths: ReadonlyArray<Death>): void =>
   rewrite(
     "mutants",
     ["mutant", "what is broken", "scenario", "killed by"],
-    () => deaths.map(({ killedBy, name, scenario, soundly, what }) =>
-      row([name, what, scenario, killedBy.length === 0 ? "**survived**" : `${killedBy.join(", ")}${soundly ? "" : " (so is the program itself)"}`]))
+    () =>
+      deaths.map(({ killedBy, name, scenario, soundly, what }) =>
+        row([
+          name,
+          what,
+          scenario,
+          killedBy.length === 0
+            ? "**survived**"
+            : `${killedBy.join(", ")}${soundly ? "" : " (so is the program itself)"}`
+        ])
+      )
   )

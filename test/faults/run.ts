@@ -20,9 +20,15 @@ export interface RunOptions {
   readonly seconds: number
   readonly database: DatabaseKind
   readonly say: (line: string) => void
-  /** The least number of OKs under faults for the run to prove anything; unless given, 1,000, or in proportion in a short run. */
+  /**
+   * The least number of OKs under faults for the run to prove anything; unless given, 1,000, or in proportion in a
+   * short run.
+   */
   readonly leastOks?: number
-  /** How long recovery, each new user's coupon and rest may take, in milliseconds; unless given, what the protocol promises: 12 s. */
+  /**
+   * How long recovery, each new user's coupon and rest may take, in milliseconds; unless given, what the protocol
+   * promises: 12 s.
+   */
   readonly patienceMillis?: number
 }
 
@@ -50,7 +56,10 @@ export interface RunResult {
   readonly historyFile: string | undefined
 }
 
-/** One instance always asks the gate, one goes past it whenever it can, and one after a while: all three together, in every run. */
+/**
+ * One instance always asks the gate, one goes past it whenever it can, and one after a while: all three together, in
+ * every run.
+ */
 const NODES = [{ GATE_BYPASS_AFTER: "0" }, { GATE_BYPASS_AFTER: "5" }, { GATE_BYPASS_AFTER: "50" }]
 const CLIENTS = 40
 
@@ -80,7 +89,9 @@ const doubts = (rig: Rig) => {
   for (const node of rig.nodes) {
     for (const line of node.logs().split("\n")) {
       if (!line.includes("the commit in doubt is resolved")) continue
-      const { annotations } = JSON.parse(line) as { readonly annotations: { readonly issued: number; readonly notIssued: number } }
+      const { annotations } = JSON.parse(line) as {
+        readonly annotations: { readonly issued: number; readonly notIssued: number }
+      }
       if (annotations.issued > 0) counts.issued++
       if (annotations.notIssued > 0) counts.notIssued++
     }
@@ -89,7 +100,12 @@ const doubts = (rig: Rig) => {
 }
 
 /** Does every fault in its time, and waits where two would undo one another. Resolves when all are over. */
-const carryOut = async (scene: Scene, faults: ReadonlyArray<Fault>, done: (fault: Fault, came: boolean) => void, begin: (fault: Fault) => void) => {
+const carryOut = async (
+  scene: Scene,
+  faults: ReadonlyArray<Fault>,
+  done: (fault: Fault, came: boolean) => void,
+  begin: (fault: Fault) => void
+) => {
   const start = performance.now()
   const busy = new Set<string>()
   const one = async (fault: Fault) => {
@@ -104,7 +120,10 @@ const carryOut = async (scene: Scene, faults: ReadonlyArray<Fault>, done: (fault
       // E.g. a foreign session that another fault ended: the fault has not come about as planned.
       scene.rig.redis.resume()
       done(fault, false)
-      if (error instanceof InstanceLost || !/ECONN|closed|EPIPE|not running|ER_|ETIMEDOUT|Too many|Can't add|did not answer/i.test(String(error))) throw error
+      if (
+        error instanceof InstanceLost ||
+        !/ECONN|closed|EPIPE|not running|ER_|ETIMEDOUT|Too many|Can't add|did not answer/i.test(String(error))
+      ) throw error
     } finally {
       for (const need of needs) busy.delete(need)
     }
@@ -135,7 +154,10 @@ export const run = async (
     const fresh = await Promise.all(limits.map((limit) => load.openCampaign(rig.urls()[0]!, limit)))
     const changingId = await load.openCampaign(rig.urls()[0]!, changing.limit)
     const campaignIds = [...fresh, wornId, changingId]
-    const earlier = await query(rig.databaseUrl, `SELECT user_id AS userId, code FROM coupons WHERE campaign_id = ${wornId}`)
+    const earlier = await query(
+      rig.databaseUrl,
+      `SELECT user_id AS userId, code FROM coupons WHERE campaign_id = ${wornId}`
+    )
     const start = performance.timeOrigin + performance.now()
     const past = earlier.map((row): Attempt => ({
       askedAt: 0,
@@ -186,7 +208,11 @@ export const run = async (
         await pause(20)
         answer = await load.claim(url, { campaignId: wornId, userId: 800_000_000 + k })
       }
-      if (askAgain(answer)) violations.push(`recovery: instance ${k} still said ${answer.outcome} ${patienceMillis} ms after the last fault`)
+      if (askAgain(answer)) {
+        violations.push(
+          `recovery: instance ${k} still said ${answer.outcome} ${patienceMillis} ms after the last fault`
+        )
+      }
     }
     const recoveryMillis = Math.round(performance.now() - healedAt)
     const changes = await operator.stop()
@@ -203,8 +229,11 @@ export const run = async (
 
     const inDoubt = doubts(rig)
     if ((answers["OK"] ?? 0) < needed) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${needed}`)
-    const acknowledged = (kind: string) => changes.filter((change) => change.kind === kind && change.outcome === "OK").length
-    for (const kind of ["pause", "resume", "raise"]) if (acknowledged(kind) === 0) violations.push(`harness: no ${kind} was acknowledged`)
+    const acknowledged = (kind: string) =>
+      changes.filter((change) => change.kind === kind && change.outcome === "OK").length
+    for (const kind of ["pause", "resume", "raise"]) {
+      if (acknowledged(kind) === 0) violations.push(`harness: no ${kind} was acknowledged`)
+    }
     if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")
     if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
     if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")
@@ -232,7 +261,9 @@ export const run = async (
       historyFile
     }
   } finally {
-    if (failed && historyFile === undefined) say(`  the history so far and the instances' logs: ${keep(seed, load.history, rig)}`)
+    if (failed && historyFile === undefined) {
+      say(`  the history so far and the instances' logs: ${keep(seed, load.history, rig)}`)
+    }
     watch.stop()
     load.close()
     await rig.stop()

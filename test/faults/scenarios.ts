@@ -40,10 +40,14 @@ const insist = ({ load }: Stage, node: Node, campaignId: number, userId: number)
   load.insist(() => [urlOf(node)], { campaignId, userId })
 
 const held = async ({ rig }: Stage, campaignId: number, userId: number): Promise<boolean> =>
-  (await query(rig.databaseUrl, `SELECT 1 FROM coupons WHERE campaign_id = ${campaignId} AND user_id = ${userId}`)).length > 0
+  (await query(rig.databaseUrl, `SELECT 1 FROM coupons WHERE campaign_id = ${campaignId} AND user_id = ${userId}`))
+    .length > 0
 
 const settled = ({ rig }: Stage) =>
-  until(async () => (await query(rig.databaseUrl, "SELECT 1 FROM outbox WHERE kind <> 'VOID' LIMIT 1")).length === 0, 5_000)
+  until(
+    async () => (await query(rig.databaseUrl, "SELECT 1 FROM outbox WHERE kind <> 'VOID' LIMIT 1")).length === 0,
+    5_000
+  )
 
 /** Matches the n-th message that names a campaign's event stream: a page of a rebuild, or a confirmation. */
 const eventWrites = (n: number) => {
@@ -125,7 +129,9 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       await foreignSession(rig.databaseUrl, async (connection) => {
         for (const statement of holdingRow(campaignId)) await connection.query(statement)
         const first = load.claim(url, { campaignId, userId: 2 })
-        await Promise.all(Array.from({ length: 5 }, () => load.claim(url, { campaignId, userId: 2, timeoutMillis: 100 })))
+        await Promise.all(
+          Array.from({ length: 5 }, () => load.claim(url, { campaignId, userId: 2, timeoutMillis: 100 }))
+        )
         await connection.query("ROLLBACK")
         await first
       })
@@ -176,7 +182,8 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
     play: async (stage) => {
       const { a, b, load, rig } = stage
       const campaignId = await open(stage, 60)
-      const users = (from: number, count: number) => Array.from({ length: count }, (_, k) => ({ campaignId, userId: from + k }))
+      const users = (from: number, count: number) =>
+        Array.from({ length: count }, (_, k) => ({ campaignId, userId: from + k }))
       await load.claimAll([urlOf(b)], users(1, 20), 10)
       await load.claimAll([urlOf(a)], users(21, 25), 10)
       await settled(stage)
@@ -235,7 +242,9 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       if (reply.status !== 200) throw new Error(`PauseCampaign answered ${reply.status} ${await reply.text()}`)
       batch.release()
       const { outcome } = await claim
-      return outcome === "CAMPAIGN_PAUSED" ? [] : [`pause campaign ${campaignId}: user 1 received ${outcome} after it was acknowledged`]
+      return outcome === "CAMPAIGN_PAUSED"
+        ? []
+        : [`pause campaign ${campaignId}: user 1 received ${outcome} after it was acknowledged`]
     }
   },
   noRoomGuard: {

@@ -30,13 +30,19 @@ it("a mount for VIEWERs rejects all others, and every call before the keys are k
   let ready = false
   const useCases = { guard: server.guard, apiKeys: server.apiKeys } as never
   const mounts = await Effect.runPromise(Effect.provideService(
-    GuardedMount.make("VIEWER", { "/metrics": (_, response) => void (response as import("node:http").ServerResponse).end("figures") }),
+    GuardedMount.make("VIEWER", {
+      "/metrics": (_, response) => void (response as import("node:http").ServerResponse).end("figures")
+    }),
     Startup,
     { current: () => ready ? useCases : undefined, waitingFor: () => [] }
   ))
   const other = await start({ mounts })
   const scrape = (authorization?: string) =>
-    request(other.port, { method: "GET", path: "/metrics", headers: authorization === undefined ? {} : { authorization } })
+    request(other.port, {
+      method: "GET",
+      path: "/metrics",
+      headers: authorization === undefined ? {} : { authorization }
+    })
   expect([(await scrape()).status, (await scrape(`Bearer ${ADMIN}`)).status]).toEqual([503, 503])
   ready = true
   expect([(await scrape()).status, (await scrape()).headers["www-authenticate"]]).toEqual([401, "Bearer"])

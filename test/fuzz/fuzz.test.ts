@@ -74,16 +74,18 @@ const wellFormed = (): ReadonlyArray<Asked> => {
 }
 
 /** What no answer may hold: stack traces, paths, names of what we are made of. */
-const LEAK = /node_modules|file:\/\/|\bat \S+ \(|\.ts:\d|\.js:\d|TypeError|RangeError|SyntaxError|SQLITE|libsql|ECONN|\/src\//
+const LEAK =
+  /node_modules|file:\/\/|\bat \S+ \(|\.ts:\d|\.js:\d|TypeError|RangeError|SyntaxError|SQLITE|libsql|ECONN|\/src\//
 
 /** A 5xx that is an answer: an encoding or method that we do not have, a timeout of the caller's own. Never 500. */
 const BY_DESIGN = new Set([501, 503, 504, 505])
 
 /**
- * Internal errors that a protocol asks for: gRPC has them for a message that is flagged as compressed without an encoding being named, and
- * connect-es, which alone serves health and reflection, for bytes that are no message.
+ * Internal errors that a protocol asks for: gRPC has them for a message that is flagged as compressed without an
+ * encoding being named, and connect-es, which alone serves health and reflection, for bytes that are no message.
  */
-const ASKED_FOR = /received(%20| )compressed(%20| )envelope|(parse|serialize)(%20| )(binary|JSON)|decompression(%20| )failed/i
+const ASKED_FOR =
+  /received(%20| )compressed(%20| )envelope|(parse|serialize)(%20| )(binary|JSON)|decompression(%20| )failed/i
 
 const verdict = ({ path }: Asked, { body, headers, status }: Answer): string | undefined => {
   const asked = ASKED_FOR.test(body + headers)
@@ -96,7 +98,8 @@ const verdict = ({ path }: Asked, { body, headers, status }: Answer): string | u
   return leak === null ? undefined : `a leak: ${leak[0]}`
 }
 
-const residentBytes = () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${instance.pid}/status`, "utf8"))![1]) * 1024
+const residentBytes = () =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${instance.pid}/status`, "utf8"))![1]) * 1024
 
 it(`${REQUESTS} mutated requests over every protocol (COUPON_FUZZ_SEED=${SEED}): no crash, no 5xx but by design, no leak, memory bounded`, async () => {
   console.log(`fuzz: COUPON_FUZZ_SEED=${SEED} COUPON_FUZZ_REQUESTS=${REQUESTS}`)
@@ -147,7 +150,8 @@ it(`${REQUESTS} mutated requests over every protocol (COUPON_FUZZ_SEED=${SEED}):
     await expect(clients.next().getCampaign({ campaignId: 2_000_000_000 })).rejects.toThrow("RECORD_NOT_FOUND")
     clients.close()
   }
-  // Idle it takes some 90 MB. Some of the mutants are campaigns, which are kept; the heap grows to its working size in the first half.
+  // Idle it takes some 90 MB. Some of the mutants are campaigns, which are kept; the heap grows to its working size in
+  // the first half.
   const half = resident[Math.floor(resident.length / 2)]!
   expect(residentBytes()).toBeLessThan(Math.max(400e6, half + REQUESTS * 2_500))
 }, 60_000 + REQUESTS * 20)

@@ -27,11 +27,23 @@ export const overHttp1 = (port: number, { body, headers, method, path }: Asked):
     socket.on("close", () => {
       clearTimeout(timer)
       const [head = "", ...rest] = Buffer.concat(chunks).toString("latin1").split("\r\n\r\n")
-      resolve({ status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0), headers: head, body: rest.join("\r\n\r\n"), late })
+      resolve({
+        status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0),
+        headers: head,
+        body: rest.join("\r\n\r\n"),
+        late
+      })
     })
     const lines = headers.map(([name, value]) => `${name}: ${value}`)
-    const length = lines.some((line) => /^(content-length|transfer-encoding):/i.test(line)) ? [] : [`content-length: ${body.length}`]
-    socket.write(Buffer.from([`${method} ${path} HTTP/1.1`, "host: x", "connection: close", ...length, ...lines, "", ""].join("\r\n"), "latin1"))
+    const length = lines.some((line) => /^(content-length|transfer-encoding):/i.test(line))
+      ? []
+      : [`content-length: ${body.length}`]
+    socket.write(
+      Buffer.from(
+        [`${method} ${path} HTTP/1.1`, "host: x", "connection: close", ...length, ...lines, "", ""].join("\r\n"),
+        "latin1"
+      )
+    )
     socket.write(body)
   })
 

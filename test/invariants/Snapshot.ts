@@ -42,7 +42,8 @@ export interface Reader {
 const CAMPAIGNS = "SELECT id FROM campaigns ORDER BY id"
 const CAMPAIGN = "SELECT coupon_limit AS couponLimit, current_coupon AS counter FROM campaigns WHERE id = ?"
 const COUPONS = "SELECT id, user_id AS userId, code FROM coupons WHERE campaign_id = ? ORDER BY id"
-const UNSETTLED = "SELECT kind, first_id AS firstId, last_id AS lastId FROM outbox WHERE campaign_id = ? AND kind <> 'VOID'"
+const UNSETTLED =
+  "SELECT kind, first_id AS firstId, last_id AS lastId FROM outbox WHERE campaign_id = ? AND kind <> 'VOID'"
 
 type Row = Record<string, unknown>
 
@@ -53,7 +54,11 @@ const view = (
   outbox: ReadonlyArray<Row>
 ): LedgerView => {
   if (campaign === undefined) throw new Error(`the ledger has no campaign ${campaignId}`)
-  const rows = coupons.map((row) => ({ id: Number(row["id"]), userId: String(row["userId"]), code: String(row["code"]) }))
+  const rows = coupons.map((row) => ({
+    id: Number(row["id"]),
+    userId: String(row["userId"]),
+    code: String(row["code"])
+  }))
   const waiting = outbox.filter((row) => row["kind"] === "ISSUED")
   const isUnsettled = (id: number) => waiting.some((row) => Number(row["firstId"]) <= id && id <= Number(row["lastId"]))
   return {
@@ -66,7 +71,10 @@ const view = (
   }
 }
 
-/** One server, the primary of sentinels (`redis+sentinel://host:port,…/name`) or a cluster (`redis+cluster://host:port,…`). */
+/**
+ * One server, the primary of sentinels (`redis+sentinel://host:port,…/name`) or a cluster
+ * (`redis+cluster://host:port,…`).
+ */
 const connectRedis = (redisUrl: string): Redis | Cluster => {
   const [, topology, hosts = "", name = ""] = /^redis\+(sentinel|cluster):\/\/([^/]*)(?:\/(.*))?$/.exec(redisUrl) ?? []
   if (topology === undefined) return new Redis(redisUrl, { maxRetriesPerRequest: 3 })
@@ -74,7 +82,9 @@ const connectRedis = (redisUrl: string): Redis | Cluster => {
     const [host = "", port] = address.split(":")
     return { host, port: Number(port) }
   })
-  return topology === "cluster" ? new Cluster(addresses) : new Redis({ sentinels: addresses, name, maxRetriesPerRequest: 3 })
+  return topology === "cluster"
+    ? new Cluster(addresses)
+    : new Redis({ sentinels: addresses, name, maxRetriesPerRequest: 3 })
 }
 
 const openGate = (redisUrl: string, prefix: string) => {
@@ -111,11 +121,16 @@ const openGate = (redisUrl: string, prefix: string) => {
 
 const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Promise<Reader> => {
   const connection = await MySql.createConnection({ uri: databaseUrl, supportBigNumbers: true, bigNumberStrings: true })
-  const rows = async (sql: string, values: ReadonlyArray<number> = []) => (await connection.query(sql, [...values]))[0] as Array<Row>
+  const rows = async (sql: string, values: ReadonlyArray<number> = []) =>
+    (await connection.query(sql, [...values]))[0] as Array<Row>
   /** A ledger of before the migration has no such table, and its gate no prefix. */
   const keyPrefix = async () => {
-    const [table] = await rows("SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'deployment'")
-    return table === undefined ? "" : String((await rows("SELECT redis_key_prefix AS prefix FROM deployment"))[0]!["prefix"])
+    const [table] = await rows(
+      "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'deployment'"
+    )
+    return table === undefined
+      ? ""
+      : String((await rows("SELECT redis_key_prefix AS prefix FROM deployment"))[0]!["prefix"])
   }
   const gate = redisUrl === undefined ? undefined : openGate(redisUrl, await keyPrefix())
   return {

@@ -5,7 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { changeViolations, type Change } from "./Changes.ts"
 import type { Attempt } from "./History.ts"
-import { checkInvariants, historyViolations, lagViolations, ledgerViolations, restViolations, subsetViolations } from "./invariants.ts"
+import {
+  checkInvariants,
+  historyViolations,
+  lagViolations,
+  ledgerViolations,
+  restViolations,
+  subsetViolations
+} from "./invariants.ts"
 import type { GateView, LedgerView } from "./Snapshot.ts"
 
 const coupon = (id: number, userId: number, code = `code${userId}`) => ({ id, userId: String(userId), code })
@@ -90,7 +97,9 @@ describe("invariants", () => {
   })
 
   it("tell campaigns apart", () => {
-    expect(historyViolations(ledger(), [...right, { ...received(10, "COUPON_SOLD_OUT", 30), campaignId: 2 }])).toEqual([])
+    expect(historyViolations(ledger(), [...right, { ...received(10, "COUPON_SOLD_OUT", 30), campaignId: 2 }])).toEqual(
+      []
+    )
   })
 
   it("find what is wrong with a gate", () => {
@@ -106,21 +115,42 @@ describe("invariants", () => {
     expect(names(restViolations(gate({ issued: new Set(["10"]) }), ledger()))).toEqual(["I9"])
     expect(names(restViolations(gate({ pending: ["30"] }), ledger()))).toEqual(["I9"])
     expect(names(restViolations(gate({ events: [{ userId: "10", code: "code10" }] }), ledger()))).toEqual(["I10"])
-    expect(names(restViolations(gate({ events: [...gate().events, { userId: "10", code: "wrong" }] }), ledger()))).toEqual(["I10"])
+    expect(names(restViolations(gate({ events: [...gate().events, { userId: "10", code: "wrong" }] }), ledger())))
+      .toEqual(["I10"])
   })
 })
 
 describe("a campaign that is changed", () => {
-  const change = (kind: Change["kind"], askedAt: number, answeredAt: number, more: Partial<Change> = {}): Change =>
-    ({ campaignId: 1, kind, askedAt, answeredAt, outcome: "OK", expectedVersion: askedAt, ...more })
-  const asked = (userId: number, outcome: string, askedAt: number, answeredAt = askedAt + 1): Attempt =>
-    ({ ...received(userId, outcome, 0, `code${userId}`), campaignId: 1, askedAt, answeredAt })
-  const found = (attempts: ReadonlyArray<Attempt>, changes: ReadonlyArray<Change>, holders: ReadonlyArray<number> = []) =>
-    names(changeViolations(1, new Set(holders.map(String)), attempts, changes))
+  const change = (kind: Change["kind"], askedAt: number, answeredAt: number, more: Partial<Change> = {}): Change => ({
+    campaignId: 1,
+    kind,
+    askedAt,
+    answeredAt,
+    outcome: "OK",
+    expectedVersion: askedAt,
+    ...more
+  })
+  const asked = (userId: number, outcome: string, askedAt: number, answeredAt = askedAt + 1): Attempt => ({
+    ...received(userId, outcome, 0, `code${userId}`),
+    campaignId: 1,
+    askedAt,
+    answeredAt
+  })
+  const found = (
+    attempts: ReadonlyArray<Attempt>,
+    changes: ReadonlyArray<Change>,
+    holders: ReadonlyArray<number> = []
+  ) => names(changeViolations(1, new Set(holders.map(String)), attempts, changes))
 
   it("issues nothing between a pause's acknowledgement and the first attempt to resume it", () => {
-    const changes = [change("pause", 10, 20), change("resume", 40, 50, { outcome: "NO_ANSWER" }), change("resume", 60, 70)]
-    expect(found([asked(1, "OK", 15, 25), asked(2, "OK", 25, 45), asked(3, "CAMPAIGN_PAUSED", 25)], changes)).toEqual([])
+    const changes = [
+      change("pause", 10, 20),
+      change("resume", 40, 50, { outcome: "NO_ANSWER" }),
+      change("resume", 60, 70)
+    ]
+    expect(found([asked(1, "OK", 15, 25), asked(2, "OK", 25, 45), asked(3, "CAMPAIGN_PAUSED", 25)], changes)).toEqual(
+      []
+    )
     expect(found([asked(1, "OK", 21, 30)], changes)).toEqual(["pause"])
     expect(found([asked(1, "OK", 21, 30)], [change("pause", 10, 20, { outcome: "OUTCOME_UNKNOWN" })])).toEqual([])
   })

@@ -5,7 +5,8 @@ import { openStores, type GateView, type LedgerView, type Stores } from "./Snaps
 
 // The names I1 to I10, G1 and G2 are those of the protocol's table of invariants.
 
-const some = (what: ReadonlyArray<string>) => what.slice(0, 5).join(", ") + (what.length > 5 ? `, … (${what.length} in all)` : "")
+const some = (what: ReadonlyArray<string>) =>
+  what.slice(0, 5).join(", ") + (what.length > 5 ? `, … (${what.length} in all)` : "")
 
 /** I1, I2, I3 and the numbering of coupons: what the ledger's rows alone must satisfy, always. */
 export const ledgerViolations = ({ campaignId, counter, coupons, limit }: LedgerView): ReadonlyArray<string> => {
@@ -17,7 +18,9 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit }: Ledger
   }
   if (coupons.length > limit) say("I1", `${coupons.length} coupons, the limit is ${limit}`)
   if (counter !== coupons.length) say("I2", `current_coupon is ${counter}, there are ${coupons.length} coupons`)
-  if (coupons.some(({ id }, k) => id !== k + 1)) say("I2", `the numbers of ${coupons.length} coupons are not 1 to ${coupons.length}`)
+  if (coupons.some(({ id }, k) => id !== k + 1)) {
+    say("I2", `the numbers of ${coupons.length} coupons are not 1 to ${coupons.length}`)
+  }
   const users = twice(coupons.map(({ userId }) => userId))
   if (users.length > 0) say("I3", `users with more than one coupon: ${some(users)}`)
   const codes = twice(coupons.map(({ code }) => code))
@@ -26,8 +29,8 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit }: Ledger
 }
 
 /**
- * I4, I5, I6, I8, I8b: what clients received against the rows. `history` must hold every claim on the campaign, and `changes`
- * every attempt to change it.
+ * I4, I5, I6, I8, I8b: what clients received against the rows. `history` must hold every claim on the campaign, and
+ * `changes` every attempt to change it.
  */
 export const historyViolations = (
   ledger: LedgerView,
@@ -54,8 +57,12 @@ export const historyViolations = (
       say("I5", `user ${userId} received COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
     }
     // Sold out is for ever, unless the limit is raised: who holds a coupon held it by then.
-    if (ownChanges.length === 0 && outcome === "COUPON_SOLD_OUT" && rows.has(userId)) say("I8b", `user ${userId} holds a coupon and received COUPON_SOLD_OUT`)
-    if (outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED" && !NOTHING_ISSUED.has(outcome) && !OPEN.has(outcome)) {
+    if (ownChanges.length === 0 && outcome === "COUPON_SOLD_OUT" && rows.has(userId)) {
+      say("I8b", `user ${userId} holds a coupon and received COUPON_SOLD_OUT`)
+    }
+    if (
+      outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED" && !NOTHING_ISSUED.has(outcome) && !OPEN.has(outcome)
+    ) {
       say("contract", `user ${userId} received ${outcome}`)
     }
   }
@@ -69,12 +76,19 @@ export const historyViolations = (
   const uninvited = [...rows.keys()].filter((userId) => !users.has(userId))
   if (uninvited.length > 0) say("I6", `users hold coupons that they never asked for: ${some(uninvited)}`)
 
-  if (ownChanges.length > 0) return [...violations, ...changeViolations(ledger.campaignId, new Set(rows.keys()), attempts, ownChanges)]
+  if (ownChanges.length > 0) {
+    return [...violations, ...changeViolations(ledger.campaignId, new Set(rows.keys()), attempts, ownChanges)]
+  }
   let soldOutAt = Infinity
-  for (const { answeredAt, outcome } of attempts) if (outcome === "COUPON_SOLD_OUT") soldOutAt = Math.min(soldOutAt, answeredAt)
+  for (const { answeredAt, outcome } of attempts) {
+    if (outcome === "COUPON_SOLD_OUT") soldOutAt = Math.min(soldOutAt, answeredAt)
+  }
   for (const { askedAt, outcome, userId } of attempts) {
     if (outcome === "OK" && askedAt > soldOutAt) {
-      say("I8", `user ${userId} asked ${(askedAt - soldOutAt).toFixed(1)} ms after the first COUPON_SOLD_OUT and received OK`)
+      say(
+        "I8",
+        `user ${userId} asked ${(askedAt - soldOutAt).toFixed(1)} ms after the first COUPON_SOLD_OUT and received OK`
+      )
     }
   }
   if (soldOutAt < Infinity && ledger.coupons.length !== ledger.limit) {
@@ -110,24 +124,31 @@ export const restViolations = (gate: GateView | undefined, ledger: LedgerView): 
   if (gate === undefined) return violations
   const holders = ledger.coupons.map(({ userId }) => userId)
   const missing = holders.filter((userId) => !gate.issued.has(userId))
-  if (missing.length > 0) say("I9", `the gate ${gate.hydrated ? "" : "(not hydrated) "}misses holders: ${some(missing)}`)
+  if (missing.length > 0) {
+    say("I9", `the gate ${gate.hydrated ? "" : "(not hydrated) "}misses holders: ${some(missing)}`)
+  }
   if (gate.pending.length > 0) say("I9", `reservations are pending: ${some(gate.pending)}`)
   const codes = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
   const told = new Set(gate.events.map(({ userId }) => userId))
   const silent = holders.filter((userId) => !told.has(userId))
   if (silent.length > 0) say("I10", `no CouponIssued event for users ${some(silent)}`)
-  const wrong = gate.events.filter(({ code, userId }) => codes.get(userId) !== code).map(({ code, userId }) => `${userId} ${code}`)
+  const wrong = gate.events.filter(({ code, userId }) => codes.get(userId) !== code).map(({ code, userId }) =>
+    `${userId} ${code}`
+  )
   if (wrong.length > 0) say("I10", `CouponIssued events that the ledger does not confirm: ${some(wrong)}`)
   return violations
 }
 
-/** A bound for what must happen, on a machine however busy: that it takes no more than I9's 10 s, the fault harness holds. */
+/**
+ * A bound for what must happen, on a machine however busy: that it takes no more than I9's 10 s, the fault harness
+ * holds.
+ */
 const REST_MILLIS = 60_000
 
 /**
  * Checks every invariant on every campaign in the stores; throws one readable list of all violations. `history` must
- * hold all claims ever made on them, unless it is `undefined`: then only the state is checked. An embedded service's own
- * `dataDir` can be read while it runs.
+ * hold all claims ever made on them, unless it is `undefined`: then only the state is checked. An embedded service's
+ * own `dataDir` can be read while it runs.
  */
 export const checkInvariants = async (
   stores: Stores,

@@ -76,7 +76,8 @@ describe("agents", () => {
         yield* TestClock.adjust("2 minutes")
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
-          "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch", "void_removal"
+          "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
+          "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

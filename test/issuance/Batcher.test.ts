@@ -68,7 +68,8 @@ describe("Batcher", () => {
             return items
           })
       })
-      const submit = (count: number) => Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => Effect.fork(batcher.submit(1, n, never)))
+      const submit = (count: number) =>
+        Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => Effect.fork(batcher.submit(1, n, never)))
       const finish = (batch: number) => Effect.zipRight(Deferred.succeed(gates[batch]!, undefined), turn)
       yield* submit(20)
       yield* turn
@@ -97,7 +98,8 @@ describe("Batcher", () => {
       const batcher = yield* Batcher.make<string, string, never>({
         maxBatch: 1,
         maxInFlight: 1,
-        run: (_, items) => Effect.as(Effect.zipRight(Effect.sync(() => batches.push(items)), Deferred.await(gate)), items),
+        run: (_, items) =>
+          Effect.as(Effect.zipRight(Effect.sync(() => batches.push(items)), Deferred.await(gate)), items),
         abandoned: (_, item) => abandoned.push(item)
       })
       const soon = performance.now() + 1_000
@@ -122,7 +124,10 @@ describe("Batcher", () => {
         maxInFlight: 1,
         run: (_, items) => fail ? Effect.fail("broken") : Effect.succeed(items)
       })
-      const exits = yield* Effect.all([Effect.exit(batcher.submit(1, 1, never)), Effect.exit(batcher.submit(1, 2, never))], {
+      const exits = yield* Effect.all([
+        Effect.exit(batcher.submit(1, 1, never)),
+        Effect.exit(batcher.submit(1, 2, never))
+      ], {
         concurrency: "unbounded"
       })
       expect(exits).toEqual([Exit.fail("broken"), Exit.fail("broken")])
@@ -160,7 +165,11 @@ describe("Batcher", () => {
 
   it.live("turns a defect into a defect of the items, not into silence", () =>
     Effect.gen(function*() {
-      const batcher = yield* Batcher.make<number, number, never>({ maxBatch: 1, maxInFlight: 1, run: () => Effect.die("bug") })
+      const batcher = yield* Batcher.make<number, number, never>({
+        maxBatch: 1,
+        maxInFlight: 1,
+        run: () => Effect.die("bug")
+      })
       expect(yield* Effect.exit(batcher.submit(1, 1, never))).toEqual(Exit.die("bug"))
     }).pipe(Effect.scoped))
 })

@@ -53,7 +53,15 @@ const world = Issuance.layer.pipe(
 const claim = (campaignId: number, userId: number) =>
   Effect.match(claimCoupon(campaignId, userId), { onFailure: ({ _tag }) => _tag, onSuccess: () => "OK" })
 
-const scene = Effect.all({ campaigns: Campaigns, gate: Gate, held: HeldCoupons, ledger: TestLedger, line: Line, rebuilder: GateRebuilder, relay: OutboxRelay })
+const scene = Effect.all({
+  campaigns: Campaigns,
+  gate: Gate,
+  held: HeldCoupons,
+  ledger: TestLedger,
+  line: Line,
+  rebuilder: GateRebuilder,
+  relay: OutboxRelay
+})
 
 describe("CampaignChanges", () => {
   it.scopedLive("announces a raise to ledger and gate before it is made, and has the gate configured when it answers", () =>
@@ -83,7 +91,11 @@ describe("CampaignChanges", () => {
       const { campaignId } = ledger.addCampaign({ couponLimit: 5 })
       yield* rebuilder.runOnce(campaignId)
       line.mode = "away"
-      expect((yield* Effect.flip(campaigns.update(campaignId, undefined, { patch: { couponLimit: 6 }, allowPastEnd: false })))._tag).toBe("Unavailable")
+      expect(
+        (yield* Effect.flip(
+          campaigns.update(campaignId, undefined, { patch: { couponLimit: 6 }, allowPastEnd: false })
+        ))._tag
+      ).toBe("Unavailable")
       expect(yield* campaigns.get(campaignId, 0, "")).toMatchObject({ campaign: { couponLimit: 5, version: 1 } })
       expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 2 })
       // The gate does not know yet; the ledger does.
@@ -123,7 +135,12 @@ describe("CampaignChanges", () => {
       let others = 2
       ledger.onChange = () =>
         others-- > 0
-          ? Effect.as(Effect.orDie(campaigns.update(campaignId, undefined, { patch: { name: `other ${others}` }, allowPastEnd: false })), "commit" as const)
+          ? Effect.as(
+            Effect.orDie(
+              campaigns.update(campaignId, undefined, { patch: { name: `other ${others}` }, allowPastEnd: false })
+            ),
+            "commit" as const
+          )
           : Effect.succeed("commit")
       expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 4 })
       others = 1
@@ -138,10 +155,16 @@ describe("CampaignChanges", () => {
       yield* rebuilder.runOnce(campaignId)
       line.mode = "away"
       const fiber = yield* Effect.fork(campaigns.pause(campaignId, undefined))
-      yield* Effect.repeat(Effect.sync(() => ledger.outbox.size), { schedule: Schedule.spaced("2 millis"), until: (size) => size === 1 })
+      yield* Effect.repeat(Effect.sync(() => ledger.outbox.size), {
+        schedule: Schedule.spaced("2 millis"),
+        until: (size) => size === 1
+      })
       yield* Fiber.interrupt(fiber)
       line.mode = "up"
-      yield* Effect.repeat(gate.inspect(campaignId), { schedule: Schedule.spaced("2 millis"), until: ({ version }) => version === 2 })
+      yield* Effect.repeat(gate.inspect(campaignId), {
+        schedule: Schedule.spaced("2 millis"),
+        until: ({ version }) => version === 2
+      })
     }).pipe(Effect.provide(world)))
 
   it.scopedLive("lets the reconciler bring terms that a lost tail took, and forget a gate from the future", () =>
@@ -160,7 +183,14 @@ describe("CampaignChanges", () => {
       expect(yield* reconciler.reconcile(campaignId)).toBe("Agrees")
       expect(yield* claim(campaignId, 1)).toBe("OK")
       yield* relay.runOnce
-      yield* gate.configure({ campaignId, couponLimit: 9, status: "ACTIVE", startTime: 0, endTime: undefined, version: 9 })
+      yield* gate.configure({
+        campaignId,
+        couponLimit: 9,
+        status: "ACTIVE",
+        startTime: 0,
+        endTime: undefined,
+        version: 9
+      })
       expect(yield* reconciler.reconcile(campaignId)).toBe("Ghosts")
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, version: 2 })
     }).pipe(Effect.provide(world)))
@@ -180,7 +210,10 @@ describe("CampaignChanges", () => {
       // As if by another instance: this one is not informed.
       ledger.change(campaignId, { startTime: future })
       yield* relay.runOnce
-      yield* Effect.repeat(Effect.sync(() => held.find(campaignId, 1n)), { schedule: Schedule.spaced("20 millis"), until: (found) => found === undefined })
+      yield* Effect.repeat(Effect.sync(() => held.find(campaignId, 1n)), {
+        schedule: Schedule.spaced("20 millis"),
+        until: (found) => found === undefined
+      })
       expect(yield* claim(campaignId, 1)).toBe("CampaignNotStarted")
     }).pipe(Effect.provide(world)))
 })

@@ -10,7 +10,10 @@ import { batchOf } from "../ports/ledger.exercise.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
-/** A rebuilder over pages of two, whose `n`th look at a page (from 1) fails if `fails` says so; `cursors` shows all looks. */
+/**
+ * A rebuilder over pages of two, whose `n`th look at a page (from 1) fails if `fails` says so; `cursors` shows all
+ * looks.
+ */
 const world = (cursors: Array<number>, fails: (look: number) => boolean) =>
   GateRebuilder.layer.pipe(
     Layer.provide(Layer.effect(
@@ -19,7 +22,9 @@ const world = (cursors: Array<number>, fails: (look: number) => boolean) =>
         ...ledger,
         listCoupons: (campaignId, afterId, limit) =>
           Effect.suspend(() =>
-            fails(cursors.push(afterId)) ? Effect.fail(new LedgerUnavailable({ cause: "away" })) : ledger.listCoupons(campaignId, afterId, limit)
+            fails(cursors.push(afterId))
+              ? Effect.fail(new LedgerUnavailable({ cause: "away" }))
+              : ledger.listCoupons(campaignId, afterId, limit)
           )
       }))
     )),
@@ -39,9 +44,13 @@ describe("GateRebuilder", () => {
     const cursors: Array<number> = []
     return Effect.gen(function*() {
       const campaignId = yield* fiveIssued
-      expect(yield* Effect.flatMap(GateRebuilder.GateRebuilder, (rebuilder) => rebuilder.runOnce(campaignId))).toBe("Ready")
+      expect(yield* Effect.flatMap(GateRebuilder.GateRebuilder, (rebuilder) => rebuilder.runOnce(campaignId)))
+        .toBe("Ready")
       expect(cursors).toEqual([0, 2, 2, 2, 4])
-      expect(yield* Effect.flatMap(Gate, (gate) => gate.inspect(campaignId))).toMatchObject({ hydrated: true, issued: 5 })
+      expect(yield* Effect.flatMap(Gate, (gate) => gate.inspect(campaignId))).toMatchObject({
+        hydrated: true,
+        issued: 5
+      })
     }).pipe(Effect.provide(world(cursors, (look) => look === 2 || look === 3)))
   })
 
@@ -49,7 +58,9 @@ describe("GateRebuilder", () => {
     const cursors: Array<number> = []
     return Effect.gen(function*() {
       const campaignId = yield* fiveIssued
-      const failure = yield* Effect.flip(Effect.flatMap(GateRebuilder.GateRebuilder, (rebuilder) => rebuilder.runOnce(campaignId)))
+      const failure = yield* Effect.flip(
+        Effect.flatMap(GateRebuilder.GateRebuilder, (rebuilder) => rebuilder.runOnce(campaignId))
+      )
       expect(failure._tag).toBe("LedgerUnavailable")
       expect(new Set(cursors)).toEqual(new Set([0, 2]))
       expect(yield* Effect.flatMap(Gate, (gate) => gate.inspect(campaignId))).toMatchObject({ hydrated: false })

@@ -2,7 +2,13 @@ import { describe, expect, it } from "vitest"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import * as HeldCoupons from "../../src/agents/HeldCoupons.ts"
 
-const coupon = (campaignId: number, id: number): Coupon => ({ campaignId, id, userId: BigInt(id), code: String(id).padStart(10, "0"), issuedAt: 0 })
+const coupon = (campaignId: number, id: number): Coupon => ({
+  campaignId,
+  id,
+  userId: BigInt(id),
+  code: String(id).padStart(10, "0"),
+  issuedAt: 0
+})
 
 describe("HeldCoupons", () => {
   it("knows nothing of a campaign that is yet to start", () => {

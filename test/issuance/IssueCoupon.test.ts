@@ -20,9 +20,17 @@ import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
 /** Agents hardly ever run by themselves here: tests call `runOnce`. */
-const quiet = { RELAY_INTERVAL: "10 seconds", REAPER_INTERVAL: "60 seconds", AUDIT_INTERVAL: "60 seconds", COLD_WAIT: "1 second" }
+const quiet = {
+  RELAY_INTERVAL: "10 seconds",
+  REAPER_INTERVAL: "60 seconds",
+  AUDIT_INTERVAL: "60 seconds",
+  COLD_WAIT: "1 second"
+}
 
-const world = (settings: Record<string, string> = {}, gate: Layer.Layer<Gate, never, AppConfig.AppConfig> = MemoryGate.layer) =>
+const world = (
+  settings: Record<string, string> = {},
+  gate: Layer.Layer<Gate, never, AppConfig.AppConfig> = MemoryGate.layer
+) =>
   Issuance.layer.pipe(
     Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
     Layer.provideMerge(AppConfig.layerTest({ ...quiet, ...settings })),
@@ -30,7 +38,10 @@ const world = (settings: Record<string, string> = {}, gate: Layer.Layer<Gate, ne
   )
 
 const tagOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>) =>
-  Exit.match(exit, { onSuccess: () => "OK", onFailure: (cause) => cause._tag === "Fail" ? cause.error._tag : cause._tag })
+  Exit.match(exit, {
+    onSuccess: () => "OK",
+    onFailure: (cause) => cause._tag === "Fail" ? cause.error._tag : cause._tag
+  })
 
 /** Waits for a condition that some fiber is about to bring about. */
 const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
@@ -41,9 +52,13 @@ describe("IssueCoupon", () => {
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const { campaignId } = ledger.addCampaign({ couponLimit: 10 })
-      const exits = yield* Effect.forEach(Array.from({ length: 50 }, (_, i) => i + 1), (user) => Effect.exit(claim(campaignId, user)), {
-        concurrency: "unbounded"
-      })
+      const exits = yield* Effect.forEach(
+        Array.from({ length: 50 }, (_, i) => i + 1),
+        (user) => Effect.exit(claim(campaignId, user)),
+        {
+          concurrency: "unbounded"
+        }
+      )
       const tags = exits.map(tagOf)
       expect(tags.filter((tag) => tag === "OK")).toHaveLength(10)
       expect(tags.filter((tag) => tag === "CouponSoldOut")).toHaveLength(40)
@@ -58,7 +73,9 @@ describe("IssueCoupon", () => {
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const { campaignId } = ledger.addCampaign()
-      const exits = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(claim(campaignId, 7)), { concurrency: "unbounded" })
+      const exits = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.exit(claim(campaignId, 7)), {
+        concurrency: "unbounded"
+      })
       const coupon = ledger.coupons(campaignId)[0]!
       expect(exits.filter(Exit.isSuccess)).toEqual([Exit.succeed(coupon)])
       for (const exit of exits.filter(Exit.isFailure)) {
@@ -206,7 +223,8 @@ describe("IssueCoupon", () => {
       const gate = Context.get(context, Gate)
       return Context.make(Gate, {
         ...gate,
-        hydrateBegin: (...args) => Effect.suspend(() => rebuilding.elsewhere ? Effect.succeed("Busy" as const) : gate.hydrateBegin(...args))
+        hydrateBegin: (...args) =>
+          Effect.suspend(() => rebuilding.elsewhere ? Effect.succeed("Busy" as const) : gate.hydrateBegin(...args))
       })
     })
     return Effect.gen(function*() {
@@ -282,7 +300,9 @@ describe("IssueCoupon past its gate", () => {
       // User 7 was sent to the ledger, which is asked no more.
       expect(yield* claimAll(campaignId, [8, 9])).toEqual(["CouponSoldOut", "CouponSoldOut"])
       expect(asked).toEqual([1n, 2n, 3n, 8n])
-      expect(ledger.batches.flatMap(({ claims }) => claims.map(({ userId }) => userId))).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n])
+      expect(ledger.batches.flatMap(({ claims }) => claims.map(({ userId }) => userId))).toEqual([
+        1n, 2n, 3n, 4n, 5n, 6n, 7n
+      ])
     }).pipe(Effect.provide(world({ GATE_BYPASS_AFTER: "3" }, noting(asked))))
   })
 
@@ -337,7 +357,9 @@ describe("IssueCoupon without its gate", () => {
   const breakable = (switchOf: { down: boolean }) =>
     Layer.map(MemoryGate.layer, (context) => {
       const gate = (context as unknown as { unsafeMap: Map<string, Gate["Type"]> }).unsafeMap.get(Gate.key)!
-      const fail = Effect.suspend(() => switchOf.down ? Effect.fail(new GateUnavailable({ cause: "test" })) : Effect.void)
+      const fail = Effect.suspend(() =>
+        switchOf.down ? Effect.fail(new GateUnavailable({ cause: "test" })) : Effect.void
+      )
       const guarded = Object.fromEntries(
         Object.entries(gate).map(([name, operation]) => [
           name,
@@ -368,7 +390,9 @@ describe("IssueCoupon without its gate", () => {
       const exits = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 1], (user) => Effect.exit(claim(campaignId, user)), {
         concurrency: "unbounded"
       })
-      expect(exits.map(tagOf).toSorted()).toEqual(["CouponAlreadyClaimed", "CouponSoldOut", "CouponSoldOut", "OK", "OK", "OK", "OK", "OK"])
+      expect(exits.map(tagOf).toSorted()).toEqual([
+        "CouponAlreadyClaimed", "CouponSoldOut", "CouponSoldOut", "OK", "OK", "OK", "OK", "OK"
+      ])
       outage.down = false
       yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
       yield* Effect.flatMap(Reconciler, (reconciler) => reconciler.reconcile(campaignId))
@@ -440,7 +464,14 @@ describe("the agents", () => {
       ledger.outbox.clear()
       yield* gate.forget(campaignId)
       yield* gate.confirm(campaignId, ledger.coupons(campaignId).slice(0, 3))
-      const terms = { campaignId, couponLimit: 100, status: "ACTIVE", startTime: 0, endTime: undefined, version: 1 } as const
+      const terms = {
+        campaignId,
+        couponLimit: 100,
+        status: "ACTIVE",
+        startTime: 0,
+        endTime: undefined,
+        version: 1
+      } as const
       expect(yield* gate.hydrateBegin(terms, "stale", 1000)).toBe("Granted")
       expect(yield* gate.hydrateEnd(campaignId, "stale", 0)).toBe(true)
       expect(yield* reconciler.reconcile(campaignId)).toBe("Lost")
@@ -458,7 +489,12 @@ describe("Campaigns", () => {
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const campaigns = yield* Campaigns
-      const { campaignId } = yield* campaigns.create({ name: "pages", couponLimit: 100, startTime: 0, endTime: undefined })
+      const { campaignId } = yield* campaigns.create({
+        name: "pages",
+        couponLimit: 100,
+        startTime: 0,
+        endTime: undefined
+      })
       const other = ledger.addCampaign()
       for (const user of [1, 2, 3, 4, 5]) yield* claim(campaignId, user)
       const pages: Array<ReadonlyArray<number>> = []
@@ -470,8 +506,14 @@ describe("Campaigns", () => {
       }
       expect(pages).toEqual([[1, 2], [3, 4], [5]])
       const second = (yield* campaigns.get(campaignId, 2, "")).nextPageToken!
-      expect(yield* Effect.flip(campaigns.get(other.campaignId, 2, second))).toMatchObject({ _tag: "InvalidArgument", field: "pageToken" })
-      expect(yield* Effect.flip(campaigns.get(campaignId, -1, ""))).toMatchObject({ _tag: "InvalidArgument", field: "pageSize" })
+      expect(yield* Effect.flip(campaigns.get(other.campaignId, 2, second))).toMatchObject({
+        _tag: "InvalidArgument",
+        field: "pageToken"
+      })
+      expect(yield* Effect.flip(campaigns.get(campaignId, -1, ""))).toMatchObject({
+        _tag: "InvalidArgument",
+        field: "pageSize"
+      })
       expect(yield* Effect.flip(campaigns.get(999, 0, ""))).toMatchObject({ _tag: "RecordNotFound" })
       expect(yield* campaigns.getCoupon(campaignId, 3n)).toMatchObject({ id: 3 })
       expect(yield* Effect.flip(campaigns.getCoupon(campaignId, 42n))).toMatchObject({ _tag: "RecordNotFound" })

@@ -69,17 +69,19 @@ describe("the phase of a campaign", () => {
   const soldOut = { issuedCount: 2, lastIssuedAt: 120 }
 
   it.each<readonly [Partial<PhaseFacts>, string]>([
-    [{}, "SCHEDULED"], [{ now: 99 }, "SCHEDULED"], [{ now: 100 }, "OPEN"], [{ now: 199 }, "OPEN"], [{ now: 200 }, "ENDED"],
-    [{ now: 150, ...soldOut }, "SOLD_OUT"], [{ now: 50, ...soldOut }, "SCHEDULED"], [{ now: 200, ...soldOut }, "ENDED"],
-    [{ status: "PAUSED" }, "PAUSED"], [{ status: "PAUSED", now: 150, ...soldOut }, "PAUSED"], [{ status: "PAUSED", now: 200 }, "ENDED"],
+    [{}, "SCHEDULED"], [{ now: 99 }, "SCHEDULED"], [{ now: 100 }, "OPEN"], [{ now: 199 }, "OPEN"],
+    [{ now: 200 }, "ENDED"], [{ now: 150, ...soldOut }, "SOLD_OUT"], [{ now: 50, ...soldOut }, "SCHEDULED"],
+    [{ now: 200, ...soldOut }, "ENDED"], [{ status: "PAUSED" }, "PAUSED"],
+    [{ status: "PAUSED", now: 150, ...soldOut }, "PAUSED"], [{ status: "PAUSED", now: 200 }, "ENDED"],
     [{ status: "ENDED" }, "ENDED"], [{ status: "ENDED", now: 150 }, "ENDED"], [{ endTime: undefined, now: 1e9 }, "OPEN"]
   ])("with %j is %s", (some, phase) => {
     expect(phaseOf({ ...facts, ...some })).toBe(phase)
   })
 
   it.each<readonly [Partial<PhaseFacts>, number | undefined]>([
-    [{}, undefined], [{ now: 150 }, 100], [{ now: 150, since: 130 }, 130], [{ now: 150, since: 130, openedBefore: 110 }, 110],
-    [{ now: 250, since: 210 }, undefined], [{ now: 250 }, 100], [{ now: 150, status: "PAUSED" }, undefined],
+    [{}, undefined], [{ now: 150 }, 100], [{ now: 150, since: 130 }, 130],
+    [{ now: 150, since: 130, openedBefore: 110 }, 110], [{ now: 250, since: 210 }, undefined], [{ now: 250 }, 100],
+    [{ now: 150, status: "PAUSED" }, undefined],
     [{ now: 150, status: "ENDED", openedBefore: 101 }, 101]
   ])("with %j opened at %s", (some, at) => {
     expect(openedAt({ ...facts, ...some })).toBe(at)
@@ -91,7 +93,14 @@ describe("the phase of a campaign", () => {
     expect(soldOutAt({ ...facts, ...soldOut, couponLimit: 3, lastIssuedAt: undefined })).toBeUndefined()
   })
 
-  it.each<readonly [string, Partial<PhaseFacts>, readonly [string, number] | undefined, ReadonlyArray<readonly [string, number]>]>([
+  it.each<
+    readonly [
+      string,
+      Partial<PhaseFacts>,
+      readonly [string, number] | undefined,
+      ReadonlyArray<readonly [string, number]>
+    ]
+  >([
     ["made ahead", {}, undefined, [["SCHEDULED", 10]]],
     ["made open", { since: 150, createdAt: 150, now: 151 }, undefined, [["OPEN", 150]]],
     ["opened", { now: 101 }, ["SCHEDULED", 10], [["OPEN", 100]]],
@@ -99,12 +108,24 @@ describe("the phase of a campaign", () => {
     ["opened, sold out and over", { now: 230, ...soldOut }, ["SCHEDULED", 10], [["OPEN", 100], ["SOLD_OUT", 120], ["ENDED", 200]]],
     ["opened and over", { now: 230 }, ["SCHEDULED", 10], [["OPEN", 100], ["ENDED", 200]]],
     ["over before it could open", { now: 230, since: 210 }, ["PAUSED", 50], [["ENDED", 210]]],
-    ["opened and paused", { now: 130, status: "PAUSED", since: 125, openedBefore: 100 }, ["SCHEDULED", 10], [["OPEN", 100], ["PAUSED", 125]]],
+    ["opened and paused", { now: 130, status: "PAUSED", since: 125, openedBefore: 100 }, ["SCHEDULED", 10], [[
+      "OPEN",
+      100
+    ], ["PAUSED", 125]]],
     ["paused ahead", { now: 60, status: "PAUSED", since: 55 }, ["SCHEDULED", 10], [["PAUSED", 55]]],
     ["resumed", { now: 140, since: 130, openedBefore: 100 }, ["PAUSED", 110], [["OPEN", 130]]],
-    ["resumed, being sold out", { now: 140, since: 130, openedBefore: 100, ...soldOut }, ["PAUSED", 125], [["SOLD_OUT", 130]]],
-    ["resumed, and sold out then", { now: 140, since: 115, openedBefore: 100, ...soldOut }, ["PAUSED", 110], [["OPEN", 115], ["SOLD_OUT", 120]]],
-    ["put off and back, being sold out", { now: 140, since: 130, openedBefore: 100, ...soldOut }, ["SCHEDULED", 125], [["SOLD_OUT", 130]]],
+    ["resumed, being sold out", { now: 140, since: 130, openedBefore: 100, ...soldOut }, ["PAUSED", 125], [[
+      "SOLD_OUT",
+      130
+    ]]],
+    ["resumed, and sold out then", { now: 140, since: 115, openedBefore: 100, ...soldOut }, ["PAUSED", 110], [[
+      "OPEN",
+      115
+    ], ["SOLD_OUT", 120]]],
+    ["put off and back, being sold out", { now: 140, since: 130, openedBefore: 100, ...soldOut }, ["SCHEDULED", 125], [[
+      "SOLD_OUT",
+      130
+    ]]],
     ["raised", { now: 140, limitSince: 130, couponLimit: 3, issuedCount: 2 }, ["SOLD_OUT", 120], [["OPEN", 130]]],
     ["raised and sold out", { now: 140, limitSince: 130, couponLimit: 2, issuedCount: 2, lastIssuedAt: 135 }, ["SOLD_OUT", 120],
       [["OPEN", 130], ["SOLD_OUT", 135]]],

@@ -101,7 +101,13 @@ const make = Effect.sync(() => {
         ...terms
       }
       const { createdAt } = campaign
-      records.set(campaign.campaignId, { since: createdAt, limitSince: createdAt, openedBefore: undefined, dueAt: Date.now(), log: [] })
+      records.set(campaign.campaignId, {
+        since: createdAt,
+        limitSince: createdAt,
+        openedBefore: undefined,
+        dueAt: Date.now(),
+        log: []
+      })
       campaigns.set(campaign.campaignId, campaign)
       coupons.set(campaign.campaignId, [])
       return campaign
@@ -121,7 +127,13 @@ const make = Effect.sync(() => {
     const campaign = campaigns.get(campaignId)
     if (campaign === undefined) return undefined
     const facts = factsOf(campaign)
-    return { ...campaign, issuedCount: facts.issuedCount, phase: phaseOf(facts), openedAt: openedAt(facts), soldOutAt: soldOutAt(facts) }
+    return {
+      ...campaign,
+      issuedCount: facts.issuedCount,
+      phase: phaseOf(facts),
+      openedAt: openedAt(facts),
+      soldOutAt: soldOutAt(facts)
+    }
   }
 
   const decide = (batch: ClaimBatch): ReadonlyArray<ClaimVerdict> => {
@@ -138,12 +150,20 @@ const make = Effect.sync(() => {
       }
       if (campaign.status === "PAUSED") return { _tag: "Refused", reason: new CampaignPaused() }
       if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Refused", reason: new CouponSoldOut() }
-      const coupon = { campaignId: batch.campaignId, id: held(batch.campaignId).length + 1, userId, code, issuedAt: now }
+      const coupon = {
+        campaignId: batch.campaignId,
+        id: held(batch.campaignId).length + 1,
+        userId,
+        code,
+        issuedAt: now
+      }
       held(batch.campaignId).push(coupon)
       issued.push(coupon)
       return { _tag: "Issued", coupon }
     })
-    if (issued.length > 0) outbox.set(batch.batchId, { _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
+    if (issued.length > 0) {
+      outbox.set(batch.batchId, { _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
+    }
     return verdicts
   }
 
@@ -170,12 +190,16 @@ const make = Effect.sync(() => {
         const record = records.get(campaignId)!
         record.openedBefore = openedAt(factsOf(campaign))
         record.dueAt = Date.now()
-        if (to.status !== campaign.status || to.startTime !== campaign.startTime || to.endTime !== campaign.endTime) record.since = Date.now()
+        if (
+          to.status !== campaign.status || to.startTime !== campaign.startTime || to.endTime !== campaign.endTime
+        ) record.since = Date.now()
         if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
         campaigns.set(campaignId, next)
         changes.set(change.changeId, campaignId)
         outbox.set(change.changeId, { _tag: "Changed", id: change.changeId, campaignId, terms: next })
-        return fate === "commit" ? { _tag: "Changed" as const, campaign: find(campaignId)! } : yield* new CommitInDoubt({ cause: "test" })
+        return fate === "commit"
+          ? { _tag: "Changed" as const, campaign: find(campaignId)! }
+          : yield* new CommitInDoubt({ cause: "test" })
       }),
     resolveChange: (changeId) =>
       read(() => {
@@ -194,9 +218,14 @@ const make = Effect.sync(() => {
       read(() => {
         const found = [...campaigns.keys()].toReversed().map((id) => find(id)!)
           .filter((of) =>
-            of.campaignId < beforeId && of.name.startsWith(namePrefix) && (status === undefined || of.status === status) &&
-            (phases.length === 0 || phases.includes(of.phase)))
-        return { campaigns: found.slice(0, limit), nextBeforeId: found.length > limit ? found[limit - 1]!.campaignId : undefined }
+            of.campaignId < beforeId && of.name.startsWith(namePrefix) &&
+            (status === undefined || of.status === status) &&
+            (phases.length === 0 || phases.includes(of.phase))
+          )
+        return {
+          campaigns: found.slice(0, limit),
+          nextBeforeId: found.length > limit ? found[limit - 1]!.campaignId : undefined
+        }
       }),
     startTimes: (ids) => read(() => ids.flatMap((campaignId) => campaigns.get(campaignId) ?? [])),
     newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit))
@@ -222,7 +251,8 @@ const make = Effect.sync(() => {
         })
       }),
     findCoupons: (campaignId, userIds) => read(() => held(campaignId).filter(({ userId }) => userIds.includes(userId))),
-    listCoupons: (campaignId, afterId, limit) => read(() => held(campaignId).filter(({ id }) => id > afterId).slice(0, limit)),
+    listCoupons: (campaignId, afterId, limit) =>
+      read(() => held(campaignId).filter(({ id }) => id > afterId).slice(0, limit)),
     tally: (campaignId) =>
       read(() =>
         campaigns.has(campaignId)
@@ -230,7 +260,8 @@ const make = Effect.sync(() => {
             issued: held(campaignId).length,
             version: campaigns.get(campaignId)!.version,
             unrelayed: [...outbox.values()].reduce(
-              (sum, event) => event._tag === "Issued" && event.campaignId === campaignId ? sum + event.coupons.length : sum,
+              (sum, event) =>
+                event._tag === "Issued" && event.campaignId === campaignId ? sum + event.coupons.length : sum,
               0
             )
           }
@@ -252,7 +283,10 @@ const make = Effect.sync(() => {
   })
 
   const phases = CampaignPhases.of({
-    due: (limit) => read(() => [...records].filter(([, { dueAt = Infinity }]) => dueAt <= Date.now()).slice(0, limit).map(([id]) => id)),
+    due: (limit) =>
+      read(() =>
+        [...records].filter(([, { dueAt = Infinity }]) => dueAt <= Date.now()).slice(0, limit).map(([id]) => id)
+      ),
     read: (ids) =>
       read(() =>
         ids.flatMap((campaignId) => {
@@ -274,14 +308,18 @@ const make = Effect.sync(() => {
         const fate = control.onRecord()
         if (control.down || fate === "unavailable") return Effect.fail(new LedgerUnavailable({ cause: "test" }))
         const record = records.get(campaignId)!
-        if (fate === "lost" || record.log.length !== sequence || campaigns.get(campaignId)!.version !== version) return Effect.succeed(false)
+        if (
+          fate === "lost" || record.log.length !== sequence || campaigns.get(campaignId)!.version !== version
+        ) return Effect.succeed(false)
         record.log.push(...reached)
         record.openedBefore ??= openedAt(facts)
         record.dueAt = dueAt
         return Effect.succeed(true)
       }),
     history: (campaignId) =>
-      read(() => records.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed())
+      read(() =>
+        records.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed()
+      )
   })
 
   return Context.make(TestLedger, control).pipe(
@@ -292,4 +330,5 @@ const make = Effect.sync(() => {
   )
 })
 
-export const layer: Layer.Layer<TestLedger | CampaignStore | Ledger | Outbox | CampaignPhases> = Layer.effectContext(make)
+export const layer: Layer.Layer<TestLedger | CampaignStore | Ledger | Outbox | CampaignPhases> = Layer
+  .effectContext(make)

@@ -48,7 +48,10 @@ const AT_A_TIME = 100
 const click = fc.record({
   user: fc.integer({ min: 1, max: 3 }),
   at: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 0, max: 4 }) }, fc.integer({ min: 0, max: 140 })),
-  timeout: fc.option(fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 140 })), { nil: undefined, freq: 2 }),
+  timeout: fc.option(fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 140 })), {
+    nil: undefined,
+    freq: 2
+  }),
   leavesAfter: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, fc.integer({ min: 0, max: 60 }))
 })
 
@@ -59,7 +62,10 @@ const sequences = (gateFails: boolean) =>
   fc.record({
     clicks: fc.array(click, { minLength: 2, maxLength: 10 }),
     limit: fc.oneof({ weight: 3, arbitrary: fc.constant(100) }, fc.integer({ min: 1, max: 2 })),
-    status: fc.oneof({ weight: 8, arbitrary: fc.constant("ACTIVE" as const) }, fc.constantFrom("PAUSED" as const, "ENDED" as const)),
+    status: fc.oneof(
+      { weight: 8, arbitrary: fc.constant("ACTIVE" as const) },
+      fc.constantFrom("PAUSED" as const, "ENDED" as const)
+    ),
     batches: fc.array(
       fc.record({
         fate: fc.oneof(
@@ -101,7 +107,13 @@ interface Script {
 
 /** A script of no clicks, whose batches take this long. */
 const quiet = (millis: number): Script => ({
-  sequence: { clicks: [], limit: 1, status: "ACTIVE", batches: [{ fate: "commit", millis }], gate: [{ answers: true, millis: 0 }] },
+  sequence: {
+    clicks: [],
+    limit: 1,
+    status: "ACTIVE",
+    batches: [{ fate: "commit", millis }],
+    gate: [{ answers: true, millis: 0 }]
+  },
   batches: 0,
   questions: 0,
   told: [],
@@ -125,7 +137,9 @@ const scriptedGate = (scripts: Map<CampaignId, Script>) =>
         const script = scripts.get(campaignId)
         if (script === undefined) return gate.reserve(campaignId, requests)
         const { answers, millis } = script.sequence.gate[script.questions++ % script.sequence.gate.length]!
-        const answer = answers ? gate.reserve(campaignId, requests) : Effect.fail(new GateUnavailable({ cause: "scripted" }))
+        const answer = answers
+          ? gate.reserve(campaignId, requests)
+          : Effect.fail(new GateUnavailable({ cause: "scripted" }))
         return millis === 0 ? answer : Effect.zipRight(pause(millis), answer)
       }
     }))
@@ -206,7 +220,9 @@ const play = (gateFails: boolean, seed: number) =>
           script.told.push(told)
           if (leavesAfter !== undefined) {
             // The claim goes on without its caller, so it counts as open for good.
-            return Effect.ignore(Effect.timeoutOption(Effect.disconnect(claim(campaignId, user, timeout)), `${leavesAfter} millis`))
+            return Effect.ignore(
+              Effect.timeoutOption(Effect.disconnect(claim(campaignId, user, timeout)), `${leavesAfter} millis`)
+            )
           }
           return Effect.async<void>((resume) => {
             const ended = (tag: string, code?: string) => {
@@ -235,14 +251,20 @@ const play = (gateFails: boolean, seed: number) =>
           yield* gate.hydrateEnd(campaignId, "open", 0)
           const script: Script = { ...quiet(0), sequence, told: [], late: [] }
           scripts.set(campaignId, script)
-          yield* Effect.forEach(sequence.clicks, (of) => click(campaignId, script, of), { concurrency: "unbounded", discard: true })
+          yield* Effect.forEach(sequence.clicks, (of) => click(campaignId, script, of), {
+            concurrency: "unbounded",
+            discard: true
+          })
         })
       yield* Effect.forEach(all, run, { concurrency: AT_A_TIME, discard: true })
 
-      // Timers run in the order of their time: when a follower's whole REQUEST_TIMEOUT has passed, so has that of all before it.
+      // Timers run in the order of their time: when a follower's whole REQUEST_TIMEOUT has passed, so has that of all
+      // before it.
       const last = ledger.addCampaign()
       scripts.set(last.campaignId, quiet(3 * REQUEST_MILLIS))
-      yield* Effect.all([Effect.exit(claim(last.campaignId, 1)), Effect.exit(claim(last.campaignId, 1))], { concurrency: "unbounded" })
+      yield* Effect.all([Effect.exit(claim(last.campaignId, 1)), Effect.exit(claim(last.campaignId, 1))], {
+        concurrency: "unbounded"
+      })
 
       expect(dispatcher.inFlight()).toBe(0)
       // As many as the limit grants one client, no more and no less: admission counted every end once.
@@ -255,7 +277,10 @@ const play = (gateFails: boolean, seed: number) =>
       }
       // A client's share: eight times what is free (`Admission`).
       expect(granted).toBe(Math.floor((8 * admissionLimit.value()) / 9) + 1)
-      yield* Effect.repeat(Effect.sync(dispatcher.inFlight), { schedule: Schedule.spaced("5 millis"), until: (left) => left === 0 })
+      yield* Effect.repeat(Effect.sync(dispatcher.inFlight), {
+        schedule: Schedule.spaced("5 millis"),
+        until: (left) => left === 0
+      })
     }).pipe(
       Effect.zipRight(Effect.map(TestLedger, (ledger) => judge(scripts, ledger, gateFails))),
       Effect.provide(world(scripts)),
@@ -292,7 +317,10 @@ const judge = (scripts: Map<CampaignId, Script>, ledger: TestLedger["Type"], gat
     }
   }
   // A schedule that never draws an answer proves nothing about it.
-  const expected = ["OK", "CouponAlreadyClaimed", "OutcomeUnknown", "DeadlineExceeded", "Unavailable", "CampaignEnded", "CampaignPaused", "CouponSoldOut"]
+  const expected = [
+    "OK", "CouponAlreadyClaimed", "OutcomeUnknown", "DeadlineExceeded", "Unavailable", "CampaignEnded",
+    "CampaignPaused", "CouponSoldOut"
+  ]
   expect([...seen.keys()].sort()).toEqual(expect.arrayContaining(expected))
   expect([...seen.keys()]).not.toContain("Defect")
 }

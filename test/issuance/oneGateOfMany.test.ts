@@ -30,7 +30,13 @@ interface Trouble {
 
 const HOUR = 3_600_000
 const foreignState: GateState = {
-  condition: "Foreign", generation: undefined, hydrated: false, issued: 0, pending: 0, version: 0, oldestPendingMillis: 0
+  condition: "Foreign",
+  generation: undefined,
+  hydrated: false,
+  issued: 0,
+  pending: 0,
+  version: 0,
+  oldestPendingMillis: 0
 }
 
 /** The service, whose agents run only when a test has them, on gates of which some are in trouble. */
@@ -38,20 +44,25 @@ const world = (trouble: Trouble, settings: Record<string, string> = {}) => {
   const gate = Layer.map(MemoryGate.layer, (context) => {
     const own = Context.get(context, Gate)
     const unlessAway = <A>(campaignId: CampaignId, effect: Effect.Effect<A, GateUnavailable>) =>
-      Effect.suspend(() => trouble.away.has(campaignId) || trouble.broken.has(campaignId) ? new GateUnavailable({ cause: "test" }) : effect)
+      Effect.suspend(() =>
+        trouble.away.has(campaignId) || trouble.broken.has(campaignId) ? new GateUnavailable({ cause: "test" }) : effect
+      )
     return Context.make(Gate, {
       ...own,
       reserve: (campaignId, requests) =>
         trouble.foreign.has(campaignId)
           ? Effect.succeed(requests.map(() => ({ _tag: "Cold" as const })))
           : unlessAway(campaignId, own.reserve(campaignId, requests)),
-      confirm: (campaignId, coupons) => trouble.foreign.has(campaignId) ? Effect.void : unlessAway(campaignId, own.confirm(campaignId, coupons)),
+      confirm: (campaignId, coupons) =>
+        trouble.foreign.has(campaignId) ? Effect.void : unlessAway(campaignId, own.confirm(campaignId, coupons)),
       forget: (campaignId) => {
         trouble.broken.delete(campaignId)
         return own.forget(campaignId)
       },
       hydrateBegin: (terms, token, lease) =>
-        trouble.foreign.has(terms.campaignId) ? Effect.succeed("Foreign" as const) : unlessAway(terms.campaignId, own.hydrateBegin(terms, token, lease)),
+        trouble.foreign.has(terms.campaignId)
+          ? Effect.succeed("Foreign" as const)
+          : unlessAway(terms.campaignId, own.hydrateBegin(terms, token, lease)),
       inspect: (campaignId) =>
         trouble.foreign.has(campaignId)
           ? Effect.succeed(foreignState)
@@ -62,7 +73,15 @@ const world = (trouble: Trouble, settings: Record<string, string> = {}) => {
   })
   return Issuance.layer.pipe(
     Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
-    Layer.provideMerge(AppConfig.layerTest({ RELAY_INTERVAL: "10s", REAPER_INTERVAL: "60s", AUDIT_INTERVAL: "60s", COLD_WAIT: "100ms", ...settings })),
+    Layer.provideMerge(
+      AppConfig.layerTest({
+        RELAY_INTERVAL: "10s",
+        REAPER_INTERVAL: "60s",
+        AUDIT_INTERVAL: "60s",
+        COLD_WAIT: "100ms",
+        ...settings
+      })
+    ),
     Layer.orDie
   )
 }
@@ -127,7 +146,11 @@ describe("a campaign whose gate is in trouble", () => {
       expect(waiting.unsafePoll()).toBeNull()
       trouble.foreign.clear()
       yield* Fiber.join(waiting)
-      expect(yield* Effect.flatMap(Gate, (gate) => gate.inspect(campaignId))).toMatchObject({ condition: "Sound", hydrated: true, issued: 3 })
+      expect(yield* Effect.flatMap(Gate, (gate) => gate.inspect(campaignId))).toMatchObject({
+        condition: "Sound",
+        hydrated: true,
+        issued: 3
+      })
     }).pipe(Effect.provide(world(trouble)))
   })
 })
@@ -145,7 +168,8 @@ describe("a campaign that is over for long", () => {
       control.change(campaignId, terms)
       yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
       yield* gate.forget(campaignId)
-      const tags = yield* Effect.forEach([1, 5], (user) => Effect.map(Effect.flip(claim(campaignId, user)), ({ _tag }) => _tag))
+      const tags = yield* Effect.forEach([1, 5], (user) =>
+        Effect.map(Effect.flip(claim(campaignId, user)), ({ _tag }) => _tag))
       expect(tags).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
       expect(yield* gate.inspect(campaignId)).toMatchObject({ condition: "Retired", issued: 0 })
       expect(yield* Effect.flatMap(Reconciler, ({ reconcile }) => reconcile(campaignId))).toBe("Agrees")

@@ -116,7 +116,12 @@ const run = <A>(effect: Effect.Effect<A, GateUnavailable>): Promise<A> => Effect
 const at = <A>(items: ReadonlyArray<A>, index: number): A | undefined => items[index % Math.max(1, items.length)]
 
 /** Runs one sequence on a campaign of its own, checking the invariants after every step, then heals it. */
-export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId: CampaignId, sequence: ReadonlyArray<Step>) => {
+export const play = async (
+  gate: Gate["Type"],
+  spy: Spy | undefined,
+  campaignId: CampaignId,
+  sequence: ReadonlyArray<Step>
+) => {
   const ledger = new Map<UserId, Coupon>()
   let terms: CampaignTerms = {
     campaignId,
@@ -131,7 +136,10 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
   let outbox: Array<Outboxed> = []
   const hydrators: ReadonlyArray<Hydrator> = [{ state: { at: "idle" } }, { state: { at: "idle" } }]
   let audit: { readonly issued: number; readonly unrelayed: number; readonly version: number } | undefined
-  /** A raise under way: the limit, the version that it raises, and whether the gate has it. In the ledger from its first step on. */
+  /**
+   * A raise under way: the limit, the version that it raises, and whether the gate has it. In the ledger from its first
+   * step on.
+   */
   let raise: { readonly couponLimit: number; readonly version: number; readonly sentToGate: boolean } | undefined
   /** The highest limit announced for this version. */
   let announced = 0
@@ -146,7 +154,8 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
   let serial = 0
   const fresh = () => `t-${campaignId}-${++serial}`
 
-  const unsettledUsers = () => new Set(outbox.flatMap((event) => event.coupon === undefined ? [] : [event.coupon.userId]))
+  const unsettledUsers = () =>
+    new Set(outbox.flatMap((event) => event.coupon === undefined ? [] : [event.coupon.userId]))
   /** What the ledger tells a rebuild. */
   const gateTerms = (): CampaignTerms => ({ ...terms, couponLimit: Math.max(terms.couponLimit, announced) })
 
@@ -163,7 +172,13 @@ export const play = async (gate: Gate["Type"], spy: Spy | undefined, campaignId:
 
   const issue = (userId: UserId) => {
     if (ledger.has(userId) || ledger.size >= terms.couponLimit) return
-    const coupon: Coupon = { campaignId, id: ledger.size + 1, userId, code: `C${ledger.size + 1}`, issuedAt: terms.startTime }
+    const coupon: Coupon = {
+      campaignId,
+      id: ledger.size + 1,
+      userId,
+      code: `C${ledger.size + 1}`,
+      issuedAt: terms.startTime
+    }
     ledger.set(userId, coupon)
     outbox.push({ coupon, terms: undefined, published: false })
   }

@@ -35,20 +35,34 @@ const rush = { ...calm, LIMIT: 1, CLAIMS: 3 }
 const one = { ...calm, LIMIT: 1, CLAIMS: 1 }
 const calmDoubt = { DEATHS: 0, ABORTS: 0, RELAY_DEATHS: 0 }
 
-const doubt = (name: string, constants: Check["constants"]): Check => ({ model: "doubt", name, constants: { ...calmDoubt, ...constants } })
+const doubt = (name: string, constants: Check["constants"]): Check => ({
+  model: "doubt",
+  name,
+  constants: { ...calmDoubt, ...constants }
+})
 const rebuild = (name: string, constants: Check["constants"]): Check => ({ model: "rebuild", name, constants })
 
 /** What `npm test` searches. */
 export const checks: ReadonlyArray<Check> = [
   doubt("three batches, one death of a connection", { DEATHS: 1 }),
   doubt("two batches, two deaths, room for both users", { BATCHES: 2, LIMIT: 2, DEATHS: 2 }),
-  doubt("two batches, a death, two aborted transactions, a dead relay", { BATCHES: 2, DEATHS: 1, ABORTS: 2, RELAY_DEATHS: 1 }),
+  doubt("two batches, a death, two aborted transactions, a dead relay", {
+    BATCHES: 2,
+    DEATHS: 1,
+    ABORTS: 2,
+    RELAY_DEATHS: 1
+  }),
   rebuild("two losses of memory", { ...holder, FLUSHES: 2 }),
   rebuild("a loss of memory after sold out", { ...soldOut, FLUSHES: 1 }),
   rebuild("three claims, a dead instance, a sweep, Redis away for a claim", { ...rush, DEATHS: 1, AWAY: 1, SWEEPS: 1 }),
   rebuild("a lost tail", { ...holder, TAILS: 1 }),
   rebuild("a lost tail beside an audit, one claim", { ...one, TAILS: 1, AUDITS: 1 }),
-  rebuild("a loss of memory, Redis away for a claim, a dead relay", { ...holder, FLUSHES: 1, AWAY: 1, RELAY_DEATHS: 1 }),
+  rebuild("a loss of memory, Redis away for a claim, a dead relay", {
+    ...holder,
+    FLUSHES: 1,
+    AWAY: 1,
+    RELAY_DEATHS: 1
+  }),
   rebuild("a loss of memory while the terms change, one claim", { ...one, FLUSHES: 1, CHANGES: 1 }),
   rebuild("a lost tail while the terms change, one claim", { ...one, TAILS: 1, CHANGES: 1 })
 ]
@@ -57,7 +71,13 @@ export const checks: ReadonlyArray<Check> = [
 export const largeChecks: ReadonlyArray<Check> = [
   doubt("three batches, two deaths", { DEATHS: 2 }),
   doubt("three batches, a death, an aborted transaction, a dead relay", { DEATHS: 1, ABORTS: 1, RELAY_DEATHS: 1 }),
-  doubt("three users, two batches, two deaths, an aborted transaction", { USERS: 3, LIMIT: 2, BATCHES: 2, DEATHS: 2, ABORTS: 1 }),
+  doubt("three users, two batches, two deaths, an aborted transaction", {
+    USERS: 3,
+    LIMIT: 2,
+    BATCHES: 2,
+    DEATHS: 2,
+    ABORTS: 1
+  }),
   rebuild("two losses of memory after sold out", { ...soldOut, FLUSHES: 2 }),
   rebuild("two claims, a loss of memory and one of each other fault", {
     LIMIT: 1, CLAIMS: 2, FLUSHES: 1, DEATHS: 1, RELAY_DEATHS: 1, AWAY: 1, SWEEPS: 1, AUDITS: 0
@@ -73,7 +93,10 @@ const brokenDoubt = (mutant: string, name: string, constants: Check["constants"]
   ...doubt(name, { DEATHS: 1, ...constants }),
   mutant
 })
-const brokenRebuild = (mutant: string, name: string, constants: Check["constants"]): Check => ({ ...rebuild(name, constants), mutant })
+const brokenRebuild = (mutant: string, name: string, constants: Check["constants"]): Check => ({
+  ...rebuild(name, constants),
+  mutant
+})
 
 /** The protocol, broken in one place each. */
 export const mutants: ReadonlyArray<Check> = [
@@ -93,18 +116,25 @@ export const mutants: ReadonlyArray<Check> = [
   brokenRebuild("SENTINEL_LAST", "the sentinel is added only when all pages are fed", { ...holder, FLUSHES: 1 }),
   brokenRebuild("LATCH_TRUSTED", "the latch asks for membership alone", { ...soldOut, FLUSHES: 1 }),
   brokenRebuild("RELEASE_ANY", "a release deletes whatever is there", { ...rush, DEATHS: 1, SWEEPS: 1 }),
-  brokenRebuild("EVENT_IF_ADDED", "hydration publishes nothing, and confirm only those it adds", { ...holder, FLUSHES: 1 }),
+  brokenRebuild("EVENT_IF_ADDED", "hydration publishes nothing, and confirm only those it adds", {
+    ...holder,
+    FLUSHES: 1
+  }),
   brokenRebuild("SETTLE_FIRST", "the relay settles before it confirms", holder),
   brokenRebuild("ISSUED_AT_RESERVE", "a reservation counts as a coupon", holder),
   brokenRebuild("FULL_IS_SOLD_OUT", "reservations count as sold", rush),
-  brokenRebuild("TALLY_LAST", "the auditor looks at the gate before the ledger and not after", { ...holder, AUDITS: 1 }),
+  brokenRebuild("TALLY_LAST", "the auditor looks at the gate before the ledger and not after", {
+    ...holder,
+    AUDITS: 1
+  }),
   brokenRebuild("NO_AUDIT", "nobody audits", { ...holder, TAILS: 1 }),
   brokenRebuild("NO_REAPER", "nobody sweeps", { ...holder, DEATHS: 1 }),
   brokenRebuild("NO_VERSION_AUDIT", "the auditor compares counts alone", { ...one, TAILS: 1, CHANGES: 1 }),
   brokenRebuild("TERMS_READ_ONCE", "hydration reads the terms once", { ...holder, CHANGES: 1 })
 ]
 
-const runs = (program: string, ...args: ReadonlyArray<string>): boolean => spawnSync(program, args, { stdio: "ignore" }).status === 0
+const runs = (program: string, ...args: ReadonlyArray<string>): boolean =>
+  spawnSync(program, args, { stdio: "ignore" }).status === 0
 
 // Spin runs its input through gcc's preprocessor, so no other compiler will do.
 const missing = (): ReadonlyArray<string> => [
@@ -130,7 +160,9 @@ export const obstacle = (): string | undefined => {
   const before = missing()
   if (before.length > 0) install(before)
   const after = missing()
-  return after.length === 0 ? undefined : `no ${after.join(", ")} on the PATH, and not root on a Debian that can install it`
+  return after.length === 0
+    ? undefined
+    : `no ${after.join(", ")} on the PATH, and not root on a Debian that can install it`
 }
 
 const output = (program: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
@@ -140,7 +172,11 @@ const output = (program: string, args: ReadonlyArray<string>, cwd: string): Prom
     child.stdout.on("data", (chunk) => text += chunk)
     child.stderr.on("data", (chunk) => text += chunk)
     child.on("error", reject)
-    child.on("close", (code) => code === 0 ? resolve(text) : reject(new Error(`${program} ${args.join(" ")} ended with ${code}:\n${text}`)))
+    child.on(
+      "close",
+      (code) =>
+        code === 0 ? resolve(text) : reject(new Error(`${program} ${args.join(" ")} ended with ${code}:\n${text}`))
+    )
   })
 
 const found = (text: string, pattern: RegExp): string => {
@@ -167,7 +203,9 @@ export const search = async ({ constants, model, mutant }: Check): Promise<Verdi
     const report = await output(Path.join(folder, "pan"), ["-m100000"], folder)
     const seconds = (performance.now() - began) / 1_000
     const errors = Number(found(report, /errors: (\d+)/))
-    if (errors === 0 && /Search not completed|max search depth too small/.test(report)) throw new Error(`an incomplete search:\n${report}`)
+    if (errors === 0 && /Search not completed|max search depth too small/.test(report)) {
+      throw new Error(`an incomplete search:\n${report}`)
+    }
     return {
       violation: errors === 0 ? undefined : found(report, /^pan:\d+: (.*)$/m),
       states: Number(found(report, /([\d.e+]+) states, stored/)),

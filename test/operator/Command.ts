@@ -22,7 +22,12 @@ export interface Ended {
 export const startCommand = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
   const child = spawn(nodeProgram, ["src/cli.ts", ...args], {
     cwd: root,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], NODE_COMPILE_CACHE: Path.join(root, ".cache/compile"), ...env },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      NODE_COMPILE_CACHE: Path.join(root, ".cache/compile"),
+      ...env
+    },
     stdio: ["ignore", "pipe", "pipe"]
   })
   let out = ""

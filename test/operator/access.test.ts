@@ -25,7 +25,10 @@ describe("the operator plane, once a key is configured", () => {
   afterAll(() => (instance as Instance | undefined)?.stop())
 
   /** Every call of the plane, over the wire. */
-  const calls: Record<Call, (client: OperatorClient.OperatorClient["Type"]) => Effect.Effect<unknown, OperatorClient.OperatorCallFailure>> = {
+  const calls: Record<
+    Call,
+    (client: OperatorClient.OperatorClient["Type"]) => Effect.Effect<unknown, OperatorClient.OperatorCallFailure>
+  > = {
     Info: (client) => client.Info(),
     Overview: (client) => Stream.runHead(client.Overview()),
     Audit: (client) => Stream.runDrain(client.Audit({})),
@@ -41,13 +44,20 @@ describe("the operator plane, once a key is configured", () => {
 
   /** `OK`, or the code of the refusal. */
   const outcome = (key: string | undefined, call: Call): Promise<string> => {
-    const options = { url: instance.url, key: key === undefined ? undefined : Redacted.make(key), timeoutMillis: 20_000 }
-    return Effect.runPromise(Effect.scoped(Effect.flatMap(OperatorClient.make(options), calls[call])).pipe(
-      Effect.match({
-        onFailure: ({ _tag }) => Object.hasOwn(publicTags, _tag) ? table[publicTags[_tag as keyof typeof publicTags]].message : _tag,
-        onSuccess: () => "OK"
-      })
-    ))
+    const options = {
+      url: instance.url,
+      key: key === undefined ? undefined : Redacted.make(key),
+      timeoutMillis: 20_000
+    }
+    return Effect.runPromise(
+      Effect.scoped(Effect.flatMap(OperatorClient.make(options), calls[call])).pipe(
+        Effect.match({
+          onFailure: ({ _tag }) =>
+            Object.hasOwn(publicTags, _tag) ? table[publicTags[_tag as keyof typeof publicTags]].message : _tag,
+          onSuccess: () => "OK"
+        })
+      )
+    )
   }
 
   /** Makes a key as the command prints it: the secret is all of standard output. */
@@ -65,7 +75,10 @@ describe("the operator plane, once a key is configured", () => {
     expect({ code, out }).toEqual({ code: exitCodes.ACCESS.code, out: "" })
     expect(err).toContain("COUPON_API_KEY")
     const doctor = await as(undefined)("doctor")
-    expect(doctor).toMatchObject({ code: exitCodes.UNSOUND.code, out: expect.stringContaining("FAIL  operator plane: UNAUTHENTICATED") as string })
+    expect(doctor).toMatchObject({
+      code: exitCodes.UNSOUND.code,
+      out: expect.stringContaining("FAIL  operator plane: UNAUTHENTICATED") as string
+    })
   })
 
   const reading: ReadonlyArray<Call> = ["Info", "Overview", "Audit", "Settings", "AuditLog", "Phases"]
@@ -81,7 +94,11 @@ describe("the operator plane, once a key is configured", () => {
       // Neither the campaign nor the key exists: an admitted call fails with just that.
       const expected = Object.keys(calls).map((call) => [
         call,
-        !may.includes(call as Call) ? "PERMISSION_DENIED" : ["RebuildGate", "RevokeKey", "Phases"].includes(call) ? "RECORD_NOT_FOUND" : "OK"
+        !may.includes(call as Call)
+          ? "PERMISSION_DENIED"
+          : ["RebuildGate", "RevokeKey", "Phases"].includes(call)
+          ? "RECORD_NOT_FOUND"
+          : "OK"
       ])
       const seen = []
       for (const call of Object.keys(calls)) seen.push([call, await outcome(secret, call as Call)])
@@ -105,16 +122,22 @@ describe("the operator plane, once a key is configured", () => {
     expect(await run("rebuild", String(campaignId))).toMatchObject({ code: 0 })
 
     const listed = await admin("keys", "list", "--json")
-    expect(JSON.parse(listed.out)).toContainEqual(expect.objectContaining({ id, name: "deploy", role: "OPERATOR", requestsPerSecond: 100, revokedAt: null }))
+    expect(JSON.parse(listed.out)).toContainEqual(
+      expect.objectContaining({ id, name: "deploy", role: "OPERATOR", requestsPerSecond: 100, revokedAt: null })
+    )
     expect(listed.out).not.toContain(secret)
 
     expect(await admin("keys", "revoke", id)).toMatchObject({ code: 0 })
     expect(await run("rebuild", String(campaignId))).toMatchObject({ code: exitCodes.ACCESS.code })
     expect(await admin("keys", "revoke", "nobody")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
-    expect(await admin("keys", "create", "--name", "bootstrap", "--role", "ADMIN")).toMatchObject({ code: exitCodes.USAGE.code })
+    expect(await admin("keys", "create", "--name", "bootstrap", "--role", "ADMIN")).toMatchObject({
+      code: exitCodes.USAGE.code
+    })
 
     const log = await admin("log", "--json")
-    const acts = JSON.parse(log.out) as ReadonlyArray<{ readonly actor: string; readonly action: string; readonly campaignId: number | null }>
+    const acts = JSON.parse(log.out) as ReadonlyArray<
+      { readonly actor: string; readonly action: string; readonly campaignId: number | null }
+    >
     expect(acts).toContainEqual(expect.objectContaining({ actor: "deploy", action: "gate.rebuild", campaignId }))
     expect(acts).toContainEqual(expect.objectContaining({ actor: "bootstrap", action: "key.revoke" }))
     expect(log.out).not.toContain(secret)
@@ -122,7 +145,9 @@ describe("the operator plane, once a key is configured", () => {
 
   it("shows no secret among the settings", async () => {
     const { out } = await as(BOOTSTRAP)("settings", "--json")
-    expect(JSON.parse(out)).toContainEqual(expect.objectContaining({ name: "ADMIN_API_KEY", value: "***", isDefault: false }))
+    expect(JSON.parse(out)).toContainEqual(
+      expect.objectContaining({ name: "ADMIN_API_KEY", value: "***", isDefault: false })
+    )
     expect(out).not.toContain(BOOTSTRAP)
     expect(instance.logs()).not.toContain(BOOTSTRAP)
   })

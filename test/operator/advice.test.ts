@@ -28,8 +28,16 @@ const settingsOf = (environment: Record<string, string>) =>
 const store = (settings: Record<string, string>) => ({ now: 0, askedAt: 0, settings })
 
 it("has nothing against the defaults, or stores that keep their promises", () => {
-  const ledger = store({ innodb_flush_log_at_trx_commit: "1", sync_binlog: "1", log_bin: "ON", innodb_doublewrite: "ON", innodb_log_writer_threads: "OFF" })
-  expect(Advice.settings(settingsOf({}), { ...info, ledger, gate: store({ maxmemory_policy: "noeviction" }) })).toEqual([])
+  const ledger = store({
+    innodb_flush_log_at_trx_commit: "1",
+    sync_binlog: "1",
+    log_bin: "ON",
+    innodb_doublewrite: "ON",
+    innodb_log_writer_threads: "OFF"
+  })
+  expect(Advice.settings(settingsOf({}), { ...info, ledger, gate: store({ maxmemory_policy: "noeviction" }) })).toEqual(
+    []
+  )
 })
 
 const hurting: ReadonlyArray<readonly [name: string, value: string]> = [
@@ -52,7 +60,9 @@ for (const [name, value] of hurting) {
 }
 
 it("warns of an address that lets anybody administer", () => {
-  expect(Advice.settings(settingsOf({}), { ...info, open: true })).toEqual([expect.objectContaining({ text: expect.stringContaining("HOST=0.0.0.0") as string })])
+  expect(Advice.settings(settingsOf({}), { ...info, open: true })).toEqual([
+    expect.objectContaining({ text: expect.stringContaining("HOST=0.0.0.0") as string })
+  ])
   expect(Advice.settings(settingsOf({ HOST: "127.0.0.1" }), { ...info, open: true })).toEqual([])
 })
 

@@ -27,11 +27,14 @@ const audit = async (env: Readonly<Record<string, string>>): Promise<string> =>
   (await run(nodeProgram, ["src/audit.ts"], { env: { PATH: process.env["PATH"], ...impatient, ...env } })).stdout
 
 /** What was answered before that moment, and so must be in a backup that began then. */
-const before = (history: ReadonlyArray<Attempt>, moment: number) => history.filter(({ answeredAt }) => answeredAt < moment)
+const before = (history: ReadonlyArray<Attempt>, moment: number) =>
+  history.filter(({ answeredAt }) => answeredAt < moment)
 
 /** The claims as a restored ledger may know them: whether it has what was answered later is open. */
 const asRestored = (history: ReadonlyArray<Attempt>, began: number, restored: number) =>
-  history.map((attempt) => attempt.answeredAt < began || attempt.askedAt >= restored ? attempt : { ...attempt, outcome: "NO_ANSWER" })
+  history.map((attempt) =>
+    attempt.answeredAt < began || attempt.askedAt >= restored ? attempt : { ...attempt, outcome: "NO_ANSWER" }
+  )
 
 const sha256 = (file: string) => createHash("sha256").update(Fs.readFileSync(file)).digest("hex")
 
@@ -67,7 +70,11 @@ describe("coupon backup, of an embedded instance", () => {
     await running.stop()
 
     const acts = JSON.parse((await cli("log", "--json")).out) as ReadonlyArray<object>
-    expect(acts[0]).toMatchObject({ actor: "anonymous", action: "backup.create", after: { bytes: Fs.statSync(out).size, sha256: sha256(out) } })
+    expect(acts[0]).toMatchObject({
+      actor: "anonymous",
+      action: "backup.create",
+      after: { bytes: Fs.statSync(out).size, sha256: sha256(out) }
+    })
     expect(Fs.readdirSync(dataDir).filter((name) => name.startsWith("coupon-backup-"))).toEqual([])
 
     // Restored as in docs/guides/backup.md: an empty directory, and the file under its name there.
@@ -75,7 +82,9 @@ describe("coupon backup, of an embedded instance", () => {
     Fs.copyFileSync(out, Path.join(restored, "coupon.db"))
     // A day later: what the service was about to relay is as old.
     const file = createClient({ url: `file:${Path.join(restored, "coupon.db")}` })
-    await file.execute("INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (hex(randomblob(16)), 'CHANGED', 1, 0)")
+    await file.execute(
+      "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (hex(randomblob(16)), 'CHANGED', 1, 0)"
+    )
     await file.execute("UPDATE outbox SET created_at = created_at - 86400000")
     file.close()
     expect(await audit({ DATA_DIR: restored })).toContain("1 campaign, every invariant holds")
@@ -120,11 +129,17 @@ describe("coupon backup, of an embedded instance", () => {
         // The first event of the file has more than that.
         if (bytes.passed > 50_000) client.destroy()
       })
-      for (const socket of [client, server]) socket.on("error", () => {}).on("close", () => (client.destroy(), server.destroy()))
+      for (const socket of [client, server]) {
+        socket.on("error", () => {}).on("close", () => (client.destroy(), server.destroy()))
+      }
     })
     await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
     defer(() => proxy.close())
-    const { code, err } = await coupon(`http://127.0.0.1:${(proxy.address() as Net.AddressInfo).port}`)("backup", "--to", out)
+    const { code, err } = await coupon(`http://127.0.0.1:${(proxy.address() as Net.AddressInfo).port}`)(
+      "backup",
+      "--to",
+      out
+    )
     expect(code).not.toBe(0)
     expect(err).not.toBe("")
     expect(Fs.readdirSync(Path.dirname(out))).toEqual([])
@@ -147,8 +162,12 @@ describe("coupon backup, of an embedded instance", () => {
     await load.claimAll([instance.url], Array.from({ length: 500 }, (_, k) => ({ campaignId, userId: k + 1 })), 50)
     const began = clock()
     Fs.rmSync(dataDir, { recursive: true })
-    await expect.poll(async () => (await fetch(`${instance.url}/readyz`, { headers: { connection: "close" } })).status).toBe(503)
-    expect(await cli("doctor")).toMatchObject({ code: exitCodes.UNSOUND.code, out: expect.stringContaining("it was deleted or moved away") as string })
+    await expect.poll(async () => (await fetch(`${instance.url}/readyz`, { headers: { connection: "close" } })).status)
+      .toBe(503)
+    expect(await cli("doctor")).toMatchObject({
+      code: exitCodes.UNSOUND.code,
+      out: expect.stringContaining("it was deleted or moved away") as string
+    })
     expect(await cli("backup", "--to", out)).toMatchObject({ code: 0 })
     const restored = directory()
     Fs.copyFileSync(out, Path.join(restored, "coupon.db"))
@@ -164,8 +183,12 @@ describe("coupon backup, of an embedded instance", () => {
     expect((await guarded.execute("SELECT id FROM api_keys ORDER BY id")).rows).toEqual([])
     expect((await guarded.execute("SELECT * FROM deployment")).rows).toEqual([])
     await expect(guarded.execute("SELECT 1")).rejects.toMatchObject({ code: GuardedDriver.NOT_RUN })
-    await expect(guarded.execute("INSERT INTO api_keys SELECT id FROM api_keys")).rejects.toMatchObject({ code: GuardedDriver.NOT_RUN })
-    await expect(guarded.batch(["INSERT INTO api_keys VALUES ('x')"], "write")).rejects.toMatchObject({ code: GuardedDriver.NOT_RUN })
+    await expect(guarded.execute("INSERT INTO api_keys SELECT id FROM api_keys")).rejects.toMatchObject({
+      code: GuardedDriver.NOT_RUN
+    })
+    await expect(guarded.batch(["INSERT INTO api_keys VALUES ('x')"], "write")).rejects.toMatchObject({
+      code: GuardedDriver.NOT_RUN
+    })
     driver.close()
   })
 })
@@ -182,8 +205,10 @@ describe("coupon backup, of MySQL and MariaDB", () => {
         "--routines --hex-blob --no-tablespaces --set-gtid-purged=OFF --source-data=2 'my shop'"
     )
     expect(mysql.notes.join(" ")).toMatch(/RELOAD and REPLICATION CLIENT.*position of the binary log/)
-    expect(MySqlBackup.adviceFor(endpoint, { version: "8.0.25-debug", logsBinary: true }).command).toContain(" --master-data=2 ")
-    expect(MySqlBackup.adviceFor(endpoint, { version: "9.0.1", logsBinary: true }).command).toContain(" --source-data=2 ")
+    expect(MySqlBackup.adviceFor(endpoint, { version: "8.0.25-debug", logsBinary: true }).command)
+      .toContain(" --master-data=2 ")
+    expect(MySqlBackup.adviceFor(endpoint, { version: "9.0.1", logsBinary: true }).command)
+      .toContain(" --source-data=2 ")
     const maria = MySqlBackup.adviceFor(endpoint, { version: "10.11.6-MariaDB-log", logsBinary: false })
     expect(maria.command).toMatch(/^mariadb-dump .*--single-transaction .*--routines (?!.*gtid)(?!.*-data=2)/)
     expect(maria.notes.join(" ")).toContain("loses every coupon since the backup")
@@ -202,7 +227,10 @@ describe("coupon backup, of MySQL and MariaDB", () => {
       defer(() => removeDirectory(Path.dirname(out)))
 
       const told = await coupon(instance.url)("backup", "--to", out)
-      expect(told).toMatchObject({ code: exitCodes.PRECONDITION.code, err: expect.stringContaining("nothing was copied") as string })
+      expect(told).toMatchObject({
+        code: exitCodes.PRECONDITION.code,
+        err: expect.stringContaining("nothing was copied") as string
+      })
       expect(Fs.existsSync(out)).toBe(false)
       const piped = startCommand(["backup", "--to", "-"], { COUPON_URL: instance.url })
       expect(await piped.ended).toMatchObject({ code: exitCodes.PRECONDITION.code, out: "" })
@@ -212,7 +240,10 @@ describe("coupon backup, of MySQL and MariaDB", () => {
       const program = command.split(" ", 1)[0]!
       const version = spawnSync(program, ["--version"], { encoding: "utf8" }).stdout ?? ""
       // MariaDB's package has a program of that name, too, which does not know MySQL's options.
-      context.skip(version === "" || /mariadb/i.test(version) !== (kind === "mariadb"), `there is no ${program} of ${kind} on this machine`)
+      context.skip(
+        version === "" || /mariadb/i.test(version) !== (kind === "mariadb"),
+        `there is no ${program} of ${kind} on this machine`
+      )
 
       const running = load.keepClaiming(() => [instance.url], newcomers([campaignId], 1), 20)
       defer(running.stop)
@@ -225,7 +256,10 @@ describe("coupon backup, of MySQL and MariaDB", () => {
 
       const into = new URL(empty.url)
       const client = kind === "mariadb" ? "mariadb" : "mysql"
-      await run("bash", ["-ec", `${client} -h${into.hostname} -P${into.port} -u${username} ${into.pathname.slice(1)} < ${out}`], { env })
+      await run("bash", [
+        "-ec",
+        `${client} -h${into.hostname} -P${into.port} -u${username} ${into.pathname.slice(1)} < ${out}`
+      ], { env })
       expect(pathname).not.toBe(into.pathname)
       await redis.flushAll()
       const restored = { MYSQL_URL: empty.url, REDIS_URL: redis.url }
@@ -236,7 +270,10 @@ describe("coupon backup, of MySQL and MariaDB", () => {
         .toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED", code: holder!.code })
       expect(await load.claim(again.url, { campaignId, userId: 10_000_000 })).toMatchObject({ outcome: "OK" })
       await expect.poll(() => audit(restored), { interval: 500 }).toContain("1 campaign, every invariant holds")
-      await checkInvariants({ databaseUrl: empty.url, redisUrl: redis.url }, asRestored(load.history, began, restoredAt))
+      await checkInvariants(
+        { databaseUrl: empty.url, redisUrl: redis.url },
+        asRestored(load.history, began, restoredAt)
+      )
     })
   }
 })

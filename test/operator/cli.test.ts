@@ -38,7 +38,10 @@ describe("coupon, on a service that runs", () => {
     const issued = await run("issue", id, "1")
     expect(issued).toMatchObject({ code: 0, out: expect.stringMatching(CODE) as string, err: "" })
     const held = issued.out.trim()
-    expect(await run("get", id, "1", "--json")).toMatchObject({ code: 0, out: expect.stringContaining(`"code":"${held}"`) as string })
+    expect(await run("get", id, "1", "--json")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`"code":"${held}"`) as string
+    })
     // Where a flag comes before the campaign's number, which happens to be a truth value.
     const shown = await run("campaign", "get", "--json", id)
     expect(JSON.parse(shown.out)).toMatchObject({ id: Number(id), name: "여름", couponLimit: "2", currentCoupon: "1" })
@@ -57,7 +60,10 @@ describe("coupon, on a service that runs", () => {
     expect(soldOut.code).toBe(exitCodes.PRECONDITION.code)
     expect(JSON.parse(soldOut.err)).toMatchObject({ error: { code: "COUPON_SOLD_OUT", exitCode: 4 } })
     const later = await open("--limit", "1", "--start", "+1d")
-    expect(await run("issue", later, "1")).toMatchObject({ code: 4, err: expect.stringContaining("CAMPAIGN_NOT_STARTED") as string })
+    expect(await run("issue", later, "1")).toMatchObject({
+      code: 4,
+      err: expect.stringContaining("CAMPAIGN_NOT_STARTED") as string
+    })
     expect(await run("get", id, "2")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     expect(await run("campaign", "get", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     expect(await run("rebuild", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
@@ -66,21 +72,41 @@ describe("coupon, on a service that runs", () => {
 
   it("changes campaigns, and not those that another operator has changed meanwhile", async () => {
     const id = await open("--limit", "3", "--end", "+1h")
-    expect((await run("campaign", "update", id, "--limit", "2", "--name", "겨울", "--no-end", "--expected-version", "1")).out)
+    expect(
+      (await run("campaign", "update", id, "--limit", "2", "--name", "겨울", "--no-end", "--expected-version", "1")).out
+    )
       .toMatch(/^name +겨울\n(?:.*\n)*issued +0 of 2\n(?:(?!end).*\n)*version +2$/m)
     const late = await run("campaign", "update", id, "--limit", "9", "--expected-version", "1")
-    expect(late).toMatchObject({ code: exitCodes.PRECONDITION.code, out: "", err: expect.stringContaining("CONFLICT") as string })
+    expect(late).toMatchObject({
+      code: exitCodes.PRECONDITION.code,
+      out: "",
+      err: expect.stringContaining("CONFLICT") as string
+    })
     const paused = await run("campaign", "pause", id, "--json")
-    expect(JSON.parse(paused.out)).toMatchObject({ id: Number(id), status: "CAMPAIGN_STATUS_PAUSED", version: "3", couponLimit: "2" })
-    expect(await run("issue", id, "1")).toMatchObject({ code: 4, err: expect.stringMatching(/^CAMPAIGN_PAUSED\n.*resume/) as string })
+    expect(JSON.parse(paused.out)).toMatchObject({
+      id: Number(id),
+      status: "CAMPAIGN_STATUS_PAUSED",
+      version: "3",
+      couponLimit: "2"
+    })
+    expect(await run("issue", id, "1")).toMatchObject({
+      code: 4,
+      err: expect.stringMatching(/^CAMPAIGN_PAUSED\n.*resume/) as string
+    })
     expect(await run("campaign", "resume", id)).toMatchObject({ code: 0 })
     expect(await run("issue", id, "1")).toMatchObject({ code: 0 })
     expect(await run("campaign", "update", id, "--limit", "0")).toMatchObject({ code: exitCodes.USAGE.code })
     expect(await run("campaign", "end", id)).toMatchObject({ code: 0 })
-    expect(await run("issue", id, "2")).toMatchObject({ code: 4, err: expect.stringContaining("CAMPAIGN_ENDED") as string })
+    expect(await run("issue", id, "2")).toMatchObject({
+      code: 4,
+      err: expect.stringContaining("CAMPAIGN_ENDED") as string
+    })
 
     const listed = await run("campaign", "list", "--status", "ended", "--prefix", "겨", "--json")
-    expect(JSON.parse(listed.out)).toMatchObject({ campaigns: [{ id: Number(id), name: "겨울", currentCoupon: "1" }], more: false })
+    expect(JSON.parse(listed.out)).toMatchObject({
+      campaigns: [{ id: Number(id), name: "겨울", currentCoupon: "1" }],
+      more: false
+    })
     expect((await run("campaign", "list", "--limit", "1")).out).toMatch(/^there are more/m)
     const log = await run("log", "--json", "--campaign", id)
     expect((JSON.parse(log.out) as ReadonlyArray<{ readonly action: string }>).map(({ action }) => action)).toEqual([
@@ -94,22 +120,33 @@ describe("coupon, on a service that runs", () => {
       const { out } = await run("campaign", "create", "--json", "--limit", "1", "--name", prefix, ...args)
       return (JSON.parse(out) as { readonly campaignId: number }).campaignId
     }
-    expect(await run("campaign", "create", "--limit", "1", "--name", "x", "--start", "2020-01-01T00:00:00Z", "--end", "2021-01-01T00:00:00Z"))
+    expect(
+      await run(
+        "campaign", "create", "--limit", "1", "--name", "x", "--start", "2020-01-01T00:00:00Z", "--end",
+        "2021-01-01T00:00:00Z"
+      )
+    )
       .toMatchObject({ code: exitCodes.USAGE.code, err: expect.stringContaining("allowPastEnd") as string })
     const over = await make("--start", "2020-01-01T00:00:00Z", "--end", "2021-01-01T00:00:00Z", "--allow-past-end")
     const later = await make("--start", "+1d")
     const id = await make()
     await run("issue", String(id), "1")
-    expect((await run("campaign", "get", String(id))).out).toMatch(/^phase +SOLD_OUT\n(?:.*\n)*opened +\S+Z\nsold out +\S+Z$/m)
+    expect((await run("campaign", "get", String(id))).out).toMatch(
+      /^phase +SOLD_OUT\n(?:.*\n)*opened +\S+Z\nsold out +\S+Z$/m
+    )
     const listed = async (...args: ReadonlyArray<string>) =>
-      (JSON.parse((await run("campaign", "list", "--json", "--prefix", prefix, ...args)).out) as { readonly campaigns: ReadonlyArray<{ readonly id: number }> })
+      (JSON.parse((await run("campaign", "list", "--json", "--prefix", prefix, ...args)).out) as {
+        readonly campaigns: ReadonlyArray<{ readonly id: number }>
+      })
         .campaigns.map((one) => one.id)
     expect(await listed("--phase", "ended")).toEqual([over])
     expect(await listed("--status", "ended")).toEqual([over])
     expect(await listed("--phase", "scheduled")).toEqual([later])
     expect(await listed("--phase", "sold-out")).toEqual([id])
     expect(await listed("--status", "active")).toEqual([id, later])
-    expect(await run("campaign", "list", "--phase", "open", "--status", "active")).toMatchObject({ code: exitCodes.USAGE.code })
+    expect(await run("campaign", "list", "--phase", "open", "--status", "active")).toMatchObject({
+      code: exitCodes.USAGE.code
+    })
     expect((await run("campaign", "list", "--prefix", prefix)).out).toMatch(/^ +\d+ +phase \S+ +SCHEDULED +0 +1 /m)
 
     await run("campaign", "update", String(id), "--limit", "2")
@@ -117,9 +154,14 @@ describe("coupon, on a service that runs", () => {
     await run("campaign", "resume", String(id))
     await run("campaign", "end", String(id))
     const told = ["OPEN", "SOLD_OUT", "OPEN", "PAUSED", "OPEN", "ENDED"]
-    const history = async () => JSON.parse((await run("campaign", "history", String(id), "--json")).out) as ReadonlyArray<{ readonly phase: string }>
+    const history = async () =>
+      JSON.parse((await run("campaign", "history", String(id), "--json")).out) as ReadonlyArray<
+        { readonly phase: string }
+      >
     expect((await history()).map(({ phase }) => phase).toReversed()).toEqual(told)
-    expect((await run("campaign", "history", String(id), "--limit", "1")).out).toMatch(/^event +phase +reached at +noticed at\n +6 +ENDED +\S+Z +\S+Z\n$/)
+    expect((await run("campaign", "history", String(id), "--limit", "1")).out).toMatch(
+      /^event +phase +reached at +noticed at\n +6 +ENDED +\S+Z +\S+Z\n$/
+    )
     expect(await run("campaign", "history", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     const lines = instance.logs().split("\n").filter((line) => line.includes('"phase":') && line.includes(`"campaignId":${id},`))
     expect(lines.map((line) => /"phase":"(\w+)"/.exec(line)![1])).toEqual(told)
@@ -155,7 +197,9 @@ describe("coupon, on a service that runs", () => {
   it("audits, rebuilds a gate, and finds both in the log", async () => {
     const id = await open("--limit", "5")
     for (const user of ["1", "2", "3"]) expect(await run("issue", id, user)).toMatchObject({ code: 0 })
-    await expect.poll(async () => (await run("audit", id)).out).toMatch(new RegExp(`^ +${id} +5 +3 +3 +hydrated +3 +0 +0 +ok$`, "m"))
+    await expect.poll(async () => (await run("audit", id)).out).toMatch(
+      new RegExp(`^ +${id} +5 +3 +3 +hydrated +3 +0 +0 +ok$`, "m")
+    )
     const all = await run("audit", "--json")
     expect(all.code).toBe(0)
     expect(JSON.parse(all.out.trim().split("\n").at(-1)!)).toMatchObject({ _tag: "Done", violations: [] })
@@ -169,7 +213,9 @@ describe("coupon, on a service that runs", () => {
     }
     expect(await run("issue", id, "1")).toMatchObject({ code: 4 })
     const log = await run("log", "--json", "--campaign", id)
-    const acts = JSON.parse(log.out) as ReadonlyArray<{ readonly action: string; readonly actor: string; readonly after: unknown }>
+    const acts = JSON.parse(log.out) as ReadonlyArray<
+      { readonly action: string; readonly actor: string; readonly after: unknown }
+    >
     expect(acts.slice(0, 2)).toMatchObject([
       { actor: "anonymous", action: "gate.rebuild", after: { discard: true } },
       { actor: "anonymous", action: "gate.rebuild", after: { discard: false } }
@@ -180,7 +226,9 @@ describe("coupon, on a service that runs", () => {
     const { code, out } = await run("settings", "--changed", "--json")
     expect(code).toBe(0)
     const settings = JSON.parse(out) as ReadonlyArray<{ readonly name: string; readonly value: string }>
-    expect(settings).toContainEqual(expect.objectContaining({ name: "LOG_FORMAT", value: "json", default: "auto", isDefault: false }))
+    expect(settings).toContainEqual(
+      expect.objectContaining({ name: "LOG_FORMAT", value: "json", default: "auto", isDefault: false })
+    )
     expect(settings.map(({ name }) => name)).not.toContain("REQUEST_TIMEOUT")
   })
 
@@ -206,7 +254,9 @@ describe("coupon, on a service that runs", () => {
     await run("issue", id, "1")
     const { code, out } = await run("watch", "--json", "--count", "2")
     expect(code).toBe(0)
-    const samples = out.trim().split("\n").map((line) => JSON.parse(line) as { readonly at: number; readonly campaigns: ReadonlyArray<unknown> })
+    const samples = out.trim().split("\n").map((line) =>
+      JSON.parse(line) as { readonly at: number; readonly campaigns: ReadonlyArray<unknown> }
+    )
     expect(samples).toHaveLength(2)
     expect(samples[1]!.at).toBeGreaterThan(samples[0]!.at)
     expect(samples[0]).toMatchObject({ version: VERSION, ready: true, waitingFor: [] })
@@ -220,7 +270,9 @@ describe("coupon, on a service that runs", () => {
   it("finds nothing wrong with it, and says what is open", async () => {
     const { code, out } = await run("doctor", "--json")
     expect(code).toBe(0)
-    const { checks } = JSON.parse(out) as { readonly checks: ReadonlyArray<{ readonly name: string; readonly verdict: string }> }
+    const { checks } = JSON.parse(out) as {
+      readonly checks: ReadonlyArray<{ readonly name: string; readonly verdict: string }>
+    }
     expect(Object.fromEntries(checks.map(({ name, verdict }) => [name, verdict]))).toEqual({
       reachable: "ok",
       ready: "ok",
@@ -312,7 +364,9 @@ describe("coupon, where the service is not as it should be", () => {
 
   for (const [what, status, body] of [["a page of something else", 200, "<html>hello</html>"], ["a 404", 404, "not here"]] as const) {
     it(`takes ${what} for what it is`, async () => {
-      const { close, url } = await serve((_, response) => response.writeHead(status, { "content-type": "text/html" }).end(body))
+      const { close, url } = await serve((_, response) =>
+        response.writeHead(status, { "content-type": "text/html" }).end(body)
+      )
       try {
         const run = coupon(url)
         for (const args of [["settings"], ["campaign", "get", "1"], ["audit"]]) {
@@ -342,12 +396,18 @@ describe("coupon, where the service is not as it should be", () => {
 
 describe("what is written about the command", () => {
   it("names every exit code, and no other", () => {
-    const rows = Array.from(read("docs/reference/cli.md").matchAll(/^\| (\d+) \| (.+) \|$/gm), ([, code, meaning]) => [Number(code), meaning])
+    const rows = Array.from(
+      read("docs/reference/cli.md").matchAll(/^\| (\d+) \| (.+) \|$/gm),
+      ([, code, meaning]) => [Number(code), meaning]
+    )
     expect(rows).toEqual(Object.values(exitCodes).map(({ code, meaning }) => [code, meaning]))
   })
 
   it("introduces every command, in the table and in the help", async () => {
-    const rows = Array.from(read("docs/reference/cli.md").matchAll(/^\| `coupon (.+?)` \| (.+) \| (\w+) \|$/gm), ([, ...cells]) => cells)
+    const rows = Array.from(
+      read("docs/reference/cli.md").matchAll(/^\| `coupon (.+?)` \| (.+) \| (\w+) \|$/gm),
+      ([, ...cells]) => cells
+    )
     expect(rows).toEqual(entries.map(({ role, text, usage }) => [usage, text, role]))
     const help = await coupon("http://127.0.0.1:1")("--help")
     const squeezed = help.out.replace(/ +/g, " ")

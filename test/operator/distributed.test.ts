@@ -14,7 +14,12 @@ for (const kind of availableDatabases()) {
       redis = await startRedis()
       database = await databaseOn(kind)
       // An auditor that hardly ever looks leaves to the operator what is wrong with a gate.
-      instance = await startInstance({ MYSQL_URL: database.url, REDIS_URL: redis.url, AUDIT_INTERVAL: "1m", HYDRATE_PAGE_SIZE: "2" })
+      instance = await startInstance({
+        MYSQL_URL: database.url,
+        REDIS_URL: redis.url,
+        AUDIT_INTERVAL: "1m",
+        HYDRATE_PAGE_SIZE: "2"
+      })
       run = coupon(instance.url)
     })
     afterAll(async () => {
@@ -27,7 +32,9 @@ for (const kind of availableDatabases()) {
       const { out } = await run("campaign", "create", "--json", "--name", "a", "--limit", "100")
       const id = String((JSON.parse(out) as { readonly campaignId: number }).campaignId)
       for (const user of users) expect(await run("issue", id, user)).toMatchObject({ code: 0 })
-      await expect.poll(async () => (await run("audit", id)).out).toMatch(new RegExp(` hydrated +${users.length} +0 +0 +ok$`, "m"))
+      await expect.poll(async () => (await run("audit", id)).out).toMatch(
+        new RegExp(` hydrated +${users.length} +0 +0 +ok$`, "m")
+      )
       return id
     }
 
@@ -36,7 +43,10 @@ for (const kind of availableDatabases()) {
       await redis.command("SADD", await gateKey(database.url, id, "i"), "999")
       const found = await run("audit", id)
       expect(found.out).toContain(`G1 campaign ${id}: the gate knows 4 holders, the ledger 3`)
-      expect(found).toMatchObject({ code: exitCodes.UNSOUND.code, err: expect.stringContaining("coupon rebuild") as string })
+      expect(found).toMatchObject({
+        code: exitCodes.UNSOUND.code,
+        err: expect.stringContaining("coupon rebuild") as string
+      })
       // What is in the live set stays there, unless it is discarded.
       expect((await run("rebuild", id)).code).toBe(0)
       expect((await run("audit", id)).code).toBe(exitCodes.UNSOUND.code)
@@ -67,7 +77,9 @@ for (const kind of availableDatabases()) {
         const id = String((JSON.parse(out) as { readonly campaignId: number }).campaignId)
         const phaseNow = async (phase: string) =>
           await expect.poll(async () =>
-            (JSON.parse((await run("campaign", "history", id, "--json")).out) as ReadonlyArray<{ readonly phase: string }>)[0]?.phase
+            (JSON.parse((await run("campaign", "history", id, "--json")).out) as ReadonlyArray<
+              { readonly phase: string }
+            >)[0]?.phase
           ).toBe(phase)
         await phaseNow("OPEN")
         for (const [k, one] of runs.entries()) expect(await one("issue", id, String(k + 1))).toMatchObject({ code: 0 })
@@ -75,15 +87,23 @@ for (const kind of availableDatabases()) {
         await runs[1]!("campaign", "update", id, "--limit", "4")
         await runs[2]!("campaign", "pause", id)
         await runs[1]!("campaign", "end", id)
-        const expected = ["SCHEDULED", "OPEN", "SOLD_OUT", "OPEN", "PAUSED", "ENDED"].map((phase, k) => `${k + 1} ${phase}`)
+        const expected = ["SCHEDULED", "OPEN", "SOLD_OUT", "OPEN", "PAUSED", "ENDED"].map((phase, k) =>
+          `${k + 1} ${phase}`
+        )
         const { out: told } = await run("campaign", "history", id, "--json")
-        const events = JSON.parse(told) as ReadonlyArray<{ readonly sequence: number; readonly phase: string; readonly at: number }>
+        const events = JSON.parse(told) as ReadonlyArray<
+          { readonly sequence: number; readonly phase: string; readonly at: number }
+        >
         expect(events.toReversed().map(({ phase, sequence }) => `${sequence} ${phase}`)).toEqual(expected)
         expect(events.at(-2)!.at).toBe(Date.parse(start))
         await Promise.all(others.map((other) => other.stop()))
         const lines = [instance, ...others].flatMap((one) => one.logs().split("\n")).flatMap((line) => {
-          const { annotations } = line.startsWith("{") ? JSON.parse(line) as { annotations?: Record<string, unknown> } : {}
-          return annotations?.["phase"] !== undefined && String(annotations["campaignId"]) === id ? [`${annotations["event"]} ${annotations["phase"]}`] : []
+          const { annotations } = line.startsWith("{")
+            ? JSON.parse(line) as { annotations?: Record<string, unknown> }
+            : {}
+          return annotations?.["phase"] !== undefined && String(annotations["campaignId"]) === id
+            ? [`${annotations["event"]} ${annotations["phase"]}`]
+            : []
         })
         expect(lines.sort()).toEqual(expected)
       } finally {
@@ -94,7 +114,8 @@ for (const kind of availableDatabases()) {
     it("shows no password of a store, and says what doctor sees of them", async () => {
       const { out } = await run("settings", "--json")
       const settings = JSON.parse(out) as ReadonlyArray<{ readonly name: string; readonly value: string }>
-      expect(settings.filter(({ name }) => name === "MYSQL_URL" || name === "REDIS_URL").map(({ value }) => value)).toEqual(["***", "***"])
+      expect(settings.filter(({ name }) => name === "MYSQL_URL" || name === "REDIS_URL").map(({ value }) => value))
+        .toEqual(["***", "***"])
       expect(out).not.toContain(new URL(database.url).host)
       const { code, out: told } = await run("doctor")
       expect(told).toMatch(/^ok {4}ledger clock: /m)
@@ -127,7 +148,10 @@ for (const kind of availableDatabases()) {
           }
           return campaigns.find(({ campaignId }) => campaignId === Number(id))?.gate
         }).toBe("Unreachable")
-        expect(await run("doctor")).toMatchObject({ code: exitCodes.UNSOUND.code, out: expect.stringMatching(/^FAIL {2}gate: /m) as string })
+        expect(await run("doctor")).toMatchObject({
+          code: exitCodes.UNSOUND.code,
+          out: expect.stringMatching(/^FAIL {2}gate: /m) as string
+        })
       } finally {
         redis.resume()
       }

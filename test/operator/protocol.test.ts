@@ -27,18 +27,29 @@ describe("the operator plane on the wire", () => {
     expect(status).toBe(200)
     expect(headers.get("content-type")).toBe("application/ndjson")
     expect(headers.get("cache-control")).toBe("no-store")
-    expect(JSON.parse(text)).toMatchObject({ _tag: "Exit", requestId: "1", exit: { _tag: "Success", value: { service: "coupon-issuance" } } })
+    expect(JSON.parse(text)).toMatchObject({
+      _tag: "Exit",
+      requestId: "1",
+      exit: { _tag: "Success", value: { service: "coupon-issuance" } }
+    })
   })
 
   it("takes several calls in one request", async () => {
     const two = `${call("Info")}\n${call("Settings").replace(`"1"`, `"2"`)}\n`
-    const lines = (await post(instance, two)).text.trim().split("\n").map((line) => (JSON.parse(line) as { readonly requestId: string }).requestId)
+    const lines = (await post(instance, two)).text.trim().split("\n").map((line) =>
+      (JSON.parse(line) as { readonly requestId: string }).requestId
+    )
     expect(lines.sort()).toEqual(["1", "2"])
   })
 
-  const refused: ReadonlyArray<readonly [what: string, body: string, headers: Record<string, string>, method: string, status: number]> = [
+  const refused: ReadonlyArray<
+    readonly [what: string, body: string, headers: Record<string, string>, method: string, status: number]
+  > = [
     ["a GET", "", NDJSON, "GET", 405],
-    ["the type that a form of a foreign page can send", call("Info"), { ...NDJSON, "content-type": "text/plain" }, "POST", 415],
+    [
+      "the type that a form of a foreign page can send", call("Info"), { ...NDJSON, "content-type": "text/plain" },
+      "POST", 415
+    ],
     ["what is not JSON", "{", NDJSON, "POST", 400],
     ["what is not a call", JSON.stringify({ _tag: "Ping" }), NDJSON, "POST", 400],
     ["an empty body", "", NDJSON, "POST", 400],
@@ -52,20 +63,29 @@ describe("the operator plane on the wire", () => {
   }
 
   it("believes the header of the request, and not what the body says it were", async () => {
-    const { text } = await post(instance, call("Info", undefined, [["authorization", `Bearer ${KEY}`]]), { "content-type": "application/ndjson" })
-    expect(JSON.parse(text)).toMatchObject({ exit: { _tag: "Failure", cause: { _tag: "Fail", error: { _tag: "Unauthenticated" } } } })
+    const { text } = await post(instance, call("Info", undefined, [["authorization", `Bearer ${KEY}`]]), {
+      "content-type": "application/ndjson"
+    })
+    expect(JSON.parse(text)).toMatchObject({
+      exit: { _tag: "Failure", cause: { _tag: "Fail", error: { _tag: "Unauthenticated" } } }
+    })
   })
 
   it("names what is wrong with a call, and no inside of its own", async () => {
     expect((await post(instance, call("Nonsense"))).text).toContain("Unknown request tag")
-    const { text } = await post(instance, call("RebuildGate", { campaignId: "1; DROP TABLE campaigns", discard: false }))
+    const { text } = await post(
+      instance,
+      call("RebuildGate", { campaignId: "1; DROP TABLE campaigns", discard: false })
+    )
     expect(text).toContain("campaignId")
     expect(text).not.toMatch(/\.ts:|node_modules/)
   })
 
   it("refuses a field that it does not know where something would be changed", async () => {
-    const changes = [["CreateKey", { name: "k", role: "VIEWER", requestPerSecond: 5 }], ["RevokeKey", { id: "x", key: "x" }],
-      ["RebuildGate", { campaignId: 1, discard: false, discrad: true }]] as const
+    const changes = [["CreateKey", { name: "k", role: "VIEWER", requestPerSecond: 5 }], ["RevokeKey", {
+      id: "x",
+      key: "x"
+    }], ["RebuildGate", { campaignId: 1, discard: false, discrad: true }]] as const
     for (const [tag, payload] of changes) {
       const { text } = await post(instance, call(tag, payload))
       expect(text, tag).toContain(`\\"${Object.keys(payload).at(-1)}\\"`)
@@ -131,7 +151,9 @@ describe("the operator plane of an instance without its stores", () => {
         body: call("Audit", {})
       })
       const text = await reply.text()
-      expect(JSON.parse(text)).toMatchObject({ exit: { cause: { error: { _tag: "Unavailable", retryAfterSeconds: 1 } } } })
+      expect(JSON.parse(text)).toMatchObject({
+        exit: { cause: { error: { _tag: "Unavailable", retryAfterSeconds: 1 } } }
+      })
       expect(text).toContain("127.0.0.1:1")
       expect(text).not.toContain("u:p")
     } finally {

@@ -85,7 +85,9 @@ describe("coupon watch, with several instances behind one address", () => {
       instances = [...left, came]
       await expect.poll(() => [...namesIn(watching.out())]).toContainEqual(nameOf(came))
       const before = watching.out().length
-      await expect.poll(() => namesIn(watching.out().slice(before).replace(/^[^\n]*\n/, "").replace(/[^\n]*$/, "")).size).toBe(3)
+      await expect.poll(() =>
+        namesIn(watching.out().slice(before).replace(/^[^\n]*\n/, "").replace(/[^\n]*$/, "")).size
+      ).toBe(3)
       watching.kill("SIGINT")
       expect(await watching.ended).toMatchObject({ code: exitCodes.INTERRUPTED.code, err: "" })
     } finally {

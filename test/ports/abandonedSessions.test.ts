@@ -14,10 +14,16 @@ import { privateDatabases, startDatabase, type DatabaseKind, type DatabaseServer
 
 const POOL = 3
 
-/** What `MYSQL_POOL_SIZE` does not count: one connection that ends abandoned sessions, and one that looks whether the server is there. */
+/**
+ * What `MYSQL_POOL_SIZE` does not count: one connection that ends abandoned sessions, and one that looks whether the
+ * server is there.
+ */
 const BESIDES = 2
 
-/** Waits of a server: how they begin, what waits, and how they end. `session` makes the session wait for as long as it takes. */
+/**
+ * Waits of a server: how they begin, what waits, and how they end. `session` makes the session wait for as long as it
+ * takes.
+ */
 interface Wait {
   readonly name: string
   readonly begin: ReadonlyArray<string>
@@ -29,7 +35,12 @@ interface Wait {
 
 const waits: ReadonlyArray<Wait> = [
   { name: "nothing but time", begin: [], text: "DO SLEEP(1000)", end: [] },
-  { name: "a lock by name", begin: ["DO GET_LOCK('mine', 1)"], text: "DO GET_LOCK('mine', 1000)", end: ["DO RELEASE_LOCK('mine')"] },
+  {
+    name: "a lock by name",
+    begin: ["DO GET_LOCK('mine', 1)"],
+    text: "DO GET_LOCK('mine', 1000)",
+    end: ["DO RELEASE_LOCK('mine')"]
+  },
   {
     name: "a row",
     begin: ["START TRANSACTION", "SELECT id FROM waited WHERE id = 1 FOR UPDATE"],
@@ -83,8 +94,12 @@ for (const kind of privateDatabases()) {
       await (server as DatabaseServer | undefined)?.stop()
     })
 
-    const asked = (text: string) => Effect.promise(async () => (await root.query(text))[0] as ReadonlyArray<Record<string, unknown>>)
-    const sessions = Effect.map(asked("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = 'plain'"), ([row]) => Number(row!["n"]))
+    const asked = (text: string) =>
+      Effect.promise(async () => (await root.query(text))[0] as ReadonlyArray<Record<string, unknown>>)
+    const sessions = Effect.map(
+      asked("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = 'plain'"),
+      ([row]) => Number(row!["n"])
+    )
     const clientOn = (url: string) =>
       Effect.map(
         Layer.build(MySql.layer.pipe(Layer.provide(AppConfig.layerTest({

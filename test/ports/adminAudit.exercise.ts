@@ -13,28 +13,46 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AdminAudit | SqlCli
       Effect.gen(function*() {
         const audit = yield* AdminAudit
         const began = Date.now()
-        yield* audit.append({ action: "key.create", campaignId: undefined, before: undefined, after: { name: "운영 'key' \\ \" \n", roles: [] } })
+        yield* audit.append({
+          action: "key.create",
+          campaignId: undefined,
+          before: undefined,
+          after: { name: "운영 'key' \\ \" \n", roles: [] }
+        })
         yield* Effect.forEach([1, 2, 3], (n) =>
-          Effect.locally(audit.append({ action: "gate.rebuild", campaignId: 7, before: n, after: null }), Actor, `ops '${n}'`))
+          Effect.locally(
+            audit.append({ action: "gate.rebuild", campaignId: 7, before: n, after: null }),
+            Actor,
+            `ops '${n}'`
+          ))
         const all = yield* audit.list({ beforeId: undefined, limit: 3, campaignId: undefined })
-        expect(all.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after])).toEqual([
-          ["ops '3'", "gate.rebuild", 7, 3, null],
-          ["ops '2'", "gate.rebuild", 7, 2, null],
-          ["ops '1'", "gate.rebuild", 7, 1, null]
-        ])
-        expect(all.every(({ at }) => Math.abs(at - began) < 60_000)).toBe(true)
+        expect(all.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after]))
+          .toEqual([
+            ["ops '3'", "gate.rebuild", 7, 3, null],
+            ["ops '2'", "gate.rebuild", 7, 2, null],
+            ["ops '1'", "gate.rebuild", 7, 1, null]
+          ])
+        expect(all.every(({ at }) =>
+          Math.abs(at - began) < 60_000
+        )).toBe(true)
         const rest = yield* audit.list({ beforeId: all.at(-1)!.id, limit: 3, campaignId: undefined })
-        expect(rest.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after])).toEqual([
-          ["anonymous", "key.create", undefined, undefined, { name: "운영 'key' \\ \" \n", roles: [] }]
-        ])
-        expect((yield* audit.list({ beforeId: all[0]!.id, limit: 1, campaignId: 7 })).map(({ before }) => before)).toEqual([2])
+        expect(rest.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after]))
+          .toEqual([
+            ["anonymous", "key.create", undefined, undefined, { name: "운영 'key' \\ \" \n", roles: [] }]
+          ])
+        expect((yield* audit.list({ beforeId: all[0]!.id, limit: 1, campaignId: 7 })).map(({ before }) => before))
+          .toEqual([2])
         expect(yield* audit.list({ beforeId: undefined, limit: 5, campaignId: 8 })).toEqual([])
       }))
 
     it.effect("cuts an actor's name rather than losing the act", () =>
       Effect.gen(function*() {
         const audit = yield* AdminAudit
-        yield* Effect.locally(audit.append({ action: "key.revoke", campaignId: undefined, before: 1, after: 2 }), Actor, "쿠".repeat(500))
+        yield* Effect.locally(
+          audit.append({ action: "key.revoke", campaignId: undefined, before: 1, after: 2 }),
+          Actor,
+          "쿠".repeat(500)
+        )
         const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
         expect(newest!.actor).toBe("쿠".repeat(200))
       }))

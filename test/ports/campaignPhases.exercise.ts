@@ -33,7 +33,9 @@ const find = (campaignId: number) => Effect.map(campaigns.find(campaignId), (fou
 const stateOf = (campaignId: number) =>
   Effect.flatMap(CampaignPhases, (phases) => Effect.map(phases.read([campaignId]), ([state]) => state!))
 
-/** What the watch does with a campaign; returns the phases that were recorded, `undefined` if another one was faster. */
+/**
+ * What the watch does with a campaign; returns the phases that were recorded, `undefined` if another one was faster.
+ */
 const settle = (state: PhaseState) =>
   Effect.gen(function*() {
     const reached = phasesReached(state.facts, state.recorded)
@@ -46,13 +48,20 @@ const look = (campaignId: number) => Effect.flatMap(stateOf(campaignId), settle)
 const shown = ({ openedAt, phase, soldOutAt }: Campaign) => ({ phase, openedAt, soldOutAt })
 
 /** What the ledger and the `CampaignPhases` port say about phases, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | CampaignPhases | SqlClient, E>): void =>
+export const exercise = <E>(
+  name: string,
+  layer: Layer.Layer<CampaignStore | Ledger | CampaignPhases | SqlClient, E>
+): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("derives the phase, when a campaign opened, and since when it is sold out", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const { campaignId, createdAt, ...made } = yield* createCampaign(draft({ couponLimit: 3 }))
-        expect(shown({ campaignId, createdAt, ...made })).toEqual({ phase: "OPEN", openedAt: createdAt, soldOutAt: undefined })
+        expect(shown({ campaignId, createdAt, ...made })).toEqual({
+          phase: "OPEN",
+          openedAt: createdAt,
+          soldOutAt: undefined
+        })
         yield* ledger.issue(batchOf(campaignId, users(1, 5)))
         const issued = (yield* ledger.listCoupons(campaignId, 0, 10)).at(-1)!.issuedAt
         const soldOut = { phase: "SOLD_OUT", openedAt: createdAt, soldOutAt: issued }
@@ -69,19 +78,37 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
 
         const later = yield* change(campaignId, { startTime: Date.now() + HOUR })
         expect(shown(later)).toEqual({ ...soldOut, phase: "SCHEDULED", soldOutAt: lowered.updatedAt })
-        expect(shown(yield* change(campaignId, { startTime: 0, endTime: 1 }))).toMatchObject({ phase: "ENDED", openedAt: createdAt })
-        expect(shown(yield* change(campaignId, { endTime: undefined }))).toMatchObject({ phase: "SOLD_OUT", openedAt: createdAt })
-        expect(shown(yield* change(campaignId, { status: "ENDED" }))).toMatchObject({ phase: "ENDED", openedAt: createdAt })
+        expect(shown(yield* change(campaignId, { startTime: 0, endTime: 1 }))).toMatchObject({
+          phase: "ENDED",
+          openedAt: createdAt
+        })
+        expect(shown(yield* change(campaignId, { endTime: undefined }))).toMatchObject({
+          phase: "SOLD_OUT",
+          openedAt: createdAt
+        })
+        expect(shown(yield* change(campaignId, { status: "ENDED" }))).toMatchObject({
+          phase: "ENDED",
+          openedAt: createdAt
+        })
       }))
 
     it.effect("knows when a campaign first opened, whatever was changed before", () =>
       Effect.gen(function*() {
         const { campaignId } = yield* createCampaign(draft({ startTime: Date.now() + HOUR }))
-        expect(shown(yield* find(campaignId))).toEqual({ phase: "SCHEDULED", openedAt: undefined, soldOutAt: undefined })
-        expect(shown(yield* change(campaignId, { status: "PAUSED", startTime: 0 }))).toMatchObject({ phase: "PAUSED", openedAt: undefined })
+        expect(shown(yield* find(campaignId))).toEqual({
+          phase: "SCHEDULED",
+          openedAt: undefined,
+          soldOutAt: undefined
+        })
+        expect(shown(yield* change(campaignId, { status: "PAUSED", startTime: 0 }))).toMatchObject({
+          phase: "PAUSED",
+          openedAt: undefined
+        })
         const resumed = yield* change(campaignId, { status: "ACTIVE" })
         expect(shown(resumed)).toMatchObject({ phase: "OPEN", openedAt: resumed.updatedAt })
-        expect(shown(yield* change(campaignId, { startTime: Date.now() + HOUR }))).toMatchObject({ openedAt: resumed.updatedAt })
+        expect(shown(yield* change(campaignId, { startTime: Date.now() + HOUR }))).toMatchObject({
+          openedAt: resumed.updatedAt
+        })
         expect(shown(yield* change(campaignId, { status: "ENDED" }))).toMatchObject({ openedAt: resumed.updatedAt })
         const never = yield* createCampaign(draft({ startTime: 0, endTime: 1 }))
         expect(shown(never)).toEqual({ phase: "ENDED", openedAt: undefined, soldOutAt: undefined })
@@ -151,7 +178,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
             return [what, yield* look(campaignId)]
           })
         // A busy machine may come after the end: then it receives both at once.
-        const told = [...(yield* nextTime("start"))[1]!, ...(yield* find(campaignId)).phase === "OPEN" ? (yield* nextTime("end"))[1]! : []]
+        const told = [
+          ...(yield* nextTime("start"))[1]!,
+          ...(yield* find(campaignId)).phase === "OPEN" ? (yield* nextTime("end"))[1]! : []
+        ]
         expect(told).toEqual(["OPEN", "ENDED"])
         expect((yield* phases.history(campaignId, 2)).map(({ at }) => at)).toEqual([soon + 400, soon])
         expect(yield* isDue(campaignId)).toBe(false)

@@ -31,7 +31,10 @@ const acts = (campaignId: number) =>
   Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId: undefined, limit: 10, campaignId }))
 
 /** The semantics of the `CampaignStore` port, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | Outbox | AdminAudit | SqlClient, E>): void =>
+export const exercise = <E>(
+  name: string,
+  layer: Layer.Layer<CampaignStore | Ledger | Outbox | AdminAudit | SqlClient, E>
+): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("changes settings, version, outbox and audit as one", () =>
       Effect.gen(function*() {
@@ -40,9 +43,22 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         yield* outbox.poll(1_000, settle([]))
         const from = yield* createCampaign(draft({ name: "봄", couponLimit: 5 }), { actor: "maker" })
         expect(from.announcedLimit).toBe(5)
-        const change = changeOf(from, { name: "여름 '\\ 🎟️", couponLimit: 7, status: "PAUSED", startTime: from.startTime + 1, endTime: from.startTime + 2 })
+        const change = changeOf(from, {
+          name: "여름 '\\ 🎟️",
+          couponLimit: 7,
+          status: "PAUSED",
+          startTime: from.startTime + 1,
+          endTime: from.startTime + 2
+        })
         const verdict = yield* campaigns.change({ ...change, actor: "mover" })
-        const expected = { ...from, ...change.to, version: 2, announcedLimit: 7, updatedAt: expect.any(Number), phase: "ENDED" as const }
+        const expected = {
+          ...from,
+          ...change.to,
+          version: 2,
+          announcedLimit: 7,
+          updatedAt: expect.any(Number),
+          phase: "ENDED" as const
+        }
         expect(verdict).toEqual({ _tag: "Changed", campaign: expected })
         expect(yield* campaigns.find(from.campaignId)).toEqual(expected)
         expect((yield* ledger.tally(from.campaignId))!.version).toBe(2)
@@ -51,7 +67,14 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const { couponLimit, endTime, startTime, status } = change.to
         const terms = { campaignId: from.campaignId, couponLimit, endTime, startTime, status, version: 2 }
         expect(seen).toEqual([{ _tag: "Changed", id: change.changeId, campaignId: from.campaignId, terms }])
-        const shown = { name: "봄", couponLimit: 5, status: "ACTIVE", startTime: "2025-06-25T00:00:00Z", endTime: null, version: 1 }
+        const shown = {
+          name: "봄",
+          couponLimit: 5,
+          status: "ACTIVE",
+          startTime: "2025-06-25T00:00:00Z",
+          endTime: null,
+          version: 1
+        }
         expect(yield* acts(from.campaignId)).toMatchObject([
           {
             actor: "mover",
@@ -79,13 +102,17 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
           (change) => campaigns.change(change),
           { concurrency: 6 }
         )
-        expect(verdicts.map(({ _tag }) => _tag).sort()).toEqual(["Changed", "Stale", "Stale", "Stale", "Stale", "Stale"])
+        expect(verdicts.map(({ _tag }) => _tag).sort()).toEqual([
+          "Changed", "Stale", "Stale", "Stale", "Stale", "Stale"
+        ])
         expect((yield* campaigns.find(from.campaignId))!.version).toBe(2)
         expect(yield* acts(from.campaignId)).toHaveLength(2)
         const seen: Array<OutboxEvent> = []
         yield* outbox.poll(1_000, settle(seen))
         expect(seen.filter((event) => event.campaignId === from.campaignId)).toHaveLength(1)
-        expect(yield* campaigns.change(changeOf({ ...from, campaignId: 2_147_483_647 }, { name: "x" }))).toEqual({ _tag: "Stale" })
+        expect(yield* campaigns.change(changeOf({ ...from, campaignId: 2_147_483_647 }, { name: "x" }))).toEqual({
+          _tag: "Stale"
+        })
       }))
 
     it.effect("lowers a limit to what is issued, and not below", () =>
@@ -127,13 +154,17 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const { campaignId } = yield* createCampaign(draft({ couponLimit: 5 }))
-        const limits = Effect.map(campaigns.find(campaignId), (campaign) => [campaign!.couponLimit, campaign!.announcedLimit])
+        const limits = Effect.map(
+          campaigns.find(campaignId),
+          (campaign) => [campaign!.couponLimit, campaign!.announcedLimit]
+        )
         yield* campaigns.announceRaise(campaignId, 1, 9)
         yield* campaigns.announceRaise(campaignId, 1, 7)
         expect(yield* limits).toEqual([5, 9])
         yield* campaigns.announceRaise(campaignId, 2, 20)
         expect(yield* limits).toEqual([5, 9])
-        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 7)))).filter((tag) => tag === "Issued")).toHaveLength(5)
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 7)))).filter((tag) => tag === "Issued"))
+          .toHaveLength(5)
         const from = (yield* campaigns.find(campaignId))!
         yield* campaigns.change(changeOf(from, { name: "renamed" }))
         expect(yield* limits).toEqual([5, 5])
@@ -162,8 +193,11 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(yield* campaigns.resolveChange(id)).toEqual(created)
         const never = batchId()
         expect(yield* campaigns.resolveChange(never)).toBeUndefined()
-        expect((yield* Effect.flip(createCampaign(draft({ name: "never" }), { changeId: never })))._tag).toBe("CommitInDoubt")
-        expect((yield* campaigns.list({ beforeId: undefined, limit: 10, status: undefined, namePrefix: "never", phases: [] })))
+        expect((yield* Effect.flip(createCampaign(draft({ name: "never" }), { changeId: never })))._tag)
+          .toBe("CommitInDoubt")
+        expect(
+          yield* campaigns.list({ beforeId: undefined, limit: 10, status: undefined, namePrefix: "never", phases: [] })
+        )
           .toEqual({ campaigns: [], nextBeforeId: undefined })
       }))
 
@@ -172,7 +206,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const names = ["목록_1 ", "목록_1", "목록_2!%", "목록x1", "목록_", "xyz", "XYZ"]
         const made = yield* Effect.forEach(names, (of) => createCampaign(draft({ name: of })))
         yield* campaigns.change(changeOf(made[1]!, { status: "ENDED" }))
-        const list = (namePrefix: string, more: { readonly beforeId?: number; readonly limit?: number; readonly status?: "ACTIVE" | "ENDED" } = {}) =>
+        const list = (
+          namePrefix: string,
+          more: { readonly beforeId?: number; readonly limit?: number; readonly status?: "ACTIVE" | "ENDED" } = {}
+        ) =>
           Effect.map(
             campaigns.list({ beforeId: undefined, limit: 100, status: undefined, namePrefix, phases: [], ...more }),
             ({ campaigns }) => campaigns.map((campaign) => campaign.name)

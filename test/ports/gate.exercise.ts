@@ -51,7 +51,9 @@ const reserve = (campaignId: CampaignId, ...users: ReadonlyArray<UserId | readon
   Effect.flatMap(Gate, (gate) =>
     gate.reserve(
       campaignId,
-      users.map((user) => typeof user === "bigint" ? { userId: user, nonce: "n1" } : { userId: user[0], nonce: user[1] })
+      users.map((user) =>
+        typeof user === "bigint" ? { userId: user, nonce: "n1" } : { userId: user[0], nonce: user[1] }
+      )
     ))
 
 const tags = (answers: ReadonlyArray<ReserveAnswer>) => answers.map((answer) => answer._tag)
@@ -395,17 +397,24 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         expect(yield* reserveTags(id, 1n)).toEqual(["Paused"])
         yield* gate.configure({ ...terms, version: 7 })
         expect(yield* reserveTags(id, 1n, 2n)).toEqual(["Reserved", "Full"])
-        // A raise that is announced comes at the version that it raises; an announcement that comes late lowers nothing.
+        // A raise that is announced comes at the version that it raises; an announcement that comes late lowers
+        // nothing.
         yield* gate.configure({ ...terms, version: 7, couponLimit: 2 })
         expect(yield* reserveTags(id, 1n, 2n, 3n)).toEqual(["Reserved", "Reserved", "Full"])
         yield* gate.configure({ ...terms, version: 7 })
         expect(yield* reserveTags(id, 3n)).toEqual(["Full"])
         expect((yield* gate.inspect(id)).version).toBe(7)
-        yield* gate.release(id, yield* gate.expired(id, 0, 10).pipe(Effect.map((all) => all.filter(({ userId }) => userId === 2n))))
+        yield* gate.release(
+          id,
+          yield* gate.expired(id, 0, 10).pipe(Effect.map((all) => all.filter(({ userId }) => userId === 2n)))
+        )
         // A refused hydration brings newer terms as well, and announced ones.
         expect(yield* gate.hydrateBegin({ ...terms, version: 7, couponLimit: 3 }, "b", LEASE)).toBe("Hydrated")
         expect(yield* reserveTags(id, 2n, 4n, 5n)).toEqual(["Reserved", "Reserved", "Full"])
-        yield* gate.release(id, yield* gate.expired(id, 0, 10).pipe(Effect.map((all) => all.filter(({ userId }) => userId !== 1n))))
+        yield* gate.release(
+          id,
+          yield* gate.expired(id, 0, 10).pipe(Effect.map((all) => all.filter(({ userId }) => userId !== 1n)))
+        )
         expect(yield* gate.hydrateBegin({ ...terms, version: 8, couponLimit: 2 }, "b", LEASE)).toBe("Hydrated")
         expect(yield* reserveTags(id, 2n, 3n)).toEqual(["Reserved", "Full"])
         // Terms outlive a cold gate; a rebuilder that read older ones does not bring them back.
@@ -485,7 +494,13 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         yield* gate.retire({ ...terms, version: 2 })
         expect(yield* reserveTags(id, 1n, 3n)).toEqual(["Already", "Ended"])
         yield* gate.retire(terms)
-        expect(yield* gate.inspect(id)).toMatchObject({ condition: "Retired", hydrated: false, issued: 0, pending: 0, version: 3 })
+        expect(yield* gate.inspect(id)).toMatchObject({
+          condition: "Retired",
+          hydrated: false,
+          issued: 0,
+          pending: 0,
+          version: 3
+        })
         const answers = yield* reserve(id, 1n, 3n, 3n)
         expect(tags(answers)).toEqual(["Reserved", "Reserved", "Reserved"])
         expect(yield* gate.check(id, [3n])).toEqual([false])

@@ -35,18 +35,29 @@ const scene = Effect.gen(function*() {
   const server = yield* Effect.acquireRelease(Effect.promise(() => startRedis()), ({ stop }) => Effect.promise(stop))
   const lines: Array<string> = []
   const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel.label} ${String(message)}`))
-  const config = AppConfig.layerTest({ REDIS_URL: server.url, MYSQL_URL: "mysql://127.0.0.1:1/unused", REDIS_REPLY_TIMEOUT: "10s" })
+  const config = AppConfig.layerTest({
+    REDIS_URL: server.url,
+    MYSQL_URL: "mysql://127.0.0.1:1/unused",
+    REDIS_REPLY_TIMEOUT: "10s"
+  })
   const context = yield* Layer.build(Layer.provide(RedisClient.layer, config))
   const client = Context.get(context, RedisClient.RedisClient)
   yield* client.ready
   const gateOf = (more: Partial<RedisGate.RedisGateOptions> = {}) =>
     Effect.provide(RedisGate.make({ ...options, ...more }), context).pipe(
       Effect.map((gate) =>
-        Object.fromEntries(Object.entries(gate).map(([name, method]) => [
-          name,
-          typeof method !== "function" || name === "events" ? method : (...args: ReadonlyArray<unknown>) =>
-            Effect.provide((method as (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>)(...args), Logger.replace(Logger.defaultLogger, logger))
-        ])) as unknown as Gate["Type"]
+        Object.fromEntries(
+          Object.entries(gate).map(([name, method]) => [
+            name,
+            typeof method !== "function" || name === "events" ?
+              method :
+              (...args: ReadonlyArray<unknown>) =>
+                Effect.provide(
+                  (method as (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>)(...args),
+                  Logger.replace(Logger.defaultLogger, logger)
+                )
+          ])
+        ) as unknown as Gate["Type"]
       )
     )
   const keys = (campaignId: number) => RedisGate.keysOf(options.keyPrefix, campaignId)
@@ -57,7 +68,8 @@ const scene = Effect.gen(function*() {
     redis: client.redis,
     command: (...words: ReadonlyArray<string>) => Effect.promise(() => server.command(...words)),
     /** All that there is of a campaign, byte for byte. */
-    dump: (campaignId: number) => Effect.promise(() => Promise.all(Object.values(keys(campaignId)).map((key) => client.redis.dumpBuffer(key))))
+    dump: (campaignId: number) =>
+      Effect.promise(() => Promise.all(Object.values(keys(campaignId)).map((key) => client.redis.dumpBuffer(key))))
   }
 })
 
@@ -65,10 +77,16 @@ const fill = (gate: Gate["Type"], terms: CampaignTerms, coupons = 0, token = "fi
   Effect.provideService(hydrate(terms, couponsOf(terms.campaignId, 1, coupons), token), Gate, gate)
 
 const ask = (gate: Gate["Type"], campaignId: number, ...users: ReadonlyArray<bigint>) =>
-  Effect.map(gate.reserve(campaignId, users.map((userId) => ({ userId, nonce: `n${userId}` }))), (answers) => answers.map(({ _tag }) => _tag))
+  Effect.map(
+    gate.reserve(campaignId, users.map((userId) => ({ userId, nonce: `n${userId}` }))),
+    (answers) => answers.map(({ _tag }) => _tag)
+  )
 
 /** Every operation once, by name; those that change something last. */
-const operations = (gate: Gate["Type"], terms: CampaignTerms): ReadonlyArray<readonly [name: string, Effect.Effect<unknown, GateUnavailable>]> => {
+const operations = (
+  gate: Gate["Type"],
+  terms: CampaignTerms
+): ReadonlyArray<readonly [name: string, Effect.Effect<unknown, GateUnavailable>]> => {
   const { campaignId } = terms
   return [
     ["reserve", gate.reserve(campaignId, [{ userId: 7n, nonce: "x" }])],
@@ -189,7 +207,11 @@ describe("a campaign whose keys are another deployment's", () => {
         expect(yield* dump(id), operation).toEqual(before)
       }
       expect(yield* ask(theirs, id, 1n, 5n)).toEqual(["Already", "SoldOut"])
-      expect(lines).toEqual([expect.stringMatching(/^ERROR the keys shared:\{c\d+\}:\* in Redis belong to another deployment \(identity theirs\)/)])
+      expect(lines).toEqual([
+        expect.stringMatching(
+          /^ERROR the keys shared:\{c\d+\}:\* in Redis belong to another deployment \(identity theirs\)/
+        )
+      ])
       // Gone, they are anybody's.
       yield* theirs.forget(id)
       yield* fill(ours, terms, 1)
@@ -238,7 +260,11 @@ describe("keys without an owner, as instances of an earlier version make them", 
       const coupons = couponsOf(id, 1, 2).map(({ code, id: number, userId }) => ({ id: number, userId, code }))
       expect(seen[0]!.coupons).toEqual([...coupons.toReversed(), ...coupons])
       // As an instance of an earlier version leaves them that rebuilt the gate: each operation takes them over.
-      for (const [operation, effect] of operations(gate, terms).filter(([name]) => !/^(check|release|hydrateChunk|hydrateEnd|cold)$/.test(name))) {
+      for (
+        const [operation, effect] of operations(gate, terms).filter(([name]) =>
+          !/^(check|release|hydrateChunk|hydrateEnd|cold)$/.test(name)
+        )
+      ) {
         yield* disown
         const before = seen.length
         yield* effect
@@ -269,15 +295,29 @@ describe("keys without an owner, as instances of an earlier version make them", 
       const theirs = yield* gateOf({ identity: "theirs" })
       yield* fill(theirs, terms, 1)
       yield* command("HDEL", keys(id).meta, "deployment")
-      const ours = yield* gateOf({ owns: () => Effect.as(command("HSET", keys(id).meta, "deployment", "theirs"), true) })
+      const ours = yield* gateOf({
+        owns: () => Effect.as(command("HSET", keys(id).meta, "deployment", "theirs"), true)
+      })
       expect(yield* ask(ours, id, 1n)).toEqual(["Cold"])
       expect(yield* ask(theirs, id, 1n)).toEqual(["Already"])
     }))
 })
 
 describe("the proof that keys are a ledger's own", () => {
-  const evidence: Evidence = { generation: "first", version: 1, couponLimit: 100, startTime: 0, issued: 0, newestEvent: "", coupons: [] }
-  const decide = (of: (coupons: ReadonlyArray<{ readonly id: number; readonly userId: bigint; readonly code: string }>) => Partial<Evidence>) =>
+  const evidence: Evidence = {
+    generation: "first",
+    version: 1,
+    couponLimit: 100,
+    startTime: 0,
+    issued: 0,
+    newestEvent: "",
+    coupons: []
+  }
+  const decide = (
+    of: (
+      coupons: ReadonlyArray<{ readonly id: number; readonly userId: bigint; readonly code: string }>
+    ) => Partial<Evidence>
+  ) =>
     Effect.gen(function*() {
       const campaigns = yield* CampaignStore
       const ledger = yield* Ledger
@@ -293,8 +333,13 @@ describe("the proof that keys are a ledger's own", () => {
       expect(yield* decide((coupons) => ({ coupons }))).toBe(true)
       expect(yield* decide((coupons) => ({ coupons: coupons.slice(0, 1) }))).toBe(true)
       // The same users, and another deployment's codes; or those of both.
-      expect(yield* decide((coupons) => ({ coupons: coupons.map((coupon) => ({ ...coupon, code: "다른배포의코드들이다" })) }))).toBe(false)
-      expect(yield* decide((coupons) => ({ coupons: [...coupons, { ...coupons[0]!, code: "다른배포의코드들이다" }] }))).toBe(false)
+      expect(
+        yield* decide((coupons) => ({
+          coupons: coupons.map((coupon) => ({ ...coupon, code: "다른배포의코드들이다" }))
+        }))
+      ).toBe(false)
+      expect(yield* decide((coupons) => ({ coupons: [...coupons, { ...coupons[0]!, code: "다른배포의코드들이다" }] })))
+        .toBe(false)
       expect(yield* decide((coupons) => ({ coupons: [...coupons, { id: 9, userId: 9n, code: "가" }] }))).toBe(false)
       // Users without codes prove nothing.
       expect(yield* decide(() => ({}))).toBe(false)
@@ -325,7 +370,11 @@ describe("keys of a campaign that is over", () => {
   const SLACK = 60_000
 
   const lives = (keys: Record<string, string>, redis: { readonly pttl: (key: string) => Promise<number> }) =>
-    Effect.promise(async () => Object.fromEntries(await Promise.all(Object.entries(keys).map(async ([name, key]) => [name, await redis.pttl(key)] as const))))
+    Effect.promise(async () =>
+      Object.fromEntries(
+        await Promise.all(Object.entries(keys).map(async ([name, key]) => [name, await redis.pttl(key)] as const))
+      )
+    )
 
   it.scopedLive("go so long after the end, whichever of them come when", () =>
     Effect.gen(function*() {
@@ -338,13 +387,28 @@ describe("keys of a campaign that is over", () => {
       yield* ask(gate, id, 1n)
       yield* gate.confirm(id, [couponOf(id, 1)])
       yield* ask(gate, id, 2n)
-      expect(yield* lives(keys(id), redis)).toEqual({ meta: near(2 * HOUR), issued: near(2 * HOUR), pending: near(2 * HOUR), events: near(2 * HOUR) })
+      expect(yield* lives(keys(id), redis)).toEqual({
+        meta: near(2 * HOUR),
+        issued: near(2 * HOUR),
+        pending: near(2 * HOUR),
+        events: near(2 * HOUR)
+      })
       yield* gate.configure({ ...terms, endTime: Date.now() + 3 * HOUR, version: 2 })
-      expect(yield* lives(keys(id), redis)).toEqual({ meta: near(4 * HOUR), issued: near(4 * HOUR), pending: near(4 * HOUR), events: near(4 * HOUR) })
+      expect(yield* lives(keys(id), redis)).toEqual({
+        meta: near(4 * HOUR),
+        issued: near(4 * HOUR),
+        pending: near(4 * HOUR),
+        events: near(4 * HOUR)
+      })
       yield* gate.configure({ ...terms, endTime: undefined, version: 3 })
       expect(yield* lives(keys(id), redis)).toEqual({ meta: -1, issued: -1, pending: -1, events: -1 })
       yield* gate.configure({ ...terms, endTime: undefined, status: "ENDED", version: 4 })
-      expect(yield* lives(keys(id), redis)).toEqual({ meta: near(HOUR), issued: near(HOUR), pending: near(HOUR), events: near(HOUR) })
+      expect(yield* lives(keys(id), redis)).toEqual({
+        meta: near(HOUR),
+        issued: near(HOUR),
+        pending: near(HOUR),
+        events: near(HOUR)
+      })
       yield* gate.retire({ ...terms, endTime: undefined, status: "ENDED", version: 4 })
       expect(yield* lives(keys(id), redis)).toEqual({ meta: near(HOUR), issued: -2, pending: -2, events: -2 })
     }))

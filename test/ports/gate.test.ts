@@ -30,7 +30,9 @@ const optionsOf = (more: Partial<RedisGate.RedisGateOptions> = {}): RedisGate.Re
 })
 
 const layerOf = (url: string, replyTimeout: string, options = optionsOf()) =>
-  Layer.provideMerge(Layer.effect(Gate, RedisGate.make(options)), RedisClient.layer).pipe(Layer.provide(configOf(url, replyTimeout)))
+  Layer.provideMerge(Layer.effect(Gate, RedisGate.make(options)), RedisClient.layer).pipe(
+    Layer.provide(configOf(url, replyTimeout))
+  )
 
 exercise("MemoryGate", Layer.scoped(Gate, MemoryGate.make({ keptMillis: 3_600_000 })))
 
@@ -51,7 +53,10 @@ const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, until: (a: A) => bo
 /** A private server, what is built upon it, and the lines it logs. */
 const setUp = (replyTimeout: string, adapt: (url: string) => string = (url) => url, args: ReadonlyArray<string> = []) =>
   Effect.gen(function*() {
-    const server = yield* Effect.acquireRelease(Effect.promise(() => startRedis({ args })), ({ stop }) => Effect.promise(stop))
+    const server = yield* Effect.acquireRelease(
+      Effect.promise(() => startRedis({ args })),
+      ({ stop }) => Effect.promise(stop)
+    )
     const lines: Array<string> = []
     const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel.label} ${String(message)}`))
     const build = Effect.gen(function*() {
@@ -220,12 +225,20 @@ describe("RedisClient", () => {
       for (let k = 0; k < 3; k++) {
         expect(yield* Effect.flip(gate.reserve(1, [{ userId: 987_654n, nonce: "a" }]))).toBeInstanceOf(GateUnavailable)
       }
-      yield* eventually(Effect.sync(() => lines.filter((line) => /unknown command/.test(line))), (said) => said.length === 1)
-      expect(lines.filter((line) => line.includes("unknown command"))).toEqual([expect.stringMatching(/^ERROR Redis answers with an error/)])
+      yield* eventually(
+        Effect.sync(() => lines.filter((line) => /unknown command/.test(line))),
+        (said) => said.length === 1
+      )
+      expect(lines.filter((line) => line.includes("unknown command"))).toEqual([
+        expect.stringMatching(/^ERROR Redis answers with an error/)
+      ])
       expect(lines.join()).not.toContain("987654")
     }))
 
-  const nonsense = ["+OK", ":5", "*0", "*3\r\n+1\r\n+RR\r\n*0", "*3\r\n+1\r\n+ZZZ\r\n*0", "*2\r\n+7\r\n+x", "+abc", "-WHATEVER it is", "-", "!unheard of"]
+  const nonsense = [
+    "+OK", ":5", "*0", "*3\r\n+1\r\n+RR\r\n*0", "*3\r\n+1\r\n+ZZZ\r\n*0", "*2\r\n+7\r\n+x", "+abc", "-WHATEVER it is",
+    "-", "!unheard of"
+  ]
   it.scopedLive.each(nonsense)("%j is no answer of a gate", (reply) =>
     Effect.gen(function*() {
       const port = yield* answering(reply)

@@ -41,7 +41,8 @@ export const tagsOf = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<str
   verdicts.map((verdict) => verdict._tag === "Issued" ? "Issued" : verdict.reason._tag)
 
 /** Users from `first` on. */
-export const users = (first: number, count: number): ReadonlyArray<bigint> => Array.from({ length: count }, (_, i) => BigInt(first + i))
+export const users = (first: number, count: number): ReadonlyArray<bigint> =>
+  Array.from({ length: count }, (_, i) => BigInt(first + i))
 
 /** The state by which every test may end: the counter is the number of rows, ids have no gap, and the limit holds. */
 export const expectConsistent = (campaignId: number, issued: number) =>
@@ -65,7 +66,12 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
     it.effect("stores a campaign and returns it as stored", () =>
       Effect.gen(function*() {
         const before = Date.now()
-        const terms = draft({ name: "여름 '할인' \\ \"쿠폰\" 🎟️", couponLimit: 10_000_000, startTime: 1_750_809_600_123, endTime: 1_750_809_600_124 })
+        const terms = draft({
+          name: "여름 '할인' \\ \"쿠폰\" 🎟️",
+          couponLimit: 10_000_000,
+          startTime: 1_750_809_600_123,
+          endTime: 1_750_809_600_124
+        })
         const created = yield* createCampaign(terms)
         expect(created).toMatchObject({ ...terms, issuedCount: 0, status: "ACTIVE", version: 1 })
         expect(created.createdAt).toBe(created.updatedAt)
@@ -85,11 +91,19 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const first = batchOf(campaignId, [30, 10, 20])
         const verdicts = yield* ledger.issue(first)
         expect(verdicts.map((verdict) => verdict._tag === "Issued" ? verdict.coupon : verdict)).toEqual(
-          first.claims.map(({ code, userId }, index) => ({ campaignId, id: index + 1, userId, code, issuedAt: expect.any(Number) }))
+          first.claims.map(({ code, userId }, index) => ({
+            campaignId,
+            id: index + 1,
+            userId,
+            code,
+            issuedAt: expect.any(Number)
+          }))
         )
         const second = yield* ledger.issue(batchOf(campaignId, [5]))
         expect(second[0]).toMatchObject({ _tag: "Issued", coupon: { id: 4, userId: 5n } })
-        expect(yield* ledger.listCoupons(campaignId, 0, 10)).toMatchObject([30n, 10n, 20n, 5n].map((userId) => ({ userId })))
+        expect(yield* ledger.listCoupons(campaignId, 0, 10)).toMatchObject(
+          [30n, 10n, 20n, 5n].map((userId) => ({ userId }))
+        )
         const stored = yield* ledger.findCoupons(campaignId, [10n])
         expect(stored).toEqual([(verdicts[1] as { readonly coupon: unknown }).coupon])
         expect((yield* ledger.issue(batchOf(campaignId, []))).length).toBe(0)
@@ -104,9 +118,15 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, ids)))).toEqual(ids.map(() => "Issued"))
         expect((yield* ledger.listCoupons(campaignId, 0, 10)).map((coupon) => coupon.userId)).toEqual(ids)
         const again = yield* ledger.issue(batchOf(campaignId, ids))
-        expect(again.map((verdict) => verdict._tag === "Refused" && verdict.reason._tag === "CouponAlreadyClaimed" && verdict.reason.coupon.userId))
+        expect(again.map((verdict) =>
+          verdict._tag === "Refused" && verdict.reason._tag === "CouponAlreadyClaimed" && verdict.reason.coupon.userId
+        ))
           .toEqual(ids)
-        expect((yield* ledger.findCoupons(campaignId, ids)).map((coupon) => coupon.userId).sort((a, b) => a < b ? -1 : 1)).toEqual(ids)
+        expect(
+          (yield* ledger.findCoupons(campaignId, ids)).map((coupon) => coupon.userId).sort((a, b) =>
+            a < b ? -1 : 1
+          )
+        ).toEqual(ids)
         yield* expectConsistent(campaignId, ids.length)
       }))
 
@@ -122,7 +142,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         ])
         expect(verdicts[1]).toMatchObject({ reason: { coupon: (early[1] as { readonly coupon: unknown }).coupon } })
         expect(verdicts[3]).toMatchObject({ coupon: { id: 5, code: batch.claims[3]!.code } })
-        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 9])))).toEqual(["CouponSoldOut", "CouponAlreadyClaimed"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 9])))).toEqual([
+          "CouponSoldOut",
+          "CouponAlreadyClaimed"
+        ])
         yield* expectConsistent(campaignId, 5)
       }))
 
@@ -130,7 +153,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
       Effect.gen(function*() {
         const ledger = yield* Ledger
         const sql = yield* SqlClient
-        expect(tagsOf(yield* ledger.issue(batchOf(2_147_483_647, [1, 2])))).toEqual(["RecordNotFound", "RecordNotFound"])
+        expect(tagsOf(yield* ledger.issue(batchOf(2_147_483_647, [1, 2])))).toEqual([
+          "RecordNotFound",
+          "RecordNotFound"
+        ])
         const future = yield* createCampaign(draft({ startTime: Date.now() + HOUR }))
         expect(tagsOf(yield* ledger.issue(batchOf(future.campaignId, [1])))).toEqual(["CampaignNotStarted"])
         yield* setStatus(future.campaignId, "ENDED")
@@ -166,7 +192,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const issued = verdicts.filter((verdict) => verdict._tag === "Issued")
         expect(issued.length).toBe(700)
         expect(new Set(issued.map((verdict) => verdict.coupon.userId)).size).toBe(700)
-        const holders = new Map((yield* ledger.listCoupons(campaignId, 0, 1_000)).map((coupon) => [coupon.userId, coupon]))
+        const holders = new Map(
+          (yield* ledger.listCoupons(campaignId, 0, 1_000)).map((coupon) => [coupon.userId, coupon])
+        )
         expect(holders.size).toBe(700)
         for (const verdict of verdicts) {
           if (verdict._tag === "Issued") expect(holders.get(verdict.coupon.userId)).toEqual(verdict.coupon)
@@ -184,14 +212,21 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const first = batchOf(campaignId, [1])
         yield* ledger.issue(first)
         const code = first.claims[0]!.code
-        const clash: ClaimBatch = { ...batchOf(campaignId, [2, 1, 3]), claims: [2n, 1n, 3n].map((userId) => ({ userId, code })) }
+        const clash: ClaimBatch = {
+          ...batchOf(campaignId, [2, 1, 3]),
+          claims: [2n, 1n, 3n].map((userId) => ({ userId, code }))
+        }
         const verdicts = yield* ledger.issue(clash)
         expect(tagsOf(verdicts)).toEqual(["Issued", "CouponAlreadyClaimed", "Issued"])
         const coupons = yield* ledger.findCoupons(campaignId, [1n, 2n, 3n])
         expect(new Set(coupons.map((coupon) => coupon.code)).size).toBe(3)
         expect(verdicts[0]).toMatchObject({ coupon: coupons.find((coupon) => coupon.userId === 2n) })
         // The codes of the claims never counted; resolving the same batch still knows its own coupons.
-        expect((yield* ledger.resolve(clash)).map((verdict) => verdict._tag)).toEqual(["Issued", "HeldAlready", "Issued"])
+        expect((yield* ledger.resolve(clash)).map((verdict) => verdict._tag)).toEqual([
+          "Issued",
+          "HeldAlready",
+          "Issued"
+        ])
         yield* expectConsistent(campaignId, 3)
       }))
 
@@ -260,7 +295,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const ledger = yield* Ledger
         const { campaignId } = yield* createCampaign(draft({ couponLimit: 2_000 }))
         expect(new Set(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["Issued"]))
-        expect(new Set(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(new Set(["CouponAlreadyClaimed"]))
+        expect(new Set(tagsOf(yield* ledger.issue(batchOf(campaignId, users(1, 1_000)))))).toEqual(
+          new Set(["CouponAlreadyClaimed"])
+        )
         yield* expectConsistent(campaignId, 1_000)
       }))
   })

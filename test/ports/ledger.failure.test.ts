@@ -2,9 +2,11 @@ import { SqlError } from "@effect/sql/SqlError"
 import { describe, expect, it } from "vitest"
 import { classifyLibsql, classifyMysql, isDuplicateKey, mysqlErrno } from "../../src/sql/SqlFailure.ts"
 
-const error = (fields: object) => new SqlError({ cause: Object.assign(new Error(), fields), message: "Failed to execute statement" })
+const error = (fields: object) =>
+  new SqlError({ cause: Object.assign(new Error(), fields), message: "Failed to execute statement" })
 
-const duplicate = (key: string) => error({ errno: 1062, code: "ER_DUP_ENTRY", message: `Duplicate entry '1-x' for key '${key}'` })
+const duplicate = (key: string) =>
+  error({ errno: 1062, code: "ER_DUP_ENTRY", message: `Duplicate entry '1-x' for key '${key}'` })
 
 describe("what an error proves", () => {
   it.each([
@@ -35,7 +37,11 @@ describe("what an error proves", () => {
     ["connection lost", error({ code: "PROTOCOL_CONNECTION_LOST", fatal: true }), "InDoubt"],
     ["a socket's errno is not the server's", error({ errno: -104, code: "ECONNRESET", fatal: true }), "InDoubt"],
     ["the server's last word on a dying connection", error({ errno: 1205, fatal: true }), "InDoubt"],
-    ["refused by the driver", error({ message: "Can't add new command when connection is in closed state", fatal: true }), "NotSent"],
+    [
+      "refused by the driver",
+      error({ message: "Can't add new command when connection is in closed state", fatal: true }),
+      "NotSent"
+    ],
     ["no error at all", undefined, "InDoubt"],
     ["a text", "ER_LOCK_DEADLOCK", "InDoubt"]
   ])("on MySQL: %s", (_, cause, failure) => {
@@ -49,8 +55,15 @@ describe("what an error proves", () => {
   })
 
   it.each([
-    ["code taken", { code: "SQLITE_CONSTRAINT_UNIQUE", message: "UNIQUE constraint failed: coupons.campaign_id, coupons.code" }, "CodeTaken"],
-    ["voided", { code: "SQLITE_CONSTRAINT_PRIMARYKEY", message: "UNIQUE constraint failed: outbox.batch_id" }, "InDoubt"],
+    ["code taken", {
+      code: "SQLITE_CONSTRAINT_UNIQUE",
+      message: "UNIQUE constraint failed: coupons.campaign_id, coupons.code"
+    }, "CodeTaken"],
+    [
+      "voided",
+      { code: "SQLITE_CONSTRAINT_PRIMARYKEY", message: "UNIQUE constraint failed: outbox.batch_id" },
+      "InDoubt"
+    ],
     ["check", { code: "SQLITE_CONSTRAINT_CHECK", message: "CHECK constraint failed: campaigns_issued" }, "Refused"],
     ["busy", { code: "SQLITE_BUSY", message: "database is locked" }, "Retry"],
     ["disk", { code: "SQLITE_IOERR_FSYNC", message: "disk I/O error" }, "InDoubt"],

@@ -96,7 +96,11 @@ describe("the embedded ledger's file", () => {
       }).pipe(Effect.provide(Layer.fresh(layer)))
       yield* Effect.gen(function*() {
         const ledger = yield* Ledger
-        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 3, 4])))).toEqual(["CouponAlreadyClaimed", "Issued", "CouponSoldOut"])
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 3, 4])))).toEqual([
+          "CouponAlreadyClaimed",
+          "Issued",
+          "CouponSoldOut"
+        ])
         yield* expectConsistent(campaignId, 3)
       }).pipe(Effect.provide(Layer.fresh(layer)))
     }))
@@ -107,7 +111,10 @@ describe("the embedded ledger's file", () => {
       const scope = yield* Scope.make()
       yield* Layer.buildWithScope(Layer.fresh(layer), scope)
       const second = Effect.scoped(Layer.build(Layer.fresh(layer)))
-      expect(yield* Effect.flip(second)).toMatchObject({ _tag: "DataDirInUse", message: expect.stringContaining("in use by another process") })
+      expect(yield* Effect.flip(second)).toMatchObject({
+        _tag: "DataDirInUse",
+        message: expect.stringContaining("in use by another process")
+      })
       yield* Scope.close(scope, Exit.void)
       yield* second
     }))
@@ -117,7 +124,10 @@ describe("the embedded ledger's file", () => {
       const dataDir = directory("processes")
       const first = yield* Effect.promise(() => holder(dataDir))
       const second = Effect.scoped(Layer.build(Layer.fresh(ledgerIn(dataDir))))
-      expect(yield* Effect.flip(second)).toMatchObject({ _tag: "DataDirInUse", message: expect.stringContaining(dataDir) })
+      expect(yield* Effect.flip(second)).toMatchObject({
+        _tag: "DataDirInUse",
+        message: expect.stringContaining(dataDir)
+      })
       yield* Effect.promise(first.kill)
       yield* second
     }))

@@ -67,11 +67,15 @@ const session = (url: string) =>
     Effect.promise(() => MySqlDriver.createConnection({ uri: url, multipleStatements: true })),
     (connection) => Effect.sync(() => connection.destroy())
   ).pipe(Effect.map((connection) => ({
-    run: (text: string) => Effect.promise(async () => (await connection.query(text))[0] as ReadonlyArray<Record<string, unknown>>)
+    run: (text: string) =>
+      Effect.promise(async () => (await connection.query(text))[0] as ReadonlyArray<Record<string, unknown>>)
   })))
 
 const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A) => boolean): Effect.Effect<A, E | Error, R> => {
-  const loop: Effect.Effect<A, E, R> = Effect.flatMap(effect, (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "5 millis"))
+  const loop: Effect.Effect<A, E, R> = Effect.flatMap(
+    effect,
+    (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "5 millis")
+  )
   return Effect.timeoutFail(loop, { duration: "60 seconds", onTimeout: () => new Error("it did not come true") })
 }
 
@@ -135,8 +139,8 @@ for (const kind of availableDatabases()) {
         yield* other.run(`START TRANSACTION; SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`)
         const fiber = yield* Effect.fork(ledger.issue(batchOf(campaignId, users(1, 5))))
         const watcher = yield* session(url)
-        // A second or more lies between two waits, so each begins at a time of its own. A client that asks more often than every 100 ms gets the
-        // same again and again: InnoDB leaves this table as it is while it is being read.
+        // A second or more lies between two waits, so each begins at a time of its own. A client that asks more often
+        // than every 100 ms gets the same again and again: InnoDB leaves this table as it is while it is being read.
         const waitingSince = Effect.delay(Effect.map(
           watcher.run(
             "SELECT CAST(t.trx_wait_started AS CHAR) AS since FROM information_schema.innodb_trx t " +
@@ -212,10 +216,16 @@ for (const kind of availableDatabases()) {
         const { campaignId } = yield* create(draft({ couponLimit: 10 }))
         const batch = batchOf(campaignId, [1, 2])
         const text = groupCommit(sessionSettings(2), batch.batchId, campaignId, batch.claims).text
-        const tooMany = groupCommit(sessionSettings(2), batch.batchId, campaignId, batchOf(campaignId, users(1, 11)).claims).text
+        const tooMany = groupCommit(
+          sessionSettings(2),
+          batch.batchId,
+          campaignId,
+          batchOf(campaignId, users(1, 11)).claims
+        ).text
           .replace("w.n <= c.coupon_limit - c.current_coupon", "w.n > 0")
         const count = /SET @inserted = .*$/m
-        const guard = `IF(current_coupon + @inserted = (SELECT COALESCE(MAX(id), 0) FROM coupons WHERE campaign_id = ${campaignId})`
+        const guard =
+          `IF(current_coupon + @inserted = (SELECT COALESCE(MAX(id), 0) FROM coupons WHERE campaign_id = ${campaignId})`
         const broken = [
           text.replace(count, "SET @inserted = 11"), // more than there are
           text.replace(count, "SET @inserted = 1"), // fewer than there are
@@ -245,8 +255,16 @@ for (const kind of availableDatabases()) {
         yield* ledger.issue(batchOf(campaignId, [largest, ...users(1, 299)]))
         const factsBy = (page: number) =>
           Effect.flatMap(Effect.provide(SqlLedgerAudit.make(page), context), (audit) => audit.facts(campaignId))
-        const exact = (issued: number) => ({ counter: issued, coupons: issued, users: issued, codes: issued, highestId: issued })
-        for (const page of [1, 7, 100, 300, 301]) expect(yield* factsBy(page)).toMatchObject({ ...exact(300), unrelayed: 300, couponLimit: 1_000 })
+        const exact = (issued: number) => ({
+          counter: issued,
+          coupons: issued,
+          users: issued,
+          codes: issued,
+          highestId: issued
+        })
+        for (const page of [1, 7, 100, 300, 301]) {
+          expect(yield* factsBy(page)).toMatchObject({ ...exact(300), unrelayed: 300, couponLimit: 1_000 })
+        }
 
         const counting = yield* Effect.fork(factsBy(1))
         let next = 1_000
@@ -257,7 +275,12 @@ for (const kind of availableDatabases()) {
 
         yield* sql.unsafe(`UPDATE coupons SET id = 5000 WHERE campaign_id = ${campaignId} AND id = 3`).unprepared
         expect(yield* factsBy(50)).toMatchObject({ highestId: 5_000 })
-        expect(yield* Effect.flatMap(Effect.provide(SqlLedgerAudit.make(50), context), (audit) => audit.facts(campaignId + 1))).toBeUndefined()
+        expect(
+          yield* Effect.flatMap(
+            Effect.provide(SqlLedgerAudit.make(50), context),
+            (audit) => audit.facts(campaignId + 1)
+          )
+        ).toBeUndefined()
       }))
 
     it.scopedLive("reads no more of a large campaign than it was asked for, whatever the statistics say", () =>
@@ -266,8 +289,12 @@ for (const kind of availableDatabases()) {
         const { create, ledger, outbox, sql } = yield* scene({ MYSQL_POOL_SIZE: "2" })
         const { campaignId } = yield* create(draft({ couponLimit: 100_000 }))
         for (let id = 0; id < 40_000; id += 10_000) {
-          const rows = Array.from({ length: 10_000 }, (_, k) => `(${campaignId}, ${id + k + 1}, ${500_000 + id + k}, '${id + k}', SYSDATE(6))`)
-          yield* sql.unsafe(`INSERT INTO coupons (campaign_id, id, user_id, code, issued_at) VALUES ${rows.join(",")}`).unprepared
+          const rows = Array.from(
+            { length: 10_000 },
+            (_, k) => `(${campaignId}, ${id + k + 1}, ${500_000 + id + k}, '${id + k}', SYSDATE(6))`
+          )
+          yield* sql.unsafe(`INSERT INTO coupons (campaign_id, id, user_id, code, issued_at) VALUES ${rows.join(",")}`)
+            .unprepared
         }
         yield* sql.unsafe(`UPDATE campaigns SET current_coupon = 40000 WHERE id = ${campaignId}`).unprepared
         const [first, second] = [batchId(), batchId()]
@@ -277,21 +304,30 @@ for (const kind of availableDatabases()) {
         ).unprepared
         yield* sql.unsafe("ANALYZE TABLE coupons").unprepared
         const onEach = (text: string) =>
-          Effect.scoped(Effect.flatMap(Effect.all([sql.reserve, sql.reserve]), (both) => Effect.forEach(both, (one) => MySql.runText(one, text))))
+          Effect.scoped(
+            Effect.flatMap(Effect.all([sql.reserve, sql.reserve]), (both) =>
+              Effect.forEach(both, (one) =>
+                MySql.runText(one, text)))
+          )
         const rowsReadBy = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
           Effect.gen(function*() {
             yield* onEach("FLUSH STATUS")
             yield* effect
             const counts = yield* onEach("SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%'")
-            return counts.flat().reduce<number>((sum, row) => sum + Number((row as { readonly Value: string }).Value), 0)
+            return counts.flat().reduce<number>(
+              (sum, row) => sum + Number((row as { readonly Value: string }).Value),
+              0
+            )
           })
         expect(yield* rowsReadBy(ledger.listCoupons(campaignId, 1_000, 5_000))).toBeLessThan(5_100)
         expect(yield* rowsReadBy(ledger.listCoupons(campaignId, 20_000, 1_000))).toBeLessThan(1_100)
         expect(yield* rowsReadBy(ledger.findCoupons(campaignId, users(500_001, 300)))).toBeLessThan(1_000)
         const batch = batchOf(campaignId, [1, 2, 3])
         const text = groupCommit(sessionSettings(2), batch.batchId, campaignId, batch.claims).text
-        expect(yield* rowsReadBy(Effect.scoped(Effect.flatMap(sql.reserve, (one) => MySql.runText(one, text))))).toBeLessThan(100)
-        expect(yield* rowsReadBy(outbox.poll(10, (events) => Effect.succeed(events.map(({ id }) => id))))).toBeLessThan(1_000)
+        expect(yield* rowsReadBy(Effect.scoped(Effect.flatMap(sql.reserve, (one) => MySql.runText(one, text)))))
+          .toBeLessThan(100)
+        expect(yield* rowsReadBy(outbox.poll(10, (events) => Effect.succeed(events.map(({ id }) => id)))))
+          .toBeLessThan(1_000)
       }))
 
     it.scopedLive.each([
@@ -309,9 +345,16 @@ for (const kind of availableDatabases()) {
         yield* other.run(`UPDATE campaigns SET ${change} WHERE id = ${campaignId}`)
         yield* Effect.scoped(Effect.gen(function*() {
           const batch = batchOf(campaignId, [1, 2])
-          const results = yield* MySql.runText(yield* sql.reserve, wholeBatchCall(batch.batchId, campaignId, batch.claims))
+          const results = yield* MySql.runText(
+            yield* sql.reserve,
+            wholeBatchCall(batch.batchId, campaignId, batch.claims)
+          )
           expect(wholeBatchFacts(results)).toBeUndefined()
-          expect(yield* other.run("SELECT COUNT(*) AS n FROM coupons UNION ALL SELECT COUNT(*) FROM outbox WHERE kind = 'ISSUED'")).toEqual([{ n: 0 }, { n: 0 }])
+          expect(
+            yield* other.run(
+              "SELECT COUNT(*) AS n FROM coupons UNION ALL SELECT COUNT(*) FROM outbox WHERE kind = 'ISSUED'"
+            )
+          ).toEqual([{ n: 0 }, { n: 0 }])
           // No transaction is open: no other one has to wait for the row.
           yield* other.run(`UPDATE campaigns SET id = ${campaignId}, coupon_limit = 10, status = 'ACTIVE', start_time = '2025-01-01', end_time = NULL`)
           expect(tagsOf(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
@@ -338,7 +381,11 @@ for (const kind of availableDatabases()) {
         yield* MySql.migrate(MySql.parseUrl(Redacted.make(url)))
         yield* other.run(`DROP PROCEDURE issue_batch; DELETE FROM schema_migrations WHERE id = ${optional[0]!.id}`)
         yield* Effect.scoped(Layer.build(layerOn(url)))
-        expect(yield* other.run("SELECT routine_name AS name FROM information_schema.routines WHERE routine_schema = DATABASE()"))
+        expect(
+          yield* other.run(
+            "SELECT routine_name AS name FROM information_schema.routines WHERE routine_schema = DATABASE()"
+          )
+        )
           .toEqual([{ name: "issue_batch" }])
       }))
 
@@ -352,7 +399,10 @@ for (const kind of availableDatabases()) {
             yield* MySql.migrate(endpoint)
             const other = yield* session(url)
             // As it was before the migration.
-            yield* other.run(["DROP TABLE deployment", "DELETE FROM schema_migrations WHERE name = 'deployment'", ...statements].join(";"))
+            yield* other.run(
+              ["DROP TABLE deployment", "DELETE FROM schema_migrations WHERE name = 'deployment'", ...statements]
+                .join(";")
+            )
             yield* MySql.migrate(endpoint)
             const [row] = yield* other.run("SELECT * FROM deployment")
             identities.add(row!["identity"])
@@ -362,7 +412,8 @@ for (const kind of availableDatabases()) {
         expect(fresh).toMatchObject({ redis_key_prefix: `coupon:${String(fresh!["identity"])}:` })
         const campaign = "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) VALUES ('x', 1, NOW(), NOW(), NOW())"
         expect(yield* rowAfter(campaign)).toMatchObject({ redis_key_prefix: "" })
-        expect(yield* rowAfter("UPDATE schema_migrations SET applied_at = applied_at - INTERVAL 11 MINUTE")).toMatchObject({ redis_key_prefix: "" })
+        expect(yield* rowAfter("UPDATE schema_migrations SET applied_at = applied_at - INTERVAL 11 MINUTE"))
+          .toMatchObject({ redis_key_prefix: "" })
         expect(identities.size).toBe(3)
       }))
 
@@ -383,7 +434,8 @@ for (const kind of availableDatabases()) {
               return theirs
             }))
             expect([...mine, ...theirs].toSorted()).toEqual(batches.map((batch) => batch.batchId).toSorted())
-            // Nothing is left to take, yet a poll says so without waiting and leaves no lock that a commit would wait for.
+            // Nothing is left to take, yet a poll says so without waiting and leaves no lock that a commit would wait
+            // for.
             expect(yield* second.poll(10, () => none)).toEqual({ taken: 0, settled: 0 })
             yield* second.poll(10, () => Effect.zipRight(ledger.issue(batchOf(campaignId, [4])), Effect.succeed([])))
             expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["Issued"])
@@ -465,7 +517,8 @@ for (const kind of availableDatabases()) {
         const { context, create, direct, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds" })
         const { campaignId } = yield* create(draft())
         const batch = batchOf(campaignId, [1, 2])
-        // The client gives up, but its bytes are on their way: a proxy that keeps the server's side open stands for the network.
+        // The client gives up, but its bytes are on their way: a proxy that keeps the server's side open stands for the
+        // network.
         const held = proxy.holdRequests((bytes) => bytes.includes(batch.batchId))
         const fiber = yield* Effect.fork(ledger.issue(batch))
         const request = yield* Effect.promise(() => held)
@@ -478,23 +531,38 @@ for (const kind of availableDatabases()) {
 
     it.scopedLive("a server that falls silent costs no place in the pool", () =>
       Effect.gen(function*() {
-        const { campaigns, context, create, ledger, proxy } = yield* behind({ MYSQL_REPLY_TIMEOUT: "2 seconds", MYSQL_POOL_SIZE: "3" })
+        const { campaigns, context, create, ledger, proxy } = yield* behind({
+          MYSQL_REPLY_TIMEOUT: "2 seconds",
+          MYSQL_POOL_SIZE: "3"
+        })
         const { campaignId } = yield* create(draft())
         const batches = Array.from({ length: 12 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
         // Connections that are open, and those still to be opened, hear nothing any more.
         proxy.delay(3_600_000)
-        const failures = yield* Effect.forEach(batches, (batch) => Effect.flip(ledger.issue(batch)), { concurrency: "unbounded" })
-        expect(failures.map((failure) => failure._tag).filter((tag) => tag === "LedgerUnavailable" || tag === "CommitInDoubt").length).toBe(12)
+        const failures = yield* Effect.forEach(batches, (batch) => Effect.flip(ledger.issue(batch)), {
+          concurrency: "unbounded"
+        })
+        expect(
+          failures.map((failure) => failure._tag).filter((tag) =>
+            tag === "LedgerUnavailable" || tag === "CommitInDoubt"
+          ).length
+        ).toBe(12)
         expect((yield* Effect.flip(campaigns.find(campaignId)))._tag).toBe("LedgerUnavailable")
         proxy.delay(0)
         // At once they fail until a probe has found that the server answers again.
         const untilThere = Schedule.spaced("50 millis")
-        const resolved = yield* Effect.forEach(batches, (batch) => Effect.retry(ledger.resolve(batch), untilThere), { concurrency: "unbounded" })
+        const resolved = yield* Effect.forEach(batches, (batch) => Effect.retry(ledger.resolve(batch), untilThere), {
+          concurrency: "unbounded"
+        })
         expect(new Set(resolved.flat().map((verdict) => verdict._tag))).toEqual(new Set(["NotIssued"]))
         const again = batches.map((batch) => ({ ...batch, batchId: batchId() }))
         const verdicts = yield* Effect.forEach(
           again,
-          (batch) => Effect.retry(ledger.issue(batch), { schedule: untilThere, while: ({ _tag }) => _tag === "LedgerUnavailable" }),
+          (batch) =>
+            Effect.retry(ledger.issue(batch), {
+              schedule: untilThere,
+              while: ({ _tag }) => _tag === "LedgerUnavailable"
+            }),
           { concurrency: "unbounded" }
         )
         expect(new Set(tagsOf(verdicts.flat()))).toEqual(new Set(["Issued"]))
@@ -530,7 +598,9 @@ for (const kind of availableDatabases()) {
           Effect.flip(Effect.suspend(() => ledger.issue({ ...batch, batchId: batchId() }))),
           (failure) => failure._tag === "LedgerUnavailable"
         )
-        expect(yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(layerOn(proxy.url(url))))))).toMatchObject({ _tag: "LedgerUnavailable" })
+        expect(yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(layerOn(proxy.url(url))))))).toMatchObject({
+          _tag: "LedgerUnavailable"
+        })
         proxy.accept()
         // After a connection that failed the next is not tried at once.
         const verdicts = yield* until(
@@ -558,7 +628,12 @@ describe("MYSQL_URL", () => {
   })
 
   it("is refused without repeating what it says", () => {
-    for (const url of ["mysql://u:secret@h:1", "mysql://u:secret@h:1/", "mysql://u:secret@h/d?ssl-mode=secret", "mysql://u:secret@h/d?charset=secret", "mysql://u:secret@127.0.0.1/d?ssl-mode=VERIFY_IDENTITY"]) {
+    for (
+      const url of [
+        "mysql://u:secret@h:1", "mysql://u:secret@h:1/", "mysql://u:secret@h/d?ssl-mode=secret",
+        "mysql://u:secret@h/d?charset=secret", "mysql://u:secret@127.0.0.1/d?ssl-mode=VERIFY_IDENTITY"
+      ]
+    ) {
       const refusal = (() => {
         try {
           return void parse(url)

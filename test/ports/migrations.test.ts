@@ -3,7 +3,13 @@ import * as Effect from "effect/Effect"
 import { describe, expect } from "vitest"
 import * as Migrations from "../../src/sql/Migrations.ts"
 
-const migration = (id: number, isOptional: boolean): Migrations.Migration => ({ id, name: `m${id}`, isOptional, expands: false, text: `text ${id}` })
+const migration = (id: number, isOptional: boolean): Migrations.Migration => ({
+  id,
+  name: `m${id}`,
+  isOptional,
+  expands: false,
+  text: `text ${id}`
+})
 
 /** A database that fails texts, by its own refusal or because it is out of reach. */
 const databaseThat = (fails: Readonly<Record<string, "Refused" | "Away">>) => {
@@ -13,7 +19,9 @@ const databaseThat = (fails: Readonly<Record<string, "Refused" | "Away">>) => {
     target: {
       run: (migration: Migrations.Migration) => {
         const failure = fails[migration.text]
-        return failure === undefined ? Effect.sync(() => void recorded.push(Migrations.recordedId(migration))) : Effect.fail(failure)
+        return failure === undefined
+          ? Effect.sync(() => void recorded.push(Migrations.recordedId(migration)))
+          : Effect.fail(failure)
       },
       recorded: Effect.sync(() => [...recorded]),
       refusal: (error: "Refused" | "Away") => error === "Refused" ? "no privilege" : undefined
@@ -96,7 +104,8 @@ describe("migrations", () => {
           const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
           const own = new Set(statements.flatMap((statement) => /^CREATE TABLE IF NOT EXISTS (\w+)/i.exec(statement)?.[1] ?? []))
           return statements.filter((statement) => {
-            const [, table] = /^(?:INSERT (?:OR )?(?:IGNORE )?INTO|CREATE UNIQUE INDEX .* ON) (\w+)/is.exec(statement) ?? []
+            const [, table] =
+              /^(?:INSERT (?:OR )?(?:IGNORE )?INTO|CREATE UNIQUE INDEX .* ON) (\w+)/is.exec(statement) ?? []
             return !(table !== undefined && own.has(table)) && !adds.some((pattern) => pattern.test(statement))
           }).map((statement) => `${id}: ${statement}`)
         })

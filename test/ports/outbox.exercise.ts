@@ -19,7 +19,9 @@ const insertChanged = (campaignId: number) =>
       mysql: () => [`x'${id}'`, "UTC_TIMESTAMP(6)"],
       orElse: () => [`'${id}'`, String(Date.now())]
     })
-    yield* sql.unsafe(`INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${key}, 'CHANGED', ${campaignId}, ${now})`)
+    yield* sql.unsafe(
+      `INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${key}, 'CHANGED', ${campaignId}, ${now})`
+    )
     return id
   })
 
@@ -66,12 +68,20 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const outbox = yield* Outbox
         const a = (yield* createCampaign(draft())).campaignId
         const b = (yield* createCampaign(draft())).campaignId
-        const batches = [batchOf(a, users(1, 3)), batchOf(b, users(1, 2)), batchOf(a, users(2, 4)), batchOf(a, users(1, 4))]
+        const batches = [
+          batchOf(a, users(1, 3)),
+          batchOf(b, users(1, 2)),
+          batchOf(a, users(2, 4)),
+          batchOf(a, users(1, 4))
+        ]
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
         expect((yield* outbox.backlog).events).toBe(3)
         const seen: Array<OutboxEvent> = []
         const keep = (events: ReadonlyArray<OutboxEvent>) => Effect.sync(() => void seen.push(...events))
-        expect(yield* outbox.poll(10, (events) => Effect.as(keep(events), [batches[0]!.batchId]))).toEqual({ taken: 3, settled: 1 })
+        expect(yield* outbox.poll(10, (events) => Effect.as(keep(events), [batches[0]!.batchId]))).toEqual({
+          taken: 3,
+          settled: 1
+        })
         const byId = new Map(seen.map((event) => [event.id, event]))
         expect(byId.get(batches[0]!.batchId)).toEqual({
           _tag: "Issued", id: batches[0]!.batchId, campaignId: a, coupons: yield* ledger.findCoupons(a, users(1, 3))
@@ -95,7 +105,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(yield* Effect.flip(outbox.poll(10, () => Effect.fail("no gate")))).toBe("no gate")
         expect((yield* Effect.exit(outbox.poll(10, () => Effect.dieMessage("a bug"))))._tag).toBe("Failure")
         const entered = yield* Deferred.make<void>()
-        const fiber = yield* Effect.fork(outbox.poll(10, () => Effect.zipRight(Deferred.succeed(entered, undefined), Effect.never)))
+        const fiber = yield* Effect.fork(
+          outbox.poll(10, () => Effect.zipRight(Deferred.succeed(entered, undefined), Effect.never))
+        )
         yield* Deferred.await(entered)
         yield* Fiber.interrupt(fiber)
         expect((yield* outbox.backlog).events).toBe(1)
@@ -113,7 +125,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const issued = batchOf(campaignId, [1])
         yield* ledger.issue(issued)
         const id = yield* insertChanged(campaignId)
-        yield* sql.unsafe(`UPDATE campaigns SET version = 2, status = 'PAUSED', coupon_limit = 7 WHERE id = ${campaignId}`)
+        yield* sql.unsafe(
+          `UPDATE campaigns SET version = 2, status = 'PAUSED', coupon_limit = 7 WHERE id = ${campaignId}`
+        )
         const seen: Array<OutboxEvent> = []
         expect(yield* outbox.poll(10, (events) => Effect.sync(() => {
           seen.push(...events)
@@ -121,7 +135,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         }))).toEqual({ taken: 2, settled: 2 })
         expect(seen.find((event) => event.id === issued.batchId)?._tag).toBe("Issued")
         expect(seen.find((event) => event.id === id)).toMatchObject({
-          _tag: "Changed", campaignId, terms: { campaignId, version: 2, status: "PAUSED", couponLimit: 7, endTime: undefined }
+          _tag: "Changed",
+          campaignId,
+          terms: { campaignId, version: 2, status: "PAUSED", couponLimit: 7, endTime: undefined }
         })
       }))
 
@@ -143,7 +159,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(yield* outbox.purgeVoid(3_600_000)).toBe(0)
         expect((yield* Effect.flip(ledger.issue(late)))._tag).toBe("CommitInDoubt")
         // The clock may not have moved on since the second marker.
-        yield* Effect.promise(() => expect.poll(() => Effect.runPromise(Effect.map(outbox.purgeVoid(0), (n) => purged += n))).toBe(2))
+        yield* Effect.promise(() =>
+          expect.poll(() => Effect.runPromise(Effect.map(outbox.purgeVoid(0), (n) => purged += n))).toBe(2)
+        )
         expect(yield* drain).toEqual({ taken: 1, settled: 1 })
       }))
 

@@ -3,7 +3,10 @@ import type { Coupon } from "../../src/domain/Coupon.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 
 const batch = (size: number): ReadonlyArray<Coupon> =>
-  Array.from({ length: size }, (_, k) => ({ campaignId: 1, id: k + 1, userId: BigInt(k), code: `code${k}`, issuedAt: 0 }))
+  Array.from(
+    { length: size },
+    (_, k) => ({ campaignId: 1, id: k + 1, userId: BigInt(k), code: `code${k}`, issuedAt: 0 })
+  )
 
 describe("RecentBatches", () => {
   it("hands a batch out once", () => {

@@ -3,7 +3,12 @@ import { named, script } from "../../src/sql/mysql/Script.ts"
 
 describe("a script", () => {
   it("is one text, whose named results are found whatever stands before them", () => {
-    const { results, text } = script("SET @a = 1", named("rows", "SELECT @a AS a"), named("header", "DELETE FROM t"), "COMMIT")
+    const { results, text } = script(
+      "SET @a = 1",
+      named("rows", "SELECT @a AS a"),
+      named("header", "DELETE FROM t"),
+      "COMMIT"
+    )
     expect(text).toBe("SET @a = 1;\nSELECT @a AS a;\nDELETE FROM t;\nCOMMIT")
     const { affectedRows, rows } = results([{ affectedRows: 0 }, [{ a: 1 }], { affectedRows: 3 }, { affectedRows: 0 }])
     expect(rows("rows")).toEqual([{ a: 1 }])

@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import { describe, expect } from "vitest"
 import { settle } from "../../src/sql/mysql/connection/SentText.ts"
 
-const error = (fields: object) => new SqlError({ cause: Object.assign(new Error(), fields), message: "Failed to execute statement" })
+const error = (fields: object) =>
+  new SqlError({ cause: Object.assign(new Error(), fields), message: "Failed to execute statement" })
 
 const killed = error({ errno: 1317 })
 const gone = error({ code: "PROTOCOL_CONNECTION_LOST", fatal: true })

@@ -25,16 +25,26 @@ import { batchOf, campaigns, createCampaign, draft, tagsOf, users } from "./ledg
 import { together, worsts } from "./worstSessions.ts"
 
 const layerOn = (url: string, more: Record<string, string> = {}) =>
-  Layer.mergeAll(MySqlCampaignStore.layer, MySqlLedger.layer, SqlAdminAudit.layer, MySqlOutbox.layer, SqlLedgerAudit.layer).pipe(
+  Layer.mergeAll(
+    MySqlCampaignStore.layer,
+    MySqlLedger.layer,
+    SqlAdminAudit.layer,
+    MySqlOutbox.layer,
+    SqlLedgerAudit.layer
+  ).pipe(
     Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),
-    Layer.provideMerge(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", MYSQL_POOL_SIZE: "3", ...more }))
+    Layer.provideMerge(
+      AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", MYSQL_POOL_SIZE: "3", ...more })
+    )
   )
 
 type Rows = ReadonlyArray<Record<string, unknown>>
 
 const codesOf = (verdicts: ReadonlyArray<ClaimVerdict>) =>
-  verdicts.map((verdict) => verdict._tag === "Issued" ? [Number(verdict.coupon.userId), verdict.coupon.code] : [verdict.reason._tag])
+  verdicts.map((verdict) =>
+    verdict._tag === "Issued" ? [Number(verdict.coupon.userId), verdict.coupon.code] : [verdict.reason._tag]
+  )
 
 for (const kind of privateDatabases()) {
   describe(`sessions on ${kind}`, () => {
@@ -68,7 +78,9 @@ for (const kind of privateDatabases()) {
       const ledger = yield* Ledger
       const outbox = yield* Outbox
       const audit = yield* AdminAudit
-      expect((yield* Effect.flatMap(LedgerAudit, ({ session }) => session)).filter(({ required }) => required !== undefined)).toEqual([])
+      expect(
+        (yield* Effect.flatMap(LedgerAudit, ({ session }) => session)).filter(({ required }) => required !== undefined)
+      ).toEqual([])
 
       const now = Date.now()
       const name = "여름 '할인' \\ 🎁"
@@ -85,8 +97,11 @@ for (const kind of privateDatabases()) {
       expect(tagsOf(second)).toEqual(["CouponAlreadyClaimed", "Issued"])
       const coupons = [...codesOf(first), codesOf(second)[1]]
       expect(yield* Effect.promise(() => stored(campaignId))).toEqual(coupons)
-      expect((yield* ledger.listCoupons(campaignId, 0, 10)).map(({ code, userId }) => [Number(userId), code])).toEqual(coupons)
-      expect((yield* ledger.findCoupons(campaignId, users(1, 9))).map(({ code }) => code).toSorted()).toEqual(coupons.map((row) => row![1]).toSorted())
+      expect((yield* ledger.listCoupons(campaignId, 0, 10)).map(({ code, userId }) => [Number(userId), code]))
+        .toEqual(coupons)
+      expect((yield* ledger.findCoupons(campaignId, users(1, 9))).map(({ code }) => code).toSorted()).toEqual(
+        coupons.map((row) => row![1]).toSorted()
+      )
       // A code that is taken: which key it violates is in the server's message.
       const taken = batchOf(campaignId, [4])
       const again = yield* ledger.issue({ ...taken, claims: [{ userId: 4n, code: coupons[0]![1] as string }] })
@@ -95,7 +110,8 @@ for (const kind of privateDatabases()) {
 
       // A change, announced, made once, seen by the next claim.
       yield* campaigns.announceRaise(campaignId, 1, 7)
-      expect(yield* asked(`SELECT announced_limit AS n FROM campaign_raises WHERE campaign_id = ${campaignId}`)).toEqual([{ n: 7 }])
+      expect(yield* asked(`SELECT announced_limit AS n FROM campaign_raises WHERE campaign_id = ${campaignId}`))
+        .toEqual([{ n: 7 }])
       const from = (yield* campaigns.find(campaignId))!
       const change = {
         changeId: batchOf(campaignId, []).batchId,
@@ -104,10 +120,21 @@ for (const kind of privateDatabases()) {
         from,
         to: { ...from, name: `${name}!`, couponLimit: 7 }
       }
-      expect(yield* campaigns.change(change)).toMatchObject({ _tag: "Changed", campaign: { name: `${name}!`, couponLimit: 7, version: 2 } })
-      expect(yield* campaigns.change({ ...change, changeId: batchOf(campaignId, []).batchId })).toEqual({ _tag: "Stale" })
+      expect(yield* campaigns.change(change)).toMatchObject({
+        _tag: "Changed",
+        campaign: { name: `${name}!`, couponLimit: 7, version: 2 }
+      })
+      expect(yield* campaigns.change({ ...change, changeId: batchOf(campaignId, []).batchId })).toEqual({
+        _tag: "Stale"
+      })
       expect((yield* campaigns.resolveChange(change.changeId))?.name).toBe(`${name}!`)
-      const listed = yield* campaigns.list({ beforeId: undefined, limit: 1, status: "ACTIVE", namePrefix: name, phases: [] })
+      const listed = yield* campaigns.list({
+        beforeId: undefined,
+        limit: 1,
+        status: "ACTIVE",
+        namePrefix: name,
+        phases: []
+      })
       expect(listed.campaigns.map((found) => found.name)).toEqual([`${name}!`])
 
       // In doubt: its connection is gone while it waits for the campaign's row.
@@ -138,7 +165,9 @@ for (const kind of privateDatabases()) {
       expect(polled.taken).toBeGreaterThanOrEqual(5)
       const issued = yield* Effect.promise(() => stored(campaignId))
       expect(issued.map(([user]) => user)).toEqual([1, 2, 3, 4, 7])
-      expect(JSON.stringify(events, (_, value) => typeof value === "bigint" ? Number(value) : value)).toContain(issued[4]![1])
+      expect(JSON.stringify(events, (_, value) => typeof value === "bigint" ? Number(value) : value)).toContain(
+        issued[4]![1]
+      )
       expect(yield* outbox.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
       expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 0, version: 2 })
       expect(yield* outbox.purgeVoid(3_600_000)).toBe(0)
@@ -150,7 +179,11 @@ for (const kind of privateDatabases()) {
     })
 
     const withWorst = <A, E>(text: string, effect: Effect.Effect<A, E>) =>
-      Effect.acquireUseRelease(Effect.promise(() => initConnect(text)), () => effect, () => Effect.promise(() => initConnect("")))
+      Effect.acquireUseRelease(
+        Effect.promise(() => initConnect(text)),
+        () => effect,
+        () => Effect.promise(() => initConnect(""))
+      )
 
     for (const { ask: question, only, set, shown } of worsts) {
       if ((only ?? kind) !== kind) continue
@@ -196,7 +229,11 @@ for (const kind of privateDatabases()) {
         expect(failure.message).toMatch(message)
       }))
 
-    it.live("are refused with a number that the next campaign would take", () => refused("SET insert_id = 7", /insert_id is 7 and has to be 0/), 60_000)
+    it.live(
+      "are refused with a number that the next campaign would take",
+      () => refused("SET insert_id = 7", /insert_id is 7 and has to be 0/),
+      60_000
+    )
 
     if (kind === "mysql") {
       it.live("are refused if their commits are not logged", () =>
@@ -227,7 +264,10 @@ for (const kind of privateDatabases()) {
 
   describe(`a ${kind} server whose options no session can change`, () => {
     const started = (args: ReadonlyArray<string>) =>
-      Effect.acquireRelease(Effect.promise(() => startDatabase(kind, { args })), (server) => Effect.promise(server.stop))
+      Effect.acquireRelease(
+        Effect.promise(() => startDatabase(kind, { args })),
+        (server) => Effect.promise(server.stop)
+      )
 
     it.scopedLive("is refused if its clock stands still while a statement waits", () =>
       Effect.gen(function*() {

@@ -22,9 +22,14 @@ export const worsts: ReadonlyArray<Worst> = [
   variable("character_set_connection", "'latin1'", "latin1"),
   variable("collation_connection", "'utf8mb4_general_ci'", "utf8mb4_general_ci"),
   variable("sql_mode", "''", ""),
-  { set: "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,HIGH_NOT_PRECEDENCE,REAL_AS_FLOAT'" },
+  {
+    set: "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,HIGH_NOT_PRECEDENCE,REAL_AS_FLOAT'"
+  },
   { set: "SET SESSION sql_mode = 'ORACLE'", only: "mariadb" },
-  { set: "SET SESSION sql_mode = 'EMPTY_STRING_IS_NULL,PAD_CHAR_TO_FULL_LENGTH,TIME_ROUND_FRACTIONAL'", only: "mariadb" },
+  {
+    set: "SET SESSION sql_mode = 'EMPTY_STRING_IS_NULL,PAD_CHAR_TO_FULL_LENGTH,TIME_ROUND_FRACTIONAL'",
+    only: "mariadb"
+  },
   variable("time_zone", "'-11:00'", "-11:00"),
   variable("sql_select_limit", "0"),
   variable("sql_auto_is_null", "1"),
@@ -67,5 +72,8 @@ export const worsts: ReadonlyArray<Worst> = [
 
 /** Several at once; those of which one contradicts another are left out. */
 export const together = (kind: DatabaseKind): string =>
-  worsts.filter(({ only, set }) => (only ?? kind) === kind && !/^USE|^START|EMPTY|ORACLE|SERIALIZABLE|UNCOMMITTED|max_statement_time|max_execution/.test(set))
+  worsts.filter(({ only, set }) =>
+    (only ?? kind) === kind &&
+    !/^USE|^START|EMPTY|ORACLE|SERIALIZABLE|UNCOMMITTED|max_statement_time|max_execution/.test(set)
+  )
     .map(({ set }) => set).join("; ")

@@ -20,13 +20,18 @@ import { echo, start } from "../transport/Stub.ts"
 export const ADMIN = "bootstrap-key-for-tests-0123456789abcdef"
 
 /** Keys in memory: as good as a table for tests of what is in front of it. */
-export const memoryStore = (): { readonly store: ApiKeyStore["Type"]; readonly rows: Map<string, StoredKey>; reads: number } => {
+export const memoryStore = (): {
+  readonly store: ApiKeyStore["Type"]
+  readonly rows: Map<string, StoredKey>
+  reads: number
+} => {
   const rows = new Map<string, StoredKey>()
   const memory = {
     rows,
     reads: 0,
     store: ApiKeyStore.of({
-      insert: (key) => Effect.sync(() => void rows.set(key.id, { ...key, createdAt: Date.now(), revokedAt: undefined })),
+      insert: (key) =>
+        Effect.sync(() => void rows.set(key.id, { ...key, createdAt: Date.now(), revokedAt: undefined })),
       all: Effect.sync(() => {
         memory.reads++
         return [...rows.values()]
@@ -89,7 +94,10 @@ export const startSecured = async (
       campaigns: {
         ...useCases.campaigns,
         create: (draft) =>
-          Effect.zipRight(Effect.map(FiberRef.get(Actor), (actor) => void actors.push(actor)), useCases.campaigns.create(draft))
+          Effect.zipRight(
+            Effect.map(FiberRef.get(Actor), (actor) => void actors.push(actor)),
+            useCases.campaigns.create(draft)
+          )
       }
     })
   })

@@ -15,10 +15,12 @@ import { ADMIN, bearer, memoryNote, startSecured } from "./Secured.ts"
 const protocols: Record<string, (baseUrl: string, interceptors: Array<Interceptor>) => Transport> = {
   "Connect JSON (lane)": (baseUrl, interceptors) =>
     createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false, interceptors }),
-  "Connect binary (lane, h2)": (baseUrl, interceptors) => createConnectTransport({ baseUrl, httpVersion: "2", interceptors }),
+  "Connect binary (lane, h2)": (baseUrl, interceptors) =>
+    createConnectTransport({ baseUrl, httpVersion: "2", interceptors }),
   "Connect compressed (adapter)": (baseUrl, interceptors) =>
     createConnectTransport({ baseUrl, httpVersion: "1.1", compressMinBytes: 0, interceptors }),
-  "Connect GET": (baseUrl, interceptors) => createConnectTransport({ baseUrl, httpVersion: "1.1", useHttpGet: true, interceptors }),
+  "Connect GET": (baseUrl, interceptors) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", useHttpGet: true, interceptors }),
   gRPC: (baseUrl, interceptors) => createGrpcTransport({ baseUrl, interceptors }),
   "gRPC-Web": (baseUrl, interceptors) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", interceptors })
 }
@@ -51,7 +53,10 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
   const needs = "UNAUTHENTICATED: this call needs an API key with the rights of OPERATOR; send it as \"Authorization: Bearer <key>\""
 
   it("administration without a key is UNAUTHENTICATED, and says what to send", async () => {
-    expect(await refusal(clientOf(protocol, server.url).createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message: needs })
+    expect(await refusal(clientOf(protocol, server.url).createCampaign(draft))).toEqual({
+      code: Code.Unauthenticated,
+      message: needs
+    })
   })
 
   it.each([
@@ -83,7 +88,8 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     } else {
       expect(await refusal(call)).toEqual({
         code: Code.PermissionDenied,
-        message: `PERMISSION_DENIED: this call needs the rights of OPERATOR, and the key "the ${role}" is of role ${role}`
+        message:
+          `PERMISSION_DENIED: this call needs the rights of OPERATOR, and the key "the ${role}" is of role ${role}`
       })
     }
   })
@@ -94,7 +100,13 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
   })
 
   it("users need none, and another system's credentials in the header do not disturb", async () => {
-    for (const client of [clientOf(protocol, server.url), clientOf(protocol, server.url, "dXNlcjpwYXNz", "Basic "), clientOf(protocol, server.url, "a.b.c")]) {
+    for (
+      const client of [
+        clientOf(protocol, server.url),
+        clientOf(protocol, server.url, "dXNlcjpwYXNz", "Basic "),
+        clientOf(protocol, server.url, "a.b.c")
+      ]
+    ) {
       expect((await client.issueCoupon({ campaignId: 1, userId: 7n })).message).toBe("OK")
       expect((await client.getCoupon({ campaignId: 1, userId: 7n })).coupon?.userId).toBe(7n)
       expect((await client.getCampaign({ campaignId: 1 })).id).toBe(1)
@@ -109,7 +121,10 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     expect(await Effect.runPromise(server.apiKeys.revoke(id))).toBe(true)
     const message = "UNAUTHENTICATED: the API key is unknown or revoked"
     expect(await refusal(client.createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message })
-    expect(await refusal(client.issueCoupon({ campaignId: 1, userId: 7n }))).toEqual({ code: Code.Unauthenticated, message })
+    expect(await refusal(client.issueCoupon({ campaignId: 1, userId: 7n }))).toEqual({
+      code: Code.Unauthenticated,
+      message
+    })
   })
 
   it("a key's rate holds, and RATE_LIMITED says when to come back", async () => {
@@ -197,11 +212,13 @@ describe("PUBLIC_ACCESS=key", () => {
       expect((await refusal(looking.issueCoupon({ campaignId: 1, userId: 1n }))).message).toBe(
         "PERMISSION_DENIED: this call needs the rights of ISSUER, and the key \"the VIEWER\" is of role VIEWER"
       )
-      expect((await clientOf(protocol, closed.url, issuer).issueCoupon({ campaignId: 1, userId: 1n })).message).toBe("OK")
+      expect((await clientOf(protocol, closed.url, issuer).issueCoupon({ campaignId: 1, userId: 1n })).message)
+        .toBe("OK")
     }
     // Health stays open: a probe has no key.
     expect((await request(closed.port, { method: "GET", path: "/readyz" })).status).toBe(200)
-    expect((await request(closed.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })).status).toBe(401)
+    expect((await request(closed.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })).status)
+      .toBe(401)
     await closed.close()
   })
 })

@@ -28,15 +28,24 @@ const connect = async (port: number, reads = true) => {
   if (reads) socket.on("data", (chunk: Buffer) => chunks.push(chunk))
   else socket.pause()
   await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject))
-  return { socket, closed: () => closed, text: () => Buffer.concat(chunks).toString("latin1"), bytes: () => Buffer.concat(chunks) }
+  return {
+    socket,
+    closed: () => closed,
+    text: () => Buffer.concat(chunks).toString("latin1"),
+    bytes: () => Buffer.concat(chunks)
+  }
 }
 
-/** All others are served, as ever; by a server that is hasty, unless the machine lets them wait for longer than it does. */
+/**
+ * All others are served, as ever; by a server that is hasty, unless the machine lets them wait for longer than it does.
+ */
 const serves = (port: number) =>
-  expect.poll(() => request(port, { path: ISSUE, headers: json, body: issue }).then(({ status }) => status, () => 0)).toBe(200)
+  expect.poll(() => request(port, { path: ISSUE, headers: json, body: issue }).then(({ status }) => status, () => 0))
+    .toBe(200)
 
 describe("slow clients over HTTP/1.1 are ended", () => {
-  const head = `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${issue.length}\r\n`
+  const head =
+    `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${issue.length}\r\n`
   it.each([
     ["say nothing", ""],
     ["stop within the first line", "POST /coup"],
@@ -74,7 +83,8 @@ describe("what is too large is refused before it is held", () => {
     const ask = (session: http2.ClientHttp2Session, size: number) =>
       new Promise((resolve) => {
         const stream = session.request({ ":method": "POST", ":path": ISSUE, ...json, "x-large": "x".repeat(size) })
-        stream.on("response", (reply) => resolve(reply[":status"])).on("error", (error: NodeJS.ErrnoException) => resolve(error.code))
+        stream.on("response", (reply) => resolve(reply[":status"])).on("error", (error: NodeJS.ErrnoException) =>
+          resolve(error.code))
         stream.resume().end(issue)
       })
     const [fresh, settled] = [http2.connect(server.url), http2.connect(server.url)]
@@ -112,11 +122,18 @@ const frame = (type: number, flags: number, stream: number, payload: Buffer = Bu
 const SETTINGS = frame(4, 0, 0)
 /** HPACK: `:method POST`, `:scheme http` from the static table, then literals. */
 const literal = (name: number, value: string) => Buffer.concat([Buffer.from([name, value.length]), Buffer.from(value)])
-const headers = Buffer.concat([Buffer.from([0x83, 0x86]), literal(0x04, ISSUE), literal(0x01, "x"), literal(0x0f, "").subarray(0, 0)])
+const headers = Buffer.concat([
+  Buffer.from([0x83, 0x86]),
+  literal(0x04, ISSUE),
+  literal(0x01, "x"),
+  literal(0x0f, "").subarray(0, 0)
+])
 /** As many rounds as it takes until the server has had enough, without waiting for its answers. */
 const flood = async (client: Awaited<ReturnType<typeof connect>>, round: (n: number) => Buffer, rounds: number) => {
   for (let n = 0; n < rounds && !client.closed(); n++) {
-    if (!client.socket.write(round(n))) await new Promise((resolve) => client.socket.once("drain", resolve).once("close", resolve))
+    if (!client.socket.write(round(n))) {
+      await new Promise((resolve) => client.socket.once("drain", resolve).once("close", resolve))
+    }
     if (n % 64 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
 }
@@ -162,7 +179,12 @@ describe("floods over HTTP/2 end their connection, and no other", () => {
   it("CONTINUATION without end", async () => {
     const client = await connect(server.port)
     client.socket.write(Buffer.concat([PREFACE, SETTINGS, frame(1, 0, 1, headers)]))
-    const more = frame(9, 0, 1, Buffer.concat([Buffer.from([0, 1]), Buffer.from("x"), Buffer.from([1]), Buffer.from("y")]))
+    const more = frame(
+      9,
+      0,
+      1,
+      Buffer.concat([Buffer.from([0, 1]), Buffer.from("x"), Buffer.from([1]), Buffer.from("y")])
+    )
     await flood(client, () => more, 100_000)
     await until(client.closed)
     await serves(server.port)
@@ -195,17 +217,26 @@ describe("floods over HTTP/2 end their connection, and no other", () => {
 
 describe("clients that ask and never read", () => {
   const codes = Array.from({ length: 10_000 }, (_, i) => ({ ...coupon, id: i + 1, code: coupon.code.repeat(20) }))
-  const large = { ...echo, campaigns: { ...echo.campaigns, get: () => Effect.succeed({ campaign, coupons: codes, nextPageToken: undefined }) } }
+  const large = {
+    ...echo,
+    campaigns: { ...echo.campaigns, get: () => Effect.succeed({ campaign, coupons: codes, nextPageToken: undefined }) }
+  }
   const body = "{\"campaignId\":1}"
   const GET = "/coupon.v1.CouponService/GetCampaign"
 
   it("over HTTP/1.1 lose their connection", async () => {
     // Of one connection at a time: who else gets in proves that this one is gone.
-    const other = await start({ useCases: () => large, patience: { reading: 300 }, environment: { MAX_CONNECTIONS: "1" } })
+    const other = await start({
+      useCases: () => large,
+      patience: { reading: 300 },
+      environment: { MAX_CONNECTIONS: "1" }
+    })
     const client = await connect(other.port, false)
     const call = `POST ${GET} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
     client.socket.write(call.repeat(5))
-    await expect.poll(() => request(other.port, { path: ISSUE, headers: json, body: issue }).then(({ status }) => status, () => 0)).toBe(200)
+    await expect.poll(() =>
+      request(other.port, { path: ISSUE, headers: json, body: issue }).then(({ status }) => status, () => 0)
+    ).toBe(200)
     let received = 0
     client.socket.on("data", (chunk: Buffer) => (received += chunk.length))
     client.socket.resume()
@@ -235,7 +266,12 @@ describe("clients that ask and never read", () => {
   it("are not those who are merely slow", () => {
     let time = 0
     const destroyed: Array<string> = []
-    const client = (name: string) => ({ name, writableLength: 1, bytesWritten: 0, destroy: () => void destroyed.push(name) })
+    const client = (name: string) => ({
+      name,
+      writableLength: 1,
+      bytesWritten: 0,
+      destroy: () => void destroyed.push(name)
+    })
     const [slow, stuck, idle] = [client("slow"), client("stuck"), client("idle")]
     const { sweep } = StuckClients.make({
       sockets: new Set([slow, stuck, idle]) as never,

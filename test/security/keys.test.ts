@@ -56,7 +56,11 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       ]))), ApiKeys)
       expect(yield* keys.configured).toBe(false)
       const before = Date.now()
-      const first = yield* Effect.locally(keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }), Actor, "bootstrap")
+      const first = yield* Effect.locally(
+        keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }),
+        Actor,
+        "bootstrap"
+      )
       const second = yield* keys.create({ name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 })
       expect(yield* keys.configured).toBe(true)
       expect(first.secret).toMatch(new RegExp(`^cpn_${first.id}_[A-Za-z0-9_-]{43}$`))
@@ -77,7 +81,12 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       expect(yield* keys.revoke(first.id)).toBe(true)
       expect((yield* store.all)[0]!.revokedAt).toBe(revokedAt)
       expect(yield* keys.authenticate(first.secret)).toBe(undefined)
-      expect(yield* keys.authenticate(second.secret)).toEqual({ name: "shop", role: "ISSUER", keyId: second.id, requestsPerSecond: 1_000_000 })
+      expect(yield* keys.authenticate(second.secret)).toEqual({
+        name: "shop",
+        role: "ISSUER",
+        keyId: second.id,
+        requestsPerSecond: 1_000_000
+      })
       expect(yield* keys.configured).toBe(true)
 
       const acts = yield* audit.list({ beforeId: undefined, limit: 10, campaignId: undefined })
@@ -95,8 +104,16 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AdminAudit)]
       const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
       const since = Effect.map(audit.list({ beforeId: undefined, limit: 10, campaignId: undefined }), (acts) =>
-        acts.filter(({ id }) => id > (newest?.id ?? 0)).map(({ action, after, before }) => ({ action, after, before })))
-      const key = { id: "fedcba9876543210", name: "twice", role: "VIEWER", requestsPerSecond: 7, secretHash: "0".repeat(64) } as const
+        acts.filter(({ id }) =>
+          id > (newest?.id ?? 0)
+        ).map(({ action, after, before }) => ({ action, after, before })))
+      const key = {
+        id: "fedcba9876543210",
+        name: "twice",
+        role: "VIEWER",
+        requestsPerSecond: 7,
+        secretHash: "0".repeat(64)
+      } as const
       const { secretHash: _, ...shown } = key
       yield* store.insert(key)
       expect((yield* Effect.flip(store.insert(key)))._tag).toBe("KeysUnavailable")
@@ -113,7 +130,11 @@ const scene = Effect.gen(function*() {
   let away = false
   const store = ApiKeyStore.of({
     ...memory.store,
-    all: Effect.suspend(() => away ? Effect.zipRight(Effect.sync(() => memory.reads++), Effect.fail(new KeysUnavailable({ cause: "away" }))) : memory.store.all)
+    all: Effect.suspend(() =>
+      away
+        ? Effect.zipRight(Effect.sync(() => memory.reads++), Effect.fail(new KeysUnavailable({ cause: "away" })))
+        : memory.store.all
+    )
   })
   const note = memoryNote()
   const instance = Effect.map(
@@ -122,7 +143,14 @@ const scene = Effect.gen(function*() {
     )),
     (context) => Context.get(context, ApiKeys)
   )
-  return { here: yield* instance, there: yield* instance, memory, note, leave: () => (away = true), comeBack: () => (away = false) }
+  return {
+    here: yield* instance,
+    there: yield* instance,
+    memory,
+    note,
+    leave: () => (away = true),
+    comeBack: () => (away = false)
+  }
 })
 
 describe("keys held in the process", () => {
@@ -174,7 +202,8 @@ describe("keys held in the process", () => {
   it.scoped("guessing is no lever: a thousand unknown keys ask the store once a second, also while it is away", () =>
     Effect.gen(function*() {
       const { comeBack, here, leave, memory } = yield* scene
-      const guess = (k: number) => Effect.either(here.authenticate(`cpn_${k.toString(16).padStart(16, "0")}_${"A".repeat(43)}`))
+      const guess = (k: number) =>
+        Effect.either(here.authenticate(`cpn_${k.toString(16).padStart(16, "0")}_${"A".repeat(43)}`))
       yield* Effect.forEach(Array.from({ length: 1_000 }, (_, k) => k), guess, { concurrency: "unbounded" })
       expect(memory.reads).toBe(1)
       leave()
@@ -188,11 +217,25 @@ describe("keys held in the process", () => {
   it.scoped("a name that the audit log uses for others, or a rate that is none, is refused", () =>
     Effect.gen(function*() {
       const { here } = yield* scene
-      for (const name of ["", " x", "x\n", "bootstrap", "Anonymous", "user 7", "x".repeat(101), "\u3164", "\u2800", "\u202ex"]) {
+      for (
+        const name of [
+          "",
+          " x",
+          "x\n",
+          "bootstrap",
+          "Anonymous",
+          "user 7",
+          "x".repeat(101),
+          "\u3164",
+          "\u2800",
+          "\u202ex"
+        ]
+      ) {
         expect((yield* Effect.flip(here.create({ name, role: "VIEWER" })))._tag, name).toBe("KeyRefused")
       }
       for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {
-        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond })))._tag).toBe("KeyRefused")
+        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond })))._tag)
+          .toBe("KeyRefused")
       }
     }))
 })
@@ -216,7 +259,10 @@ describe("the posture at start", () => {
   it.scoped("production needs an ADMIN key, from a setting or made before", () =>
     Effect.gen(function*() {
       const production = { NODE_ENV: "production" }
-      expect(yield* check(production, [])).toMatchObject({ _tag: "Left", left: { message: expect.stringContaining("openssl rand -base64 32") } })
+      expect(yield* check(production, [])).toMatchObject({
+        _tag: "Left",
+        left: { message: expect.stringContaining("openssl rand -base64 32") }
+      })
       expect(yield* check(production, ["OPERATOR"])).toMatchObject({ _tag: "Left" })
       expect(yield* check(production, ["ADMIN"])).toMatchObject({ _tag: "Right" })
       expect(yield* check({ ...production, ADMIN_API_KEY: "x".repeat(32) }, [])).toMatchObject({ _tag: "Right" })
@@ -240,7 +286,9 @@ describe("the posture at start", () => {
         const { message } = yield* Effect.flip(AppConfig.load({ NODE_ENV: nodeEnv }))
         expect(message).toContain("NODE_ENV: must be development, test or production")
       }
-      for (const nodeEnv of ["development", "test", ""]) expect((yield* AppConfig.load({ NODE_ENV: nodeEnv })).production).toBe(false)
+      for (const nodeEnv of ["development", "test", ""]) {
+        expect((yield* AppConfig.load({ NODE_ENV: nodeEnv })).production).toBe(false)
+      }
       expect((yield* AppConfig.load({ NODE_ENV: "production" })).production).toBe(true)
     }))
 
@@ -249,7 +297,9 @@ describe("the posture at start", () => {
       const failure = yield* Effect.flip(AppConfig.load({ ADMIN_API_KEY: "hunter2" }))
       expect(failure.message).toContain("ADMIN_API_KEY: must be at least 32 printable ASCII characters")
       expect(failure.message).not.toContain("hunter2")
-      expect((yield* Effect.flip(AppConfig.load({ ADMIN_API_KEY_FILE: "/nowhere" }))).message).toContain("ADMIN_API_KEY_FILE: cannot be read")
+      expect((yield* Effect.flip(AppConfig.load({ ADMIN_API_KEY_FILE: "/nowhere" }))).message).toContain(
+        "ADMIN_API_KEY_FILE: cannot be read"
+      )
     }))
 })
 
@@ -257,7 +307,8 @@ describe("token buckets", () => {
   it("let through one second's worth at once, then the rate, and say when to come back", () => {
     let time = 0
     const { take } = TokenBuckets.make(() => time)
-    const taken = (count: number) => Array.from({ length: count }, () => take("k", 10)).filter((wait) => wait === undefined).length
+    const taken = (count: number) =>
+      Array.from({ length: count }, () => take("k", 10)).filter((wait) => wait === undefined).length
     expect(taken(100)).toBe(10)
     expect(take("k", 10)).toBeCloseTo(0.1)
     time += 500

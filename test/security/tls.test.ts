@@ -22,7 +22,10 @@ let server: Running
 let ca: Buffer
 beforeAll(async () => {
   execFileSync("openssl", [
-    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
+    ...[
+      "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+      "/CN=localhost"
+    ],
     ...["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", keyFile, "-out", certFile]
   ], { stdio: "ignore" })
   ca = readFileSync(certFile)
@@ -47,7 +50,8 @@ it("serves every protocol over TLS, HTTP/1.1 and HTTP/2 by ALPN", async () => {
   for (const transport of transports) {
     const client = createClient(CouponService, transport)
     expect((await client.issueCoupon({ campaignId: 1, userId: 7n })).message).toBe("OK")
-    expect((await client.createCampaign({ name: "x", couponLimit: 1n, startTime: "2025-06-25T00:00:00Z" })).campaignId).toBe(1)
+    expect((await client.createCampaign({ name: "x", couponLimit: 1n, startTime: "2025-06-25T00:00:00Z" })).campaignId)
+      .toBe(1)
   }
 })
 
@@ -63,7 +67,8 @@ it("agrees on h2 where it can, and takes no TLS older than 1.2", async () => {
     expect(socket.alpnProtocol).toBe(agreed)
     socket.destroy()
   }
-  await expect(handshake({ minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" })).rejects.toThrow()
+  await expect(handshake({ minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" })).rejects
+    .toThrow()
 })
 
 it("tells browsers to stay with https", async () => {
@@ -100,7 +105,11 @@ it("ends who says nothing, or no TLS, and drains with a handshake half way", asy
 it("says what is wrong with certificate and key", async () => {
   const broken = Path.join(directory, "broken.pem")
   writeFileSync(broken, "no certificate")
-  await expect(start({ environment: { ...environment, TLS_CERT_FILE: broken } })).rejects.toThrow("TLS_CERT_FILE and TLS_KEY_FILE cannot be used")
+  await expect(start({ environment: { ...environment, TLS_CERT_FILE: broken } })).rejects.toThrow(
+    "TLS_CERT_FILE and TLS_KEY_FILE cannot be used"
+  )
   await expect(start({ environment: { ...environment, TLS_KEY_FILE: "/nowhere/key.pem" } })).rejects.toThrow("ENOENT")
-  await expect(Effect.runPromise(load({ TLS_CERT_FILE: certFile }))).rejects.toThrow("TLS_KEY_FILE: must be set when TLS_CERT_FILE is")
+  await expect(Effect.runPromise(load({ TLS_CERT_FILE: certFile }))).rejects.toThrow(
+    "TLS_KEY_FILE: must be set when TLS_CERT_FILE is"
+  )
 })

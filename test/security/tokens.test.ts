@@ -31,7 +31,11 @@ const pairOf = async (alg: string, kid: string): Promise<Pair> => {
 let [ours, rotated, strangers] = [] as unknown as [Pair, Pair, Pair]
 let server: Secured
 beforeAll(async () => {
-  ;[ours, rotated, strangers] = await Promise.all([pairOf("ES256", "one"), pairOf("EdDSA", "two"), pairOf("ES256", "one")])
+  ;[ours, rotated, strangers] = await Promise.all([
+    pairOf("ES256", "one"),
+    pairOf("EdDSA", "two"),
+    pairOf("ES256", "one")
+  ])
   const file = Path.join(directory, "jwks.json")
   writeFileSync(file, JSON.stringify({ keys: [ours.jwk] }))
   server = await startSecured({ ...rules, JWT_JWKS_FILE: file })
@@ -66,16 +70,28 @@ describe("a token binds a user to what is its own", () => {
   it("for no other user, and to administer nothing", async () => {
     const own = await token()
     for (const userId of [8n, 70n, 9223372036854775807n]) {
-      expect(await refusal(claim(own, userId))).toEqual({ code: Code.PermissionDenied, message: "PERMISSION_DENIED: userId is not the token's subject" })
+      expect(await refusal(claim(own, userId))).toEqual({
+        code: Code.PermissionDenied,
+        message: "PERMISSION_DENIED: userId is not the token's subject"
+      })
     }
-    expect((await refusal(client(server.url, own).getCoupon({ campaignId: 1, userId: 8n }))).code).toBe(Code.PermissionDenied)
-    const administered = client(server.url, own).createCampaign({ name: "x", couponLimit: 1n, startTime: "2025-06-25T00:00:00Z" })
+    expect((await refusal(client(server.url, own).getCoupon({ campaignId: 1, userId: 8n }))).code)
+      .toBe(Code.PermissionDenied)
+    const administered = client(server.url, own).createCampaign({
+      name: "x",
+      couponLimit: 1n,
+      startTime: "2025-06-25T00:00:00Z"
+    })
     expect((await refusal(administered)).code).toBe(Code.Unauthenticated)
   })
 
   it("also over the lane, where it is a header like any other", async () => {
     const ask = async (bearer: string, body: string) =>
-      (await request(server.port, { path: ISSUE, headers: { "content-type": "application/json", authorization: `Bearer ${bearer}` }, body })).status
+      (await request(server.port, {
+        path: ISSUE,
+        headers: { "content-type": "application/json", authorization: `Bearer ${bearer}` },
+        body
+      })).status
     const own = await token()
     expect(await ask(own, "{\"campaignId\":1,\"userId\":7}")).toBe(200)
     expect(await ask(own, "{\"campaignId\":1,\"userId\":8}")).toBe(403)
@@ -101,35 +117,52 @@ describe("a token binds a user to what is its own", () => {
 
 describe("a token is refused that", () => {
   const unsigned = (claims: object) =>
-    [{ alg: "none", typ: "JWT" }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".") + "."
+    [{ alg: "none", typ: "JWT" }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+      .join(".") + "."
   const now = () => Math.floor(Date.now() / 1_000)
   const cases: ReadonlyArray<readonly [string, () => Promise<string> | string, string]> = [
     ["has expired", () => token({ exp: now() - 60 }), "the token has expired"],
     ["never expires", () => token({ exp: undefined }), "the token's exp is missing"],
     ["is not valid yet", () => token({ nbf: now() + 600 }), "the token's nbf is not the one asked for"],
     ["is for another service", () => token({ aud: "payments" }), "the token's aud is not the one asked for"],
-    ["is from another issuer", () => token({ iss: "https://evil.example" }), "the token's iss is not the one asked for"],
+    [
+      "is from another issuer",
+      () => token({ iss: "https://evil.example" }),
+      "the token's iss is not the one asked for"
+    ],
     ["names nobody", () => token({ sub: undefined }), "the token's sub is missing"],
     ["was signed by somebody else", () => token({}, strangers), "the token's signature is not the issuer's"],
     ["names a key that is not the issuer's", () => token({}, rotated), "the token's signature is not the issuer's"],
-    ["is not signed", () => unsigned({ iss: ISSUER, aud: "coupons", sub: "7", exp: now() + 60 }), "the token's algorithm is not allowed"],
+    [
+      "is not signed",
+      () => unsigned({ iss: ISSUER, aud: "coupons", sub: "7", exp: now() + 60 }),
+      "the token's algorithm is not allowed"
+    ],
     [
       "is signed with the public key as a shared secret",
       () =>
-        new SignJWT({ iss: ISSUER, aud: "coupons", sub: "7", exp: now() + 60 }).setProtectedHeader({ alg: "HS256", kid: "one" })
+        new SignJWT({ iss: ISSUER, aud: "coupons", sub: "7", exp: now() + 60 }).setProtectedHeader({
+          alg: "HS256",
+          kid: "one"
+        })
           .sign(new TextEncoder().encode(JSON.stringify(ours.jwk))),
       "the token's algorithm is not allowed"
     ],
     ["is none", () => "rubbish", "the token is malformed"]
   ]
   it.each(cases)("%s", async (_, make, reason) => {
-    expect(await refusal(claim(await make()))).toEqual({ code: Code.Unauthenticated, message: `UNAUTHENTICATED: ${reason}` })
+    expect(await refusal(claim(await make()))).toEqual({
+      code: Code.Unauthenticated,
+      message: `UNAUTHENTICATED: ${reason}`
+    })
   })
 })
 
 it("keys come from the issuer by URL, new ones too; while it is away nothing is known, and no call is let in", async () => {
   let keys = [ours.jwk]
-  const issuer = http.createServer((_, response) => response.setHeader("content-type", "application/json").end(JSON.stringify({ keys })))
+  const issuer = http.createServer((_, response) =>
+    response.setHeader("content-type", "application/json").end(JSON.stringify({ keys }))
+  )
   await new Promise<void>((resolve) => issuer.listen(0, "127.0.0.1", resolve))
   const { port } = issuer.address() as AddressInfo
   const environment = { ...rules, JWT_JWKS_URL: `http://127.0.0.1:${port}/jwks.json` }
@@ -138,7 +171,8 @@ it("keys come from the issuer by URL, new ones too; while it is away nothing is 
   await first.close()
   keys = [rotated.jwk]
   const second = await startSecured(environment)
-  expect((await client(second.url, await token({}, rotated)).issueCoupon({ campaignId: 1, userId: 7n })).message).toBe("OK")
+  expect((await client(second.url, await token({}, rotated)).issueCoupon({ campaignId: 1, userId: 7n })).message)
+    .toBe("OK")
   await second.close()
   issuer.closeAllConnections()
   await new Promise((resolve) => issuer.close(resolve))
@@ -152,5 +186,7 @@ it("keys come from the issuer by URL, new ones too; while it is away nothing is 
 
 it("settings that would take anybody's tokens are refused", async () => {
   await expect(Effect.runPromise(load({ JWT_JWKS_FILE: "jwks.json" }))).rejects.toThrow("JWT_ISSUER: must be set")
-  await expect(startSecured({ ...rules, JWT_JWKS_FILE: "/nowhere" })).rejects.toThrow("JWT_JWKS_FILE: /nowhere is not a JSON Web Key Set")
+  await expect(startSecured({ ...rules, JWT_JWKS_FILE: "/nowhere" })).rejects.toThrow(
+    "JWT_JWKS_FILE: /nowhere is not a JSON Web Key Set"
+  )
 })

@@ -24,14 +24,22 @@ export const hasOpenssl = (): boolean => {
 export const makeCertificates = (): Certificates => {
   const dir = temporaryDirectory("tls")
   const file = (name: string) => Path.join(dir, name)
-  const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"], cwd: dir })
+  const openssl = (...args: ReadonlyArray<string>) =>
+    execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"], cwd: dir })
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-  openssl("req", "-x509", ...key, "-days", "1", "-subj", "/CN=coupon test authority", "-keyout", "ca.key", "-out", "ca.pem")
+  openssl(
+    "req", "-x509", ...key, "-days", "1", "-subj", "/CN=coupon test authority", "-keyout", "ca.key", "-out", "ca.pem"
+  )
   openssl("req", ...key, "-subj", "/CN=store", "-keyout", "server.key", "-out", "server.csr")
   Fs.writeFileSync(file("extensions"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
   openssl(
     ...["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1"],
     ...["-extfile", "extensions", "-out", "server.pem"]
   )
-  return { ca: file("ca.pem"), certificate: file("server.pem"), key: file("server.key"), remove: () => removeDirectory(dir) }
+  return {
+    ca: file("ca.pem"),
+    certificate: file("server.pem"),
+    key: file("server.key"),
+    remove: () => removeDirectory(dir)
+  }
 }

@@ -12,10 +12,12 @@ contract(`the contract, one instance on ${kind} and a Redis cluster`, async () =
     await database.drop()
     await redis.stop()
   }
-  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.servingUrl }, 1).catch(async (error: unknown) => {
-    await release()
-    throw error
-  })
+  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.servingUrl }, 1).catch(
+    async (error: unknown) => {
+      await release()
+      throw error
+    }
+  )
   return {
     ...cluster,
     stop: async () => {

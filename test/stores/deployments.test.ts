@@ -42,13 +42,19 @@ const claimAll = async (load: LoadGenerator, url: string, campaignId: number, fi
 }
 
 const settled = (databaseUrl: string) =>
-  expect.poll(async () => query(databaseUrl, "SELECT * FROM outbox WHERE kind <> 'VOID'"), { timeout: 20_000 }).toEqual([])
+  expect.poll(async () => query(databaseUrl, "SELECT * FROM outbox WHERE kind <> 'VOID'"), { timeout: 20_000 }).toEqual(
+    []
+  )
 
-/** Two deployments, each with a ledger of its own, in one Redis. The first one's campaign 1 is sold out to users 1 to 50. */
+/**
+ * Two deployments, each with a ledger of its own, in one Redis. The first one's campaign 1 is sold out to users 1 to
+ * 50.
+ */
 const twoDeployments = async (env: Readonly<Record<string, string>> = {}) => {
   const redis = await freshRedis()
   const [staging, production] = [await freshDatabase(), await freshDatabase()]
-  const start = (databaseUrl: string) => startFor(defer, { ...calm, ...env, MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
+  const start = (databaseUrl: string) =>
+    startFor(defer, { ...calm, ...env, MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
   const one = await start(staging)
   const [load, others] = [loadFor(defer), loadFor(defer)]
   expect(await load.openCampaign(one.url, 50)).toBe(1)
@@ -69,20 +75,26 @@ describe("two deployments on one Redis", () => {
     expect(await claimAll(others, two.url, 1, 151, 310)).toMatchObject({ OK: 150, COUPON_SOLD_OUT: 10 })
     await settled(production)
     expect(keys.every((key) => /^coupon:[0-9a-f]{16}:\{c1\}:[mipe]$/.test(key))).toBe(true)
-    expect((await keysIn(redis.url)).filter((key) => !keys.includes(key))).toEqual(expect.arrayContaining([await gateKey(production, 1, "m")]))
+    expect((await keysIn(redis.url)).filter((key) => !keys.includes(key))).toEqual(
+      expect.arrayContaining([await gateKey(production, 1, "m")])
+    )
     for (const { logs } of [one, two]) expect(logs()).not.toMatch(/disagrees|belong to another|no owner/)
     await checkInvariants({ databaseUrl: staging, redisUrl: redis.url }, load.history)
     await checkInvariants({ databaseUrl: production, redisUrl: redis.url }, others.history)
   })
 
   it("leave each other alone where both are given the same prefix, and one does without a gate and says so", async () => {
-    const { keys, load, one, others, production, redis, staging, two } = await twoDeployments({ REDIS_KEY_PREFIX: "shop:", COLD_WAIT: "200ms" })
+    const { keys, load, one, others, production, redis, staging, two } = await twoDeployments({
+      REDIS_KEY_PREFIX: "shop:",
+      COLD_WAIT: "200ms"
+    })
     expect(keys).toEqual(["shop:{c1}:e", "shop:{c1}:i", "shop:{c1}:m"])
     expect(await claimAll(others, two.url, 1, 1, 150)).toEqual({ OK: 150 })
     expect(await claimAll(others, two.url, 1, 151, 310)).toEqual({ OK: 150, COUPON_SOLD_OUT: 10 })
     expect(await claimAll(others, two.url, 1, 1, 5)).toEqual({ COUPON_ALREADY_CLAIMED: 5 })
     expect(await claimAll(load, one.url, 1, 41, 70)).toEqual({ COUPON_ALREADY_CLAIMED: 10, COUPON_SOLD_OUT: 20 })
-    // Its events wait for nothing, its campaigns of other numbers have gates, and the other one's keys hold what they held.
+    // Its events wait for nothing, its campaigns of other numbers have gates, and the other one's keys hold what they
+    // held.
     await settled(production)
     expect(await others.openCampaign(two.url, 20)).toBe(2)
     expect(await claimAll(others, two.url, 2, 1, 30)).toEqual({ OK: 20, COUPON_SOLD_OUT: 10 })
@@ -91,8 +103,12 @@ describe("two deployments on one Redis", () => {
     expect(await redis.command("SCARD", "shop:{c1}:i")).toBe(":51")
     expect(two.logs().match(/belong to another deployment/g)).toHaveLength(1)
     expect(one.logs()).not.toMatch(/disagrees|belong to another|no owner/)
-    await expect.poll(async () => await (await fetch(`${two.url}/metrics`)).text()).toMatch(/^coupon_audits_total\{verdict="Foreign"\} [1-9]/m)
-    for (const databaseUrl of [staging, production]) await checkInvariants({ databaseUrl }, (databaseUrl === staging ? load : others).history)
+    await expect.poll(async () => await (await fetch(`${two.url}/metrics`)).text()).toMatch(
+      /^coupon_audits_total\{verdict="Foreign"\} [1-9]/m
+    )
+    for (const databaseUrl of [staging, production]) {
+      await checkInvariants({ databaseUrl }, (databaseUrl === staging ? load : others).history)
+    }
   })
 })
 
@@ -126,7 +142,10 @@ describe("a new ledger beside the Redis of a former one", () => {
 
     // The former one comes back, and finds what it left.
     const back = await startFor(defer, { ...calm, MYSQL_URL: former, REDIS_URL: redis.url })
-    expect(await claimAll(load, back.url, campaignId, 1, 12)).toEqual({ COUPON_ALREADY_CLAIMED: 10, COUPON_SOLD_OUT: 2 })
+    expect(await claimAll(load, back.url, campaignId, 1, 12)).toEqual({
+      COUPON_ALREADY_CLAIMED: 10,
+      COUPON_SOLD_OUT: 2
+    })
     expect(back.logs()).toContain("took over a gate without an owner")
     expect(back.logs()).not.toMatch(/rebuilt the gate|disagrees/)
   })
@@ -139,7 +158,11 @@ describe("a Redis that answers what is no answer", () => {
     const instance = await startFor(defer, { ...calm, MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
     const load = loadFor(defer)
     const campaignId = await load.openCampaign(instance.url, 30)
-    for (let k = 0; k < 4; k++) expect(await claimAll(load, instance.url, campaignId, 10 * k + 1, 10 * k + 10)).toEqual(k < 3 ? { OK: 10 } : { COUPON_SOLD_OUT: 10 })
+    for (let k = 0; k < 4; k++) {
+      expect(await claimAll(load, instance.url, campaignId, 10 * k + 1, 10 * k + 10)).toEqual(
+        k < 3 ? { OK: 10 } : { COUPON_SOLD_OUT: 10 }
+      )
+    }
     expect(await claimAll(load, instance.url, campaignId, 1, 5)).toEqual({ COUPON_ALREADY_CLAIMED: 5 })
     expect(instance.logs().match(/Redis answers with an error[^\n]*unknown command/g)).toHaveLength(1)
   })

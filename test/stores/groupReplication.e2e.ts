@@ -21,7 +21,10 @@ const suite = () => {
 
   const defer = deferral()
 
-  /** Two instances and users who never stop, on a database of the group; ends with all invariants checked at the primary. */
+  /**
+   * Two instances and users who never stop, on a database of the group; ends with all invariants checked at the
+   * primary.
+   */
   const scene = async () => {
     const name = `coupon_${randomBytes(4).toString("hex")}`
     await query((await group.primary()).server.url, `CREATE DATABASE ${name}`)
@@ -43,7 +46,12 @@ const suite = () => {
       /** Waits for so many claims that are asked for from now on and answered OK. */
       moreOk: (count: number) => {
         const from = clock()
-        return eventually(`${count} coupons more`, () => tally(since(load.history, from))["OK"] ?? 0, (ok) => ok >= count, 60_000)
+        return eventually(
+          `${count} coupons more`,
+          () => tally(since(load.history, from))["OK"] ?? 0,
+          (ok) => ok >= count,
+          60_000
+        )
       },
       logs: () => instances.map(({ logs }) => logs()).join(""),
       conclude: async () => {
@@ -118,8 +126,14 @@ const suite = () => {
       for (const { server } of others) server.pause()
       // Its commits wait for a majority, and the service for its answers: no claim gets a definite answer.
       await eventually("a commit in doubt", logs, (text) => text.includes("a commit is in doubt"))
-      const OWN = "SELECT member_state AS state FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"
-      await eventually("the primary that gives up", () => query(victim.server.url, OWN), ([row]) => row?.["state"] === "ERROR", 60_000)
+      const OWN =
+        "SELECT member_state AS state FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"
+      await eventually(
+        "the primary that gives up",
+        () => query(victim.server.url, OWN),
+        ([row]) => row?.["state"] === "ERROR",
+        60_000
+      )
       for (const { server } of others) server.resume()
       await eventually("another primary", group.primary, (member) => member !== victim, 60_000)
       await moreOk(300)
@@ -143,7 +157,11 @@ const suite = () => {
       const holding = proxies[group.members.indexOf(victim)]!.holdReplies(isGroupCommit)
       const claimed = load.claim(instance.url, { campaignId, userId: 1 })
       const held = await holding
-      await eventually("a commit", () => codeInLedger(databaseUrl(victim), { campaignId, userId: 1 }), (code) => code !== undefined)
+      await eventually(
+        "a commit",
+        () => codeInLedger(databaseUrl(victim), { campaignId, userId: 1 }),
+        (code) => code !== undefined
+      )
       await victim.server.kill()
       held.drop()
       await claimed

@@ -16,7 +16,12 @@ const root = Path.resolve(import.meta.dirname, "../..")
 const kind = privateDatabases().at(-1)
 
 const migrate = (env: Readonly<Record<string, string>>): string =>
-  execFileSync(nodeProgram, ["src/migrate.ts"], { cwd: root, encoding: "utf8", env: { PATH: process.env["PATH"], ...env }, stdio: ["ignore", "pipe", "pipe"] })
+  execFileSync(nodeProgram, ["src/migrate.ts"], {
+    cwd: root,
+    encoding: "utf8",
+    env: { PATH: process.env["PATH"], ...env },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
 
 const suite = (on: NonNullable<typeof kind>) => {
   let stores: SecureStores
@@ -41,7 +46,9 @@ const suite = (on: NonNullable<typeof kind>) => {
     it("are not used as long as their certificates are not trusted", async () => {
       const strangers = makeCertificates()
       defer(strangers.remove)
-      const wary = await startInstance({ ...stores.env, MYSQL_CA_FILE: strangers.ca, REDIS_CA_FILE: strangers.ca }, { ready: false })
+      const wary = await startInstance({ ...stores.env, MYSQL_CA_FILE: strangers.ca, REDIS_CA_FILE: strangers.ca }, {
+        ready: false
+      })
       defer(wary.kill)
       await expect.poll(wary.logs).toMatch(/waiting for MySQL[^\n]*(certificate|signature)/)
       await expect.poll(wary.logs).toMatch(/cannot reach Redis[^\n]*(certificate|signature)/)
@@ -49,8 +56,10 @@ const suite = (on: NonNullable<typeof kind>) => {
     })
 
     it("need an authority whose file is there", async () => {
-      await expect(startInstance({ ...stores.env, MYSQL_CA_FILE: "missing.pem" })).rejects.toThrow(/MYSQL_CA_FILE: ENOENT/)
-      await expect(startInstance({ ...stores.env, REDIS_CA_FILE: "missing.pem" })).rejects.toThrow(/REDIS_CA_FILE: ENOENT/)
+      await expect(startInstance({ ...stores.env, MYSQL_CA_FILE: "missing.pem" })).rejects
+        .toThrow(/MYSQL_CA_FILE: ENOENT/)
+      await expect(startInstance({ ...stores.env, REDIS_CA_FILE: "missing.pem" })).rejects
+        .toThrow(/REDIS_CA_FILE: ENOENT/)
     })
   })
 
@@ -87,7 +96,10 @@ const suite = (on: NonNullable<typeof kind>) => {
       })
       try {
         // A table that a migration added belongs into deploy/mysql-grants.sql.
-        const tables = await query(stores.adminUrl, "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'coupon'")
+        const tables = await query(
+          stores.adminUrl,
+          "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'coupon'"
+        )
         for (const { name } of tables) await connection.query(`SELECT COUNT(*) FROM ${String(name)}`)
         for (const [statement, errno] of refusals) {
           await expect(connection.query(statement), statement).rejects.toMatchObject({ errno })
@@ -98,27 +110,57 @@ const suite = (on: NonNullable<typeof kind>) => {
     })
 
     it("of MySQL may not come without TLS", async () => {
-      await expect(MySql.createConnection({ uri: stores.env["MYSQL_URL"]!.replace(/\?.*/, "") })).rejects.toMatchObject({ errno: 1045 })
+      await expect(MySql.createConnection({ uri: stores.env["MYSQL_URL"]!.replace(/\?.*/, "") })).rejects.toMatchObject(
+        { errno: 1045 }
+      )
     })
 
     it("of Redis may do nothing else, and touch nothing else", async () => {
-      const redis = new Redis(stores.env["REDIS_URL"]!, { tls: { ca: Fs.readFileSync(stores.certificates.ca, "utf8") }, retryStrategy: null })
+      const redis = new Redis(stores.env["REDIS_URL"]!, {
+        tls: { ca: Fs.readFileSync(stores.certificates.ca, "utf8") },
+        retryStrategy: null
+      })
       redis.on("error", () => {})
       try {
-        const [meta, other, unknown] = await Promise.all(["m", "i", "x"].map((part) => gateKey(stores.reader.databaseUrl, 1, part)))
+        const [meta, other, unknown] = await Promise.all(
+          ["m", "i", "x"].map((part) => gateKey(stores.reader.databaseUrl, 1, part))
+        )
         expect(Number(await redis.hlen(meta!))).toBeGreaterThan(0)
         // Instances of an earlier version, and deployments that were theirs, have keys without a prefix.
         expect(await redis.hlen("{c1}:m")).toBe(0)
         const commands: ReadonlyArray<readonly [string, ...Array<string>]> = [
-          ["FLUSHALL"], ["FLUSHDB"], ["KEYS", "*"], ["SCAN", "0"], ["CONFIG", "GET", "*"], ["DEBUG", "SLEEP", "0"], ["SHUTDOWN"], ["ACL", "LIST"],
-          ["DEL", meta!], ["RENAME", meta!, other!], ["SCRIPT", "FLUSH"], ["FUNCTION", "LIST"], ["MONITOR"], ["REPLICAOF", "NO", "ONE"],
-          ["GET", meta!], ["SUBSCRIBE", "x"], ["PUBLISH", "x", "y"], ["CLUSTER", "RESET"], ["CLIENT", "LIST"],
-          ["HLEN", "session:1"], ["SADD", "{c1}:x", "1"], ["SADD", "{cx}:i", "1"], ["SADD", unknown!, "1"],
-          ["SADD", "session:{c1}:i", "1"], ["SADD", "coupon:x:{c1}:i", "1"],
-          ["EVAL", "return redis.call('GET', 'secret')", "0"], ["EVAL", "return redis.call('DEL', KEYS[1])", "1", meta!]
+          ["FLUSHALL"],
+          ["FLUSHDB"],
+          ["KEYS", "*"],
+          ["SCAN", "0"],
+          ["CONFIG", "GET", "*"],
+          ["DEBUG", "SLEEP", "0"],
+          ["SHUTDOWN"],
+          ["ACL", "LIST"],
+          ["DEL", meta!],
+          ["RENAME", meta!, other!],
+          ["SCRIPT", "FLUSH"],
+          ["FUNCTION", "LIST"],
+          ["MONITOR"],
+          ["REPLICAOF", "NO", "ONE"],
+          ["GET", meta!],
+          ["SUBSCRIBE", "x"],
+          ["PUBLISH", "x", "y"],
+          ["CLUSTER", "RESET"],
+          ["CLIENT", "LIST"],
+          ["HLEN", "session:1"],
+          ["SADD", "{c1}:x", "1"],
+          ["SADD", "{cx}:i", "1"],
+          ["SADD", unknown!, "1"],
+          ["SADD", "session:{c1}:i", "1"],
+          ["SADD", "coupon:x:{c1}:i", "1"],
+          ["EVAL", "return redis.call('GET', 'secret')", "0"],
+          ["EVAL", "return redis.call('DEL', KEYS[1])", "1", meta!]
         ]
         for (const [command, ...args] of commands) {
-          await expect(redis.call(command, ...args), [command, ...args].join(" ")).rejects.toThrow(/NOPERM|ACL failure|has no permissions|can't run this command/)
+          await expect(redis.call(command, ...args), [command, ...args].join(" ")).rejects.toThrow(
+            /NOPERM|ACL failure|has no permissions|can't run this command/
+          )
         }
         expect(Number(await redis.hlen(meta!))).toBeGreaterThan(0)
       } finally {
@@ -132,6 +174,8 @@ const suite = (on: NonNullable<typeof kind>) => {
   })
 }
 
-if (kind === undefined) describe("stores with least privileges", () => it.skip("no database server to start here", () => {}))
-else if (!hasOpenssl()) describe("stores with least privileges", () => it.skip("no openssl here, which makes the certificates", () => {}))
-else suite(kind)
+if (kind === undefined) {
+  describe("stores with least privileges", () => it.skip("no database server to start here", () => {}))
+} else if (!hasOpenssl()) {
+  describe("stores with least privileges", () => it.skip("no openssl here, which makes the certificates", () => {}))
+} else suite(kind)

@@ -45,7 +45,8 @@ export const startSecureStores = async (kind: DatabaseKind): Promise<SecureStore
     const { ca, certificate, key } = certificates
     const dir = temporaryDirectory("init")
     releases.push(() => removeDirectory(dir))
-    // The servers of the tests know their user by the name that is to be the serving one's, and it may not grant anything.
+    // The servers of the tests know their user by the name that is to be the serving one's, and it may not grant
+    // anything.
     const init = Path.join(dir, "init.sql")
     Fs.writeFileSync(
       init,
@@ -55,16 +56,22 @@ export const startSecureStores = async (kind: DatabaseKind): Promise<SecureStore
     )
     const redisPort = await freePort()
     const [database, redis] = await Promise.all([
-      startDatabase(kind, { args: [`--init-file=${init}`, `--ssl-ca=${ca}`, `--ssl-cert=${certificate}`, `--ssl-key=${key}`] }),
+      startDatabase(kind, {
+        args: [`--init-file=${init}`, `--ssl-ca=${ca}`, `--ssl-cert=${certificate}`, `--ssl-key=${key}`]
+      }),
       startRedis({
         args: [
-          ...["--tls-port", String(redisPort), "--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", ca],
+          ...[
+            "--tls-port", String(redisPort), "--tls-cert-file", certificate, "--tls-key-file", key,
+            "--tls-ca-cert-file", ca
+          ],
           ...["--tls-auth-clients", "no"]
         ]
       })
     ])
     releases.push(database.stop, redis.stop)
-    // A user for the tests themselves, who see everything. The last one turns off the user that says this: now all is as in the file.
+    // A user for the tests themselves, who see everything. The last one turns off the user that says this: now all is
+    // as in the file.
     const users = [...aclLines(PASSWORD), ["user", "tester", "on", "nopass", "~*", "&*", "+@all"]]
     for (const [, ...user] of users.reverse()) await redis.command("ACL", "SETUSER", ...user)
 

@@ -16,7 +16,11 @@ export const groupMissing = (): string | undefined => {
 
 /** The directory of plugins, if the group's is among them. */
 const pluginOf = (command: string): string | undefined => {
-  const help = execFileSync(command, ["--no-defaults", "--verbose", "--help"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 2 ** 26 })
+  const help = execFileSync(command, ["--no-defaults", "--verbose", "--help"], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    maxBuffer: 2 ** 26
+  })
   const dir = /^plugin-dir\s+(\S+)/m.exec(help)?.[1]
   return dir !== undefined && Fs.existsSync(Path.join(dir, "group_replication.so")) ? dir : undefined
 }
@@ -87,17 +91,25 @@ export const startGroup = async (): Promise<MySqlGroup> => {
       uuid: String((await query(server.url, "SELECT @@server_uuid AS uuid"))[0]!["uuid"])
     })))
     const rows = async (member: Member) => await query(member.server.url, MEMBERS) as unknown as ReadonlyArray<Row>
-    const isOnline = async (member: Member) => (await rows(member)).some(({ state, uuid }) => uuid === member.uuid && state === "ONLINE")
+    const isOnline = async (member: Member) =>
+      (await rows(member)).some(({ state, uuid }) => uuid === member.uuid && state === "ONLINE")
 
     const join: MySqlGroup["join"] = async (member) => {
       await query(member.server.url, "STOP GROUP_REPLICATION").catch(() => {})
-      await eventually("a member that joins", () => query(member.server.url, "START GROUP_REPLICATION").then(() => true), (done) => done, 60_000)
+      await eventually(
+        "a member that joins",
+        () => query(member.server.url, "START GROUP_REPLICATION").then(() => true),
+        (done) => done,
+        60_000
+      )
       await eventually("a member in step", () => isOnline(member), (online) => online, 60_000)
     }
     const primary: MySqlGroup["primary"] = async () => {
       for (const end = Date.now() + 60_000; Date.now() < end; await pause(50)) {
         for (const member of members) {
-          const seen = await Promise.race([rows(member), pause(1_000, [] as ReadonlyArray<Row>)]).catch((): ReadonlyArray<Row> => [])
+          const seen = await Promise.race([rows(member), pause(1_000, [] as ReadonlyArray<Row>)]).catch(
+            (): ReadonlyArray<Row> => []
+          )
           const online = seen.filter(({ state }) => state === "ONLINE")
           const self = online.find(({ uuid }) => uuid === member.uuid)
           if (self?.role === "PRIMARY" && 2 * online.length > seen.length) return member
@@ -122,13 +134,18 @@ export const startGroup = async (): Promise<MySqlGroup> => {
     for (const member of members.slice(1)) await join(member)
     return {
       members,
-      url: (database) => `mysql://coupon:coupon@${servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${database}`,
+      url: (database) =>
+        `mysql://coupon:coupon@${servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${database}`,
       primary,
       join,
       isSubset: async (member) => {
-        const executed = async ({ server }: Member) => String((await query(server.url, "SELECT @@global.gtid_executed AS gtids"))[0]!["gtids"])
+        const executed = async ({ server }: Member) =>
+          String((await query(server.url, "SELECT @@global.gtid_executed AS gtids"))[0]!["gtids"])
         const has = await executed(member)
-        const [row] = await query((await primary()).server.url, `SELECT GTID_SUBSET('${has.replace(/\s/g, "")}', @@global.gtid_executed) AS held`)
+        const [row] = await query(
+          (await primary()).server.url,
+          `SELECT GTID_SUBSET('${has.replace(/\s/g, "")}', @@global.gtid_executed) AS held`
+        )
         return Number(row!["held"]) === 1
       },
       stop

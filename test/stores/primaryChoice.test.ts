@@ -5,25 +5,54 @@ const away: Finding = { _tag: "Away", cause: "connect ECONNREFUSED" }
 const readOnly: Finding = { _tag: "ReadOnly" }
 const writable: Finding = { _tag: "Writable" }
 const member: Finding = { _tag: "Member", state: "SECONDARY" }
-const primary = (id: string, ...others: ReadonlyArray<string>): Finding => ({ _tag: "Primary", id, primaries: [id, ...others] })
+const primary = (id: string, ...others: ReadonlyArray<string>): Finding => ({
+  _tag: "Primary",
+  id,
+  primaries: [id, ...others]
+})
 
 const row = (id: string, role: string, state = "ONLINE"): GroupMember => ({ id, state, role })
 
 describe("what a server says of itself", () => {
   const trio = (a: GroupMember, b: GroupMember, c: GroupMember) => [a, b, c]
-  it.each([
-    ["alone, writable", false, [], "Writable"],
-    ["alone, read-only", true, [], "ReadOnly"],
-    ["primary", false, trio(row("a", "PRIMARY"), row("b", "SECONDARY"), row("c", "SECONDARY")), "Primary"],
-    ["primary that sees one of two others", false, trio(row("a", "PRIMARY"), row("b", "SECONDARY"), row("c", "SECONDARY", "UNREACHABLE")), "Primary"],
-    ["primary in a minority", false, trio(row("a", "PRIMARY"), row("b", "SECONDARY", "UNREACHABLE"), row("c", "SECONDARY", "UNREACHABLE")), "Member"],
-    ["one of two, cut off from the other", false, [row("a", "PRIMARY"), row("b", "SECONDARY", "UNREACHABLE")], "Member"],
-    ["primary that is not writable yet", true, trio(row("a", "PRIMARY"), row("b", "SECONDARY"), row("c", "SECONDARY")), "Member"],
-    ["secondary", true, trio(row("a", "SECONDARY"), row("b", "PRIMARY"), row("c", "SECONDARY")), "Member"],
-    ["restarted, writable, outside its group", false, [row("a", "", "OFFLINE")], "Member"],
-    ["thrown out", true, [row("a", "", "ERROR")], "Member"],
-    ["still catching up", true, trio(row("a", "SECONDARY", "RECOVERING"), row("b", "PRIMARY"), row("c", "SECONDARY")), "Member"]
-  ] as const)("%s", (_, isReadOnly, members, tag) => {
+  it.each(
+    [
+      ["alone, writable", false, [], "Writable"],
+      ["alone, read-only", true, [], "ReadOnly"],
+      ["primary", false, trio(row("a", "PRIMARY"), row("b", "SECONDARY"), row("c", "SECONDARY")), "Primary"],
+      [
+        "primary that sees one of two others",
+        false,
+        trio(row("a", "PRIMARY"), row("b", "SECONDARY"), row("c", "SECONDARY", "UNREACHABLE")),
+        "Primary"
+      ],
+      [
+        "primary in a minority",
+        false,
+        trio(row("a", "PRIMARY"), row("b", "SECONDARY", "UNREACHABLE"), row("c", "SECONDARY", "UNREACHABLE")),
+        "Member"
+      ],
+      [
+        "one of two, cut off from the other", false, [row("a", "PRIMARY"), row("b", "SECONDARY", "UNREACHABLE")],
+        "Member"
+      ],
+      [
+        "primary that is not writable yet",
+        true,
+        trio(row("a", "PRIMARY"), row("b", "SECONDARY"), row("c", "SECONDARY")),
+        "Member"
+      ],
+      ["secondary", true, trio(row("a", "SECONDARY"), row("b", "PRIMARY"), row("c", "SECONDARY")), "Member"],
+      ["restarted, writable, outside its group", false, [row("a", "", "OFFLINE")], "Member"],
+      ["thrown out", true, [row("a", "", "ERROR")], "Member"],
+      [
+        "still catching up",
+        true,
+        trio(row("a", "SECONDARY", "RECOVERING"), row("b", "PRIMARY"), row("c", "SECONDARY")),
+        "Member"
+      ]
+    ] as const
+  )("%s", (_, isReadOnly, members, tag) => {
     expect(finding("a", isReadOnly, members)._tag).toBe(tag)
   })
 })

@@ -23,7 +23,11 @@ const ENDLESS = 1_000_000
 const openSmall = async (load: LoadGenerator, url: string): Promise<ReadonlyArray<number>> => {
   const campaignIds: Array<number> = []
   for (let k = 0; k < 4; k++) campaignIds.push(await load.openCampaign(url, 100))
-  await load.claimAll([url], campaignIds.flatMap((campaignId) => Array.from({ length: 50 }, (_, user) => ({ campaignId, userId: user + 1 }))), 20)
+  await load.claimAll(
+    [url],
+    campaignIds.flatMap((campaignId) => Array.from({ length: 50 }, (_, user) => ({ campaignId, userId: user + 1 }))),
+    20
+  )
   return campaignIds
 }
 
@@ -38,7 +42,9 @@ describe("Redis behind sentinels", () => {
     const databaseUrl = await freshDatabase()
     const redis = await startSentinels()
     defer(redis.stop)
-    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient })))
+    const instances = await Promise.all(
+      [1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient }))
+    )
     const urls = () => instances.map(({ url }) => url)
     const load = loadFor(defer)
     const campaignIds = [await load.openCampaign(urls()[0]!, ENDLESS), await load.openCampaign(urls()[1]!, ENDLESS)]
@@ -57,7 +63,10 @@ describe("Redis behind sentinels", () => {
     for (const replica of replicas) replica.resume()
     await eventually("another primary", redis.primaryPort, (port) => port !== primary!.port)
     await moreOk(load, 300)
-    for (const { logs } of instances) await eventually("connected again", logs, (text) => text.includes("reached Redis again"))
+    for (const { logs } of instances) {
+      await eventually("connected again", logs, (text) =>
+        text.includes("reached Redis again"))
+    }
     // The old primary comes back with nothing, and as a replica.
     await primary!.restart()
     await moreOk(load, 200)
@@ -97,7 +106,9 @@ describe("a Redis cluster", () => {
     const databaseUrl = await freshDatabase()
     const redis = await startRedisCluster()
     defer(redis.stop)
-    const instances = await Promise.all([1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient })))
+    const instances = await Promise.all(
+      [1, 2].map(() => startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redis.servingUrl, ...patient }))
+    )
     const urls = () => instances.map(({ url }) => url)
     const load = loadFor(defer)
     const campaignIds: Array<number> = []
@@ -156,7 +167,11 @@ describe("a Redis cluster", () => {
     await victim.kill()
     replica.resume()
     await eventually("a promoted replica", () => roleOf(replica.url), (role) => role === "master")
-    await eventually("a rebuilt gate", instance.logs, (text) => text.includes("the gate disagrees with the ledger: Lost"))
+    await eventually(
+      "a rebuilt gate",
+      instance.logs,
+      (text) => text.includes("the gate disagrees with the ledger: Lost")
+    )
     await moreOk(load, 300)
     await users.stop()
 

@@ -26,7 +26,10 @@ const pair = (kind: DatabaseKind) =>
   )
 
 const until = <A, R>(effect: Effect.Effect<A, never, R>, holds: (a: A) => boolean): Effect.Effect<A, Error, R> => {
-  const loop: Effect.Effect<A, never, R> = Effect.flatMap(effect, (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "10 millis"))
+  const loop: Effect.Effect<A, never, R> = Effect.flatMap(
+    effect,
+    (a) => holds(a) ? Effect.succeed(a) : Effect.delay(loop, "10 millis")
+  )
   return Effect.timeoutFail(loop, { duration: "60 seconds", onTimeout: () => new Error("it did not come true") })
 }
 
@@ -35,16 +38,26 @@ const suite = (kind: DatabaseKind) =>
     it.scopedLive("are asked who takes writes, and that one is followed", () =>
       Effect.gen(function*() {
         const [a, b] = yield* pair(kind)
-        const run = (server: typeof a, ...statements: ReadonlyArray<string>) => Effect.promise(() => query(server!.url, ...statements))
+        const run = (server: typeof a, ...statements: ReadonlyArray<string>) =>
+          Effect.promise(() => query(server!.url, ...statements))
         const writes = (server: typeof a, does: boolean) => run(server, `SET GLOBAL read_only = ${does ? "OFF" : "ON"}`)
         // A user like a service's: without the right to write to a read-only server.
         for (const server of [a, b]) {
-          yield* run(server, "CREATE USER 'service'@'%' IDENTIFIED BY 'service'", "GRANT ALL ON coupon.* TO 'service'@'%'")
+          yield* run(
+            server,
+            "CREATE USER 'service'@'%' IDENTIFIED BY 'service'",
+            "GRANT ALL ON coupon.* TO 'service'@'%'"
+          )
           yield* writes(server, false)
         }
         const MYSQL_URL = `mysql://service:service@127.0.0.1:${a!.port},127.0.0.1:${b!.port}/coupon`
-        const layer = Layer.provideMerge(Layer.merge(MySqlCampaignStore.layer, Layer.provide(MySqlLedger.layer, RecentBatches.layer)), MySql.layer).pipe(
-          Layer.provide(AppConfig.layerTest({ MYSQL_URL, REDIS_URL: "redis://unused", MYSQL_REPLY_TIMEOUT: "2 seconds" }))
+        const layer = Layer.provideMerge(
+          Layer.merge(MySqlCampaignStore.layer, Layer.provide(MySqlLedger.layer, RecentBatches.layer)),
+          MySql.layer
+        ).pipe(
+          Layer.provide(
+            AppConfig.layerTest({ MYSQL_URL, REDIS_URL: "redis://unused", MYSQL_REPLY_TIMEOUT: "2 seconds" })
+          )
         )
         const attempt = Effect.either(Effect.scoped(Layer.build(Layer.fresh(layer))))
 
@@ -85,7 +98,8 @@ const suite = (kind: DatabaseKind) =>
         yield* until(Effect.either(Effect.suspend(() => ledger.issue(claim(2)))), Either.isRight)
         expect(yield* ledger.tally(campaign.campaignId)).toMatchObject({ issued: 1, unrelayed: 1 })
 
-        // Two that take writes are one too many; then the other one alone is the right one, also when the first is gone.
+        // Two that take writes are one too many; then the other one alone is the right one, also when the first is
+        // gone.
         yield* writes(a, true)
         yield* until(port, (text) => String(text).includes("several servers take writes"))
         yield* writes(b, false)

@@ -6,7 +6,12 @@ import type { Attempt } from "../invariants/History.ts"
 import { freePort, startRedis, startSentinel, type RedisServer } from "../support/privateServers.ts"
 
 /** Repeats a question until its answer is the wanted one; fails with what it was about. */
-export const eventually = async <A>(what: string, ask: () => Promise<A> | A, holds: (answer: A) => boolean, millis = 60_000): Promise<A> => {
+export const eventually = async <A>(
+  what: string,
+  ask: () => Promise<A> | A,
+  holds: (answer: A) => boolean,
+  millis = 60_000
+): Promise<A> => {
   const end = Date.now() + millis
   for (;;) {
     const answer = await Promise.resolve().then(ask).catch((error: unknown) => error as A)
@@ -46,8 +51,15 @@ export const startSentinels = async (): Promise<Sentinels> => {
   }
   try {
     const primary = keep(await startRedis({ args: ["--repl-diskless-sync-delay", "0", ...servingUser()] }))
-    const replicas = await Promise.all([1, 2].map(async () =>
-      keep(await startRedis({ args: ["--replicaof", `127.0.0.1 ${primary.port}`, "--repl-diskless-sync-delay", "0", ...servingUser()] }))))
+    const replicas = await Promise.all(
+      [1, 2].map(async () =>
+        keep(
+          await startRedis({
+            args: ["--replicaof", `127.0.0.1 ${primary.port}`, "--repl-diskless-sync-delay", "0", ...servingUser()]
+          })
+        )
+      )
+    )
     const target = { name: "mymaster", port: primary.port, downAfterMillis: 2_000 }
     const sentinels = await Promise.all([1, 2, 3].map(async () => keep(await startSentinel(target))))
     const ask = async <A>(sentinel: RedisServer, ...words: ReadonlyArray<string>): Promise<A> => {
@@ -73,7 +85,8 @@ export const startSentinels = async (): Promise<Sentinels> => {
       sentinels,
       url,
       servingUrl: asServingUser(url),
-      primaryPort: async () => Number((await ask<[string, string]>(sentinels[0]!, "get-master-addr-by-name", "mymaster"))[1]),
+      primaryPort: async () =>
+        Number((await ask<[string, string]>(sentinels[0]!, "get-master-addr-by-name", "mymaster"))[1]),
       stop: () => stopAll(started)
     }
   } catch (error) {
@@ -91,7 +104,10 @@ export interface ClusterNodes extends Topology {
   readonly moveSlot: (slot: number, to: RedisServer) => Promise<void>
   /** The node that serves a slot. */
   readonly ownerOf: (slot: number) => Promise<RedisServer>
-  /** Until every node serves its slots: for two seconds after a restart it refuses to, and ioredis does not repeat a MULTI that was refused. */
+  /**
+   * Until every node serves its slots: for two seconds after a restart it refuses to, and ioredis does not repeat a
+   * MULTI that was refused.
+   */
   readonly inOrder: () => Promise<void>
 }
 
@@ -106,7 +122,10 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
     const startNode = async () => {
       const bus = await freePort()
       // The usual bus port, 10,000 above, may not exist.
-      const args = ["--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "3000", "--repl-diskless-sync-delay", "0", ...servingUser()]
+      const args = [
+        "--cluster-enabled", "yes", "--cluster-port", String(bus), "--cluster-node-timeout", "3000",
+        "--repl-diskless-sync-delay", "0", ...servingUser()
+      ]
       return { bus, node: await startRedis({ args }) }
     }
     for (let k = 0; k < 3; k++) {
@@ -119,7 +138,9 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
       await node.command("CLUSTER", "ADDSLOTSRANGE", String(from), String(to))
       await node.command("CLUSTER", "SET-CONFIG-EPOCH", String(k + 1))
     }
-    for (const [k, node] of nodes.entries()) if (k > 0) await nodes[0]!.command("CLUSTER", "MEET", "127.0.0.1", String(node.port), String(buses[k]))
+    for (const [k, node] of nodes.entries()) {
+      if (k > 0) await nodes[0]!.command("CLUSTER", "MEET", "127.0.0.1", String(node.port), String(buses[k]))
+    }
 
     const clients = nodes.map((node) => new Redis(node.url))
     for (const client of clients) client.on("error", () => {})
@@ -166,7 +187,9 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
         await clients[target]!.call("CLUSTER", "SETSLOT", String(slot), "IMPORTING", ids[source]!)
         await clients[source]!.call("CLUSTER", "SETSLOT", String(slot), "MIGRATING", ids[target]!)
         for (;;) {
-          const keys = await clients[source]!.call("CLUSTER", "GETKEYSINSLOT", String(slot), "1") as ReadonlyArray<string>
+          const keys = await clients[source]!.call("CLUSTER", "GETKEYSINSLOT", String(slot), "1") as ReadonlyArray<
+            string
+          >
           if (keys.length === 0) break
           await clients[source]!.call("MIGRATE", "127.0.0.1", String(to.port), keys[0]!, "0", "5000")
         }
@@ -187,7 +210,12 @@ export const startRedisCluster = async (options: { readonly replicas?: boolean }
 
 /** Longest time without an OK from a moment on, in milliseconds: what clients saw of a failover. */
 export const silence = (history: ReadonlyArray<Attempt>, from: number): number => {
-  const times = [from, ...history.filter(({ answeredAt, outcome }) => outcome === "OK" && answeredAt >= from).map(({ answeredAt }) => answeredAt)]
+  const times = [
+    from,
+    ...history.filter(({ answeredAt, outcome }) => outcome === "OK" && answeredAt >= from).map(({ answeredAt }) =>
+      answeredAt
+    )
+  ]
   return Math.round(Math.max(...times.slice(1).map((time, k) => time - times[k]!)))
 }
 

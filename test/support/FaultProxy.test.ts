@@ -55,7 +55,9 @@ describe("FaultProxy", () => {
   })
 
   it("keeps the rest of a URL", () => {
-    expect(proxy.url("mysql://me:pw@db.example:3306/coupon?ssl=no")).toBe(`mysql://me:pw@127.0.0.1:${proxy.port}/coupon?ssl=no`)
+    expect(proxy.url("mysql://me:pw@db.example:3306/coupon?ssl=no")).toBe(
+      `mysql://me:pw@127.0.0.1:${proxy.port}/coupon?ssl=no`
+    )
   })
 
   it.each(["cut", "reset"] as const)("%s ends open connections, and new ones are accepted", async (end) => {

@@ -9,8 +9,8 @@ export interface Held {
   /** Destroys the connections on which something is held, undelivered, and holds no more. */
   readonly drop: () => void
   /**
-   * Destroys the clients' ends of the connections on which a request is held. Their servers' ends live on: `release` then
-   * delivers what a dead client had sent, and closes them. The replies reach no client.
+   * Destroys the clients' ends of the connections on which a request is held. Their servers' ends live on: `release`
+   * then delivers what a dead client had sent, and closes them. The replies reach no client.
    */
   readonly sever: () => void
 }
@@ -25,16 +25,16 @@ export interface FaultProxy {
   /** Destroys all open connections, on both sides. New ones are still accepted. */
   readonly cut: () => void
   /**
-   * The same by RST on both sides: a peer's next write fails. After `cut`, whose FIN looks like an orderly end, the first
-   * write still succeeds.
+   * The same by RST on both sides: a peer's next write fails. After `cut`, whose FIN looks like an orderly end, the
+   * first write still succeeds.
    */
   readonly reset: () => void
   /** Resets new connections at once, until `accept`. Open ones live on. */
   readonly refuse: () => void
   readonly accept: () => void
   /**
-   * From now on holds what clients send, on each connection from the first read that matches (default: anything). Resolves
-   * when something is held: the server has not seen it. A message may span several reads.
+   * From now on holds what clients send, on each connection from the first read that matches (default: anything).
+   * Resolves when something is held: the server has not seen it. A message may span several reads.
    */
   readonly holdRequests: (match?: (bytes: Buffer) => boolean) => Promise<Held>
   /**
@@ -176,7 +176,8 @@ export const startProxy = async (targetPort: number): Promise<FaultProxy> => {
     }
     links.add(link)
     for (const socket of [client, server]) socket.on("error", destroy)
-    // One side alone may be closed while bytes for the other are held or delayed; a server that is gone receives no more.
+    // One side alone may be closed while bytes for the other are held or delayed; a server that is gone receives no
+    // more.
     client.on("close", () => {
       if (!severed) destroy()
     })

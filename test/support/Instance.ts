@@ -32,8 +32,11 @@ export const nodeProgram = Path.join(root, "node_modules/.bin/node")
 const STARTUP_MILLIS = 60_000
 
 /** What `npm start` gives to Node: flags and the program. */
-const started = (JSON.parse(readFileSync(Path.join(root, "package.json"), "utf8")) as { readonly scripts: { readonly start: string } })
-  .scripts.start.replace(/^.*\bnode /, "").split(" ")
+const started =
+  (JSON.parse(readFileSync(Path.join(root, "package.json"), "utf8")) as {
+    readonly scripts: { readonly start: string }
+  })
+    .scripts.start.replace(/^.*\bnode /, "").split(" ")
 
 let isBuilt = false
 /** What `npm start` and the image run, built first if it is older than its sources. */
@@ -98,7 +101,11 @@ export const startInstance = async (
     for (;;) {
       const value = await attempt()
       if (value !== undefined) return value
-      if (ended) throw new Error(`the instance ended (exit code ${child.exitCode ?? child.signalCode}) and did not ${what}\n${output}`)
+      if (ended) {
+        throw new Error(
+          `the instance ended (exit code ${child.exitCode ?? child.signalCode}) and did not ${what}\n${output}`
+        )
+      }
       if (Date.now() > end) {
         child.kill("SIGKILL")
         throw new Error(`the instance did not ${what} within ${STARTUP_MILLIS / 1_000} s\n${output}`)
@@ -113,7 +120,10 @@ export const startInstance = async (
   const url = `http://127.0.0.1:${port}`
   if (options.ready !== false) {
     await until("become ready", async () => {
-      const status = await fetch(`${url}/readyz`, { headers: { connection: "close" } }).then((reply) => reply.status, () => 0)
+      const status = await fetch(`${url}/readyz`, { headers: { connection: "close" } }).then(
+        (reply) => reply.status,
+        () => 0
+      )
       return status === 200 ? true : undefined
     })
   }

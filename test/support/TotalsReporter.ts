@@ -21,6 +21,9 @@ export default class TotalsReporter implements Reporter {
     }
     if (reason === "interrupted") process.stdout.write("interrupted\n")
     // After the summary of the default reporter, which is printed on the same signal.
-    process.once("exit", () => process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`))
+    process.once(
+      "exit",
+      () => process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`)
+    )
   }
 }

@@ -4,7 +4,10 @@ import * as MySql from "mysql2/promise"
 const PATIENCE_MILLIS = 3_000
 
 /** A session that is not the service's, as an administrator or a backup has; what it holds ends with it. */
-export const foreignSession = async <A>(databaseUrl: string, use: (connection: MySql.Connection) => Promise<A>): Promise<A> => {
+export const foreignSession = async <A>(
+  databaseUrl: string,
+  use: (connection: MySql.Connection) => Promise<A>
+): Promise<A> => {
   const connection = await MySql.createConnection({ uri: databaseUrl, connectTimeout: PATIENCE_MILLIS })
   connection.on("error", () => {})
   try {

@@ -64,12 +64,17 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
       if (url === undefined) continue
       const { kind, version } = await describe(url).catch((cause: unknown) => {
         // The URL may hold a password: only where it points is said.
-        throw new Error(`${name} names a server at ${URL.canParse(url) ? new URL(url).host : "?"} that does not answer`, { cause })
+        throw new Error(
+          `${name} names a server at ${URL.canParse(url) ? new URL(url).host : "?"} that does not answer`,
+          { cause }
+        )
       })
       databases[kind] = url
       shown.push(`${kind} ${version} (${name})`)
     }
-    for (const [kind, program] of Object.entries(databasePrograms()) as Array<[DatabaseKind, { readonly version: string }]>) {
+    for (
+      const [kind, program] of Object.entries(databasePrograms()) as Array<[DatabaseKind, { readonly version: string }]>
+    ) {
       if (databases[kind] !== undefined) continue
       const server = await startDatabase(kind)
       stops.push(server.stop)

@@ -4,9 +4,9 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 
 /**
- * Whatever a test process starts must not outlive it, not even when it is killed with SIGKILL, where no exit handler runs.
- * So a small shell stands by in a session of its own and reads a pipe that only the test process holds open: each line
- * tells it what to guard or to forget, and at the end of the pipe it kills and removes what is left.
+ * Whatever a test process starts must not outlive it, not even when it is killed with SIGKILL, where no exit handler
+ * runs. So a small shell stands by in a session of its own and reads a pipe that only the test process holds open: each
+ * line tells it what to guard or to forget, and at the end of the pipe it kills and removes what is left.
  */
 const SCRIPT = `
 trap '' INT TERM HUP

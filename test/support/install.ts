@@ -11,8 +11,8 @@ export const installable = (): boolean =>
   process.getuid?.() === 0 && spawnSync("apt-get", ["--version"], { stdio: "ignore" }).status === 0
 
 /**
- * Installs server programs without starting any service: Debian starts what it installs, on the standard ports, unless a
- * policy says no. A policy that is already there is the machine's own and stays.
+ * Installs server programs without starting any service: Debian starts what it installs, on the standard ports, unless
+ * a policy says no. A policy that is already there is the machine's own and stays.
  */
 export const install = (packages: ReadonlyArray<string>): void => {
   const policy = "/usr/sbin/policy-rc.d"
@@ -23,7 +23,9 @@ export const install = (packages: ReadonlyArray<string>): void => {
       env,
       stdio: ["ignore", "inherit", "inherit"]
     })
-    if (status !== 0) throw new Error(`apt-get ${args.join(" ")} failed${error === undefined ? "" : `: ${error.message}`}`)
+    if (status !== 0) {
+      throw new Error(`apt-get ${args.join(" ")} failed${error === undefined ? "" : `: ${error.message}`}`)
+    }
   }
   if (ours) Fs.writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" })
   try {

@@ -10,7 +10,9 @@ import { removeDirectory, spawnGuarded, temporaryDirectory } from "./guardian.ts
 /** The two servers that the MySQL ledger is tested on. */
 export type DatabaseKind = "mysql" | "mariadb"
 
-/** A server that belongs to one test: on loopback, in a temporary directory, ended with the test process at the latest. */
+/**
+ * A server that belongs to one test: on loopback, in a temporary directory, ended with the test process at the latest.
+ */
 export interface PrivateServer {
   readonly url: string
   readonly port: number
@@ -110,7 +112,8 @@ const supervise = async (kind: string, dir: string, launch: {
             `${failure === undefined ? "" : `: ${failure.message}`}\n${current.log}`
         )
       }
-      // The answer must come from our child, not from a stranger that took the port: a child that lost the port has ended.
+      // The answer must come from our child, not from a stranger that took the port: a child that lost the port has
+      // ended.
       const answered = await launch.probe(port).then(() => true, () => false)
       if (answered && child.exitCode === null && child.signalCode === null) return
       await delay(20)
@@ -270,15 +273,20 @@ export const startSentinel = async (target: SentinelTarget): Promise<RedisServer
 // --- MySQL and MariaDB
 
 /**
- * The server program of each kind on this machine. Debian's MariaDB installs a `mysqld` that is MariaDB, so a name proves
- * nothing and the program is asked. `MYSQLD` names a MySQL that is not on the PATH.
+ * The server program of each kind on this machine. Debian's MariaDB installs a `mysqld` that is MariaDB, so a name
+ * proves nothing and the program is asked. `MYSQLD` names a MySQL that is not on the PATH.
  */
-export const databasePrograms = (): Readonly<Partial<Record<DatabaseKind, { readonly command: string; readonly version: string }>>> => {
+export const databasePrograms = (): Readonly<
+  Partial<Record<DatabaseKind, { readonly command: string; readonly version: string }>>
+> => {
   const found: Partial<Record<DatabaseKind, { command: string; version: string }>> = {}
   for (const command of [process.env["MYSQLD"], "mysqld", "mariadbd", "/usr/sbin/mysqld", "/usr/sbin/mariadbd"]) {
     if (command === undefined || command === "") continue
     try {
-      const text = execFileSync(command, ["--no-defaults", "--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
+      const text = execFileSync(command, ["--no-defaults", "--version"], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"]
+      })
       const kind = /mariadb/i.test(text) ? "mariadb" : "mysql"
       found[kind] ??= { command, version: /Ver (\d+\.\d+)/.exec(text)?.[1] ?? "?" }
     } catch {
@@ -289,16 +297,21 @@ export const databasePrograms = (): Readonly<Partial<Record<DatabaseKind, { read
 }
 
 /** The kinds that `startDatabase` can start here. */
-export const privateDatabases = (): ReadonlyArray<DatabaseKind> => Object.keys(databasePrograms()).sort() as Array<DatabaseKind>
+export const privateDatabases = (): ReadonlyArray<DatabaseKind> =>
+  Object.keys(databasePrograms()).sort() as Array<DatabaseKind>
 
 const asRoot = process.getuid?.() === 0 ? ["--user=root"] : []
 
 const initialise = (kind: DatabaseKind, command: string, dir: string): void => {
   const data = Path.join(dir, "data")
-  // A starting server removes temporary tables that it finds, also those of another server that starts in the same /tmp.
+  // A starting server removes temporary tables that it finds, also those of another server that starts in the same
+  // /tmp.
   const tmpdir = `--tmpdir=${dir}`
   const [program, args] = kind === "mysql"
-    ? [command, ["--no-defaults", "--initialize-insecure", "--secure-file-priv=NULL", `--datadir=${data}`, tmpdir, "--innodb-redo-log-capacity=64M", ...asRoot]]
+    ? [command, [
+      "--no-defaults", "--initialize-insecure", "--secure-file-priv=NULL", `--datadir=${data}`, tmpdir,
+      "--innodb-redo-log-capacity=64M", ...asRoot
+    ]]
     : ["mariadb-install-db", [
       ...["--no-defaults", `--datadir=${data}`, tmpdir, "--skip-test-db", "--auth-root-authentication-method=normal"],
       ...["--innodb-log-file-size=32M", ...asRoot]
@@ -326,7 +339,9 @@ export const startDatabase = async (
   options: { readonly args?: ReadonlyArray<string> } = {}
 ): Promise<DatabaseServer> => {
   const program = databasePrograms()[kind]
-  if (program === undefined) throw new Error(`no ${kind} server program on this machine; there is: ${privateDatabases().join(", ") || "none"}`)
+  if (program === undefined) {
+    throw new Error(`no ${kind} server program on this machine; there is: ${privateDatabases().join(", ") || "none"}`)
+  }
   const dir = temporaryDirectory(kind)
   try {
     initialise(kind, program.command, dir)
@@ -338,10 +353,22 @@ export const startDatabase = async (
   const server = await supervise(kind, dir, {
     command: program.command,
     args: (port) => [
-      ...["--no-defaults", `--datadir=${Path.join(dir, "data")}`, `--tmpdir=${dir}`, `--port=${port}`, "--bind-address=127.0.0.1"],
-      ...[`--socket=${Path.join(dir, "s.sock")}`, `--pid-file=${Path.join(dir, "pid")}`, `--init-file=${Path.join(dir, "init.sql")}`],
-      ...["--skip-name-resolve", "--max-connections=300", "--performance-schema=OFF", "--innodb-buffer-pool-size=64M", ...asRoot],
-      ...kind === "mysql" ? ["--mysqlx=OFF", "--secure-file-priv=NULL", "--innodb-redo-log-capacity=64M"] : ["--innodb-log-file-size=32M"],
+      ...[
+        "--no-defaults", `--datadir=${Path.join(dir, "data")}`, `--tmpdir=${dir}`, `--port=${port}`,
+        "--bind-address=127.0.0.1"
+      ],
+      ...[
+        `--socket=${Path.join(dir, "s.sock")}`,
+        `--pid-file=${Path.join(dir, "pid")}`,
+        `--init-file=${Path.join(dir, "init.sql")}`
+      ],
+      ...[
+        "--skip-name-resolve", "--max-connections=300", "--performance-schema=OFF", "--innodb-buffer-pool-size=64M",
+        ...asRoot
+      ],
+      ...kind === "mysql"
+        ? ["--mysqlx=OFF", "--secure-file-priv=NULL", "--innodb-redo-log-capacity=64M"]
+        : ["--innodb-log-file-size=32M"],
       ...options.args ?? []
     ],
     probe: async (port) => {
@@ -349,11 +376,17 @@ export const startDatabase = async (
       connection.destroy()
     }
   })
-  return Object.defineProperties({ url: address(server.port) }, Object.getOwnPropertyDescriptors(server)) as DatabaseServer
+  return Object.defineProperties(
+    { url: address(server.port) },
+    Object.getOwnPropertyDescriptors(server)
+  ) as DatabaseServer
 }
 
 /** Runs statements on a server, each on its own, and returns the rows of the last. */
-export const query = async (url: string, ...statements: ReadonlyArray<string>): Promise<ReadonlyArray<Record<string, unknown>>> => {
+export const query = async (
+  url: string,
+  ...statements: ReadonlyArray<string>
+): Promise<ReadonlyArray<Record<string, unknown>>> => {
   const connection = await MySql.createConnection({ uri: url, connectTimeout: 10_000 })
   try {
     let rows: unknown = []
@@ -364,7 +397,10 @@ export const query = async (url: string, ...statements: ReadonlyArray<string>): 
   }
 }
 
-/** The name of a campaign's key in Redis, by the ledger of its deployment. `part`: m, i, p or e (docs/internals/protocol.md, "The gate"). */
+/**
+ * The name of a campaign's key in Redis, by the ledger of its deployment. `part`: m, i, p or e
+ * (docs/internals/protocol.md, "The gate").
+ */
 export const gateKey = async (databaseUrl: string, campaignId: number | string, part: string): Promise<string> => {
   const [row] = await query(databaseUrl, "SELECT redis_key_prefix AS prefix FROM deployment")
   return `${String(row!["prefix"])}{c${campaignId}}:${part}`

@@ -4,7 +4,11 @@ import * as Servers from "./servers.ts"
 
 describe("servers of a test run", () => {
   it("does not show the environment's servers to what a test starts", () => {
-    expect([process.env["MYSQL_URL"], process.env["MARIADB_URL"], process.env["REDIS_URL"]]).toEqual([undefined, undefined, undefined])
+    expect([process.env["MYSQL_URL"], process.env["MARIADB_URL"], process.env["REDIS_URL"]]).toEqual([
+      undefined,
+      undefined,
+      undefined
+    ])
   })
 
   it("chooses each port once, and none that the system gives to outgoing connections", async () => {

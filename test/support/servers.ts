@@ -14,15 +14,23 @@ declare module "vitest" {
 }
 
 /** The kinds of which the test run has a shared server: at least one. */
-export const availableDatabases = (): ReadonlyArray<DatabaseKind> => Object.keys(inject("databases")).sort() as Array<DatabaseKind>
+export const availableDatabases = (): ReadonlyArray<DatabaseKind> =>
+  Object.keys(inject("databases")).sort() as Array<DatabaseKind>
 
-/** URL of the shared Redis. Others use it too: touch only keys with a prefix or campaign ids of your own, never flush it. */
+/**
+ * URL of the shared Redis. Others use it too: touch only keys with a prefix or campaign ids of your own, never flush
+ * it.
+ */
 export const sharedRedis = (): string => inject("redis")
 
 /** A fresh, empty database on the shared server of that kind. */
-export const databaseOn = async (kind: DatabaseKind): Promise<{ readonly url: string; readonly drop: () => Promise<void> }> => {
+export const databaseOn = async (
+  kind: DatabaseKind
+): Promise<{ readonly url: string; readonly drop: () => Promise<void> }> => {
   const server = inject("databases")[kind]
-  if (server === undefined) throw new Error(`this test run has no ${kind} server; it has: ${availableDatabases().join(", ")}`)
+  if (server === undefined) {
+    throw new Error(`this test run has no ${kind} server; it has: ${availableDatabases().join(", ")}`)
+  }
   const name = `coupon_test_${Date.now().toString(36)}_${randomBytes(5).toString("hex")}`
   await query(server, `CREATE DATABASE ${name}`)
   const url = new URL(server)

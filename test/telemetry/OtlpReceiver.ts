@@ -3,7 +3,12 @@ import type { AddressInfo } from "node:net"
 
 interface Attribute {
   readonly key: string
-  readonly value: { readonly stringValue?: string; readonly intValue?: number; readonly doubleValue?: number; readonly boolValue?: boolean }
+  readonly value: {
+    readonly stringValue?: string
+    readonly intValue?: number
+    readonly doubleValue?: number
+    readonly boolValue?: boolean
+  }
 }
 
 /** A span as it came, with the service instance that sent it. */
@@ -23,9 +28,14 @@ export interface ReceivedSpan {
 
 export interface ReceivedMetric {
   readonly name: string
-  readonly sum?: { readonly isMonotonic: boolean; readonly dataPoints: ReadonlyArray<{ readonly attributes: ReadonlyArray<Attribute>; readonly asDouble?: number }> }
+  readonly sum?: {
+    readonly isMonotonic: boolean
+    readonly dataPoints: ReadonlyArray<{ readonly attributes: ReadonlyArray<Attribute>; readonly asDouble?: number }>
+  }
   readonly gauge?: object
-  readonly histogram?: { readonly dataPoints: ReadonlyArray<{ readonly count: number; readonly bucketCounts: ReadonlyArray<number> }> }
+  readonly histogram?: {
+    readonly dataPoints: ReadonlyArray<{ readonly count: number; readonly bucketCounts: ReadonlyArray<number> }>
+  }
 }
 
 /** An OTLP collector over HTTP and JSON that keeps what it gets. */
@@ -51,7 +61,9 @@ interface Traces {
 }
 
 interface Metrics {
-  readonly resourceMetrics: ReadonlyArray<{ readonly scopeMetrics: ReadonlyArray<{ readonly metrics: ReadonlyArray<ReceivedMetric> }> }>
+  readonly resourceMetrics: ReadonlyArray<
+    { readonly scopeMetrics: ReadonlyArray<{ readonly metrics: ReadonlyArray<ReceivedMetric> }> }
+  >
 }
 
 export const startOtlpReceiver = async (): Promise<OtlpReceiver> => {
@@ -67,7 +79,9 @@ export const startOtlpReceiver = async (): Promise<OtlpReceiver> => {
       return true
     }
     if (path !== "/v1/metrics") return false
-    for (const { scopeMetrics } of (JSON.parse(body) as Metrics).resourceMetrics) for (const scope of scopeMetrics) metrics.push(...scope.metrics)
+    for (const { scopeMetrics } of (JSON.parse(body) as Metrics).resourceMetrics) {
+      for (const scope of scopeMetrics) metrics.push(...scope.metrics)
+    }
     return true
   }
   const server = Http.createServer((request, response) => {

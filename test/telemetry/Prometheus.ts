@@ -23,8 +23,15 @@ export const whyNoPrometheus = (): string | undefined => {
 }
 
 /** Runs promtool on files of the profile; its exit code and what it said. */
-export const promtool = (args: ReadonlyArray<string>, input?: string): { readonly status: number | null; readonly output: string } => {
-  const { status, stderr, stdout } = spawnSync("promtool", [...args], { cwd: folder, encoding: "utf8", ...input === undefined ? {} : { input } })
+export const promtool = (
+  args: ReadonlyArray<string>,
+  input?: string
+): { readonly status: number | null; readonly output: string } => {
+  const { status, stderr, stdout } = spawnSync("promtool", [...args], {
+    cwd: folder,
+    encoding: "utf8",
+    ...input === undefined ? {} : { input }
+  })
   return { status, output: `${stdout}${stderr}` }
 }
 
@@ -36,11 +43,16 @@ export interface Prometheus {
 
 /** Each must occur exactly once, or the test would prove something about another configuration. */
 const replace = (text: string, from: RegExp, to: string): string => {
-  if (text.match(new RegExp(from, "g"))?.length !== 1) throw new Error(`prometheus.yml does not have exactly one ${from}`)
+  if (text.match(new RegExp(from, "g"))?.length !== 1) {
+    throw new Error(`prometheus.yml does not have exactly one ${from}`)
+  }
   return text.replace(from, to)
 }
 
-/** The profile's Prometheus, but for the addresses of what it scrapes and how often: `targets` are `host:port` of instances. */
+/**
+ * The profile's Prometheus, but for the addresses of what it scrapes and how often: `targets` are `host:port` of
+ * instances.
+ */
 export const startPrometheus = async (targets: ReadonlyArray<string>): Promise<Prometheus> => {
   const dir = temporaryDirectory("prometheus")
   let config = Fs.readFileSync(Path.join(folder, "prometheus.yml"), "utf8")
@@ -69,7 +81,11 @@ export const startPrometheus = async (targets: ReadonlyArray<string>): Promise<P
   }
   return {
     api: async <A>(path: string) => {
-      const answer = await (await fetch(`${url}${path}`)).json() as { readonly status: string; readonly data: A; readonly error?: string }
+      const answer = await (await fetch(`${url}${path}`)).json() as {
+        readonly status: string
+        readonly data: A
+        readonly error?: string
+      }
       if (answer.status !== "success") throw new Error(`${path}: ${answer.error}`)
       return answer.data
     },

@@ -9,7 +9,9 @@ interface Service {
   readonly cap_drop?: ReadonlyArray<string>
   readonly environment?: Readonly<Record<string, string>>
   readonly ports?: ReadonlyArray<{ readonly host_ip?: string; readonly target: number }>
-  readonly volumes?: ReadonlyArray<{ readonly type: string; readonly source: string; readonly target: string; readonly read_only?: boolean }>
+  readonly volumes?: ReadonlyArray<
+    { readonly type: string; readonly source: string; readonly target: string; readonly read_only?: boolean }
+  >
   readonly healthcheck?: unknown
 }
 
@@ -20,12 +22,18 @@ describe("the profile observability of docker-compose.yml", () => {
   }
 
   it("is valid, keeps to itself, and mounts what there is", async () => {
-    const { services } = JSON.parse(await docker(["compose", "--profile", "observability", "-f", "docker-compose.yml", "config", "--format", "json"])) as {
+    const { services } = JSON.parse(
+      await docker(["compose", "--profile", "observability", "-f", "docker-compose.yml", "config", "--format", "json"])
+    ) as {
       readonly services: Readonly<Record<string, Service>>
     }
     for (const name of ["prometheus", "grafana"]) {
       const service = services[name]!
-      expect(service, name).toMatchObject({ read_only: true, cap_drop: ["ALL"], user: expect.stringMatching(/^[1-9]\d*:\d+$/) })
+      expect(service, name).toMatchObject({
+        read_only: true,
+        cap_drop: ["ALL"],
+        user: expect.stringMatching(/^[1-9]\d*:\d+$/)
+      })
       expect(service.healthcheck, name).toBeDefined()
       expect(service.ports?.length, name).toBe(1)
       for (const { host_ip } of service.ports!) expect(host_ip, name).toBe("127.0.0.1")
@@ -33,7 +41,9 @@ describe("the profile observability of docker-compose.yml", () => {
         expect([type, read_only, Fs.existsSync(source)], source).toEqual(["bind", true, true])
       }
       // A password is in a file, never in a variable.
-      for (const [key, value] of Object.entries(service.environment ?? {})) if (/PASSWORD/.test(key)) expect(value).toMatch(/^\/secrets\//)
+      for (const [key, value] of Object.entries(service.environment ?? {})) {
+        if (/PASSWORD/.test(key)) expect(value).toMatch(/^\/secrets\//)
+      }
     }
     // Metrics are where Prometheus looks for them, on a port that is not published and that Envoy does not know.
     const config = Fs.readFileSync(Path.resolve("deploy/observability/prometheus.yml"), "utf8")

@@ -35,7 +35,13 @@ const printed = async (
 
 const json = async (effect: Effect.Effect<unknown>, environment: Record<string, string> = {}) =>
   (await printed({ LOG_FORMAT: "json", ...environment }, effect)).map((line) =>
-    JSON.parse(line) as { readonly message: string; readonly annotations: Record<string, unknown>; readonly traceId?: string; readonly spanId?: string })
+    JSON.parse(line) as {
+      readonly message: string
+      readonly annotations: Record<string, unknown>
+      readonly traceId?: string
+      readonly spanId?: string
+    }
+  )
 
 afterEach(() => {
   vi.useRealTimers()
@@ -44,8 +50,14 @@ afterEach(() => {
 describe("the log", () => {
   it("names the trace and span that a line belongs to", async () => {
     const span = Tracer.externalSpan({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" })
-    const [inside, outside] = await json(Effect.zipRight(Effect.logInfo("inside").pipe(Effect.withParentSpan(span)), Effect.logInfo("outside")))
-    expect(inside).toMatchObject({ message: "inside", traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" })
+    const [inside, outside] = await json(
+      Effect.zipRight(Effect.logInfo("inside").pipe(Effect.withParentSpan(span)), Effect.logInfo("outside"))
+    )
+    expect(inside).toMatchObject({
+      message: "inside",
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      spanId: "b7ad6b7169203331"
+    })
     expect(outside?.message).toBe("outside")
     expect(outside).not.toHaveProperty("traceId")
   })
@@ -53,7 +65,11 @@ describe("the log", () => {
   it("writes few lines of a storm and counts the others, none lost", async () => {
     const lines = await json(Effect.forEach(
       Array.from({ length: 10_000 }, (_, k) => k),
-      (k) => Effect.logWarning(`request ${k} failed: batch ${k.toString(16).padStart(32, "0")}`, Cause.fail(new Error("ECONNREFUSED"))),
+      (k) =>
+        Effect.logWarning(
+          `request ${k} failed: batch ${k.toString(16).padStart(32, "0")}`,
+          Cause.fail(new Error("ECONNREFUSED"))
+        ),
       { discard: true }
     ))
     expect(lines.length).toBeLessThan(50)
@@ -166,7 +182,9 @@ describe("the log", () => {
   })
 
   /** Passwords that are words of ours, of their own URL, of JSON, or nearly nothing. */
-  const passwords = ["coupon", "", "e", "s3cr%2Ft-w0rd", "db", "mysql", "message", "INFO", "p@ss:w0rd'x", "<redacted>", "$1$&", "a+b(c"]
+  const passwords = [
+    "coupon", "", "e", "s3cr%2Ft-w0rd", "db", "mysql", "message", "INFO", "p@ss:w0rd'x", "<redacted>", "$1$&", "a+b(c"
+  ]
   for (const format of ["json", "pretty"]) {
     it.each(passwords)(`takes the password out of its places alone: ${format}, %j`, async (password) => {
       const environment = {
@@ -177,14 +195,18 @@ describe("the log", () => {
       const said = `db coupon mysql: cannot reach ${environment.MYSQL_URL} nor ${environment.REDIS_URL}, e.g. ` +
         "Access denied for user 'coupon'@'db' (using password: YES)"
       const cause = Cause.fail(new Error(`connect ${environment.MYSQL_URL}: coupon.v1.CouponService refused`))
-      const text = (await printed(environment, Effect.logError(said, cause).pipe(Effect.annotateLogs({ db: "coupon" })))).join("\n")
+      const text =
+        (await printed(environment, Effect.logError(said, cause).pipe(Effect.annotateLogs({ db: "coupon" }))))
+          .join("\n")
       expect(text).toContain(
         "db coupon mysql: cannot reach mysql://<redacted>@db:3306/coupon nor " +
           "redis+sentinel://<redacted>@redis:26379/primary?sentinel-password=<redacted>, e.g. " +
           "Access denied for user 'coupon'@'db' (using password: YES)"
       )
       expect(text).toContain("connect mysql://<redacted>@db:3306/coupon: coupon.v1.CouponService refused")
-      if (format === "json") expect(JSON.parse(text)).toMatchObject({ logLevel: "ERROR", annotations: { db: "coupon" } })
+      if (format === "json") {
+        expect(JSON.parse(text)).toMatchObject({ logLevel: "ERROR", annotations: { db: "coupon" } })
+      }
     })
 
     it(`never prints a key, a token, a header, or what a driver quotes: ${format}`, async () => {
@@ -193,13 +215,23 @@ describe("the log", () => {
         ADMIN_API_KEY: `quoted"and\\slashed-${"x".repeat(20)}`,
         OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20of-the-collector, x-team=a"
       }
-      const quoted = `${environment.ADMIN_API_KEY} and Bearer of-the-collector: connect redis://somebody:else-entirely@redis:6379`
+      const quoted =
+        `${environment.ADMIN_API_KEY} and Bearer of-the-collector: connect redis://somebody:else-entirely@redis:6379`
       const cause = Cause.fail(new Error(`${quoted}: refused`))
-      const command = Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args: ["coupon", "of-ioredis"] } })
-      const text = (await printed(environment, Effect.zipRight(
-        Effect.logError("of the drivers", { ...command, password: "of-mysql2", headers: { authorization: "Bearer x" } }),
-        Effect.logError("a cause", cause)
-      ))).join("\n")
+      const command = Object.assign(new Error("WRONGPASS"), {
+        command: { name: "auth", args: ["coupon", "of-ioredis"] }
+      })
+      const text = (await printed(
+        environment,
+        Effect.zipRight(
+          Effect.logError("of the drivers", {
+            ...command,
+            password: "of-mysql2",
+            headers: { authorization: "Bearer x" }
+          }),
+          Effect.logError("a cause", cause)
+        )
+      )).join("\n")
       expect(text).toContain("of the drivers")
       expect(text).toContain("refused")
       expect(text).not.toMatch(/else-entirely|slashed|of-the-collector|of-ioredis|of-mysql2|Bearer x/)

@@ -19,7 +19,11 @@ const call = async (instance: Instance, rpc: string, message: object, headers: R
 }
 
 const campaignOn = async (instance: Instance): Promise<number> => {
-  const { body } = await call(instance, "CreateCampaign", { name: "traced", couponLimit: 100, startTime: "2025-06-25T00:00:00Z" })
+  const { body } = await call(instance, "CreateCampaign", {
+    name: "traced",
+    couponLimit: 100,
+    startTime: "2025-06-25T00:00:00Z"
+  })
   return body["campaignId"] as number
 }
 
@@ -52,13 +56,24 @@ describe("OTLP", () => {
     const [one, other] = await Promise.all([startInstance(env), startInstance(env)])
     const campaignId = await campaignOn(one)
     const untraced = await call(one, "IssueCoupon", { campaignId, userId: 1 })
-    const declined = await call(one, "IssueCoupon", { campaignId, userId: 2 }, { traceparent: `00-${"1".repeat(32)}-${CALLER}-00` })
-    const traced = await call(one, "IssueCoupon", { campaignId, userId: 3 }, { traceparent: `00-${TRACE}-${CALLER}-01` })
-    const again = await call(one, "IssueCoupon", { campaignId, userId: 3 }, { traceparent: `00-${"2".repeat(32)}-${CALLER}-01` })
+    const declined = await call(one, "IssueCoupon", { campaignId, userId: 2 }, {
+      traceparent: `00-${"1".repeat(32)}-${CALLER}-00`
+    })
+    const traced = await call(one, "IssueCoupon", { campaignId, userId: 3 }, {
+      traceparent: `00-${TRACE}-${CALLER}-01`
+    })
+    const again = await call(one, "IssueCoupon", { campaignId, userId: 3 }, {
+      traceparent: `00-${"2".repeat(32)}-${CALLER}-01`
+    })
     expect([untraced.status, declined.status, traced.status, again.status]).toEqual([200, 200, 200, 409])
-    // The relay has settled the event once the backlog is gone; what is traced is exported at the latest when the instances stop.
-    await expect.poll(async () => /coupon_outbox_events_total\{phase="settled"\} (\d+)/.exec(await (await fetch(`${one.url}/metrics`)).text())?.[1]
-      + " " + /coupon_outbox_events_total\{phase="settled"\} (\d+)/.exec(await (await fetch(`${other.url}/metrics`)).text())?.[1])
+    // The relay has settled the event once the backlog is gone; what is traced is exported at the latest when the
+    // instances stop.
+    await expect.poll(async () =>
+      /coupon_outbox_events_total\{phase="settled"\} (\d+)/.exec(await (await fetch(`${one.url}/metrics`)).text())?.[1]
+      + " " +
+      /coupon_outbox_events_total\{phase="settled"\} (\d+)/.exec(await (await fetch(`${other.url}/metrics`)).text())
+        ?.[1]
+    )
       .toSatisfy((both: string) => both.split(" ").map(Number).reduce((a, b) => a + b, 0) >= 3)
     expect(await Promise.all([one.stop(), other.stop()])).toEqual([0, 0])
 
@@ -71,7 +86,9 @@ describe("OTLP", () => {
     const inTrace = receiver.spans.filter(({ traceId }) => traceId === TRACE)
     expect(inTrace.map(({ name }) => name).sort()).toEqual(["IssueCoupon", "gate.reserve", "ledger.commit"])
     for (const step of inTrace) if (step !== claim) expect(step.parentSpanId).toBe(claim!.spanId)
-    for (const span of receiver.spans) expect(BigInt(span.endTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(span.startTimeUnixNano))
+    for (const span of receiver.spans) {
+      expect(BigInt(span.endTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(span.startTimeUnixNano))
+    }
 
     // The batch's own trace: linked to and fro.
     const commit = inTrace.find(({ name }) => name === "ledger.commit")!
@@ -87,7 +104,8 @@ describe("OTLP", () => {
     expect(published.length).toBeGreaterThanOrEqual(1)
     for (const span of published) expect(span).toMatchObject({ kind: CONSUMER, parentSpanId: batch!.spanId })
 
-    // A refusal is an answer, and its trace says which. Nothing else was traced: not the requests that were not sampled, no agent's polls.
+    // A refusal is an answer, and its trace says which. Nothing else was traced: not the requests that were not
+    // sampled, no agent's polls.
     const refused = named("IssueCoupon").find(({ traceId }) => traceId === "2".repeat(32))!
     expect(attribute(refused, "coupon.outcome")).toBe("CouponAlreadyClaimed")
     const traces = new Set(receiver.spans.map(({ traceId }) => traceId).filter((traceId) => !traceId.endsWith("ffff")))
@@ -102,16 +120,25 @@ describe("OTLP", () => {
 
   it("traces by chance where the caller does not say, and serves on without a collector", async () => {
     const before = receiver.spans.length
-    const instance = await startInstance({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER_ARG: "1", TRACES_PER_SECOND: "1" })
+    const instance = await startInstance({
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_TRACES_SAMPLER_ARG: "1",
+      TRACES_PER_SECOND: "1"
+    })
     const campaignId = await campaignOn(instance)
-    for (let userId = 1; userId <= 50; userId++) expect((await call(instance, "IssueCoupon", { campaignId, userId })).status).toBe(200)
+    for (let userId = 1; userId <= 50; userId++) {
+      expect((await call(instance, "IssueCoupon", { campaignId, userId })).status).toBe(200)
+    }
     expect(await instance.stop()).toBe(0)
     const roots = receiver.spans.slice(before).filter(({ kind }) => kind === SERVER)
     expect(roots.length).toBeGreaterThanOrEqual(1)
     // The budget bounds what sampling asks for: one a second.
     expect(roots.length).toBeLessThan(51)
 
-    const alone = await startInstance({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9", OTEL_TRACES_SAMPLER_ARG: "1" })
+    const alone = await startInstance({
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9",
+      OTEL_TRACES_SAMPLER_ARG: "1"
+    })
     const second = await campaignOn(alone)
     expect((await call(alone, "IssueCoupon", { campaignId: second, userId: 1 })).status).toBe(200)
     expect(await alone.stop()).toBe(0)

@@ -1,7 +1,13 @@
 import * as Http from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { startInstance, type Instance } from "../support/Instance.ts"
-import { privateDatabases, startDatabase, startRedis, type DatabaseServer, type RedisServer } from "../support/servers.ts"
+import {
+  privateDatabases,
+  startDatabase,
+  startRedis,
+  type DatabaseServer,
+  type RedisServer
+} from "../support/servers.ts"
 
 interface Line {
   readonly message: string
@@ -34,10 +40,17 @@ describe("the log while MySQL is away", () => {
       const request = Http.request(`${instance.url}/coupon.v1.CouponService/${rpc}`, {
         agent,
         method: "POST",
-        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body), traceparent: `00-${TRACE}-00f067aa0ba902b7-00` }
+        headers: {
+          "content-type": "application/json",
+          "content-length": Buffer.byteLength(body),
+          traceparent: `00-${TRACE}-00f067aa0ba902b7-00`
+        }
       }, (response) => {
         let text = ""
-        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk)).on("end", () => resolve({ status: response.statusCode!, body: text }))
+        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk)).on(
+          "end",
+          () => resolve({ status: response.statusCode!, body: text })
+        )
       })
       request.once("error", reject)
       request.end(body)
@@ -46,7 +59,9 @@ describe("the log while MySQL is away", () => {
   const lines = () => instance.logs().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Line)
 
   it("stays short, counts what it leaves out, and names the callers' trace and no password", async () => {
-    const { campaignId } = JSON.parse((await call("CreateCampaign", { name: "outage", couponLimit: 100_000, startTime: "2025-06-25T00:00:00Z" })).body)
+    const { campaignId } = JSON.parse(
+      (await call("CreateCampaign", { name: "outage", couponLimit: 100_000, startTime: "2025-06-25T00:00:00Z" })).body
+    )
     expect((await call("IssueCoupon", { campaignId, userId: 1 })).status).toBe(200)
     const before = lines().length
     await database.kill()
@@ -55,17 +70,21 @@ describe("the log while MySQL is away", () => {
     // All but the batch that was under way: none is shed, and none waits for the server to come back.
     expect(replies.filter(({ body }) => body.includes('"OVERLOADED"')).length).toBe(0)
     expect(unavailable).toBeGreaterThan(REQUESTS - 200)
-    const told = () => lines().slice(before).filter(({ message }) => message === "a request was answered with UNAVAILABLE")
-    const counted = () => told().length + told().map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
+    const told = () =>
+      lines().slice(before).filter(({ message }) => message === "a request was answered with UNAVAILABLE")
+    const counted = () =>
+      told().length + told().map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
     // Every one of them is logged or counted, the last ones too.
     await expect.poll(counted).toBe(unavailable)
     for (const line of told()) expect(line.traceId).toBe(TRACE)
     expect(lines().length - before).toBeLessThan(REQUESTS / 10)
     expect(instance.logs()).not.toContain("coupon:coupon@")
     await database.restart()
-    await expect.poll(async () => (await call("IssueCoupon", { campaignId, userId: 1_000_000 })).body).toMatch(/"OK"|ALREADY/)
+    await expect.poll(async () => (await call("IssueCoupon", { campaignId, userId: 1_000_000 })).body)
+      .toMatch(/"OK"|ALREADY/)
     // The outage itself is one line, and its end another; no agent repeats it, and nothing of it needs a stack.
-    await expect.poll(() => lines().some(({ message }) => /^MySQL at \S+ is back after \d+ s$/.test(message))).toBe(true)
+    await expect.poll(() => lines().some(({ message }) => /^MySQL at \S+ is back after \d+ s$/.test(message)))
+      .toBe(true)
     const since = lines().slice(before)
     expect(since.filter(({ message }) => /^lost MySQL at 127\.0\.0\.1:\d+: \S+$/.test(message)).length).toBe(1)
     expect(since.filter(({ message }) => message.includes(" is back after ")).length).toBe(1)

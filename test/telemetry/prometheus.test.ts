@@ -7,10 +7,13 @@ import { folder, promtool, startPrometheus, whyNoPrometheus, type Prometheus } f
 
 const docs = Fs.readFileSync(new URL("../../docs/reference/metrics.md", import.meta.url), "utf8")
 /** Type by name, as documented. */
-const documented = new Map(Array.from(docs.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \|/gm), ([, name, type]) => [name!, type!]))
+const documented = new Map(
+  Array.from(docs.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \|/gm), ([, name, type]) => [name!, type!])
+)
 
 /** The names in `/metrics` that a documented metric has. */
-const seriesNames = (name: string, type: string) => type === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => name + suffix) : [name]
+const seriesNames = (name: string, type: string) =>
+  type === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => name + suffix) : [name]
 
 /** Names of metrics in an expression of PromQL: all words that begin as ours do. */
 const metricsIn = (expr: string) => Array.from(expr.matchAll(/\b(?:coupon|process|nodejs)_\w+/g), ([name]) => name)
@@ -21,7 +24,9 @@ interface Panel {
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number }
 }
 
-const dashboard = JSON.parse(Fs.readFileSync(Path.join(folder, "grafana/dashboards/coupon.json"), "utf8")) as { readonly panels: ReadonlyArray<Panel> }
+const dashboard = JSON.parse(Fs.readFileSync(Path.join(folder, "grafana/dashboards/coupon.json"), "utf8")) as {
+  readonly panels: ReadonlyArray<Panel>
+}
 const queries = dashboard.panels.flatMap(({ targets = [], title }) => targets.map(({ expr }) => ({ title, expr })))
 const rules = Fs.readFileSync(Path.join(folder, "alerts.yml"), "utf8")
 const alerts = Array.from(rules.matchAll(/- alert: (\w+)/g), ([, name]) => name!)
@@ -79,7 +84,9 @@ describe("Prometheus", () => {
       database = await databaseOn(availableDatabases()[0]!)
       const stores = { MYSQL_URL: database.url, REDIS_URL: redis.url }
       instances = await Promise.all([startInstance(stores), startInstance({ ...stores, METRICS_PORT: "0" })])
-      metricsPort = await vi.waitFor(() => Number(/metrics at port (\d+)/.exec(instances[1]!.logs())![1]), { timeout: 60_000 })
+      metricsPort = await vi.waitFor(() => Number(/metrics at port (\d+)/.exec(instances[1]!.logs())![1]), {
+        timeout: 60_000
+      })
       prometheus = await startPrometheus([`127.0.0.1:${instances[0]!.port}`, `127.0.0.1:${metricsPort}`])
     })
     afterAll(async () => {
@@ -97,7 +104,13 @@ describe("Prometheus", () => {
       })).json()) as { readonly campaignId?: number; readonly message?: string }
 
     const query = async (expr: string) =>
-      (await prometheus.api<{ readonly result: ReadonlyArray<{ readonly metric: Record<string, string>; readonly value: readonly [number, string] }> }>(
+      (await prometheus.api<
+        {
+          readonly result: ReadonlyArray<
+            { readonly metric: Record<string, string>; readonly value: readonly [number, string] }
+          >
+        }
+      >(
         `/api/v1/query?query=${encodeURIComponent(expr)}`
       )).result
 
@@ -111,7 +124,11 @@ describe("Prometheus", () => {
     })
 
     it("has every documented metric, of its documented type, and no other of ours", async () => {
-      const { campaignId } = await rpc("CreateCampaign", { name: "scraped", couponLimit: 2, startTime: "2025-06-25T00:00:00Z" })
+      const { campaignId } = await rpc("CreateCampaign", {
+        name: "scraped",
+        couponLimit: 2,
+        startTime: "2025-06-25T00:00:00Z"
+      })
       for (let userId = 1; userId <= 3; userId++) await rpc("IssueCoupon", { campaignId, userId })
       await expect.poll(async () => (await query("sum(coupon_issued_total)"))[0]?.value[1]).toBe("2")
       await expect.poll(async () => (await query('coupon_requests_total{rpc="IssueCoupon",outcome="COUPON_SOLD_OUT"} > 0')).length).toBe(1)
@@ -128,12 +145,18 @@ describe("Prometheus", () => {
         for (const name of metricsIn(expr)) expect(names, `${title}: ${expr}`).toContain(name)
       }
       const { groups } = await prometheus.api<{
-        readonly groups: ReadonlyArray<{ readonly rules: ReadonlyArray<{ readonly name: string; readonly health: string; readonly state: string }> }>
+        readonly groups: ReadonlyArray<
+          { readonly rules: ReadonlyArray<{ readonly name: string; readonly health: string; readonly state: string }> }
+        >
       }>("/api/v1/rules")
       expect(groups.flatMap((group) => group.rules.map(({ name }) => name)).sort()).toEqual([...alerts].sort())
       await expect.poll(async () => {
-        const loaded = await prometheus.api<typeof groups extends infer G ? { readonly groups: G } : never>("/api/v1/rules")
-        return loaded.groups.flatMap((group) => group.rules.filter(({ health, state }) => health !== "ok" || state === "firing").map(({ name }) => name))
+        const loaded = await prometheus.api<typeof groups extends infer G ? { readonly groups: G } : never>(
+          "/api/v1/rules"
+        )
+        return loaded.groups.flatMap((group) =>
+          group.rules.filter(({ health, state }) => health !== "ok" || state === "firing").map(({ name }) => name)
+        )
       }).toEqual([])
     })
 
@@ -144,7 +167,11 @@ describe("Prometheus", () => {
     })
 
     it("sees Redis go, while coupons are still issued, and come back", async () => {
-      const { campaignId } = await rpc("CreateCampaign", { name: "no gate", couponLimit: 100, startTime: "2025-06-25T00:00:00Z" })
+      const { campaignId } = await rpc("CreateCampaign", {
+        name: "no gate",
+        couponLimit: 100,
+        startTime: "2025-06-25T00:00:00Z"
+      })
       await rpc("IssueCoupon", { campaignId, userId: 1 })
       await redis.kill()
       await expect.poll(async () => (await query("min(coupon_gate_up)"))[0]?.value[1]).toBe("0")

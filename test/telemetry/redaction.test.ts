@@ -44,7 +44,9 @@ describe("redaction", () => {
   })
 
   it("reads a long text in no long time, whatever it is", () => {
-    const parts = ["a", "a.", "a://", "&a", "password", "password: '", "\"token\":\"\\", "Bearer ", "cookie:", "name: 'auth' args: ["]
+    const parts = [
+      "a", "a.", "a://", "&a", "password", "password: '", "\"token\":\"\\", "Bearer ", "cookie:", "name: 'auth' args: ["
+    ]
     for (const part of parts) {
       Redaction.text(part.repeat(200_000 / part.length))
     }

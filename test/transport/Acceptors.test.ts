@@ -7,7 +7,8 @@ const listening = async (options: net.ListenOptions) => {
   await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", ...options }, resolve))
   return { server, port: (server.address() as net.AddressInfo).port }
 }
-const closed = (one: { readonly close: (done: () => void) => void }) => new Promise<void>((resolve) => one.close(resolve))
+const closed = (one: { readonly close: (done: () => void) => void }) =>
+  new Promise<void>((resolve) => one.close(resolve))
 
 describe.runIf(process.platform === "linux")("acceptors", () => {
   it("let in many connections in one turn of the event loop", async () => {

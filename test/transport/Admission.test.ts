@@ -35,7 +35,9 @@ describe("admission", () => {
     const held = new Map([[1, fill(admission, 1)], [2, 0], [3, 0]])
     // Each call that ends is asked for again by all three, the flood first.
     for (let i = 0; i < 20_000; i++) {
-      const leaving = [...held].filter(([, count]) => count > 0)[i % [...held].filter(([, count]) => count > 0).length]![0]
+      const leaving = [...held].filter(([, count]) =>
+        count > 0
+      )[i % [...held].filter(([, count]) => count > 0).length]![0]
       admission.ended(leaving, 0, 1)
       held.set(leaving, held.get(leaving)! - 1)
       for (const client of held.keys()) {
@@ -79,7 +81,10 @@ describe("refusals", () => {
   afterEach(() => void vi.useRealTimers())
 
   /** A loop that has always time to spare, or never. */
-  const clock = (idle: boolean): PacedRefusals.Clock => ({ now: () => performance.now(), idle: () => idle ? performance.now() : 0 })
+  const clock = (idle: boolean): PacedRefusals.Clock => ({
+    now: () => performance.now(),
+    idle: () => idle ? performance.now() : 0
+  })
 
   it("are answered at once while they are few, else in turn, each exactly once", () => {
     const refusals = PacedRefusals.make(clock(true))
@@ -133,7 +138,10 @@ describe("refusals", () => {
 describe("a client's place", () => {
   const networks = (...texts: ReadonlyArray<string>) => Networks.parse(texts) as BlockList
   const from = (remoteAddress: string | undefined, ...forwarded: ReadonlyArray<string>) =>
-    ({ socket: { remoteAddress }, rawHeaders: forwarded.flatMap((value) => ["X-Forwarded-For", value]) }) as unknown as Request
+    ({
+      socket: { remoteAddress },
+      rawHeaders: forwarded.flatMap((value) => ["X-Forwarded-For", value])
+    }) as unknown as Request
   const open = ClientAddress.make(networks())
   const behind = ClientAddress.make(networks("10.0.0.0/8", "fd00::/8"))
 

@@ -65,7 +65,10 @@ describe("one port", () => {
   it("takes HTTP/2 byte by byte", async () => {
     const client = await connect(server.port)
     // The preface and an empty SETTINGS frame; the answer begins with a SETTINGS frame of the server's.
-    const opening = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])])
+    const opening = Buffer.concat([
+      Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+      Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    ])
     for (const byte of opening) {
       client.socket.write(Buffer.from([byte]))
       await turn()
@@ -105,7 +108,9 @@ describe("one port", () => {
       const size = 3_000_000
       const envelope = Buffer.alloc(5 + size)
       envelope.writeUInt32BE(size, 1)
-      client.socket.write(`POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n`)
+      client.socket.write(
+        `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n`
+      )
       client.socket.write(`${envelope.length.toString(16)}\r\n`)
       client.socket.write(envelope)
       client.socket.write("\r\n0\r\n\r\n")
@@ -154,7 +159,14 @@ describe("one port", () => {
     const other = await start({ useCases: () => slow.useCases })
     for (const path of [ISSUE, `${ISSUE}?adapter`]) {
       const before = slow.waiting()
-      const sent = http.request({ port: other.port, host: "127.0.0.1", method: "POST", path, headers: json, agent: false })
+      const sent = http.request({
+        port: other.port,
+        host: "127.0.0.1",
+        method: "POST",
+        path,
+        headers: json,
+        agent: false
+      })
       sent.on("error", () => {})
       sent.end(issue)
       await until(() => slow.waiting() > before)
@@ -176,7 +188,10 @@ describe("one port", () => {
 describe("readiness", () => {
   it("names what is awaited, and answers UNAVAILABLE until it is there", async () => {
     let useCases = undefined as UseCases | undefined
-    const other = await start({ useCases: () => useCases, waitingFor: () => useCases === undefined ? ["MySQL at db:3306"] : [] })
+    const other = await start({
+      useCases: () => useCases,
+      waitingFor: () => useCases === undefined ? ["MySQL at db:3306"] : []
+    })
     const read = async (path: string) => {
       const { body, status } = await request(other.port, { method: "GET", path })
       return [status, JSON.parse(body)]
@@ -222,8 +237,12 @@ describe("overload", () => {
 
   it("leaves places for others than the one who floods, and for administration", async () => {
     const slow = held()
-    const other = await start({ useCases: () => slow.useCases, environment: { MAX_IN_FLIGHT: "20", TRUSTED_PROXIES: "127.0.0.1" } })
-    const call = (client: string) => request(other.port, { path: ISSUE, headers: { ...json, "x-forwarded-for": client }, body: issue })
+    const other = await start({
+      useCases: () => slow.useCases,
+      environment: { MAX_IN_FLIGHT: "20", TRUSTED_PROXIES: "127.0.0.1" }
+    })
+    const call = (client: string) =>
+      request(other.port, { path: ISSUE, headers: { ...json, "x-forwarded-for": client }, body: issue })
     const flood = Array.from({ length: 100 }, () => call("192.0.2.1"))
     // 18 of 20: then 2 are free, and it holds more than 8 times as many.
     await until(() => slow.waiting() === 18)
@@ -270,7 +289,11 @@ describe("draining", () => {
     const silent = await connect(other.port)
     await until(() => idle.text().includes("alive"))
     const lane = request(other.port, { path: ISSUE, headers: { ...json, connection: "keep-alive" }, body: issue })
-    const adapter = request(other.port, { path: `${ISSUE}?adapter`, headers: { ...json, connection: "keep-alive" }, body: issue })
+    const adapter = request(other.port, {
+      path: `${ISSUE}?adapter`,
+      headers: { ...json, connection: "keep-alive" },
+      body: issue
+    })
     const client = createClient(CouponService, createGrpcTransport({ baseUrl: other.url }))
     const grpc = client.issueCoupon({ campaignId: 1, userId: 1n })
     await until(() => slow.waiting() === 3)
@@ -279,7 +302,9 @@ describe("draining", () => {
     const closing = other.close().then(() => (drained = true))
     await until(() => idle.closed() && silent.closed())
     await expect(
-      new Promise((resolve, reject) => net.connect(other.port, "127.0.0.1").once("connect", resolve).once("error", reject))
+      new Promise((resolve, reject) =>
+        net.connect(other.port, "127.0.0.1").once("connect", resolve).once("error", reject)
+      )
     ).rejects.toMatchObject({ code: "ECONNREFUSED" })
     expect(drained).toBe(false)
 
@@ -313,7 +338,10 @@ describe("draining", () => {
 
   it("lets an answer leave that a slow client has not read yet", async () => {
     const codes = Array.from({ length: 10_000 }, (_, i) => ({ ...coupon, id: i + 1, code: coupon.code.repeat(20) }))
-    const campaigns = { ...echo.campaigns, get: () => Effect.succeed({ campaign, coupons: codes, nextPageToken: undefined }) }
+    const campaigns = {
+      ...echo.campaigns,
+      get: () => Effect.succeed({ campaign, coupons: codes, nextPageToken: undefined })
+    }
     const other = await start({ useCases: () => ({ ...echo, campaigns }), environment })
     const client = await connect(other.port)
     client.socket.pause()

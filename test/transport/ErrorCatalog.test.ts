@@ -61,7 +61,11 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
   },
   OutcomeUnknown: { failure: new Failures.OutcomeUnknown(), code: Code.Aborted, message: "OUTCOME_UNKNOWN" },
   Conflict: { failure: new Failures.Conflict(), code: Code.Aborted, message: "CONFLICT" },
-  DeadlineExceeded: { failure: new Failures.DeadlineExceeded(), code: Code.DeadlineExceeded, message: "DEADLINE_EXCEEDED" },
+  DeadlineExceeded: {
+    failure: new Failures.DeadlineExceeded(),
+    code: Code.DeadlineExceeded,
+    message: "DEADLINE_EXCEEDED"
+  },
   Unauthenticated: {
     failure: new Failures.Unauthenticated({ reason: "send a key" }),
     code: Code.Unauthenticated,
@@ -82,7 +86,9 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
 
 /** The fields of a failure as a client can know them: whole seconds, no cause, and no number of a coupon. */
 const visible = ({ ...fields }: WireFailure | IssueFailure): unknown => {
-  const { cause: _, coupon, retryAfterSeconds, ...rest } = fields as Record<string, unknown> & { readonly coupon?: Coupon }
+  const { cause: _, coupon, retryAfterSeconds, ...rest } = fields as Record<string, unknown> & {
+    readonly coupon?: Coupon
+  }
   const { id: __, ...held } = coupon ?? { id: undefined }
   return {
     ...rest,
@@ -142,7 +148,8 @@ afterAll(() => server.close())
 const protocols = {
   "Connect JSON": () => createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", useBinaryFormat: false }),
   "Connect proto": () => createConnectTransport({ baseUrl: server.url, httpVersion: "1.1" }),
-  "Connect JSON over HTTP/2": () => createConnectTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: false }),
+  "Connect JSON over HTTP/2": () =>
+    createConnectTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: false }),
   "Connect compressed": () =>
     createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", sendCompression: gzip, compressMinBytes: 0 }),
   "gRPC": () => createGrpcTransport({ baseUrl: server.url }),
@@ -187,7 +194,12 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
         expect(error.metadata.get("retry-after")).toBe(retryAfter ?? null)
         expect(error.findDetails(CouponSchema)).toEqual(
           failure._tag !== "CouponAlreadyClaimed" ? [] : [
-            expect.objectContaining({ campaignId: 1, userId: 1001n, code: coupon.code, issuedAt: "2025-06-25T00:00:00Z" })
+            expect.objectContaining({
+              campaignId: 1,
+              userId: 1001n,
+              code: coupon.code,
+              issuedAt: "2025-06-25T00:00:00Z"
+            })
           ]
         )
         expect(visible(decoded(error)!)).toEqual(visible(failure))
@@ -225,7 +237,10 @@ it("a defect while building the call is answered, too", async () => {
   })
   for (const path of [ISSUE, `${ISSUE}?adapter`]) {
     const reply = await request(broken.port, { path, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })
-    expect([reply.status, JSON.parse(reply.body)]).toEqual([500, { code: "internal", message: "INTERNAL_SERVER_ERROR" }])
+    expect([reply.status, JSON.parse(reply.body)]).toEqual([500, {
+      code: "internal",
+      message: "INTERNAL_SERVER_ERROR"
+    }])
   }
   expect(broken.logs.join()).toContain("thrown, not died")
   await broken.close()

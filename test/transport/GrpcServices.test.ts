@@ -45,7 +45,9 @@ describe("grpc.health.v1", () => {
 
   it("says NOT_SERVING until the stores are there, and tells who watches", async () => {
     let current: typeof echo | undefined = undefined
-    const health = healthOf(await serve({ useCases: () => current, waitingFor: () => current === undefined ? ["MySQL"] : [] }))
+    const health = healthOf(
+      await serve({ useCases: () => current, waitingFor: () => current === undefined ? ["MySQL"] : [] })
+    )
     expect((await health.check({})).status).toBe(Status.NOT_SERVING)
     const watch = health.watch({})[Symbol.asyncIterator]()
     expect((await watch.next()).value).toMatchObject({ status: Status.NOT_SERVING })
@@ -90,7 +92,8 @@ describe("server reflection", () => {
       replies.push(messageResponse.case === "errorResponse" ? messageResponse.value.errorCode : messageResponse.case)
     }
     expect(replies).toEqual([
-      5, 5, 5, "allExtensionNumbersResponse", 5, "fileDescriptorResponse", "fileDescriptorResponse", "fileDescriptorResponse"
+      5, 5, 5, "allExtensionNumbersResponse", 5, "fileDescriptorResponse", "fileDescriptorResponse",
+      "fileDescriptorResponse"
     ])
   })
 
@@ -99,7 +102,10 @@ describe("server reflection", () => {
   it("lets `buf curl` call without a proto file", async () => {
     const { url } = await serve()
     const { stdout } = await run(Path.join(root, "node_modules/.bin/buf"), [
-      ...["curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", request, `${url}/coupon.v1.CouponService/IssueCoupon`]
+      ...[
+        "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", request,
+        `${url}/coupon.v1.CouponService/IssueCoupon`
+      ]
     ])
     expect(JSON.parse(stdout)).toMatchObject({ message: "OK" })
   })
@@ -118,7 +124,9 @@ describe("server reflection", () => {
       "grpc.reflection.v1alpha.ServerReflection"
     ])
     expect(await call(at, "describe", "coupon.v1.CouponService.IssueCoupon")).toContain("rpc IssueCoupon")
-    expect(JSON.parse(await call("-d", request, at, "coupon.v1.CouponService/IssueCoupon"))).toMatchObject({ message: "OK" })
+    expect(JSON.parse(await call("-d", request, at, "coupon.v1.CouponService/IssueCoupon"))).toMatchObject({
+      message: "OK"
+    })
     expect(JSON.parse(await call(at, "grpc.health.v1.Health/Check"))).toEqual({ status: "SERVING" })
   })
 })

@@ -5,8 +5,8 @@ const MOST = 10_000
 const TARGET = 100
 
 /**
- * A service that completes `rate` calls a second, one by one, with so many in progress as are `offered` and the limit admits:
- * by Little's law a call takes that number over the rate, and no less than `least` milliseconds.
+ * A service that completes `rate` calls a second, one by one, with so many in progress as are `offered` and the limit
+ * admits: by Little's law a call takes that number over the rate, and no less than `least` milliseconds.
  */
 const simulate = (limit: LatencyLimit.LatencyLimit) => {
   let now = 1_000

@@ -72,9 +72,12 @@ describe.each([["the lane", ISSUE], ["the adapter", `${ISSUE}?adapter`]])("the h
     expect(await ask(`http://a${path}`, { hosts })).toEqual(bad(""))
   })
 
-  it.each(["", "a b", "a/b", "u@a", "a:b", "a:99999", "[::1", "a,b c", "é"])("refuses what is no host: %j", async (host) => {
-    expect(await ask(path, { hosts: [host] })).toEqual(bad("host header"))
-  })
+  it.each(["", "a b", "a/b", "u@a", "a:b", "a:99999", "[::1", "a,b c", "é"])(
+    "refuses what is no host: %j",
+    async (host) => {
+      expect(await ask(path, { hosts: [host] })).toEqual(bad("host header"))
+    }
+  )
 
   it.each(["a", "A.example:80", "127.0.0.1", "[::1]:8080", "a:", "xn--h32b"])("takes what is one: %j", async (host) => {
     expect(await ask(path, { hosts: [host] })).toEqual(OK)
@@ -98,7 +101,12 @@ describe.each([["the lane", ISSUE], ["the adapter", `${ISSUE}?adapter`]])("the h
     const session = http2.connect(server.url)
     const status = (headers: http2.OutgoingHttpHeaders) =>
       new Promise<unknown>((resolve, reject) => {
-        const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/json", ...headers })
+        const stream = session.request({
+          ":method": "POST",
+          ":path": path,
+          "content-type": "application/json",
+          ...headers
+        })
         stream.on("response", (fields) => resolve(fields[":status"])).on("error", reject)
         stream.resume().end(BODY)
       })
@@ -130,7 +138,9 @@ describe("a caller's deadline ends a body that never comes", () => {
   it.each([ISSUE, `${ISSUE}?adapter`])("Connect over HTTP/1.1, and its connection: %s", async (path) => {
     for (const sent of ["", BODY.slice(0, 5)]) {
       const reply = await half(["Content-Type: application/json", "Connect-Timeout-Ms: 20"], path, sent)
-      expect(reply).toMatch(/^HTTP\/1\.1 504 [^]*connection: close[^]*"code":"deadline_exceeded","message":"DEADLINE_EXCEEDED"/i)
+      expect(reply).toMatch(
+        /^HTTP\/1\.1 504 [^]*connection: close[^]*"code":"deadline_exceeded","message":"DEADLINE_EXCEEDED"/i
+      )
     }
   })
 

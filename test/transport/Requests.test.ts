@@ -83,9 +83,10 @@ describe("JSON", () => {
     expect(JSON.parse((await post(GET_COUPON, "{\"campaignId\":1,\"userId\":1001}")).body)).toEqual({
       coupon: { campaignId: 1, userId: "1001", code: coupon.code, issuedAt: "2025-06-25T00:00:00Z" }
     })
-    expect((await post(CREATE, "{\"name\":\"a\",\"couponLimit\":\"5\",\"startTime\":\"2025-06-25T00:00:00Z\"}")).body).toBe(
-      "{\"campaignId\":1}"
-    )
+    expect((await post(CREATE, "{\"name\":\"a\",\"couponLimit\":\"5\",\"startTime\":\"2025-06-25T00:00:00Z\"}")).body)
+      .toBe(
+        "{\"campaignId\":1}"
+      )
   })
 
   it.each([
@@ -155,7 +156,11 @@ describe("JSON", () => {
     [CREATE, "{\"name\":\"\\ud800\"}", "name must be well-formed Unicode"],
     [CREATE, "{\"name\":\" \"}", "name must not be empty"],
     [CREATE, "{\"name\":\"a\",\"couponLimit\":0}", "couponLimit must be 1 to 10000000"],
-    [CREATE, "{\"name\":\"a\",\"couponLimit\":1}", "startTime must be a time in RFC 3339, such as 2025-06-25T00:00:00Z"],
+    [
+      CREATE,
+      "{\"name\":\"a\",\"couponLimit\":1}",
+      "startTime must be a time in RFC 3339, such as 2025-06-25T00:00:00Z"
+    ],
     [GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":-1}", "pageSize must not be negative"],
     [GET_COUPON, "{\"campaignId\":1}", "userId must be a positive 64-bit integer"],
     [LIST, "{\"status\":\"ACTIVE\"}", STATUS_RULE],
@@ -175,8 +180,16 @@ describe("JSON", () => {
     [LIST, "{\"phases\":[0]}", "phases must be some that campaigns have"],
     [CREATE, "{\"nmae\":1}", "nmae is not a field of this call: did you mean name?"],
     [CREATE, "{\"name\":\"a\",\"start\":1}", "start is not a field of this call: did you mean startTime?"],
-    [CREATE, "{\"colour\":1}", "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"],
-    [CREATE, "{\"\":1}", "\"\" is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"],
+    [
+      CREATE,
+      "{\"colour\":1}",
+      "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"
+    ],
+    [
+      CREATE,
+      "{\"\":1}",
+      "\"\" is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"
+    ],
     [CREATE, "{\"\\u202ename\":1}", "\"\\u202ename\" is not a field of this call: did you mean name?"],
     [CREATE, `{"${"xy".repeat(500)}":1}`,
       `"${"xy".repeat(20)}..." is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd`]
@@ -198,7 +211,9 @@ describe("protobuf", () => {
     const body = toBinary(IssueCouponRequestSchema, create(IssueCouponRequestSchema, { campaignId: 7, userId: 8n }))
     const response = await fetch(server.url + ISSUE, { method: "POST", headers: proto, body })
     expect(response.headers.get("content-type")).toBe("application/proto")
-    expect(fromBinary(IssueCouponResponseSchema, new Uint8Array(await response.arrayBuffer()))).toMatchObject({ message: "OK" })
+    expect(fromBinary(IssueCouponResponseSchema, new Uint8Array(await response.arrayBuffer()))).toMatchObject({
+      message: "OK"
+    })
   })
 
   it.each([ISSUE, `${ISSUE}?adapter`])("refuses rubbish on %s", async (path) => {
@@ -272,7 +287,9 @@ describe("gRPC and gRPC-Web", () => {
   })
 
   it("end after the caller's timeout", async () => {
-    const slow = await start({ useCases: () => ({ ...echo, campaigns: { ...echo.campaigns, get: () => Effect.never } }) })
+    const slow = await start({
+      useCases: () => ({ ...echo, campaigns: { ...echo.campaigns, get: () => Effect.never } })
+    })
     const transports = [
       createGrpcTransport({ baseUrl: slow.url }),
       createConnectTransport({ baseUrl: slow.url, httpVersion: "1.1" })
@@ -309,7 +326,8 @@ it("REQUEST_TIMEOUT ends a read as UNAVAILABLE and a write as OUTCOME_UNKNOWN", 
   expect(await message(GET_CAMPAIGN, "{\"campaignId\":1}")).toBe("UNAVAILABLE")
   expect(await message(GET_COUPON, "{\"campaignId\":1,\"userId\":1}")).toBe("UNAVAILABLE")
   expect(await message("/coupon.v1.CouponService/PauseCampaign", "{\"campaignId\":1}")).toBe("OUTCOME_UNKNOWN")
-  expect(await message(CREATE, "{\"name\":\"a\",\"couponLimit\":1,\"startTime\":\"2025-06-25T00:00:00Z\"}")).toBe("OUTCOME_UNKNOWN")
+  expect(await message(CREATE, "{\"name\":\"a\",\"couponLimit\":1,\"startTime\":\"2025-06-25T00:00:00Z\"}"))
+    .toBe("OUTCOME_UNKNOWN")
   await slow.close()
 })
 
@@ -331,7 +349,10 @@ describe("timeouts and versions", () => {
       return [reply.status, JSON.parse(reply.body).message]
     }
     expect(await tell({ "connect-timeout-ms": "0" })).toEqual([504, "DEADLINE_EXCEEDED"])
-    expect(await tell({ "connect-timeout-ms": "1s" })).toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: .*timeout/)])
+    expect(await tell({ "connect-timeout-ms": "1s" })).toEqual([
+      400,
+      expect.stringMatching(/^INVALID_ARGUMENT: .*timeout/)
+    ])
     expect(await tell({ "connect-protocol-version": "2" })).toEqual([
       400,
       "INVALID_ARGUMENT: Connect-Protocol-Version must be \"1\": got \"2\""
@@ -346,9 +367,12 @@ describe("Connect GET", () => {
 
   it("serves what has no side effects", async () => {
     asked = []
-    expect(JSON.parse((await get(GET_CAMPAIGN, `connect=v1&encoding=json&message=${message}`)).body)).toMatchObject({ id: 6 })
+    expect(JSON.parse((await get(GET_CAMPAIGN, `connect=v1&encoding=json&message=${message}`)).body)).toMatchObject({
+      id: 6
+    })
     const binary = Buffer.from(toBinary(GetCampaignRequestSchema, create(GetCampaignRequestSchema, { campaignId: 7 })))
-    expect((await get(GET_CAMPAIGN, `encoding=proto&base64=1&message=${binary.toString("base64url")}`)).status).toBe(200)
+    expect((await get(GET_CAMPAIGN, `encoding=proto&base64=1&message=${binary.toString("base64url")}`)).status)
+      .toBe(200)
     expect(asked.map((all) => all[0])).toEqual([6, 7])
   })
 
@@ -378,7 +402,10 @@ describe("limits", () => {
   const MAX = 65_536
   const padded = (size: number) => "{\"campaignId\":1,\"userId\":1}".padEnd(size, " ")
   const gzipped = { ...json, "content-encoding": "gzip" }
-  const tooLarge = [429, { code: "resource_exhausted", message: "INVALID_ARGUMENT: body must be at most 65536 bytes" }] as const
+  const tooLarge = [429, {
+    code: "resource_exhausted",
+    message: "INVALID_ARGUMENT: body must be at most 65536 bytes"
+  }] as const
 
   it.each([ISSUE, `${ISSUE}?adapter`])("%s counts bytes, with and without a content-length", async (path) => {
     for (const chunked of [false, true]) {
@@ -463,7 +490,11 @@ describe("elsewhere", () => {
     const other = await start({ mounts: { "/page": { handler, headers }, "/plain": handler } as never })
     const read = async (path: string) => {
       const reply = await request(other.port, { method: "GET", path })
-      return [reply.headers["content-security-policy"], reply.headers["cache-control"], reply.headers["x-content-type-options"]]
+      return [
+        reply.headers["content-security-policy"],
+        reply.headers["cache-control"],
+        reply.headers["x-content-type-options"]
+      ]
     }
     const api = ["default-src 'none'; frame-ancestors 'none'", "no-store", "nosniff"]
     expect(await read("/page/below")).toEqual(["default-src 'self'", "max-age=60", "nosniff"])

@@ -16,7 +16,13 @@ import type { Mounts } from "../../src/http/Mounts.ts"
 import type { Patience } from "../../src/http/Patience.ts"
 import * as Server from "../../src/http/Server.ts"
 
-export const coupon: Coupon = { campaignId: 1, id: 1, userId: 1001n, code: "가나다라마바사012", issuedAt: Date.UTC(2025, 5, 25) }
+export const coupon: Coupon = {
+  campaignId: 1,
+  id: 1,
+  userId: 1001n,
+  code: "가나다라마바사012",
+  issuedAt: Date.UTC(2025, 5, 25)
+}
 
 export const campaign: Campaign = {
   campaignId: 1,
@@ -49,7 +55,11 @@ export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
 
 /** The use case with this answer to every claim. */
 export const issuing = (
-  claim: (campaignId: CampaignId, userId: UserId, timeoutMillis: number | undefined) => Effect.Effect<Coupon, ClaimFailure>
+  claim: (
+    campaignId: CampaignId,
+    userId: UserId,
+    timeoutMillis: number | undefined
+  ) => Effect.Effect<Coupon, ClaimFailure>
 ): UseCases["issueCoupon"] => ({
   begin: ({ campaignId, timeoutMillis, userId }, { done, fork }) => {
     const answer = claim(campaignId, userId, timeoutMillis)
@@ -65,13 +75,16 @@ export const echo: UseCases = {
   issueCoupon: issuing((campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })),
   campaigns: {
     create: (draft) => Effect.succeed({ ...campaign, ...draft }),
-    get: (campaignId) => Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
+    get: (campaignId) =>
+      Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
     getCoupon: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }),
-    update: (campaignId, expected, patch) => Effect.succeed({ ...campaign, ...patch, campaignId, version: (expected ?? 1) + 1 }),
+    update: (campaignId, expected, patch) =>
+      Effect.succeed({ ...campaign, ...patch, campaignId, version: (expected ?? 1) + 1 }),
     pause: (campaignId) => Effect.succeed({ ...campaign, campaignId, status: "PAUSED" }),
     resume: (campaignId) => Effect.succeed({ ...campaign, campaignId }),
     end: (campaignId) => Effect.succeed({ ...campaign, campaignId, status: "ENDED" }),
-    list: ({ namePrefix }) => Effect.succeed({ campaigns: [{ ...campaign, name: namePrefix }], nextPageToken: undefined })
+    list: ({ namePrefix }) =>
+      Effect.succeed({ campaigns: [{ ...campaign, name: namePrefix }], nextPageToken: undefined })
   }
 }
 
@@ -154,7 +167,9 @@ export const request = (
       path: options.path,
       agent: false,
       headers: {
-        ...options.body !== undefined && options.chunked !== true ? { "content-length": Buffer.byteLength(options.body) } : {},
+        ...options.body !== undefined && options.chunked !== true
+          ? { "content-length": Buffer.byteLength(options.body) }
+          : {},
         ...options.headers
       }
     }, (response) => {

@@ -96,7 +96,10 @@ const binary = fc.oneof(
   ),
   fc.record({ name: fc.string({ unit: "grapheme" }), couponLimit: fc.bigInt({ min: 0n, max: 20_000_000n }) }).map((init) =>
     Buffer.from(
-      toBinary(CreateCampaignRequestSchema, create(CreateCampaignRequestSchema, { ...init, startTime: "2025-06-25T00:00:00Z" }))
+      toBinary(
+        CreateCampaignRequestSchema,
+        create(CreateCampaignRequestSchema, { ...init, startTime: "2025-06-25T00:00:00Z" })
+      )
     )
   )
 )
@@ -141,12 +144,20 @@ const calls = fc.record({
 type Call = typeof calls extends fc.Arbitrary<infer A> ? A : never
 
 const plain: Call = {
-  ...{ method: "IssueCoupon", verb: "POST", content: ["application/json", Buffer.from("{\"campaignId\":1,\"userId\":9}")], chunked: false },
+  ...{
+    method: "IssueCoupon",
+    verb: "POST",
+    content: ["application/json", Buffer.from("{\"campaignId\":1,\"userId\":9}")],
+    chunked: false
+  },
   ...{ timeout: undefined, version: undefined, encoding: undefined, accept: undefined }
 }
 /** Every kind of answer once, whatever is drawn: each outcome of `answer`, a method and a type that are not served. */
 const examples: ReadonlyArray<Call> = [
-  ...Array.from({ length: 9 }, (_, k): Call => ({ ...plain, content: [plain.content[0], Buffer.from(`{"campaignId":1,"userId":${k + 1}}`)] })),
+  ...Array.from(
+    { length: 9 },
+    (_, k): Call => ({ ...plain, content: [plain.content[0], Buffer.from(`{"campaignId":1,"userId":${k + 1}}`)] })
+  ),
   { ...plain, verb: "PUT" },
   { ...plain, content: ["text/plain", plain.content[1]] },
   { ...plain, content: [plain.content[0], Buffer.from("{")] },

@@ -5,7 +5,14 @@ import { newcomers } from "../e2e/load.ts"
 import { clock, deferral, fillUp, freshDatabase, impatient, loadFor, since } from "../e2e/scenario.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { nodeProgram, startInstance, type Instance } from "../support/Instance.ts"
-import { privateDatabases, query, startDatabase, startRedis, type DatabaseKind, type DatabaseServer } from "../support/servers.ts"
+import {
+  privateDatabases,
+  query,
+  startDatabase,
+  startRedis,
+  type DatabaseKind,
+  type DatabaseServer
+} from "../support/servers.ts"
 import { build, unavailable } from "./previousRelease.ts"
 
 if (unavailable !== undefined) console.warn(`skipped: ${unavailable}`)
@@ -24,7 +31,10 @@ describe("the previous release, on the schema of this one", () => {
 
   /** Starts an instance of either version that ends with the test. */
   const start = async (version: "previous" | "this", env: Readonly<Record<string, string>>): Promise<Instance> => {
-    const instance = await startInstance({ ...impatient, ...env }, version === "this" ? {} : { program: previous("main") })
+    const instance = await startInstance(
+      { ...impatient, ...env },
+      version === "this" ? {} : { program: previous("main") }
+    )
     defer(() => instance.kill())
     return instance
   }
@@ -95,7 +105,12 @@ describe("the previous release, on the schema of this one", () => {
         const again = await start("previous", env)
         serving.add(again)
         await moreOk(50)
-        expect(execFileSync(nodeProgram, [...previous("migrate")], { env: { ...env, PATH: process.env["PATH"] }, encoding: "utf8" }))
+        expect(
+          execFileSync(nodeProgram, [...previous("migrate")], {
+            env: { ...env, PATH: process.env["PATH"] },
+            encoding: "utf8"
+          })
+        )
           .toBe("the schema is current\n")
 
         // Rolled back: the new one leaves, and others of the old version come.
@@ -121,10 +136,14 @@ describe("the previous release, on the schema of this one", () => {
         let limit = 1
         for (const [changer, claimer] of [[current, old], [old, current]] as const) {
           expect(await load.claim(changer.url, { campaignId, userId: limit })).toMatchObject({ outcome: "OK" })
-          expect(await load.claim(claimer.url, { campaignId, userId: 100 + limit })).toMatchObject({ outcome: "COUPON_SOLD_OUT" })
+          expect(await load.claim(claimer.url, { campaignId, userId: 100 + limit })).toMatchObject({
+            outcome: "COUPON_SOLD_OUT"
+          })
           await raise(changer, campaignId, ++limit)
           expect(await load.claim(claimer.url, { campaignId, userId: limit })).toMatchObject({ outcome: "OK" })
-          expect(await load.claim(changer.url, { campaignId, userId: limit })).toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED" })
+          expect(await load.claim(changer.url, { campaignId, userId: limit })).toMatchObject({
+            outcome: "COUPON_ALREADY_CLAIMED"
+          })
           await raise(claimer, campaignId, ++limit)
         }
       })

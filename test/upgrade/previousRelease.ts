@@ -6,11 +6,17 @@ import { bundle, nodeProgram } from "../support/Instance.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
 
-/** What runs beside this version while it is rolled out, and after a roll-back. Each release moves it to the one before. */
+/**
+ * What runs beside this version while it is rolled out, and after a roll-back. Each release moves it to the one before.
+ */
 const PREVIOUS = "207e49379ae3c2d3db6dfc2aa827631b00c5a9bc"
 
 const git = (...args: ReadonlyArray<string>): Buffer =>
-  execFileSync("git", ["-c", `safe.directory=${root}`, ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"], maxBuffer: 2 ** 28 })
+  execFileSync("git", ["-c", `safe.directory=${root}`, ...args], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 2 ** 28
+  })
 
 /** Why the previous release cannot be had here; `undefined`: it can. */
 export const unavailable = ((): string | undefined => {
@@ -23,7 +29,10 @@ export const unavailable = ((): string | undefined => {
   }
 })()
 
-/** Builds it in `directory`, with the dependencies that are installed; returns what Node is given to start one of its programs. */
+/**
+ * Builds it in `directory`, with the dependencies that are installed; returns what Node is given to start one of its
+ * programs.
+ */
 export const build = (directory: string): (name: "main" | "migrate") => ReadonlyArray<string> => {
   execFileSync("tar", ["-x", "-C", directory], { input: git("archive", PREVIOUS) })
   Fs.symlinkSync(Path.join(root, "node_modules"), Path.join(directory, "node_modules"))
