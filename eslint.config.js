@@ -6,7 +6,7 @@ const source = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "src")
 
 /**
  * What each folder of src may import: other folders and files there, and packages (`files`: one file, more). Its own
- * files it always may.
+ * files it always may, except for `dialects`: folders in it that only their own files import.
  */
 const directions = {
   domain: {
@@ -68,7 +68,8 @@ const directions = {
   sql: {
     inside: ["domain", "config", "ports", "metrics", "security"],
     packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
-    because: "the SQL adapters import the ports, the domain and database drivers"
+    because: "the SQL adapters import the ports, the domain and database drivers",
+    dialects: ["mysql", "libsql"]
   },
   memory: {
     inside: ["domain", "config", "ports"],
@@ -126,7 +127,13 @@ const importDirection = {
         .join("/")
       if (target.startsWith("../")) return `src may not import ${target.replace(/^(\.\.\/)+/, "")}: it ships alone`
       const inside = target.includes("/") ? target.slice(0, target.indexOf("/")) : target
-      if (inside === folder) return undefined
+      if (inside === folder) {
+        const dialectOf = (path) => rule?.dialects?.find((dialect) => path.startsWith(`${folder}/${dialect}/`))
+        const dialect = dialectOf(target)
+        return dialect === undefined || dialect === dialectOf(file)
+          ? undefined
+          : `${file} may not import ${target}: what is shared knows no dialect, and no dialect knows another`
+      }
       if (rule !== undefined) {
         return rule.inside.includes(inside) ? undefined : `${folder}/ may not import ${target}: ${rule.because}`
       }

@@ -26,22 +26,27 @@ import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
+import * as LibSqlApiKeyStore from "./sql/libsql/admin/LibSqlApiKeyStore.ts"
+import * as LibSqlAuditLog from "./sql/libsql/admin/LibSqlAuditLog.ts"
+import * as LibSqlDeployment from "./sql/libsql/admin/LibSqlDeployment.ts"
+import * as LibSqlLedgerFacts from "./sql/libsql/admin/LibSqlLedgerFacts.ts"
 import * as LibSql from "./sql/libsql/LibSql.ts"
 import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
+import * as LibSqlCampaignPhases from "./sql/libsql/LibSqlCampaignPhases.ts"
 import * as LibSqlCampaignStore from "./sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
+import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
+import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
+import * as MySqlDeployment from "./sql/mysql/admin/MySqlDeployment.ts"
+import * as MySqlLedgerFacts from "./sql/mysql/admin/MySqlLedgerFacts.ts"
 import * as MySql from "./sql/mysql/connection/MySql.ts"
 import * as MySqlBackup from "./sql/mysql/MySqlBackup.ts"
+import * as MySqlCampaignPhases from "./sql/mysql/MySqlCampaignPhases.ts"
 import * as MySqlCampaignStore from "./sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
 import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
 import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
-import * as SqlAdminAudit from "./sql/SqlAuditLog.ts"
-import * as SqlApiKeyStore from "./sql/SqlApiKeyStore.ts"
-import * as SqlCampaignPhases from "./sql/SqlCampaignPhases.ts"
-import * as SqlDeployment from "./sql/SqlDeployment.ts"
-import * as SqlLedgerAudit from "./sql/SqlLedgerFacts.ts"
 
 /** The stores cannot be used, and waiting would not help; `message` says what to do. */
 export class BackendUnusable extends Data.TaggedError("BackendUnusable")<{ readonly message: string }> {}
@@ -146,11 +151,11 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
   Layer.mergeAll(
     LibSqlCampaignStore.layer,
     LibSqlLedger.layer,
-    SqlLedgerAudit.layer,
-    SqlAdminAudit.layer,
-    SqlApiKeyStore.layerLibSql,
-    SqlCampaignPhases.layerLibSql,
-    SqlDeployment.layerLibSql,
+    LibSqlLedgerFacts.layer,
+    LibSqlAuditLog.layer,
+    LibSqlApiKeyStore.layer,
+    LibSqlCampaignPhases.layer,
+    LibSqlDeployment.layer,
     LibSqlOutbox.layer
   ).pipe(
     Layer.merge(LibSqlBackup.layer),
@@ -178,11 +183,11 @@ export const layerDistributed: Layer.Layer<
     Layer.mergeAll(
       MySqlCampaignStore.layer,
       Layer.merge(MySqlLedger.layer, MySqlOutbox.layer).pipe(Layer.provide(RecentBatches.layer)),
-      SqlLedgerAudit.layer,
-      SqlAdminAudit.layer,
-      SqlApiKeyStore.layerMySql,
-      SqlCampaignPhases.layerMySql,
-      SqlDeployment.layerMySql
+      MySqlLedgerFacts.layer,
+      MySqlAuditLog.layer,
+      MySqlApiKeyStore.layer,
+      MySqlCampaignPhases.layer,
+      MySqlDeployment.layer
     ).pipe(Layer.merge(MySqlBackup.layer), Layer.provide(layerMySql), Layer.mapError(unusable)),
     Layer.provideMerge(redisThere, Layer.mapError(RedisClient.layer, unusable))
   ))

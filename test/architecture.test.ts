@@ -81,6 +81,17 @@ const refused: ReadonlyArray<readonly [file: string, code: string, message: RegE
   ],
   ["src/redis/X.ts", `import * as mysql from "mysql2/promise"`, /redis\/ may not import mysql2\/promise/],
   ["src/sql/X.ts", `import * as Gate from "../redis/RedisGate.ts"`, /sql\/ may not import redis\/RedisGate\.ts/],
+  ["src/sql/X.ts", `import { script } from "./mysql/Script.ts"`, /sql\/X\.ts may not import sql\/mysql\/Script\.ts/],
+  ["src/sql/X.ts", `import type { LibSqlDriver } from "./libsql/LibSql.ts"`, /may not import sql\/libsql\/LibSql\.ts/],
+  ["src/sql/text/X.ts", `export * from "../mysql/Literals.ts"`, /may not import sql\/mysql\/Literals\.ts/],
+  ["src/sql/mysql/X.ts", `import { LibSqlDriver } from "../libsql/LibSql.ts"`, /may not import sql\/libsql\/LibSql\.ts/],
+  [
+    "src/sql/mysql/admin/X.ts",
+    `import { make } from "../../libsql/Statements.ts"`,
+    /may not import sql\/libsql\/Statements\.ts/
+  ],
+  ["src/sql/libsql/X.ts", `export const late = () => import("../mysql/Script.ts")`, /may not import sql\/mysql\/Script\.ts/],
+  ["src/sql/libsql/admin/X.ts", `import "../../mysql/Script.ts"`, /may not import sql\/mysql\/Script\.ts/],
   ["src/sql/mysql/X.ts", `import { Redis } from "ioredis"`, /sql\/ may not import ioredis/],
   [
     "src/sql/X.ts",
@@ -142,6 +153,11 @@ const allowed: ReadonlyArray<readonly [file: string, code: string]> = [
     "src/redis/X.ts",
     `import { Redis } from "ioredis"\nimport { Gate } from "../ports/Gate.ts"\nexport const x = [Redis, Gate]`
   ],
+  [
+    "src/sql/mysql/admin/X.ts",
+    `import { script } from "../Script.ts"\nimport { make } from "../../SqlLedger.ts"\nexport const x = [script, make]`
+  ],
+  ["src/sql/libsql/X.ts", `import { integer } from "../text/Literals.ts"\nexport const x = integer`],
   ["src/contract/gen/X.ts", `import * as anything from "../../sql/mysql/connection/MySql.ts"`],
   ["src/Backend.ts", `import * as Gate from "./redis/RedisGate.ts"\nexport const x = Gate`],
   ["src/config/AppConfig.ts", `export const home = process.env["HOME"]`],

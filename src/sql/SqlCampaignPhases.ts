@@ -1,22 +1,19 @@
-import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { AppConfig } from "../config/AppConfig.ts"
 import { type CampaignPhase, openedAt, type PhaseReached } from "../domain/CampaignPhase.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { CampaignPhases, type PhaseEvent, type PhaseState } from "../ports/CampaignPhases.ts"
-import { CommitInDoubt, type LedgerUnavailable } from "../ports/Ledger.ts"
-import { libsqlPhases, missingPhases, mysqlPhases, type PhaseDialect } from "./text/CampaignPhaseText.ts"
-import { campaignColumns, campaignTable } from "./text/CampaignText.ts"
-import { integer, timeFromSql } from "./text/Literals.ts"
-import { LibSqlDriver } from "./libsql/LibSql.ts"
+import type { CampaignPhases, PhaseEvent, PhaseState } from "../ports/CampaignPhases.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { makeRows, type Row } from "./Rows.ts"
-import { named, script } from "./mysql/Script.ts"
-import * as Transactions from "./mysql/Transactions.ts"
-import { classifyLibsql, unavailable } from "./SqlFailure.ts"
+import type { PhaseDialect } from "./text/CampaignPhaseText.ts"
+import { campaignColumns, campaignTable } from "./text/CampaignText.ts"
+import { integer } from "./text/Literals.ts"
 
-/** The texts and readers that both dialects share; `now` is the ledger's clock, as an expression. */
-const makeTexts = (now: () => string, time: (value: unknown) => EpochMillis, { time: literal }: PhaseDialect) => {
+/** The texts and readers of a dialect; `now` is the ledger's clock, as an expression. */
+export const makeTexts = (
+  now: () => string,
+  time: (value: unknown) => EpochMillis,
+  { time: literal }: PhaseDialect
+) => {
   const rowsOf = makeRows(time)
   const optional = (value: unknown) => value === null ? undefined : time(value)
   const literalOr = (value: EpochMillis | undefined) => value === undefined ? "NULL" : literal(value)
@@ -24,9 +21,11 @@ const makeTexts = (now: () => string, time: (value: unknown) => EpochMillis, { t
     `campaign_id = ${integer(campaignId)} AND sequence = ${integer(sequence)} AND version = ${integer(recordedVersion)}`
 
   return {
-    due: (limit: number) => `SELECT campaign_id FROM campaign_phases WHERE due_at <= ${now()} ORDER BY due_at LIMIT ${integer(limit)}`,
+    due: (limit: number) =>
+      `SELECT campaign_id FROM campaign_phases WHERE due_at <= ${now()} ORDER BY due_at LIMIT ${integer(limit)}`,
     states: (ids: string) =>
-      `SELECT ${campaignColumns(now())}, p.phase, p.phase_at, p.sequence, p.due_at FROM ${campaignTable} WHERE c.id IN (${ids})`,
+      `SELECT ${campaignColumns(now())}, p.phase, p.phase_at, p.sequence, p.due_at ` +
+      `FROM ${campaignTable} WHERE c.id IN (${ids})`,
     history: (campaignId: number, limit: number) =>
       `SELECT sequence, phase, at, noticed_at FROM campaign_phase_log WHERE campaign_id = ${integer(campaignId)} ` +
       `ORDER BY sequence DESC LIMIT ${integer(limit)}`,
@@ -34,7 +33,8 @@ const makeTexts = (now: () => string, time: (value: unknown) => EpochMillis, { t
     entries: (state: PhaseState, reached: ReadonlyArray<PhaseReached>) =>
       "INSERT INTO campaign_phase_log (campaign_id, sequence, phase, at, noticed_at)\n" +
       reached.map(({ at, phase }, index) =>
-        `SELECT campaign_id, sequence + ${index + 1}, '${phase}', ${literal(at)}, ${now()} FROM campaign_phases WHERE ${unchanged(state)}`)
+        `SELECT campaign_id, sequence + ${index + 1}, '${phase}', ${literal(at)}, ${now()} ` +
+        `FROM campaign_phases WHERE ${unchanged(state)}`)
         .join(" UNION ALL\n"),
     advance: (state: PhaseState, reached: ReadonlyArray<PhaseReached>, dueAt: EpochMillis | undefined) => {
       const last = reached.at(-1)
@@ -75,7 +75,7 @@ const makeTexts = (now: () => string, time: (value: unknown) => EpochMillis, { t
 }
 
 /** What the adapters have in common, over their ways of reading and writing. */
-const make = (
+export const make = (
   texts: ReturnType<typeof makeTexts>,
   run: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>,
   addMissing: (ids: string) => Effect.Effect<unknown, LedgerUnavailable | CommitInDoubt>,
@@ -83,7 +83,8 @@ const make = (
 ): CampaignPhases["Type"] => {
   const states = (ids: string) => Effect.map(run(texts.states(ids)), (rows) => rows.map(texts.state))
   return {
-    due: (limit) => Effect.map(Effect.suspend(() => run(texts.due(limit))), (rows) => rows.map((row) => Number(row.campaign_id))),
+    due: (limit) =>
+      Effect.map(Effect.suspend(() => run(texts.due(limit))), (rows) => rows.map((row) => Number(row.campaign_id))),
     read: (campaignIds) => {
       if (campaignIds.length === 0) return Effect.succeed([])
       const ids = campaignIds.map(integer).join(",")
@@ -96,56 +97,3 @@ const make = (
     history: (campaignId, limit) => Effect.map(run(texts.history(campaignId, limit)), (rows) => rows.map(texts.event))
   }
 }
-
-const makeMySql = Effect.gen(function*() {
-  const { read, run, settings } = Transactions.make(yield* SqlClient, yield* AppConfig)
-  const now = () => "UTC_TIMESTAMP(6)"
-  const texts = makeTexts(now, timeFromSql, mysqlPhases)
-  const once = { attempts: 1 }
-  const addMissing = (ids: string) =>
-    run(script(...settings, "START TRANSACTION", missingPhases(ids, now(), mysqlPhases), "COMMIT"), once)
-
-  return make(texts, read, addMissing, (state, reached, dueAt) =>
-    Effect.map(
-      run(
-        script(
-          ...settings,
-          "START TRANSACTION",
-          // A row is locked, or another instance was faster and nothing that follows is done.
-          named("unchanged", `SELECT 1 FROM campaign_phases WHERE ${texts.unchanged(state)} FOR UPDATE`),
-          ...(reached.length === 0 ? [] : [texts.entries(state, reached)]),
-          texts.advance(state, reached, dueAt),
-          "COMMIT"
-        ),
-        once
-      ),
-      ({ rows }) => rows("unchanged").length > 0
-    ))
-})
-
-const makeLibSql = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  const driver = yield* LibSqlDriver
-  const now = () => integer(Date.now())
-  const texts = makeTexts(now, Number, libsqlPhases)
-  const run = (text: string) => Effect.mapError(sql.unsafe<Row>(text), unavailable)
-
-  /** Returns how many rows the last statement changed. */
-  const write = (statements: ReadonlyArray<string>) =>
-    Effect.tryPromise({
-      try: async () => (await driver.batch([...statements], "write")).at(-1)!.rowsAffected,
-      catch: (cause) => classifyLibsql(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)
-    }).pipe(Effect.uninterruptible)
-
-  return make(texts, run, (ids) => write([missingPhases(ids, now(), libsqlPhases)]), (state, reached, dueAt) =>
-    Effect.map(
-      write([...(reached.length === 0 ? [] : [texts.entries(state, reached)]), texts.advance(state, reached, dueAt)]),
-      (changed) => changed > 0
-    ))
-})
-
-/** The record in MySQL or MariaDB. */
-export const layerMySql: Layer.Layer<CampaignPhases, never, SqlClient | AppConfig> = Layer.effect(CampaignPhases, makeMySql)
-
-/** The record in the embedded ledger's file. */
-export const layerLibSql: Layer.Layer<CampaignPhases, never, SqlClient | LibSqlDriver> = Layer.effect(CampaignPhases, makeLibSql)

@@ -1,7 +1,5 @@
 import { LedgerUnavailable } from "../ports/Ledger.ts"
 
-import { NOT_RUN } from "./libsql/GuardedDriver.ts"
-
 /**
  * What an error inside a group commit proves:
  * - `NotSent`: the driver refused the text before a byte of it was written; nothing happened;
@@ -10,120 +8,21 @@ import { NOT_RUN } from "./libsql/GuardedDriver.ts"
  * - `Refused`: a statement before COMMIT failed for good: after ROLLBACK nothing can have been committed;
  * - `ReadOnly`: as `Refused`, and this server takes no writes any more (a failover): leave the connection too;
  * - `InDoubt`: everything else. The connection may have died after COMMIT was sent, COMMIT itself may have failed half
- *   way, or the error is one that nobody thought of.
+ *   way, or the error is an unknown one.
  */
 export type SqlFailure = "NotSent" | "Retry" | "CodeTaken" | "Refused" | "ReadOnly" | "InDoubt"
 
-/**
- * Errors by MySQL's and MariaDB's number. Only errors that cannot stem from COMMIT itself may stand here: 1053 (server
- * shutdown), 1180 (error during COMMIT), 1317 (interrupted; also a COMMIT waiting for a semi-synchronous replica), 1598
- * (binary log), 3032 (offline mode), 3100 and 3101 are left out on purpose and so are in doubt. A certification failure of Galera
- * is a 1213 of COMMIT, by which the server promises that it rolled back. Not so Group Replication's 3101 (the plugin rolled back in
- * COMMIT) and 3100 (a hook in COMMIT failed): a primary that lost its majority says them of transactions too that it had sent
- * to the group already, and the majority may have taken them.
- */
-const byNumber: { readonly [errno: number]: SqlFailure } = {
-  1205: "Retry", // lock wait timeout: undid its statement only, hence the explicit ROLLBACK
-  1213: "Retry", // deadlock
-  1020: "Retry", // record has changed since last read (MariaDB, innodb_snapshot_isolation)
-
-  1290: "ReadOnly", // --read-only; COMMIT under it rolls back before it says so
-  1792: "ReadOnly", // read-only transaction
-  1836: "ReadOnly", // read-only mode
-
-  1040: "Refused", // too many connections
-  1041: "Refused", // out of memory
-  1044: "Refused", // access denied to the database
-  1045: "Refused", // access denied
-  1046: "Refused", // no database selected
-  1048: "Refused", // a column cannot be null: the guard of the counter
-  1049: "Refused", // unknown database
-  1054: "Refused", // unknown column
-  1064: "Refused", // syntax error
-  1114: "Refused", // table full
-  1142: "Refused", // command denied
-  1146: "Refused", // no such table
-  1153: "Refused", // packet too large: the text was never parsed
-  1203: "Refused", // too many connections of this user
-  1226: "Refused", // resource limit of this user
-  1264: "Refused", // out of range
-  1305: "Refused", // no such procedure
-  1370: "Refused", // procedure denied
-  1406: "Refused", // data too long
-  // Group Replication, at the beginning of a transaction: a new primary that still applies its backlog, or no member at all.
-  3098: "Refused", // not allowed by a plugin, before the statement
-  3781: "Refused", // held for too long
-  3782: "Refused", // killed while it was held
-  3783: "Refused", // the member left while it was held
-  3796: "Refused", // consistency level not available in this state
-  3797: "Refused", // waiting for preceding transactions failed
-  3798: "Refused", // waiting for preceding transactions failed
-  3799: "Refused", // the member cannot begin a transaction
-
-  3819: "Refused", // CHECK constraint (MySQL)
-  4025: "Refused" // CHECK constraint (MariaDB)
-}
-
-const DUPLICATE_KEY = 1062
-
-/** mysql2 refuses a command on a connection that it knows to be closed, by this message alone. */
-const CLOSED_STATE = "Can't add new command when connection is in closed state"
-
-const field = (cause: unknown, name: string): unknown =>
+/** A property of an error, whatever the error is. */
+export const errorField = (cause: unknown, name: string): unknown =>
   typeof cause === "object" && cause !== null && name in cause ? (cause as Record<string, unknown>)[name] : undefined
 
 /** The error of the driver inside whatever wraps it. */
-const driverError = (error: unknown): unknown => field(error, "_tag") === "SqlError" ? field(error, "cause") : error
+export const driverError = (error: unknown): unknown => errorField(error, "_tag") === "SqlError" ? errorField(error, "cause") : error
 
-/** The server's error number, or `undefined`: the error is not one that the server reported. */
-export const mysqlErrno = (error: unknown): number | undefined => {
-  const cause = driverError(error)
-  const errno = field(cause, "errno")
-  // Errors of sockets have an errno too: the negative one of the operating system.
-  return typeof errno === "number" && errno > 0 && field(cause, "fatal") !== true ? errno : undefined
-}
-
-/** Whether the error is a duplicate key: `key` is part of its name, e.g. `coupons_code`. */
-export const isDuplicateKey = (error: unknown, key?: string): boolean =>
-  mysqlErrno(error) === DUPLICATE_KEY &&
-  (key === undefined || /for key '([^']*)'$/.exec(String(field(driverError(error), "message")))?.[1]?.includes(key) === true)
-
-/** The failure of what needed MySQL, and did nothing. */
+/** The failure of what needed the database, and did nothing. */
 export const unavailable = (cause: unknown): LedgerUnavailable => {
   const error = driverError(cause)
-  return new LedgerUnavailable({ cause, isOutage: field(error, "fatal") === true && !(Number(field(error, "errno")) > 0) })
-}
-
-/** Classifies an error of the text of a group commit on MySQL or MariaDB. */
-export const classifyMysql = (error: unknown): SqlFailure => {
-  if (field(driverError(error), "message") === CLOSED_STATE) return "NotSent"
-  const errno = mysqlErrno(error)
-  if (errno === undefined) return "InDoubt"
-  if (errno === DUPLICATE_KEY) {
-    if (isDuplicateKey(error, "coupons_code")) return "CodeTaken"
-    // The claims that hold a coupon were left out under the campaign's lock; an engine whose snapshot lags behind its
-    // locks may still find one here, and sees it next time. Any other key is the marker's: somebody voided this batch.
-    // A coupon id taken twice means a counter that is behind its coupons: the audit tells, and no attempt will help.
-    if (isDuplicateKey(error, "coupons.PRIMARY") || isDuplicateKey(error, "coupons_user")) return "Retry"
-    return "InDoubt"
-  }
-  return byNumber[errno] ?? "InDoubt"
-}
-
-/**
- * Classifies an error of a group commit on libSQL. Here too a failure of COMMIT proves nothing: when the flush to disk
- * fails, a recovery after a crash may still find the frames in the write-ahead log and take them for committed.
- */
-export const classifyLibsql = (error: unknown): SqlFailure => {
-  const cause = driverError(error)
-  const code = String(field(cause, "code"))
-  const message = String(field(cause, "message"))
-  if (code.startsWith("SQLITE_CONSTRAINT")) {
-    if (message.includes("coupons.code")) return "CodeTaken"
-    return message.includes("outbox.batch_id") ? "InDoubt" : "Refused"
-  }
-  if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return "Retry"
-  // DISPLACED is in doubt: the transaction is in a file that may be put back, or never be found again.
-  const refused = code.startsWith("SQLITE_READONLY") || code === "SQLITE_CANTOPEN" || code === "CLIENT_CLOSED" || code === NOT_RUN
-  return refused ? "Refused" : "InDoubt"
+  // Only the driver of MySQL says `fatal`: the connection is gone, and no server said why.
+  const isOutage = errorField(error, "fatal") === true && !(Number(errorField(error, "errno")) > 0)
+  return new LedgerUnavailable({ cause, isOutage })
 }

@@ -1,6 +1,7 @@
 import { SqlError } from "@effect/sql/SqlError"
 import { describe, expect, it } from "vitest"
-import { classifyLibsql, classifyMysql, isDuplicateKey, mysqlErrno } from "../../src/sql/SqlFailure.ts"
+import { classifyLibsql } from "../../src/sql/libsql/LibSqlFailure.ts"
+import { classifyMysql, isDuplicateKey, mysqlErrno } from "../../src/sql/mysql/MySqlFailure.ts"
 
 const error = (fields: object) =>
   new SqlError({ cause: Object.assign(new Error(), fields), message: "Failed to execute statement" })

@@ -16,9 +16,9 @@ import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
-import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
-import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
-import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
+import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
+import * as LibSqlCampaignPhases from "../../src/sql/libsql/LibSqlCampaignPhases.ts"
+import * as LibSqlDeployment from "../../src/sql/libsql/admin/LibSqlDeployment.ts"
 import * as LibSqlOutbox from "../../src/sql/libsql/LibSqlOutbox.ts"
 import * as AdminAuditExercise from "./adminAudit.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
@@ -37,9 +37,9 @@ const ledgerIn = (dataDir: string) =>
   Layer.mergeAll(
     LibSqlCampaignStore.layer,
     LibSqlLedger.layer,
-    SqlAdminAudit.layer,
-    SqlCampaignPhases.layerLibSql,
-    SqlDeployment.layerLibSql,
+    LibSqlAuditLog.layer,
+    LibSqlCampaignPhases.layer,
+    LibSqlDeployment.layer,
     LibSqlOutbox.layer
   ).pipe(
     Layer.provideMerge(LibSql.layer),

@@ -22,10 +22,10 @@ import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import { sessionSettings } from "../../src/sql/mysql/connection/SessionState.ts"
-import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
-import * as SqlCampaignPhases from "../../src/sql/SqlCampaignPhases.ts"
-import * as SqlDeployment from "../../src/sql/SqlDeployment.ts"
-import * as SqlLedgerAudit from "../../src/sql/SqlLedgerFacts.ts"
+import * as MySqlAuditLog from "../../src/sql/mysql/admin/MySqlAuditLog.ts"
+import * as MySqlCampaignPhases from "../../src/sql/mysql/MySqlCampaignPhases.ts"
+import * as MySqlDeployment from "../../src/sql/mysql/admin/MySqlDeployment.ts"
+import * as MySqlLedgerFacts from "../../src/sql/mysql/admin/MySqlLedgerFacts.ts"
 import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/mysql/WholeBatchCall.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
@@ -45,9 +45,9 @@ const layerOn = (url: string, more: Record<string, string> = {}) =>
   Layer.mergeAll(
     MySqlCampaignStore.layer,
     MySqlLedger.layer,
-    SqlAdminAudit.layer,
-    SqlCampaignPhases.layerMySql,
-    SqlDeployment.layerMySql,
+    MySqlAuditLog.layer,
+    MySqlCampaignPhases.layer,
+    MySqlDeployment.layer,
     MySqlOutbox.layer
   ).pipe(
     Layer.provide(RecentBatches.layer),
@@ -254,7 +254,7 @@ for (const kind of availableDatabases()) {
         const largest = 2n ** 63n - 1n
         yield* ledger.issue(batchOf(campaignId, [largest, ...users(1, 299)]))
         const factsBy = (page: number) =>
-          Effect.flatMap(Effect.provide(SqlLedgerAudit.make(page), context), (audit) => audit.facts(campaignId))
+          Effect.flatMap(Effect.provide(MySqlLedgerFacts.make(page), context), (audit) => audit.facts(campaignId))
         const exact = (issued: number) => ({
           counter: issued,
           coupons: issued,
@@ -277,7 +277,7 @@ for (const kind of availableDatabases()) {
         expect(yield* factsBy(50)).toMatchObject({ highestId: 5_000 })
         expect(
           yield* Effect.flatMap(
-            Effect.provide(SqlLedgerAudit.make(50), context),
+            Effect.provide(MySqlLedgerFacts.make(50), context),
             (audit) => audit.facts(campaignId + 1)
           )
         ).toBeUndefined()

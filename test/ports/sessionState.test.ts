@@ -17,8 +17,8 @@ import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
-import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
-import * as SqlLedgerAudit from "../../src/sql/SqlLedgerFacts.ts"
+import * as MySqlAuditLog from "../../src/sql/mysql/admin/MySqlAuditLog.ts"
+import * as MySqlLedgerFacts from "../../src/sql/mysql/admin/MySqlLedgerFacts.ts"
 import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { privateDatabases, startDatabase, type DatabaseServer } from "../support/servers.ts"
 import { batchOf, campaigns, createCampaign, draft, tagsOf, users } from "./ledger.exercise.ts"
@@ -28,9 +28,9 @@ const layerOn = (url: string, more: Record<string, string> = {}) =>
   Layer.mergeAll(
     MySqlCampaignStore.layer,
     MySqlLedger.layer,
-    SqlAdminAudit.layer,
+    MySqlAuditLog.layer,
     MySqlOutbox.layer,
-    SqlLedgerAudit.layer
+    MySqlLedgerFacts.layer
   ).pipe(
     Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),

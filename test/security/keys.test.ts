@@ -18,8 +18,10 @@ import { ProductionNote } from "../../src/security/ProductionNote.ts"
 import * as TokenBuckets from "../../src/security/TokenBuckets.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
-import * as SqlAdminAudit from "../../src/sql/SqlAuditLog.ts"
-import * as SqlApiKeyStore from "../../src/sql/SqlApiKeyStore.ts"
+import * as LibSqlApiKeyStore from "../../src/sql/libsql/admin/LibSqlApiKeyStore.ts"
+import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
+import * as MySqlApiKeyStore from "../../src/sql/mysql/admin/MySqlApiKeyStore.ts"
+import * as MySqlAuditLog from "../../src/sql/mysql/admin/MySqlAuditLog.ts"
 import { availableDatabases, databaseOn } from "../support/servers.ts"
 import { memoryNote, memoryStore } from "./Secured.ts"
 
@@ -27,7 +29,7 @@ const directory = mkdtempSync(Path.join(tmpdir(), "coupon-keys-"))
 afterAll(() => rmSync(directory, { recursive: true }))
 
 const adapters: Record<string, Layer.Layer<ApiKeyStore | AdminAudit, unknown>> = {
-  libSQL: Layer.merge(SqlApiKeyStore.layerLibSql, SqlAdminAudit.layer).pipe(
+  libSQL: Layer.merge(LibSqlApiKeyStore.layer, LibSqlAuditLog.layer).pipe(
     Layer.provide(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: directory }))
   ),
@@ -36,7 +38,7 @@ const adapters: Record<string, Layer.Layer<ApiKeyStore | AdminAudit, unknown>> =
     Layer.unwrapScoped(Effect.map(
       Effect.acquireRelease(Effect.promise(() => databaseOn(kind)), (db) => Effect.promise(db.drop)),
       ({ url }) =>
-        Layer.merge(SqlApiKeyStore.layerMySql, SqlAdminAudit.layer).pipe(
+        Layer.merge(MySqlApiKeyStore.layer, MySqlAuditLog.layer).pipe(
           Layer.provide(MySql.layer),
           Layer.provide(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1" }))
         )

@@ -7,11 +7,12 @@ import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
 import * as SqlCampaignStore from "../SqlCampaignStore.ts"
 import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
-import { changedPhases, createdPhases, libsqlPhases } from "../text/CampaignPhaseText.ts"
+import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
 import { untilKnown } from "../UntilKnown.ts"
 import { LibSqlDriver } from "./LibSql.ts"
+import { phaseDialect } from "./LibSqlCampaignPhases.ts"
 import { makeStatements, runBatch } from "./Statements.ts"
 
 const MAX_ATTEMPTS = 4
@@ -69,7 +70,7 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
       sql: `DELETE FROM campaign_raises WHERE campaign_id = ? AND ${applies}`,
       args: [from.campaignId]
     },
-    ...changedPhases(change, integer(now), applies, libsqlPhases),
+    ...changedPhases(change, integer(now), applies, phaseDialect),
     {
       sql: `SELECT ${columns()}, (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
 FROM ${campaignTable} WHERE c.id = ?`,

@@ -4,8 +4,9 @@ import * as Either from "effect/Either"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
-import { classifyLibsql, unavailable } from "../SqlFailure.ts"
+import { unavailable } from "../SqlFailure.ts"
 import type { FailedAttempt } from "../UntilKnown.ts"
+import { classifyLibsql } from "./LibSqlFailure.ts"
 
 /** The statements that ledger and campaigns run on the file by themselves. */
 export const makeStatements = (driver: Client) => {

@@ -1,6 +1,7 @@
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Claim } from "../../ports/Ledger.ts"
-import { batchKey, claimsJson, integer, literal } from "../text/Literals.ts"
+import { claimsJson, integer } from "../text/Literals.ts"
+import { batchKey, literal } from "./Literals.ts"
 import { named, script, type Script } from "./Script.ts"
 
 /**

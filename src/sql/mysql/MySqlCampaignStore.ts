@@ -5,10 +5,13 @@ import { AppConfig } from "../../config/AppConfig.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
 import * as SqlCampaignStore from "../SqlCampaignStore.ts"
 import { unavailable } from "../SqlFailure.ts"
-import { actColumns, mysqlAct } from "../text/AuditLogText.ts"
-import { changedPhases, createdPhases, mysqlPhases } from "../text/CampaignPhaseText.ts"
+import { actColumns } from "../text/AuditLogText.ts"
+import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
-import { batchKey, integer, mysqlText, timeFromSql, timeToSql } from "../text/Literals.ts"
+import { integer } from "../text/Literals.ts"
+import { mysqlAct } from "./admin/MySqlAuditLog.ts"
+import { batchKey, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
+import { phaseDialect } from "./MySqlCampaignPhases.ts"
 import { named, script, type Script } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
 
@@ -61,7 +64,7 @@ const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Sc
 start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version = version + 1, updated_at = @now
 WHERE id = ${id} AND version = ${version} AND @applies = 1`,
     `DELETE FROM campaign_raises WHERE campaign_id = ${id} AND @applies = 1`,
-    ...changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", mysqlPhases),
+    ...changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", phaseDialect),
     `INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
 SELECT ${batchKey(changeId)}, 'CHANGED', id, @now FROM campaigns WHERE id = ${id} AND @applies = 1`,
     `INSERT INTO admin_audit (${actColumns})

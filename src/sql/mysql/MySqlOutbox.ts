@@ -5,7 +5,7 @@ import { AppConfig } from "../../config/AppConfig.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Coupon } from "../../domain/Coupon.ts"
 import { Outbox } from "../../ports/Outbox.ts"
-import { batchKey, integer, timeFromSql } from "../text/Literals.ts"
+import { integer } from "../text/Literals.ts"
 import { runText } from "./connection/MySql.ts"
 import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
 import { RecentBatches } from "./RecentBatches.ts"
@@ -14,6 +14,7 @@ import { endTransaction } from "./connection/SentText.ts"
 import { named, script } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
 import { unavailable } from "../SqlFailure.ts"
+import { batchKey, timeFromSql } from "./Literals.ts"
 
 const rowsOf = makeRows(timeFromSql)
 

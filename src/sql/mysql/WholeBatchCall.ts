@@ -1,8 +1,9 @@
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Claim } from "../../ports/Ledger.ts"
-import { batchKey, claimsJson, integer, literal } from "../text/Literals.ts"
+import { claimsJson, integer } from "../text/Literals.ts"
 import type { Row } from "../Rows.ts"
-import { mysqlErrno } from "../SqlFailure.ts"
+import { batchKey, literal } from "./Literals.ts"
+import { mysqlErrno } from "./MySqlFailure.ts"
 
 /**
  * The group commit for the usual batch: all claims are issued, or nothing is and `groupCommit` has to be sent. The procedure is that

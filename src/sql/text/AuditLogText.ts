@@ -1,9 +1,9 @@
-import type { AdminAct, AdminRecord } from "../../ports/AuditLog.ts"
+import type { AdminRecord } from "../../ports/AuditLog.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
-import { batchKey, integer, mysqlText } from "./Literals.ts"
+import { integer } from "./Literals.ts"
 import type { Row } from "../Rows.ts"
 
-/** The columns of an act besides its id, key and time, in the order of `actValues`. */
+/** The columns of an act besides its id, key and time, in the order of their values. */
 export const actColumns = "change_id, at, actor, action, campaign_id, before_state, after_state"
 
 /** The actor is cut off, never refused: an act without its record would be worse. */
@@ -13,24 +13,7 @@ export const stateText = (state: unknown): string | null => state === undefined 
 
 export const actorText = (actor: string): string => Array.from(actor.toWellFormed()).slice(0, MAX_ACTOR).join("")
 
-/** An act's values as MySQL literals; `at` and `campaignId` are expressions. */
-export const mysqlAct = (changeId: string, actor: string, act: AdminAct, at: string, campaignId: string): string => {
-  const state = (value: unknown) => {
-    const text = stateText(value)
-    return text === null ? "NULL" : mysqlText(text)
-  }
-  return [
-    batchKey(changeId),
-    at,
-    mysqlText(actorText(actor)),
-    mysqlText(act.action),
-    campaignId,
-    state(act.before),
-    state(act.after)
-  ].join(", ")
-}
-
-/** A page of the audit, newest first: the same in both dialects. */
+/** A page of the audit log, newest first: the same in both dialects. */
 export const listActs = (query: {
   readonly beforeId: number | undefined
   readonly limit: number
@@ -41,7 +24,8 @@ export const listActs = (query: {
     ...(query.campaignId === undefined ? [] : [`campaign_id = ${integer(query.campaignId)}`])
   ]
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")} `
-  return `SELECT id, at, actor, action, campaign_id, before_state, after_state FROM admin_audit ${where}ORDER BY id DESC LIMIT ${integer(query.limit)}`
+  return "SELECT id, at, actor, action, campaign_id, before_state, after_state FROM admin_audit " +
+    `${where}ORDER BY id DESC LIMIT ${integer(query.limit)}`
 }
 
 export const actRow = (time: (value: unknown) => EpochMillis) => (row: Row): AdminRecord => ({

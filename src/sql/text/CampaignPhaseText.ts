@@ -1,6 +1,6 @@
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { CampaignChange } from "../../ports/CampaignStore.ts"
-import { integer, timeToSql } from "./Literals.ts"
+import { integer } from "./Literals.ts"
 
 /** What the dialects say differently of times. */
 export interface PhaseDialect {
@@ -8,14 +8,6 @@ export interface PhaseDialect {
   readonly later: "GREATEST" | "MAX"
   readonly insertIgnore: "INSERT IGNORE" | "INSERT OR IGNORE"
 }
-
-export const mysqlPhases: PhaseDialect = {
-  time: (time) => `CAST(${timeToSql(time)} AS DATETIME(6))`,
-  later: "GREATEST",
-  insertIgnore: "INSERT IGNORE"
-}
-
-export const libsqlPhases: PhaseDialect = { time: integer, later: "MAX", insertIgnore: "INSERT OR IGNORE" }
 
 /** The row of a campaign that was just made; the watch is to look at it at once. */
 export const createdPhases = (campaignId: string, now: string): string =>

@@ -33,7 +33,7 @@ import * as PrimaryWatch from "./PrimaryWatch.ts"
 import { watchPool, type DriverConnection, type DriverPool } from "./PoolWatch.ts"
 import type { Row } from "../../Rows.ts"
 import * as SessionState from "./SessionState.ts"
-import { mysqlErrno } from "../../SqlFailure.ts"
+import { mysqlErrno } from "../MySqlFailure.ts"
 
 export { address, parseUrl, type Endpoint } from "./MySqlUrl.ts"
 

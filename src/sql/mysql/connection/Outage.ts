@@ -2,7 +2,7 @@ import * as RetryDelay from "../../../config/RetryDelay.ts"
 import type { HostAddress } from "../../../config/StoreUrl.ts"
 import { showHost } from "../../../config/StoreUrl.ts"
 import type { ControlConnection } from "./ControlConnection.ts"
-import { mysqlErrno } from "../../SqlFailure.ts"
+import { mysqlErrno } from "../MySqlFailure.ts"
 
 /** Pause after the n-th failure in a row. */
 const retryDelay = RetryDelay.make(25, 500)

@@ -8,7 +8,7 @@ import type { Endpoint } from "./MySqlUrl.ts"
 import * as ControlConnection from "./ControlConnection.ts"
 import type { MySqlSockets } from "./MySqlSockets.ts"
 import { choose, finding, type Finding, type GroupMember } from "./PrimaryChoice.ts"
-import { mysqlErrno } from "../../SqlFailure.ts"
+import { mysqlErrno } from "../MySqlFailure.ts"
 
 /** Pause between two rounds of questions while nothing is wrong. */
 const INTERVAL = "500 millis"

@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { runText } from "./MySql.ts"
-import { classifyMysql, mysqlErrno, type SqlFailure } from "../../SqlFailure.ts"
+import type { SqlFailure } from "../../SqlFailure.ts"
+import { classifyMysql, mysqlErrno } from "../MySqlFailure.ts"
 
 /** A failed text whose transaction is over: rolled back, or never begun, or beyond our reach. */
 export interface FailedText {

@@ -65,7 +65,7 @@ const pins: ReadonlyArray<Pin> = [
   // Space: a limit turns a statement that is sound into one that fails.
   pin("max_session_mem_used", "9223372036854775807", onMariaDb),
   pin("tmp_disk_table_size", "18446744073709551615", onMariaDb),
-  // Text. Which key a duplicate violates is read from the message (`SqlFailure.ts`).
+  // Text. Which key a duplicate violates is read from the message (`MySqlFailure.ts`).
   pin("lc_messages", "'en_US'", { shown: "en_US" }),
   // What the server adds to each answer: nothing that the driver needs, and a set of GTIDs may be long.
   pin("session_track_gtids", "OFF", onMySql),

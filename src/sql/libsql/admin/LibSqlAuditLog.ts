@@ -1,0 +1,31 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AdminAudit } from "../../../ports/AuditLog.ts"
+import type { Row } from "../../Rows.ts"
+import * as SqlAuditLog from "../../SqlAuditLog.ts"
+import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
+import { classifyLibsql } from "../LibSqlFailure.ts"
+
+const make = Effect.map(SqlClient, (sql) =>
+  SqlAuditLog.make({
+    time: Number,
+    insert: (changeId, actor, act) =>
+      sql.unsafe(
+        `INSERT INTO admin_audit (${actColumns}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (change_id) DO NOTHING`,
+        [
+          changeId,
+          Date.now(),
+          actorText(actor),
+          act.action,
+          act.campaignId ?? null,
+          stateText(act.before),
+          stateText(act.after)
+        ]
+      ),
+    read: (text) => sql.unsafe<Row>(text),
+    classify: classifyLibsql
+  }))
+
+/** The audit log in the embedded ledger's file. */
+export const layer: Layer.Layer<AdminAudit, never, SqlClient> = Layer.effect(AdminAudit, make)
