@@ -9,97 +9,102 @@ const source = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "src")
  * files it always may, except for `dialects`: folders in it that only their own files import.
  */
 const directions = {
-  domain: {
+  base: {
     inside: [],
+    packages: /^(effect\/|get-east-asian-width$)/,
+    because: "every room imports it, so it imports none"
+  },
+  domain: {
+    inside: ["base"],
     packages: /^effect\//,
     files: { "domain/CouponCode.ts": /^node:crypto$/ },
     because: "the domain imports effect alone"
   },
   config: {
-    inside: ["domain"],
+    inside: ["base", "domain"],
     packages: /^(effect\/|node:)/,
     because: "settings depend on nothing that is set by them"
   },
   contract: {
-    inside: ["domain"],
+    inside: ["base", "domain"],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(\/|$))/,
     because: "the contract is what server and clients share: it imports neither"
   },
   client: {
-    inside: ["domain", "contract"],
+    inside: ["base", "domain", "contract"],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$))/,
     because: "clients know the contract alone, so that the command, the console and other programs can build on them"
   },
   ports: {
-    inside: ["domain"],
+    inside: ["base", "domain"],
     packages: /^effect\//,
     because: "a port says what the use cases need, in terms of the domain; adapters implement it"
   },
   metrics: {
-    inside: ["domain", "config", "contract"],
+    inside: ["base", "domain", "config", "contract"],
     packages: /^(effect\/|node:)/,
     because: "metrics are counted everywhere, so they import nothing that counts"
   },
   security: {
-    inside: ["domain", "config"],
+    inside: ["base", "domain", "config"],
     packages: /^(effect\/|jose$|node:)/,
     because: "who may do what depends on no store, no transport and no use case"
   },
   agents: {
-    inside: ["domain", "config", "ports", "metrics"],
+    inside: ["base", "domain", "config", "ports", "metrics"],
     packages: /^(effect\/|node:crypto$)/,
     because: "agents work over the ports, below the use cases that wake them"
   },
   claim: {
-    inside: ["domain", "config", "ports", "metrics", "agents"],
+    inside: ["base", "domain", "config", "ports", "metrics", "agents"],
     packages: /^(effect\/|node:crypto$)/,
     because: "a claim runs over the ports; it knows no store and no transport"
   },
   campaigns: {
-    inside: ["domain", "config", "ports", "metrics", "agents", "claim"],
+    inside: ["base", "domain", "config", "ports", "metrics", "agents", "claim"],
     packages: /^(effect\/|node:crypto$)/,
     because: "the use cases of campaigns run over the ports; they know no store and no transport"
   },
   redis: {
-    inside: ["domain", "config", "ports", "metrics"],
+    inside: ["base", "domain", "config", "ports", "metrics"],
     packages: /^(effect\/|ioredis$|node:)/,
     because: "the Redis adapter imports the ports, the domain and ioredis"
   },
   sql: {
-    inside: ["domain", "config", "ports", "metrics", "security"],
+    inside: ["base", "domain", "config", "ports", "metrics", "security"],
     packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
     because: "the SQL adapters import the ports, the domain and database drivers",
     dialects: ["mysql", "libsql"]
   },
   memory: {
-    inside: ["domain", "config", "ports"],
+    inside: ["base", "domain", "config", "ports"],
     packages: /^(effect\/|node:)/,
     because: "the in-process adapters import the ports and the domain"
   },
   telemetry: {
-    inside: ["domain", "config", "ports", "metrics", "agents", "claim", "SourceFrames.ts"],
+    inside: ["base", "domain", "config", "ports", "metrics", "agents", "claim", "SourceFrames.ts"],
     packages: /^(effect\/|@effect\/(opentelemetry|platform)\/|node:)/,
     because: "telemetry watches the ports and exports what it sees; it knows no store and no transport"
   },
   rpc: {
-    inside: ["domain", "config", "contract", "ports", "metrics", "security", "claim", "campaigns"],
+    inside: ["base", "domain", "config", "contract", "ports", "metrics", "security", "claim", "campaigns"],
     packages:
       /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "calls reach the use cases, never a store, and know nothing of sockets"
   },
   http: {
-    inside: ["domain", "config", "contract", "metrics", "security", "rpc"],
+    inside: ["base", "domain", "config", "contract", "metrics", "security", "rpc"],
     packages:
       /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "sockets and mounts carry calls; they know no use case and no store"
   },
   operator: {
-    inside: ["domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http"],
+    inside: ["base", "domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http"],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
   cli: {
-    inside: ["domain", "contract", "client", "config", "SourceFrames.ts"],
+    inside: ["base", "domain", "contract", "client", "config", "SourceFrames.ts"],
     packages: /^(effect\/|@effect\/(cli|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|node:)/,
     because: "the command is a client: it reaches the service by src/client/ alone"
   }

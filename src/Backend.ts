@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Backoff from "./base/Backoff.ts"
 import { AppConfig } from "./config/AppConfig.ts"
 import type { AdminAudit } from "./ports/AuditLog.ts"
 import type { CampaignStore } from "./ports/CampaignStore.ts"
@@ -17,7 +18,7 @@ import type { LedgerAudit } from "./ports/LedgerFacts.ts"
 import type { LedgerBackup } from "./ports/LedgerBackup.ts"
 import type { Outbox } from "./ports/Outbox.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
-import { rootMessage } from "./config/RootMessage.ts"
+import { rootMessage } from "./base/RootMessage.ts"
 import { KeysUnavailable } from "./security/ApiKeys.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
 import { ProductionNote } from "./security/ProductionNote.ts"
@@ -58,7 +59,7 @@ export class BootProgress extends Context.Tag("coupon/BootProgress")<BootProgres
 }>() {}
 
 /** Pauses between attempts to reach a store: 100 ms doubling to 2 s. */
-const patience = Schedule.exponential("100 millis").pipe(Schedule.union(Schedule.spaced("2 seconds")))
+const patience = Backoff.schedule({ firstMillis: 100, lastMillis: 2_000 })
 
 /** The pause between log lines about a store that is still awaited. */
 const REMINDER = Duration.seconds(10)

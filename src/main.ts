@@ -7,6 +7,7 @@ import * as HashSet from "effect/HashSet"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as AppConfig from "./config/AppConfig.ts"
+import { help } from "./config/Help.ts"
 import * as Boot from "./Boot.ts"
 import * as Logging from "./telemetry/Logging.ts"
 import * as MainProgram from "./MainProgram.ts"
@@ -20,7 +21,7 @@ import * as GuardedMount from "./http/GuardedMount.ts"
 import * as Server from "./http/Server.ts"
 import * as SourceFrames from "./SourceFrames.ts"
 
-const usage = `coupon-issuance hands out coupons first come, first served, exactly.
+const usage = () => `coupon-issuance hands out coupons first come, first served, exactly.
 
   npm start              runs the service; Ctrl-C, SIGTERM or SIGHUP stops it, after what was admitted is finished;
                          another one, a second or more later, stops it at once
@@ -28,7 +29,7 @@ const usage = `coupon-issuance hands out coupons first come, first served, exact
 
 Settings (environment variables) and their defaults:
 
-${AppConfig.help()}
+${help()}
 `
 
 const greet = Effect.gen(function*() {
@@ -101,5 +102,5 @@ const program = Effect.gen(function*() {
   )
 )
 
-if (process.argv.includes("--help") || process.argv.includes("-h")) console.log(usage)
+if (process.argv.includes("--help") || process.argv.includes("-h")) console.log(usage())
 else MainProgram.run(program, { disableErrorReporting: true, disablePrettyLogger: true })

@@ -26,6 +26,8 @@ const refused: ReadonlyArray<readonly [file: string, code: string, message: RegE
     `import { make } from "../sql/mysql/MySqlLedger.ts"`,
     /operator\/ may not import sql\/mysql\/MySqlLedger\.ts/
   ],
+  ["src/base/X.ts", `import type { EpochMillis } from "../domain/Time.ts"`, /base\/ may not import domain\/Time\.ts/],
+  ["src/base/X.ts", `import { readFileSync } from "node:fs"`, /base\/ may not import node:fs/],
   ["src/domain/X.ts", `export * from "../ports/Gate.ts"`, /domain\/ may not import ports\/Gate\.ts/],
   [
     "src/domain/X.ts",
@@ -145,6 +147,8 @@ const allowed: ReadonlyArray<readonly [file: string, code: string]> = [
     `import * as Either from "effect/Either"\nimport { codes } from "./CouponCode.ts"\nexport const x = [Either, codes]`
   ],
   ["src/domain/CouponCode.ts", `import { randomFillSync } from "node:crypto"\nexport const x = randomFillSync`],
+  ["src/base/X.ts", `import * as Schedule from "effect/Schedule"\nexport const x = Schedule`],
+  ["src/ports/X.ts", `import { rootMessage } from "../base/RootMessage.ts"\nexport const x = rootMessage`],
   ["src/claim/X.ts", `import type { Coupon } from "../domain/Coupon.ts"\nexport type X = Coupon`],
   ["src/campaigns/X.ts", `import { IssueCoupon } from "../claim/IssueCoupon.ts"\nexport const x = IssueCoupon`],
   ["src/client/X.ts", `import { table } from "../contract/FailureTable.ts"\nexport const x = table`],

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { rootMessage } from "../config/RootMessage.ts"
+import * as Backoff from "../base/Backoff.ts"
+import { rootMessage } from "../base/RootMessage.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import * as AgentMetrics from "../metrics/AgentMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
@@ -44,8 +45,8 @@ const isOfStore = (failure: unknown): failure is LedgerUnavailable | GateUnavail
 const isOutage = (failure: unknown): boolean =>
   isOfStore(failure) && (failure._tag === "GateUnavailable" || failure.isOutage === true)
 
-/** Pauses grow to this while an agent keeps failing. */
-const MAX_RETRY_PAUSE = Duration.seconds(2)
+/** Pauses while an agent keeps failing. */
+const retryDelay = Backoff.make({ firstMillis: 100, lastMillis: 2_000 })
 
 /**
  * Works on each of several campaigns, four side by side. Fails with the first failure, but only after all had their
@@ -118,11 +119,7 @@ export const run = <E, R>(agent: Agent<E, R>): Effect.Effect<() => AgentState, n
         lastFailure = { at, message: messageOf(cause) }
         metrics.failed.add()
         metrics.lastFailure.set(at / 1_000)
-        const retryPause = Duration.times(Duration.millis(50), 2 ** Math.min(failures, 10))
-        return Effect.zipRight(
-          report(cause),
-          every === undefined ? wake : Effect.sleep(Duration.min(retryPause, MAX_RETRY_PAUSE))
-        )
+        return Effect.zipRight(report(cause), every === undefined ? wake : Effect.sleep(retryDelay(failures)))
       })
     const begun = Effect.sync(() => {
       dueAt = Math.min(dueAt, now())

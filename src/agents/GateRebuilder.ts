@@ -6,6 +6,7 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { randomUUID } from "node:crypto"
+import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import { type Campaign, type CampaignId, gateTerms } from "../domain/Campaign.ts"
 import type { EpochMillis } from "../domain/Time.ts"
@@ -42,7 +43,7 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
 const LEASE_MILLIS = 2_000
 
 /** Reads a page again for 0.6 s: a large rebuild must not begin anew because one connection broke. */
-const pageRetries = Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5))
+const pageRetries = Schedule.intersect(Backoff.schedule({ firstMillis: 25, lastMillis: 400 }), Schedule.recurs(5))
 
 /** How soon to look again while another instance rebuilds. */
 const BUSY_PAUSE = "25 millis"

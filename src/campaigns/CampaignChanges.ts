@@ -6,9 +6,9 @@ import type * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { randomBytes } from "node:crypto"
 import { untilResolved } from "../claim/UntilResolved.ts"
+import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type {
   Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion
@@ -16,7 +16,7 @@ import type {
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/Failure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
-import { rootMessage } from "../config/RootMessage.ts"
+import { rootMessage } from "../base/RootMessage.ts"
 import { Gate } from "../ports/Gate.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { Actor } from "../ports/Actor.ts"
@@ -49,7 +49,7 @@ export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChange
 
 /** How long an answer waits for the gate to have the change. After that, the relay brings the change to the gate. */
 const GATE_WAIT = Duration.seconds(1)
-const untilConfigured = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("100 millis")))
+const untilConfigured = Backoff.schedule({ firstMillis: 10, lastMillis: 100 })
 
 /** How often a change is decided again because another operator changed the campaign meanwhile. */
 const ATTEMPTS = 20

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import { randomBytes } from "node:crypto"
+import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
@@ -80,6 +81,9 @@ interface Claim {
 
 /** Requests in one micro-batch. The gate answers one batch at a time, so a larger one delays all others. */
 const MICRO_BATCH = 512
+
+/** Pauses between the questions of a claim whose answer was tentative. */
+const tentativePause = Backoff.make({ firstMillis: 2, lastMillis: 64 })
 
 // Built once, as exits: creating an error takes its stack trace, which costs more than the rest of a rejection.
 const notFound = Exit.fail(new RecordNotFound())
@@ -267,8 +271,7 @@ export const make = Effect.gen(function*() {
     if (claim.tentative++ === 0) claim.patientUntil = Math.min(now + coldWaitMillis, claim.expiresAt)
     const patience = claim.patientUntil - now
     if (patience <= 0) return giveUp(claim, answer)
-    // 2 ms doubling to 50 ms, with jitter so that claims that wait together do not retry together.
-    const pause = Math.min(Math.min(2 ** claim.tentative, 50) * (0.5 + Math.random()), patience)
+    const pause = Math.min(tentativePause(claim.tentative), patience)
     if (answer === "Cold") rebuildGate(claim, claim.tentative === 1 ? 0 : pause, patience)
     else setTimeout(admit, pause, claim)
   }

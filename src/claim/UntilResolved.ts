@@ -1,4 +1,4 @@
-import * as Schedule from "effect/Schedule"
+import * as Backoff from "../base/Backoff.ts"
 
 /** Between attempts to resolve a commit in doubt, while the ledger is away: 10 ms growing to 500 ms. */
-export const untilResolved = Schedule.exponential("10 millis").pipe(Schedule.union(Schedule.spaced("500 millis")))
+export const untilResolved = Backoff.schedule({ firstMillis: 10, lastMillis: 500 })

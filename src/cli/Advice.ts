@@ -1,3 +1,6 @@
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as DurationText from "../base/DurationText.ts"
 import type { EffectiveSetting, Info } from "../contract/OperatorRpcs.ts"
 
 /** A setting that will hurt on the day of the sale. */
@@ -54,13 +57,9 @@ const rules: ReadonlyArray<(value: (name: string) => number, values: Values, inf
       : undefined
 ]
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
-
 /** A number as it is, a duration in milliseconds; NaN, which is neither more nor less than anything, if it is not set. */
-const numberOf = (text: string): number => {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? []
-  return digits === undefined ? Number.NaN : Number(digits) * (unit === undefined ? 1 : UNITS[unit]!)
-}
+const numberOf = (text: string): number =>
+  text === "" ? Number.NaN : Option.match(DurationText.parse(text), { onNone: () => Number(text), onSome: Duration.toMillis })
 
 type StoreSettings = Readonly<Record<string, string>>
 

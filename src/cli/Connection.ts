@@ -2,8 +2,9 @@ import * as Options from "@effect/cli/Options"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as DurationText from "../base/DurationText.ts"
 import { type CliFailure, usage } from "./CliFailure.ts"
 
 /** Where the service is, and who asks. */
@@ -15,6 +16,8 @@ export interface Connection {
   /** For the answer to a single call. */
   readonly timeoutMillis: number
 }
+
+const TIMEOUTS = { minimum: "1 millis", maximum: "60 minutes" } as const
 
 export const DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -54,8 +57,7 @@ export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Conn
     ) {
       return yield* usage("--url must be like http://127.0.0.1:8080 or https://coupons.example.com, without user, query or fragment")
     }
-    const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(timeout)
-    const millis = match === null ? 0 : Number(match[1]) * { ms: 1, s: 1_000, m: 60_000 }[match[2] as "ms" | "s" | "m"]
-    if (millis < 1 || millis > Duration.toMillis("1 hour")) return yield* usage("--timeout must be 1ms to 60m, e.g. 500ms, 10s, 2m")
-    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis: Math.round(millis) }
+    const duration = Option.getOrElse(DurationText.parse(timeout), () => Duration.zero)
+    if (!Duration.between(duration, TIMEOUTS)) return yield* usage("--timeout must be 1ms to 60m, e.g. 500ms, 10s, 2m")
+    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis: Math.round(Duration.toMillis(duration)) }
   })

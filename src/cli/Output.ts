@@ -1,5 +1,8 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Table from "../base/Table.ts"
+
+export { printable } from "../base/Printable.ts"
 
 /** Writes a line to standard output. */
 export const line = (text: string): Effect.Effect<void> => Console.log(text)
@@ -18,36 +21,14 @@ export const progress = (text: string): Effect.Effect<void> =>
 /** Takes the progress off the screen. */
 export const progressDone: Effect.Effect<void> = progress("")
 
-// Text of users and operators may hold anything; a terminal obeys what it reads.
-
-/** Controls, ends of lines, and what turns the direction of the text that follows. */
-export const printable = (text: string): string =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "?")
-
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u
-
-/** Columns of a terminal: a syllable of 여름 takes two. */
-const width = (text: string): number => Array.from(text).reduce((sum, char) => sum + (WIDE.test(char) ? 2 : 1), 0)
-
-/** A table for people; columns of numbers are aligned to the right. */
-export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {
-  const cells = [header, ...rows.map((row) => row.map((cell) => printable(String(cell))))]
-  const widths = header.map((_, k) => Math.max(...cells.map((row) => width(row[k] ?? ""))))
-  const right = header.map((_, k) => rows.length > 0 && rows.every((row) => typeof row[k] === "number"))
-  return cells.map((row) =>
-    row.map((cell, k) => {
-      const padding = " ".repeat(widths[k]! - width(cell))
-      return right[k] ? padding + cell : cell + padding
-    }).join("  ").trimEnd()
-  ).join("\n")
-}
+/** A table with a header. */
+export const table = (header: Table.Row, rows: ReadonlyArray<Table.Row>): string => Table.format(rows, { header })
 
 /** Names and values, one a line. */
-export const facts = (entries: Readonly<Record<string, string | number | undefined>>): string => {
-  const shown = Object.entries(entries).filter((entry): entry is [string, string | number] => entry[1] !== undefined && entry[1] !== "")
-  const longest = Math.max(...shown.map(([name]) => name.length))
-  return shown.map(([name, value]) => `${name.padEnd(longest)}  ${printable(String(value))}`).join("\n")
-}
+export const facts = (entries: Readonly<Record<string, string | number | undefined>>): string =>
+  Table.format(
+    Object.entries(entries).flatMap(([name, value]) => value === undefined || value === "" ? [] : [[name, String(value)]])
+  )
 
 /** Epoch milliseconds as RFC 3339. */
 export const time = (millis: number | null): string => millis === null ? "" : new Date(millis).toISOString()

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as DurationText from "../base/DurationText.ts"
 import * as StoreUrl from "./StoreUrl.ts"
 
 const invalid = (reason: string) => Either.left(ConfigError.InvalidData([], reason))
@@ -33,24 +34,6 @@ export const integer = (
   )
 })
 
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
-
-/** Reads `500ms`, `1.5s`, `2m`, `1h`, and Effect's own `500 millis`, `2 seconds`. */
-const parseDuration = (text: string): Option.Option<Duration.Duration> => {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
-  return match === null
-    ? Duration.decodeUnknown(text)
-    : Option.some(Duration.millis(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]))
-}
-
-/** In the form that `parseDuration` reads. */
-export const formatDuration = (duration: Duration.Duration): string => {
-  const millis = Duration.toMillis(duration)
-  if (millis === 0 || millis % 1_000 !== 0) return `${millis}ms`
-  if (millis % 3_600_000 === 0) return `${millis / 3_600_000}h`
-  return millis % 60_000 === 0 ? `${millis / 60_000}m` : `${millis / 1_000}s`
-}
-
 export const duration = (
   name: string,
   description: string,
@@ -58,21 +41,18 @@ export const duration = (
   min: string,
   max: string
 ): Setting<Duration.Duration> => {
-  const [initially, minimum, maximum] = [initial, min, max].map((text) => Option.getOrThrow(parseDuration(text))) as [
-    Duration.Duration,
-    Duration.Duration,
-    Duration.Duration
-  ]
-  const bounds = `${formatDuration(minimum)} to ${formatDuration(maximum)}`
+  const read = (text: string) => Option.getOrThrow(DurationText.parse(text))
+  const [initially, minimum, maximum] = [read(initial), read(min), read(max)]
+  const bounds = `${DurationText.format(minimum)} to ${DurationText.format(maximum)}`
   return {
     name,
     description: `${description} (${bounds})`,
-    default: formatDuration(initially),
+    default: DurationText.format(initially),
     config: Config.string(name).pipe(
       Config.mapOrFail((text) =>
-        Option.match(Option.filter(parseDuration(text.trim()), Duration.between({ minimum, maximum })), {
+        Option.match(Option.filter(DurationText.parse(text.trim()), Duration.between({ minimum, maximum })), {
           onNone: () =>
-            invalid(`must be a duration from ${bounds}, such as ${formatDuration(initially)}`),
+            invalid(`must be a duration from ${bounds}, such as ${DurationText.format(initially)}`),
           onSome: Either.right
         })
       ),

@@ -1,8 +1,9 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { type AppConfig, settings } from "../config/AppConfig.ts"
-import { formatDuration } from "../config/Setting.ts"
+import type { AppConfig } from "../config/AppConfig.ts"
+import { settings } from "../config/Settings.ts"
+import * as DurationText from "../base/DurationText.ts"
 import type { EffectiveSetting } from "../contract/OperatorRpcs.ts"
 
 const REDACTED = "***"
@@ -11,7 +12,7 @@ const REDACTED = "***"
 const show = (value: unknown): string => {
   if (Option.isOption(value)) return Option.isNone(value) ? "" : show(value.value)
   if (Redacted.isRedacted(value)) return REDACTED
-  if (Duration.isDuration(value)) return formatDuration(value)
+  if (Duration.isDuration(value)) return DurationText.format(value)
   if (Array.isArray(value)) return value.map(show).join(",")
   return typeof value === "object" && value !== null ? REDACTED : String(value)
 }

@@ -1,3 +1,4 @@
+import * as Table from "../base/Table.ts"
 import type { GateState } from "../ports/Gate.ts"
 import type { LedgerFacts } from "../ports/LedgerFacts.ts"
 import type { OutboxBacklog } from "../ports/Outbox.ts"
@@ -80,22 +81,19 @@ interface Row {
   readonly violations: ReadonlyArray<Violation>
 }
 
-/** A readable table with one line per campaign. */
-export const table = (rows: ReadonlyArray<Row>): string => {
-  const cells = rows.map(({ observation: { gate, ledger }, violations }) => [
-    String(ledger.campaignId),
-    String(ledger.couponLimit),
-    String(ledger.coupons),
-    String(ledger.counter),
-    gate === undefined ? "-" : gateWord(gate.after),
-    gate === undefined ? "-" : String(gate.after.issued),
-    String(ledger.unrelayed),
-    gate === undefined ? "-" : String(gate.after.pending),
-    violations.length === 0 ? "ok" : [...new Set(violations.map(({ invariant }) => invariant))].join(" ")
-  ])
-  const widths = HEADER.map((title, k) => Math.max(title.length, ...cells.map((row) => row[k]!.length)))
-  const last = HEADER.length - 1
-  return [HEADER, ...cells].map((row) =>
-    row.map((cell, k) => k === last ? cell : k === 4 ? cell.padEnd(widths[k]!) : cell.padStart(widths[k]!)).join("  ")
-  ).join("\n")
-}
+/** A table for a terminal, one row a campaign. */
+export const table = (rows: ReadonlyArray<Row>): string =>
+  Table.format(
+    rows.map(({ observation: { gate, ledger }, violations }) => [
+      ledger.campaignId,
+      ledger.couponLimit,
+      ledger.coupons,
+      ledger.counter,
+      gate === undefined ? "-" : gateWord(gate.after),
+      gate === undefined ? "-" : gate.after.issued,
+      ledger.unrelayed,
+      gate === undefined ? "-" : gate.after.pending,
+      violations.length === 0 ? "ok" : [...new Set(violations.map(({ invariant }) => invariant))].join(" ")
+    ]),
+    { header: HEADER }
+  )

@@ -1,6 +1,6 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from "ioredis"
 import * as Redacted from "effect/Redacted"
-import * as RetryDelay from "../config/RetryDelay.ts"
+import * as Backoff from "../base/Backoff.ts"
 import type { RedisTarget } from "./RedisUrl.ts"
 
 /** Either speaks the same commands; a cluster sends each to the node that has its keys. */
@@ -13,7 +13,7 @@ const LINGER_MILLIS = 50
 const SLOTS_REFRESH_MILLIS = 1_000
 
 /** Pause before the n-th attempt to connect. */
-export const retryDelay = RetryDelay.make(50, 1_000)
+export const retryDelay = Backoff.make({ firstMillis: 50, lastMillis: 1_000 })
 
 /** The connection to a target, not yet opened. `ca`: certificates to trust instead of Node's, in PEM. */
 export const open = (

@@ -1,6 +1,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
+import * as LogLimiter from "../base/LogLimiter.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import { PermissionDenied, RateLimited, Unauthenticated, Unavailable } from "../domain/Failure.ts"
 import { ApiKeys } from "./ApiKeys.ts"
@@ -48,8 +50,13 @@ const notBearer = new Unauthenticated({ reason: `the Authorization header is not
 
 const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
 
-/** Refusals of administration are logged this often at most; those between are counted. */
-const LOG_MILLIS = 1_000
+/** A rejected call of administration, and the runtime of its fiber: the log line belongs to the request's trace. */
+interface Refused {
+  readonly access: Access
+  readonly credential: string | undefined
+  readonly reason: string
+  readonly runtime: Runtime.Runtime<never>
+}
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
@@ -57,33 +64,31 @@ export const make = Effect.gen(function*() {
   const tokens = yield* UserTokens
   const buckets = TokenBuckets.make()
   const keyForPublic = config.publicAccess === "key"
-  let loggedAt = -Infinity
-  let unlogged = 0
 
-  /** Somebody who tries doors leaves a trace, without filling the disk. Never the secret: of a key of ours its id. */
-  const trace = (credential: string | undefined, access: Access) => (refusal: Refusal) =>
-    Effect.suspend(() => {
-      if (!isRole(access) || refusal._tag === "Unavailable") return Effect.void
-      const now = performance.now()
-      if (now - loggedAt < LOG_MILLIS) {
-        unlogged++
-        return Effect.void
-      }
-      const suppressed = unlogged
-      loggedAt = now
-      unlogged = 0
-      const reason = refusal._tag === "RateLimited" ? "rate limit" : refusal.reason
-      return Effect.logWarning(`an administrative call was refused: ${reason}`).pipe(
-        Effect.annotateLogs({ needs: access, key: credential === undefined ? "none" : idOf(credential) ?? "not one of ours", suppressed })
-      )
-    })
+  const refusals = LogLimiter.make<Refused>(1, ({ access, credential, reason, runtime }, suppressed) => {
+    const key = credential === undefined ? "none" : idOf(credential) ?? "not one of ours"
+    Runtime.runFork(runtime)(
+      Effect.annotateLogs(Effect.logWarning(`an administrative call was refused: ${reason}`), {
+        needs: access,
+        key,
+        suppressed
+      })
+    )
+  })
+
+  /** Logs attempts on administration. Never the secret: of a key of ours, its id. */
+  const trace = (credential: string | undefined, access: Access) => (refusal: Refusal) => {
+    if (!isRole(access) || refusal._tag === "Unavailable") return Effect.void
+    const reason = refusal._tag === "RateLimited" ? "rate limit" : refusal.reason
+    return Effect.map(Effect.runtime<never>(), (runtime) => refusals.log({ access, credential, reason, runtime }))
+  }
 
   /** Counts the call against the key's rate. */
   const counted = (principal: Principal): Effect.Effect<Principal, RateLimited> => {
     const { keyId, requestsPerSecond } = principal
     if (keyId === undefined || requestsPerSecond === undefined) return Effect.succeed(principal)
     const wait = buckets.take(keyId, requestsPerSecond)
-    return wait === undefined ? Effect.succeed(principal) : Effect.fail(new RateLimited({ retryAfterSeconds: wait }))
+    return wait === 0 ? Effect.succeed(principal) : Effect.fail(new RateLimited({ retryAfterSeconds: wait }))
   }
 
   const holder = (credential: string): Effect.Effect<Principal, Refusal> =>

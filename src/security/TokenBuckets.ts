@@ -1,37 +1,39 @@
-/** Counts calls by key, each with its own rate: a token bucket that holds one second's worth. */
+import * as TokenBucket from "../base/TokenBucket.ts"
+
+/** Counts calls by key, each key with its own rate and one second's worth of calls at once. */
 export interface TokenBuckets {
-  /** Takes a token; `undefined`: there was one, else in how many seconds there will be. */
-  readonly take: (key: string, perSecond: number) => number | undefined
+  /** Takes a token. Returns 0 if there was one, otherwise the seconds until there will be one. */
+  readonly take: (key: string, perSecond: number) => number
 }
 
-interface Bucket {
-  tokens: number
-  at: number
+interface Entry {
+  readonly rate: TokenBucket.Rate
+  readonly bucket: TokenBucket.TokenBucket
 }
 
-/** Buckets that are full say nothing, so beyond so many the full ones are dropped. */
-const MOST = 10_000
+/** Beyond this many, the full buckets are dropped, since a new one would be full as well. */
+const MAX_BUCKETS = 10_000
 
-/** `now`: milliseconds that never go back. Rates hold for this process: n instances together let n times as many through. */
+/**
+ * `now`: milliseconds that never go back. Rates hold for this process: n instances together allow n times as many
+ * calls.
+ */
 export const make = (now: () => number = () => performance.now()): TokenBuckets => {
-  const buckets = new Map<string, Bucket>()
+  const entries = new Map<string, Entry>()
   const sweep = (time: number) => {
-    for (const [key, bucket] of buckets) if (time - bucket.at > 1_000) buckets.delete(key)
+    for (const [key, { bucket }] of entries) if (time - bucket.refilledAt > 1_000) entries.delete(key)
   }
   return {
     take: (key, perSecond) => {
       const time = now()
-      let bucket = buckets.get(key)
-      if (bucket === undefined) {
-        if (buckets.size >= MOST) sweep(time)
-        bucket = { tokens: perSecond, at: time }
-        buckets.set(key, bucket)
+      let entry = entries.get(key)
+      if (entry?.rate.perSecond !== perSecond) {
+        if (entries.size >= MAX_BUCKETS) sweep(time)
+        const rate = { perSecond, burst: perSecond }
+        entry = { rate, bucket: TokenBucket.make(rate, time) }
+        entries.set(key, entry)
       }
-      bucket.tokens = Math.min(perSecond, bucket.tokens + (time - bucket.at) / 1_000 * perSecond)
-      bucket.at = time
-      if (bucket.tokens < 1) return (1 - bucket.tokens) / perSecond
-      bucket.tokens--
-      return undefined
+      return TokenBucket.take(entry.bucket, entry.rate, time)
     }
   }
 }

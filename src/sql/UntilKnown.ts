@@ -1,7 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Random from "effect/Random"
+import * as Backoff from "../base/Backoff.ts"
 import { CommitInDoubt, type LedgerUnavailable } from "../ports/Ledger.ts"
 import { type SqlFailure, unavailable } from "./SqlFailure.ts"
 
@@ -22,9 +22,8 @@ export interface Retries {
 /** Failures that prove that nothing was committed, and that another attempt may not meet. */
 const REPEATABLE: ReadonlyArray<SqlFailure> = ["NotSent", "Retry", "CodeTaken"]
 
-/** 0 to 4, 8, 16, … ms: two instances that deadlocked should not meet again. */
-const backoff = (attempt: number): Effect.Effect<void> =>
-  Effect.flatMap(Random.nextRange(0, 2 ** (attempt + 1)), (millis) => Effect.sleep(millis))
+/** Two instances that deadlocked should not meet again. */
+const retryDelay = Backoff.make({ firstMillis: 4, lastMillis: 64 })
 
 /**
  * Runs `attempt` until its outcome is known. Fails with `LedgerUnavailable` if nothing was committed and never will be, and with
@@ -48,6 +47,6 @@ export const untilKnown = <A>(
       yield* Effect.logDebug("a transaction is sent again").pipe(
         Effect.annotateLogs({ attempt: tried, failure, cause: String((cause as { readonly cause?: unknown }).cause ?? cause) })
       )
-      yield* backoff(tried)
+      yield* Effect.sleep(retryDelay(tried))
     }
   })

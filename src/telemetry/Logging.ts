@@ -13,7 +13,7 @@ import { Console as NodeConsole } from "node:console"
 import { inspect } from "node:util"
 import { AppConfig } from "../config/AppConfig.ts"
 import * as Redaction from "../config/Redaction.ts"
-import * as LogLimiter from "./LogLimiter.ts"
+import * as LineLimiter from "./LineLimiter.ts"
 import * as LogSink from "./LogSink.ts"
 import * as SourceFrames from "../SourceFrames.ts"
 
@@ -98,7 +98,7 @@ export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, Ap
     const sink = LogSink.make(stream)
     const pretty = makePretty(yield* Effect.console, scrub, (text) => sink.write(() => text))
     const render = isPretty ? pretty.line : (line: Logger.Logger.Options<unknown>) => `${toJson(line, scrub)}\n`
-    const limiter = LogLimiter.make((line) => sink.write((lost) => SourceFrames.readable(render(withLost(line, lost)))))
+    const limiter = LineLimiter.make((line) => sink.write((lost) => SourceFrames.readable(render(withLost(line, lost)))))
     yield* Effect.addFinalizer(() => Effect.sync(limiter.flush))
     return Layer.mergeAll(
       isPretty ? Console.setConsole(pretty.console) : Layer.empty,
@@ -109,7 +109,7 @@ export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, Ap
 
 /**
  * Logs go to standard output: pretty on a terminal, a JSON object a line elsewhere, unless LOG_FORMAT says otherwise.
- * Lines of one kind are bounded (`LogLimiter`), those that cannot be written are dropped (`LogSink`), and no secret is
+ * Lines of one kind are bounded (`LineLimiter`), those that cannot be written are dropped (`LogSink`), and no secret is
  * ever among them (`Redaction`).
  */
 export const layer: Layer.Layer<never, never, AppConfig> = Layer.suspend(() => layerTo(process.stdout))

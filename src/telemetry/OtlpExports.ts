@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as OtlpMetrics from "../metrics/OtlpMetrics.ts"
-import { rootMessage } from "../config/RootMessage.ts"
+import { rootMessage } from "../base/RootMessage.ts"
 
 /** How an exporter treats its collector. */
 export interface Patience {

@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
+import * as TokenBucket from "../base/TokenBucket.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
@@ -49,34 +50,22 @@ const belowRecorded = (inner: Tracer.Tracer): Tracer.Tracer =>
     context: (f) => f()
   })
 
-/** Lets `perSecond` through, and as many at once: a caller that marks every request as sampled cannot make the service trace them all. */
-const makeBudget = (perSecond: number) => {
-  let left = perSecond
-  let at = performance.now()
-  return () => {
-    const now = performance.now()
-    left = Math.min(perSecond, left + (now - at) / 1_000 * perSecond)
-    at = now
-    if (left < 1) return false
-    left--
-    return true
-  }
-}
-
 /** What `RequestTracing` is while traces are exported. */
 export const makeRequests = (
   tracer: Tracer.Tracer,
   nanos: () => bigint,
   options: { readonly ratio: number; readonly perSecond: number }
 ): RequestTracing["Type"] => {
-  const affordable = makeBudget(options.perSecond)
+  // A caller that marks every request as sampled cannot make the service trace them all.
+  const rate = { perSecond: options.perSecond, burst: options.perSecond }
+  const budget = TokenBucket.make(rate, performance.now())
   const none = Context.empty()
   return {
     begin: (rpc, input, traceparent) => {
       // The caller's decision stands; without one, chance decides.
       const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent)
       if (parent === undefined ? Math.random() >= options.ratio : !parent.sampled) return undefined
-      if (!affordable()) return undefined
+      if (TokenBucket.take(budget, rate, performance.now()) > 0) return undefined
       const span = tracer.span(rpc, Option.fromNullable(parent), none, [], nanos(), "server")
       span.attribute("rpc.system", "connect_rpc")
       span.attribute("rpc.service", "coupon.v1.CouponService")

@@ -6,7 +6,7 @@ import * as Metrics from "../../src/metrics/Metrics.ts"
 import { makeOverview } from "../../src/metrics/MetricsOverview.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
 // These define metrics of their own.
-import "../../src/telemetry/LogLimiter.ts"
+import "../../src/telemetry/LineLimiter.ts"
 import "../../src/telemetry/LogSink.ts"
 import "../../src/metrics/AgentMetrics.ts"
 import "../../src/metrics/ProcessMetrics.ts"

@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { rootMessage } from "../../config/RootMessage.ts"
+import * as LogLimiter from "../../base/LogLimiter.ts"
+import { rootMessage } from "../../base/RootMessage.ts"
 import { parseTraceparent } from "../../ports/RequestTracing.ts"
 
 /** The log of requests that went wrong: one line a second of each kind, with how many more there were. */
@@ -11,43 +12,20 @@ export interface RequestLog {
   readonly warn: (cause: unknown, traceparent?: string) => void
 }
 
-/** During an outage every request fails, 10,000 times a second. */
-const LOG_INTERVAL_MILLIS = 1_000
-
-const limited = (
-  run: (work: Effect.Effect<void>) => unknown,
-  log: (suppressed: number, cause: unknown) => Effect.Effect<void>
-) => {
-  let last = -Infinity
-  let suppressed = 0
-  let latest: readonly [unknown, string | undefined] | undefined
-  const write = (count: number, cause: unknown, traceparent: string | undefined) => {
-    last = performance.now()
-    suppressed = 0
-    latest = undefined
-    const span = parseTraceparent(traceparent)
-    run(span === undefined ? log(count, cause) : Effect.withParentSpan(log(count, cause), span))
+/** `run` starts an effect in the background. */
+export const make = (run: (work: Effect.Effect<void>) => unknown): RequestLog => {
+  const limited = (lineOf: (cause: unknown) => Effect.Effect<void>) => {
+    const limiter = LogLimiter.make<readonly [unknown, string | undefined]>(1, ([cause, traceparent], suppressed) => {
+      const span = parseTraceparent(traceparent)
+      const line = Effect.annotateLogs(lineOf(cause), { suppressed })
+      run(span === undefined ? line : Effect.withParentSpan(line, span))
+    })
+    return (cause: unknown, traceparent?: string) => limiter.log([cause, traceparent])
   }
-  return (cause: unknown, traceparent?: string) => {
-    if (performance.now() - last >= LOG_INTERVAL_MILLIS) return write(suppressed, cause, traceparent)
-    suppressed++
-    // The last failure of a burst is logged too, with the number of those before it.
-    if (latest === undefined) {
-      const writeLatest = () => latest === undefined ? undefined : write(suppressed - 1, ...latest)
-      setTimeout(writeLatest, LOG_INTERVAL_MILLIS).unref()
-    }
-    latest = [cause, traceparent]
+  return {
+    report: limited((cause) =>
+      Effect.logError("a request failed unexpectedly", Cause.isCause(cause) ? cause : Cause.die(cause))),
+    warn: limited((cause) =>
+      Effect.annotateLogs(Effect.logWarning("a request was answered with UNAVAILABLE"), { cause: rootMessage(cause) }))
   }
 }
-
-/** `run` starts an effect in the background. */
-export const make = (run: (work: Effect.Effect<void>) => unknown): RequestLog => ({
-  report: limited(run, (suppressed, cause) =>
-    Effect.logError("a request failed unexpectedly", Cause.isCause(cause) ? cause : Cause.die(cause)).pipe(
-      Effect.annotateLogs({ suppressed })
-    )),
-  warn: limited(run, (suppressed, cause) =>
-    Effect.logWarning("a request was answered with UNAVAILABLE").pipe(
-      Effect.annotateLogs({ suppressed, cause: rootMessage(cause) })
-    ))
-})

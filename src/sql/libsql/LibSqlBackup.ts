@@ -8,7 +8,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupFailed, LedgerBackup, type Snapshot } from "../../ports/LedgerBackup.ts"
 import { StoreHealth } from "../../ports/StoreHealth.ts"
-import { rootMessage } from "../../config/RootMessage.ts"
+import { rootMessage } from "../../base/RootMessage.ts"
 import { DATABASE, SNAPSHOT_PREFIX } from "./DataDirFiles.ts"
 import { LibSqlFile } from "./LibSql.ts"
 

@@ -1,11 +1,11 @@
-import * as RetryDelay from "../../../config/RetryDelay.ts"
+import * as Backoff from "../../../base/Backoff.ts"
 import type { HostAddress } from "../../../config/StoreUrl.ts"
 import { showHost } from "../../../config/StoreUrl.ts"
 import type { ControlConnection } from "./ControlConnection.ts"
 import { mysqlErrno } from "../MySqlFailure.ts"
 
 /** Pause after the n-th failure in a row. */
-const retryDelay = RetryDelay.make(25, 500)
+const retryDelay = Backoff.make({ firstMillis: 25, lastMillis: 500 })
 
 /** Whether the one server of a pool can be reached. While it cannot, nothing but a connection of this one's own tries it. */
 export interface Outage {

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { rootMessage } from "../../../config/RootMessage.ts"
+import { rootMessage } from "../../../base/RootMessage.ts"
 import type { HostAddress } from "../../../config/StoreUrl.ts"
 import { showHost } from "../../../config/StoreUrl.ts"
 import type { Endpoint } from "./MySqlUrl.ts"

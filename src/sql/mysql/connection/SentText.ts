@@ -3,7 +3,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Schedule from "effect/Schedule"
+import * as Backoff from "../../../base/Backoff.ts"
 import { runText } from "./MySql.ts"
 import type { SqlFailure } from "../../SqlFailure.ts"
 import { classifyMysql, mysqlErrno } from "../MySqlFailure.ts"
@@ -21,7 +21,7 @@ export type SentText = Either.Either<ReadonlyArray<unknown>, FailedText>
 const drop = (connection: Connection): Effect.Effect<void> => Effect.ignore(runText(connection, "KILL CONNECTION_ID()"))
 
 /** Between attempts to roll back, while the server refuses: 1 ms growing to 100 ms. */
-const untilOver = Schedule.exponential("1 millis").pipe(Schedule.union(Schedule.spaced("100 millis")))
+const untilOver = Backoff.schedule({ firstMillis: 1, lastMillis: 100 })
 
 /**
  * Ends the transaction that is open on a connection. Returns whether it was rolled back; if not, the connection is gone. Only these two
