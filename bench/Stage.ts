@@ -13,6 +13,7 @@ import {
   type DatabaseKind
 } from "../test/support/privateServers.ts"
 import { listenerOf } from "./Cpu.ts"
+import type { EchoKind } from "./echo.ts"
 
 /** What the keys of the gate begin with. */
 export const GATE_PREFIX = "bench:"
@@ -130,9 +131,13 @@ export const startEmbedded = async (): Promise<{
 }
 
 /** A yardstick of `bench/echo.ts`. */
-export const startEcho = async (
-  kind: "raw" | "connect"
-): Promise<{ readonly port: number; readonly pid: number; readonly stop: () => Promise<void> }> => {
+export interface Echo {
+  readonly port: number
+  readonly pid: number
+  readonly stop: () => Promise<void>
+}
+
+export const startEcho = async (kind: EchoKind): Promise<Echo> => {
   const child = spawnGuarded(nodeProgram, [Path.join(Path.dirname(fileURLToPath(import.meta.url)), "echo.ts"), kind])
   const port = await new Promise<number>((resolve, reject) => {
     let errors = ""
