@@ -6,7 +6,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The image has a Node of its own; the one that the package `node` brings is for machines with another.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
-COPY scripts/build.mjs scripts/entry.mjs scripts/young-closures.mjs scripts/
+COPY scripts/build.mjs scripts/entry.mjs scripts/
 COPY src src
 RUN node scripts/build.mjs
 COPY migrations migrations

@@ -55,6 +55,11 @@ describe("the bundled programs", () => {
   })
 })
 
+it("the image runs the bundle with the flags that it is tested with", () => {
+  const command = /^CMD (\[.*\])$/m.exec(Fs.readFileSync(Path.join(root, "Dockerfile"), "utf8"))![1]!
+  expect(JSON.parse(command)).toEqual(["node", ...bundle()])
+})
+
 it("bin/coupon.mjs starts the bundle or the sources on what it has, and says what it lacks", () => {
   const checkout = temporaryDirectory("checkout")
   for (const dir of ["bin", "src", "node_modules/effect"]) Fs.mkdirSync(Path.join(checkout, dir), { recursive: true })
