@@ -4,9 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
-import { randomBytes } from "node:crypto"
 import { untilResolved } from "../claim/UntilResolved.ts"
 import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
@@ -14,12 +12,12 @@ import type {
   Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion
 } from "../domain/Campaign.ts"
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
+import { changeBy } from "../domain/ChangeRecord.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/Failure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
 import { rootMessage } from "../base/RootMessage.ts"
 import { Gate } from "../ports/Gate.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
-import { Actor } from "../ports/Actor.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/OutboxRelay.ts"
@@ -27,24 +25,32 @@ import { OutboxRelay } from "../agents/OutboxRelay.ts"
 /** `Unavailable`: nothing was changed, now or later. `OutcomeUnknown`: the ledger could not be asked in time. */
 export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavailable | OutcomeUnknown
 
+/** The campaign that a change is for, and who asks for it. */
+export interface ChangeRequest {
+  readonly campaignId: CampaignId
+  /** Fail with `Conflict` unless the campaign is at this version; `undefined`: it may be at any. */
+  readonly expected: ExpectedVersion
+  /** For the audit log: `Principal.name`. */
+  readonly actor: string
+}
+
 /**
  * Creates and changes campaigns (docs/internals/protocol.md, "Changing a campaign"). A change is decided on the
  * campaign's current version and applied only if that version still stands. The answer waits until the gate has the
- * change too, if the gate can be reached. A change that is already in place is not made again. `expected`: fail with
- * `Conflict` unless the campaign is at this version.
+ * change too, if the gate can be reached. A change that is already in place is not made again. The audit log
+ * records each change that is made, with its `actor`.
  */
 export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChanges")<CampaignChanges, {
-  readonly create: (draft: CampaignDraft) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
+  readonly create: (draft: CampaignDraft, actor: string) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
   readonly update: (
-    campaignId: CampaignId,
-    expected: ExpectedVersion,
+    request: ChangeRequest,
     update: CampaignUpdate
   ) => Effect.Effect<Campaign, ChangeFailure | InvalidArgument>
   /** No coupon is issued any more once this returns. */
-  readonly pause: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
-  readonly resume: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
+  readonly pause: (request: ChangeRequest) => Effect.Effect<Campaign, ChangeFailure>
+  readonly resume: (request: ChangeRequest) => Effect.Effect<Campaign, ChangeFailure>
   /** Final. No coupon is issued any more once this returns. */
-  readonly end: (campaignId: CampaignId, expected: ExpectedVersion) => Effect.Effect<Campaign, ChangeFailure>
+  readonly end: (request: ChangeRequest) => Effect.Effect<Campaign, ChangeFailure>
 }>() {}
 
 /** How long an answer waits for the gate to have the change. After that, the relay brings the change to the gate. */
@@ -109,13 +115,11 @@ export const make = Effect.gen(function*() {
     )
 
   const change = <E>(
-    campaignId: CampaignId,
-    expected: ExpectedVersion,
+    { actor, campaignId, expected }: ChangeRequest,
     action: string,
     decide: (campaign: Campaign) => Either.Either<CampaignSettings, E>
   ): Effect.Effect<Campaign, ChangeFailure | InvalidArgument | E> =>
     Effect.gen(function*() {
-      const actor = yield* FiberRef.get(Actor)
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
         const from = yield* Effect.mapError(campaigns.find(campaignId), storeDown)
         if (from === undefined) return yield* new RecordNotFound()
@@ -127,12 +131,12 @@ export const make = Effect.gen(function*() {
           return from
         }
         if (to.couponLimit > from.couponLimit) yield* announce(from, to.couponLimit)
-        const changeId = randomBytes(16).toString("hex")
-        const verdict = yield* campaigns.change({ changeId, actor, action, from, to }).pipe(
+        const record = changeBy(actor)
+        const verdict = yield* campaigns.change({ ...record, action, from, to }).pipe(
           Effect.catchTags({
             LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
             CommitInDoubt: (failure) =>
-              Effect.flatMap(resolve(changeId, failure), (campaign) =>
+              Effect.flatMap(resolve(record.changeId, failure), (campaign) =>
                 campaign === undefined
                   ? Effect.fail(notDone(failure))
                   : Effect.succeed({ _tag: "Changed" as const, campaign }))
@@ -153,23 +157,23 @@ export const make = Effect.gen(function*() {
 
   // None of these sets a limit, so none can be rejected for its limit.
   const state = (action: string, decide: (campaign: Campaign) => Either.Either<CampaignSettings, CampaignEnded>) =>
-  (campaignId: CampaignId, expected: ExpectedVersion): Effect.Effect<Campaign, ChangeFailure> =>
-    Effect.catchTag(change(campaignId, expected, action, decide), "InvalidArgument", (failure) => Effect.die(failure))
+  (request: ChangeRequest): Effect.Effect<Campaign, ChangeFailure> =>
+    Effect.catchTag(change(request, action, decide), "InvalidArgument", (failure) => Effect.die(failure))
 
   return CampaignChanges.of({
-    create: (draft) =>
-      Effect.flatMap(FiberRef.get(Actor), (actor) => {
-        const changeId = randomBytes(16).toString("hex")
-        return Effect.catchTags(campaigns.create({ changeId, actor, draft }), {
+    create: (draft, actor) =>
+      Effect.suspend(() => {
+        const record = changeBy(actor)
+        return Effect.catchTags(campaigns.create({ ...record, draft }), {
           LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
           CommitInDoubt: (failure) =>
-            Effect.flatMap(resolve(changeId, failure), (campaign) =>
+            Effect.flatMap(resolve(record.changeId, failure), (campaign) =>
               campaign === undefined ? Effect.fail(notDone(failure)) : Effect.succeed(campaign))
         })
       }),
-    update: (campaignId, expected, update) =>
+    update: (request, update) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        change(campaignId, expected, "campaign.update", patched(update, now))),
+        change(request, "campaign.update", patched(update, now))),
     pause: state("campaign.pause", paused),
     resume: state("campaign.resume", resumed),
     end: state("campaign.end", ended)

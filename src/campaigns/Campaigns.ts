@@ -134,17 +134,17 @@ export const make = Effect.gen(function*() {
     Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
 
   return Campaigns.of({
-    create: (draft) =>
+    create: (draft, actor) =>
       // Prepares the gate before the first claim. If that fails, the first claim rebuilds it.
-      Effect.tap(create(draft), ({ campaignId }) => {
+      Effect.tap(create(draft, actor), ({ campaignId }) => {
         known.touch(campaignId)
         return Effect.zipRight(Effect.forkIn(rebuilder.ensure(campaignId), scope), phases.look(campaignId))
       }),
 
-    update: (...change) => watched(change[0], update(...change)),
-    pause: (...change) => watched(change[0], pause(...change)),
-    resume: (...change) => watched(change[0], resume(...change)),
-    end: (...change) => watched(change[0], end(...change)),
+    update: (request, patch) => watched(request.campaignId, update(request, patch)),
+    pause: (request) => watched(request.campaignId, pause(request)),
+    resume: (request) => watched(request.campaignId, resume(request)),
+    end: (request) => watched(request.campaignId, end(request)),
 
     list: (filter, pageSize, pageToken) =>
       Effect.gen(function*() {

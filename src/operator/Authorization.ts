@@ -2,7 +2,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { Actor } from "../ports/Actor.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as Guard from "../security/Guard.ts"
 import { Overloaded, PermissionDenied, type Refusal, Unauthenticated } from "../contract/OperatorErrors.ts"
@@ -34,7 +33,7 @@ const rejectionOf = (
   }
 }
 
-/** Admits a call by the same guard as all protocols, and sets who makes it, for the audit log. */
+/** Admits a call by the same guard as all protocols, and provides the `Caller`, whose name the audit log records. */
 export const layer: Layer.Layer<Authorization, never, Startup> = Layer.effect(
   Authorization,
   Effect.map(Startup, (startup) =>
@@ -43,9 +42,7 @@ export const layer: Layer.Layer<Authorization, never, Startup> = Layer.effect(
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
       return Guard.admit(startup, headers["authorization"], required).pipe(
         Effect.mapError((refusal) => rejectionOf(refusal, rpc._tag, required, startup.waitingFor())),
-        Effect.flatMap((principal) =>
-          Effect.locally(Effect.provideService(next, Caller, principal), Actor, principal.name)
-        )
+        Effect.flatMap((principal) => Effect.provideService(next, Caller, principal))
       )
     }))
 )

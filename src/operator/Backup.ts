@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { changeBy } from "../domain/ChangeRecord.ts"
 import { AdminAudit } from "../ports/AuditLog.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { type BackupFailed, LedgerBackup, type Snapshot } from "../ports/LedgerBackup.ts"
@@ -42,11 +43,11 @@ type Services = AdminAudit | LedgerBackup | StoreHealth
 
 /**
  * Copies the embedded ledger and sends the copy, or returns advice on how to back up the database. One copy at a time;
- * it ends with the caller.
+ * it ends with the caller. The audit log has it as done by `actor`.
  */
-export const make: Effect.Effect<() => Stream.Stream<Event, Failure, Services>> = Effect.map(
+export const make: Effect.Effect<(actor: string) => Stream.Stream<Event, Failure, Services>> = Effect.map(
   Effect.makeSemaphore(1),
-  (semaphore) => () =>
+  (semaphore) => (actor) =>
     Stream.unwrapScoped(Effect.gen(function*() {
       const way = yield* LedgerBackup
       if (way._tag === "Elsewhere") {
@@ -63,7 +64,8 @@ export const make: Effect.Effect<() => Stream.Stream<Event, Failure, Services>> 
         )
         // A copy holds every code: no byte of it is sent before the audit log has its record.
         const facts = { bytes: snapshot.bytes, sha256: snapshot.sha256 }
-        const record = audit.append({ action: "backup.create", campaignId: undefined, before: undefined, after: facts })
+        const act = { action: "backup.create", campaignId: undefined, before: undefined, after: facts }
+        const record = audit.append({ ...changeBy(actor), ...act })
         yield* troubles().length === 0 ? record : Effect.ignore(record)
         yield* Effect.annotateLogs(Effect.logWarning("an operator takes a backup of the ledger"), facts)
         yield* send(snapshot, (event) => events.offer(event))

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { changeBy } from "../domain/ChangeRecord.ts"
 import { AdminAudit } from "../ports/AuditLog.ts"
 import { Gate, GateUnavailable } from "../ports/Gate.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
@@ -16,16 +17,22 @@ type Failure = NotFound | CommitInDoubt | GateUnavailable | LedgerUnavailable
 /** The shortest time between two progress events. A page of 5,000 coupons takes about 15 ms. */
 const PROGRESS_MILLIS = 100
 
+/** Which gate is to be rebuilt, and who asks for it. `discard`: forget what the gate holds first. */
+interface RebuildRequest {
+  readonly campaignId: number
+  readonly discard: boolean
+  readonly actor: string
+}
+
 /**
  * Closes a gate, fills it again, and reports progress. The work belongs to the instance and not to the caller:
  * otherwise Ctrl-C would leave a half full gate, which delays claims until one of them has it rebuilt.
  */
 export const make: Effect.Effect<
-  (campaignId: number, discard: boolean)
-    => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | CampaignStore>,
+  (request: RebuildRequest) => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | CampaignStore>,
   never,
   Scope.Scope
-> = Effect.map(Effect.scope, (scope) => (campaignId, discard) =>
+> = Effect.map(Effect.scope, (scope) => ({ actor, campaignId, discard }) =>
   Stream.unwrap(Effect.gen(function*() {
     const audit = yield* AdminAudit
     const gate = yield* Gate
@@ -40,7 +47,8 @@ export const make: Effect.Effect<
       if (campaign === undefined) return yield* new NotFound({ message: `there is no campaign ${campaignId}` })
       tell({ _tag: "Started", campaignId, coupons: campaign.issuedCount })
       const { condition, generation, hydrated } = yield* gate.inspect(campaignId)
-      yield* audit.append({ action: "gate.rebuild", campaignId, before: undefined, after: { discard } })
+      const act = { action: "gate.rebuild", campaignId, before: undefined, after: { discard } }
+      yield* audit.append({ ...changeBy(actor), ...act })
       yield* Effect.annotateLogs(
         Effect.logWarning("an operator has the gate rebuilt from the ledger"),
         { campaignId, discard }

@@ -157,21 +157,24 @@ export const layer = (stopped: Effect.Effect<void>) =>
         }),
       Overview: () => Stream.interruptWhen(overview, stopped),
       Audit: ({ campaignId }) => stream("Audit", audit(campaignId)),
-      RebuildGate: ({ campaignId, discard }) => stream("RebuildGate", rebuild(campaignId, discard)),
-      Backup: () => stream("Backup", backup()),
+      RebuildGate: ({ campaignId, discard }) =>
+        Stream.unwrap(Effect.map(Caller, ({ name }) =>
+          stream("RebuildGate", rebuild({ campaignId, discard, actor: name })))),
+      Backup: () => Stream.unwrap(Effect.map(Caller, ({ name }) => stream("Backup", backup(name)))),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
       CreateKey: (key) =>
-        call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>
-          // The first key closes administration: with a lesser role, its maker would be locked out.
-          Effect.filterOrFail(
-            keys.configured,
-            (configured) => configured || key.role === "ADMIN",
-            () => new KeyRefused({ message: FIRST_KEY })
-          ).pipe(
-            Effect.zipRight(keys.create(key))
-          )).pipe(
-          Effect.catchTag("KeyRefused", ({ message }) => Effect.fail(new InvalidArgument({ message })))
-        )),
+        Effect.flatMap(Caller, (caller) =>
+          call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>
+            // The first key closes administration: with a lesser role, its maker would be locked out.
+            Effect.filterOrFail(
+              keys.configured,
+              (configured) => configured || key.role === "ADMIN",
+              () => new KeyRefused({ message: FIRST_KEY })
+            ).pipe(
+              Effect.zipRight(keys.create(key, caller.name))
+            )).pipe(
+            Effect.catchTag("KeyRefused", ({ message }) => Effect.fail(new InvalidArgument({ message })))
+          ))),
       ListKeys: () =>
         call("ListKeys", Effect.map(Effect.flatMap(ApiKeys, ({ list }) => list), (keys) =>
           keys.map((key) => ({
@@ -180,8 +183,9 @@ export const layer = (stopped: Effect.Effect<void>) =>
             revokedAt: key.revokedAt ?? null
           })))),
       RevokeKey: ({ id }) =>
-        call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id)), (found) =>
-          found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" })))),
+        Effect.flatMap(Caller, ({ name }) =>
+          call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id, name)), (found) =>
+            found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" }))))),
       AuditLog: ({ beforeId, campaignId, limit }) =>
         call("AuditLog", Effect.gen(function*() {
           const records = yield* Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId, campaignId, limit }))

@@ -1,10 +1,11 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
+import type { ChangeRecord } from "../domain/ChangeRecord.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
 
-/** What somebody with administrative rights did. */
+/** What was done with administrative rights. */
 export interface AdminAct {
   /** Dotted, noun first: `campaign.create`, `key.revoke`, `gate.rebuild`. At most 50 ASCII characters. */
   readonly action: string
@@ -13,6 +14,9 @@ export interface AdminAct {
   readonly before: unknown
   readonly after: unknown
 }
+
+/** An act that is to be recorded, and who did it. */
+export interface AdminEntry extends AdminAct, ChangeRecord {}
 
 /** An act as it was recorded. */
 export interface AdminRecord extends AdminAct {
@@ -23,13 +27,16 @@ export interface AdminRecord extends AdminAct {
   readonly actor: string
 }
 
-/** The record of administrative acts, in the ledger. Changes of campaigns and keys enter it by themselves (`Ledger`, `ApiKeyStore`), in their transaction. */
+/**
+ * The record of administrative acts, in the ledger. Changes of campaigns and keys enter it by themselves
+ * (`CampaignStore`, `ApiKeyStore`), in their transaction.
+ */
 export class AdminAudit extends Context.Tag("coupon/issuance/AdminAudit")<AdminAudit, {
   /**
-   * Records any other act, by the fiber's `Actor`. Durable when it returns. `CommitInDoubt`: it may
-   * have been recorded.
+   * Records any other act, once however often it is appended under its change id. Durable when it returns.
+   * `CommitInDoubt`: it may have been recorded.
    */
-  readonly append: (act: AdminAct) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
+  readonly append: (entry: AdminEntry) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
   /**
    * Acts with `id < beforeId` (`undefined`: from the newest on), newest first, at most `limit`; of one campaign if
    * `campaignId` is given. An act whose transaction takes long may appear below one that was listed before it.

@@ -1,25 +1,18 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignStatus } from "../domain/Campaign.ts"
+import type { ChangeRecord } from "../domain/ChangeRecord.ts"
 import type { CampaignPhase } from "../domain/CampaignPhase.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
 
-/** What is recorded of a creation or change, whatever it is. */
-interface Recorded {
-  /** 32 lower-case hexadecimal digits, fresh for every attempt: the key of the outbox event and of the audit log's row. */
-  readonly changeId: string
-  /** Who asked for it, as the audit log names them: a key's name, a token's subject. Cut off after 200 characters. */
-  readonly actor: string
-}
-
 /** A new campaign. */
-export interface CampaignCreation extends Recorded {
+export interface CampaignCreation extends ChangeRecord {
   readonly draft: CampaignDraft
 }
 
 /** A change of a campaign's settings. */
-export interface CampaignChange extends Recorded {
+export interface CampaignChange extends ChangeRecord {
   /** What was done, for the audit log: `campaign.pause`. */
   readonly action: string
   /** The campaign that the change was decided on; it applies only while the campaign is at that version. */

@@ -10,6 +10,7 @@ import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
 import { InvalidArgument } from "../domain/Failure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
+import type { ChangeRequest } from "../campaigns/CampaignChanges.ts"
 import type { ClaimRequest } from "../claim/IssueCoupon.ts"
 import {
   CampaignPhase,
@@ -74,8 +75,9 @@ const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.flatMap(parseDraft(input, now), useCases.campaigns.create)),
+  call: (useCases, input, { principal }) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.flatMap(parseDraft(input, now), (draft) => useCases.campaigns.create(draft, principal.name))),
   respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
 })
 
@@ -115,17 +117,23 @@ const getCoupon = Routes.make({
     })
 })
 
-/** The campaign that a change is for, and the version it expects. */
-const target = ({ campaignId, expectedVersion }: { readonly campaignId: number; readonly expectedVersion: bigint }) =>
-  Either.all([parseCampaignId(campaignId), parseExpectedVersion(expectedVersion)])
+/** The campaign that a change is for, the version it expects, and who asks for it. */
+const requestOf = (
+  input: { readonly campaignId: number; readonly expectedVersion: bigint },
+  { principal }: Routes.CallContext
+): Either.Either<ChangeRequest, InvalidArgument> =>
+  Either.map(
+    Either.all([parseCampaignId(input.campaignId), parseExpectedVersion(input.expectedVersion)]),
+    ([campaignId, expected]) => ({ campaignId, expected, actor: principal.name })
+  )
 
 const updateCampaign = Routes.make({
   method: CouponService.method.updateCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input) =>
-    Effect.flatMap(target(input), ([campaignId, expected]) =>
-      Effect.flatMap(parsePatch(input), (update) => useCases.campaigns.update(campaignId, expected, update))),
+  call: (useCases, input, context) =>
+    Effect.flatMap(requestOf(input, context), (request) =>
+      Effect.flatMap(parsePatch(input), (update) => useCases.campaigns.update(request, update))),
   respond: (campaign) => create(UpdateCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
 })
 
@@ -133,7 +141,7 @@ const pauseCampaign = Routes.make({
   method: CouponService.method.pauseCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input) => Effect.flatMap(target(input), (on) => useCases.campaigns.pause(...on)),
+  call: (useCases, input, context) => Effect.flatMap(requestOf(input, context), useCases.campaigns.pause),
   respond: (campaign) => create(PauseCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
 })
 
@@ -141,7 +149,7 @@ const resumeCampaign = Routes.make({
   method: CouponService.method.resumeCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input) => Effect.flatMap(target(input), (on) => useCases.campaigns.resume(...on)),
+  call: (useCases, input, context) => Effect.flatMap(requestOf(input, context), useCases.campaigns.resume),
   respond: (campaign) => create(ResumeCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
 })
 
@@ -149,7 +157,7 @@ const endCampaign = Routes.make({
   method: CouponService.method.endCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input) => Effect.flatMap(target(input), (on) => useCases.campaigns.end(...on)),
+  call: (useCases, input, context) => Effect.flatMap(requestOf(input, context), useCases.campaigns.end),
   respond: (campaign) => create(EndCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
 })
 
@@ -211,7 +219,8 @@ const issueCoupon = Routes.make({
   method: CouponService.method.issueCoupon,
   bound: "itself",
   access: "SELF",
-  call: (useCases, input, timeoutMillis) => Effect.flatMap(parseClaim(input, timeoutMillis), useCases.issueCoupon.claim),
+  call: (useCases, input, { timeoutMillis }) =>
+    Effect.flatMap(parseClaim(input, timeoutMillis), useCases.issueCoupon.claim),
   begin: (useCases, input, timeoutMillis, continuation) => {
     const request = parseClaim(input, timeoutMillis)
     if (Either.isLeft(request)) continuation.done(Exit.fail(request.left))

@@ -4,6 +4,7 @@ import type * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/Failure.ts"
 import type { Continuation } from "../claim/Continuation.ts"
 import type { UseCases } from "./Startup.ts"
+import type { Principal } from "../domain/Principal.ts"
 import { isRole, type Access, type Role } from "../domain/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
 import { decodeBinary, decodeJson } from "./JsonRequest.ts"
@@ -27,6 +28,16 @@ export interface Metadata {
   /** Both may be added to until the call ends, well or not. */
   readonly responseHeader: Headers
   readonly responseTrailer: Headers
+}
+
+/** Who calls, and what came along with the message. */
+export interface CallContext {
+  /** Whom the guard let in; `anonymous`, if it was not asked. */
+  readonly principal: Principal
+  /** The caller's own timeout; `undefined`: none. */
+  readonly timeoutMillis: number | undefined
+  /** Present if and only if the route wants it. */
+  readonly metadata: Metadata | undefined
 }
 
 /** A call that takes no fiber of its own. */
@@ -56,8 +67,7 @@ export interface Route {
   readonly call: (
     useCases: UseCases,
     input: unknown,
-    timeoutMillis: number | undefined,
-    metadata: Metadata | undefined
+    context: CallContext
   ) => Effect.Effect<unknown, IssueFailure>
   /** `call` without a fiber, where the use case offers that: the hot path. */
   readonly begin: Begun | undefined
@@ -103,8 +113,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
   readonly call: (
     useCases: UseCases,
     input: Fields<I>,
-    timeoutMillis: number | undefined,
-    metadata: Metadata | undefined
+    context: CallContext
   ) => Effect.Effect<Answer, IssueFailure | E>
   readonly begin?: Begin<Fields<I>, Answer, IssueFailure | E>
 }): Route => {

@@ -37,7 +37,7 @@ export class KeyRefused extends Data.TaggedError("KeyRefused")<{ readonly messag
 /** API keys: who holds one may do what its role says. */
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   /**
-   * Written to the admin audit with the fiber's `Actor`, as is `revoke`: `key.create`, `key.revoke`.
+   * Written to the audit log as done by `actor`, as is `revoke`: `key.create`, `key.revoke`.
    * Names have 1 to 100 printable characters and are not `bootstrap` or `anonymous`; `requestsPerSecond` is a whole number from 1 to 1,000,000.
    * The key is valid at once at this instance, within 1 s at every other.
    */
@@ -45,14 +45,14 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
     readonly name: string
     readonly role: Role
     readonly requestsPerSecond?: number | undefined
-  }) => Effect.Effect<CreatedKey, KeyRefused | KeysUnavailable>
+  }, actor: string) => Effect.Effect<CreatedKey, KeyRefused | KeysUnavailable>
   /** Every key that ever was, the oldest first. ADMIN_API_KEY is none of them. */
   readonly list: Effect.Effect<ReadonlyArray<ApiKey>, KeysUnavailable>
   /**
    * Ends a key's validity: at once at this instance, within 10 s at every other. `false`: there is no such key. A key that
    * was revoked before stays as it was, which is `true`.
    */
-  readonly revoke: (id: string) => Effect.Effect<boolean, KeysUnavailable>
+  readonly revoke: (id: string, actor: string) => Effect.Effect<boolean, KeysUnavailable>
   /** Whose secret this is; `undefined`: nobody's (any more). A key made at another instance is known within 1 s. */
   readonly authenticate: (secret: string) => Effect.Effect<Principal | undefined, KeysUnavailable>
   /**

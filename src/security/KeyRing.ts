@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { AppConfig } from "../config/AppConfig.ts"
+import { changeBy } from "../domain/ChangeRecord.ts"
 import { isVisible } from "../domain/DisplayName.ts"
 import { ApiKeys, KeyRefused, type KeysUnavailable } from "./ApiKeys.ts"
 import type { StoredKey } from "./ApiKeyStore.ts"
@@ -112,7 +113,7 @@ export const make = Effect.gen(function*() {
   })
 
   return ApiKeys.of({
-    create: ({ name, requestsPerSecond, role }) =>
+    create: ({ name, requestsPerSecond, role }, actor) =>
       Effect.gen(function*() {
         const wrong = checkName(name)
         if (wrong !== undefined) return yield* new KeyRefused({ message: wrong })
@@ -122,7 +123,7 @@ export const make = Effect.gen(function*() {
         }
         const { id, secret } = newSecret()
         const key = { id, name, role, requestsPerSecond, secretHash: hashOf(secret).toString("hex") }
-        yield* turn.withPermits(1)(Effect.zipRight(store.insert(key), Effect.sync(() => {
+        yield* turn.withPermits(1)(Effect.zipRight(store.insert(key, changeBy(actor)), Effect.sync(() => {
           snapshot.byId.set(id, entryOf(key))
           snapshot = { ...snapshot, closed: true }
         })))
@@ -131,8 +132,10 @@ export const make = Effect.gen(function*() {
 
     list: Effect.map(store.all, (keys) => keys.map(({ secretHash: _, ...key }) => key)),
 
-    revoke: (id) =>
-      turn.withPermits(1)(Effect.tap(store.revoke(id), () => Effect.sync(() => snapshot.byId.delete(id)))),
+    revoke: (id, actor) =>
+      turn.withPermits(1)(
+        Effect.tap(store.revoke(id, changeBy(actor)), () => Effect.sync(() => snapshot.byId.delete(id)))
+      ),
 
     authenticate: (secret) =>
       Effect.gen(function*() {

@@ -1,23 +1,16 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import { randomBytes } from "node:crypto"
 import type { Role } from "../domain/Role.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { Actor } from "../ports/Actor.ts"
-import type { AdminAct } from "../ports/AuditLog.ts"
+import type { AdminEntry } from "../ports/AuditLog.ts"
 import { KeysUnavailable } from "../security/ApiKeys.ts"
 import { ApiKeyStore, type StoredKey } from "../security/ApiKeyStore.ts"
 import type { Row } from "./Rows.ts"
 
 type NewKey = Parameters<ApiKeyStore["Type"]["insert"]>[0]
 
-/** Who does what, and under which id the audit log has it. */
-export interface KeyEntry {
-  readonly changeId: string
-  readonly actor: string
-  readonly act: AdminAct
-}
+/** What the audit log is to have of a write. */
+export type KeyEntry = Omit<AdminEntry, "campaignId">
 
 /** The keys, where the databases differ. Both writes are one transaction with their row of the audit log. */
 export interface ApiKeyDialect {
@@ -46,30 +39,27 @@ export const make = (dialect: ApiKeyDialect): Effect.Effect<ApiKeyStore["Type"],
       onSuccess: (rows) => rows.map(keyOf)
     })
 
-    const write = (
-      act: Omit<AdminAct, "campaignId">,
-      run: (entry: KeyEntry) => Effect.Effect<unknown, unknown>
-    ) =>
-      Effect.flatMap(FiberRef.get(Actor), (actor) => {
-        const changeId = randomBytes(16).toString("hex")
-        return Effect.mapError(run({ changeId, actor, act: { ...act, campaignId: undefined } }), unavailable)
-      })
-
     return ApiKeyStore.of({
       all,
-      insert: (key) => {
+      insert: (key, change) => {
         const { id, name, requestsPerSecond, role } = key
-        const act = { action: "key.create", before: undefined, after: { id, name, role, requestsPerSecond } }
-        return Effect.asVoid(write(act, (entry) => dialect.insert(key, entry)))
+        const after = { id, name, role, requestsPerSecond }
+        return Effect.mapBoth(dialect.insert(key, { ...change, action: "key.create", before: undefined, after }), {
+          onFailure: unavailable,
+          onSuccess: () => undefined
+        })
       },
-      revoke: (id) =>
+      revoke: (id, change) =>
         Effect.gen(function*() {
           const key = (yield* all).find((one) => one.id === id)
           if (key === undefined) return false
           if (key.revokedAt !== undefined) return true
           const { name, requestsPerSecond, role } = key
-          const act = { action: "key.revoke", before: { id, name, role, requestsPerSecond }, after: undefined }
-          yield* write(act, (entry) => dialect.revoke(id, entry))
+          const before = { id, name, role, requestsPerSecond }
+          yield* Effect.mapError(
+            dialect.revoke(id, { ...change, action: "key.revoke", before, after: undefined }),
+            unavailable
+          )
           return true
         })
     })

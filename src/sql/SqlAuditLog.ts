@@ -1,9 +1,6 @@
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import { randomBytes } from "node:crypto"
 import type { EpochMillis } from "../domain/Time.ts"
-import { Actor } from "../ports/Actor.ts"
-import { AdminAudit, type AdminAct } from "../ports/AuditLog.ts"
+import { AdminAudit, type AdminEntry } from "../ports/AuditLog.ts"
 import { CommitInDoubt } from "../ports/Ledger.ts"
 import type { Row } from "./Rows.ts"
 import { type SqlFailure, unavailable } from "./SqlFailure.ts"
@@ -13,7 +10,7 @@ import { actRow, listActs } from "./text/AuditLogText.ts"
 export interface AuditLogDialect {
   readonly time: (value: unknown) => EpochMillis
   /** Adds a row; does nothing if there is one with this change id. */
-  readonly insert: (changeId: string, actor: string, act: AdminAct) => Effect.Effect<unknown, unknown>
+  readonly insert: (entry: AdminEntry) => Effect.Effect<unknown, unknown>
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, unknown>
   readonly classify: (cause: unknown) => SqlFailure
 }
@@ -25,17 +22,14 @@ const ATTEMPTS = 3
 export const make = ({ classify, insert, read, time }: AuditLogDialect): AdminAudit["Type"] => {
   const rowOf = actRow(time)
   return AdminAudit.of({
-    append: (act) =>
-      Effect.flatMap(FiberRef.get(Actor), (actor) => {
-        const changeId = randomBytes(16).toString("hex")
-        return Effect.suspend(() => insert(changeId, actor, act)).pipe(
-          Effect.retry({ times: ATTEMPTS - 1, while: (cause) => classify(cause) !== "Refused" }),
-          Effect.mapBoth({
-            onFailure: (cause) => classify(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause),
-            onSuccess: () => undefined
-          })
-        )
-      }),
+    append: (entry) =>
+      Effect.suspend(() => insert(entry)).pipe(
+        Effect.retry({ times: ATTEMPTS - 1, while: (cause) => classify(cause) !== "Refused" }),
+        Effect.mapBoth({
+          onFailure: (cause) => classify(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause),
+          onSuccess: () => undefined
+        })
+      ),
     list: (query) =>
       Effect.mapBoth(read(listActs(query)), { onFailure: unavailable, onSuccess: (rows) => rows.map(rowOf) })
   })

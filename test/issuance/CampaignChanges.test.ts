@@ -15,6 +15,7 @@ import * as Issuance from "../../src/UseCases.ts"
 import { OutboxRelay } from "../../src/agents/OutboxRelay.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { claim as claimCoupon } from "./claim.ts"
+import { request } from "./request.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
@@ -72,13 +73,14 @@ describe("CampaignChanges", () => {
       expect([yield* claim(campaignId, 1), yield* claim(campaignId, 2)]).toEqual(["OK", "CouponSoldOut"])
       line.told.length = 0
       const order: Array<string> = []
-      ledger.onChange = ({ from }) =>
+      ledger.onChange = ({ actor, from }) =>
         Effect.sync(() => {
+          expect(actor).toBe("test")
           order.push(`changed while the gate received ${line.told.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()}`)
           expect(from.version).toBe(1)
           return "commit"
         })
-      yield* campaigns.update(campaignId, undefined, { patch: { couponLimit: 2 }, allowPastEnd: false })
+      yield* campaigns.update(request(campaignId), { patch: { couponLimit: 2 }, allowPastEnd: false })
       expect(order).toEqual(["changed while the gate received 2 at 1"])
       expect(line.told.map(({ couponLimit, version }) => [couponLimit, version])).toEqual([[2, 1], [2, 2]])
       expect((yield* gate.inspect(campaignId)).version).toBe(2)
@@ -93,11 +95,11 @@ describe("CampaignChanges", () => {
       line.mode = "away"
       expect(
         (yield* Effect.flip(
-          campaigns.update(campaignId, undefined, { patch: { couponLimit: 6 }, allowPastEnd: false })
+          campaigns.update(request(campaignId), { patch: { couponLimit: 6 }, allowPastEnd: false })
         ))._tag
       ).toBe("Unavailable")
       expect(yield* campaigns.get(campaignId, 0, "")).toMatchObject({ campaign: { couponLimit: 5, version: 1 } })
-      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 2 })
+      expect(yield* campaigns.pause(request(campaignId))).toMatchObject({ status: "PAUSED", version: 2 })
       // The gate does not know yet; the ledger does.
       expect(yield* claim(campaignId, 1)).toBe("CampaignPaused")
       expect(ledger.coupons(campaignId)).toEqual([])
@@ -112,20 +114,20 @@ describe("CampaignChanges", () => {
       const { campaigns, ledger } = yield* scene
       const { campaignId } = ledger.addCampaign()
       ledger.onChange = () => Effect.succeed("doubtCommitted")
-      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 2 })
+      expect(yield* campaigns.pause(request(campaignId))).toMatchObject({ status: "PAUSED", version: 2 })
       ledger.onChange = () => Effect.succeed("doubtLost")
-      expect((yield* Effect.flip(campaigns.resume(campaignId, undefined)))._tag).toBe("Unavailable")
+      expect((yield* Effect.flip(campaigns.resume(request(campaignId))))._tag).toBe("Unavailable")
       ledger.onChange = () =>
         Effect.sync(() => {
           ledger.down = true
           return "doubtCommitted"
         })
-      expect((yield* Effect.flip(campaigns.resume(campaignId, undefined)))._tag).toBe("OutcomeUnknown")
+      expect((yield* Effect.flip(campaigns.resume(request(campaignId))))._tag).toBe("OutcomeUnknown")
       ledger.down = false
       // It did happen; asked again, there is nothing left to do.
-      expect(yield* campaigns.resume(campaignId, undefined)).toMatchObject({ status: "ACTIVE", version: 3 })
+      expect(yield* campaigns.resume(request(campaignId))).toMatchObject({ status: "ACTIVE", version: 3 })
       ledger.onChange = () => Effect.succeed("unavailable")
-      expect((yield* Effect.flip(campaigns.end(campaignId, undefined)))._tag).toBe("Unavailable")
+      expect((yield* Effect.flip(campaigns.end(request(campaignId))))._tag).toBe("Unavailable")
     }).pipe(Effect.provide(world)))
 
   it.scopedLive("decides again when another operator was faster, unless a version was expected", () =>
@@ -137,14 +139,14 @@ describe("CampaignChanges", () => {
         others-- > 0
           ? Effect.as(
             Effect.orDie(
-              campaigns.update(campaignId, undefined, { patch: { name: `other ${others}` }, allowPastEnd: false })
+              campaigns.update(request(campaignId), { patch: { name: `other ${others}` }, allowPastEnd: false })
             ),
             "commit" as const
           )
           : Effect.succeed("commit")
-      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ status: "PAUSED", version: 4 })
+      expect(yield* campaigns.pause(request(campaignId))).toMatchObject({ status: "PAUSED", version: 4 })
       others = 1
-      expect((yield* Effect.flip(campaigns.resume(campaignId, 4)))._tag).toBe("Conflict")
+      expect((yield* Effect.flip(campaigns.resume(request(campaignId, 4))))._tag).toBe("Conflict")
       expect((yield* campaigns.get(campaignId, 0, "")).campaign).toMatchObject({ status: "PAUSED", version: 5 })
     }).pipe(Effect.provide(world)))
 
@@ -154,7 +156,7 @@ describe("CampaignChanges", () => {
       const { campaignId } = ledger.addCampaign()
       yield* rebuilder.runOnce(campaignId)
       line.mode = "away"
-      const fiber = yield* Effect.fork(campaigns.pause(campaignId, undefined))
+      const fiber = yield* Effect.fork(campaigns.pause(request(campaignId)))
       yield* Effect.repeat(Effect.sync(() => ledger.outbox.size), {
         schedule: Schedule.spaced("2 millis"),
         until: (size) => size === 1
@@ -174,7 +176,7 @@ describe("CampaignChanges", () => {
       const { campaignId } = ledger.addCampaign({ couponLimit: 1, status: "PAUSED" })
       yield* rebuilder.runOnce(campaignId)
       line.mode = "lost"
-      yield* campaigns.resume(campaignId, undefined)
+      yield* campaigns.resume(request(campaignId))
       yield* relay.runOnce
       expect(ledger.outbox.size).toBe(0)
       expect((yield* gate.inspect(campaignId)).version).toBe(1)
@@ -202,9 +204,9 @@ describe("CampaignChanges", () => {
       const { campaignId } = ledger.addCampaign()
       yield* rebuilder.runOnce(campaignId)
       expect([yield* claim(campaignId, 1), yield* claim(campaignId, 1)]).toEqual(["OK", "CouponAlreadyClaimed"])
-      yield* campaigns.update(campaignId, undefined, { patch: { startTime: future }, allowPastEnd: false })
+      yield* campaigns.update(request(campaignId), { patch: { startTime: future }, allowPastEnd: false })
       expect(yield* claim(campaignId, 1)).toBe("CampaignNotStarted")
-      yield* campaigns.update(campaignId, undefined, { patch: { startTime: 0 }, allowPastEnd: false })
+      yield* campaigns.update(request(campaignId), { patch: { startTime: 0 }, allowPastEnd: false })
       expect(yield* claim(campaignId, 1)).toBe("CouponAlreadyClaimed")
       expect(held.find(campaignId, 1n)).toBeDefined()
       // As if by another instance: this one is not informed.

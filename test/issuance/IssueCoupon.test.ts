@@ -489,12 +489,8 @@ describe("Campaigns", () => {
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const campaigns = yield* Campaigns
-      const { campaignId } = yield* campaigns.create({
-        name: "pages",
-        couponLimit: 100,
-        startTime: 0,
-        endTime: undefined
-      })
+      const draft = { name: "pages", couponLimit: 100, startTime: 0, endTime: undefined }
+      const { campaignId } = yield* campaigns.create(draft, "test")
       const other = ledger.addCampaign()
       for (const user of [1, 2, 3, 4, 5]) yield* claim(campaignId, user)
       const pages: Array<ReadonlyArray<number>> = []

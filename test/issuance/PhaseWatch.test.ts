@@ -11,6 +11,7 @@ import * as CampaignMetrics from "../../src/metrics/CampaignMetrics.ts"
 import { PhaseWatch } from "../../src/agents/PhaseWatch.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { claim } from "./claim.ts"
+import { request } from "./request.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
@@ -36,9 +37,9 @@ describe("PhaseWatch", () => {
       yield* watch.runOnce
       expect(seen()).toEqual(["OPEN", "SOLD_OUT"])
       expect(CampaignMetrics.phasesReached.SOLD_OUT.value() - before).toBe(1)
-      yield* campaigns.pause(campaignId, undefined)
-      yield* campaigns.resume(campaignId, undefined)
-      yield* campaigns.end(campaignId, undefined)
+      yield* campaigns.pause(request(campaignId))
+      yield* campaigns.resume(request(campaignId))
+      yield* campaigns.end(request(campaignId))
       expect(seen()).toEqual(["OPEN", "SOLD_OUT", "PAUSED", "SOLD_OUT", "ENDED"])
     }).pipe(Effect.provide(world)))
 
@@ -53,7 +54,7 @@ describe("PhaseWatch", () => {
       yield* watch.look(campaignId)
       expect(CampaignMetrics.phasesReached.OPEN.value()).toBe(before)
       ledger.onRecord = () => "unavailable"
-      expect(yield* campaigns.pause(campaignId, undefined)).toMatchObject({ phase: "PAUSED" })
+      expect(yield* campaigns.pause(request(campaignId))).toMatchObject({ phase: "PAUSED" })
       expect(ledger.phases(campaignId)).toEqual([])
       ledger.onRecord = () => "commit"
       yield* watch.runOnce

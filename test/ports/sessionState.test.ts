@@ -8,6 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as MySqlDriver from "mysql2/promise"
 import { afterAll, beforeAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
 import { AdminAudit } from "../../src/ports/AuditLog.ts"
 import { Ledger, type ClaimVerdict } from "../../src/ports/Ledger.ts"
@@ -172,7 +173,7 @@ for (const kind of privateDatabases()) {
       expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 0, version: 2 })
       expect(yield* outbox.purgeVoid(3_600_000)).toBe(0)
 
-      yield* audit.append({ action: "key.create", campaignId, before: undefined, after: { name } })
+      yield* audit.append({ ...changeBy("test"), action: "key.create", campaignId, before: undefined, after: { name } })
       const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId })
       expect([newest!.action, newest!.after]).toEqual(["key.create", { name }])
       expect(Math.abs(newest!.at - now)).toBeLessThan(600_000)

@@ -1,11 +1,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import { Actor } from "../../src/ports/Actor.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
 import { ApiKeys } from "../../src/security/ApiKeys.ts"
 import type { StoredKey } from "../../src/security/ApiKeyStore.ts"
@@ -63,7 +61,7 @@ export interface Secured extends Running {
   readonly guard: Guard["Type"]
   /** The secret of a new key. */
   readonly key: (role: Role, requestsPerSecond?: number) => Promise<string>
-  /** Who created campaigns, by the fiber's `Actor`. */
+  /** Who created campaigns. */
   readonly actors: ReadonlyArray<string>
 }
 
@@ -93,11 +91,8 @@ export const startSecured = async (
       apiKeys,
       campaigns: {
         ...useCases.campaigns,
-        create: (draft) =>
-          Effect.zipRight(
-            Effect.map(FiberRef.get(Actor), (actor) => void actors.push(actor)),
-            useCases.campaigns.create(draft)
-          )
+        create: (draft, actor) =>
+          Effect.zipRight(Effect.sync(() => void actors.push(actor)), useCases.campaigns.create(draft, actor))
       }
     })
   })
@@ -107,7 +102,7 @@ export const startSecured = async (
     guard: Context.get(context, Guard),
     actors,
     key: async (role, requestsPerSecond) =>
-      (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }))).secret,
+      (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }, "test"))).secret,
     close: async () => {
       await running.close()
       await Effect.runPromise(Scope.close(scope, Exit.void))

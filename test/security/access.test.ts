@@ -118,7 +118,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     const client = clientOf(protocol, server.url, secret)
     await client.createCampaign(draft)
     const id = secret.split("_")[1]!
-    expect(await Effect.runPromise(server.apiKeys.revoke(id))).toBe(true)
+    expect(await Effect.runPromise(server.apiKeys.revoke(id, "test"))).toBe(true)
     const message = "UNAUTHENTICATED: the API key is unknown or revoked"
     expect(await refusal(client.createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message })
     expect(await refusal(client.issueCoupon({ campaignId: 1, userId: 7n }))).toEqual({

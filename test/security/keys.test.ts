@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { afterAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import { Actor } from "../../src/ports/Actor.ts"
+import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import { AdminAudit } from "../../src/ports/AuditLog.ts"
 import { ApiKeys, KeysUnavailable } from "../../src/security/ApiKeys.ts"
 import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
@@ -58,12 +58,8 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       ]))), ApiKeys)
       expect(yield* keys.configured).toBe(false)
       const before = Date.now()
-      const first = yield* Effect.locally(
-        keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }),
-        Actor,
-        "bootstrap"
-      )
-      const second = yield* keys.create({ name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 })
+      const first = yield* keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }, "bootstrap")
+      const second = yield* keys.create({ name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 }, "anonymous")
       expect(yield* keys.configured).toBe(true)
       expect(first.secret).toMatch(new RegExp(`^cpn_${first.id}_[A-Za-z0-9_-]{43}$`))
       const rows = yield* store.all
@@ -77,10 +73,10 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       expect(JSON.stringify(rows)).not.toContain(secretPart)
       expect(Object.keys((yield* keys.list)[0]!)).not.toContain("secretHash")
 
-      expect(yield* keys.revoke("0000000000000000")).toBe(false)
-      expect(yield* Effect.locally(keys.revoke(first.id), Actor, "somebody")).toBe(true)
+      expect(yield* keys.revoke("0000000000000000", "test")).toBe(false)
+      expect(yield* keys.revoke(first.id, "the ADMIN")).toBe(true)
       const revokedAt = (yield* store.all)[0]!.revokedAt
-      expect(yield* keys.revoke(first.id)).toBe(true)
+      expect(yield* keys.revoke(first.id, "test")).toBe(true)
       expect((yield* store.all)[0]!.revokedAt).toBe(revokedAt)
       expect(yield* keys.authenticate(first.secret)).toBe(undefined)
       expect(yield* keys.authenticate(second.secret)).toEqual({
@@ -93,7 +89,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
 
       const acts = yield* audit.list({ beforeId: undefined, limit: 10, campaignId: undefined })
       expect(acts.map(({ action, actor }) => [action, actor])).toEqual([
-        ["key.revoke", "somebody"],
+        ["key.revoke", "the ADMIN"],
         ["key.create", "anonymous"],
         ["key.create", "bootstrap"]
       ])
@@ -117,10 +113,11 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
         secretHash: "0".repeat(64)
       } as const
       const { secretHash: _, ...shown } = key
-      yield* store.insert(key)
-      expect((yield* Effect.flip(store.insert(key)))._tag).toBe("KeysUnavailable")
+      const revoke = Effect.suspend(() => store.revoke(key.id, changeBy("test")))
+      yield* store.insert(key, changeBy("test"))
+      expect((yield* Effect.flip(store.insert(key, changeBy("test"))))._tag).toBe("KeysUnavailable")
       expect(yield* since).toEqual([{ action: "key.create", before: undefined, after: shown }])
-      expect(yield* Effect.all([store.revoke(key.id), store.revoke(key.id)], { concurrency: 2 })).toEqual([true, true])
+      expect(yield* Effect.all([revoke, revoke], { concurrency: 2 })).toEqual([true, true])
       expect((yield* since)[0]).toEqual({ action: "key.revoke", before: shown, after: undefined })
       expect(yield* since).toHaveLength(2)
     }))
@@ -160,10 +157,10 @@ describe("keys held in the process", () => {
     Effect.gen(function*() {
       const { here, there } = yield* scene
       expect(yield* there.authenticate("cpn_0123456789abcdef_" + "A".repeat(43))).toBe(undefined)
-      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" })
+      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" }, "test")
       yield* TestClock.adjust("1001 millis")
       expect((yield* there.authenticate(secret))?.name).toBe("k")
-      yield* here.revoke(id)
+      yield* here.revoke(id, "test")
       yield* TestClock.adjust("10001 millis")
       expect(yield* there.authenticate(secret)).toBe(undefined)
     }))
@@ -171,7 +168,7 @@ describe("keys held in the process", () => {
   it.scoped("that holds while the store is away, too: what is older than ten seconds is not believed", () =>
     Effect.gen(function*() {
       const { here, leave, there } = yield* scene
-      const { secret } = yield* here.create({ name: "k", role: "VIEWER" })
+      const { secret } = yield* here.create({ name: "k", role: "VIEWER" }, "test")
       expect((yield* there.authenticate(secret))?.name).toBe("k")
       leave()
       yield* TestClock.adjust("9 seconds")
@@ -192,7 +189,7 @@ describe("keys held in the process", () => {
         yield* TestClock.adjust("1001 millis")
         expect(yield* there.configured, close).toBe(false)
         if (close === "production") yield* note.leave
-        else yield* here.revoke((yield* here.create({ name: "k", role: "ADMIN" })).id)
+        else yield* here.revoke((yield* here.create({ name: "k", role: "ADMIN" }, "test")).id, "test")
         yield* TestClock.adjust("1001 millis")
         expect(yield* there.configured, close).toBe(true)
         leave()
@@ -233,10 +230,10 @@ describe("keys held in the process", () => {
           "\u202ex"
         ]
       ) {
-        expect((yield* Effect.flip(here.create({ name, role: "VIEWER" })))._tag, name).toBe("KeyRefused")
+        expect((yield* Effect.flip(here.create({ name, role: "VIEWER" }, "test")))._tag, name).toBe("KeyRefused")
       }
       for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {
-        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond })))._tag)
+        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond }, "test")))._tag)
           .toBe("KeyRefused")
       }
     }))
@@ -254,7 +251,7 @@ describe("the posture at start", () => {
         Layer.provideMerge(Layer.succeed(ProductionNote, note)),
         Layer.provide(Layer.succeed(ApiKeyStore, memoryStore().store))
       ))
-      for (const role of keys) yield* Context.get(context, ApiKeys).create({ name: role, role })
+      for (const role of keys) yield* Context.get(context, ApiKeys).create({ name: role, role }, "test")
       return yield* Effect.provide(Effect.either(Posture.check), context)
     })
 

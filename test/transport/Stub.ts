@@ -78,11 +78,11 @@ export const echo: UseCases = {
     get: (campaignId) =>
       Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
     getCoupon: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }),
-    update: (campaignId, expected, patch) =>
+    update: ({ campaignId, expected }, patch) =>
       Effect.succeed({ ...campaign, ...patch, campaignId, version: (expected ?? 1) + 1 }),
-    pause: (campaignId) => Effect.succeed({ ...campaign, campaignId, status: "PAUSED" }),
-    resume: (campaignId) => Effect.succeed({ ...campaign, campaignId }),
-    end: (campaignId) => Effect.succeed({ ...campaign, campaignId, status: "ENDED" }),
+    pause: ({ campaignId }) => Effect.succeed({ ...campaign, campaignId, status: "PAUSED" }),
+    resume: ({ campaignId }) => Effect.succeed({ ...campaign, campaignId }),
+    end: ({ campaignId }) => Effect.succeed({ ...campaign, campaignId, status: "ENDED" }),
     list: ({ namePrefix }) =>
       Effect.succeed({ campaigns: [{ ...campaign, name: namePrefix }], nextPageToken: undefined })
   }

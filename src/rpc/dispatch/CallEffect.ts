@@ -2,9 +2,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { IssueFailure } from "../../domain/Failure.ts"
 import { DeadlineExceeded, OutcomeUnknown, Unavailable } from "../../domain/Failure.ts"
-import { Actor } from "../../ports/Actor.ts"
+import { anonymous } from "../../domain/Principal.ts"
 import type { Call } from "./Call.ts"
-import type { Bound } from "../Route.ts"
+import type { Bound, CallContext } from "../Route.ts"
 import type { UseCases } from "../Startup.ts"
 
 type CallEffect = Effect.Effect<unknown, IssueFailure>
@@ -33,21 +33,24 @@ export const make = (requestTimeoutMillis: number): CallEffects => {
     }))
   }
 
-  const open = (useCases: UseCases, { input, metadata, route }: Call, timeoutMillis: number | undefined): CallEffect => {
+  const within = (useCases: UseCases, { input, route }: Call, context: CallContext): CallEffect => {
     try {
-      const work = route.call(useCases, input, timeoutMillis, metadata)
-      return route.bound === "itself" || Exit.isExit(work) ? work : bounded(route.bound, work, timeoutMillis)
+      const work = route.call(useCases, input, context)
+      return route.bound === "itself" || Exit.isExit(work) ? work : bounded(route.bound, work, context.timeoutMillis)
     } catch (defect) {
       return Exit.die(defect)
     }
   }
 
+  const open = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect =>
+    within(useCases, call, { principal: anonymous, timeoutMillis, metadata: call.metadata })
+
   const guarded = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect => {
     const { access } = call.route
     const isOfUser = access === "SELF" || access === "READ_SELF"
     const userId = isOfUser ? (call.input as { readonly userId: bigint }).userId : undefined
-    return Effect.flatMap(useCases.guard.admit(call.authorization, access, userId), ({ name }) =>
-      Effect.locally(open(useCases, call, timeoutMillis), Actor, name))
+    return Effect.flatMap(useCases.guard.admit(call.authorization, access, userId), (principal) =>
+      within(useCases, call, { principal, timeoutMillis, metadata: call.metadata }))
   }
 
   return { open, guarded }

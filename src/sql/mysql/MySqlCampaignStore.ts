@@ -26,7 +26,11 @@ const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSq
  * A new campaign, its audit and its marker, which is a VOID from the start: there is nothing to relay. `at` violates NOT NULL
  * unless the row is this transaction's own (see `groupCommit` on servers that go on alone).
  */
-const creation = (settings: ReadonlyArray<string>, { actor, changeId, draft }: CampaignCreation): Script<"campaign"> => {
+const creation = (
+  settings: ReadonlyArray<string>,
+  { actor, changeId, draft }: CampaignCreation
+): Script<"campaign"> => {
+  const entry = { changeId, actor, ...creationAct(draft) }
   const at = "(SELECT created_at FROM campaigns WHERE id = @campaign AND created_at = @now)"
   return script(
     ...settings,
@@ -36,7 +40,7 @@ const creation = (settings: ReadonlyArray<string>, { actor, changeId, draft }: C
 VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
-    `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(changeId, actor, creationAct(draft), at, "@campaign")})`,
+    `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
     `INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${batchKey(changeId)}, 'VOID', @campaign, @now)`,
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = @campaign`),
     "COMMIT"
@@ -51,6 +55,7 @@ VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(dra
  */
 const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Script<"campaign" | "applies"> => {
   const { actor, changeId, from, to } = change
+  const entry = { changeId, actor, ...changeAct(change) }
   const id = integer(from.campaignId)
   const version = integer(from.version)
   const limit = integer(to.couponLimit)
@@ -68,7 +73,7 @@ WHERE id = ${id} AND version = ${version} AND @applies = 1`,
     `INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
 SELECT ${batchKey(changeId)}, 'CHANGED', id, @now FROM campaigns WHERE id = ${id} AND @applies = 1`,
     `INSERT INTO admin_audit (${actColumns})
-SELECT ${mysqlAct(changeId, actor, changeAct(change), `IF(version = ${version} + 1, @now, NULL)`, "id")}
+SELECT ${mysqlAct(entry, `IF(version = ${version} + 1, @now, NULL)`, "id")}
 FROM campaigns WHERE id = ${id} AND @applies = 1`,
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = ${id}`),
     named("applies", "SELECT @applies AS applies"),

@@ -10,17 +10,17 @@ import { classifyLibsql } from "../LibSqlFailure.ts"
 const make = Effect.map(SqlClient, (sql) =>
   SqlAuditLog.make({
     time: Number,
-    insert: (changeId, actor, act) =>
+    insert: ({ action, actor, after, before, campaignId, changeId }) =>
       sql.unsafe(
         `INSERT INTO admin_audit (${actColumns}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (change_id) DO NOTHING`,
         [
           changeId,
           Date.now(),
           actorText(actor),
-          act.action,
-          act.campaignId ?? null,
-          stateText(act.before),
-          stateText(act.after)
+          action,
+          campaignId ?? null,
+          stateText(before),
+          stateText(after)
         ]
       ),
     read: (text) => sql.unsafe<Row>(text),

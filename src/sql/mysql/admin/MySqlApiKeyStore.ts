@@ -21,7 +21,7 @@ const make = Effect.gen(function*() {
       send(script(...settings, "START TRANSACTION", ...statements, "COMMIT")),
       (sent) => sent._tag === "Left" ? Effect.fail(sent.left.cause) : Effect.void
     )
-  const actOf = ({ act, actor, changeId }: KeyEntry) => mysqlAct(changeId, actor, act, "UTC_TIMESTAMP(6)", "NULL")
+  const actOf = (entry: KeyEntry) => mysqlAct(entry, "UTC_TIMESTAMP(6)", "NULL")
   return yield* SqlApiKeyStore.make({
     time: timeFromSql,
     insert: ({ id, name, requestsPerSecond, role, secretHash }, entry) => {

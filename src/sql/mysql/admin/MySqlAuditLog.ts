@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../../config/AppConfig.ts"
-import { AdminAudit, type AdminAct } from "../../../ports/AuditLog.ts"
+import { AdminAudit, type AdminEntry } from "../../../ports/AuditLog.ts"
 import type { Row } from "../../Rows.ts"
 import * as SqlAuditLog from "../../SqlAuditLog.ts"
 import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
@@ -14,7 +14,11 @@ import { classifyMysql, isDuplicateKey } from "../MySqlFailure.ts"
 import { script } from "../Script.ts"
 
 /** An act's values as literals; `at` and `campaignId` are expressions. */
-export const mysqlAct = (changeId: string, actor: string, act: AdminAct, at: string, campaignId: string): string => {
+export const mysqlAct = (
+  { action, actor, after, before, changeId }: Omit<AdminEntry, "campaignId">,
+  at: string,
+  campaignId: string
+): string => {
   const state = (value: unknown) => {
     const text = stateText(value)
     return text === null ? "NULL" : mysqlText(text)
@@ -23,10 +27,10 @@ export const mysqlAct = (changeId: string, actor: string, act: AdminAct, at: str
     batchKey(changeId),
     at,
     mysqlText(actorText(actor)),
-    mysqlText(act.action),
+    mysqlText(action),
     campaignId,
-    state(act.before),
-    state(act.after)
+    state(before),
+    state(after)
   ].join(", ")
 }
 
@@ -37,11 +41,11 @@ const make = Effect.gen(function*() {
 
   return SqlAuditLog.make({
     time: timeFromSql,
-    insert: (changeId, actor, act) => {
-      const campaign = act.campaignId === undefined ? "NULL" : integer(act.campaignId)
+    insert: (entry) => {
+      const campaign = entry.campaignId === undefined ? "NULL" : integer(entry.campaignId)
       const { text } = script(
         ...settings,
-        `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(changeId, actor, act, "SYSDATE(6)", campaign)})`
+        `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, "SYSDATE(6)", campaign)})`
       )
       return Effect.scoped(Effect.flatMap(sql.reserve, (connection) => runText(connection, text))).pipe(
         Effect.asVoid,
