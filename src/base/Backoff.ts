@@ -11,8 +11,10 @@ export interface Backoff {
 const LEAST_SHARE = 0.5
 
 /** The pause in milliseconds after the n-th failure in a row, from 1. For loops that are not an Effect. */
-export const make = ({ firstMillis, lastMillis }: Backoff) => (failures: number): number =>
-  Math.min(firstMillis * 2 ** Math.min(failures - 1, 30), lastMillis) * (LEAST_SHARE + Math.random() * (1 - LEAST_SHARE))
+export const make = ({ firstMillis, lastMillis }: Backoff) => (failures: number): number => {
+  const longest = Math.min(firstMillis * 2 ** Math.min(failures - 1, 30), lastMillis)
+  return longest * (LEAST_SHARE + Math.random() * (1 - LEAST_SHARE))
+}
 
 /** The same pauses for `Effect.retry` and `Effect.repeat`. Never ends. */
 export const schedule = ({ firstMillis, lastMillis }: Backoff): Schedule.Schedule<unknown> =>

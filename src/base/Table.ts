@@ -16,7 +16,7 @@ const width = (text: string): number => {
   return columns
 }
 
-/** Rows for a terminal, their cells aligned, columns of numbers to the right. `indent`: columns in front of each row. */
+/** Rows for a terminal, cells aligned, columns of numbers to the right. `indent`: spaces in front of each row. */
 export const format = (
   rows: ReadonlyArray<Row>,
   options: { readonly header?: Row; readonly indent?: number } = {}

@@ -2,7 +2,9 @@ import * as Schema from "effect/Schema"
 import type { FailureTag } from "./FailureTable.ts"
 
 /** No key was sent, or the one that was sent is not (any more) valid. */
-export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", { message: Schema.String }) {}
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
+  message: Schema.String
+}) {}
 
 /** The key is valid, and its role is too low for what was asked. */
 export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", {
@@ -33,10 +35,14 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { messa
 export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", { message: Schema.String }) {}
 
 /** A field breaks its rule. */
-export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", { message: Schema.String }) {}
+export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", {
+  message: Schema.String
+}) {}
 
 /** The store failed while committing; whether it committed is not known. */
-export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", { message: Schema.String }) {}
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {
+  message: Schema.String
+}) {}
 
 /** Anything unexpected; the cause is in the instance's log alone. */
 export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", { message: Schema.String }) {}

@@ -9,7 +9,7 @@ import { type Role as RoleName, roles } from "../domain/Role.ts"
 import { OperatorFailure, Refusal } from "./OperatorErrors.ts"
 import { Overview } from "./Overview.ts"
 
-/** Where the group is mounted; POST, `application/ndjson`, the framing of `@effect/rpc`. */
+/** The path of the group: POST, `application/ndjson`, the framing of `@effect/rpc`. */
 export const PATH = "/operator/rpc"
 
 export const Role = Schema.Literal(...roles)
@@ -18,15 +18,15 @@ export const Role = Schema.Literal(...roles)
 export class RequiredRole extends Context.Tag("coupon/operator/RequiredRole")<RequiredRole, RoleName>() {}
 
 /**
- * Annotates a call that changes something and that a caller does not repeat blindly: without an answer, it may have been
- * done. RebuildGate is not among them, because repeating it is harmless.
+ * Annotates a call that changes something and is not safe to repeat: without an answer, it may have been done.
+ * RebuildGate is not among them, because repeating it is harmless.
  */
 export class Writes extends Context.Tag("coupon/operator/Writes")<Writes, true>() {}
 
 /** Who calls. */
 export class Caller extends Context.Tag("coupon/operator/Caller")<Caller, Principal>() {}
 
-/** Lets a call through, or refuses it, by its HTTP header `Authorization: Bearer <key>`. */
+/** Admits a call or rejects it, by its HTTP header `Authorization: Bearer <key>`. */
 export class Authorization extends RpcMiddleware.Tag<Authorization>()("coupon/operator/Authorization", {
   failure: Refusal,
   provides: Caller,
@@ -35,13 +35,13 @@ export class Authorization extends RpcMiddleware.Tag<Authorization>()("coupon/op
 
 const Millis = Schema.Number
 const Count = Schema.Number
-/** The fields of a call that changes something: one that is not among them is refused, for it would be taken for done. */
+/** The fields of a call that changes something. Unknown ones are rejected: ignoring them would look like success. */
 const changing = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
   Schema.Struct(fields).annotations({ parseOptions: { onExcessProperty: "error" } })
 
 const CampaignId = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
 
-/** What a store tells of itself: its clock, and the instance's when the answer came, in epoch milliseconds. */
+/** A store's clock, and the instance's when the answer arrived, in epoch milliseconds. */
 const StoreFacts = Schema.Struct({
   now: Millis,
   askedAt: Millis,
@@ -54,7 +54,7 @@ const StoreFacts = Schema.Struct({
   })))
 })
 
-/** Who answers, and what it knows of itself. */
+/** The instance that answers, and its state. */
 export const Info = Schema.Struct({
   service: Schema.Literal("coupon-issuance"),
   version: Schema.String,
@@ -79,7 +79,7 @@ export const Info = Schema.Struct({
   caller: Schema.Struct({ name: Schema.String, role: Schema.String })
 })
 
-/** A setting in effect, written as its variable would be. `value` is `***` where it may hold a secret, and empty where it is not set. */
+/** A setting in effect, written as its variable. `value` is `***` if it may hold a secret, and empty if it is unset. */
 export const EffectiveSetting = Schema.Struct({
   name: Schema.String,
   value: Schema.String,
@@ -115,7 +115,7 @@ export const AuditRow = Schema.Struct({
   violations: Schema.Array(Violation)
 })
 
-/** The audit tells each campaign as it has looked at it, and then the whole. */
+/** The audit returns each campaign as soon as it is verified, and then the whole. */
 export const AuditEvent = Schema.Union(
   Schema.TaggedStruct("Campaign", { row: AuditRow }),
   Schema.TaggedStruct("Done", {
@@ -134,7 +134,10 @@ export const RebuildEvent = Schema.Union(
   Schema.TaggedStruct("Done", { coupons: Count, tookMillis: Millis })
 )
 
-/** A backup. Embedded: `Copying`, then `Snapshot`, the file in `Chunk`s and `Done`. MySQL: `Elsewhere` alone, for the database makes it. */
+/**
+ * A backup. Embedded: `Copying`, then `Snapshot`, the file in `Chunk`s and `Done`. MySQL: only `Elsewhere`, because the
+ * database makes it.
+ */
 export const BackupEvent = Schema.Union(
   Schema.TaggedStruct("Copying", { bytes: Count, of: Count }),
   /** What follows: so many bytes, with this hash in hexadecimal digits. */
@@ -188,7 +191,7 @@ export const PhaseEvent = Schema.Struct({
 /** The control plane: what an operator's console and command ask of an instance. Each call is one POST. */
 export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Info", { success: Info, error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
-  /** Once a second what this instance does and what waits in the stores, until the caller leaves or the instance stops. */
+  /** Once a second, what this instance does and what waits in the stores. Ends with its caller or the instance. */
   Rpc.make("Overview", { success: Overview, error: OperatorFailure, stream: true }).annotate(RequiredRole, "VIEWER"),
   /** Every campaign, or one, against the invariants. Reads each coupon: about a second a million. */
   Rpc.make("Audit", {
@@ -206,7 +209,8 @@ export class OperatorRpcs extends RpcGroup.make(
   }).annotate(RequiredRole, "OPERATOR"),
   /** The whole ledger as it is at one moment, while it serves: every code, and the hashes of all keys. */
   Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true }).annotate(RequiredRole, "ADMIN"),
-  Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
+  Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure })
+    .annotate(RequiredRole, "VIEWER"),
   /** The only answer that shows the secret. */
   Rpc.make("CreateKey", {
     payload: changing({ name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) }),

@@ -12,7 +12,7 @@ export const ActiveCampaign = Schema.Struct({
   /** By the ledger. */
   issued: Schema.Number,
   /**
-   * `Unreachable`: it did not answer. `Cold`: the next claim has it rebuilt. `Retired`: the campaign ended long ago, and
+   * `Unreachable`: it did not answer. `Cold`: the next claim rebuilds it. `Retired`: the campaign ended long ago, and
    * the gate knows no users. `Broken`: it cannot be read, and the reconciler has it rebuilt. `Foreign`: its keys are
    * another deployment's.
    */
@@ -46,7 +46,7 @@ export const Overview = Schema.Struct({
   uptimeSeconds: Schema.Number,
   ready: Schema.Boolean,
   waitingFor: Schema.Array(Schema.String),
-  /** Seconds that rates, quantiles and means cover: about 1, and 0 in the first sample after a time without watchers. */
+  /** Seconds that rates, quantiles and means cover: about 1, and 0 in the first sample after a pause of watching. */
   seconds: Schema.Number,
   /** IssueCoupon's answers a second by outcome, e.g. `OK`; only outcomes that occurred since the start. */
   perSecond: Numbers,

@@ -167,9 +167,10 @@ const rewriteErrors = async (
   }
 }
 
-/** A timeout beyond what a timer takes would fire at once; as long as any request lives, it is no timeout at all. */
+/** Cuts timeouts to the longest delay of a timer: longer ones would fire at once. */
 const capTimeout = (header: Headers) => {
-  if (Number(header.get("connect-timeout-ms")) > MAX_TIMEOUT_MILLIS && /^\d{1,10}$/.test(header.get("connect-timeout-ms")!)) {
+  const timeout = header.get("connect-timeout-ms")
+  if (Number(timeout) > MAX_TIMEOUT_MILLIS && /^\d{1,10}$/.test(timeout!)) {
     header.set("connect-timeout-ms", String(MAX_TIMEOUT_MILLIS))
   }
   const [, amount, unit] = /^(\d{1,8})([HMS])$/.exec(header.get("grpc-timeout") ?? "") ?? []
@@ -189,7 +190,7 @@ export const make = (
 ): (request: Request, response: Response) => boolean => {
   const { dispatcher, maxBodyBytes } = options
   const lax = routerOf(routes, dispatcher, maxBodyBytes, false)
-  // curl need not send a version, but a wrong one is refused: connect-es either demands the header or ignores it.
+  // Two routers, because connect-es either demands a version or ignores it: curl need not send one, but no wrong one.
   const strict = routerOf(routes, dispatcher, maxBodyBytes, true)
 
   const byPath = new Map(routes.map((route) => [route.path, route]))
@@ -208,8 +209,10 @@ export const make = (
     return rewriteErrors(response, (code, message) => {
       if (request.contextValues?.get(failedByRoute) === true) return undefined
       const wire = normalize(code, message, maxBodyBytes, isGet)
-      // All else that connect-es raises, a timeout of the caller's for one, is counted where the call ends.
-      if ((wire?.message ?? message).startsWith("INVALID_ARGUMENT")) dispatcher.refused(byPath.get(path)!, { _tag: "InvalidArgument" })
+      // Other errors of connect-es, such as the caller's timeout, are counted where the call ends.
+      if ((wire?.message ?? message).startsWith("INVALID_ARGUMENT")) {
+        dispatcher.refused(byPath.get(path)!, { _tag: "InvalidArgument" })
+      }
       if (wire?.message === INTERNAL) dispatcher.report(new Error(`connect-es: ${message}`))
       return wire
     })
@@ -219,16 +222,17 @@ export const make = (
     const path = request.url!.split("?", 1)[0]!
     if (!lax.has(path)) return false
     const failed = (cause: unknown) => {
-      // The client went away, so there is no one to answer.
+      // The client went away: there is no connection to answer on.
       if (response.destroyed || ConnectError.from(cause).code === Code.Aborted) return
       dispatcher.report(cause)
       response.destroy()
     }
     let universal: UniversalServerRequest
     try {
-      universal = universalRequestFromNodeRequest(request, response as never, undefined, createContextValues().set(client, dispatcher.clientOf(request)))
-      // connect-es stops in the middle of a body that is too large. Node's usual iterator then destroys an HTTP/1.1 request
-      // but not its connection, which hangs: the server drops the rest instead.
+      const context = createContextValues().set(client, dispatcher.clientOf(request))
+      universal = universalRequestFromNodeRequest(request, response as never, undefined, context)
+      // connect-es stops reading in the middle of a body that is too large. Node's default iterator would then destroy
+      // the HTTP/1.1 request but not its connection, which hangs. This one lets the server drop the rest.
       if (!("stream" in request)) universal = { ...universal, body: request.iterator({ destroyOnReturn: false }) }
       const timeout = BodyDeadline.timeoutOf(universal.header)
       if (timeout !== undefined && request.method === "POST") {
@@ -243,7 +247,8 @@ export const make = (
       // No Host header, or one that makes no URL.
       const plain = response as import("node:http").ServerResponse
       plain.writeHead(400, { "Content-Type": "application/json" })
-      plain.end(JSON.stringify({ code: "invalid_argument", message: "INVALID_ARGUMENT: host header is missing or malformed" }))
+      const message = "INVALID_ARGUMENT: host header is missing or malformed"
+      plain.end(JSON.stringify({ code: "invalid_argument", message }))
       return true
     }
     handle(path, universal).then((answer) => universalResponseToNodeResponse(answer, response as never)).catch(failed)

@@ -235,8 +235,10 @@ const issueCoupon = Routes.make({
       ? undefined
       : { campaignId: +match[1]!, userId: BigInt(match[2] ?? match[3]!) }
   },
-  writeJson: (coupon) =>
-    `{"message":"OK","code":${PLAIN_CODE.test(coupon.code) ? `"${coupon.code}"` : JSON.stringify(coupon.code)},"issuedAt":"${issuedText(coupon.issuedAt)}"}`
+  writeJson: (coupon) => {
+    const code = PLAIN_CODE.test(coupon.code) ? `"${coupon.code}"` : JSON.stringify(coupon.code)
+    return `{"message":"OK","code":${code},"issuedAt":"${issuedText(coupon.issuedAt)}"}`
+  }
 })
 
 /** Every RPC of `coupon.v1.CouponService`. */

@@ -12,12 +12,14 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 const is64 = (field: DescField) => field.fieldKind === "scalar" && field.scalar === ScalarType.INT64
 const is32 = (field: DescField) => field.fieldKind === "scalar" && field.scalar === ScalarType.INT32
 
-/** Number literals that a double may not hold: long ones, and any with an exponent (123456789012e7 is one already). */
+/** Number literals that a double may not hold exactly: long ones, and those with an exponent (123456789012e7). */
 const RISKY_LITERAL = /\d[\d.]{15}|\d[eE]/
 
-/** An integer literal in any notation JSON allows, as plain digits; `undefined` if it has a fraction or is absurdly long. */
+const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
+
+/** An integer literal in any notation of JSON, as plain digits; `undefined` if it has a fraction or is far too long. */
 const plainDigits = (literal: string): string | undefined => {
-  const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(literal) ?? []
+  const [, sign, whole, fraction = "", exponent = "0"] = NUMBER.exec(literal) ?? []
   if (whole === undefined || literal.length > 400) return undefined
   const shift = Number(exponent) - fraction.length
   if (Math.abs(shift) > 400) return undefined
@@ -27,7 +29,7 @@ const plainDigits = (literal: string): string | undefined => {
   return /^0*$/.test(cut <= 0 ? digits : digits.slice(cut)) ? sign + (cut <= 0 ? "0" : digits.slice(0, cut)) : undefined
 }
 
-/** Keeps what a client wrote: `JSON.parse` would round 9223372036854775807, and protobuf-es would take the rounded number. */
+/** Keeps all digits: `JSON.parse` would round 9223372036854775807, and protobuf-es would accept the rounded number. */
 const exactly = (fields: ReadonlyMap<string, DescField>) =>
   (key: string, value: unknown, context: { readonly source: string }): unknown => {
     const field = fields.get(key)
@@ -41,11 +43,13 @@ const integral = (value: unknown) =>
   typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^-?\d+$/.test(value)
 
 /**
- * A name, or the number of one that may be newer than this program. protobuf-es ignores other names with the unknown fields, so that a
- * filter with a typing error would let everything through, and its error for other types names no field.
+ * A name, or the number of a value that may be newer than this program. protobuf-es ignores unknown names like unknown
+ * fields, so that a filter with a typing error would match everything, and its error for other types names no field.
  */
-const isEnumValue = (desc: DescEnum, value: unknown) =>
-  value === undefined || value === null || (typeof value === "number" ? (value | 0) === value : desc.values.some(({ name }) => name === value))
+const isEnumValue = (desc: DescEnum, value: unknown) => {
+  if (value === undefined || value === null) return true
+  return typeof value === "number" ? (value | 0) === value : desc.values.some(({ name }) => name === value)
+}
 
 const isEnumOf = (field: DescField, value: unknown): boolean =>
   field.fieldKind !== "list"
@@ -55,18 +59,21 @@ const isEnumOf = (field: DescField, value: unknown): boolean =>
 
 const reason = (field: DescField, value: unknown, detail: string): string => {
   if (detail === "set multiple times") return "must be given once"
-  if (is64(field) || is32(field)) return integral(value) ? `must be a ${is64(field) ? 64 : 32}-bit integer` : "must be an integer"
+  if (is64(field) || is32(field)) {
+    return integral(value) ? `must be a ${is64(field) ? 64 : 32}-bit integer` : "must be an integer"
+  }
   if (field.fieldKind === "scalar" && field.scalar === ScalarType.STRING) {
     return typeof value === "string" ? "must be well-formed Unicode" : "must be a string"
   }
   if (field.enum === undefined) return "has a value of the wrong type"
-  return `must be ${field.fieldKind === "list" ? "a list of" : "one of"} ${field.enum.values.map(({ name }) => name).join(", ")}`
+  const names = field.enum.values.map(({ name }) => name).join(", ")
+  return `must be ${field.fieldKind === "list" ? "a list of" : "one of"} ${names}`
 }
 
-/** How much of an unknown field's name an answer repeats. */
+/** Characters of an unknown field's name that an answer repeats. */
 const SHOWN_NAME = 40
 
-/** Names of fields are ASCII: whatever else a client wrote is shown escaped, so that no answer or log line shows what is not there. */
+/** Names of fields are ASCII. Other characters are escaped: answers and log lines shall not hide or reorder text. */
 const shownName = (name: string): string => {
   const cut = name.length > SHOWN_NAME ? `${name.slice(0, SHOWN_NAME)}...` : name
   const text = cut.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
@@ -75,18 +82,20 @@ const shownName = (name: string): string => {
 
 const refuseField = (name: string, known: ReadonlyArray<string>): InvalidArgument => {
   const meant = nearest(name, known)
-  return refuse(shownName(name), `is not a field of this call: ${meant === undefined ? `it takes ${known.join(", ")}` : `did you mean ${meant}?`}`)
+  const hint = meant === undefined ? `it takes ${known.join(", ")}` : `did you mean ${meant}?`
+  return refuse(shownName(name), `is not a field of this call: ${hint}`)
 }
 
 /**
- * Reads a request from JSON as protobuf's JSON mapping has it, but exactly: an integer never loses a digit, in whichever
- * notation the client chose, and the text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the
- * field (JSON name) and its rule. Fields that are not known are ignored, unless `refuseUnknown`; `null` means the default.
+ * Reads a request by protobuf's JSON mapping, but more strictly: integers keep all digits in every notation, and the
+ * text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the field (JSON name) and its rule.
+ * Unknown fields are ignored, unless `refuseUnknown`; `null` means the default.
  */
 export const decodeJson = <Desc extends DescMessage>(
   desc: Desc,
-  { refuseUnknown = false, registry }: { readonly registry?: Registry | undefined; readonly refuseUnknown?: boolean } = {}
+  settings: { readonly registry?: Registry | undefined; readonly refuseUnknown?: boolean } = {}
 ): (bytes: Uint8Array) => MessageShape<Desc> => {
+  const { refuseUnknown = false, registry } = settings
   const options = { ignoreUnknownFields: true, ...registry === undefined ? {} : { registry } }
   const jsonNames = desc.fields.map(({ jsonName }) => jsonName)
   const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
@@ -116,9 +125,11 @@ export const decodeJson = <Desc extends DescMessage>(
       if (unknown !== undefined) throw refuseField(unknown, jsonNames)
     }
     for (const [name, field] of fields) {
-      // protobuf-es reads such strings by BigInt(), which takes "0x10" and " 1 " too.
       const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined
-      if (is64(field) && typeof value === "string" && !integral(value)) throw refuse(field.jsonName, "must be an integer")
+      // protobuf-es reads such strings by BigInt(), which accepts "0x10" and " 1 " too.
+      if (is64(field) && typeof value === "string" && !integral(value)) {
+        throw refuse(field.jsonName, "must be an integer")
+      }
       if (field.enum !== undefined && !isEnumOf(field, value)) throw refuse(field.jsonName, reason(field, value, ""))
     }
     try {
@@ -134,7 +145,7 @@ export const decodeJson = <Desc extends DescMessage>(
 }
 
 /** Reads a request from protobuf's binary form. Throws `InvalidArgument`. */
-export const decodeBinary = <Desc extends DescMessage>(desc: Desc): (bytes: Uint8Array) => MessageShape<Desc> => (bytes) => {
+export const decodeBinary = <Desc extends DescMessage>(desc: Desc) => (bytes: Uint8Array): MessageShape<Desc> => {
   try {
     return fromBinary(desc, bytes)
   } catch {

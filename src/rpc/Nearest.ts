@@ -1,7 +1,7 @@
-/** Longer names are compared by their beginning: what they cost must not grow with what a client sends. */
+/** Only the beginning of longer names is compared, so that the cost does not grow with what a client sends. */
 const COMPARED = 64
 
-/** Edits between two texts: a character more, less, or another, or two neighbours swapped (optimal string alignment). */
+/** Edits between two texts: insertions, deletions, substitutions and swaps (optimal string alignment). */
 const edits = (a: string, b: string): number => {
   let before: Array<number> = []
   let above = Array.from({ length: b.length + 1 }, (_, j) => j)
@@ -23,8 +23,8 @@ const edits = (a: string, b: string): number => {
 const plain = (name: string): string => name.slice(0, COMPARED).replace(/[^a-zA-Z0-9]/g, "").toLowerCase()
 
 /**
- * The name that was probably meant: one that holds what was written or is held by it (`limit`, `couponLimit`), or else the one
- * with the fewest edits if those are no more than a third of its length. `undefined`: none is near.
+ * The name that was probably meant: one that contains the written one or is contained in it (`limit`, `couponLimit`),
+ * otherwise the one with the fewest edits, at most a third of its length. `undefined`: none is near.
  */
 export const nearest = (written: string, names: ReadonlyArray<string>): string | undefined => {
   const wanted = plain(written)

@@ -1,12 +1,12 @@
 import type { Request } from "./Request.ts"
 
-/** Where a request without a host was sent to: HTTP/1.0 has no Host header, and HTTP/2 may do without an authority. */
+/** The host of a request without one: HTTP/1.0 has no Host header, and HTTP/2 may do without an authority. */
 export const NO_HOST = "localhost"
 
 /** Of a host name, an IPv4 or an IPv6 address, with a port or none. */
 const AUTHORITY = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+,;=%-]+)(?::\d*)?$/i
 
-/** Whether a text is a host as a URL may have it. Remembers the last that was: clients mostly say the same. */
+/** Whether a text is a host of a URL. Remembers the last valid one, because clients mostly send the same. */
 export const makeIsHost = (): (host: string) => boolean => {
   let known = ""
   return (host) => {
@@ -27,9 +27,9 @@ const UTF8 = /^(?:[ \t]*;)*[ \t]*(?:charset=(?:utf-?8|"utf-?8")[ \t]*)?(?:;[ \t]
 const MALFORMED = "host header is missing or malformed"
 
 /**
- * Makes of a request's head what the handlers read: the path of an absolute target, one host (that of the target if it has
- * one), and a content type of JSON without `charset="utf-8"`, however that is written. Returns what is wrong with it, if
- * anything is: the answer is 400 then.
+ * Normalizes a request's head for the handlers: the path of an absolute target, one host (that of the target if it has
+ * one), and a content type of JSON without `charset="utf-8"` in any notation. Returns what is wrong with the head, for
+ * an answer of 400; `undefined` if it is valid.
  */
 export const make = (): (request: Request) => string | undefined => {
   const isHost = makeIsHost()

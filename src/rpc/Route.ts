@@ -85,7 +85,7 @@ export interface Route {
 /** The fields of a message without what protobuf-es adds, so that a codec written by hand need not fake that. */
 export type Fields<Desc extends DescMessage> = Omit<MessageShape<Desc>, "$typeName" | "$unknown">
 
-/** How every message of the service is written: int64 as strings, and zero values too, so that a field is always there. */
+/** How every message of the service is written: int64 as strings, and zero values too, so that no field is missing. */
 const jsonOptions = { alwaysEmitImplicit: true } as const
 
 interface JsonOptions {
@@ -94,7 +94,9 @@ interface JsonOptions {
 }
 
 /** A message that names a user is for that user: it must not be declared as ANYONE's. */
-type AccessTo<I extends DescMessage> = Role | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE")
+type AccessTo<I extends DescMessage> =
+  | Role
+  | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE")
 
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
 export const make = <I extends DescMessage, O extends DescMessage, Answer, E = never>(spec: {

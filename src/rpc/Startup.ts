@@ -8,12 +8,12 @@ import type { IssueCoupon } from "../claim/IssueCoupon.ts"
 export interface UseCases {
   readonly issueCoupon: IssueCoupon["Type"]
   readonly campaigns: Campaigns["Type"]
-  /** Who may call what, asked before any of the others. */
+  /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]
 }
 
-/** What the transport asks before it serves: the service listens from its first second, whether or not its stores do. */
+/** Whether calls can be served yet: the service listens before its stores are reached. */
 export class Startup extends Context.Tag("coupon/issuance/Startup")<Startup, {
   /** The use cases, or `undefined` while a store is still awaited. */
   readonly current: () => UseCases | undefined

@@ -10,7 +10,7 @@ export interface StoredKey extends ApiKey {
 }
 
 /**
- * Where keys are kept: beside the coupons, for all instances. Both writes add a row to the audit log in their transaction,
+ * Stores the keys beside the coupons, for all instances. Both writes add a row to the audit log in their transaction,
  * under the change's id; one that does nothing adds none.
  */
 export class ApiKeyStore extends Context.Tag("coupon/security/ApiKeyStore")<ApiKeyStore, {

@@ -5,7 +5,7 @@ import type { EpochMillis } from "../domain/Time.ts"
 import type { Principal } from "../domain/Principal.ts"
 import type { Role } from "../domain/Role.ts"
 
-/** What is known of a key; its secret is known to its holder alone. */
+/** A key without its secret, which only its holder has. */
 export interface ApiKey {
   /** 16 letters and digits; also the second part of the secret, so that a key found somewhere can be revoked. */
   readonly id: string
@@ -26,7 +26,7 @@ export interface CreatedKey {
   readonly secret: string
 }
 
-/** The store of keys is away; after `create` the key may have been stored, but nobody has its secret. */
+/** The store of keys is away. After `create` the key may have been stored, but its secret is lost. */
 export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ readonly cause: unknown }> {
   override readonly message = "the API keys cannot be read or written: the ledger is away"
 }
@@ -37,9 +37,9 @@ export class KeyRefused extends Data.TaggedError("KeyRefused")<{ readonly messag
 /** API keys: who holds one may do what its role says. */
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   /**
-   * Written to the audit log as done by `actor`, as is `revoke`: `key.create`, `key.revoke`.
-   * Names have 1 to 100 printable characters and are not `bootstrap` or `anonymous`; `requestsPerSecond` is a whole number from 1 to 1,000,000.
-   * The key is valid at once at this instance, within 1 s at every other.
+   * Makes a key. It is valid at once at this instance, within 1 s at every other one. Names have 1 to 100 printable
+   * characters and are not `bootstrap` or `anonymous`; `requestsPerSecond` is a whole number from 1 to 1,000,000.
+   * `create` and `revoke` enter the audit log as done by `actor`, as `key.create` and `key.revoke`.
    */
   readonly create: (key: {
     readonly name: string
@@ -49,15 +49,16 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   /** Every key that ever was, the oldest first. ADMIN_API_KEY is none of them. */
   readonly list: Effect.Effect<ReadonlyArray<ApiKey>, KeysUnavailable>
   /**
-   * Ends a key's validity: at once at this instance, within 10 s at every other. `false`: there is no such key. A key that
-   * was revoked before stays as it was, which is `true`.
+   * Ends a key's validity: at once at this instance, within 10 s at every other one. Returns whether there is such a
+   * key, also if it was revoked before.
    */
   readonly revoke: (id: string, actor: string) => Effect.Effect<boolean, KeysUnavailable>
-  /** Whose secret this is; `undefined`: nobody's (any more). A key made at another instance is known within 1 s. */
+  /** The holder of a secret; `undefined` for one that is unknown or revoked. */
   readonly authenticate: (secret: string) => Effect.Effect<Principal | undefined, KeysUnavailable>
   /**
-   * Whether administration needs a key: there is an ADMIN_API_KEY, a key was ever made (revoked ones count), or the ledger was ever
-   * served in production mode. Never `false` again after it was `true`; what closes it at another instance is known within 1 s.
+   * Whether administration needs a key: there is an ADMIN_API_KEY, a key was ever made (revoked ones count), or the
+   * ledger was ever served in production mode. Never `false` again after it was `true`. A change at another instance
+   * takes effect within 1 s.
    */
   readonly configured: Effect.Effect<boolean, KeysUnavailable>
 }>() {}

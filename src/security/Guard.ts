@@ -14,27 +14,31 @@ import { idOf, looksLikeKey } from "./Secret.ts"
 import * as TokenBuckets from "./TokenBuckets.ts"
 import { UserTokens } from "./UserTokens.ts"
 
-/** Why somebody is not let in; `transport/ErrorCatalog` has the messages. */
+/** Why a call is rejected; `rpc/ErrorCatalog` has the messages. */
 export type Refusal = Unauthenticated | PermissionDenied | RateLimited | Unavailable
 
-/** Decides who may call what: the one place that does, whatever the protocol. */
+/** Decides who may call what, in all protocols. */
 export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
-  /** Whether calls for ANYONE, SELF and READ_SELF are let in without an Authorization header, so that nobody need ask. */
+  /** Whether calls for ANYONE, SELF and READ_SELF need no Authorization header. They may then skip `admit`. */
   readonly publicIsOpen: boolean
   /**
-   * Lets a call in, or fails with why not. `authorization` is the header's value, `userId` the user that a call of SELF is
-   * about. Outside production, and unless `ApiKeys.configured`, every caller is let in as `anonymous`, with the role ADMIN.
+   * Admits a call, or fails with the reason. `authorization` is the header's value, `userId` the user that a call of
+   * SELF is about. Outside production, and unless `ApiKeys.configured`, every caller is `anonymous`, of role ADMIN.
    */
-  readonly admit: (authorization: string | undefined, access: Access, userId?: bigint) => Effect.Effect<Principal, Refusal>
+  readonly admit: (
+    authorization: string | undefined,
+    access: Access,
+    userId?: bigint
+  ) => Effect.Effect<Principal, Refusal>
 }>() {}
 
-/** Lets everybody in: for tests of what lies behind. */
+/** Admits every call, for tests. */
 export const open: Guard["Type"] = {
   publicIsOpen: true,
   admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
 
-/** What keeps the rights of a key from being enough; `undefined`: nothing does. */
+/** What a key of this role lacks for a call; `undefined` if it lacks nothing. */
 const lacking = (role: Principal["role"], access: Access): string | undefined => {
   if (role === "NONE") return "an API key"
   if (isRole(access)) return allows(role, access) ? undefined : `the rights of ${access}`
@@ -91,23 +95,28 @@ export const make = Effect.gen(function*() {
     return wait === 0 ? Effect.succeed(principal) : Effect.fail(new RateLimited({ retryAfterSeconds: wait }))
   }
 
+  const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeDown)
+
   const holder = (credential: string): Effect.Effect<Principal, Refusal> =>
-    Effect.flatMap(Effect.mapError(keys.authenticate(credential), storeDown), (principal): Effect.Effect<Principal, Refusal> =>
+    Effect.flatMap(authenticate(credential), (principal): Effect.Effect<Principal, Refusal> =>
       principal === undefined ? Effect.fail(unknownKey) : counted(principal))
 
   const withKey = (credential: string, access: Access) =>
     Effect.flatMap(holder(credential), (principal) => {
-      const missing = lacking(principal.role, access)
-      return missing === undefined
-        ? Effect.succeed(principal)
-        : Effect.fail(new PermissionDenied({ reason: `this call needs ${missing}, and the key "${principal.name}" is of role ${principal.role}` }))
+      const { name, role } = principal
+      const missing = lacking(role, access)
+      if (missing === undefined) return Effect.succeed(principal)
+      const reason = `this call needs ${missing}, and the key "${name}" is of role ${role}`
+      return Effect.fail(new PermissionDenied({ reason }))
     })
 
   const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
     if (credential !== undefined) return withKey(credential, role)
-    const missing = Effect.fail(new Unauthenticated({ reason: `this call needs an API key with the rights of ${role}; ${SEND_KEY}` }))
+    const reason = `this call needs an API key with the rights of ${role}; ${SEND_KEY}`
+    const missing = Effect.fail(new Unauthenticated({ reason }))
     if (config.production) return missing
-    return Effect.flatMap(Effect.mapError(keys.configured, storeDown), (configured) => configured ? missing : Effect.succeed(anonymousAdmin))
+    return Effect.flatMap(Effect.mapError(keys.configured, storeDown), (configured) =>
+      configured ? missing : Effect.succeed(anonymousAdmin))
   }
 
   const withToken = (token: string, users: NonNullable<typeof tokens>, userId: bigint | undefined) =>
@@ -125,18 +134,17 @@ export const make = Effect.gen(function*() {
     access: Exclude<Access, Role>,
     userId: bigint | undefined
   ): Effect.Effect<Principal, Refusal> => {
-    const isKey = Effect.map(
-      credential === undefined ? Effect.succeed(undefined) : Effect.mapError(keys.authenticate(credential), storeDown),
-      (principal) => principal !== undefined
-    )
     if (tokens !== undefined && access !== "ANYONE") {
       if (credential === undefined) {
         return Effect.fail(new Unauthenticated({
-          reason: `this call needs a token (JWT) whose subject is userId, or an API key with the rights of ISSUER; ${SEND_KEY.replace("key", "token or key")}`
+          reason: "this call needs a token (JWT) whose subject is userId, or an API key with the rights of ISSUER; " +
+            SEND_KEY.replace("key", "token or key")
         }))
       }
       if (looksLikeKey(credential)) return withKey(credential, access)
-      return Effect.flatMap(isKey, (key) => key ? withKey(credential, access) : withToken(credential, tokens, userId))
+      // ADMIN_API_KEY may have any form.
+      return Effect.flatMap(authenticate(credential), (principal) =>
+        principal === undefined ? withToken(credential, tokens, userId) : withKey(credential, access))
     }
     if (keyForPublic) {
       if (credential === undefined) {
@@ -144,8 +152,8 @@ export const make = Effect.gen(function*() {
       }
       return withKey(credential, access)
     }
-    // Nobody is asked for anything. A key is looked at all the same: a revoked one shall be noticed, and a rate be kept. Whatever else
-    // there may be, such as a token for a proxy in front, is not ours.
+    // No credential is needed. A key is checked nevertheless, so that a revoked one fails and its rate is kept. Other
+    // credentials, such as a token for a proxy in front, are ignored.
     if (credential === undefined || !looksLikeKey(credential)) return Effect.succeed(anonymous)
     return holder(credential)
   }
@@ -168,8 +176,8 @@ export const layer: Layer.Layer<Guard, never, AppConfig | ApiKeys | UserTokens> 
 const notReady = new Unavailable({ retryAfterSeconds: 1 })
 
 /**
- * For transports of their own, such as the operator plane: as `Guard.admit`, and UNAVAILABLE while the stores, and with them the
- * keys, are still awaited. Pass `Startup`'s type: `admit(startup, request.headers.authorization, "VIEWER")`.
+ * For other transports, such as the operator plane: as `Guard.admit`, and UNAVAILABLE while the stores, and with them
+ * the keys, are still awaited. Pass `Startup`'s type: `admit(startup, request.headers.authorization, "VIEWER")`.
  */
 export const admit = (
   startup: { readonly current: () => { readonly guard: Guard["Type"] } | undefined },

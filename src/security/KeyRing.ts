@@ -13,14 +13,14 @@ import type { Principal } from "../domain/Principal.ts"
 import { ProductionNote } from "./ProductionNote.ts"
 import { hashOf, idOf, newSecret, sameHash } from "./Secret.ts"
 
-/** After this long the keys are read again, behind the back of the call that noticed. */
+/** After this long the keys are read again, in the background. */
 const REFRESH_MILLIS = 5_000
-/** What is older is not believed: a revocation holds after this long wherever it was made, and whether or not the store answers. */
+/** Older keys are not used: a revocation takes effect after this long at every instance, even if the store is away. */
 const STALE_MILLIS = 10_000
-/** Unknown keys have the store asked this often at most, however many come: guessing is no lever against the ledger. */
+/** Unknown keys cause one read of the store in this time at most, so that guessing puts no load on the ledger. */
 const UNKNOWN_MILLIS = 1_000
 
-/** Not the time of day, which may be set back, and revoked keys with it. */
+/** Not the time of day: setting it back would make revoked keys valid again. */
 const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 interface Entry {
@@ -28,7 +28,7 @@ interface Entry {
   readonly principal: Principal
 }
 
-/** All keys at one moment. They are few, so each instance holds them all, and a call with a key costs it no query. */
+/** All keys at one moment. They are few, so each instance holds them all, and a call with a key needs no query. */
 interface Snapshot {
   /** Before the store was asked. */
   readonly at: number
@@ -58,7 +58,7 @@ export const make = Effect.gen(function*() {
     hash: hashOf(Redacted.value(key)),
     principal: { name: "bootstrap", role: "ADMIN" }
   }))
-  /** Held to read the keys and to change them, so that what was read before a change never replaces what is known since. */
+  /** Held to read the keys and to change them, so that a read from before a change never replaces the change. */
   const turn = yield* Effect.makeSemaphore(1)
   let snapshot: Snapshot = { at: -Infinity, byId: new Map(), closed: false }
   let failedAt = -Infinity
@@ -78,7 +78,7 @@ export const make = Effect.gen(function*() {
   const load = Effect.gen(function*() {
     const at = yield* monotonicMillis
     const keys = yield* store.all
-    // What has closed never opens again, so it is asked no more.
+    // Closed administration never opens again, so there is no need to ask.
     const closed = snapshot.closed || keys.length > 0 || (yield* production.found)
     const valid = keys.filter((key) => key.revokedAt === undefined)
     snapshot = { at, byId: new Map(valid.map((key) => [key.id, entryOf(key)])), closed }
@@ -88,7 +88,7 @@ export const make = Effect.gen(function*() {
     failure = error
   })))
 
-  /** Those who wait for their turn mostly find that somebody else has done it, or has just failed to. */
+  /** Calls that wait for their turn mostly use the result of another one: its keys, or its failure. */
   const noOlderThan = (millis: number): Effect.Effect<Snapshot, KeysUnavailable> =>
     turn.withPermits(1)(Effect.gen(function*() {
       const now = yield* monotonicMillis
@@ -143,12 +143,12 @@ export const make = Effect.gen(function*() {
         if (Option.isSome(bootstrap) && sameHash(hash, bootstrap.value.hash)) return bootstrap.value.principal
         const id = idOf(secret)
         if (id === undefined) return undefined
-        // Made elsewhere a moment ago, perhaps.
+        // It may have been made at another instance a moment ago.
         const entry = (yield* recent).byId.get(id) ?? (yield* noOlderThan(UNKNOWN_MILLIS)).byId.get(id)
         return entry !== undefined && sameHash(hash, entry.hash) ? entry.principal : undefined
       }),
 
-    // A door that was open a moment ago is looked at again: it may have been closed at another instance.
+    // Open administration is checked again: another instance may have closed it.
     configured: Effect.suspend(() =>
       Option.isSome(bootstrap) || snapshot.closed
         ? Effect.succeed(true)

@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { KeysUnavailable } from "./ApiKeys.ts"
 
-/** The ledger's note that it has been served in production: it keeps administration closed wherever the ledger is served later. */
+/** The ledger's note that it has been served in production. It keeps administration closed from then on. */
 export class ProductionNote extends Context.Tag("coupon/security/ProductionNote")<ProductionNote, {
   /** Whether an instance ever served this ledger in production mode. Never `false` again after it was `true`. */
   readonly found: Effect.Effect<boolean, KeysUnavailable>

@@ -1,21 +1,21 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 
 /**
- * API keys are 256 random bits, so one SHA-256 of them is all the hashing they need: bcrypt and its kind slow down guessing, which is
- * hopeless here at any speed (2^256 guesses), and would cost each call 100 ms of CPU, a gift to whoever wants to overload us.
+ * API keys are 256 random bits, so one SHA-256 is enough. Slow hashes such as bcrypt protect short secrets from
+ * guessing, which is hopeless here, and would cost each call 100 ms of CPU, an easy way to overload the service.
  */
 export const hashOf = (secret: string): Buffer => createHash("sha256").update(secret).digest()
 
 /** In constant time, whatever the secrets' lengths: their hashes are compared. */
 export const sameHash = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)
 
-/** The prefix lets scanners of repositories and logs recognise what leaked; the id says what to revoke. */
+/** The prefix lets scanners of repositories and logs recognise a leaked key; the id says which one to revoke. */
 const FORM = /^cpn_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/
 
-/** The id that a secret of ours names; `undefined`: it is none of ours. */
+/** The id in a secret; `undefined` if it has not the form of an API key. */
 export const idOf = (secret: string): string | undefined => FORM.exec(secret)?.[1]
 
-/** Whether it was meant to be one of ours, complete or not. */
+/** Whether it was meant to be an API key, complete or not. */
 export const looksLikeKey = (secret: string): boolean => secret.startsWith("cpn_")
 
 export const newSecret = (): { readonly id: string; readonly secret: string } => {

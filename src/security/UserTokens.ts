@@ -4,47 +4,51 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyGetKey } from "jose"
+import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify } from "jose"
+import type { JSONWebKeySet, JWTVerifyGetKey } from "jose"
 import { AppConfig } from "../config/AppConfig.ts"
 
-/** The token is not valid, or not for us; `message` is fit for its bearer. */
+/** The token is not valid, or not for this service; `message` is fit for its bearer. */
 export class TokenRefused extends Data.TaggedError("TokenRefused")<{ readonly message: string }> {}
 
-/** The issuer's keys cannot be had, so nothing is known of the token. */
+/** The issuer's keys cannot be fetched, so the token cannot be checked. */
 export class IssuerUnavailable extends Data.TaggedError("IssuerUnavailable")<{ readonly cause: unknown }> {}
 
 /** JWT_JWKS_FILE cannot be used; `message` says why. */
 export class JwksUnusable extends Data.TaggedError("JwksUnusable")<{ readonly message: string }> {}
 
-/** Tokens (JWT, RFC 7519) by which users prove who they are; `undefined`: they do not. */
+/** Tokens (JWT, RFC 7519) by which users prove who they are; `undefined` if none are configured. */
 export class UserTokens extends Context.Tag("coupon/security/UserTokens")<UserTokens, {
   /** The token's subject, once its signature, issuer, audience and times hold. */
   readonly subject: (token: string) => Effect.Effect<string, TokenRefused | IssuerUnavailable>
 } | undefined>() {}
 
-/** Asymmetric ones alone: with a shared secret, whoever can check tokens can also make them. */
+/** Asymmetric ones alone: a shared secret that checks tokens can also make them. */
 const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
-/** Clocks differ. */
+/** The clocks of issuer and instance differ by less than this. */
 const TOLERANCE_SECONDS = 5
-/** A signature costs 50 to 200 µs to check; a user who retries shows the same token. */
+/** Checked tokens that are kept. A signature takes 50 to 200 µs to check, and a user who retries sends the same one. */
 const REMEMBERED = 10_000
-/** The longest time for which a token is believed without looking at it again: a key that the issuer withdrew is out by then. */
+/** How long a checked token stays valid without another check. Bounds the use of a key that the issuer withdrew. */
 const REMEMBERED_MILLIS = 60_000
 
 const refusalOf = (error: unknown): TokenRefused | IssuerUnavailable => {
   if (error instanceof errors.JWTExpired) return new TokenRefused({ message: "the token has expired" })
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return new TokenRefused({ message: `the token's ${error.claim} ${error.reason === "missing" ? "is missing" : "is not the one asked for"}` })
+    const problem = error.reason === "missing" ? "is missing" : "is not the one asked for"
+    return new TokenRefused({ message: `the token's ${error.claim} ${problem}` })
   }
   if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed) {
     return new TokenRefused({ message: "the token's signature is not the issuer's" })
   }
-  if (error instanceof errors.JOSEAlgNotAllowed) return new TokenRefused({ message: "the token's algorithm is not allowed" })
-  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || !(error instanceof errors.JOSEError)) {
-    return new IssuerUnavailable({ cause: error })
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return new TokenRefused({ message: "the token's algorithm is not allowed" })
   }
-  // What is left of jose's own errors: the token is malformed. JOSEError itself is what a failed fetch of the keys throws.
-  return error.code === "ERR_JOSE_GENERIC" ? new IssuerUnavailable({ cause: error }) : new TokenRefused({ message: "the token is malformed" })
+  const isOfKeys = error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid
+  // A failed fetch of the keys throws a plain JOSEError. All that is left of jose's errors means a malformed token.
+  return isOfKeys || !(error instanceof errors.JOSEError) || error.code === "ERR_JOSE_GENERIC"
+    ? new IssuerUnavailable({ cause: error })
+    : new TokenRefused({ message: "the token is malformed" })
 }
 
 const keysOf = (config: AppConfig["Type"]): Effect.Effect<JWTVerifyGetKey | undefined, JwksUnusable> => {
@@ -55,7 +59,8 @@ const keysOf = (config: AppConfig["Type"]): Effect.Effect<JWTVerifyGetKey | unde
   const path = config.jwksFile.value
   return Effect.try({
     try: () => createLocalJWKSet(JSON.parse(readFileSync(path, "utf8")) as JSONWebKeySet),
-    catch: (error) => new JwksUnusable({ message: `JWT_JWKS_FILE: ${path} is not a JSON Web Key Set: ${(error as Error).message}` })
+    catch: (error) =>
+      new JwksUnusable({ message: `JWT_JWKS_FILE: ${path} is not a JSON Web Key Set: ${(error as Error).message}` })
   })
 }
 
@@ -68,7 +73,7 @@ export const make = Effect.gen(function*() {
     audience: Option.getOrThrow(config.jwtAudience),
     algorithms: ALGORITHMS,
     clockTolerance: TOLERANCE_SECONDS,
-    // A token that never expires cannot be taken back.
+    // A token that never expires cannot be revoked.
     requiredClaims: ["sub", "exp"]
   }
   const known = new Map<string, { readonly subject: string; readonly until: number }>()

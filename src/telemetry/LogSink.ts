@@ -15,7 +15,7 @@ export interface LogStream {
   readonly writableLength: number
 }
 
-/** Writes lines, or drops and counts them: a log that cannot be written is no reason not to serve. */
+/** Writes lines, or drops and counts them: the service goes on when its log cannot be written. */
 export interface LogSink {
   /**
    * Writes what `render` makes of the number of lines that were lost since the last one that was written. Never throws.
@@ -34,20 +34,20 @@ export const make = (stream: LogStream): LogSink => {
   return {
     write: (render) => {
       if (stream.writableLength > MAX_WAITING_CHARS) return drop(0)
-      const told = lost
+      const before = lost
       lost = 0
       try {
-        const text = render(told)
+        const text = render(before)
         const begun = torn ? `\n${text}` : text
         torn = false
         stream.write(begun, (error) => {
           if (error === null || error === undefined) return
-          drop(told)
-          // A full disk may have taken the beginning of a line; one that is gone has no lines.
+          drop(before)
+          // A full disk may hold the beginning of this line. A reader that is gone has no lines.
           torn = error.code !== "EPIPE"
         })
       } catch {
-        drop(told)
+        drop(before)
       }
     }
   }

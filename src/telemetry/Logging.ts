@@ -31,12 +31,15 @@ const spanOf = (context: FiberRefs.FiberRefs): { readonly traceId?: string; read
     onSome: ({ spanId, traceId }) => ({ traceId, spanId })
   })
 
-/** A JSON object a line, with `traceId` and `spanId` where there are such. Secrets leave its strings before they are escaped. */
+/** A JSON object a line, with `traceId` and `spanId` if there are any. Secrets are removed before text is escaped. */
 const jsonLine = (options: Logger.Logger.Options<unknown>, scrub: (text: string) => string): string =>
   JSON.stringify({ ...Logger.structuredLogger.log(options), ...spanOf(options.context) }, Redaction.replacer(scrub))
 
-/** For what JSON does not take, such as a bigint or a circle within the message: less, but not nothing. */
-const plainLine = ({ date, logLevel, message }: Logger.Logger.Options<unknown>, scrub: (text: string) => string): string =>
+/** For messages that JSON cannot represent, such as a bigint or a circular object. */
+const plainLine = (
+  { date, logLevel, message }: Logger.Logger.Options<unknown>,
+  scrub: (text: string) => string
+): string =>
   JSON.stringify({ message: scrub(inspect(message)), logLevel: logLevel.label, timestamp: date.toISOString() })
 
 const toJson = (options: Logger.Logger.Options<unknown>, scrub: (text: string) => string): string => {
@@ -98,7 +101,8 @@ export const layerTo = (stream: LogSink.LogStream): Layer.Layer<never, never, Ap
     const sink = LogSink.make(stream)
     const pretty = makePretty(yield* Effect.console, scrub, (text) => sink.write(() => text))
     const render = isPretty ? pretty.line : (line: Logger.Logger.Options<unknown>) => `${toJson(line, scrub)}\n`
-    const limiter = LineLimiter.make((line) => sink.write((lost) => SourceFrames.readable(render(withLost(line, lost)))))
+    const limiter = LineLimiter.make((line) =>
+      sink.write((lost) => SourceFrames.readable(render(withLost(line, lost)))))
     yield* Effect.addFinalizer(() => Effect.sync(limiter.flush))
     return Layer.mergeAll(
       isPretty ? Console.setConsole(pretty.console) : Layer.empty,

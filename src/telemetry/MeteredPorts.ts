@@ -15,7 +15,7 @@ import { Outbox } from "../ports/Outbox.ts"
 /** A campaign's reservations are known from the reconciler's last look at it, and forgotten this long after it. */
 const PENDING_MILLIS = 10_000
 
-/** Tells `ended` how a call went and how many seconds it took: one step of Effect a call, 2 µs. */
+/** Passes the outcome of a call and its seconds to `ended`. Costs one step of Effect a call, 2 µs. */
 const watched = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   ended: (exit: Exit.Exit<A, E>, seconds: number) => void
@@ -82,7 +82,8 @@ const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Sco
           for (const one of refused) if (one) count++
           GateMetrics.gateAnswers.RefusedSoldOut.add(count)
         }, GateMetrics.gateSeconds.check),
-      confirm: (campaignId, coupons) => gateCall(gate.confirm(campaignId, coupons), () => {}, GateMetrics.gateSeconds.confirm),
+      confirm: (campaignId, coupons) =>
+        gateCall(gate.confirm(campaignId, coupons), () => {}, GateMetrics.gateSeconds.confirm),
       hydrateBegin: (terms, token, leaseMillis) =>
         gateCall(gate.hydrateBegin(terms, token, leaseMillis), (grant) => {
           if (grant === "Granted") GateMetrics.gateRebuilds.begun.add()
@@ -136,12 +137,12 @@ const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
 })
 
 /**
- * Puts what counts in front of Gate, Ledger and Outbox: use cases and adapters know nothing of it. It works per batch, or per look of
- * an agent; a claim costs one addition for the gate's answer.
+ * Puts metrics in front of Gate, Ledger and Outbox, of which use cases and adapters know nothing. They cost per batch,
+ * or per run of an agent; a claim costs one addition for the gate's answer.
  */
 export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | Outbox> = Layer.scopedContext(
   Effect.gen(function*() {
-    // It has answered, or the stores would not be there.
+    // The gate has answered already, because this layer is built after the stores were reached.
     GateMetrics.gateUp.set(1)
     return Context.make(Gate, yield* meteredGate(yield* Gate)).pipe(
       Context.add(Ledger, meteredLedger(yield* Ledger)),

@@ -32,7 +32,9 @@ interface TraceData {
 
 const countSpans = (data: unknown): number => {
   let count = 0
-  for (const { scopeSpans } of (data as TraceData).resourceSpans) for (const { spans } of scopeSpans) count += spans.length
+  for (const { scopeSpans } of (data as TraceData).resourceSpans) {
+    for (const { spans } of scopeSpans) count += spans.length
+  }
   return count
 }
 

@@ -12,8 +12,8 @@ import { SpanRecorder } from "./Tracing.ts"
 
 const none = Context.empty()
 
-/** More links than that say nothing more. */
-const MOST_LINKS = 32
+/** Traced claims of a batch whose spans are linked to the batch's. */
+const MAX_LINKS = 32
 
 const ending = <A, E, R>(
   recorder: SpanRecorder["Type"],
@@ -23,7 +23,7 @@ const ending = <A, E, R>(
   Effect.onExit(effect, (exit) =>
     Effect.sync(() => {
       const at = recorder.nanos()
-      // Its value is no part of a span, and may be large.
+      // A span does not need the value, which may be large.
       const end = Exit.isSuccess(exit) ? Exit.void : exit
       for (const span of spans) span.end(at, end)
     }))
@@ -50,28 +50,35 @@ const tracedGate = (gate: Gate["Type"], recorder: SpanRecorder["Type"]): Gate["T
     Effect.suspend(() => {
       const parents = TracedClaims.spansOf(campaignId, requests)
       if (parents.length === 0) return gate.reserve(campaignId, requests)
-      return ending(recorder, steps(recorder, "gate.reserve", parents, { "coupon.batch_size": requests.length }), gate.reserve(campaignId, requests))
+      const spans = steps(recorder, "gate.reserve", parents, { "coupon.batch_size": requests.length })
+      return ending(recorder, spans, gate.reserve(campaignId, requests))
     })
 })
 
 /**
- * The span of the batch itself begins a trace of its own, whose ids follow from the batch's, so that whoever meets that id in the outbox
- * knows its parent. Links lead from each claim's step to it, and from it to each claim.
+ * The span of the batch begins a trace of its own. Its ids follow from the batch's, so that a relay which reads that id
+ * in the outbox knows the parent of its span. Links lead from each claim's step to it, and from it to each claim.
  */
 const tracedLedger = (ledger: Ledger["Type"], recorder: SpanRecorder["Type"]): Ledger["Type"] => ({
   ...ledger,
   issue: (batch) =>
     Effect.suspend(() => {
       const trace = TracedClaims.traceOf(batch.batchId)
-      const parents = trace === undefined ? [] : TracedClaims.spansOf(batch.campaignId, batch.claims).slice(0, MOST_LINKS)
-      if (trace === undefined || parents.length === 0) return ledger.issue(batch)
+      if (trace === undefined) return ledger.issue(batch)
+      const parents = TracedClaims.spansOf(batch.campaignId, batch.claims).slice(0, MAX_LINKS)
+      if (parents.length === 0) return ledger.issue(batch)
       const toClaims = parents.map((span): Tracer.SpanLink => ({ _tag: "SpanLink", span, attributes: {} }))
       const span = recorder.tracer.span("ledger.batch", Option.none(), none, toClaims, recorder.nanos(), "producer")
-      // The tracer draws ids at random and takes none; its spans read them when they are exported.
+      // The tracer accepts no ids, it draws them at random. Its spans read them when they are exported.
       Object.assign(span, trace)
-      const attributes = { "coupon.campaign_id": batch.campaignId, "coupon.batch_id": batch.batchId, "coupon.batch_size": batch.claims.length }
+      const attributes = {
+        "coupon.campaign_id": batch.campaignId,
+        "coupon.batch_id": batch.batchId,
+        "coupon.batch_size": batch.claims.length
+      }
       for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
-      const children = steps(recorder, "ledger.commit", parents, attributes, [{ _tag: "SpanLink", span, attributes: {} }])
+      const toBatch: Tracer.SpanLink = { _tag: "SpanLink", span, attributes: {} }
+      const children = steps(recorder, "ledger.commit", parents, attributes, [toBatch])
       return ending(recorder, [...children, span], Effect.withParentSpan(ledger.issue(batch), span))
     })
 })
@@ -93,7 +100,7 @@ const tracedOutbox = (outbox: Outbox["Type"], recorder: SpanRecorder["Type"]): O
     }, except)
 })
 
-/** Puts spans of traced claims and of their batches around Gate, Ledger and Outbox; the ports as they are if nothing is traced. */
+/** Puts spans of traced claims and their batches around Gate, Ledger and Outbox. Changes nothing without tracing. */
 export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | Outbox> = Layer.effectContext(
   Effect.gen(function*() {
     const [gate, ledger, outbox] = yield* Effect.all([Gate, Ledger, Outbox])

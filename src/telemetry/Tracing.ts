@@ -12,14 +12,19 @@ import type { UserId } from "../domain/Coupon.ts"
 import { parseTraceparent, RequestTracing } from "../ports/RequestTracing.ts"
 import * as TracedClaims from "../claim/TracedClaims.ts"
 
-/** What records spans, for those who make them by hand; absent unless traces are exported. */
+/** The tracer and its clock, for spans that are made by hand. Absent unless traces are exported. */
 export class SpanRecorder extends Context.Tag("coupon/telemetry/SpanRecorder")<SpanRecorder, {
   readonly tracer: Tracer.Tracer
   readonly nanos: () => bigint
 }>() {}
 
-/** What a span that is not recorded is to Effect: nothing to hold and nothing to send. */
-const unrecorded = (name: string, parent: Option.Option<Tracer.AnySpan>, context: Context.Context<never>, kind: Tracer.SpanKind): Tracer.Span => ({
+/** A span that is not recorded. */
+const unrecorded = (
+  name: string,
+  parent: Option.Option<Tracer.AnySpan>,
+  context: Context.Context<never>,
+  kind: Tracer.SpanKind
+): Tracer.Span => ({
   _tag: "Span",
   name,
   spanId: "noop",
@@ -38,8 +43,8 @@ const unrecorded = (name: string, parent: Option.Option<Tracer.AnySpan>, context
 })
 
 /**
- * Records spans below a recorded one and no others: what the libraries do for agents, ten polls a second, is nobody's trace. Roots
- * are made by `begin` and by batches, by hand.
+ * Records spans below a recorded one and no others: the libraries' spans of agents, ten polls a second, belong to no
+ * request. `begin` and batches make the root spans by hand.
  */
 const belowRecorded = (inner: Tracer.Tracer): Tracer.Tracer =>
   Tracer.make({
@@ -88,8 +93,8 @@ export const makeRequests = (
 }
 
 /**
- * Traces and metrics by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set. What does that (27 MB and 0.2 s) is loaded only then; without
- * it Effect makes no spans at all.
+ * Traces and metrics by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set. Only then is the exporter loaded (27 MB, 0.2 s).
+ * Without it Effect makes no spans at all.
  */
 export const layer: Layer.Layer<never, never, AppConfig> = Layer.unwrapScoped(Effect.gen(function*() {
   const config = yield* AppConfig
@@ -102,7 +107,10 @@ export const layer: Layer.Layer<never, never, AppConfig> = Layer.unwrapScoped(Ef
   yield* Effect.logInfo(`traces and metrics go to ${new URL(endpoint).host} by OTLP`)
   return Layer.mergeAll(
     Layer.setTracer(belowRecorded(tracer)),
-    Layer.succeed(RequestTracing, makeRequests(tracer, nanos, { ratio: config.traceRatio, perSecond: config.tracesPerSecond })),
+    Layer.succeed(
+      RequestTracing,
+      makeRequests(tracer, nanos, { ratio: config.traceRatio, perSecond: config.tracesPerSecond })
+    ),
     Layer.succeed(SpanRecorder, { tracer, nanos })
   )
 }))

@@ -32,9 +32,9 @@ const GREED = 8
 const LONGEST_ADVICE = 10
 
 export const make = (options: {
-  /** Calls in progress at the very most. */
+  /** Calls in progress, at most. */
   readonly most: number
-  /** What calls may take before some are refused. */
+  /** The latency beyond which calls are rejected. */
   readonly targetMillis: number
   /** Proxies whose X-Forwarded-For is believed. */
   readonly trusted: BlockList
@@ -53,7 +53,7 @@ export const make = (options: {
   const advice = Array.from({ length: LONGEST_ADVICE }, (_, i) => new Overloaded({ retryAfterSeconds: i + 1 }))
   let inFlight = 0
 
-  /** The more are refused the later they should come back, and not all at once. */
+  /** The more are rejected, the later they should come back, and not all at once. */
   const advise = () => {
     const pressure = limit.pressure()
     return advice[pressure === 0 ? 0 : Math.floor(Math.random() * Math.min(LONGEST_ADVICE, 2 + pressure))]!

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto"
 import { type BlockList, isIP, type Socket } from "node:net"
 import type { Request } from "../Request.ts"
 
-/** Places that clients share: a table this long is all that is kept of them. */
+/** Places that clients share: the length of the tables that are kept of them. */
 export const CLIENTS = 4_096
 
 /** For a connection that is gone. */
@@ -17,7 +17,7 @@ interface Tagged {
 /** Without the prefix of an IPv4 address on a dual-stack socket. */
 const plain = (address: string) => address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
 
-/** Who is one client: an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets. */
+/** What counts as one client: an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets. */
 const networkOf = (address: string): string => {
   if (!address.includes(":")) return address
   const [front, back] = address.split("::") as [string, string | undefined]
@@ -31,9 +31,9 @@ const networkOf = (address: string): string => {
 
 /**
  * A request's client as a number below `CLIENTS`, by a hash that differs in each process: no client can choose with
- * which other one it shares a number. The client is the peer of the connection. If that is a trusted proxy, it is the last
- * address in X-Forwarded-For that is none. (X-Envoy-External-Address is not read: proxies that do not know it pass on
- * what a client made up.)
+ * which other one it shares a number. The client is the peer of the connection, or behind a trusted proxy the last
+ * address in X-Forwarded-For that is no proxy. (X-Envoy-External-Address is not read: proxies that do not know it pass
+ * on what a client sent.)
  */
 export const make = (trusted: BlockList): (request: Request) => number => {
   const seed = randomInt(2 ** 31)
@@ -52,9 +52,10 @@ export const make = (trusted: BlockList): (request: Request) => number => {
   const forwarded = (raw: ReadonlyArray<string>, proxy: string): number => {
     let chain = ""
     for (let i = 0; i < raw.length; i += 2) {
-      if (raw[i]!.length === 15 && raw[i]!.toLowerCase() === "x-forwarded-for") chain = chain === "" ? raw[i + 1]! : `${chain},${raw[i + 1]!}`
+      if (raw[i]!.length !== 15 || raw[i]!.toLowerCase() !== "x-forwarded-for") continue
+      chain = chain === "" ? raw[i + 1]! : `${chain},${raw[i + 1]!}`
     }
-    // From the right, where our own proxies wrote; what a client claims stands further left.
+    // From the right, where trusted proxies wrote; a client's own entries are further left.
     const addresses = chain.split(",")
     let last = proxy
     for (let i = addresses.length - 1; i >= 0; i--) {
@@ -68,7 +69,9 @@ export const make = (trusted: BlockList): (request: Request) => number => {
 
   return (request) => {
     const isStream = "stream" in request
-    const owner = (isStream ? request.stream.session : request.socket) as (Tagged & { readonly socket?: Socket }) | undefined
+    const owner: (Tagged & { readonly socket?: Socket }) | undefined = isStream
+      ? request.stream.session
+      : request.socket as Tagged & Socket
     if (owner === undefined || owner === null) return GONE
     let place = owner[CLIENT]
     if (place === undefined) owner[CLIENT] = place = known(isStream ? owner.socket! : request.socket)

@@ -1,26 +1,26 @@
-/** How many calls may be in progress, by how long they take. */
+/** Limits the calls in progress by their latency. */
 export interface LatencyLimit {
   readonly current: () => number
   /** A call ended; both in milliseconds, `now` of `performance.now()`. */
   readonly ended: (latency: number, now: number) => void
-  /** A call was refused. */
+  /** A call was rejected. */
   readonly refused: () => void
-  /** Calls refused for one that ended, of late; 0 while nothing has to be. */
+  /** Calls rejected for one that ended, in the last window; 0 while none is rejected. */
   readonly pressure: () => number
 }
 
-/** How often the limit is looked at: a few group commits. */
+/** The limit is adjusted once in this time: a few group commits. */
 const WINDOW_MILLIS = 100
 
-/** For so many windows a queue may stand before anything is refused: a burst, or a pause of the ledger's, is carried. */
+/** Windows over the target before the first rejection: a burst, or a pause of the ledger, passes without one. */
 const PATIENT_WINDOWS = 2
 
-/** After so many windows that hardly used the limit there is none any more. */
+/** The limit is lifted after this many windows that hardly used it. */
 const CALM_WINDOWS = 10
 
-/** A ledger that is slow at rest makes no queue: so many times its latency is always allowed. */
+/** A slow ledger alone is no overload: this many times its latency at rest is always allowed, up to the maximum. */
 const OVER_BASE = 5
-const LONGEST_TARGET_MILLIS = 1_000
+const MAX_TARGET_MILLIS = 1_000
 
 /** The latency at rest is the lowest of the last 30 to 60 s. */
 const BASE_MILLIS = 30_000
@@ -28,18 +28,34 @@ const BASE_MILLIS = 30_000
 /** Never limit below this: smaller queues add no visible latency, and group commit needs batches of about this size. */
 export const FLOOR = 64
 
+/** The lowest latency of the last one to two periods of `BASE_MILLIS`. */
+const makeBase = () => {
+  let from = -Infinity
+  let [current, before] = [Infinity, Infinity]
+  return {
+    least: () => Math.min(current, before),
+    learn: (latency: number, now: number) => {
+      if (now - from > BASE_MILLIS) {
+        before = current
+        current = Infinity
+        from = now
+      }
+      current = Math.min(current, latency)
+    }
+  }
+}
+
 /**
- * Little's law says how many calls in progress make a latency: `limit = rate x target`. It is applied as CoDel (RFC 8289) does its
- * own target: only to a queue that stands, never to one that comes and goes; then it is followed by AIMD, halfway down (or up) to what
- * the window's own rate gives while calls take longer than the target, and up by the limit's square root (as Netflix' Gradient2) while
- * they do not.
+ * By Little's law, `limit = rate x target`. As in CoDel (RFC 8289), only a queue that stands is limited, not one that
+ * comes and goes. Then the limit follows by AIMD: over the target it moves halfway to what the window's rate gives,
+ * otherwise up by its square root, as in Netflix' Gradient2.
  *
- * Not Vegas or Gradient2, which take latency over the least latency for a queue: group commit makes batches of what waits, so
- * going from 1.5 ms with one call to 13 with 128 is how it comes to its rate, and they would end at batches of a few. And in a
- * rush that lasts, Gradient2's long-term average drifts up to any latency. docs/internals/decisions.md has more.
+ * Vegas and Gradient2 take any latency above the lowest one for a queue. That fails here: group commit turns waiting
+ * claims into batches, and 13 ms with 128 calls instead of 1.5 ms with one is how it reaches its rate. In a long rush,
+ * Gradient2's long-term average also drifts up to any latency. docs/internals/decisions.md has more.
  *
- * Latency is weighted by itself (sum of squares over sum): what a call in progress sees. Answers from memory, which take no time
- * and hold no place, then do not hide the others.
+ * Latency is weighted by itself (sum of squares over sum), which is what a call in progress sees. Otherwise answers
+ * from memory, which take no time, would hide the others.
  */
 export const make = (options: {
   readonly most: number
@@ -53,46 +69,42 @@ export const make = (options: {
   let limiting = false
   let [over, calm] = [0, 0]
   let [sum, squares, count, refusals] = [0, 0, 0, 0]
-  let [windowFrom, baseFrom] = [-Infinity, -Infinity]
-  let [base, baseBefore] = [Infinity, Infinity]
+  let windowFrom = -Infinity
+  const base = makeBase()
   let pressure = 0
 
-  const learn = (latency: number, now: number) => {
-    if (now - baseFrom > BASE_MILLIS) {
-      baseBefore = base
-      base = Infinity
-      baseFrom = now
+  const lower = (proposed: number) => {
+    calm = 0
+    if (limiting) limit += (proposed - limit) / 2
+    else if (++over >= PATIENT_WINDOWS) {
+      limiting = true
+      limit = proposed
     }
-    base = Math.min(base, latency)
+  }
+
+  const raise = (isUsed: boolean) => {
+    if (isUsed) {
+      calm = 0
+      limit += Math.sqrt(limit)
+    } else if (++calm >= CALM_WINDOWS) {
+      limiting = false
+      limit = most
+    }
   }
 
   const close = (now: number) => {
     const latency = sum > 0 ? squares / sum : 0
     const inFlight = sum / (now - windowFrom)
     const atRest = inFlight <= floor
-    if (atRest && sum > 0) learn(latency, now)
-    const least = Math.min(base, baseBefore)
-    const target = least === Infinity ? targetMillis : Math.max(targetMillis, Math.min(OVER_BASE * least, LONGEST_TARGET_MILLIS))
-    if (latency > target && !atRest) {
-      calm = 0
-      const proposed = Math.max(floor, inFlight * target / latency)
-      if (limiting) limit += (proposed - limit) / 2
-      else if (++over >= PATIENT_WINDOWS) {
-        limiting = true
-        limit = proposed
-      }
-    } else {
+    if (atRest && sum > 0) base.learn(latency, now)
+    const least = base.least()
+    const allowed = least === Infinity ? 0 : Math.min(OVER_BASE * least, MAX_TARGET_MILLIS)
+    const target = Math.max(targetMillis, allowed)
+    if (latency > target && !atRest) lower(Math.max(floor, inFlight * target / latency))
+    else {
       over = 0
-      if (!limiting && !atRest) learn(latency, now)
-      if (limiting) {
-        if (refusals > 0 || inFlight > limit / 2) {
-          calm = 0
-          limit += Math.sqrt(limit)
-        } else if (++calm >= CALM_WINDOWS) {
-          limiting = false
-          limit = most
-        }
-      }
+      if (limiting) raise(refusals > 0 || inFlight > limit / 2)
+      else if (!atRest) base.learn(latency, now)
     }
     limit = Math.min(limit, most)
     pressure = refusals / count

@@ -1,6 +1,6 @@
 import * as PerfHooks from "node:perf_hooks"
 
-/** Answers refused requests no faster than leaves time for those that were not. */
+/** Answers rejected requests at a pace that leaves time for the admitted ones. */
 export interface PacedRefusals {
   /** Runs `answer`, which must not throw: at once or, when there are many, in its turn a little later. */
   readonly refuse: (answer: () => void) => void
@@ -26,7 +26,7 @@ export interface Clock {
 const A_TURN = 32
 const INTERVAL_MILLIS = 1
 
-/** Spare is a twentieth of the time. Where that is lacking, one is refused for so many that were served: 4 % of the time. */
+/** Less idle time than this share means no time to spare. Then one is rejected for so many served: 4 % of the time. */
 const IDLE_SHARE = 0.05
 const SERVED_FOR_ONE = 8
 

@@ -19,7 +19,7 @@ const timedOut: Record<Exclude<Bound, "itself">, () => IssueFailure> = {
 export interface CallEffects {
   /** Runs the call within both timeouts. A call that throws is a defect. */
   readonly open: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
-  /** As `open`, for a caller whom the guard lets in. Public calls without a key or token skip this cost. */
+  /** As `open`, if the guard admits the caller. Public calls without a key or token skip this cost. */
   readonly guarded: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
 }
 
