@@ -141,7 +141,8 @@ export const makeDeployment = async (
     COUPON_OPERATOR_PORT: String(operatorPort),
     ...production === undefined ? {} : { COUPON_SECRETS: production.secrets }
   }
-  const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]].flatMap((file) => ["-f", file])
+  const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]]
+    .flatMap((file) => ["-f", file])
   const compose = (...args: ReadonlyArray<string>) =>
     docker(["compose", "-p", project, ...files, "-f", "test/compose/docker-compose.test.yml", ...args], env)
   const secret = (service: string, path: string) => compose("exec", "-T", service, "cat", `/secrets/${path}`)

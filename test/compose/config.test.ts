@@ -76,7 +76,7 @@ describe("docker-compose.yml", () => {
     })
   })
 
-  it("is made real by docker-compose.production.yml: keys and passwords as secrets, published where one says", async () => {
+  it("docker-compose.production.yml takes keys and passwords from secrets, and addresses from settings", async () => {
     const files = ["-f", "docker-compose.yml", "-f", "docker-compose.production.yml"]
     const { secrets, services } = JSON.parse(await docker(["compose", ...files, "config", "--format", "json"], {
       COUPON_BIND: "0.0.0.0",
@@ -86,7 +86,10 @@ describe("docker-compose.yml", () => {
       COUPON_OPERATOR_PORT: "",
       COUPON_IMAGE: "",
       COUPON_SECRETS: "/somewhere"
-    })) as { readonly secrets: Readonly<Record<string, { readonly file: string }>>; readonly services: Readonly<Record<string, Service>> }
+    })) as {
+      readonly secrets: Readonly<Record<string, { readonly file: string }>>
+      readonly services: Readonly<Record<string, Service>>
+    }
     expect(Object.entries(secrets).map(([name, { file }]) => [name, file]).sort()).toEqual(
       [
         "admin-api-key", "mysql-owner-password", "mysql-password", "mysql-root-password", "redis-admin-password",
@@ -162,15 +165,17 @@ describe("deploy/production-secrets", () => {
     expect(read(".env")).toContain(`\n${mine}\n`)
   })
 
-  it.skipIf(!hasCompose())("`docker compose` is production from then on; its file alone says what to run first", async () => {
+  it.skipIf(!hasCompose())("after it `docker compose` is production; without it, an error names it", async () => {
     const config = async (...args: ReadonlyArray<string>) => {
-      const { services } = JSON.parse(await docker(["compose", ...args, "config", "--format", "json"], {}, directory)) as {
+      const json = await docker(["compose", ...args, "config", "--format", "json"], {}, directory)
+      const { services } = JSON.parse(json) as {
         readonly services: Readonly<Record<string, Service & { readonly labels?: Readonly<Record<string, string>> }>>
       }
       return { env: services["backend-app-primary"]?.environment?.["NODE_ENV"], redis: services["redis"]?.labels }
     }
     expect(await config()).toEqual({ env: "development", redis: undefined })
-    await expect(config("-f", "docker-compose.yml", "-f", "docker-compose.production.yml")).rejects.toThrow(/run deploy\/production-secrets first/)
+    await expect(config("-f", "docker-compose.yml", "-f", "docker-compose.production.yml"))
+      .rejects.toThrow(/run deploy\/production-secrets first/)
     make()
     const made = await config()
     expect(made.env).toBe("production")

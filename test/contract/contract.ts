@@ -373,7 +373,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect(new Set(campaign["issuedCoupons"] as Array<string>)).toEqual(new Set(codes))
       })
 
-      it("tells a holder what they hold, whenever and through whichever instance they ask, also after sold out", async () => {
+      it("answers COUPON_ALREADY_CLAIMED with the coupon at every instance, also after sold out", async () => {
         const campaignId = await open({ couponLimit: 2 })
         const { code, issuedAt } = (await issue(campaignId, 1)).json()
         const claimed = async () => {
@@ -417,7 +417,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         }
       }
 
-      it("ends when its end passes: newcomers are refused, holders still hear of their coupon", async () => {
+      it("ends at its end time: new users are rejected, holders still receive their coupon", async () => {
         const { campaignId, replies: [first] } = await untilEnd(1000, [1])
         const code = first!["code"]
         expect(code).toEqual(isCode)

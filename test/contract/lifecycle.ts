@@ -26,7 +26,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
     const reply = await call(method, body)
     return [reply.status, reply.json()["message"]]
   }
-  const told = async (campaignId: number, userId: number) => (await issue(campaignId, userId)).json()["message"]
+  const answer = async (campaignId: number, userId: number) => (await issue(campaignId, userId)).json()["message"]
   const read = async (campaignId: number) => (await http().post("GetCampaign", { campaignId })).json()
 
   describe("changing a campaign", () => {
@@ -67,7 +67,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
 
     it("refuses what breaks a rule, and changes nothing", async () => {
       const campaignId = await open({ couponLimit: 5, endTime: LATER })
-      for (const user of [1, 2, 3]) expect(await told(campaignId, user)).toBe("OK")
+      for (const user of [1, 2, 3]) expect(await answer(campaignId, user)).toBe("OK")
       const bad: ReadonlyArray<readonly [Record<string, unknown>, string]> = [
         [{ name: "" }, "name"],
         [{ name: "이".repeat(101) }, "name"],
@@ -152,7 +152,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
 
     it("pauses, resumes and ends, through whichever instance it is asked", async () => {
       const campaignId = await open()
-      expect(await told(campaignId, 1)).toBe("OK")
+      expect(await answer(campaignId, 1)).toBe("OK")
       expect(await made("Resume", { campaignId })).toMatchObject({ version: "1" })
       expect(await made("Pause", { campaignId })).toMatchObject({
         status: "CAMPAIGN_STATUS_PAUSED",
@@ -162,15 +162,15 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       for (let k = 0; k < 4; k++) {
         const reply = await issue(campaignId, 10 + k)
         expect([reply.status, reply.json()]).toEqual([400, { code: "failed_precondition", message: "CAMPAIGN_PAUSED" }])
-        expect(await told(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
+        expect(await answer(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
       }
       expect(await made("Pause", { campaignId })).toMatchObject({ version: "2" })
       expect(await made("Resume", { campaignId })).toMatchObject({ status: "CAMPAIGN_STATUS_ACTIVE", version: "3" })
-      for (let k = 0; k < 4; k++) expect(await told(campaignId, 20 + k)).toBe("OK")
+      for (let k = 0; k < 4; k++) expect(await answer(campaignId, 20 + k)).toBe("OK")
       expect(await made("End", { campaignId })).toMatchObject({ status: "CAMPAIGN_STATUS_ENDED", version: "4" })
       for (let k = 0; k < 4; k++) {
-        expect(await told(campaignId, 30 + k)).toBe("CAMPAIGN_ENDED")
-        expect(await told(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
+        expect(await answer(campaignId, 30 + k)).toBe("CAMPAIGN_ENDED")
+        expect(await answer(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
       }
       expect(await made("End", { campaignId })).toMatchObject({ version: "4" })
       for (const method of ["Update", "Pause", "Resume"]) {
@@ -209,15 +209,15 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
 
     it("hands out what a raise adds at once, through every instance, and to no user twice", async () => {
       const campaignId = await open({ couponLimit: 3 })
-      for (const user of [1, 2, 3]) expect(await told(campaignId, user)).toBe("OK")
+      for (const user of [1, 2, 3]) expect(await answer(campaignId, user)).toBe("OK")
       // Every instance knows and has answered that it is sold out.
-      for (let user = 4; user < 12; user++) expect(await told(campaignId, user)).toBe("COUPON_SOLD_OUT")
+      for (let user = 4; user < 12; user++) expect(await answer(campaignId, user)).toBe("COUPON_SOLD_OUT")
       let next = 12
       for (let round = 1; round <= 4; round++) {
         await made("Update", { campaignId, couponLimit: 3 + round * 3 })
-        for (let k = 0; k < 3; k++) expect(await told(campaignId, next++), `round ${round}`).toBe("OK")
-        for (let k = 0; k < 3; k++) expect(await told(campaignId, next + k)).toBe("COUPON_SOLD_OUT")
-        for (const user of [1, 2, 3]) expect(await told(campaignId, user)).toBe("COUPON_ALREADY_CLAIMED")
+        for (let k = 0; k < 3; k++) expect(await answer(campaignId, next++), `round ${round}`).toBe("OK")
+        for (let k = 0; k < 3; k++) expect(await answer(campaignId, next + k)).toBe("COUPON_SOLD_OUT")
+        for (const user of [1, 2, 3]) expect(await answer(campaignId, user)).toBe("COUPON_ALREADY_CLAIMED")
       }
       expect(await read(campaignId)).toMatchObject({ couponLimit: "15", currentCoupon: "15", version: "5" })
     })
@@ -243,7 +243,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         await made("Update", { campaignId, couponLimit: limit })
         await made("Resume", { campaignId })
       }
-      await expect.poll(() => told(campaignId, 1_000_000 + user)).toBe("COUPON_SOLD_OUT")
+      await expect.poll(() => answer(campaignId, 1_000_000 + user)).toBe("COUPON_SOLD_OUT")
       stop = true
       await Promise.all(workers)
       expect(await read(campaignId)).toMatchObject({ couponLimit: String(limit), currentCoupon: String(limit) })
@@ -255,18 +255,18 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
 
     it("moves the window, also when coupons are issued: not started comes before already claimed", async () => {
       const campaignId = await open({ endTime: LATER })
-      expect(await told(campaignId, 1)).toBe("OK")
-      for (let k = 0; k < 4; k++) expect(await told(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
+      expect(await answer(campaignId, 1)).toBe("OK")
+      for (let k = 0; k < 4; k++) expect(await answer(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
       await made("Update", { campaignId, startTime: "2098-01-01T00:00:00Z" })
-      expect(await told(campaignId, 2)).toBe("CAMPAIGN_NOT_STARTED")
+      expect(await answer(campaignId, 2)).toBe("CAMPAIGN_NOT_STARTED")
       // An instance that knows the coupon learns of the later start within a second.
       for (let k = 0; k < 4; k++) {
-        await expect.poll(() => told(campaignId, 1), { interval: 50 }).toBe("CAMPAIGN_NOT_STARTED")
+        await expect.poll(() => answer(campaignId, 1), { interval: 50 }).toBe("CAMPAIGN_NOT_STARTED")
       }
       await made("Update", { campaignId, startTime: OPEN })
-      expect(await told(campaignId, 3)).toBe("OK")
+      expect(await answer(campaignId, 3)).toBe("OK")
       for (let k = 0; k < 4; k++) {
-        await expect.poll(() => told(campaignId, 1), { interval: 50 }).toBe("COUPON_ALREADY_CLAIMED")
+        await expect.poll(() => answer(campaignId, 1), { interval: 50 }).toBe("COUPON_ALREADY_CLAIMED")
       }
       const over = { campaignId, endTime: "2025-06-26T00:00:00Z" }
       expect(await refused("Update", over)).toEqual([
@@ -277,18 +277,18 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       // Said again, it is what it is already; another change of a campaign that is over does not move its end.
       await made("Update", over)
       await made("Update", { campaignId, name: "over" })
-      expect(await told(campaignId, 4)).toBe("CAMPAIGN_ENDED")
-      expect(await told(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
+      expect(await answer(campaignId, 4)).toBe("CAMPAIGN_ENDED")
+      expect(await answer(campaignId, 1)).toBe("COUPON_ALREADY_CLAIMED")
       // A campaign that only ran out may go on; one that an operator ended may not.
       await made("Update", { campaignId, endTime: "" })
-      expect(await told(campaignId, 5)).toBe("OK")
+      expect(await answer(campaignId, 5)).toBe("OK")
     })
 
     it("opens a campaign early", async () => {
       const campaignId = await open({ startTime: LATER })
-      for (let k = 1; k <= 4; k++) expect(await told(campaignId, k)).toBe("CAMPAIGN_NOT_STARTED")
+      for (let k = 1; k <= 4; k++) expect(await answer(campaignId, k)).toBe("CAMPAIGN_NOT_STARTED")
       await made("Update", { campaignId, startTime: OPEN })
-      for (let k = 1; k <= 4; k++) expect(await told(campaignId, k)).toBe("OK")
+      for (let k = 1; k <= 4; k++) expect(await answer(campaignId, k)).toBe("OK")
     })
   })
 
@@ -345,7 +345,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         open: await open({ name: `${prefix}open` })
       }
       await made("Pause", { campaignId: ids.paused })
-      expect(await told(ids.soldOut, 1)).toBe("OK")
+      expect(await answer(ids.soldOut, 1)).toBe("OK")
       const list = async (phases: ReadonlyArray<string>, more: Record<string, unknown> = {}) => {
         const body = { namePrefix: prefix, phases: phases.map((phase) => `CAMPAIGN_PHASE_${phase}`), ...more }
         const reply = await http().post("ListCampaigns", body)
@@ -396,7 +396,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
       await open({ name: `그 ${prefix}` })
       await made("Pause", { campaignId: ids[1] })
       await made("End", { campaignId: ids[3] })
-      expect(await told(ids[0]!, 1)).toBe("OK")
+      expect(await answer(ids[0]!, 1)).toBe("OK")
 
       const all = await pageOf({ namePrefix: prefix })
       expect(all.campaigns.map(({ id }) => id)).toEqual(ids.toReversed())

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
-import { gateKey, privateDatabases, startDatabase, startRedis, type DatabaseKind, type DatabaseServer } from "../support/servers.ts"
+import {
+  gateKey,
+  privateDatabases,
+  startDatabase,
+  startRedis,
+  type DatabaseKind,
+  type DatabaseServer
+} from "../support/servers.ts"
 import { newcomers, tally } from "./load.ts"
 import {
   clock,
@@ -119,9 +126,10 @@ const suite = (kind: DatabaseKind): void => {
       await conclude(campaignId)
     })
 
-    it.each(["cut", "silent"])("of the connection (%s) after the commit ends in OK: the commit is found", async (how) => {
+    it.each(["cut", "silent"])("of the connection (%s) after the commit ends in OK", async (how) => {
       // Time enough to ask what became of it.
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair({ REQUEST_TIMEOUT: "8s", RESERVATION_TIMEOUT: "10s" })
+      const settings = { REQUEST_TIMEOUT: "8s", RESERVATION_TIMEOUT: "10s" }
+      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(settings)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -176,7 +184,7 @@ const suite = (kind: DatabaseKind): void => {
       await conclude(campaignId, [victim.url, witness.url])
     })
 
-    it("that is only a long pause admits no user too many: the batch comes when others have filled the campaign", async () => {
+    it("that is only a long pause exceeds no limit, though the batch arrives when the campaign is full", async () => {
       const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair()
       const campaignId = await load.openCampaign(witness.url, 3)
       const holding = proxy.holdRequests(isGroupCommit)
@@ -216,7 +224,7 @@ const suite = (kind: DatabaseKind): void => {
       await conclude()
     })
 
-    it("of the database under load loses no coupon that was promised, and the service comes back by itself", async () => {
+    it("of the database under load loses no acknowledged coupon, and the service recovers by itself", async () => {
       const { conclude, load, moreOk } = await crowd()
       await moreOk(300)
       const killedAt = clock()

@@ -64,7 +64,7 @@ describe("an embedded instance", () => {
     expect(holders.size).toBe(load.history.filter(({ outcome }) => outcome === "OK").length)
   })
 
-  it("has its directory for itself: a second one refuses to start and says why, and may have it afterwards", async () => {
+  it("owns its directory: a second instance fails to start until the first has ended", async () => {
     const dataDir = directory()
     const first = await startFor(defer, { DATA_DIR: dataDir })
     const load = loadFor(defer)

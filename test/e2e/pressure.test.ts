@@ -10,7 +10,7 @@ import { tally } from "./load.ts"
 
 const [kind] = privateDatabases()
 
-/** What clients hear while the ledger is slow, and what an operator's change does, on a distributed service. */
+/** A distributed service: what clients receive while the ledger is slow, and what an operator's change does. */
 describe("under pressure", () => {
   const defer = deferral()
   let server: DatabaseServer
@@ -157,7 +157,7 @@ describe("under pressure", () => {
     await checkInvariants({ databaseUrl, redisUrl }, undefined)
   })
 
-  it("what is paused, resumed and ended in the ledger is so for all users; holders still get their coupon", async () => {
+  it("pausing, resuming and ending in the ledger applies to all users; holders still get their coupon", async () => {
     const { check, databaseUrl, instance, load } = await start()
     const campaignId = await load.openCampaign(instance.url, 10)
     let userId = 1

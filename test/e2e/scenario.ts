@@ -89,7 +89,7 @@ export const fillUp = async (
       for (;;) {
         const { outcome } = await load.insist(urls, { campaignId, userId: newcomer++ })
         if (outcome === "COUPON_SOLD_OUT") return
-        // Who had to ask again may hear of the coupon that the first claim got.
+        // A repeated claim may return the coupon that the first one got.
         if (outcome !== "OK" && outcome !== "COUPON_ALREADY_CLAIMED") {
           throw new Error(`a newcomer received ${outcome}; so far ${JSON.stringify(tally(load.history))}`)
         }

@@ -12,7 +12,7 @@ const CAMPAIGNS = 5
 const env = { LATENCY_TARGET: "1s", REQUEST_TIMEOUT: "8s" }
 
 /** Each user once on each campaign, users side by side as a crowd would come. */
-const everybody = function*(campaignIds: ReadonlyArray<number>): Generator<Wish> {
+const allUsers = function*(campaignIds: ReadonlyArray<number>): Generator<Wish> {
   for (let userId = 1; userId <= USERS; userId++) for (const campaignId of campaignIds) yield { campaignId, userId }
 }
 
@@ -35,14 +35,14 @@ const suite = (name: string, start: () => Promise<Cluster>): void => {
       attempts.filter((attempt) => attempt.campaignId === campaignId)
 
     it(`stress: ${USERS} users at once over ${CAMPAIGNS} campaigns of ${USERS} all get their coupon`, async () => {
-      const attempts = await load.claimAll(cluster.urls(), everybody(await open(USERS)), USERS)
+      const attempts = await load.claimAll(cluster.urls(), allUsers(await open(USERS)), USERS)
       expect(tally(attempts)).toEqual({ OK: USERS * CAMPAIGNS })
       await checkInvariants(cluster.stores, load.history)
     })
 
     it(`limit: ${USERS} users at once over ${CAMPAIGNS} campaigns of 100 get exactly 100 of each`, async () => {
       const campaignIds = await open(100)
-      const attempts = await load.claimAll(cluster.urls(), everybody(campaignIds), USERS)
+      const attempts = await load.claimAll(cluster.urls(), allUsers(campaignIds), USERS)
       for (const campaignId of campaignIds) {
         expect(tally(of(attempts, campaignId))).toEqual({ OK: 100, COUPON_SOLD_OUT: USERS - 100 })
       }

@@ -64,8 +64,8 @@ describe.skipIf(program === undefined)("through Envoy, a request that an instanc
   )
 
   it.each(["GetCampaign", "GetCoupon", "ListCampaigns"])("%s: reads are tried at every instance", async (rpc) => {
-    const { attempts, ...told } = await ask(rpc)
+    const { attempts, ...answer } = await ask(rpc)
     expect(attempts).toBeGreaterThan(1)
-    expect(told).toEqual({ status: 503, body: { code: "unavailable", message: "UNAVAILABLE" } })
+    expect(answer).toEqual({ status: 503, body: { code: "unavailable", message: "UNAVAILABLE" } })
   })
 })

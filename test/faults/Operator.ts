@@ -102,7 +102,10 @@ export const startOperator = (
       // A raise always makes a new version, for which nothing that is still under way is meant.
       const kind = seen?.status === "CAMPAIGN_STATUS_PAUSED" ? "resume" : "raise"
       if (seen !== undefined && await change(kind, seen) && kind === "raise") return
-      if (now() > end) throw new Error(`campaign ${campaignId} could not be opened within ${LAST_MILLIS} ms after the faults: ${changes.at(-1)?.outcome}`)
+      if (now() > end) {
+        const last = changes.at(-1)?.outcome
+        throw new Error(`campaign ${campaignId} could not be opened within ${LAST_MILLIS} ms after the faults: ${last}`)
+      }
       await pause(50)
     }
   }

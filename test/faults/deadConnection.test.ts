@@ -39,7 +39,10 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
   defer(() => foreign.destroy())
   await foreign.query(migration("0001_core"))
   await foreign.query(migration("0004_issue_batch.optional"))
-  await foreign.query("INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) VALUES ('c', 100000, '2025-01-01', NOW(), NOW())")
+  await foreign.query(
+    "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) " +
+      "VALUES ('c', 100000, '2025-01-01', NOW(), NOW())"
+  )
   const state = async () => {
     const [row] = await query(
       database.url,

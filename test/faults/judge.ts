@@ -134,7 +134,10 @@ const strangers = async (stores: Stores, watch: GateWatch): Promise<ReadonlyArra
     for (const campaignId of await reader.campaignIds()) {
       const holders = new Set((await reader.ledger(campaignId)).coupons.map(({ userId }) => userId))
       const ghosts = [...watch.joined(campaignId)].filter((userId) => !holders.has(userId))
-      if (ghosts.length > 0) found.push(`G1 campaign ${campaignId}: user ${ghosts[0]} joined the issued set without a coupon (${ghosts.length} in all)`)
+      if (ghosts.length > 0) {
+        const all = `${ghosts.length} in all`
+        found.push(`G1 campaign ${campaignId}: user ${ghosts[0]} joined the issued set without a coupon (${all})`)
+      }
     }
     return found
   } finally {

@@ -58,12 +58,16 @@ const databaseOf = (): DatabaseKind => {
   return kind as DatabaseKind
 }
 
-const summary = (result: RunResult): string =>
-  `seed ${result.seed} on ${result.database}: ${result.violations.length === 0 ? "passed" : `${result.violations.length} VIOLATIONS`}; ` +
-  `${result.claims} claims ${JSON.stringify(result.answers)}; ${Object.values(result.fired).reduce((sum, n) => sum + n, 0)} faults; ` +
-  `in doubt ${result.inDoubt.issued} issued, ${result.inDoubt.notIssued} not; ${result.watched.reservations} reservations watched, ` +
-  `${result.changes.acknowledged} of ${result.changes.attempted} changes acknowledged, ` +
-  `${result.watched.samples} samples; recovered in ${result.recoveryMillis} ms`
+const summary = (result: RunResult): string => {
+  const { changes, inDoubt, violations, watched } = result
+  const faults = Object.values(result.fired).reduce((sum, n) => sum + n, 0)
+  return `seed ${result.seed} on ${result.database}: ` +
+    `${violations.length === 0 ? "passed" : `${violations.length} VIOLATIONS`}; ` +
+    `${result.claims} claims ${JSON.stringify(result.answers)}; ${faults} faults; ` +
+    `in doubt ${inDoubt.issued} issued, ${inDoubt.notIssued} not; ${watched.reservations} reservations watched, ` +
+    `${changes.acknowledged} of ${changes.attempted} changes acknowledged, ` +
+    `${watched.samples} samples; recovered in ${result.recoveryMillis} ms`
+}
 
 const main = async (): Promise<boolean> => {
   if (values.help) {
@@ -79,7 +83,8 @@ const main = async (): Promise<boolean> => {
   }
   const seconds = Number(values.seconds)
   if (!(seconds >= 1)) throw new Error(`not a number of seconds: ${values.seconds}`)
-  say(`settings of the instances, faster than production: ${Object.entries(speedUps).map(([name, value]) => `${name}=${value}`).join(", ")}`)
+  const settings = Object.entries(speedUps).map(([name, value]) => `${name}=${value}`).join(", ")
+  say(`settings of the instances, faster than production: ${settings}`)
   const results: Array<RunResult> = []
   for (const seed of seedsOf()) {
     say(`seed ${seed}, ${seconds} s, ${database}; schedule:`)

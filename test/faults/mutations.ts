@@ -39,7 +39,10 @@ export const mutations = [
       from: "return ledger.issue(batch).pipe(",
       to: `return Effect.as(
       Effect.forkDaemon(ledger.issue(batch)),
-      batch.claims.map((claim): ClaimVerdict => ({ _tag: "Issued", coupon: { ...claim, campaignId, id: 1, issuedAt: Date.now() } }))
+      batch.claims.map((claim): ClaimVerdict => ({
+        _tag: "Issued",
+        coupon: { ...claim, campaignId, id: 1, issuedAt: Date.now() }
+      }))
     ).pipe(`
     }]
   },
@@ -64,7 +67,10 @@ export const mutations = [
       file: "claim/IssueCoupon.ts",
       from: tentative,
       to: `      case "Pending":
-        return settle(claim, alreadyClaimed({ campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() }))
+        return settle(
+          claim,
+          alreadyClaimed({ campaignId: claim.campaignId, userId: claim.userId, id: 1, code: "", issuedAt: Date.now() })
+        )
       case "Full":
       case "Cold":
         return askAgain(claim, answer._tag)`
@@ -178,7 +184,8 @@ export const mutations = [
       withoutProcedure,
       {
         file: "sql/mysql/GroupCommitText.ts",
-        from: "IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL)",
+        from: "IF(current_coupon + @inserted = (${lastId}) AND " +
+          "current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL)",
         to: "current_coupon + 1"
       },
       // The guard that would notice.

@@ -79,9 +79,11 @@ const campaignsOf = (seconds: number) => ({
   changing: { limit: seconds >= 30 ? 600 : 200, step: 40, weight: 20 }
 })
 
-const show = (attempt: Attempt, start: number): string =>
-  `${((attempt.askedAt - start) / 1_000).toFixed(3)} to ${((attempt.answeredAt - start) / 1_000).toFixed(3)} s  campaign ${attempt.campaignId}  ` +
-  `user ${attempt.userId}  ${attempt.instance}  ${attempt.outcome}${attempt.code === undefined ? "" : ` ${attempt.code}`}`
+const show = ({ answeredAt, askedAt, campaignId, code, instance, outcome, userId }: Attempt, start: number): string => {
+  const seconds = (at: number) => ((at - start) / 1_000).toFixed(3)
+  return `${seconds(askedAt)} to ${seconds(answeredAt)} s  campaign ${campaignId}  user ${userId}  ${instance}  ` +
+    `${outcome}${code === undefined ? "" : ` ${code}`}`
+}
 
 /** In-doubt commits by how they were resolved, from what the instances logged. */
 const doubts = (rig: Rig) => {

@@ -51,7 +51,7 @@ export const overHttp1 = (port: number, { body, headers, method, path }: Asked):
 export const overHttp2 = (session: http2.ClientHttp2Session, { body, headers, method, path }: Asked): Promise<Answer> =>
   new Promise((resolve) => {
     let status = 0
-    let told = ""
+    let received = ""
     const chunks: Array<Buffer> = []
     let late = false
     const all: Record<string, string> = { ":method": method, ":path": path }
@@ -68,7 +68,7 @@ export const overHttp2 = (session: http2.ClientHttp2Session, { body, headers, me
       stream.close(http2.constants.NGHTTP2_CANCEL)
     }, PATIENCE_MILLIS)
     const note = (fields: http2.IncomingHttpHeaders) => {
-      told += JSON.stringify(fields)
+      received += JSON.stringify(fields)
     }
     stream.on("response", (fields) => {
       status = Number(fields[":status"])
@@ -77,7 +77,7 @@ export const overHttp2 = (session: http2.ClientHttp2Session, { body, headers, me
     stream.on("trailers", note).on("error", () => {}).on("data", (chunk: Buffer) => chunks.push(chunk))
     stream.on("close", () => {
       clearTimeout(timer)
-      resolve({ status, headers: told, body: Buffer.concat(chunks).toString("latin1"), late })
+      resolve({ status, headers: received, body: Buffer.concat(chunks).toString("latin1"), late })
     })
     stream.end(body)
   })

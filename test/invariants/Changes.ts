@@ -43,7 +43,8 @@ export const changeViolations = (
     const resumedAt = changes.slice(k).find((change) => change.kind === "resume")?.askedAt ?? Infinity
     for (const ok of oks) {
       if (ok.askedAt > answeredAt && ok.answeredAt < resumedAt) {
-        say("pause", `user ${ok.userId} asked ${(ok.askedAt - answeredAt).toFixed(1)} ms after a pause was acknowledged and received OK`)
+        const late = (ok.askedAt - answeredAt).toFixed(1)
+        say("pause", `user ${ok.userId} received OK for a claim sent ${late} ms after a pause was acknowledged`)
       }
     }
   }

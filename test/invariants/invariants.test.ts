@@ -84,7 +84,7 @@ describe("invariants", () => {
     ["a claimed coupon that is not there", [...right, received(30, "COUPON_ALREADY_CLAIMED", 30, "code30")], ["I5"]],
     ["a claimed coupon without its code", [...right, received(10, "COUPON_ALREADY_CLAIMED", 30)], ["I5"]],
     ["a coupon after a failure", [right[0]!, received(20, "UNAVAILABLE", 0), received(20, "OVERLOADED", 1)], ["I6"]],
-    ["a coupon nobody asked for", [right[0]!], ["I6"]],
+    ["a coupon that no client claimed", [right[0]!], ["I6"]],
     ["an OK after sold out", [received(10, "OK", 100, "code10"), ...right.slice(1)], ["I8"]],
     ["a holder who received sold out", [...right, received(10, "COUPON_SOLD_OUT", 30)], ["I8b"]],
     ["an answer that no contract knows", [...right, received(50, "INTERNAL_SERVER_ERROR", 30)], ["contract"]]

@@ -54,7 +54,8 @@ export const historyViolations = (
       say("I4", `user ${userId} received OK with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
     }
     if (outcome === "COUPON_ALREADY_CLAIMED" && (code === undefined || rows.get(userId) !== code)) {
-      say("I5", `user ${userId} received COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
+      const stored = rows.get(userId) ?? "nothing"
+      say("I5", `user ${userId} received COUPON_ALREADY_CLAIMED with code ${code}, the ledger has ${stored}`)
     }
     // Sold out is for ever, unless the limit is raised: who holds a coupon held it by then.
     if (ownChanges.length === 0 && outcome === "COUPON_SOLD_OUT" && rows.has(userId)) {
@@ -70,7 +71,8 @@ export const historyViolations = (
     const times = own.filter(({ outcome }) => outcome === "OK").length
     if (times > 1) say("I5", `user ${userId} received OK ${times} times`)
     if (rows.has(userId) && own.every(({ outcome }) => NOTHING_ISSUED.has(outcome))) {
-      say("I6", `user ${userId} holds a coupon and only ever received ${[...new Set(own.map(({ outcome }) => outcome))].join(", ")}`)
+      const outcomes = [...new Set(own.map(({ outcome }) => outcome))].join(", ")
+      say("I6", `user ${userId} holds a coupon and only ever received ${outcomes}`)
     }
   }
   const uninvited = [...rows.keys()].filter((userId) => !users.has(userId))
@@ -111,9 +113,9 @@ export const lagViolations = (gate: GateView, ledger: LedgerView): ReadonlyArray
   if (!gate.hydrated) return []
   const settled = ledger.coupons.map(({ userId }) => userId).filter((userId) => !ledger.unsettledUsers.has(userId))
   const lost = settled.filter((userId) => !gate.issued.has(userId))
-  return lost.length === 0
-    ? []
-    : [`G2 campaign ${ledger.campaignId}: the gate is hydrated and misses holders that the outbox has settled: ${some(lost)}`]
+  if (lost.length === 0) return []
+  const where = `G2 campaign ${ledger.campaignId}`
+  return [`${where}: the gate is hydrated and misses holders that the outbox has settled: ${some(lost)}`]
 }
 
 /** I9 and I10: what must hold once nothing is under way any more. */
@@ -129,9 +131,9 @@ export const restViolations = (gate: GateView | undefined, ledger: LedgerView): 
   }
   if (gate.pending.length > 0) say("I9", `reservations are pending: ${some(gate.pending)}`)
   const codes = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
-  const told = new Set(gate.events.map(({ userId }) => userId))
-  const silent = holders.filter((userId) => !told.has(userId))
-  if (silent.length > 0) say("I10", `no CouponIssued event for users ${some(silent)}`)
+  const published = new Set(gate.events.map(({ userId }) => userId))
+  const unpublished = holders.filter((userId) => !published.has(userId))
+  if (unpublished.length > 0) say("I10", `no CouponIssued event for users ${some(unpublished)}`)
   const wrong = gate.events.filter(({ code, userId }) => codes.get(userId) !== code).map(({ code, userId }) =>
     `${userId} ${code}`
   )

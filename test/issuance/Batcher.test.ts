@@ -25,7 +25,7 @@ describe("Batcher", () => {
       expect(batcher.size()).toBe(0)
     }).pipe(Effect.scoped))
 
-  it.live("runs at most maxInFlight batches of maxBatch items side by side; what queues meanwhile is the next batch", () =>
+  it.live("runs at most maxInFlight batches of maxBatch items at a time; later items form the next batch", () =>
     Effect.gen(function*() {
       const gates: Array<Deferred.Deferred<void>> = []
       const batches: Array<ReadonlyArray<number>> = []
@@ -135,7 +135,7 @@ describe("Batcher", () => {
       expect(yield* batcher.submit(1, 3, never)).toBe(3)
     }).pipe(Effect.scoped))
 
-  it.live("goes on with the next batch when one steps aside, whose items still hear their own results, or their deadline", () =>
+  it.live("runs the next batch when one steps aside, whose items still get their results or time out", () =>
     Effect.gen(function*() {
       const hold = yield* Deferred.make<void>()
       const batches: Array<ReadonlyArray<number>> = []

@@ -22,16 +22,16 @@ import { TestLedger } from "./TestLedger.ts"
 /** What a test does to `configure`: lets it through, loses it, or has the gate be away. */
 class Line extends Context.Tag("test/Line")<Line, {
   mode: "up" | "away" | "lost"
-  readonly told: Array<CampaignTerms>
+  readonly received: Array<CampaignTerms>
 }>() {}
 
 const gate = Layer.effectContext(Effect.gen(function*() {
   const inner = yield* Gate
-  const line: Line["Type"] = { mode: "up", told: [] }
+  const line: Line["Type"] = { mode: "up", received: [] }
   const configure: Gate["Type"]["configure"] = (terms) =>
     Effect.suspend(() => {
       if (line.mode === "away") return Effect.fail(new GateUnavailable({ cause: "test" }))
-      line.told.push(terms)
+      line.received.push(terms)
       return line.mode === "lost" ? Effect.void : inner.configure(terms)
     })
   return Context.make(Gate, { ...inner, configure }).pipe(Context.add(Line, line))
@@ -65,24 +65,25 @@ const scene = Effect.all({
 })
 
 describe("CampaignChanges", () => {
-  it.scopedLive("announces a raise to ledger and gate before it is made, and has the gate configured when it answers", () =>
+  it.scopedLive("announces a raise to ledger and gate first, and has configured the gate when it answers", () =>
     Effect.gen(function*() {
       const { campaigns, gate, ledger, line, rebuilder } = yield* scene
       const { campaignId } = ledger.addCampaign({ couponLimit: 1 })
       yield* rebuilder.runOnce(campaignId)
       expect([yield* claim(campaignId, 1), yield* claim(campaignId, 2)]).toEqual(["OK", "CouponSoldOut"])
-      line.told.length = 0
+      line.received.length = 0
       const order: Array<string> = []
       ledger.onChange = ({ actor, from }) =>
         Effect.sync(() => {
           expect(actor).toBe("test")
-          order.push(`changed while the gate received ${line.told.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()}`)
+          const terms = line.received.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()
+          order.push(`changed while the gate received ${terms}`)
           expect(from.version).toBe(1)
           return "commit"
         })
       yield* campaigns.update(request(campaignId), { patch: { couponLimit: 2 }, allowPastEnd: false })
       expect(order).toEqual(["changed while the gate received 2 at 1"])
-      expect(line.told.map(({ couponLimit, version }) => [couponLimit, version])).toEqual([[2, 1], [2, 2]])
+      expect(line.received.map(({ couponLimit, version }) => [couponLimit, version])).toEqual([[2, 1], [2, 2]])
       expect((yield* gate.inspect(campaignId)).version).toBe(2)
       expect([yield* claim(campaignId, 2), yield* claim(campaignId, 3)]).toEqual(["OK", "CouponSoldOut"])
     }).pipe(Effect.provide(world)))
@@ -197,7 +198,7 @@ describe("CampaignChanges", () => {
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, version: 2 })
     }).pipe(Effect.provide(world)))
 
-  it.scopedLive("keeps silent about held coupons while a start that was put off lies ahead, also where another instance put it off", () =>
+  it.scopedLive("answers holders CAMPAIGN_NOT_STARTED before a postponed start, at every instance", () =>
     Effect.gen(function*() {
       const { campaigns, held, ledger, rebuilder, relay } = yield* scene
       const future = Date.now() + 3_600_000

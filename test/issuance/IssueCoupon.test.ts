@@ -115,7 +115,7 @@ describe("IssueCoupon", () => {
       expect(ledger.batches).toHaveLength(0)
     }).pipe(Effect.provide(world())))
 
-  it.scopedLive("tells OK when a commit in doubt turns out committed, and that nothing was issued when it did not", () =>
+  it.scopedLive("answers OK for a commit in doubt that is found committed, and UNAVAILABLE for one that is not", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const gate = yield* Gate
@@ -216,7 +216,7 @@ describe("IssueCoupon", () => {
       expect(yield* Fiber.join(waiting)).toMatchObject({ userId: 1n })
     }).pipe(Effect.provide(world())))
 
-  it.scopedLive("lets the ledger decide alone once a gate has been cold for COLD_WAIT, and asks the gate again when it is rebuilt", () => {
+  it.scopedLive("goes past a gate that stays cold for COLD_WAIT, until the gate is rebuilt", () => {
     const rebuilding = { elsewhere: true }
     /** A gate that another instance is rebuilding. */
     const busy = Layer.map(MemoryGate.layer, (context) => {
@@ -282,7 +282,7 @@ describe("IssueCoupon past its gate", () => {
   const claimAll = (campaignId: number, users: ReadonlyArray<number>) =>
     Effect.forEach(users, (user) => Effect.map(Effect.exit(claim(campaignId, user)), tagOf))
 
-  it.scopedLive("does without the gate after enough coupons in a row, and asks it again once the ledger rejected a claim", () => {
+  it.scopedLive("goes past the gate after enough coupons in a row, until the ledger rejects a claim", () => {
     const asked: Array<bigint> = []
     return Effect.gen(function*() {
       const ledger = yield* TestLedger
@@ -419,7 +419,7 @@ describe("the agents", () => {
       expect(yield* gate.inspect(campaignId)).toMatchObject({ hydrated: true, issued: 3 })
     }).pipe(Effect.provide(world())))
 
-  it.scopedLive("reaper: confirms the reservation of a coupon that exists and releases the one of a claim that died", () =>
+  it.scopedLive("reaper: confirms the reservation of an issued coupon and releases that of an abandoned claim", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const gate = yield* Gate
@@ -447,7 +447,7 @@ describe("the agents", () => {
       yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 0))
     }).pipe(Effect.provide(world({ RESERVATION_TIMEOUT: "3s", REQUEST_TIMEOUT: "2s", REAPER_INTERVAL: "50ms" }))))
 
-  it.scopedLive("reconciler: agrees at rest, rebuilds a gate that lost confirmations, and one that holds more than the ledger", () =>
+  it.scopedLive("reconciler: rebuilds a gate that has fewer or more coupons than the ledger, and no other", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const gate = yield* Gate

@@ -106,7 +106,11 @@ describe("the phase of a campaign", () => {
     ["made open", { since: 150, createdAt: 150, now: 151 }, undefined, [["OPEN", 150]]],
     ["opened", { now: 101 }, ["SCHEDULED", 10], [["OPEN", 100]]],
     ["opened and sold out", { now: 130, ...soldOut }, ["SCHEDULED", 10], [["OPEN", 100], ["SOLD_OUT", 120]]],
-    ["opened, sold out and over", { now: 230, ...soldOut }, ["SCHEDULED", 10], [["OPEN", 100], ["SOLD_OUT", 120], ["ENDED", 200]]],
+    ["opened, sold out and over", { now: 230, ...soldOut }, ["SCHEDULED", 10], [
+      ["OPEN", 100],
+      ["SOLD_OUT", 120],
+      ["ENDED", 200]
+    ]],
     ["opened and over", { now: 230 }, ["SCHEDULED", 10], [["OPEN", 100], ["ENDED", 200]]],
     ["over before it could open", { now: 230, since: 210 }, ["PAUSED", 50], [["ENDED", 210]]],
     ["opened and paused", { now: 130, status: "PAUSED", since: 125, openedBefore: 100 }, ["SCHEDULED", 10], [[
@@ -128,11 +132,23 @@ describe("the phase of a campaign", () => {
       130
     ]]],
     ["raised", { now: 140, limitSince: 130, couponLimit: 3, issuedCount: 2 }, ["SOLD_OUT", 120], [["OPEN", 130]]],
-    ["raised and sold out", { now: 140, limitSince: 130, couponLimit: 2, issuedCount: 2, lastIssuedAt: 135 }, ["SOLD_OUT", 120],
+    ["raised and sold out", { now: 140, limitSince: 130, couponLimit: 2, issuedCount: 2, lastIssuedAt: 135 }, [
+      "SOLD_OUT",
+      120
+    ],
       [["OPEN", 130], ["SOLD_OUT", 135]]],
-    ["lowered to what is issued", { now: 140, limitSince: 130, couponLimit: 1, issuedCount: 1, lastIssuedAt: 110 }, ["OPEN", 100], [["SOLD_OUT", 130]]],
-    ["lowered while sold out", { now: 140, limitSince: 130, couponLimit: 1, issuedCount: 1, lastIssuedAt: 110 }, ["SOLD_OUT", 120], []],
-    ["sold out and ended", { now: 140, status: "ENDED", since: 135, ...soldOut }, ["OPEN", 100], [["SOLD_OUT", 120], ["ENDED", 135]]],
+    ["lowered to what is issued", { now: 140, limitSince: 130, couponLimit: 1, issuedCount: 1, lastIssuedAt: 110 }, [
+      "OPEN",
+      100
+    ], [["SOLD_OUT", 130]]],
+    ["lowered while sold out", { now: 140, limitSince: 130, couponLimit: 1, issuedCount: 1, lastIssuedAt: 110 }, [
+      "SOLD_OUT",
+      120
+    ], []],
+    ["sold out and ended", { now: 140, status: "ENDED", since: 135, ...soldOut }, ["OPEN", 100], [
+      ["SOLD_OUT", 120],
+      ["ENDED", 135]
+    ]],
     ["ended", { now: 140, status: "ENDED", since: 135, openedBefore: 100 }, ["PAUSED", 130], [["ENDED", 135]]],
     ["ended after its end", { now: 240, status: "ENDED", since: 235 }, ["ENDED", 200], []],
     ["given a later end", { now: 240, endTime: 300, since: 235, openedBefore: 100 }, ["ENDED", 200], [["OPEN", 235]]]
@@ -150,7 +166,8 @@ describe("the phase of a campaign", () => {
       issuedCount: fc.integer({ min: 0, max: 2 }),
       since: times, limitSince: times, lastIssuedAt: times, age: times, openedBefore: fc.option(times)
     })
-    fc.assert(fc.property(any, fc.option(fc.constantFrom("SCHEDULED", "OPEN", "SOLD_OUT", "PAUSED", "ENDED")), (drawn, before) => {
+    const phase = fc.constantFrom("SCHEDULED", "OPEN", "SOLD_OUT", "PAUSED", "ENDED")
+    fc.assert(fc.property(any, fc.option(phase), (drawn, before) => {
       const { age, issuedCount, lastIssuedAt, limitSince, openedBefore, since, startTime, status, window } = drawn
       const now = Math.max(since, limitSince, lastIssuedAt, openedBefore ?? 0) + age
       const of: PhaseFacts = {
@@ -166,7 +183,9 @@ describe("the phase of a campaign", () => {
       if (reached.length === 0) expect(recorded?.phase).toBe(phaseOf(of))
       else expect(reached.at(-1)!.phase).toBe(phaseOf(of))
       for (const { at } of reached) expect(at).toBeLessThanOrEqual(now)
-      for (const [k, { phase }] of reached.entries()) expect(phase).not.toBe(k === 0 && reached.length === 1 ? recorded?.phase : reached[k - 1]?.phase)
+      for (const [k, { phase }] of reached.entries()) {
+        expect(phase).not.toBe(k === 0 && reached.length === 1 ? recorded?.phase : reached[k - 1]?.phase)
+      }
       expect(phasesReached(of, reached.at(-1) ?? recorded)).toEqual(reached.length === 0 ? [] : [])
     }), { numRuns: 5_000 })
   })

@@ -86,7 +86,7 @@ const sequences = (gateFails: boolean) =>
   })
 
 /** What became of a click. */
-interface Told {
+interface ClickOutcome {
   readonly user: number
   /** The tag of each answer, `OK`, or `LEFT`; exactly one if all is well. */
   readonly answers: Array<string>
@@ -98,7 +98,7 @@ interface Script {
   readonly sequence: Sequence
   batches: number
   questions: number
-  readonly told: Array<Told>
+  readonly outcomes: Array<ClickOutcome>
   /** Fibers that claims asked for. */
   forks: number
   /** Batches that held a user of whom no click was open any more. */
@@ -116,7 +116,7 @@ const quiet = (millis: number): Script => ({
   },
   batches: 0,
   questions: 0,
-  told: [],
+  outcomes: [],
   forks: 0,
   late: []
 })
@@ -176,7 +176,7 @@ const play = (gateFails: boolean, seed: number) =>
         if (script === undefined) return Effect.succeed("commit")
         const { clicks } = script.sequence
         for (const { userId } of claims) {
-          const isOpen = script.told.some(({ answers, user }) => BigInt(user) === userId && answers.length === 0)
+          const isOpen = script.outcomes.some(({ answers, user }) => BigInt(user) === userId && answers.length === 0)
           if (!isOpen && clicks.length > 0) script.late.push(Number(userId))
         }
         const { fate, millis } = script.sequence.batches[script.batches++ % script.sequence.batches.length]!
@@ -212,12 +212,12 @@ const play = (gateFails: boolean, seed: number) =>
       /** Runs a click to its first answer; a second one is noted too, whenever it comes. */
       const click = (campaignId: CampaignId, script: Script, { at, leavesAfter, timeout, user }: Click) =>
         Effect.suspend(() => {
-          const told: Told = { user, answers: [], codes: [] }
+          const outcome: ClickOutcome = { user, answers: [], codes: [] }
           const note = (tag: string, code?: string) => {
-            told.answers.push(tag)
-            if (code !== undefined) told.codes.push(code)
+            outcome.answers.push(tag)
+            if (code !== undefined) outcome.codes.push(code)
           }
-          script.told.push(told)
+          script.outcomes.push(outcome)
           if (leavesAfter !== undefined) {
             // The claim goes on without its caller, so it counts as open for good.
             return Effect.ignore(
@@ -249,7 +249,7 @@ const play = (gateFails: boolean, seed: number) =>
           // A gate that is open: nothing has to wait for its rebuild.
           yield* gate.hydrateBegin(campaign, "open", 1_000)
           yield* gate.hydrateEnd(campaignId, "open", 0)
-          const script: Script = { ...quiet(0), sequence, told: [], late: [] }
+          const script: Script = { ...quiet(0), sequence, outcomes: [], late: [] }
           scripts.set(campaignId, script)
           yield* Effect.forEach(sequence.clicks, (of) => click(campaignId, script, of), {
             concurrency: "unbounded",
@@ -292,14 +292,14 @@ const play = (gateFails: boolean, seed: number) =>
 /** Reads the books once the world is closed, which waits for every commit. */
 const judge = (scripts: Map<CampaignId, Script>, ledger: TestLedger["Type"], gateFails: boolean) => () => {
   const seen = new Map<string, number>()
-  for (const [campaignId, { forks, late, sequence, told }] of scripts) {
+  for (const [campaignId, { forks, late, sequence, outcomes }] of scripts) {
     if (sequence.clicks.length === 0) continue
-    const context = JSON.stringify({ sequence, told })
+    const context = JSON.stringify({ sequence, outcomes })
     const coupons = ledger.coupons(campaignId)
     expect(late, `users who were claimed for after their last answer: ${context}`).toEqual([])
     if (!gateFails) expect(forks, `fibers: ${context}`).toBe(0)
-    for (const user of new Set(told.map((of) => of.user))) {
-      const own = told.filter((of) => of.user === user)
+    for (const user of new Set(outcomes.map((of) => of.user))) {
+      const own = outcomes.filter((of) => of.user === user)
       const coupon = coupons.find(({ userId }) => userId === BigInt(user))
       const clicked = own.filter(({ answers }) => answers.length > 0)
       const left = sequence.clicks.filter((of) => of.user === user && of.leavesAfter !== undefined).length

@@ -113,7 +113,7 @@ describe("a campaign whose gate is in trouble", () => {
     }).pipe(Effect.provide(world(trouble, { RELAY_BATCH_SIZE: "2" })))
   })
 
-  it.scopedLive("is rebuilt by the reconciler if it cannot be read, and left alone if it is another deployment's", () => {
+  it.scopedLive("is rebuilt by the reconciler if unreadable, and left alone if another deployment owns it", () => {
     const trouble = noTrouble()
     return Effect.gen(function*() {
       const control = yield* TestLedger
@@ -130,7 +130,7 @@ describe("a campaign whose gate is in trouble", () => {
     }).pipe(Effect.provide(world(trouble)))
   })
 
-  it.scopedLive("has its claims decided by the ledger while its gate is another deployment's, and only the first ones wait", () => {
+  it.scopedLive("is issued by the ledger alone while another deployment owns its gate; only first claims wait", () => {
     const trouble = noTrouble()
     return Effect.gen(function*() {
       const control = yield* TestLedger
@@ -159,7 +159,7 @@ describe("a campaign that is over for long", () => {
   it.scopedLive.each([
     ["ended", { status: "ENDED", updatedAt: Date.now() - 2 * HOUR }],
     ["past its end", { endTime: Date.now() - 2 * HOUR }]
-  ] as const)("%s: is not brought back into the gate, and late claims hear the truth", ([, terms]) =>
+  ] as const)("%s: is not brought back into the gate, and late claims get the right answer", ([, terms]) =>
     Effect.gen(function*() {
       const control = yield* TestLedger
       const gate = yield* Gate

@@ -24,7 +24,8 @@ http.setResponseCallback(http.expectedStatuses(200, 400, 409))
 const post = (method, body) => http.post(url(method), JSON.stringify(body), params)
 
 export const createCampaign = (couponLimit) => {
-  const response = post("CreateCampaign", { name: "k6", couponLimit: String(couponLimit), startTime: "2025-01-01T00:00:00Z" })
+  const draft = { name: "k6", couponLimit: String(couponLimit), startTime: "2025-01-01T00:00:00Z" }
+  const response = post("CreateCampaign", draft)
   if (response.status !== 200) exec.test.abort(`CreateCampaign: ${response.status} ${response.body}`)
   return response.json("campaignId")
 }
@@ -50,14 +51,16 @@ export const claim = (campaignId, userId) => {
 export const audit = ({ campaignId }) => {
   const campaign = post("GetCampaign", { campaignId, pageSize: 1 }).json()
   stored.add(Number(campaign.currentCoupon))
-  check(campaign, { "never more than the limit": ({ couponLimit, currentCoupon }) => Number(currentCoupon) <= Number(couponLimit) })
+  check(campaign, {
+    "never more than the limit": ({ couponLimit, currentCoupon }) => Number(currentCoupon) <= Number(couponLimit)
+  })
 }
 
 export const anyUser = () => 1 + Math.floor(Math.random() * 2147483647)
 
 /**
- * Every scenario: no answer but the documented ones, and no request that the load could not even begin. The times are those
- * that a machine of two cores keeps with k6 beside the service; P95 and P99 (milliseconds) set others.
+ * Every scenario: only documented answers, and no request that the load generator could not send. The limits are what a
+ * machine of two cores meets with k6 beside the service; P95 and P99 (milliseconds) set others.
  */
 export const thresholds = (p95, p99) => ({
   checks: ["rate==1"],
@@ -67,10 +70,13 @@ export const thresholds = (p95, p99) => ({
 })
 
 /**
- * Enough users beforehand that a pause of a second, at full rate, leaves no user unsent: those that k6 adds while it runs come too late.
+ * Enough users in advance that a pause of a second, at full rate, drops no request: k6 adds users too late.
  * A user takes some 0.3 MB and a connection.
  */
-export const users = (perSecond) => ({ preAllocatedVUs: Math.max(200, perSecond), maxVUs: Math.max(400, perSecond * 2) })
+export const users = (perSecond) => ({
+  preAllocatedVUs: Math.max(200, perSecond),
+  maxVUs: Math.max(400, perSecond * 2)
+})
 
 /** A constant rate of arrivals, whatever the service does. */
 export const arrivals = (perSecond, time) => ({

@@ -1,13 +1,13 @@
 /*
- * A group commit whose outcome is in doubt: docs/internals/protocol.md, "The transaction" and "In doubt". What it covers and how to
- * run it: docs/internals/model.md.
+ * A group commit whose outcome is in doubt: docs/internals/protocol.md, "The transaction" and "In doubt".
+ * What it covers and how to run it: docs/internals/model.md.
  *
  * Two instances commit batches of claims, each one batch at a time; users may ask again after an answer that nothing
  * was issued. A connection may die at any step, the bytes of a transaction may arrive at any later time or never, the
  * server may abort a transaction at any statement, an instance may die.
  *
- * The text of a transaction is the five steps of proctype Transaction. What it has not committed only itself sees; it waits
- * for the lock of the campaign's row, and for the marker's key if another open transaction holds it.
+ * The text of a transaction is the five steps of proctype Transaction. Only the transaction itself sees what it has not
+ * committed. It waits for the lock of the campaign's row, and for the marker's key if another open transaction has it.
  *
  * Mutants, each of which the checker must find (-D...): see test/model/spin.ts
  */
@@ -34,17 +34,17 @@
 /* Texts of one batch: the first and those after an error that proves that nothing was committed. */
 #define SENDS 2
 
-#define NOBODY 255
+#define NONE 255
 #define ISSUED 1
 #define VOID 2
 
 /* ---- The ledger: what is committed, and who holds which lock. A transaction is batch * SENDS + send. */
 byte counter = 0
 byte coupons[USERS] = 0        /* how many the user holds */
-byte code[USERS] = NOBODY      /* the batch whose code the user's coupon carries: a batch draws one code a user */
+byte code[USERS] = NONE      /* the batch whose code the user's coupon carries: a batch draws one code a user */
 byte marker[BATCHES] = 0       /* outbox row under the batch id */
-byte rowLock = NOBODY
-byte keyLock[BATCHES] = NOBODY /* open transaction that inserted the marker, or the relay, which is to delete it */
+byte rowLock = NONE
+byte keyLock[BATCHES] = NONE /* open transaction that inserted the marker, or the relay, which is to delete it */
 #define RELAY 254
 
 /* ---- The network between instance and database, a text. */
@@ -69,7 +69,7 @@ byte workers = 2               /* instances that have not ended */
 
 #define has(set, u) (((set) >> (u)) & 1)
 #define waits(b) (marker[b] == ISSUED)
-#define takeable(b) (marker[b] == ISSUED && keyLock[b] == NOBODY)
+#define takeable(b) (marker[b] == ISSUED && keyLock[b] == NONE)
 
 /* Holds between any two steps of committed state. */
 inline consistent() {
@@ -100,12 +100,12 @@ proctype Transaction(byte b; byte t) {
 
 end:
   if
-  /* 1. The campaign's row. 2. The coupons: set logic, in the order of arrival. What others committed is seen; nobody else
-   *    can insert or commit while the row is locked, so both are one step. */
+  /* 1. The campaign's row. 2. The coupons: set logic, in the order of arrival. What others committed is seen. No other
+   *    transaction can insert or commit while the row is locked, so both are one step. */
 #ifdef NO_ROW_LOCK
   :: d_step { sent[t] ->
 #else
-  :: d_step { sent[t] && rowLock == NOBODY -> rowLock = t;
+  :: d_step { sent[t] && rowLock == NONE -> rowLock = t;
 #endif
       do
       :: v < USERS ->
@@ -125,15 +125,15 @@ end:
     goto over
   fi;
 
-  /* 3. The counter changes under the row's lock, unseen until COMMIT. 4. The marker, whose key may have to be waited for. */
+  /* 3. The counter changes under the row's lock, unseen until COMMIT. 4. The marker, whose key may be locked. */
 #ifndef MARKER_AFTER_COMMIT
   if
   :: n == 0
-  :: d_step { n > 0 && keyLock[b] == NOBODY && marker[b] == 0 -> keyLock[b] = t }
+  :: d_step { n > 0 && keyLock[b] == NONE && marker[b] == 0 -> keyLock[b] = t }
 #ifdef MARKER_IGNORED
-  :: d_step { n > 0 && keyLock[b] == NOBODY && marker[b] != 0 -> keyLock[b] = t }
+  :: d_step { n > 0 && keyLock[b] == NONE && marker[b] != 0 -> keyLock[b] = t }
 #else
-  :: n > 0 && keyLock[b] == NOBODY && marker[b] != 0 -> aborted = true    /* duplicate key: the text ends here */
+  :: n > 0 && keyLock[b] == NONE && marker[b] != 0 -> aborted = true    /* duplicate key: the text ends here */
 #endif
   :: d_step { aborts < ABORTS -> aborts++; aborted = true }               /* a lock timeout, a killed session, … */
   fi;
@@ -161,10 +161,10 @@ end:
     od;
     v = 0;
     counter = counter + n;
-    if :: rowLock == t -> rowLock = NOBODY :: else fi;
+    if :: rowLock == t -> rowLock = NONE :: else fi;
 #ifndef MARKER_AFTER_COMMIT
     if
-    :: keyLock[b] == t -> marker[b] = ISSUED; keyLock[b] = NOBODY
+    :: keyLock[b] == t -> marker[b] = ISSUED; keyLock[b] = NONE
     :: else
     fi;
     consistent();
@@ -187,8 +187,8 @@ rollback:
   skip;
   /* The instance's ROLLBACK, or the server's own when it notices that the connection is gone. */
   d_step {
-    if :: rowLock == t -> rowLock = NOBODY :: else fi;
-    if :: keyLock[b] == t -> keyLock[b] = NOBODY :: else fi;
+    if :: rowLock == t -> rowLock = NONE :: else fi;
+    if :: keyLock[b] == t -> keyLock[b] = NONE :: else fi;
     if :: !dead[t] -> reply[t] = ROLLED_BACK :: else fi;
     mine = 0; n = 0; aborted = false; sent[t] = false; dead[t] = false
   };
@@ -202,7 +202,7 @@ proctype Instance(byte me) {
   byte send = 0;
   byte t = 0;
   byte u = 0;
-  byte found[USERS] = NOBODY;    /* codes that the resolver read */
+  byte found[USERS] = NONE;    /* codes that the resolver read */
 
   do
   :: b < BATCHES ->
@@ -255,7 +255,7 @@ again:
     /* Insert VOID; its own connection may die too: applied or not, it is sent again. */
     do
     :: atomic {
-        keyLock[b] == NOBODY ->
+        keyLock[b] == NONE ->
         if
         :: marker[b] == 0 -> marker[b] = VOID
         :: else
@@ -277,14 +277,14 @@ again:
       :: u < USERS ->
         if
         :: has(claims[b], u) && found[u] == b -> oks[u]++; assert(coupons[u] == 1 && code[u] == b)      /* I4 */
-        :: has(claims[b], u) && found[u] == NOBODY -> nothing[b] = nothing[b] | (1 << u)
-        :: has(claims[b], u) && found[u] != b && found[u] != NOBODY ->
+        :: has(claims[b], u) && found[u] == NONE -> nothing[b] = nothing[b] | (1 << u)
+        :: has(claims[b], u) && found[u] != b && found[u] != NONE ->
           nothing[b] = nothing[b] | (1 << u)                             /* already claimed: not by this batch, ever */
         :: else
         fi;
         assert(!has(nothing[b], u) || code[u] != b);                     /* I6 */
         assert(oks[u] <= 1);                                             /* I5 */
-        found[u] = NOBODY;
+        found[u] = NONE;
         u++
       :: else -> break
       od;
@@ -300,8 +300,8 @@ committed:
       :: u < USERS ->
         if
         :: has(claims[b], u) && code[u] == b -> oks[u]++; assert(oks[u] <= 1)
-        :: has(claims[b], u) && code[u] == NOBODY -> assert(counter == LIMIT); nothing[b] = nothing[b] | (1 << u)
-        :: has(claims[b], u) && code[u] != b && code[u] != NOBODY -> nothing[b] = nothing[b] | (1 << u)
+        :: has(claims[b], u) && code[u] == NONE -> assert(counter == LIMIT); nothing[b] = nothing[b] | (1 << u)
+        :: has(claims[b], u) && code[u] != b && code[u] != NONE -> nothing[b] = nothing[b] | (1 << u)
         :: else
         fi;
         u++
@@ -358,7 +358,7 @@ end:
       keyLock[b] = RELAY
     };
 #ifdef SETTLE_FIRST
-    d_step { marker[b] = 0; keyLock[b] = NOBODY; consistent() };
+    d_step { marker[b] = 0; keyLock[b] = NONE; consistent() };
 #endif
     d_step {
       do
@@ -368,8 +368,8 @@ end:
       v = 0
     };
     if
-    :: d_step { marker[b] = 0; keyLock[b] = NOBODY; consistent(); b = 0 }
-    :: d_step { relayDeaths < RELAY_DEATHS -> relayDeaths++; keyLock[b] = NOBODY; b = 0 }
+    :: d_step { marker[b] = 0; keyLock[b] = NONE; consistent(); b = 0 }
+    :: d_step { relayDeaths < RELAY_DEATHS -> relayDeaths++; keyLock[b] = NONE; b = 0 }
     fi
   od
 }
@@ -389,7 +389,7 @@ end:
   od;
 arrived:
   atomic {
-    keyLock[b] == NOBODY ->
+    keyLock[b] == NONE ->
     if
     :: marker[b] == 0 -> marker[b] = VOID
     :: else
@@ -420,13 +420,13 @@ active proctype Rest() {
   timeout ->
   d_step {
     assert(workers == 0);                                                /* no claim waits for ever */
-    assert(rowLock == NOBODY);
+    assert(rowLock == NONE);
     do
     :: u < USERS -> assert(coupons[u] == 0 || has(events, u)); u++       /* I10 */
     :: else -> break
     od;
     do
-    :: b < BATCHES -> assert(marker[b] != ISSUED && keyLock[b] == NOBODY); b++
+    :: b < BATCHES -> assert(marker[b] != ISSUED && keyLock[b] == NONE); b++
     :: else -> break
     od
   }

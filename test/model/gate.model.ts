@@ -6,7 +6,7 @@ import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { Gate, GateUnavailable, ReserveAnswer } from "../../src/ports/Gate.ts"
 
 /**
- * A gate next to a ledger of a few lines, and all that works on them: claims, relay, two hydrators, auditor, reaper.
+ * A gate next to a ledger of a few lines, and all that works on them: claims, relay, two hydrators, reconciler, reaper.
  * What is one step here is one step of the real thing: whatever reads in one store and writes in another takes two, so
  * that any other step may fall between.
  */
@@ -31,8 +31,9 @@ export type Step =
   | { readonly op: "hydrator"; readonly which: 0 | 1; readonly lease: number; readonly times: number }
   | {
     readonly op:
-      | "repeat" | "commit" | "fail" | "failLate" | "deliverLate" | "bypass" | "confirm" | "settle" | "flush" | "audit"
-      | "reap" | "snapshot" | "loseTail" | "raise" | "lower"
+      | "repeat" | "commit" | "fail" | "failLate" | "deliverLate" | "bypass" | "confirm" | "settle" | "flush"
+            | "reconcile"
+            | "reap" | "snapshot" | "loseTail" | "raise" | "lower"
     readonly pick: number
   }
 
@@ -73,7 +74,7 @@ const anySteps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
     step("deliverLate", 2),
     step("bypass", 2),
     step("flush", 1),
-    step("audit", 4),
+    step("reconcile", 4),
     step("reap", 2),
     step("snapshot", 1),
     step("loseTail", 1),
@@ -135,7 +136,7 @@ export const play = async (
   let late: Array<Attempt> = []
   let outbox: Array<Outboxed> = []
   const hydrators: ReadonlyArray<Hydrator> = [{ state: { at: "idle" } }, { state: { at: "idle" } }]
-  let audit: { readonly issued: number; readonly unrelayed: number; readonly version: number } | undefined
+  let view: { readonly issued: number; readonly unrelayed: number; readonly version: number } | undefined
   /**
    * A raise under way: the limit, the version that it raises, and whether the gate has it. In the ledger from its first
    * step on.
@@ -282,18 +283,18 @@ export const play = async (
     expired = []
   }
 
-  const judgeAudit = async () => {
+  const judgeReconcile = async () => {
     const state = await run(gate.inspect(campaignId))
-    expect(state.issued, "G1 by the auditor's count").toBeLessThanOrEqual(ledger.size)
-    const isShort = audit !== undefined && state.issued < audit.issued - audit.unrelayed
+    expect(state.issued, "G1 by the reconciler's count").toBeLessThanOrEqual(ledger.size)
+    const isShort = view !== undefined && state.issued < view.issued - view.unrelayed
     if (isShort && state.generation !== undefined && state.hydrated) {
-      expect(tailLost, "the auditor suspects a gate that lost nothing").toBe(true)
+      expect(tailLost, "the reconciler suspects a gate that lost nothing").toBe(true)
       if (await run(gate.cold(campaignId, state.generation))) tailLost = false
-    } else if (audit !== undefined && state.hydrated && state.version < audit.version) {
+    } else if (view !== undefined && state.hydrated && state.version < view.version) {
       await configure(gateTerms())
-      expect((await run(gate.inspect(campaignId))).version, "the auditor brings the newest terms").toBe(terms.version)
+      expect((await run(gate.inspect(campaignId))).version, "the reconciler brings the terms").toBe(terms.version)
     }
-    audit = undefined
+    view = undefined
   }
 
   const take = async (step: Step) => {
@@ -370,9 +371,9 @@ export const play = async (
         termsLost = false
         lose()
         return await run(gate.forget(campaignId))
-      case "audit":
-        if (audit !== undefined) return await judgeAudit()
-        audit = { issued: ledger.size, unrelayed: unsettledUsers().size, version: terms.version }
+      case "reconcile":
+        if (view !== undefined) return await judgeReconcile()
+        view = { issued: ledger.size, unrelayed: unsettledUsers().size, version: terms.version }
         return
       case "reap":
         if (expired.length > 0) return await sweep()
@@ -431,9 +432,13 @@ export const play = async (
       }
     }
     for (const attempt of attempts) {
-      if (attempt.sound) expect(pending.get(attempt.userId), "G7: a live reservation keeps its value").toBe(attempt.value)
+      if (attempt.sound) {
+        expect(pending.get(attempt.userId), "G7: a live reservation keeps its value").toBe(attempt.value)
+      }
     }
-    if (exact) expect(members.size + pending.size, "admitted at most the limit").toBeLessThanOrEqual(gateTerms().couponLimit)
+    if (exact) {
+      expect(members.size + pending.size, "admitted at most the limit").toBeLessThanOrEqual(gateTerms().couponLimit)
+    }
   }
 
   /** All of them finish: then the gate equals the ledger (I9) and the campaign fills to exactly its limit (I7). */
@@ -444,8 +449,8 @@ export const play = async (
     if (announced > terms.couponLimit) change({})
     for (const event of outbox) await publish(event)
     outbox = []
-    audit = { issued: ledger.size, unrelayed: 0, version: terms.version }
-    await judgeAudit()
+    view = { issued: ledger.size, unrelayed: 0, version: terms.version }
+    await judgeReconcile()
     for (const hydrator of hydrators) {
       do await advance(hydrator, 0)
       while (hydrator.state.at !== "idle")

@@ -1,14 +1,15 @@
 /*
- * The gate, its rebuild from the ledger and its agents: docs/internals/protocol.md, "The gate", "Hydration" and "The outbox and the
- * agents". What it covers and how to run it: docs/internals/model.md.
+ * The gate, its rebuild from the ledger and its agents: docs/internals/protocol.md, "The gate", "Hydration" and
+ * "The outbox and the agents". What it covers and how to run it: docs/internals/model.md.
  *
  * Users claim through a gate that may lose everything at any step, or fall back to an earlier state (a failover's lost
- * tail). Two instances rebuild it page by page, one coupon a page, while claims commit, the relay confirms and settles, the
- * reaper resolves reservations and the auditor compares. Each script is one step, each statement of the ledger is one
- * step, a group commit is one step (doubt.pml takes that apart), and everything may happen between two steps.
+ * tail). Two instances rebuild it page by page, one coupon a page. Meanwhile claims commit, the relay confirms and
+ * settles, the reaper resolves reservations and the reconciler compares. Each script is one step, each statement of
+ * the ledger is one step, a group commit is one step (doubt.pml takes that apart). Anything may happen between two
+ * steps.
  *
- * The lease is left out: any rebuilder may begin whenever the gate is cold, as if every lease had run out. A token is the
- * least number that nobody remembers: two UUIDs are never equal, and this keeps the model finite.
+ * The lease is left out: any rebuilder may begin whenever the gate is cold, as if every lease had run out. A token is
+ * the least number that no process remembers: two UUIDs are never equal, and this keeps the model finite.
  *
  * Mutants, each of which the checker must find (-D...): see test/model/spin.ts
  */
@@ -29,15 +30,15 @@
 #ifndef TAILS
 #define TAILS 0
 #endif
-/* Claims whose instance dies, or whose commit ends as UNAVAILABLE; relays that die; audits while others work. */
+/* Claims whose instance dies, or whose commit ends as UNAVAILABLE; relays that die; comparisons while others work. */
 #ifndef DEATHS
 #define DEATHS 1
 #endif
 #ifndef RELAY_DEATHS
 #define RELAY_DEATHS 1
 #endif
-#ifndef AUDITS
-#define AUDITS 1
+#ifndef RECONCILES
+#define RECONCILES 1
 #endif
 /* Claims that Redis does not answer; reservations swept although their claim lives. */
 #ifndef AWAY
@@ -55,12 +56,12 @@
 #define CHANGES 0
 #endif
 
-#define NOBODY 15
+#define NO_USER 15
 #define NONE 0
 
 /* ---- The ledger. Coupon ids are 1, 2, ... in the order of commit. */
 byte issued = 0
-byte holder[LIMIT + 1] = NOBODY
+byte holder[LIMIT + 1] = NO_USER
 byte holders = 0               /* the same as a set of users, a bit each */
 byte outbox = 0                /* coupons not settled yet, a bit each */
 byte version = 1
@@ -101,14 +102,14 @@ bool oldSentinel = false
 byte oldPending[USERS] = NONE
 byte oldEvents = 0
 
-/* ---- Who remembers which token: a rebuilder each, the auditor. */
+/* ---- Who remembers which token: a rebuilder each, the reconciler. */
 byte token[2] = NONE
-byte audited = NONE
+byte compared = NONE
 
 /* ---- History for the properties. */
 byte deaths = 0
 byte relayDeaths = 0
-byte audits = 0
+byte reconciles = 0
 byte away = 0
 byte sweeps = 0
 byte claims = CLAIMS           /* not over yet */
@@ -116,7 +117,7 @@ bool faultsOver = false
 bool lost = false              /* a tail was lost, and no rebuild has begun since */
 bool everLost = false
 byte live[USERS] = NONE        /* the reservation of a claim that still counts on it */
-bool agreed = false            /* the last audit, at rest, found nothing */
+bool agreed = false            /* the last comparison, at rest, found nothing */
 bool relayIdle = true
 bool reaperIdle = true
 
@@ -386,7 +387,7 @@ end:
 proctype Rebuilder(byte me) {
   byte terms = 0;
   byte after = 0;      /* the cursor */
-  byte page = NOBODY;  /* the user whose coupon the page has */
+  byte page = NO_USER;  /* the user whose coupon the page has */
   byte n = 0;
 #ifdef SWAP_IN
   byte aside = 0;
@@ -411,7 +412,7 @@ end:
       d_step {
         n = 1;
         do
-        :: n == generation || n == oldGeneration || n == token[0] || n == token[1] || n == audited -> n++
+        :: n == generation || n == oldGeneration || n == token[0] || n == token[1] || n == compared -> n++
         :: else -> break
         od;
         token[me] = n;
@@ -460,7 +461,7 @@ end:
           :: else -> token[me] = NONE
 #endif
           fi;
-          page = NOBODY;
+          page = NO_USER;
           consistent()
         };
         if
@@ -500,11 +501,11 @@ ready:
   od
 }
 
-/* ---- The auditor: the gate, the ledger's tally in one statement, the gate again. */
+/* ---- The reconciler: the gate, the ledger's tally in one statement, the gate again. */
 #define atRest (claims == 0 && outbox == 0 && !changed && relayIdle && reaperIdle && faultsOver)
 
-#ifndef NO_AUDIT
-active proctype Auditor() {
+#ifndef NO_RECONCILER
+active proctype Reconciler() {
   byte before = 0;
   byte settled = 0;
   byte tally = 0;
@@ -521,13 +522,13 @@ end:
   do
   :: atomic {
       if
-      :: audits < AUDITS -> audits++
+      :: reconciles < RECONCILES -> reconciles++
       :: atRest && hydrated && !agreed
       fi;
       d_step { rest = atRest; count(members, n); before = n; n = 0 }
     };
 #ifdef TALLY_LAST
-    d_step { count(members, n); isHydrated = hydrated; audited = generation };
+    d_step { count(members, n); isHydrated = hydrated; compared = generation };
 #endif
     d_step {
       tally = issued;
@@ -541,7 +542,7 @@ end:
     };
 #ifndef TALLY_LAST
     d_step {
-      count(members, n); isHydrated = hydrated; audited = generation
+      count(members, n); isHydrated = hydrated; compared = generation
 #if CHANGES > 0
       ; theirs = gateVersion
 #endif
@@ -549,25 +550,25 @@ end:
 #endif
     d_step {
       if
-      :: !isHydrated || audited == NONE                                  /* Cold */
-      :: isHydrated && audited != NONE && n < settled ->                 /* Lost */
+      :: !isHydrated || compared == NONE                                  /* Cold */
+      :: isHydrated && compared != NONE && n < settled ->                 /* Lost */
         assert(everLost);                                                /* no false alarm */
         if
-        :: generation == audited -> generation = NONE; hydratedFlag = false; cursor = 0; sentinel = false
+        :: generation == compared -> generation = NONE; hydratedFlag = false; cursor = 0; sentinel = false
         :: else
         fi
-      :: isHydrated && audited != NONE && n >= settled ->
-        assert(before <= tally);                                         /* Ghosts: never, if the ledger is not restored */
-#if CHANGES > 0 && !defined(NO_VERSION_AUDIT)
+      :: isHydrated && compared != NONE && n >= settled ->
+        assert(before <= tally);                       /* Ghosts: never, if the ledger is not restored */
+#if CHANGES > 0 && !defined(NO_VERSION_CHECK)
         if
         :: theirs < ours -> repair = true                                /* Outdated */
         :: else ->
 #endif
         if
-        :: rest && generation == audited && hydrated -> agreed = true; assert(members == holders)
+        :: rest && generation == compared && hydrated -> agreed = true; assert(members == holders)
         :: else
         fi
-#if CHANGES > 0 && !defined(NO_VERSION_AUDIT)
+#if CHANGES > 0 && !defined(NO_VERSION_CHECK)
         fi
 #endif
       fi;
@@ -575,7 +576,7 @@ end:
 #if CHANGES > 0
       theirs = 0; ours = 0;
 #endif
-      before = 0; settled = 0; tally = 0; n = 0; rest = false; isHydrated = false; audited = NONE
+      before = 0; settled = 0; tally = 0; n = 0; rest = false; isHydrated = false; compared = NONE
     }
 #if CHANGES > 0
     ;
@@ -619,11 +620,12 @@ end:
       members = oldMembers; sentinel = oldSentinel; events = oldEvents;
       do :: x < USERS -> pending[x] = oldPending[x]; live[x] = NONE; oldPending[x] = NONE; x++ :: else -> break od;
       x = 0;
-      oldGeneration = NONE; oldHydrated = false; oldCursor = 0; oldVersion = 0; oldMembers = 0; oldSentinel = false; oldEvents = 0;
+      oldGeneration = NONE; oldHydrated = false; oldCursor = 0; oldVersion = 0;
+      oldMembers = 0; oldSentinel = false; oldEvents = 0;
       consistent()
     }
 #endif
-  :: claims == 0 && outbox == 0 && !changed -> break                     /* before, nobody asks */
+  :: claims == 0 && outbox == 0 && !changed -> break                     /* before, no claim comes */
   od;
   skip;
   d_step { faultsOver = true; flushes = 0 }

@@ -24,7 +24,7 @@ export interface Verdict {
 }
 
 // One kind of trouble at a time, so that each search stays small. What is 0 here is not 0 in another search.
-const calm = { DEATHS: 0, RELAY_DEATHS: 0, AUDITS: 0, AWAY: 0, SWEEPS: 0, FLUSHES: 0 }
+const calm = { DEATHS: 0, RELAY_DEATHS: 0, RECONCILES: 0, AWAY: 0, SWEEPS: 0, FLUSHES: 0 }
 /** A user who holds a coupon claims again while another claims the last one. */
 const holder = { ...calm, LIMIT: 2, SOLD: 1, CLAIMS: 2 }
 
@@ -56,7 +56,7 @@ export const checks: ReadonlyArray<Check> = [
   rebuild("a loss of memory after sold out", { ...soldOut, FLUSHES: 1 }),
   rebuild("three claims, a dead instance, a sweep, Redis away for a claim", { ...rush, DEATHS: 1, AWAY: 1, SWEEPS: 1 }),
   rebuild("a lost tail", { ...holder, TAILS: 1 }),
-  rebuild("a lost tail beside an audit, one claim", { ...one, TAILS: 1, AUDITS: 1 }),
+  rebuild("a lost tail beside a reconciliation, one claim", { ...one, TAILS: 1, RECONCILES: 1 }),
   rebuild("a loss of memory, Redis away for a claim, a dead relay", {
     ...holder,
     FLUSHES: 1,
@@ -80,11 +80,11 @@ export const largeChecks: ReadonlyArray<Check> = [
   }),
   rebuild("two losses of memory after sold out", { ...soldOut, FLUSHES: 2 }),
   rebuild("two claims, a loss of memory and one of each other fault", {
-    LIMIT: 1, CLAIMS: 2, FLUSHES: 1, DEATHS: 1, RELAY_DEATHS: 1, AWAY: 1, SWEEPS: 1, AUDITS: 0
+    LIMIT: 1, CLAIMS: 2, FLUSHES: 1, DEATHS: 1, RELAY_DEATHS: 1, AWAY: 1, SWEEPS: 1, RECONCILES: 0
   }),
   rebuild("three claims, a loss of memory", { ...rush, FLUSHES: 1 }),
-  rebuild("a loss of memory beside an audit", { ...holder, FLUSHES: 1, AUDITS: 1 }),
-  rebuild("a lost tail beside an audit", { ...holder, TAILS: 1, AUDITS: 1 }),
+  rebuild("a loss of memory beside a reconciliation", { ...holder, FLUSHES: 1, RECONCILES: 1 }),
+  rebuild("a lost tail beside a reconciliation", { ...holder, TAILS: 1, RECONCILES: 1 }),
   rebuild("a lost tail and a loss of memory", { ...holder, TAILS: 1, FLUSHES: 1 }),
   rebuild("two claims while the terms change, a loss of memory", { ...holder, FLUSHES: 1, CHANGES: 1 })
 ]
@@ -123,13 +123,13 @@ export const mutants: ReadonlyArray<Check> = [
   brokenRebuild("SETTLE_FIRST", "the relay settles before it confirms", holder),
   brokenRebuild("ISSUED_AT_RESERVE", "a reservation counts as a coupon", holder),
   brokenRebuild("FULL_IS_SOLD_OUT", "reservations count as sold", rush),
-  brokenRebuild("TALLY_LAST", "the auditor looks at the gate before the ledger and not after", {
+  brokenRebuild("TALLY_LAST", "the reconciler looks at the gate before the ledger and not after", {
     ...holder,
-    AUDITS: 1
+    RECONCILES: 1
   }),
-  brokenRebuild("NO_AUDIT", "nobody audits", { ...holder, TAILS: 1 }),
-  brokenRebuild("NO_REAPER", "nobody sweeps", { ...holder, DEATHS: 1 }),
-  brokenRebuild("NO_VERSION_AUDIT", "the auditor compares counts alone", { ...one, TAILS: 1, CHANGES: 1 }),
+  brokenRebuild("NO_RECONCILER", "there is no reconciler", { ...holder, TAILS: 1 }),
+  brokenRebuild("NO_REAPER", "there is no reaper", { ...holder, DEATHS: 1 }),
+  brokenRebuild("NO_VERSION_CHECK", "the reconciler compares counts alone", { ...one, TAILS: 1, CHANGES: 1 }),
   brokenRebuild("TERMS_READ_ONCE", "hydration reads the terms once", { ...holder, CHANGES: 1 })
 ]
 
@@ -218,7 +218,8 @@ export const search = async ({ constants, model, mutant }: Check): Promise<Verdi
 }
 
 export const lineOf = ({ megabytes, seconds, states, violation }: Verdict): string =>
-  `${states.toLocaleString("en")} states, ${seconds.toFixed(1)} s, ${megabytes.toFixed(0)} MB${violation === undefined ? "" : `: ${violation}`}`
+  `${states.toLocaleString("en")} states, ${seconds.toFixed(1)} s, ${megabytes.toFixed(0)} MB` +
+    (violation === undefined ? "" : `: ${violation}`)
 
 if (import.meta.main) {
   const { values } = parseArgs({ options: { large: { type: "boolean" }, mutants: { type: "boolean" } } })
@@ -228,6 +229,7 @@ if (import.meta.main) {
     const verdict = await search(check)
     const isRight = (verdict.violation !== undefined) === (check.mutant !== undefined)
     if (!isRight) process.exitCode = 1
-    console.log(`${isRight ? "ok   " : "WRONG"} ${check.model}: ${check.name}${check.mutant === undefined ? "" : ` (${check.mutant})`}: ${lineOf(verdict)}`)
+    const mutant = check.mutant === undefined ? "" : ` (${check.mutant})`
+    console.log(`${isRight ? "ok   " : "WRONG"} ${check.model}: ${check.name}${mutant}: ${lineOf(verdict)}`)
   }
 }

@@ -42,7 +42,9 @@ export const startCommand = (args: ReadonlyArray<string>, env: Readonly<Record<s
 }
 
 /** Runs it to its end within this process, which starts in no time. */
-export const coupon = (url: string, env: Readonly<Record<string, string>> = {}) => async (...args: ReadonlyArray<string>): Promise<Ended> => {
+export const coupon =
+  (url: string, env: Readonly<Record<string, string>> = {}) =>
+  async (...args: ReadonlyArray<string>): Promise<Ended> => {
   let out = ""
   let err = ""
   const log = (...parts: ReadonlyArray<unknown>) => Effect.sync(() => void (out += `${parts.join(" ")}\n`))

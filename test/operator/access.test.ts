@@ -37,7 +37,7 @@ describe("the operator plane, once a key is configured", () => {
     Settings: (client) => client.Settings(),
     CreateKey: (client) => client.CreateKey({ name: "another", role: "VIEWER" }),
     ListKeys: (client) => client.ListKeys(),
-    RevokeKey: (client) => client.RevokeKey({ id: "nobody" }),
+    RevokeKey: (client) => client.RevokeKey({ id: "unknown" }),
     AuditLog: (client) => client.AuditLog({ limit: 1 }),
     Phases: (client) => client.Phases({ campaignId: 1_000_000, limit: 1 })
   }
@@ -63,7 +63,7 @@ describe("the operator plane, once a key is configured", () => {
   /** Makes a key as the command prints it: the secret is all of standard output. */
   const keyOf = async (role: string, ...args: ReadonlyArray<string>) => {
     const { code, err, out } = await as(BOOTSTRAP)("keys", "create", "--name", `test ${role}`, "--role", role, ...args)
-    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("told this once") as string })
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("keep the secret") as string })
     return out.trim()
   }
 
@@ -129,7 +129,7 @@ describe("the operator plane, once a key is configured", () => {
 
     expect(await admin("keys", "revoke", id)).toMatchObject({ code: 0 })
     expect(await run("rebuild", String(campaignId))).toMatchObject({ code: exitCodes.ACCESS.code })
-    expect(await admin("keys", "revoke", "nobody")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await admin("keys", "revoke", "unknown")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     expect(await admin("keys", "create", "--name", "bootstrap", "--role", "ADMIN")).toMatchObject({
       code: exitCodes.USAGE.code
     })

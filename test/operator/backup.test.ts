@@ -147,7 +147,7 @@ describe("coupon backup, of an embedded instance", () => {
     expect(await coupon(instance.url)("backup", "--to", out)).toMatchObject({ code: 0 })
   })
 
-  it("does not hold up the end of the instance, and what a kill leaves behind is gone after the next start", async () => {
+  it("does not delay the end of the instance; the next start removes what a killed backup left", async () => {
     const { cli, dataDir, instance, out } = await scene()
     expect(await cli("backup", "--to", out)).toMatchObject({ code: 0 })
     expect(await instance.stop()).toBe(0)
@@ -201,7 +201,8 @@ describe("coupon backup, of MySQL and MariaDB", () => {
     const mysql = MySqlBackup.adviceFor(endpoint, { version: "8.4.6", logsBinary: true })
     expect(mysql.server).toBe("MySQL 8.4.6 at db1:3306, db2:3307")
     expect(mysql.command).toBe(
-      "mysqldump --host=db1 --port=3306 --user=root --password --ssl-mode=REQUIRED --default-character-set=utf8mb4 --single-transaction --quick " +
+      "mysqldump --host=db1 --port=3306 --user=root --password --ssl-mode=REQUIRED " +
+        "--default-character-set=utf8mb4 --single-transaction --quick " +
         "--routines --hex-blob --no-tablespaces --set-gtid-purged=OFF --source-data=2 'my shop'"
     )
     expect(mysql.notes.join(" ")).toMatch(/RELOAD and REPLICATION CLIENT.*position of the binary log/)
@@ -215,7 +216,7 @@ describe("coupon backup, of MySQL and MariaDB", () => {
   })
 
   for (const kind of availableDatabases()) {
-    it(`copies nothing itself on ${kind}, and its command makes a consistent copy under load, which is served after a restore`, async (context) => {
+    it(`on ${kind} prints a command that makes a consistent, restorable copy under load`, async (context) => {
       const [redis, database, empty] = await Promise.all([startRedis(), databaseOn(kind), databaseOn(kind)])
       defer(redis.stop)
       defer(database.drop)
@@ -226,8 +227,8 @@ describe("coupon backup, of MySQL and MariaDB", () => {
       const out = Path.join(temporaryDirectory("dump"), "coupon.sql")
       defer(() => removeDirectory(Path.dirname(out)))
 
-      const told = await coupon(instance.url)("backup", "--to", out)
-      expect(told).toMatchObject({
+      const refused = await coupon(instance.url)("backup", "--to", out)
+      expect(refused).toMatchObject({
         code: exitCodes.PRECONDITION.code,
         err: expect.stringContaining("nothing was copied") as string
       })
@@ -236,7 +237,7 @@ describe("coupon backup, of MySQL and MariaDB", () => {
       expect(await piped.ended).toMatchObject({ code: exitCodes.PRECONDITION.code, out: "" })
 
       const { username, password, pathname } = new URL(database.url)
-      const command = told.out.trim().split("\n").at(-1)!.replace("--user=root --password", `--user=${username}`)
+      const command = refused.out.trim().split("\n").at(-1)!.replace("--user=root --password", `--user=${username}`)
       const program = command.split(" ", 1)[0]!
       const version = spawnSync(program, ["--version"], { encoding: "utf8" }).stdout ?? ""
       // MariaDB's package has a program of that name, too, which does not know MySQL's options.

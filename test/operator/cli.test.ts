@@ -153,18 +153,19 @@ describe("coupon, on a service that runs", () => {
     await run("campaign", "pause", String(id))
     await run("campaign", "resume", String(id))
     await run("campaign", "end", String(id))
-    const told = ["OPEN", "SOLD_OUT", "OPEN", "PAUSED", "OPEN", "ENDED"]
+    const phases = ["OPEN", "SOLD_OUT", "OPEN", "PAUSED", "OPEN", "ENDED"]
     const history = async () =>
       JSON.parse((await run("campaign", "history", String(id), "--json")).out) as ReadonlyArray<
         { readonly phase: string }
       >
-    expect((await history()).map(({ phase }) => phase).toReversed()).toEqual(told)
+    expect((await history()).map(({ phase }) => phase).toReversed()).toEqual(phases)
     expect((await run("campaign", "history", String(id), "--limit", "1")).out).toMatch(
       /^event +phase +reached at +noticed at\n +6 +ENDED +\S+Z +\S+Z\n$/
     )
     expect(await run("campaign", "history", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
-    const lines = instance.logs().split("\n").filter((line) => line.includes('"phase":') && line.includes(`"campaignId":${id},`))
-    expect(lines.map((line) => /"phase":"(\w+)"/.exec(line)![1])).toEqual(told)
+    const lines = instance.logs().split("\n")
+      .filter((line) => line.includes('"phase":') && line.includes(`"campaignId":${id},`))
+    expect(lines.map((line) => /"phase":"(\w+)"/.exec(line)![1])).toEqual(phases)
     expect(lines[1]).toContain("a campaign is sold out")
     const metrics = await (await fetch(`${instance.url}/metrics`)).text()
     for (const phase of ["SCHEDULED", "OPEN", "SOLD_OUT", "PAUSED", "ENDED"]) {
@@ -332,7 +333,8 @@ describe("coupon, where the service is not as it should be", () => {
 
   it("says that nothing listens, and that nothing was done", async () => {
     const run = coupon(await nowhere())
-    for (const args of [["issue", "1", "1"], ["audit"], ["doctor"], ["watch"], ["campaign", "create", "--name", "a", "--limit", "1"]]) {
+    const commands = ["issue 1 1", "audit", "doctor", "watch", "campaign create --name a --limit 1"]
+    for (const args of commands.map((line) => line.split(" "))) {
       const { code, err } = await run(...args)
       expect(err).toContain("nothing listens there")
       expect(code).toBe(exitCodes.UNAVAILABLE.code)
@@ -362,7 +364,8 @@ describe("coupon, where the service is not as it should be", () => {
     }
   })
 
-  for (const [what, status, body] of [["a page of something else", 200, "<html>hello</html>"], ["a 404", 404, "not here"]] as const) {
+  const pages = [["a page of something else", 200, "<html>hello</html>"], ["a 404", 404, "not here"]] as const
+  for (const [what, status, body] of pages) {
     it(`takes ${what} for what it is`, async () => {
       const { close, url } = await serve((_, response) =>
         response.writeHead(status, { "content-type": "text/html" }).end(body)

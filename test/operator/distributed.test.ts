@@ -90,8 +90,8 @@ for (const kind of availableDatabases()) {
         const expected = ["SCHEDULED", "OPEN", "SOLD_OUT", "OPEN", "PAUSED", "ENDED"].map((phase, k) =>
           `${k + 1} ${phase}`
         )
-        const { out: told } = await run("campaign", "history", id, "--json")
-        const events = JSON.parse(told) as ReadonlyArray<
+        const { out: shown } = await run("campaign", "history", id, "--json")
+        const events = JSON.parse(shown) as ReadonlyArray<
           { readonly sequence: number; readonly phase: string; readonly at: number }
         >
         expect(events.toReversed().map(({ phase, sequence }) => `${sequence} ${phase}`)).toEqual(expected)
@@ -117,9 +117,9 @@ for (const kind of availableDatabases()) {
       expect(settings.filter(({ name }) => name === "MYSQL_URL" || name === "REDIS_URL").map(({ value }) => value))
         .toEqual(["***", "***"])
       expect(out).not.toContain(new URL(database.url).host)
-      const { code, out: told } = await run("doctor")
-      expect(told).toMatch(/^ok {4}ledger clock: /m)
-      expect(told).toMatch(/^ok {4}gate clock: /m)
+      const { code, out: shown } = await run("doctor")
+      expect(shown).toMatch(/^ok {4}ledger clock: /m)
+      expect(shown).toMatch(/^ok {4}gate clock: /m)
       expect(code).toBe(0)
     })
 

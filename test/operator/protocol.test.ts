@@ -122,7 +122,8 @@ describe("the operator plane's bound", () => {
   it("serves 64 at a time, and forgets those who have left", async () => {
     const watchers = await Promise.all(Array.from({ length: 64 }, () =>
       new Promise<{ readonly leave: () => void; readonly status: number }>((resolve, reject) => {
-        const request = http.request(`${instance.url}${PATH}`, { method: "POST", headers: NDJSON, agent: false }, (response) => {
+        const options = { method: "POST", headers: NDJSON, agent: false }
+        const request = http.request(`${instance.url}${PATH}`, options, (response) => {
           response.once("data", () => resolve({ leave: () => request.destroy(), status: response.statusCode! }))
           // The caller that leaves receives this itself.
           response.once("error", () => {})

@@ -57,13 +57,16 @@ describe("coupon watch, with several instances behind one address", () => {
   }
   const inTurn: Choose = (all, turn) => all[turn % all.length]!
 
-  it.each([["in turn", inTurn], ["at random", random]] as const)("shows all of them, each as often as asked for (%s)", async (_, choose) => {
+  const choices = [["in turn", inTurn], ["at random", random]] as const
+  it.each(choices)("shows each as often as asked for (%s)", async (_, choose) => {
     const balancer = await startBalancer(ports, choose)
     try {
       const { code, out } = await coupon(balancer.url)("watch", "--json", "--count", "2")
       expect(code).toBe(0)
       for (const instance of instances) expect([...namesIn(out)]).toContainEqual(nameOf(instance))
-      for (const name of namesIn(out)) expect(samplesIn(out).filter(({ instance }) => instance === name), name).toHaveLength(2)
+      for (const name of namesIn(out)) {
+        expect(samplesIn(out).filter(({ instance }) => instance === name), name).toHaveLength(2)
+      }
       for (const { agents } of samplesIn(out)) expect(agents.map(({ name }) => name)).toContain("relay")
       const lines = (await coupon(balancer.url)("watch", "--count", "1")).out.trim().split("\n")
       expect(new Set(lines.map((line) => line.split(" ")[1])).size).toBe(3)

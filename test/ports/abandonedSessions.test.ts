@@ -121,15 +121,20 @@ for (const kind of privateDatabases()) {
           let most = 0
           const count = Effect.tap(sessions, (n) => Effect.sync(() => void (most = Math.max(most, n))))
           // Each is refused at once until it finds room; then it waits until it is given up.
-          const one = Effect.repeat(Effect.delay(Effect.zipLeft(Effect.flip(attempt), count), "20 millis"), { until: isGivenUp })
+          const one = Effect.repeat(Effect.delay(Effect.zipLeft(Effect.flip(attempt), count), "20 millis"), {
+            until: isGivenUp
+          })
           yield* Effect.forEach(Array.from({ length: 4 * POOL }), () => one, { concurrency: "unbounded" })
           expect(most).toBeGreaterThan(0)
           expect(most).toBeLessThanOrEqual(POOL + BESIDES)
           yield* Effect.forEach(end, asked)
           // None is left at work, and the pool serves.
-          yield* Effect.repeat(Effect.delay(Effect.exit(client.unsafe("SELECT 1 AS one").unprepared), "20 millis"), { until: ({ _tag }) => _tag === "Success" })
+          yield* Effect.repeat(Effect.delay(Effect.exit(client.unsafe("SELECT 1 AS one").unprepared), "20 millis"), {
+            until: ({ _tag }) => _tag === "Success"
+          })
+          const working = "FROM information_schema.processlist WHERE user = 'plain' AND command <> 'Sleep'"
           yield* Effect.repeat(
-            Effect.delay(asked("SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = 'plain' AND command <> 'Sleep'"), "20 millis"),
+            Effect.delay(asked(`SELECT COUNT(*) AS n ${working}`), "20 millis"),
             { until: ([row]) => Number(row!["n"]) === 0 }
           )
         }), 120_000)
@@ -140,11 +145,14 @@ for (const kind of privateDatabases()) {
         const client = yield* clientOn(server.url)
         yield* Effect.acquireRelease(Effect.sync(server.pause), () => Effect.sync(server.resume))
         const one = Effect.exit(client.unsafe("SELECT 1").unprepared)
-        for (let round = 0; round < 3; round++) yield* Effect.forEach(Array.from({ length: 4 * POOL }), () => one, { concurrency: "unbounded" })
+        for (let round = 0; round < 3; round++) {
+          yield* Effect.forEach(Array.from({ length: 4 * POOL }), () => one, { concurrency: "unbounded" })
+        }
         server.resume()
         let most = 0
+        const count = Effect.tap(sessions, (n) => Effect.sync(() => void (most = Math.max(most, n))))
         yield* Effect.repeat(
-          Effect.zipRight(Effect.tap(sessions, (n) => Effect.sync(() => void (most = Math.max(most, n)))), Effect.delay(one, "20 millis")),
+          Effect.zipRight(count, Effect.delay(one, "20 millis")),
           { until: ({ _tag }) => _tag === "Success" }
         )
         expect(most).toBeLessThanOrEqual(POOL + BESIDES)

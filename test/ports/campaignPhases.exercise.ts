@@ -122,8 +122,8 @@ export const exercise = <E>(
         const race = Effect.gen(function*() {
           // All have read before any writes.
           const states = yield* Effect.forEach(Array.from({ length: 6 }), () => stateOf(campaignId), { concurrency: 6 })
-          const told = yield* Effect.forEach(states, settle, { concurrency: 6 })
-          return told.filter((reached) => reached !== undefined && reached.length > 0)
+          const settled = yield* Effect.forEach(states, settle, { concurrency: 6 })
+          return settled.filter((reached) => reached !== undefined && reached.length > 0)
         })
         expect(yield* race).toEqual([["SCHEDULED"]])
         expect(yield* race).toEqual([])
@@ -178,11 +178,11 @@ export const exercise = <E>(
             return [what, yield* look(campaignId)]
           })
         // A busy machine may come after the end: then it receives both at once.
-        const told = [
+        const recorded = [
           ...(yield* nextTime("start"))[1]!,
           ...(yield* find(campaignId)).phase === "OPEN" ? (yield* nextTime("end"))[1]! : []
         ]
-        expect(told).toEqual(["OPEN", "ENDED"])
+        expect(recorded).toEqual(["OPEN", "ENDED"])
         expect((yield* phases.history(campaignId, 2)).map(({ at }) => at)).toEqual([soon + 400, soon])
         expect(yield* isDue(campaignId)).toBe(false)
         yield* change(campaignId, { endTime: undefined })
@@ -223,7 +223,8 @@ export const exercise = <E>(
         yield* sql.unsafe(`DELETE FROM campaign_phases WHERE campaign_id IN (${ids})`)
         const dialect = sql.onDialectOrElse({ mysql: () => "mysql" as const, orElse: () => "libsql" as const })
         const { text } = (yield* Migrations.load(dialect)).find((migration) => migration.name === "campaign_phases")!
-        const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
+        const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim())
+          .filter((statement) => statement !== "")
         yield* sql.unsafe(statements.at(-1)!)
         expect((yield* Effect.forEach(made, find)).map(shown)).toEqual(before.map(shown))
         const states = (yield* phases.read(made)).toSorted((a, b) => a.campaignId - b.campaignId)
@@ -277,10 +278,13 @@ export const exercise = <E>(
         const sql = yield* SqlClient
         const first = yield* createCampaign(draft({ name: "rare" }))
         const size = MAX_LIST_SCAN + 1_000
-        const digits = `(${Array.from({ length: 10 }, (_, d) => `SELECT ${d} AS d`).join(" UNION ")})`
+        const numbers = (n: number) => Array.from({ length: n }, (_, d) => `SELECT ${d} AS d`).join(" UNION ")
+        const digits = `(${numbers(10)})`
+        const thousands = numbers(size / 1_000)
         yield* sql.unsafe(`INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at)
-SELECT 'usual', 5, c.start_time, c.created_at, c.updated_at FROM campaigns AS c CROSS JOIN ${digits} AS a CROSS JOIN ${digits} AS b CROSS JOIN ${digits} AS e
-CROSS JOIN (${Array.from({ length: size / 1_000 }, (_, k) => `SELECT ${k} AS d`).join(" UNION ")}) AS f WHERE c.id = ${first.campaignId}`)
+SELECT 'usual', 5, c.start_time, c.created_at, c.updated_at FROM campaigns AS c
+CROSS JOIN ${digits} AS a CROSS JOIN ${digits} AS b CROSS JOIN ${digits} AS e
+CROSS JOIN (${thousands}) AS f WHERE c.id = ${first.campaignId}`)
         const last = yield* createCampaign(draft({ name: "rare" }))
         const query = { limit: 10, status: undefined, namePrefix: "rare", phases: ["OPEN"] as const }
         const pages: Array<ReadonlyArray<number>> = []

@@ -107,7 +107,9 @@ const operations = (
 }
 
 describe("a key of a campaign that has another type", () => {
-  it.scopedLive.each(["meta", "issued", "pending", "events"] as const)("%s: the gate is down, nothing is done by half, and it can be rebuilt", (name) =>
+  const unavailable = { _tag: "Fail", error: { _tag: "GateUnavailable" } }
+  const parts = ["meta", "issued", "pending", "events"] as const
+  it.scopedLive.each(parts)("%s: every operation fails whole, and the gate can be rebuilt", (name) =>
     Effect.gen(function*() {
       const { command, gateOf, keys, redis } = yield* scene
       const gate = yield* gateOf()
@@ -128,9 +130,10 @@ describe("a key of a campaign that has another type", () => {
 
       yield* command("SET", key, "of another program")
       expect(yield* gate.inspect(id)).toMatchObject({ condition: "Broken", hydrated: false })
-      for (const [operation, effect] of operations(gate, terms).filter(([operation]) => operation !== "forget" && operation !== "retire")) {
+      for (const [operation, effect] of operations(gate, terms)) {
+        if (operation === "forget" || operation === "retire") continue
         const exit = yield* Effect.exit(effect)
-        if (Exit.isFailure(exit)) expect(exit.cause, operation).toMatchObject({ _tag: "Fail", error: { _tag: "GateUnavailable" } })
+        if (Exit.isFailure(exit)) expect(exit.cause, operation).toMatchObject(unavailable)
       }
       yield* gate.forget(id)
       yield* fill(gate, terms, 3, "third")
@@ -138,7 +141,8 @@ describe("a key of a campaign that has another type", () => {
       expect(yield* ask(gate, id, 3n, 4n, 5n)).toEqual(["Already", "Reserved", "Full"])
     }))
 
-  it.scopedLive.each(["version", "limit", "status", "start", "end"])("terms whose %s cannot be read are found", (field) =>
+  const fields = ["version", "limit", "status", "start", "end"]
+  it.scopedLive.each(fields)("terms whose %s cannot be read are found", (field) =>
     Effect.gen(function*() {
       const { command, gateOf, keys } = yield* scene
       const gate = yield* gateOf()
@@ -148,7 +152,7 @@ describe("a key of a campaign that has another type", () => {
       expect(yield* gate.inspect(terms.campaignId)).toMatchObject({ condition: "Broken" })
       for (const [operation, effect] of operations(gate, terms)) {
         const exit = yield* Effect.exit(effect)
-        if (Exit.isFailure(exit)) expect(exit.cause, operation).toMatchObject({ _tag: "Fail", error: { _tag: "GateUnavailable" } })
+        if (Exit.isFailure(exit)) expect(exit.cause, operation).toMatchObject(unavailable)
       }
     }))
 
@@ -168,7 +172,7 @@ describe("a key of a campaign that has another type", () => {
 })
 
 describe("a confirmation that fails half way", () => {
-  it.scopedLive.each(["xadd", "hdel", "sadd"])("because %s is refused leaves no state in which newcomers hear anything but the truth", (denied) =>
+  it.scopedLive.each(["xadd", "hdel", "sadd"])("for lack of %s leads to no wrong answer for new users", (denied) =>
     Effect.gen(function*() {
       const { command, gateOf } = yield* scene
       const gate = yield* gateOf()

@@ -49,7 +49,8 @@ export const expectConsistent = (campaignId: number, issued: number) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient
     const [row] = yield* sql.unsafe<Record<string, unknown>>(
-      `SELECT COUNT(*) AS n, COALESCE(MAX(id), 0) AS last, COUNT(DISTINCT code) AS codes FROM coupons WHERE campaign_id = ${campaignId}`
+      "SELECT COUNT(*) AS n, COALESCE(MAX(id), 0) AS last, COUNT(DISTINCT code) AS codes " +
+        `FROM coupons WHERE campaign_id = ${campaignId}`
     )
     const campaign = yield* campaigns.find(campaignId)
     expect([Number(row!["n"]), Number(row!["last"]), Number(row!["codes"])]).toEqual([issued, issued, issued])
@@ -174,7 +175,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
         yield* setStatus(campaignId, "ACTIVE")
         yield* sql.unsafe(
-          `UPDATE campaigns SET end_time = (SELECT e FROM (SELECT created_at AS e FROM campaigns WHERE id = ${campaignId}) AS x) WHERE id = ${campaignId}`
+          `UPDATE campaigns SET end_time = (
+            SELECT e FROM (SELECT created_at AS e FROM campaigns WHERE id = ${campaignId}) AS x
+          ) WHERE id = ${campaignId}`
         )
         expect(yield* ask).toEqual(["CouponAlreadyClaimed", "CampaignEnded"])
         yield* setStatus(campaignId, "PAUSED")

@@ -144,7 +144,8 @@ for (const kind of availableDatabases()) {
         const waitingSince = Effect.delay(Effect.map(
           watcher.run(
             "SELECT CAST(t.trx_wait_started AS CHAR) AS since FROM information_schema.innodb_trx t " +
-              "JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
+              "JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id " +
+              "WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'"
           ),
           ([row]) => row?.["since"] as string | undefined
         ), "200 millis")
@@ -201,7 +202,8 @@ for (const kind of availableDatabases()) {
         const fiber = yield* Effect.fork(ledger.resolve(batch))
         yield* until(
           (yield* session(url)).run(
-            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE '%INSERT INTO outbox%VOID%'"
+            "SELECT id FROM information_schema.processlist " +
+              "WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE '%INSERT INTO outbox%VOID%'"
           ),
           (rows) => rows.length === 1
         )
@@ -231,7 +233,8 @@ for (const kind of availableDatabases()) {
           text.replace(count, "SET @inserted = 1"), // fewer than there are
           text.replace(count, "SET @inserted = NULL"), // a subquery of it was killed
           text.replace(guard, "IF(current_coupon + @inserted = NULL"), // the subquery of the guard was killed
-          text.replace(`updated_at)\nWHERE id = ${campaignId}`, "updated_at)\nWHERE id = 0"), // the counter is not written
+          // The counter is not written.
+          text.replace(`updated_at)\nWHERE id = ${campaignId}`, "updated_at)\nWHERE id = 0"),
           tooMany,
           tooMany.replace(" AND current_coupon + @inserted <= coupon_limit", "") // CHECK alone
         ]
@@ -300,7 +303,8 @@ for (const kind of availableDatabases()) {
         const [first, second] = [batchId(), batchId()]
         yield* sql.unsafe(
           "INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at) VALUES " +
-            `(x'${first}', 'ISSUED', ${campaignId}, 101, 200, SYSDATE(6)), (x'${second}', 'ISSUED', ${campaignId}, 20001, 20100, SYSDATE(6))`
+            `(x'${first}', 'ISSUED', ${campaignId}, 101, 200, SYSDATE(6)), ` +
+            `(x'${second}', 'ISSUED', ${campaignId}, 20001, 20100, SYSDATE(6))`
         ).unprepared
         yield* sql.unsafe("ANALYZE TABLE coupons").unprepared
         const onEach = (text: string) =>
@@ -356,7 +360,10 @@ for (const kind of availableDatabases()) {
             )
           ).toEqual([{ n: 0 }, { n: 0 }])
           // No transaction is open: no other one has to wait for the row.
-          yield* other.run(`UPDATE campaigns SET id = ${campaignId}, coupon_limit = 10, status = 'ACTIVE', start_time = '2025-01-01', end_time = NULL`)
+          yield* other.run(
+            `UPDATE campaigns SET id = ${campaignId}, coupon_limit = 10, status = 'ACTIVE', ` +
+              "start_time = '2025-01-01', end_time = NULL"
+          )
           expect(tagsOf(yield* ledger.issue(batch))).toEqual(["Issued", "Issued"])
         }))
         yield* expectConsistent(campaignId, 2).pipe(Effect.provide(context))
@@ -410,7 +417,8 @@ for (const kind of availableDatabases()) {
           })
         const fresh = yield* rowAfter()
         expect(fresh).toMatchObject({ redis_key_prefix: `coupon:${String(fresh!["identity"])}:` })
-        const campaign = "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) VALUES ('x', 1, NOW(), NOW(), NOW())"
+        const campaign = "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) " +
+          "VALUES ('x', 1, NOW(), NOW(), NOW())"
         expect(yield* rowAfter(campaign)).toMatchObject({ redis_key_prefix: "" })
         expect(yield* rowAfter("UPDATE schema_migrations SET applied_at = applied_at - INTERVAL 11 MINUTE"))
           .toMatchObject({ redis_key_prefix: "" })
@@ -444,7 +452,7 @@ for (const kind of availableDatabases()) {
         expect(settled).toEqual({ taken: 2, settled: 2 })
       }))
 
-    it.scopedLive("brings a database up to date once, however many start together, and refuses one that has lost what it relies on", () =>
+    it.scopedLive("migrates once when instances start together, and refuses a schema that lacks a part", () =>
       Effect.gen(function*() {
         const { url } = yield* database(kind)
         const endpoint = MySql.parseUrl(Redacted.make(url))
@@ -537,7 +545,7 @@ for (const kind of availableDatabases()) {
         })
         const { campaignId } = yield* create(draft())
         const batches = Array.from({ length: 12 }, (_, i) => batchOf(campaignId, users(1 + i * 2, 2)))
-        // Connections that are open, and those still to be opened, hear nothing any more.
+        // Connections that are open, and those still to be opened, receive nothing any more.
         proxy.delay(3_600_000)
         const failures = yield* Effect.forEach(batches, (batch) => Effect.flip(ledger.issue(batch)), {
           concurrency: "unbounded"

@@ -101,8 +101,10 @@ describe("migrations", () => {
         const expanding = (yield* Migrations.load(dialect)).filter(({ expands, isOptional }) => expands && !isOptional)
         expect(expanding.length).toBeGreaterThan(0)
         const others = expanding.flatMap(({ id, text }) => {
-          const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim()).filter((statement) => statement !== "")
-          const own = new Set(statements.flatMap((statement) => /^CREATE TABLE IF NOT EXISTS (\w+)/i.exec(statement)?.[1] ?? []))
+          const statements = text.replace(/--.*$/gm, "").split(";").map((statement) => statement.trim())
+            .filter((statement) => statement !== "")
+          const created = /^CREATE TABLE IF NOT EXISTS (\w+)/i
+          const own = new Set(statements.flatMap((statement) => created.exec(statement)?.[1] ?? []))
           return statements.filter((statement) => {
             const [, table] =
               /^(?:INSERT (?:OR )?(?:IGNORE )?INTO|CREATE UNIQUE INDEX .* ON) (\w+)/is.exec(statement) ?? []

@@ -86,8 +86,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(byId.get(batches[0]!.batchId)).toEqual({
           _tag: "Issued", id: batches[0]!.batchId, campaignId: a, coupons: yield* ledger.findCoupons(a, users(1, 3))
         })
-        expect(byId.get(batches[1]!.batchId)).toMatchObject({ campaignId: b, coupons: [{ id: 1, userId: 1n }, { id: 2, userId: 2n }] })
-        expect(byId.get(batches[2]!.batchId)).toMatchObject({ campaignId: a, coupons: [{ id: 4, userId: 4n }, { id: 5, userId: 5n }] })
+        expect(byId.get(batches[1]!.batchId))
+          .toMatchObject({ campaignId: b, coupons: [{ id: 1, userId: 1n }, { id: 2, userId: 2n }] })
+        expect(byId.get(batches[2]!.batchId))
+          .toMatchObject({ campaignId: a, coupons: [{ id: 4, userId: 4n }, { id: 5, userId: 5n }] })
         expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 2, version: 1 })
         expect(yield* outbox.poll(1, settleAll)).toEqual({ taken: 1, settled: 1 })
         expect(yield* outbox.poll(10, () => Effect.succeed([]))).toEqual({ taken: 1, settled: 0 })

@@ -32,9 +32,19 @@ describe("a text that failed", () => {
   it.live.each([
     ["is rolled back", deadlock, [], [rollback], "Retry"],
     ["is rolled back again if ROLLBACK is killed", deadlock, [killed], [rollback, kill, rollback], "Retry"],
-    ["is rolled back again however often both are killed", deadlock, [killed, killed, killed, killed], [rollback, kill, rollback, kill, rollback], "Retry"],
+    ["is rolled back again however often both are killed", deadlock, [killed, killed, killed, killed], [
+      rollback,
+      kill,
+      rollback,
+      kill,
+      rollback
+    ], "Retry"],
     ["is over when the connection is gone, but proves nothing", deadlock, [gone], [rollback], "InDoubt"],
-    ["is over when KILL has ended the connection", deadlock, [killed, killed, gone], [rollback, kill, rollback], "InDoubt"],
+    ["is over when KILL has ended the connection", deadlock, [killed, killed, gone], [
+      rollback,
+      kill,
+      rollback
+    ], "InDoubt"],
     ["leaves a server that takes no writes", readOnly, [], [rollback, kill], "ReadOnly"]
   ] as const)("%s", ([, cause, answers, sent, failure]) =>
     Effect.gen(function*() {

@@ -72,7 +72,8 @@ for (const kind of privateDatabases()) {
 
     /** What the ledger has, asked past everything that is tested. */
     const stored = async (campaignId: number) =>
-      (await ask(`SELECT user_id, code FROM coupons WHERE campaign_id = ${campaignId} ORDER BY id`)).map((row) => [Number(row["user_id"]), row["code"]])
+      (await ask(`SELECT user_id, code FROM coupons WHERE campaign_id = ${campaignId} ORDER BY id`))
+        .map((row) => [Number(row["user_id"]), row["code"]])
 
     /** Contract, change of campaign, doubt: each as the ledger's own reader sees it, and as the tables have it. */
     const exercise = Effect.gen(function*() {
@@ -144,7 +145,8 @@ for (const kind of privateDatabases()) {
       const batch = batchOf(campaignId, [6])
       const fiber = yield* Effect.fork(ledger.issue(batch))
       const victim = yield* asked(
-        "SELECT id FROM information_schema.processlist WHERE user = 'plain' AND info LIKE 'SELECT%FROM campaigns%FOR UPDATE%'"
+        "SELECT id FROM information_schema.processlist " +
+          "WHERE user = 'plain' AND info LIKE 'SELECT%FROM campaigns%FOR UPDATE%'"
       ).pipe(Effect.delay("10 millis"), Effect.repeat({ until: (rows) => rows.length === 1 }))
       yield* asked(`KILL CONNECTION ${victim[0]!["id"] ?? victim[0]!["ID"]}`)
       expect((yield* Effect.flip(Fiber.join(fiber)))._tag).toBe("CommitInDoubt")
@@ -178,6 +180,8 @@ for (const kind of privateDatabases()) {
       expect([newest!.action, newest!.after]).toEqual(["key.create", { name }])
       expect(Math.abs(newest!.at - now)).toBeLessThan(600_000)
     })
+    const exerciseOn = (url: string) =>
+      Effect.scoped(Effect.flatMap(Layer.build(layerOn(url)), (context) => Effect.provide(exercise, context)))
 
     const withWorst = <A, E>(text: string, effect: Effect.Effect<A, E>) =>
       Effect.acquireUseRelease(
@@ -192,13 +196,14 @@ for (const kind of privateDatabases()) {
         withWorst(set, Effect.gen(function*() {
           if (question !== undefined) {
             const other = yield* Effect.promise(() => MySqlDriver.createConnection({ uri: url }))
-            const [rows] = yield* Effect.promise(() => other.query({ sql: `SELECT ${question} AS found`, rowsAsArray: false }))
+            const sql = `SELECT ${question} AS found`
+            const [rows] = yield* Effect.promise(() => other.query({ sql, rowsAsArray: false }))
             other.destroy()
             // No row at all: the worst there is.
             const found = (rows as Rows)[0]?.["found"]
             if (found !== undefined) expect(String(found)).toBe(shown)
           }
-          yield* Effect.scoped(Effect.flatMap(Layer.build(layerOn(url)), (context) => Effect.provide(exercise, context)))
+          yield* exerciseOn(url)
         })), 60_000)
     }
 
@@ -207,8 +212,10 @@ for (const kind of privateDatabases()) {
         yield* asked("DROP DATABASE coupon")
         yield* asked("CREATE DATABASE coupon")
         yield* asked("USE coupon")
-        yield* Effect.scoped(Effect.flatMap(Layer.build(layerOn(url)), (context) => Effect.provide(exercise, context)))
-        const [engines] = yield* asked("SELECT COUNT(DISTINCT engine) AS n FROM information_schema.tables WHERE table_schema = 'coupon'")
+        yield* exerciseOn(url)
+        const [engines] = yield* asked(
+          "SELECT COUNT(DISTINCT engine) AS n FROM information_schema.tables WHERE table_schema = 'coupon'"
+        )
         expect(Number(engines!["n"])).toBe(1)
       })), 120_000)
 
@@ -286,7 +293,8 @@ for (const kind of privateDatabases()) {
         const ledger = Context.get(context, Ledger)
         const { campaignId } = yield* Effect.provide(createCampaign(draft()), context)
         const issued = codesOf(yield* ledger.issue(batchOf(campaignId, users(1, 20))))
-        expect((yield* ledger.listCoupons(campaignId, 0, 100)).map(({ code, userId }) => [Number(userId), code])).toEqual(issued)
+        expect((yield* ledger.listCoupons(campaignId, 0, 100)).map(({ code, userId }) => [Number(userId), code]))
+          .toEqual(issued)
       }), 240_000)
   })
 }

@@ -50,7 +50,8 @@ it("only the RPCs of users are open", () => {
 })
 
 describe.each(Object.keys(protocols))("%s", (protocol) => {
-  const needs = "UNAUTHENTICATED: this call needs an API key with the rights of OPERATOR; send it as \"Authorization: Bearer <key>\""
+  const needs = "UNAUTHENTICATED: this call needs an API key with the rights of OPERATOR; " +
+    "send it as \"Authorization: Bearer <key>\""
 
   it("administration without a key is UNAUTHENTICATED, and says what to send", async () => {
     expect(await refusal(clientOf(protocol, server.url).createCampaign(draft))).toEqual({
@@ -165,7 +166,7 @@ describe("administration without keys", () => {
     await open.close()
   })
 
-  it.each(["development", "test"])("is closed with NODE_ENV=%s on a ledger that was ever served in production", async (nodeEnv) => {
+  it.each(["development", "test"])("is closed with NODE_ENV=%s on a ledger from production", async (nodeEnv) => {
     const note = memoryNote()
     const late = await startSecured({ NODE_ENV: nodeEnv }, undefined, undefined, note)
     await Effect.runPromise(note.leave)

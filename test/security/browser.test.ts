@@ -51,7 +51,7 @@ const browserFetch = (origin: string): typeof fetch => async (input, init) => {
   for (const name of names) if (!permitted.includes(name)) throw new TypeError(`CORS: ${name} is not allowed`)
   target.headers.set("origin", origin)
   const reply = await fetch(target)
-  if (!allowed(reply)) throw new TypeError("CORS: the answer is for somebody else")
+  if (!allowed(reply)) throw new TypeError("CORS: the answer is for another origin")
   const visible = [
     "content-type",
     "content-length",
@@ -112,7 +112,7 @@ it("answers differ by origin, and caches learn it; * is for all origins", async 
     "Origin"
   ])
   const any = await start({ environment: { CORS_ORIGINS: "*" } })
-  expect((await preflight(any.port, "https://whoever.example")).headers["access-control-allow-origin"]).toBe("*")
+  expect((await preflight(any.port, "https://any.example")).headers["access-control-allow-origin"]).toBe("*")
   await any.close()
 })
 

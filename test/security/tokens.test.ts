@@ -100,8 +100,8 @@ describe("a token binds a user to what is its own", () => {
   it("without one, a claim is refused; the campaign may be read by all", async () => {
     expect(await refusal(claim())).toEqual({
       code: Code.Unauthenticated,
-      message: "UNAUTHENTICATED: this call needs a token (JWT) whose subject is userId, or an API key with the rights of ISSUER; " +
-        "send it as \"Authorization: Bearer <token or key>\""
+      message: "UNAUTHENTICATED: this call needs a token (JWT) whose subject is userId, " +
+        "or an API key with the rights of ISSUER; send it as \"Authorization: Bearer <token or key>\""
     })
     expect((await client(server.url).getCampaign({ campaignId: 1 })).id).toBe(1)
   })
@@ -130,8 +130,8 @@ describe("a token is refused that", () => {
       () => token({ iss: "https://evil.example" }),
       "the token's iss is not the one asked for"
     ],
-    ["names nobody", () => token({ sub: undefined }), "the token's sub is missing"],
-    ["was signed by somebody else", () => token({}, strangers), "the token's signature is not the issuer's"],
+    ["has no subject", () => token({ sub: undefined }), "the token's sub is missing"],
+    ["was signed with another key", () => token({}, strangers), "the token's signature is not the issuer's"],
     ["names a key that is not the issuer's", () => token({}, rotated), "the token's signature is not the issuer's"],
     [
       "is not signed",
@@ -158,7 +158,7 @@ describe("a token is refused that", () => {
   })
 })
 
-it("keys come from the issuer by URL, new ones too; while it is away nothing is known, and no call is let in", async () => {
+it("keys come from the issuer's URL, new ones too; while it cannot be reached, every call is rejected", async () => {
   let keys = [ours.jwk]
   const issuer = http.createServer((_, response) =>
     response.setHeader("content-type", "application/json").end(JSON.stringify({ keys }))

@@ -83,7 +83,7 @@ describe("two deployments on one Redis", () => {
     await checkInvariants({ databaseUrl: production, redisUrl: redis.url }, others.history)
   })
 
-  it("leave each other alone where both are given the same prefix, and one does without a gate and says so", async () => {
+  it("do not share keys where both have the same prefix: one goes without a gate and logs it", async () => {
     const { keys, load, one, others, production, redis, staging, two } = await twoDeployments({
       REDIS_KEY_PREFIX: "shop:",
       COLD_WAIT: "200ms"
@@ -167,7 +167,7 @@ describe("a Redis that answers what is no answer", () => {
     expect(instance.logs().match(/Redis answers with an error[^\n]*unknown command/g)).toHaveLength(1)
   })
 
-  it.each(["m", "i", "p", "e"])("for a campaign whose key %s has another type: claims go on, and the gate is rebuilt", async (part) => {
+  it.each(["m", "i", "p", "e"])("because key %s has another type: claims go on", async (part) => {
     const redis = await freshRedis()
     const databaseUrl = await freshDatabase()
     const instance = await startFor(defer, { ...calm, MYSQL_URL: databaseUrl, REDIS_URL: redis.url })

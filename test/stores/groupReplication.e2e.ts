@@ -9,7 +9,7 @@ import { query, startRedis } from "../support/privateServers.ts"
 import { groupMissing, startGroup, type Member, type MySqlGroup } from "./mysqlGroup.ts"
 import { eventually, silence } from "./topologies.ts"
 
-/** What clients may hear while the primary is away. */
+/** What clients may receive while the primary is away. */
 const PATIENT = ["OK", "OVERLOADED", "UNAVAILABLE", "OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "COUPON_ALREADY_CLAIMED"]
 
 const suite = () => {
@@ -71,7 +71,7 @@ const suite = () => {
   }
 
   describe("MySQL Group Replication", () => {
-    it("is followed when its primary is killed under load; the one that comes back outside the group is not written to", async () => {
+    it("is followed when its primary is killed under load; a server outside the group gets no write", async () => {
       const { conclude, load, moreOk } = await scene()
       await moreOk(300)
       const victim = await group.primary()
@@ -101,7 +101,7 @@ const suite = () => {
       await conclude()
     })
 
-    it("is followed when the primary freezes, and what it still has in hand when it wakes counts for nothing", async () => {
+    it("is followed when the primary freezes; what that server still does when it wakes has no effect", async () => {
       const { conclude, load, moreOk } = await scene()
       await moreOk(300)
       const victim = await group.primary()

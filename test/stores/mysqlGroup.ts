@@ -50,13 +50,14 @@ interface Row {
   readonly role: string
 }
 
-const MEMBERS = "SELECT member_id AS uuid, member_state AS state, member_role AS role FROM performance_schema.replication_group_members"
+const MEMBERS = "SELECT member_id AS uuid, member_state AS state, member_role AS role " +
+  "FROM performance_schema.replication_group_members"
 
 export const startGroup = async (): Promise<MySqlGroup> => {
   const dir = temporaryDirectory("group")
   const servers: Array<DatabaseServer> = []
   const stop = async () => {
-    // What was paused must hear that it is to end.
+    // A paused server has to run again to receive SIGTERM.
     await Promise.all(servers.map((server) => server.stop()))
     removeDirectory(dir)
   }
@@ -76,14 +77,17 @@ export const startGroup = async (): Promise<MySqlGroup> => {
     servers.push(...await Promise.all(ports.map((port, k) =>
       startDatabase("mysql", {
         args: [
-          ...[`--init-file=${init}`, "--performance-schema=ON", `--server-id=${k + 1}`, "--log-bin=binlog", "--report-host=127.0.0.1"],
+          ...[`--init-file=${init}`, "--performance-schema=ON"],
+          ...[`--server-id=${k + 1}`, "--log-bin=binlog", "--report-host=127.0.0.1"],
           ...["--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--plugin-load-add=group_replication.so"],
-          ...[group("group-name", name), group("local-address", `127.0.0.1:${port}`), group("ip-allowlist", "127.0.0.1/8")],
+          ...[group("group-name", name), group("local-address", `127.0.0.1:${port}`)],
+          group("ip-allowlist", "127.0.0.1/8"),
           group("group-seeds", ports.map((seed) => `127.0.0.1:${seed}`).join(",")),
           // Off: a member that is restarted takes writes until it joins again. The service must not be taken in.
           ...[group("start-on-boot", "OFF"), group("bootstrap-group", "OFF")],
           ...[group("consistency", "BEFORE_ON_PRIMARY_FAILOVER"), group("recovery-get-public-key", "ON")],
-          ...[group("member-expel-timeout", "0"), group("unreachable-majority-timeout", "5"), group("exit-state-action", "READ_ONLY")]
+          ...[group("member-expel-timeout", "0"), group("unreachable-majority-timeout", "5")],
+          group("exit-state-action", "READ_ONLY")
         ]
       }))))
     const members: ReadonlyArray<Member> = await Promise.all(servers.map(async (server) => ({
@@ -122,7 +126,8 @@ export const startGroup = async (): Promise<MySqlGroup> => {
       await query(
         server.url,
         "RESET BINARY LOGS AND GTIDS",
-        "CHANGE REPLICATION SOURCE TO source_user = 'coupon', source_password = 'coupon' FOR CHANNEL 'group_replication_recovery'"
+        "CHANGE REPLICATION SOURCE TO source_user = 'coupon', source_password = 'coupon' " +
+          "FOR CHANNEL 'group_replication_recovery'"
       )
     }
     await query(

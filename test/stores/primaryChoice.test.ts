@@ -70,7 +70,7 @@ describe("where to write", () => {
     ["nowhere while two take themselves for it", [primary("a"), primary("b"), member], 0, undefined, true],
     ["where it was, in a group of several primaries", [primary("a", "b"), primary("b", "a")], 1, 1, false],
     ["nowhere while a group has none", [member, member, member], 0, undefined, true],
-    ["not at a writable server while others are a group without a primary", [writable, member, member], 0, undefined, true],
+    ["not at a writable server beside a group without a primary", [writable, member, member], 0, undefined, true],
     ["where it was, on old connections alone, while it is away", [away, member, member], 0, 0, true],
     ["the one that takes writes", [readOnly, writable], undefined, 1, false],
     ["the one that takes writes now", [away, writable], 0, 1, false],

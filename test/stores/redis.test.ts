@@ -102,7 +102,7 @@ const roleOf = async (url: string): Promise<string> => {
 }
 
 describe("a Redis cluster", () => {
-  it("goes on issuing while a campaign's slot moves, while a node forgets its scripts, and while a node is away", async () => {
+  it("goes on issuing while a slot moves, while a node has lost its scripts, and while a node is down", async () => {
     const databaseUrl = await freshDatabase()
     const redis = await startRedisCluster()
     defer(redis.stop)

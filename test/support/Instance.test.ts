@@ -29,7 +29,7 @@ process.on("SIGTERM", () => process.exit(7))
 
 describe("Instance", () => {
   it("waits until it is ready, gives it a clean environment, and hands back its exit code", async () => {
-    process.env["MYSQL_URL"] = "mysql://nobody@nowhere/never"
+    process.env["MYSQL_URL"] = "mysql://unused@nowhere/never"
     try {
       const instance = await startInstance({ LOG_LEVEL: "debug" }, { program: program(listening) })
       const env = await (await fetch(`${instance.url}/`)).json() as Record<string, string>

@@ -22,7 +22,7 @@ const describe = async (url: string): Promise<{ readonly kind: DatabaseKind; rea
 /**
  * Provides the servers that tests share: those whose URLs are in the environment, else private ones. The variables have
  * the names that the service itself reads, so they are taken out of the environment here: a service under test is
- * told its servers by its test or has none.
+ * given its servers by its test or has none.
  */
 export default async (project: TestProject): Promise<() => Promise<void>> => {
   // Once, before test files side by side would.
@@ -47,8 +47,9 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
     ]
     if (still.length > 0) {
       throw new Error(
-        `The tests start private servers and find no program for ${still.join(" and ")} on the PATH. Install them, on Debian\n` +
-          `or Ubuntu with: apt-get install ${missing.join(" ")} (as root, \`npm test\` does so itself)`
+        `The tests start private servers and find no program for ${still.join(" and ")} on the PATH.\n` +
+          `Install them, on Debian or Ubuntu with: apt-get install ${missing.join(" ")}\n` +
+          "(as root, `npm test` does so itself)"
       )
     }
   }

@@ -24,7 +24,7 @@ export interface PrivateServer {
   readonly kill: () => Promise<void>
   /** Starts it again on the same port and data (killing it first if it still runs); resolves when it serves. */
   readonly restart: () => Promise<void>
-  /** SIGSTOP: connections stay open and hear nothing. */
+  /** SIGSTOP: connections stay open and receive nothing. */
   readonly pause: () => void
   /** SIGCONT. */
   readonly resume: () => void
@@ -77,7 +77,13 @@ const supervise = async (kind: string, dir: string, launch: {
   /** Resolves if the server answers, rejects otherwise. */
   readonly probe: (port: number) => Promise<unknown>
 }): Promise<Omit<PrivateServer, "url">> => {
-  let running: { readonly child: ChildProcess; readonly pid: number; readonly gone: Promise<void>; log: string } | undefined
+  interface Running {
+    readonly child: ChildProcess
+    readonly pid: number
+    readonly gone: Promise<void>
+    log: string
+  }
+  let running: Running | undefined
 
   const start = async (port: number): Promise<void> => {
     const child = spawnGuarded(launch.command, launch.args(port), { cwd: dir })

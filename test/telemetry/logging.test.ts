@@ -216,7 +216,8 @@ describe("the log", () => {
         OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20of-the-collector, x-team=a"
       }
       const quoted =
-        `${environment.ADMIN_API_KEY} and Bearer of-the-collector: connect redis://somebody:else-entirely@redis:6379`
+        `${environment.ADMIN_API_KEY} and Bearer of-the-collector: ` +
+        "connect redis://another-user:another-password@redis:6379"
       const cause = Cause.fail(new Error(`${quoted}: refused`))
       const command = Object.assign(new Error("WRONGPASS"), {
         command: { name: "auth", args: ["coupon", "of-ioredis"] }
@@ -234,7 +235,7 @@ describe("the log", () => {
       )).join("\n")
       expect(text).toContain("of the drivers")
       expect(text).toContain("refused")
-      expect(text).not.toMatch(/else-entirely|slashed|of-the-collector|of-ioredis|of-mysql2|Bearer x/)
+      expect(text).not.toMatch(/another-password|slashed|of-the-collector|of-ioredis|of-mysql2|Bearer x/)
     })
   }
 })

@@ -22,8 +22,10 @@ const value = (text: string, series: string): number | undefined => {
 
 describe("docs/reference/metrics.md", () => {
   it("names every metric with its type, labels and meaning", () => {
-    const rows = Array.from(Metrics.definitions, ([name, { description, kind, labels }]) =>
-      `| \`${exposedName(name, kind)}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${description} |`).sort()
+    const rows = Array.from(Metrics.definitions, ([name, { description, kind, labels }]) => {
+      const quoted = labels.map((label) => `\`${label}\``).join(", ")
+      return `| \`${exposedName(name, kind)}\` | ${kind} | ${quoted} | ${description} |`
+    }).sort()
     const table = /<!-- metrics:begin.*?-->\n(.*?)<!-- metrics:end -->/s.exec(docs)?.[1]
     expect(table).toBe(`${["| Metric | Type | Labels | Meaning |", "|---|---|---|---|", ...rows].join("\n")}\n`)
   })
@@ -49,7 +51,8 @@ describe("/metrics", () => {
     await request(server.port, { path: issue, headers: json, body: '{"campaignId":-1,"userId":1}' })
     await request(server.port, { path: issue, headers: { ...json, "connect-protocol-version": "2" }, body: "{}" })
     expect(await counted("INVALID_ARGUMENT")).toBe(4)
-    await request(server.port, { path: issue, headers: { ...json, "connect-timeout-ms": "0" }, body: '{"campaignId":1,"userId":1}' })
+    const expired = { ...json, "connect-timeout-ms": "0" }
+    await request(server.port, { path: issue, headers: expired, body: '{"campaignId":1,"userId":1}' })
     expect(await counted("DEADLINE_EXCEEDED")).toBe(1)
     expect(await counted("INTERNAL_SERVER_ERROR")).toBe(0)
     expect(value(await scrape(), "coupon_requests_in_flight")).toBe(0)
@@ -60,7 +63,8 @@ describe("/metrics", () => {
   it("escapes what labels and descriptions may hold", () => {
     Metrics.counters("escape_test", 'a \\ and a\nnew line, "quoted"', ["of"])({ of: 'a "quoted" \\ and\nnew' }).add(2)
     expect(Exposition.expose()).toContain(
-      '# HELP escape_test_total a \\\\ and a\\nnew line, "quoted"\n# TYPE escape_test_total counter\nescape_test_total{of="a \\"quoted\\" \\\\ and\\nnew"} 2\n'
+      '# HELP escape_test_total a \\\\ and a\\nnew line, "quoted"\n# TYPE escape_test_total counter\n' +
+        'escape_test_total{of="a \\"quoted\\" \\\\ and\\nnew"} 2\n'
     )
   })
 })

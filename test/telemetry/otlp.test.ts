@@ -43,7 +43,7 @@ describe("OTLP", () => {
     await database.drop()
   })
 
-  it("carries the caller's trace to the ledger, and the batch's across the outbox to the relay of some instance", async () => {
+  it("carries the caller's trace to the ledger, and the batch's through the outbox to a relay", async () => {
     const env = {
       MYSQL_URL: database.url,
       REDIS_URL: redis.url,

@@ -65,18 +65,19 @@ describe("the log while MySQL is away", () => {
     expect((await call("IssueCoupon", { campaignId, userId: 1 })).status).toBe(200)
     const before = lines().length
     await database.kill()
-    const replies = await Promise.all(Array.from({ length: REQUESTS }, (_, k) => call("IssueCoupon", { campaignId, userId: 2 + k })))
+    const claims = Array.from({ length: REQUESTS }, (_, k) => call("IssueCoupon", { campaignId, userId: 2 + k }))
+    const replies = await Promise.all(claims)
     const unavailable = replies.filter(({ body }) => body.includes('"UNAVAILABLE"')).length
     // All but the batch that was under way: none is shed, and none waits for the server to come back.
     expect(replies.filter(({ body }) => body.includes('"OVERLOADED"')).length).toBe(0)
     expect(unavailable).toBeGreaterThan(REQUESTS - 200)
-    const told = () =>
+    const warnings = () =>
       lines().slice(before).filter(({ message }) => message === "a request was answered with UNAVAILABLE")
     const counted = () =>
-      told().length + told().map(({ annotations }) => Number(annotations["suppressed"] ?? 0)).reduce((a, b) => a + b, 0)
+      warnings().reduce((sum, { annotations }) => sum + 1 + Number(annotations["suppressed"] ?? 0), 0)
     // Every one of them is logged or counted, the last ones too.
     await expect.poll(counted).toBe(unavailable)
-    for (const line of told()) expect(line.traceId).toBe(TRACE)
+    for (const line of warnings()) expect(line.traceId).toBe(TRACE)
     expect(lines().length - before).toBeLessThan(REQUESTS / 10)
     expect(instance.logs()).not.toContain("coupon:coupon@")
     await database.restart()

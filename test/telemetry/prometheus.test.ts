@@ -131,9 +131,12 @@ describe("Prometheus", () => {
       })
       for (let userId = 1; userId <= 3; userId++) await rpc("IssueCoupon", { campaignId, userId })
       await expect.poll(async () => (await query("sum(coupon_issued_total)"))[0]?.value[1]).toBe("2")
-      await expect.poll(async () => (await query('coupon_requests_total{rpc="IssueCoupon",outcome="COUPON_SOLD_OUT"} > 0')).length).toBe(1)
-      const metadata = await prometheus.api<Record<string, ReadonlyArray<{ readonly type: string }>>>("/api/v1/metadata")
-      const scraped = Object.entries(metadata).filter(([name]) => /^(coupon|process|nodejs)_/.test(name)).map(([name, [first]]) => [name, first!.type] as const)
+      const soldOut = 'coupon_requests_total{rpc="IssueCoupon",outcome="COUPON_SOLD_OUT"} > 0'
+      await expect.poll(async () => (await query(soldOut)).length).toBe(1)
+      type Metadata = Record<string, ReadonlyArray<{ readonly type: string }>>
+      const metadata = await prometheus.api<Metadata>("/api/v1/metadata")
+      const scraped = Object.entries(metadata).filter(([name]) => /^(coupon|process|nodejs)_/.test(name))
+        .map(([name, [first]]) => [name, first!.type] as const)
       expect(new Map(scraped)).toEqual(documented)
     })
 
@@ -161,9 +164,11 @@ describe("Prometheus", () => {
     })
 
     it("sees the pool in use", async () => {
-      await expect.poll(async () => Number((await query('max(coupon_mysql_pool_connections{state="open"})'))[0]?.value[1] ?? 0)).toBeGreaterThan(0)
+      const connections = async (state: string) =>
+        (await query(`max(coupon_mysql_pool_connections{state="${state}"})`))[0]?.value[1]
+      await expect.poll(async () => Number(await connections("open") ?? 0)).toBeGreaterThan(0)
       // A scrape that a busy machine failed leaves a gap.
-      await expect.poll(async () => (await query('max(coupon_mysql_pool_connections{state="limit"})'))[0]?.value[1]).toBe("10")
+      await expect.poll(() => connections("limit")).toBe("10")
     })
 
     it("sees Redis go, while coupons are still issued, and come back", async () => {

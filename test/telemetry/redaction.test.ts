@@ -34,7 +34,8 @@ describe("redaction", () => {
   })
 
   it.each([
-    "listening on http://127.0.0.1:8080; try: curl http://127.0.0.1:8080/coupon.v1.CouponService/CreateCampaign -H 'A: b'",
+    "listening on http://127.0.0.1:8080; " +
+    "try: curl http://127.0.0.1:8080/coupon.v1.CouponService/CreateCampaign -H 'A: b'",
     "Access denied for user 'coupon'@'172.18.0.1' (using password: NO)",
     "waiting for MySQL at db:3306: connect ECONNREFUSED", "see https://h/a@b and mail a@b.c",
     "this call needs an API key; send it as \"Authorization: Bearer <key>\"",

@@ -100,7 +100,7 @@ describe("refusals", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it("are one for eight that were served while the event loop has no time to spare, yet no client waits for longer than 3 s", () => {
+  it("are one for eight served while the event loop is busy, but are never delayed by more than 3 s", () => {
     const refusals = PacedRefusals.make(clock(false))
     let heard = 0
     // Always as many wait: who is refused asks again.

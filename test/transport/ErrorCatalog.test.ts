@@ -216,7 +216,8 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
   })
 })
 
-it.each(Object.values(contract))("$message has its HTTP status and JSON", async ({ code, failure, message, retryAfter }) => {
+it.each(Object.values(contract))("$message has its HTTP status and JSON", async (expected) => {
+  const { code, failure, message, retryAfter } = expected
   exit = Effect.fail(failure)
   const reply = await request(server.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })
   expect(reply.status).toBe(codeToHttpStatus(code))

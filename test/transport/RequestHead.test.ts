@@ -152,7 +152,7 @@ describe("a caller's deadline ends a body that never comes", () => {
   it("gRPC and Connect over HTTP/2, and their streams, not their connection", async () => {
     const session = http2.connect(server.url)
     const message = encodeEnvelope(0, new Uint8Array(0))
-    const told = (path: string, headers: http2.OutgoingHttpHeaders, sent?: Uint8Array) =>
+    const answerOf = (path: string, headers: http2.OutgoingHttpHeaders, sent?: Uint8Array) =>
       new Promise<Record<string, unknown>>((resolve, reject) => {
         const stream = session.request({ ":method": "POST", ":path": path, ...headers }, { endStream: false })
         let all: Record<string, unknown> = {}
@@ -167,10 +167,12 @@ describe("a caller's deadline ends a body that never comes", () => {
     const grpc = { "content-type": "application/grpc+proto", te: "trailers", "grpc-timeout": "20m" }
     for (const sent of [undefined, message.subarray(0, 3), message]) {
       const expected = { ":status": 200, "grpc-status": "4", "grpc-message": "DEADLINE_EXCEEDED" }
-      expect(await told(ISSUE, grpc, sent)).toMatchObject(expected)
+      expect(await answerOf(ISSUE, grpc, sent)).toMatchObject(expected)
     }
     const connect = { "content-type": "application/json", "connect-timeout-ms": "20" }
-    for (const path of [ISSUE, `${ISSUE}?adapter`]) expect(await told(path, connect)).toMatchObject({ ":status": 504 })
+    for (const path of [ISSUE, `${ISSUE}?adapter`]) {
+      expect(await answerOf(path, connect)).toMatchObject({ ":status": 504 })
+    }
     expect(session.closed).toBe(false)
     session.close()
   })

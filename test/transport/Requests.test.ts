@@ -26,7 +26,8 @@ const STATUS_RULE = "status must be one of " +
   "CAMPAIGN_STATUS_UNSPECIFIED, CAMPAIGN_STATUS_ACTIVE, CAMPAIGN_STATUS_PAUSED, CAMPAIGN_STATUS_ENDED"
 
 const PHASES_RULE = "phases must be a list of " +
-  "CAMPAIGN_PHASE_UNSPECIFIED, CAMPAIGN_PHASE_SCHEDULED, CAMPAIGN_PHASE_OPEN, CAMPAIGN_PHASE_SOLD_OUT, CAMPAIGN_PHASE_PAUSED, CAMPAIGN_PHASE_ENDED"
+  "CAMPAIGN_PHASE_UNSPECIFIED, CAMPAIGN_PHASE_SCHEDULED, CAMPAIGN_PHASE_OPEN, CAMPAIGN_PHASE_SOLD_OUT, " +
+  "CAMPAIGN_PHASE_PAUSED, CAMPAIGN_PHASE_ENDED"
 
 let asked: Array<ReadonlyArray<unknown>> = []
 const recording: UseCases = {
@@ -65,10 +66,14 @@ const post = (path: string, body: string | Uint8Array, headers: Record<string, s
 describe("JSON", () => {
   it("has every field, int64 as strings, zero values too", async () => {
     expect((await post(GET_CAMPAIGN, "{\"campaignId\":1}")).body).toBe(
-      "{\"id\":1,\"name\":\"여름\",\"couponLimit\":\"1000\",\"currentCoupon\":\"0\",\"startTime\":\"2025-06-25T00:00:00Z\"," +
-        "\"createdAt\":\"2025-06-24T00:00:00Z\",\"updatedAt\":\"2025-06-24T01:02:03.004Z\",\"issuedCoupons\":[]," +
-        "\"issuedCouponsTruncated\":false,\"nextPageToken\":\"\",\"status\":\"CAMPAIGN_STATUS_ACTIVE\",\"endTime\":\"\"," +
-        "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\",\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\"}"
+      "{\"id\":1,\"name\":\"여름\",\"couponLimit\":\"1000\",\"currentCoupon\":\"0\"," +
+        "\"startTime\":\"2025-06-25T00:00:00Z\"," +
+              "\"createdAt\":\"2025-06-24T00:00:00Z\"," +
+              "\"updatedAt\":\"2025-06-24T01:02:03.004Z\",\"issuedCoupons\":[]," +
+                      "\"issuedCouponsTruncated\":false,\"nextPageToken\":\"\"," +
+        "\"status\":\"CAMPAIGN_STATUS_ACTIVE\",\"endTime\":\"\"," +
+                "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\"," +
+                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\"}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
       issuedCoupons: [coupon.code],
@@ -192,7 +197,8 @@ describe("JSON", () => {
     ],
     [CREATE, "{\"\\u202ename\":1}", "\"\\u202ename\" is not a field of this call: did you mean name?"],
     [CREATE, `{"${"xy".repeat(500)}":1}`,
-      `"${"xy".repeat(20)}..." is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd`]
+      `"${"xy".repeat(20)}..." is not a field of this call: ` +
+        "it takes name, couponLimit, startTime, endTime, allowPastEnd"]
   ])("%s %s: %s", async (path, body, reason) => {
     for (const way of [path, `${path}?adapter`]) {
       const reply = await post(way, body)
@@ -429,7 +435,7 @@ describe("limits", () => {
     expect([rubbish.status, JSON.parse(rubbish.body).message]).toEqual([400, "INVALID_ARGUMENT: decompression failed"])
   })
 
-  it("lets an HTTP/2 client that still sends hear why, and keeps its connection", async () => {
+  it("answers an HTTP/2 client that is still sending, and keeps its connection", async () => {
     const other = await start()
     const session = http2.connect(other.url)
     const send = (path: string, body: string) =>

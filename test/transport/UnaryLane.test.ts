@@ -26,7 +26,7 @@ const failures: ReadonlyArray<(userId: UserId) => Effect.Effect<typeof coupon, C
   (userId) => Effect.succeed({ ...coupon, userId, code: "\"\\\u2028가\u0001", issuedAt: 1_750_000_000_123 })
 ]
 
-/** The answer depends on the user alone, so that both ways of asking hear the same; some answers take a while. */
+/** The answer depends on the user alone, so that both paths must return the same. Some answers take a while. */
 const answer = (userId: UserId) => {
   const outcome = failures[Number(userId % 9n)]?.(userId) ?? Effect.succeed({ ...coupon, userId })
   return userId % 2n === 0n ? outcome : Effect.zipRight(Effect.yieldNow(), outcome)
@@ -94,7 +94,10 @@ const binary = fc.oneof(
   fc.record({ campaignId: fc.integer(), userId: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }) }).map((init) =>
     Buffer.from(toBinary(IssueCouponRequestSchema, create(IssueCouponRequestSchema, init)))
   ),
-  fc.record({ name: fc.string({ unit: "grapheme" }), couponLimit: fc.bigInt({ min: 0n, max: 20_000_000n }) }).map((init) =>
+  fc.record({
+    name: fc.string({ unit: "grapheme" }),
+    couponLimit: fc.bigInt({ min: 0n, max: 20_000_000n })
+  }).map((init) =>
     Buffer.from(
       toBinary(
         CreateCampaignRequestSchema,
@@ -174,7 +177,8 @@ const ask = (path: string, call: Call) =>
     if (call.accept !== undefined) headers["accept-encoding"] = call.accept
     if (call.chunked) headers["transfer-encoding"] = "chunked"
     else headers["content-length"] = body.length
-    const sent = http.request({ agent, host: "127.0.0.1", port: server.port, method: call.verb, path, headers }, (response) => {
+    const options = { agent, host: "127.0.0.1", port: server.port, method: call.verb, path, headers }
+    const sent = http.request(options, (response) => {
       const chunks: Array<Buffer> = []
       response.on("data", (chunk: Buffer) => chunks.push(chunk))
       response.on("end", () =>

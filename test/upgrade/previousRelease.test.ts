@@ -73,7 +73,7 @@ describe("the previous release, on the schema of this one", () => {
       })
       afterAll(() => (server as DatabaseServer | undefined)?.stop())
 
-      it("serves beside it under load, starts again after a crash, and serves alone after a roll-back", async (context) => {
+      it("serves beside it under load, restarts after a crash, and serves alone after a roll-back", async (context) => {
         needsPrevious(context)
         const redis = await startRedis()
         defer(redis.stop)

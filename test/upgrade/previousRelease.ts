@@ -25,7 +25,8 @@ export const unavailable = ((): string | undefined => {
     return undefined
   } catch (error) {
     const text = (error as { readonly stderr?: Buffer }).stderr?.toString().trim() || (error as Error).message
-    return `the previous release (${PREVIOUS.slice(0, 7)}) is not in the git history here, as in a shallow clone: ${text}`
+    const release = PREVIOUS.slice(0, 7)
+    return `the previous release (${release}) is not in the git history here, as in a shallow clone: ${text}`
   }
 })()
 
