@@ -86,13 +86,21 @@ const refused: ReadonlyArray<readonly [file: string, code: string, message: RegE
   ["src/sql/X.ts", `import { script } from "./mysql/Script.ts"`, /sql\/X\.ts may not import sql\/mysql\/Script\.ts/],
   ["src/sql/X.ts", `import type { LibSqlDriver } from "./libsql/LibSql.ts"`, /may not import sql\/libsql\/LibSql\.ts/],
   ["src/sql/text/X.ts", `export * from "../mysql/Literals.ts"`, /may not import sql\/mysql\/Literals\.ts/],
-  ["src/sql/mysql/X.ts", `import { LibSqlDriver } from "../libsql/LibSql.ts"`, /may not import sql\/libsql\/LibSql\.ts/],
+  [
+    "src/sql/mysql/X.ts",
+    `import { LibSqlDriver } from "../libsql/LibSql.ts"`,
+    /may not import sql\/libsql\/LibSql\.ts/
+  ],
   [
     "src/sql/mysql/admin/X.ts",
     `import { make } from "../../libsql/Statements.ts"`,
     /may not import sql\/libsql\/Statements\.ts/
   ],
-  ["src/sql/libsql/X.ts", `export const late = () => import("../mysql/Script.ts")`, /may not import sql\/mysql\/Script\.ts/],
+  [
+    "src/sql/libsql/X.ts",
+    `export const late = () => import("../mysql/Script.ts")`,
+    /may not import sql\/mysql\/Script\.ts/
+  ],
   ["src/sql/libsql/admin/X.ts", `import "../../mysql/Script.ts"`, /may not import sql\/mysql\/Script\.ts/],
   ["src/sql/mysql/X.ts", `import { Redis } from "ioredis"`, /sql\/ may not import ioredis/],
   [

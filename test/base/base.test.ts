@@ -81,7 +81,11 @@ describe("a log limiter", () => {
 
   it("writes what it holds back when it is flushed, once", () => {
     const written: Array<readonly [line: string | undefined, suppressed: number]> = []
-    const limiter = LogLimiter.make<string | undefined>(1, (line, suppressed) => written.push([line, suppressed]), () => 0)
+    const limiter = LogLimiter.make<string | undefined>(
+      1,
+      (line, suppressed) => written.push([line, suppressed]),
+      () => 0
+    )
     limiter.flush()
     limiter.log("first")
     limiter.log("second")
@@ -93,10 +97,14 @@ describe("a log limiter", () => {
 })
 
 describe("the text of a duration", () => {
-  it.each([["500ms", 500], ["1.5s", 1_500], ["2m", 120_000], ["1h", 3_600_000], ["2 seconds", 2_000]])("%s", (text, millis) => {
-    expect(Option.getOrThrow(DurationText.parse(text))).toEqual(Duration.millis(millis))
-    expect(Option.getOrThrow(DurationText.parse(DurationText.format(Duration.millis(millis))))).toEqual(Duration.millis(millis))
-  })
+  it.each([["500ms", 500], ["1.5s", 1_500], ["2m", 120_000], ["1h", 3_600_000], ["2 seconds", 2_000]])(
+    "%s",
+    (text, millis) => {
+      expect(Option.getOrThrow(DurationText.parse(text))).toEqual(Duration.millis(millis))
+      expect(Option.getOrThrow(DurationText.parse(DurationText.format(Duration.millis(millis)))))
+        .toEqual(Duration.millis(millis))
+    }
+  )
 
   it.each(["", "5", "s", "-1s", "1d", "5 s", "1.s", "1e3ms"])("rejects %j", (text) => {
     expect(Option.isNone(DurationText.parse(text))).toBe(true)
@@ -105,7 +113,11 @@ describe("the text of a duration", () => {
 
 describe("a table", () => {
   it("aligns cells by the columns of a terminal, and numbers to the right", () => {
-    expect(Table.format([["여름", 1, "x"], ["👨‍👩‍👧", 10, "yy"], ["e\u0301te\u0301", 100, ""], ["❤️", 5, "z"]], { header: ["name", "n", ""] })).toBe([
+    expect(
+      Table.format([["여름", 1, "x"], ["👨‍👩‍👧", 10, "yy"], ["e\u0301te\u0301", 100, ""], ["❤️", 5, "z"]], {
+        header: ["name", "n", ""]
+      })
+    ).toBe([
       "name    n",
       "여름    1  x",
       "👨‍👩‍👧     10  yy",
