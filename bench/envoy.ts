@@ -137,9 +137,13 @@ const claimsRound = async (
 ): Promise<Round> => {
   const campaignId = await createCampaign(instances[0]!.url)
   const before = await commits(instances)
-  const { cpu, result } = await during(side.pids, () =>
-    closedLoop({ port: portOf(side.url), campaignId, firstUser: freshUsers(), users: 0, connections, seconds }))
-  if (result.rejected > 0) throw new Error(`${side.title}: ${result.rejected} of ${result.requests} claims were rejected`)
+  const { cpu, result } = await during(
+    side.pids,
+    () => closedLoop({ port: portOf(side.url), campaignId, firstUser: freshUsers(), users: 0, connections, seconds })
+  )
+  if (result.rejected > 0) {
+    throw new Error(`${side.title}: ${result.rejected} of ${result.requests} claims were rejected`)
+  }
   await settled(stage)
   verify(side.title, result.ok, await ledgerCount(stage, campaignId), result.uncounted)
   const after = await commits(instances)
@@ -151,9 +155,13 @@ const claimsRound = async (
 }
 
 const echoesRound = async (side: Side, connections: number, seconds: number): Promise<Round> => {
-  const { cpu, result } = await during(side.pids, () =>
-    closedLoop({ port: portOf(side.url), campaignId: 1, firstUser: freshUsers(), users: 0, connections, seconds }))
-  if (result.rejected > 0) throw new Error(`${side.title}: ${result.rejected} of ${result.requests} answers were no 200`)
+  const { cpu, result } = await during(
+    side.pids,
+    () => closedLoop({ port: portOf(side.url), campaignId: 1, firstUser: freshUsers(), users: 0, connections, seconds })
+  )
+  if (result.rejected > 0) {
+    throw new Error(`${side.title}: ${result.rejected} of ${result.requests} answers were no 200`)
+  }
   return {
     perSecond: result.requests / result.seconds,
     cpu: { load: result.loadCpuMicros / result.requests, ...byKind(cpu, result.requests) },
@@ -214,7 +222,8 @@ export const behindEnvoy = async (
           const sample = await round(name, connections)
           // The first round warms up.
           if (i > 0) measured[name].push(sample)
-          const cpu = Object.entries(sample.cpu).map(([process, micros]) => `${process} ${micros.toFixed(1)}`).join(", ")
+          const cpu = Object.entries(sample.cpu).map(([process, micros]) => `${process} ${micros.toFixed(1)}`)
+            .join(", ")
           say(
             `${i === 0 ? "warming up" : `round ${i} of ${rounds}`}: ${sides[name].title}, ${connections} connections: ` +
               `${Math.round(sample.perSecond)}/s (µs: ${cpu})${sample.batch > 0 ? `, ${sample.batch.toFixed(1)} a commit` : ""}`
