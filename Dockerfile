@@ -1,6 +1,7 @@
 # The service: node:24-slim and one bundle. `docker compose up --build` builds it; so does `docker build -t coupon .`
 # Embedded, with a volume for its ledger: docker run -p 127.0.0.1:8080:8080 -v coupon:/data -e ADMIN_API_KEY="$(openssl rand -base64 32)" coupon
-# Without an ADMIN key it refuses to start, unless -e NODE_ENV=development opens administration to whoever reaches the port.
+# It refuses to start without an ADMIN key, and before PUBLIC_ACCESS says who may claim. To try it out with administration
+# open to all who reach the port: -e NODE_ENV=development -e OPEN_ADMINISTRATION=yes.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

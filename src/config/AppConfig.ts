@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Networks from "./Networks.ts"
-import { checkSecret } from "./Setting.ts"
+import { checkSecret, LEAST_SECRET_BITS, secretBits } from "./Setting.ts"
 import { settings } from "./Settings.ts"
 import { readFileSync } from "node:fs"
 import { BlockList } from "node:net"
@@ -19,8 +20,9 @@ type Values = { readonly [K in keyof Settings]: Config.Config.Success<Settings[K
 /** The validated settings. `embedded` decides which assembly `Backend` builds. */
 export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values & {
   readonly embedded: boolean
-  /** Whether administration must never be open. */
   readonly production: boolean
+  /** Whether callers without a key may administer, while there is no key and the ledger never was in production. */
+  readonly mayOpenAdministration: boolean
   readonly listenHost: string
   /** TRUSTED_PROXIES. */
   readonly trustedNetworks: BlockList
@@ -45,6 +47,25 @@ const invalid = (lines: ReadonlyArray<string>) =>
     `The settings are not usable:\n${lines.map((line) => `  - ${line}`).join("\n")}\n` +
       "Run `npm start -- --help` for every setting."
   )
+
+const isLoopback = (host: string): boolean => /^(localhost|::1|127(\.\d{1,3}){3})$/i.test(host)
+
+/** What has to be decided before it serves in production, and what must not be. */
+const unsafeInProduction = (
+  { openAdministration }: Values,
+  named: (name: string) => boolean
+): ReadonlyArray<string> => [
+  ...openAdministration === "yes"
+    ? ["OPEN_ADMINISTRATION: must not be `yes` in production; administration needs an ADMIN key there"]
+    : [],
+  ...named("PUBLIC_ACCESS") || named("JWT_JWKS_URL") || named("JWT_JWKS_FILE")
+    ? []
+    : [
+      "PUBLIC_ACCESS: must be set in production, unless users have tokens (JWT_JWKS_URL, JWT_ISSUER, JWT_AUDIENCE). " +
+      "`key`: a claim needs an API key, so that only your own backends claim, for users that they know. " +
+      "`open`: all who reach the port may claim in any user's name, and look up any user's coupon"
+    ]
+]
 
 const all = Config.all(
   Object.fromEntries(Object.entries(settings).map(([key, setting]) => [key, setting.config]))
@@ -82,6 +103,7 @@ export const load = (
         lines.push(`${name}: must be set; without it, tokens that were issued for others would be accepted`)
       }
     }
+    if (timeouts?.nodeEnv === "production") lines.push(...unsafeInProduction(timeouts, named))
     const adminKeyOf = (path: string) =>
       Either.try({
         try: () => readFileSync(path, "utf8").trim(),
@@ -99,6 +121,14 @@ export const load = (
     if (Option.isSome(adminKey) && Either.isLeft(adminKey.value)) {
       lines.push(`ADMIN_API_KEY_FILE: ${adminKey.value.left}`)
     }
+    const keyInFile = Option.flatMap(adminKey, Either.getRight)
+    if (Either.isRight(read) && read.right.nodeEnv === "production") {
+      const given = [["ADMIN_API_KEY", read.right.adminApiKey], ["ADMIN_API_KEY_FILE", keyInFile]] as const
+      for (const [name, key] of given) {
+        if (Option.isNone(key) || secretBits(Redacted.value(key.value)) >= LEAST_SECRET_BITS) continue
+        lines.push(`${name}: can be guessed: it repeats itself or has a pattern; make one by: openssl rand -base64 32`)
+      }
+    }
     if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(invalid(lines))
     const values = read.right
     const embedded = Option.isNone(values.mysqlUrl)
@@ -106,9 +136,12 @@ export const load = (
     const listenHost = Option.getOrElse(values.host, () => embedded ? "127.0.0.1" : "0.0.0.0")
     return {
       ...values,
-      adminApiKey: Option.orElse(values.adminApiKey, () => Option.flatMap(adminKey, Either.getRight)),
+      adminApiKey: Option.orElse(values.adminApiKey, () => keyInFile),
       embedded,
       listenHost,
+      mayOpenAdministration: values.nodeEnv !== "production" && (
+        values.openAdministration === "yes" || values.openAdministration === "loopback" && isLoopback(listenHost)
+      ),
       trustedNetworks: typeof trusted === "string" ? new BlockList() : trusted,
       production: values.nodeEnv === "production"
     }

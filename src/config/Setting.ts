@@ -132,6 +132,29 @@ export const file = (name: string, description: string): Setting<Option.Option<s
 /** Shorter secrets can be guessed; `openssl rand -base64 32` prints 44 characters. */
 export const LEAST_SECRET = 32
 
+/** Keys of `openssl rand -base64 32` or `-hex 16`, and UUIDs, have more. */
+export const LEAST_SECRET_BITS = 80
+
+/**
+ * An estimate of a secret's entropy in bits, for keys that people make up: the Shannon entropy of its characters, times
+ * those that do not follow from what stands before. A character follows if it goes on with a run or a sequence (`aaa`,
+ * `abc`, `987`), or if it and the two before it have occurred already.
+ */
+export const secretBits = (secret: string): number => {
+  const code = (i: number) => secret.charCodeAt(i)
+  const counts = new Map<string, number>()
+  for (const character of secret) counts.set(character, (counts.get(character) ?? 0) + 1)
+  const entropy = [...counts.values()].reduce((sum, n) => sum - n / secret.length * Math.log2(n / secret.length), 0)
+  let unforeseen = 0
+  for (let i = 0; i < secret.length; i++) {
+    const step = code(i) - code(i - 1)
+    const isSequence = i >= 2 && Math.abs(step) <= 1 && step === code(i - 1) - code(i - 2)
+    const isRepeated = i >= 3 && secret.slice(0, i).includes(secret.slice(i - 2, i + 1))
+    if (!isSequence && !isRepeated) unforeseen++
+  }
+  return entropy * unforeseen
+}
+
 export const checkSecret = (text: string): Either.Either<Redacted.Redacted<string>, ConfigError.ConfigError> =>
   /^[\x21-\x7e]+$/.test(text) && text.length >= LEAST_SECRET
     ? Either.right(Redacted.make(text))

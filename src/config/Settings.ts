@@ -201,7 +201,8 @@ export const settings = {
   } satisfies Setting<Option.Option<number>>,
   nodeEnv: oneOf(
     "NODE_ENV",
-    "in production it does not start without an ADMIN key; otherwise administration is open until there is one",
+    "in production it does not start without an ADMIN key, nor before it is said who may claim " +
+      "(PUBLIC_ACCESS or tokens)",
     ["development", "test", "production"],
     "development"
   ),
@@ -212,9 +213,17 @@ export const settings = {
     config: Config.string("ADMIN_API_KEY").pipe(Config.mapOrFail(checkSecret), Config.option)
   } satisfies Setting<Option.Option<Redacted.Redacted<string>>>,
   adminApiKeyFile: file("ADMIN_API_KEY_FILE", "file that holds ADMIN_API_KEY, as orchestrators mount secrets"),
+  openAdministration: oneOf(
+    "OPEN_ADMINISTRATION",
+    "whether callers without a key may administer while there is no key: `yes`, or `loopback`: where HOST is a " +
+      "loopback address, which `npm start` sets; never in production, nor on a ledger that was served in production",
+    ["no", "loopback", "yes"],
+    "no"
+  ),
   publicAccess: oneOf(
     "PUBLIC_ACCESS",
-    "whether IssueCoupon, GetCoupon and GetCampaign need an API key too",
+    "whether IssueCoupon, GetCoupon and GetCampaign need an API key too; must be set in production, " +
+      "unless users have tokens",
     ["open", "key"],
     "open"
   ),

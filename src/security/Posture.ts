@@ -9,40 +9,46 @@ export class AdministrationUnguarded
   extends Data.TaggedError("AdministrationUnguarded")<{ readonly message: string }>
 {}
 
-const REFUSAL = `NODE_ENV is production, and there is no ADMIN key, so no campaign could be created. Make a key:
+const REJECTION = `NODE_ENV is production, and there is no ADMIN key, so no campaign could be created. Make a key:
 
   openssl rand -base64 32 > admin-api-key
 
 Set ADMIN_API_KEY_FILE to that file's path (or ADMIN_API_KEY to its content) and start again.
-Callers send it as "Authorization: Bearer <key>". To try the service without keys, set NODE_ENV=development.`
+Callers send it as "Authorization: Bearer <key>". To try the service without keys, set NODE_ENV=development and
+OPEN_ADMINISTRATION=yes.`
 
-const OPEN = "ADMINISTRATION IS OPEN: no API key is configured, and any client of this port may create and change " +
-  "campaigns. This is fine for trials on loopback; otherwise set ADMIN_API_KEY, and NODE_ENV=production, which does " +
-  "not start without a key (SECURITY.md)"
+const OPEN =
+  "ADMINISTRATION IS OPEN (OPEN_ADMINISTRATION) until there is an API key: all who reach this port may create and " +
+  "change campaigns. Fine to try it out on loopback; otherwise set ADMIN_API_KEY, and NODE_ENV=production (SECURITY.md)"
 
-const closed = (nodeEnv: string, hasAdmin: boolean) =>
-  `NODE_ENV is ${nodeEnv}, but this ledger has been served in production: administration stays closed. ` +
-  "If this instance belongs to that deployment, start it with the same settings as the others" +
-  (hasAdmin ? "" : "; it knows no ADMIN key, so that none may administer here")
+const CLOSED =
+  "administration is closed, and there is no ADMIN key: no campaign can be created here. Set ADMIN_API_KEY_FILE or " +
+  "ADMIN_API_KEY (openssl rand -base64 32), or, to try the service out, OPEN_ADMINISTRATION=yes"
+
+const closedByNote = (nodeEnv: string, hasAdmin: boolean) =>
+  `NODE_ENV is ${nodeEnv}, but this ledger has been served in production: administration stays closed. If this ` +
+  `instance belongs to that deployment, start it with the same settings as the others` +
+  (hasAdmin ? "" : "; there is no ADMIN key, so administration is not possible here")
 
 /**
- * Run once the stores are there and before anything is served. In production: fails without an ADMIN key, and notes in
- * the ledger that it is served in production. Elsewhere: logs a warning where administration is open, or where that
- * note keeps it closed.
+ * Run once the stores are there and before anything is served. In production: refuses to go on without an ADMIN key,
+ * and records in the ledger that it is served in production. Elsewhere: logs a warning where administration is open,
+ * where that record keeps it closed, or where it is closed without a key to open it.
  */
 export const check: Effect.Effect<
   void,
   AdministrationUnguarded | KeysUnavailable,
   AppConfig | ApiKeys | ProductionNote
 > = Effect.gen(function*() {
-  const { adminApiKey, nodeEnv, production } = yield* AppConfig
+  const { adminApiKey, mayOpenAdministration, nodeEnv, production } = yield* AppConfig
   const keys = yield* ApiKeys
   const note = yield* ProductionNote
   const hasAdmin = adminApiKey._tag === "Some" ||
     (yield* keys.list).some((key) => key.role === "ADMIN" && key.revokedAt === undefined)
   if (production) {
-    if (!hasAdmin) return yield* new AdministrationUnguarded({ message: REFUSAL })
+    if (!hasAdmin) return yield* new AdministrationUnguarded({ message: REJECTION })
     yield* note.leave
-  } else if (yield* note.found) yield* Effect.logWarning(closed(nodeEnv, hasAdmin))
-  else if (!(yield* keys.configured)) yield* Effect.logWarning(OPEN)
+  } else if (yield* note.found) yield* Effect.logWarning(closedByNote(nodeEnv, hasAdmin))
+  else if (mayOpenAdministration && !(yield* keys.configured)) yield* Effect.logWarning(OPEN)
+  else if (!hasAdmin) yield* Effect.logWarning(CLOSED)
 })

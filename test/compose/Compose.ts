@@ -75,7 +75,10 @@ export const copyFiles = (): string => {
 /** Keys and passwords into this directory, without making the checkout itself a production one. */
 export const makeSecrets = (secrets: string): void => {
   const directory = copyFiles()
-  execFileSync(Path.join(directory, "deploy/production-secrets"), [secrets], { stdio: "ignore" })
+  execFileSync(Path.join(directory, "deploy/production-secrets"), [secrets], {
+    stdio: "ignore",
+    env: { ...process.env, COUPON_PUBLIC_ACCESS: "open" }
+  })
   Fs.rmSync(directory, { recursive: true })
 }
 
@@ -90,11 +93,12 @@ export const makeCheckout = async (image: string): Promise<Checkout> => {
     COUPON_ADMIN_PORT: String(await freePort()),
     COUPON_OPERATOR_PORT: String(await freePort())
   }
+  const programEnv = { ...process.env, COUPON_PUBLIC_ACCESS: "open" }
   return {
     directory,
     url: `http://127.0.0.1:${port}`,
     compose: (...args) => docker(["compose", ...args], env, directory),
-    program: async (path, ...args) => (await run(Path.join(directory, path), args, { cwd: directory })).stdout,
+    program: async (path, ...args) => (await run(Path.join(directory, path), args, { cwd: directory, env: programEnv })).stdout,
     remove: async () => {
       await docker(
         ["compose", "-f", "docker-compose.yml", "down", "--volumes", "--remove-orphans", "--timeout", "20"],
@@ -139,7 +143,7 @@ export const makeDeployment = async (
     COUPON_PORT: String(port),
     COUPON_ADMIN_PORT: String(adminPort),
     COUPON_OPERATOR_PORT: String(operatorPort),
-    ...production === undefined ? {} : { COUPON_SECRETS: production.secrets }
+    ...production === undefined ? {} : { COUPON_SECRETS: production.secrets, COUPON_PUBLIC_ACCESS: "open" }
   }
   const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]]
     .flatMap((file) => ["-f", file])

@@ -198,18 +198,21 @@ describe("docker compose up --build --scale backend-app=3", () => {
 
   it("says that administration is open, loudly", async () => {
     const log = await deployment.compose("logs", "--no-log-prefix", "backend-app-primary")
-    expect(log).toMatch(/"message":"ADMINISTRATION IS OPEN: no API key is configured[^"]*"[^\n]*"WARN"/)
+    expect(log).toMatch(/"message":"ADMINISTRATION IS OPEN \(OPEN_ADMINISTRATION\)[^"]*"[^\n]*"WARN"/)
   })
 
-  it("the image alone refuses to start without an ADMIN key, and says what to do", async () => {
-    const outcome = await docker([
-      "run", "--rm", "--name", `${deployment.project}-bare`, "--tmpfs", "/data:uid=1000", deployment.image
-    ]).then(
-      () => "started",
-      (error: { readonly stderr: string }) => error.stderr
-    )
-    expect(outcome).toContain("NODE_ENV is production, and there is no ADMIN key")
-    expect(outcome).toContain("set ADMIN_API_KEY_FILE to that file's path")
+  it("the image alone refuses to start without PUBLIC_ACCESS and an ADMIN key, and says what to do", async () => {
+    const outcome = (...env: ReadonlyArray<string>) =>
+      docker([
+        "run", "--rm", "--name", `${deployment.project}-bare`, "--tmpfs", "/data:uid=1000", ...env, deployment.image
+      ]).then(
+        () => "started",
+        (error: { readonly stderr: string }) => error.stderr
+      )
+    expect(await outcome()).toContain("PUBLIC_ACCESS: must be set in production")
+    const withAccess = await outcome("-e", "PUBLIC_ACCESS=open")
+    expect(withAccess).toContain("NODE_ENV is production, and there is no ADMIN key")
+    expect(withAccess).toContain("Set ADMIN_API_KEY_FILE to that file's path")
   })
 
   describe("with docker-compose.production.yml", () => {

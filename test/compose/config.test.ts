@@ -71,7 +71,7 @@ describe("docker-compose.yml", () => {
     expect(services["envoy"]?.ports?.map(({ published }) => published)).toEqual(["8080", "8081", "9901"])
     // Longer than SHUTDOWN_TIMEOUT and the second after it.
     expect(services["backend-app"]).toMatchObject({
-      environment: { SHUTDOWN_TIMEOUT: "8s", NODE_ENV: "development" },
+      environment: { SHUTDOWN_TIMEOUT: "8s", NODE_ENV: "development", OPEN_ADMINISTRATION: "yes" },
       stop_grace_period: "15s"
     })
   })
@@ -85,7 +85,8 @@ describe("docker-compose.yml", () => {
       COUPON_ADMIN_PORT: "",
       COUPON_OPERATOR_PORT: "",
       COUPON_IMAGE: "",
-      COUPON_SECRETS: "/somewhere"
+      COUPON_SECRETS: "/somewhere",
+      COUPON_PUBLIC_ACCESS: "key"
     })) as {
       readonly secrets: Readonly<Record<string, { readonly file: string }>>
       readonly services: Readonly<Record<string, Service>>
@@ -100,6 +101,8 @@ describe("docker-compose.yml", () => {
     for (const name of ["backend-app", "backend-app-primary"]) {
       expect(services[name]?.environment).toMatchObject({
         NODE_ENV: "production",
+        OPEN_ADMINISTRATION: "no",
+        PUBLIC_ACCESS: "key",
         ADMIN_API_KEY_FILE: "/secrets/backend/admin-api-key",
         MYSQL_URL_FILE: "/secrets/backend/mysql-url",
         SHUTDOWN_TIMEOUT: "8s"
@@ -130,8 +133,14 @@ describe("deploy/production-secrets", () => {
   })
   afterEach(() => rmSync(directory, { recursive: true }))
 
-  const make = (...args: ReadonlyArray<string>) =>
-    execFileSync(Path.join(directory, "deploy/production-secrets"), args, { cwd: "/", encoding: "utf8", stdio: "pipe" })
+  const run = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+    execFileSync(Path.join(directory, "deploy/production-secrets"), args, {
+      cwd: "/",
+      encoding: "utf8",
+      stdio: "pipe",
+      env: { PATH: process.env["PATH"], ...env }
+    })
+  const make = (...args: ReadonlyArray<string>) => run({ COUPON_PUBLIC_ACCESS: "key" }, ...args)
   const read = (path: string) => readFileSync(Path.join(directory, path), "utf8")
   const names = [
     "admin-api-key", "mysql-root-password", "mysql-owner-password", "mysql-password", "redis-admin-password",
@@ -153,6 +162,19 @@ describe("deploy/production-secrets", () => {
     make()
     expect(secrets()).toEqual(first)
     expect(read(".env")).toBe(env)
+  })
+
+  it("has the operator decide who may claim, before it makes anything, and keeps the decision in .env", () => {
+    for (const access of ["", "yes", "Open"]) {
+      expect(() => run({ COUPON_PUBLIC_ACCESS: access })).toThrow(/decide who may claim coupons/)
+    }
+    expect(() => secrets()).toThrow(/ENOENT/)
+    run({ COUPON_PUBLIC_ACCESS: "open" })
+    expect(read(".env")).toContain("\nCOUPON_PUBLIC_ACCESS=open\n")
+    run({})
+    expect(read(".env")).toContain("\nCOUPON_PUBLIC_ACCESS=open\n")
+    run({ COUPON_PUBLIC_ACCESS: "key" })
+    expect(read(".env").match(/COUPON_PUBLIC_ACCESS=.*/g)).toEqual(["COUPON_PUBLIC_ACCESS=key"])
   })
 
   it("refuses a COMPOSE_FILE that leaves production out, before it makes anything", () => {

@@ -77,14 +77,15 @@ export const startSecured = async (
     Security.layer.pipe(Layer.provide([
       Layer.succeed(ApiKeyStore, store),
       Layer.succeed(ProductionNote, note),
-      AppConfig.layerTest(environment)
+      AppConfig.layerTest({ OPEN_ADMINISTRATION: "loopback", ...environment })
     ])),
     scope
   ))
   const apiKeys = Context.get(context, ApiKeys)
   const actors: Array<string> = []
   const running = await start({
-    environment,
+    // What the guard makes of HOST is tried; the server itself stays on loopback.
+    environment: { ...environment, HOST: "127.0.0.1" },
     useCases: () => ({
       ...useCases,
       guard: Context.get(context, Guard),

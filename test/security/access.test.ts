@@ -156,8 +156,29 @@ it("a 401 names its scheme, on the lane and on the adapter, and no secret is log
 })
 
 describe("administration without keys", () => {
-  it("is open outside of production, until the first key is made", async () => {
-    const open = await startSecured()
+  it.each([
+    {},
+    { OPEN_ADMINISTRATION: "" },
+    { OPEN_ADMINISTRATION: "no" },
+    { NODE_ENV: "test", OPEN_ADMINISTRATION: "" },
+    // Reached from outside.
+    { HOST: "0.0.0.0", OPEN_ADMINISTRATION: "loopback" },
+    { HOST: "::", OPEN_ADMINISTRATION: "loopback" },
+    { HOST: "127.0.0.1.example", OPEN_ADMINISTRATION: "loopback" }
+  ])("is closed where no setting opens it: %o", async (environment) => {
+    const closed = await startSecured({ OPEN_ADMINISTRATION: "", ...environment })
+    expect((await refusal(clientOf("gRPC", closed.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
+    expect((await clientOf("gRPC", closed.url).issueCoupon({ campaignId: 1, userId: 1n })).message).toBe("OK")
+    expect(closed.actors).toEqual([])
+    await closed.close()
+  })
+
+  it.each([
+    { OPEN_ADMINISTRATION: "yes" },
+    { OPEN_ADMINISTRATION: "yes", HOST: "0.0.0.0" },
+    ...["127.0.0.1", "127.1.2.3", "localhost", "::1"].map((HOST) => ({ OPEN_ADMINISTRATION: "loopback", HOST }))
+  ])("is open with %o, until the first key is made", async (environment) => {
+    const open = await startSecured(environment)
     expect((await clientOf("gRPC", open.url).createCampaign(draft)).campaignId).toBe(1)
     expect(open.actors).toEqual(["anonymous"])
     const secret = await open.key("ADMIN")
@@ -184,7 +205,7 @@ describe("administration without keys", () => {
   })
 
   it("is closed in production, whatever the table says", async () => {
-    const production = await startSecured({ NODE_ENV: "production" })
+    const production = await startSecured({ NODE_ENV: "production", PUBLIC_ACCESS: "open" })
     expect((await refusal(clientOf("gRPC", production.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
     await production.close()
   })

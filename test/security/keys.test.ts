@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
+import { randomBytes, randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
@@ -257,14 +258,14 @@ describe("the posture at start", () => {
 
   it.scoped("production needs an ADMIN key, from a setting or made before", () =>
     Effect.gen(function*() {
-      const production = { NODE_ENV: "production" }
+      const production = { NODE_ENV: "production", PUBLIC_ACCESS: "open" }
       expect(yield* check(production, [])).toMatchObject({
         _tag: "Left",
         left: { message: expect.stringContaining("openssl rand -base64 32") }
       })
       expect(yield* check(production, ["OPERATOR"])).toMatchObject({ _tag: "Left" })
       expect(yield* check(production, ["ADMIN"])).toMatchObject({ _tag: "Right" })
-      expect(yield* check({ ...production, ADMIN_API_KEY: "x".repeat(32) }, [])).toMatchObject({ _tag: "Right" })
+      expect(yield* check({ ...production, ADMIN_API_KEY: randomBytes(32).toString("base64") }, [])).toMatchObject({ _tag: "Right" })
       expect(yield* check({}, [])).toMatchObject({ _tag: "Right" })
     }))
 
@@ -273,9 +274,10 @@ describe("the posture at start", () => {
       const note = memoryNote()
       yield* check({}, [], note)
       yield* check({ NODE_ENV: "test" }, ["ADMIN"], note)
-      yield* check({ NODE_ENV: "production" }, [], note)
+      const production = { NODE_ENV: "production", PUBLIC_ACCESS: "key" }
+      yield* check(production, [], note)
       expect(yield* note.found).toBe(false)
-      yield* check({ NODE_ENV: "production" }, ["ADMIN"], note)
+      yield* check(production, ["ADMIN"], note)
       expect(yield* note.found).toBe(true)
     }))
 
@@ -288,7 +290,46 @@ describe("the posture at start", () => {
       for (const nodeEnv of ["development", "test", ""]) {
         expect((yield* AppConfig.load({ NODE_ENV: nodeEnv })).production).toBe(false)
       }
-      expect((yield* AppConfig.load({ NODE_ENV: "production" })).production).toBe(true)
+      expect((yield* AppConfig.load({ NODE_ENV: "production", PUBLIC_ACCESS: "open" })).production).toBe(true)
+    }))
+
+  it.effect("production needs to be told who may claim, and opens no administration", () =>
+    Effect.gen(function*() {
+      const undecided = yield* Effect.flip(AppConfig.load({ NODE_ENV: "production" }))
+      expect(undecided.message).toContain("PUBLIC_ACCESS: must be set in production")
+      for (const meaning of ["`key`: a claim needs an API key", "`open`: all who reach the port may claim"]) {
+        expect(undecided.message).toContain(meaning)
+      }
+      const tokens = { JWT_JWKS_FILE: "keys.json", JWT_ISSUER: "https://login.example", JWT_AUDIENCE: "coupons" }
+      for (const decided of [{ PUBLIC_ACCESS: "open" }, { PUBLIC_ACCESS: "key" }, tokens]) {
+        const production = { NODE_ENV: "production", ...decided }
+        expect((yield* AppConfig.load({ ...production, OPEN_ADMINISTRATION: "loopback" })).mayOpenAdministration)
+          .toBe(false)
+        expect((yield* Effect.flip(AppConfig.load({ ...production, OPEN_ADMINISTRATION: "yes" }))).message)
+          .toContain("OPEN_ADMINISTRATION: must not be `yes` in production")
+      }
+    }))
+
+  it.effect("production takes no ADMIN_API_KEY that has a pattern", () =>
+    Effect.gen(function*() {
+      const load = (ADMIN_API_KEY: string, NODE_ENV = "production") =>
+        Effect.either(AppConfig.load({ NODE_ENV, PUBLIC_ACCESS: "open", ADMIN_API_KEY }))
+      const weak = [
+        "a".repeat(64), "ab".repeat(32), "0123456789".repeat(4), "abcdefghijklmnopqrstuvwxyz0123456789",
+        "changeme-changeme-changeme-changeme", "passwordpasswordpassword12345678", "12345678901234567890123456789012345"
+      ]
+      for (const key of weak) {
+        const failed = yield* Effect.flip(Effect.flatten(load(key)))
+        expect(failed.message).toContain("ADMIN_API_KEY: can be guessed")
+        expect(failed.message).not.toContain(key)
+        expect(yield* load(key, "development")).toMatchObject({ _tag: "Right" })
+      }
+      for (let k = 0; k < 2_000; k++) {
+        const bytes = randomBytes(32)
+        for (const key of [bytes.toString("base64"), bytes.toString("hex"), bytes.toString("base64url"), randomUUID()]) {
+          expect(yield* load(key), key).toMatchObject({ _tag: "Right" })
+        }
+      }
     }))
 
   it.effect("a key that can be guessed is refused, and never repeated", () =>

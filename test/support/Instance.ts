@@ -69,6 +69,8 @@ export const startInstance = async (
       PORT: "0",
       HOST: "127.0.0.1",
       LOG_FORMAT: "json",
+      // As `npm start` sets it.
+      OPEN_ADMINISTRATION: "loopback",
       // Saves 0.25 of 0.9 s of each start.
       NODE_COMPILE_CACHE: Path.join(root, ".cache/compile"),
       ...dir === undefined ? {} : { DATA_DIR: dir },
