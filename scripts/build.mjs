@@ -17,7 +17,7 @@ const newest = (name) => {
 }
 
 /** The programs, and the exit code of each if it could not begin. */
-const programs = { main: 1, cli: 1, audit: 2, migrate: 2, snapshot: 1 }
+const programs = { main: 1, cli: 1, verify: 2, audit: 2, migrate: 2, snapshot: 1 }
 
 const inputs = ["src", "scripts/build.mjs", "scripts/entry.mjs", "package.json", "package-lock.json"]
 if (

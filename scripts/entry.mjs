@@ -13,7 +13,7 @@ const oldest = ${JSON.stringify(OLDEST)}
 if (major < ${Math.min(...Object.keys(OLDEST).map(Number))} || minor < oldest[major]) {
   console.error(
     "coupon-issuance needs Node ${Object.entries(OLDEST)[0].join(".")} or later, and Node 24 is what it is tested on: this is " + process.version + ".\\n" +
-      "\`npm start\`, \`npx coupon\`, \`npm run audit\` and \`npm run migrate\` run on the one that npm installs with it, node_modules/.bin/node."
+      "\`npm start\`, \`npx coupon\`, \`npm run verify\` and \`npm run migrate\` run on the one that npm installs with it, node_modules/.bin/node."
   )
   process.exit(${exitCode})
 }

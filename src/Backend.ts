@@ -7,14 +7,14 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Backoff from "./base/Backoff.ts"
 import { AppConfig } from "./config/AppConfig.ts"
-import type { AdminAudit } from "./ports/AuditLog.ts"
+import type { AuditLog } from "./ports/AuditLog.ts"
 import type { CampaignStore } from "./ports/CampaignStore.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
 import { Deployment } from "./ports/Deployment.ts"
 import type { Gate } from "./ports/Gate.ts"
 import type { GateFacts } from "./ports/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./ports/Ledger.ts"
-import type { LedgerAudit } from "./ports/LedgerFacts.ts"
+import type { LedgerFacts } from "./ports/LedgerFacts.ts"
 import type { LedgerBackup } from "./ports/LedgerBackup.ts"
 import type { Outbox } from "./ports/Outbox.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
@@ -139,8 +139,8 @@ export type Stores =
   | Deployment
   | GateFacts
   | Ledger
-  | LedgerAudit
-  | AdminAudit
+  | LedgerFacts
+  | AuditLog
   | ApiKeyStore
   | Outbox
   | Gate

@@ -7,7 +7,7 @@ import { main } from "./cli/Main.ts"
 
 // The operator's command. It is a client and opens no store itself; see `coupon --help` and docs/reference/cli.md.
 
-// `coupon audit | head` closes standard output early: that is no failure.
+// `coupon verify | head` closes standard output early: that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
 // If standard error cannot be written, the exit code still reports the failure.
 process.stderr.on("error", () => {})

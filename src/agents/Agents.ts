@@ -52,7 +52,7 @@ export const make = Effect.gen(function*() {
       name: "reconciler",
       title: "the reconciler",
       runOnce: reconciler.runOnce,
-      every: config.auditInterval
+      every: config.reconcileInterval
     },
     {
       // A gate whose connection came back may have lost its memory or its tail.

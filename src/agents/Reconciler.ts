@@ -18,7 +18,7 @@ import { type IssuedTally, Ledger, type LedgerUnavailable } from "../ports/Ledge
  * it is another deployment's, and is left alone; `Outdated`: it had older terms (a lost tail took the newer ones with it),
  * and has the newest now; `Unknown`: the ledger has no such campaign.
  */
-export type AuditVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Broken" | "Foreign" | "Outdated" | "Unknown"
+export type ReconcileVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Broken" | "Foreign" | "Outdated" | "Unknown"
 
 /** Compares gate and ledger, and has the gate rebuilt where they cannot both be right. Never changes the ledger. */
 export class Reconciler extends Context.Tag("coupon/agents/Reconciler")<Reconciler, {
@@ -27,7 +27,7 @@ export class Reconciler extends Context.Tag("coupon/agents/Reconciler")<Reconcil
   /** Reconciles every known campaign, also those at rest. */
   readonly reconcileAll: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
   /** Reconciles one campaign. A rebuild that it asked for has ended when it returns. */
-  readonly reconcile: (campaignId: CampaignId) => Effect.Effect<AuditVerdict, LedgerUnavailable | GateUnavailable>
+  readonly reconcile: (campaignId: CampaignId) => Effect.Effect<ReconcileVerdict, LedgerUnavailable | GateUnavailable>
 }>() {}
 
 export const make = Effect.gen(function*() {
@@ -38,7 +38,7 @@ export const make = Effect.gen(function*() {
   const held = yield* HeldCoupons
   const known = yield* KnownCampaigns
 
-  const repair = (campaignId: CampaignId, verdict: AuditVerdict, facts: object) =>
+  const repair = (campaignId: CampaignId, verdict: ReconcileVerdict, facts: object) =>
     Effect.logWarning(`the gate disagrees with the ledger: ${verdict}; rebuilding it`).pipe(
       Effect.annotateLogs({ campaignId, ...facts }),
       Effect.zipRight(rebuilder.attempt(campaignId)),
@@ -55,7 +55,7 @@ export const make = Effect.gen(function*() {
       return "Outdated" as const
     })
 
-  const compare = (campaignId: CampaignId): Effect.Effect<AuditVerdict, LedgerUnavailable | GateUnavailable> =>
+  const compare = (campaignId: CampaignId): Effect.Effect<ReconcileVerdict, LedgerUnavailable | GateUnavailable> =>
     Effect.gen(function*() {
       const before = yield* gate.inspect(campaignId)
       const tally = yield* ledger.tally(campaignId)
@@ -91,7 +91,7 @@ export const make = Effect.gen(function*() {
     })
 
   const reconcile = (campaignId: CampaignId) =>
-    Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => GateMetrics.audits[verdict].add()))
+    Effect.tap(compare(campaignId), (verdict) => Effect.sync(() => GateMetrics.comparisons[verdict].add()))
 
   return Reconciler.of({
     runOnce: Effect.suspend(() => Agent.forEach(known.active(), reconcile)),

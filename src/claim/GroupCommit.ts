@@ -29,7 +29,7 @@ export interface QueuedClaim {
 /** The result of a claim: a durable coupon, the ledger's rejection, or `Unavailable`: never issued, now or later. */
 export type CommitOutcome =
   | { readonly _tag: "Issued"; readonly coupon: Coupon }
-  | { readonly _tag: "Refused"; readonly reason: ClaimRejection | Unavailable }
+  | { readonly _tag: "Rejected"; readonly reason: ClaimRejection | Unavailable }
 
 /**
  * Commits claims in groups. A campaign has one transaction in flight, and the next one takes what queued meanwhile
@@ -58,9 +58,9 @@ const fromResolved = (cause: unknown) => (verdict: ResolvedVerdict): CommitOutco
     case "Issued":
       return verdict
     case "HeldAlready":
-      return { _tag: "Refused", reason: new CouponAlreadyClaimed({ coupon: verdict.coupon }) }
+      return { _tag: "Rejected", reason: new CouponAlreadyClaimed({ coupon: verdict.coupon }) }
     case "NotIssued":
-      return { _tag: "Refused", reason: new Unavailable({ retryAfterSeconds: 1, cause }) }
+      return { _tag: "Rejected", reason: new Unavailable({ retryAfterSeconds: 1, cause }) }
   }
 }
 
@@ -100,7 +100,7 @@ export const make = Effect.gen(function*() {
 
   const unavailable = (batch: ClaimBatch, failure: LedgerUnavailable) => {
     const reason = new Unavailable({ retryAfterSeconds: 1, cause: failure.cause })
-    return Effect.succeed(batch.claims.map((): CommitOutcome => ({ _tag: "Refused", reason })))
+    return Effect.succeed(batch.claims.map((): CommitOutcome => ({ _tag: "Rejected", reason })))
   }
 
   const run = (
@@ -120,14 +120,14 @@ export const make = Effect.gen(function*() {
         LedgerUnavailable: (failure) => unavailable(batch, failure)
       }),
       Effect.tap((outcomes) => {
-        const refused: Array<Reservation> = []
+        const rejected: Array<Reservation> = []
         let issued = false
         outcomes.forEach((outcome, i) => {
           const { reservation, userId } = queued[i]!
           if (outcome._tag === "Issued") issued = true
-          else if (reservation !== undefined) refused.push({ userId, value: reservation })
+          else if (reservation !== undefined) rejected.push({ userId, value: reservation })
         })
-        return Effect.zipRight(release(campaignId, refused), issued ? relay.wake : Effect.void)
+        return Effect.zipRight(release(campaignId, rejected), issued ? relay.wake : Effect.void)
       }),
       Effect.uninterruptible
     )

@@ -324,7 +324,7 @@ export const make = Effect.gen(function*() {
     groupCommit.commit(campaignId, queued, claim.expiresAt, (exit) => {
       if (exit._tag === "Success") {
         const outcome = exit.value
-        if (outcome._tag === "Refused") {
+        if (outcome._tag === "Rejected") {
           route.rejected(campaignId)
           return settle(claim, Exit.fail(outcome.reason))
         }

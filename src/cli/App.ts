@@ -1,6 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import { VERSION } from "../config/Version.ts"
-import * as AuditCommands from "./commands/AuditCommands.ts"
+import * as OperatorCommands from "./commands/OperatorCommands.ts"
 import { backup } from "./commands/BackupCommand.ts"
 import { campaign } from "./commands/CampaignCommands.ts"
 import { get, issue } from "./commands/CouponCommands.ts"
@@ -16,12 +16,13 @@ const root = Command.make("coupon").pipe(
     get,
     watch,
     doctor,
-    AuditCommands.audit,
-    AuditCommands.rebuild,
+    OperatorCommands.verify,
+    OperatorCommands.audit,
+    OperatorCommands.rebuild,
     backup,
     keys,
-    AuditCommands.settings,
-    AuditCommands.log
+    OperatorCommands.settings,
+    OperatorCommands.log
   ])
 )
 

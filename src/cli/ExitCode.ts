@@ -8,7 +8,7 @@ export const exitCodes = {
   ACCESS: { code: 5, meaning: "no valid key, or one whose role is too low" },
   UNAVAILABLE: { code: 6, meaning: "the service or one of its stores cannot be reached, or is overloaded; nothing was done, so try again" },
   UNKNOWN: { code: 7, meaning: "it is not known whether it was done: the connection or the store failed meanwhile; look before you repeat" },
-  UNSOUND: { code: 8, meaning: "`audit` found a violation, or `doctor` something that does not work" },
+  UNSOUND: { code: 8, meaning: "`verify` found a violation, or `doctor` something that does not work" },
   INTERRUPTED: { code: 130, meaning: "stopped by Ctrl-C or SIGTERM" }
 } as const
 

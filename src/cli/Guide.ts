@@ -23,7 +23,7 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
   { usage: "watch [--count N]", text: "what all instances do, each second: a table on a terminal, lines elsewhere", role: "VIEWER" },
   { usage: "doctor", text: "what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck", role: "VIEWER" },
-  { usage: "audit [ID]", text: "checks every campaign, or one, against the invariants while the service runs", role: "VIEWER" },
+  { usage: "verify [ID]", text: "checks every campaign, or one, against the invariants while the service runs", role: "VIEWER" },
   { usage: "rebuild ID [--discard]", text: "rebuilds a campaign's gate from the ledger while it serves", role: "OPERATOR" },
   { usage: "backup [--to FILE]", text: "copies the embedded ledger while it serves; for MySQL, names the command", role: "ADMIN" },
   { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },

@@ -168,7 +168,13 @@ export const settings = {
     "500ms",
     "10m"
   ),
-  auditInterval: duration("AUDIT_INTERVAL", "pause between comparisons of gate and ledger", "1500ms", "100ms", "1m"),
+  reconcileInterval: duration(
+    "AUDIT_INTERVAL",
+    "pause between comparisons of gate and ledger",
+    "1500ms",
+    "100ms",
+    "1m"
+  ),
   hydratePageSize: integer("HYDRATE_PAGE_SIZE", "coupons in one page of a gate rebuild", 5_000, 1, 10_000),
   eventStreamLength: integer(
     "EVENT_STREAM_LENGTH",

@@ -61,8 +61,8 @@ export const publicTags = {
 } as const satisfies Record<OperatorFailure["_tag"], FailureTag>
 
 /** What the guard in front of every call may answer. */
-export const Refusal = Schema.Union(Unauthenticated, PermissionDenied, Overloaded, Unavailable, InternalError)
-export type Refusal = typeof Refusal.Type
+export const Rejection = Schema.Union(Unauthenticated, PermissionDenied, Overloaded, Unavailable, InternalError)
+export type Rejection = typeof Rejection.Type
 
 /** What any call may fail with: calls differ in what they do, and their clients treat all failures alike. */
 export const OperatorFailure = Schema.Union(

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import { campaignPhases } from "../domain/CampaignPhase.ts"
 import type { Principal } from "../domain/Principal.ts"
 import { type Role as RoleName, roles } from "../domain/Role.ts"
-import { OperatorFailure, Refusal } from "./OperatorErrors.ts"
+import { OperatorFailure, Rejection } from "./OperatorErrors.ts"
 import { Overview } from "./Overview.ts"
 
 /** The path of the group: POST, `application/ndjson`, the framing of `@effect/rpc`. */
@@ -28,7 +28,7 @@ export class Caller extends Context.Tag("coupon/operator/Caller")<Caller, Princi
 
 /** Admits a call or rejects it, by its HTTP header `Authorization: Bearer <key>`. */
 export class Authorization extends RpcMiddleware.Tag<Authorization>()("coupon/operator/Authorization", {
-  failure: Refusal,
+  failure: Rejection,
   provides: Caller,
   wrap: true
 }) {}
@@ -97,8 +97,8 @@ export const Violation = Schema.Struct({
   repairable: Schema.Boolean
 })
 
-/** One campaign as the audit saw it. The gate's columns are `null` where it could not be asked. */
-export const AuditRow = Schema.Struct({
+/** One campaign as the verification saw it. The gate's columns are `null` where it could not be asked. */
+export const VerifiedCampaign = Schema.Struct({
   campaignId: Schema.Number,
   couponLimit: Count,
   coupons: Count,
@@ -115,9 +115,9 @@ export const AuditRow = Schema.Struct({
   violations: Schema.Array(Violation)
 })
 
-/** The audit returns each campaign as soon as it is verified, and then the whole. */
-export const AuditEvent = Schema.Union(
-  Schema.TaggedStruct("Campaign", { row: AuditRow }),
+/** A verification returns each campaign as soon as it is verified, and then the whole. */
+export const VerifyEvent = Schema.Union(
+  Schema.TaggedStruct("Campaign", { row: VerifiedCampaign }),
   Schema.TaggedStruct("Done", {
     campaigns: Count,
     /** All of them: those of the rows too. */
@@ -165,8 +165,8 @@ export const Key = Schema.Struct({
   revokedAt: Schema.NullOr(Millis)
 })
 
-/** One administrative act, as the ledger remembers it; see `issuance/AdminAudit`. */
-export const AdminRecord = Schema.Struct({
+/** One administrative act, as the ledger remembers it; see `AuditLog`. */
+export const AuditRecord = Schema.Struct({
   /** Ascending with time, with gaps. */
   id: Schema.Number,
   at: Millis,
@@ -193,10 +193,10 @@ export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Info", { success: Info, error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
   /** Once a second, what this instance does and what waits in the stores. Ends with its caller or the instance. */
   Rpc.make("Overview", { success: Overview, error: OperatorFailure, stream: true }).annotate(RequiredRole, "VIEWER"),
-  /** Every campaign, or one, against the invariants. Reads each coupon: about a second a million. */
+  /** Verifies every campaign, or one, against the invariants (the wire name is an old one). Reads each coupon: about a second a million. */
   Rpc.make("Audit", {
     payload: { campaignId: Schema.optional(CampaignId) },
-    success: AuditEvent,
+    success: VerifyEvent,
     error: OperatorFailure,
     stream: true
   }).annotate(RequiredRole, "VIEWER"),
@@ -227,7 +227,7 @@ export class OperatorRpcs extends RpcGroup.make(
       beforeId: Schema.optional(Schema.Number),
       campaignId: Schema.optional(CampaignId)
     },
-    success: Schema.Array(AdminRecord),
+    success: Schema.Array(AuditRecord),
     error: OperatorFailure
   }).annotate(RequiredRole, "VIEWER"),
   /** The phases that a campaign has reached, the newest first, at most `limit` (1 to 1,000). */

@@ -13,8 +13,8 @@ import type { Handler, Mount, Mounts } from "./Mounts.ts"
 import { mountOf } from "./Mounts.ts"
 
 /** Answers with the failure that an RPC would answer with, as JSON; `undefined`: a defect. */
-const reject = (response: Response, refusal: Guard.Refusal | undefined, last: boolean) => {
-  const { body, retryAfterSeconds, status } = ErrorCatalog.toErrorReply(refusal)
+const reject = (response: Response, rejection: Guard.Rejection | undefined, last: boolean) => {
+  const { body, retryAfterSeconds, status } = ErrorCatalog.toErrorReply(rejection)
   if (status === 401) (response as ServerResponse).setHeader("WWW-Authenticate", "Bearer")
   UnaryLane.send(response, status, "application/json", body, Buffer.byteLength(body), last, retryAfterSeconds)
 }
@@ -41,8 +41,8 @@ const guard = (
       Effect.runFork(Effect.either(Guard.admit(startup, request.headers.authorization, role))).addObserver((exit) => {
         if (exit._tag === "Success" && Either.isRight(exit.value)) return admitted(request, response, draining)
         request.resume()
-        const refusal = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined
-        reject(response, refusal, draining.aborted)
+        const rejection = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined
+        reject(response, rejection, draining.aborted)
       })
     }
   }

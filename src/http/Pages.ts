@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http"
 import { Code } from "@connectrpc/connect"
-import { refusal } from "../rpc/ErrorCatalog.ts"
+import { rejection } from "../rpc/ErrorCatalog.ts"
 import type { Request, Response } from "../rpc/Request.ts"
 import type { Route } from "../rpc/Route.ts"
 import type { Startup } from "../rpc/Startup.ts"
@@ -37,7 +37,7 @@ export const make = (
   }
 
   const reject: Pages["reject"] = (request, response, status, code, message) => {
-    const { body, type } = refusal(request.headers["content-type"], code, message)
+    const { body, type } = rejection(request.headers["content-type"], code, message)
     UnaryLane.send(response, status, type, body, Buffer.byteLength(body), draining())
   }
 

@@ -57,7 +57,7 @@ const applyNewer = (memory: Memory, terms: CampaignTerms, now: EpochMillis): boo
 }
 
 /** Why a user whom the gate does not know yet gets no slot, apart from reservations. */
-const refusalOf = (terms: CampaignTerms, issued: number, now: EpochMillis): ReserveAnswer | undefined => {
+const rejectionOf = (terms: CampaignTerms, issued: number, now: EpochMillis): ReserveAnswer | undefined => {
   if (terms.status === "ENDED" || (terms.endTime !== undefined && now >= terms.endTime + SLACK_MILLIS)) return ended
   if (terms.status === "PAUSED") return paused
   return issued >= terms.couponLimit ? soldOut : undefined
@@ -72,12 +72,12 @@ const reserveAll = (
   const terms = memory.terms
   if (terms === undefined || memory.generation === undefined || !memory.hydrated) return requests.map(() => cold)
   if (now < terms.startTime - SLACK_MILLIS) return requests.map(() => notStarted)
-  const refusal = refusalOf(terms, issued.size, now)
+  const rejection = rejectionOf(terms, issued.size, now)
   return requests.map(({ nonce, userId }): ReserveAnswer => {
     if (issued.has(userId)) return already
     const held = pending.get(userId)
     if (held !== undefined) return nonceOf(held) === nonce ? { _tag: "Reserved", value: held } : pendingAnswer
-    if (refusal !== undefined) return refusal
+    if (rejection !== undefined) return rejection
     if (issued.size + pending.size >= terms.couponLimit) return full
     const value = `${now}000:${nonce}`
     pending.set(userId, value)

@@ -50,7 +50,7 @@ const rebuild = counters(
 export const gateRebuilds = { begun: rebuild({ phase: "begun" }), completed: rebuild({ phase: "completed" }) }
 export const reservationsPending = gauges(
   "coupon_reservations_pending",
-  "Reservations without a verdict, over the campaigns that this instance audits."
+  "Reservations without a verdict, over the campaigns that this instance reconciles."
 )()
 export const reservationsOldestSeconds = gauges(
   "coupon_reservations_oldest_seconds",
@@ -63,15 +63,15 @@ const reap = counters(
 )
 export const reaped = { confirmed: reap({ resolution: "confirmed" }), released: reap({ resolution: "released" }) }
 
-const audit = counters("coupon_audits", "Comparisons of gate and ledger, by verdict.", ["verdict"])
-/** By `AuditVerdict`. */
-export const audits = {
-  Agrees: audit({ verdict: "Agrees" }),
-  Cold: audit({ verdict: "Cold" }),
-  Lost: audit({ verdict: "Lost" }),
-  Ghosts: audit({ verdict: "Ghosts" }),
-  Broken: audit({ verdict: "Broken" }),
-  Foreign: audit({ verdict: "Foreign" }),
-  Outdated: audit({ verdict: "Outdated" }),
-  Unknown: audit({ verdict: "Unknown" })
+const comparison = counters("coupon_audits", "Comparisons of gate and ledger, by verdict.", ["verdict"])
+/** By `ReconcileVerdict`. */
+export const comparisons = {
+  Agrees: comparison({ verdict: "Agrees" }),
+  Cold: comparison({ verdict: "Cold" }),
+  Lost: comparison({ verdict: "Lost" }),
+  Ghosts: comparison({ verdict: "Ghosts" }),
+  Broken: comparison({ verdict: "Broken" }),
+  Foreign: comparison({ verdict: "Foreign" }),
+  Outdated: comparison({ verdict: "Outdated" }),
+  Unknown: comparison({ verdict: "Unknown" })
 } as const

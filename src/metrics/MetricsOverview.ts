@@ -107,7 +107,7 @@ export const makeOverview = (): () => MetricsOverview => {
           .filter(([, total]) => total > 0)
           .map(([name, total]) => [name, (total - (earlier[name] ?? 0)) / seconds])
       )
-    const { audits, gateRebuilds } = GateMetrics
+    const { comparisons, gateRebuilds } = GateMetrics
     const { eventLoopLag, eventLoopUtilization } = ProcessMetrics
     const { pool } = LedgerMetrics
     return {
@@ -127,7 +127,7 @@ export const makeOverview = (): () => MetricsOverview => {
         rebuilding: Math.max(0, gateRebuilds.begun.value() - gateRebuilds.completed.value()),
         answersPerSecond: rates(now.answers, last.answers)
       },
-      audits: valuesOf(audits),
+      audits: valuesOf(comparisons),
       commitsInDoubt: Math.max(0, LedgerMetrics.ledgerCommits.in_doubt.value() - LedgerMetrics.ledgerResolved.value()),
       pool: {
         open: pool.open.value(),

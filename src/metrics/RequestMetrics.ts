@@ -18,7 +18,7 @@ export const admissionLimit = gauges(
   "coupon_admission_limit",
   "Public calls that may be in progress; MAX_IN_FLIGHT while none has to be refused."
 )()
-export const refusalsHeld = gauges(
+export const rejectionsHeld = gauges(
   "coupon_refusals_held",
   "OVERLOADED answers that wait so that refusing does not take the time of what was admitted."
 )()
@@ -58,7 +58,7 @@ export interface RpcMetrics {
    */
   readonly ended: (tag: string | undefined, startedAt: number) => void
   /** A request was rejected before it became a call. */
-  readonly refused: (tag: string | undefined) => void
+  readonly rejected: (tag: string | undefined) => void
   readonly totals: () => Readonly<Record<string, number>>
   readonly latency: { readonly ok: Distribution; readonly refused: Distribution; readonly failed: Distribution }
 }
@@ -87,7 +87,7 @@ const makeRpc = (rpc: string): RpcMetrics => {
       total.add()
       seconds.observe((performance.now() - startedAt) / 1_000)
     },
-    refused: (tag = "InternalServerError") => of(tag).total.add(),
+    rejected: (tag = "InternalServerError") => of(tag).total.add(),
     totals: () => Object.fromEntries(Array.from(byTag, ([tag, { total }]) => [messageOf(tag), total.value()])),
     latency
   }

@@ -4,29 +4,29 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { Startup } from "../rpc/Startup.ts"
 import * as Guard from "../security/Guard.ts"
-import { Overloaded, PermissionDenied, type Refusal, Unauthenticated } from "../contract/OperatorErrors.ts"
+import { Overloaded, PermissionDenied, type Rejection, Unauthenticated } from "../contract/OperatorErrors.ts"
 import { storesAway } from "./OperatorFailures.ts"
 import { Authorization, Caller, RequiredRole } from "../contract/OperatorRpcs.ts"
 
 /** The guard's rejection in the operator plane's terms. */
 const rejectionOf = (
-  refusal: Guard.Refusal,
+  rejection: Guard.Rejection,
   call: string,
   required: string,
   waitingFor: ReadonlyArray<string>
-): Refusal => {
-  switch (refusal._tag) {
+): Rejection => {
+  switch (rejection._tag) {
     case "Unauthenticated":
-      return new Unauthenticated({ message: refusal.reason })
+      return new Unauthenticated({ message: rejection.reason })
     case "PermissionDenied":
       return new PermissionDenied({
-        message: `${call} is for the role ${required}: ${refusal.reason}`,
+        message: `${call} is for the role ${required}: ${rejection.reason}`,
         requiredRole: required
       })
     case "RateLimited":
       return new Overloaded({
         message: "this key's calls a second are spent",
-        retryAfterSeconds: refusal.retryAfterSeconds
+        retryAfterSeconds: rejection.retryAfterSeconds
       })
     case "Unavailable":
       return storesAway(waitingFor)
@@ -41,7 +41,7 @@ export const layer: Layer.Layer<Authorization, never, Startup> = Layer.effect(
       // Without the annotation a call would be open to all, so the strictest role is required.
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
       return Guard.admit(startup, headers["authorization"], required).pipe(
-        Effect.mapError((refusal) => rejectionOf(refusal, rpc._tag, required, startup.waitingFor())),
+        Effect.mapError((rejection) => rejectionOf(rejection, rpc._tag, required, startup.waitingFor())),
         Effect.flatMap((principal) => Effect.provideService(next, Caller, principal))
       )
     }))

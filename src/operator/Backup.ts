@@ -4,7 +4,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { changeBy } from "../domain/ChangeRecord.ts"
-import { AdminAudit } from "../ports/AuditLog.ts"
+import { AuditLog } from "../ports/AuditLog.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { type BackupFailed, LedgerBackup, type Snapshot } from "../ports/LedgerBackup.ts"
 import { StoreHealth } from "../ports/StoreHealth.ts"
@@ -39,7 +39,7 @@ const send = ({ bytes, file, sha256 }: Snapshot, emit: (event: Event) => Effect.
     (handle) => Effect.promise(() => handle.close())
   )
 
-type Services = AdminAudit | LedgerBackup | StoreHealth
+type Services = AuditLog | LedgerBackup | StoreHealth
 
 /**
  * Copies the embedded ledger and sends the copy, or returns advice on how to back up the database. One copy at a time;
@@ -53,7 +53,7 @@ export const make: Effect.Effect<(actor: string) => Stream.Stream<Event, Failure
       if (way._tag === "Elsewhere") {
         return Stream.fromEffect(Effect.map(way.advice, (advice): Event => ({ _tag: "Elsewhere", ...advice })))
       }
-      const audit = yield* AdminAudit
+      const audit = yield* AuditLog
       const { troubles } = yield* StoreHealth
       // The file is read only as fast as the caller takes it.
       const events = yield* Mailbox.make<Event, Failure>(2)

@@ -3,7 +3,7 @@ import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { changeBy } from "../domain/ChangeRecord.ts"
-import { AdminAudit } from "../ports/AuditLog.ts"
+import { AuditLog } from "../ports/AuditLog.ts"
 import { Gate, GateUnavailable } from "../ports/Gate.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
@@ -29,12 +29,12 @@ interface RebuildRequest {
  * otherwise Ctrl-C would leave a half full gate, which delays claims until one of them has it rebuilt.
  */
 export const make: Effect.Effect<
-  (request: RebuildRequest) => Stream.Stream<Event, Failure, AdminAudit | Gate | GateRebuilder | CampaignStore>,
+  (request: RebuildRequest) => Stream.Stream<Event, Failure, AuditLog | Gate | GateRebuilder | CampaignStore>,
   never,
   Scope.Scope
 > = Effect.map(Effect.scope, (scope) => ({ actor, campaignId, discard }) =>
   Stream.unwrap(Effect.gen(function*() {
-    const audit = yield* AdminAudit
+    const audit = yield* AuditLog
     const gate = yield* Gate
     const campaigns = yield* CampaignStore
     const rebuilder = yield* GateRebuilder

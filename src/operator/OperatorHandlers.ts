@@ -4,15 +4,15 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
 import * as Violations from "./Violations.ts"
-import { AdminAudit } from "../ports/AuditLog.ts"
+import { AuditLog } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
 import type { GateState } from "../ports/Gate.ts"
 import { GateFacts } from "../ports/GateFacts.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
-import { LedgerAudit, type SessionFact } from "../ports/LedgerFacts.ts"
+import { LedgerFacts, type SessionFact } from "../ports/LedgerFacts.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
-import { ApiKeys, KeyRefused } from "../security/ApiKeys.ts"
+import { ApiKeys, KeyRejected } from "../security/ApiKeys.ts"
 import { anonymousAdmin } from "../domain/Principal.ts"
 import { VERSION } from "../config/Version.ts"
 import * as Backup from "./Backup.ts"
@@ -22,7 +22,13 @@ import * as GateRebuild from "./GateRebuild.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
 import { InvalidArgument, NotFound, type OperatorFailure } from "../contract/OperatorErrors.ts"
 import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
-import { type AuditEvent, type AuditRow, Caller, OperatorRpcs, type Violation } from "../contract/OperatorRpcs.ts"
+import {
+  Caller,
+  OperatorRpcs,
+  type VerifiedCampaign,
+  type VerifyEvent,
+  type Violation
+} from "../contract/OperatorRpcs.ts"
 import { OperatorServices, type Ports } from "./OperatorServices.ts"
 import * as OverviewSampler from "./OverviewSampler.ts"
 
@@ -41,7 +47,7 @@ const gateOf = (state: GateState) => ({
   oldestPendingMillis: state.oldestPendingMillis
 })
 
-const rowOf = ({ observation: { gate, ledger }, violations }: Verification.Finding): typeof AuditRow.Type => {
+const rowOf = ({ observation: { gate, ledger }, violations }: Verification.Finding): typeof VerifiedCampaign.Type => {
   const { campaignId, counter, couponLimit, coupons, unrelayed } = ledger
   return {
     campaignId,
@@ -103,7 +109,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
         Stream.catchAllCause((cause) => Stream.fromEffect(failureOf(name, cause)))
       )
 
-    const audit = (campaignId: number | undefined): Stream.Stream<typeof AuditEvent.Type, Failure, Ports> => {
+    const verify = (campaignId: number | undefined): Stream.Stream<typeof VerifyEvent.Type, Failure, Ports> => {
       const options = { limits: Verification.limitsOf(config), gateHere: true }
       const found = campaignId === undefined
         ? Verification.findings(options)
@@ -135,7 +141,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
           const { keyId, name, role } = yield* Caller
           const context = services.current()
           const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
-            [factsOf(Context.get(context, LedgerAudit)), factsOf(Context.get(context, GateFacts))],
+            [factsOf(Context.get(context, LedgerFacts)), factsOf(Context.get(context, GateFacts))],
             { concurrency: 2 }
           )
           return {
@@ -156,7 +162,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
           }
         }),
       Overview: () => Stream.interruptWhen(overview, stopped),
-      Audit: ({ campaignId }) => stream("Audit", audit(campaignId)),
+      Audit: ({ campaignId }) => stream("Audit", verify(campaignId)),
       RebuildGate: ({ campaignId, discard }) =>
         Stream.unwrap(Effect.map(Caller, ({ name }) =>
           stream("RebuildGate", rebuild({ campaignId, discard, actor: name })))),
@@ -169,11 +175,11 @@ export const layer = (stopped: Effect.Effect<void>) =>
             Effect.filterOrFail(
               keys.configured,
               (configured) => configured || key.role === "ADMIN",
-              () => new KeyRefused({ message: FIRST_KEY })
+              () => new KeyRejected({ message: FIRST_KEY })
             ).pipe(
               Effect.zipRight(keys.create(key, caller.name))
             )).pipe(
-            Effect.catchTag("KeyRefused", ({ message }) => Effect.fail(new InvalidArgument({ message })))
+            Effect.catchTag("KeyRejected", ({ message }) => Effect.fail(new InvalidArgument({ message })))
           ))),
       ListKeys: () =>
         call("ListKeys", Effect.map(Effect.flatMap(ApiKeys, ({ list }) => list), (keys) =>
@@ -188,7 +194,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
             found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" }))))),
       AuditLog: ({ beforeId, campaignId, limit }) =>
         call("AuditLog", Effect.gen(function*() {
-          const records = yield* Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId, campaignId, limit }))
+          const records = yield* Effect.flatMap(AuditLog, (audit) => audit.list({ beforeId, campaignId, limit }))
           return records.map((record) => ({
             ...record,
             campaignId: record.campaignId ?? null,

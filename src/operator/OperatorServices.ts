@@ -1,5 +1,5 @@
 import * as Context from "effect/Context"
-import type { AdminAudit } from "../ports/AuditLog.ts"
+import type { AuditLog } from "../ports/AuditLog.ts"
 import type { CampaignPhases } from "../ports/CampaignPhases.ts"
 import type { Gate } from "../ports/Gate.ts"
 import type { GateFacts } from "../ports/GateFacts.ts"
@@ -8,7 +8,7 @@ import type { Agents } from "../agents/Agents.ts"
 import type { KnownCampaigns } from "../agents/KnownCampaigns.ts"
 import type { CampaignStore } from "../ports/CampaignStore.ts"
 import type { Ledger } from "../ports/Ledger.ts"
-import type { LedgerAudit } from "../ports/LedgerFacts.ts"
+import type { LedgerFacts } from "../ports/LedgerFacts.ts"
 import type { LedgerBackup } from "../ports/LedgerBackup.ts"
 import type { Outbox } from "../ports/Outbox.ts"
 import type { StoreHealth } from "../ports/StoreHealth.ts"
@@ -16,7 +16,7 @@ import type { ApiKeys } from "../security/ApiKeys.ts"
 
 /** The services that the operator's calls use, once the stores are there. */
 export type Ports =
-  | AdminAudit
+  | AuditLog
   | Agents
   | ApiKeys
   | CampaignPhases
@@ -26,7 +26,7 @@ export type Ports =
   | KnownCampaigns
   | CampaignStore
   | Ledger
-  | LedgerAudit
+  | LedgerFacts
   | LedgerBackup
   | Outbox
   | StoreHealth

@@ -8,7 +8,7 @@ import * as Violations from "./Violations.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import { Gate, type GateUnavailable } from "../ports/Gate.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
-import { LedgerAudit } from "../ports/LedgerFacts.ts"
+import { LedgerFacts } from "../ports/LedgerFacts.ts"
 
 /** A campaign and its violations. */
 export interface Finding {
@@ -31,9 +31,9 @@ export const limitsOf = (config: AppConfig["Type"]): Violations.Limits => ({
 export const findingOf = (
   campaignId: CampaignId,
   options: { readonly limits: Violations.Limits; readonly gateHere: boolean }
-): Effect.Effect<ReadonlyArray<Finding>, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
+): Effect.Effect<ReadonlyArray<Finding>, LedgerUnavailable | GateUnavailable, LedgerFacts | Gate> =>
   Effect.gen(function*() {
-    const ledger = yield* LedgerAudit
+    const ledger = yield* LedgerFacts
     const gate = yield* Gate
     const before = yield* gate.inspect(campaignId)
     const facts = yield* ledger.facts(campaignId)
@@ -47,10 +47,10 @@ export const findingOf = (
 /** Verifies every campaign, by ascending id, one after another, so that claims keep the stores' capacity. */
 export const findings = (
   options: { readonly limits: Violations.Limits; readonly gateHere: boolean }
-): Stream.Stream<Finding, LedgerUnavailable | GateUnavailable, LedgerAudit | Gate> =>
+): Stream.Stream<Finding, LedgerUnavailable | GateUnavailable, LedgerFacts | Gate> =>
   Stream.paginateChunkEffect(0, (afterId) =>
     Effect.gen(function*() {
-      const ids = yield* Effect.flatMap(LedgerAudit, (ledger) => ledger.campaignIds(afterId, PAGE))
+      const ids = yield* Effect.flatMap(LedgerFacts, (ledger) => ledger.campaignIds(afterId, PAGE))
       return [ids, ids.length < PAGE ? Option.none() : Option.some(ids.at(-1)!)] as const
     }).pipe(Effect.map(([ids, next]) => [Chunk.fromIterable(ids), next] as const))
   ).pipe(

@@ -1,11 +1,11 @@
 import * as Table from "../base/Table.ts"
 import type { GateState } from "../ports/Gate.ts"
-import type { LedgerFacts } from "../ports/LedgerFacts.ts"
+import type { CampaignFacts } from "../ports/LedgerFacts.ts"
 import type { OutboxBacklog } from "../ports/Outbox.ts"
 
 /** One campaign as a verification saw it. */
 export interface Observation {
-  readonly ledger: LedgerFacts
+  readonly ledger: CampaignFacts
   /** The gate before and after the ledger was read; `undefined` if the gate lives inside the service. */
   readonly gate: { readonly before: GateState; readonly after: GateState } | undefined
 }

@@ -6,7 +6,7 @@ import type { EpochMillis } from "../domain/Time.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
 
 /** What was done with administrative rights. */
-export interface AdminAct {
+export interface AuditedAction {
   /** Dotted, noun first: `campaign.create`, `key.revoke`, `gate.rebuild`. At most 50 ASCII characters. */
   readonly action: string
   readonly campaignId: CampaignId | undefined
@@ -16,10 +16,10 @@ export interface AdminAct {
 }
 
 /** An act that is to be recorded, and who did it. */
-export interface AdminEntry extends AdminAct, ChangeRecord {}
+export interface AuditEntry extends AuditedAction, ChangeRecord {}
 
 /** An act as it was recorded. */
-export interface AdminRecord extends AdminAct {
+export interface AuditRecord extends AuditedAction {
   /** Ascending with time, with gaps. */
   readonly id: number
   /** By the ledger's clock. */
@@ -31,12 +31,12 @@ export interface AdminRecord extends AdminAct {
  * The record of administrative acts, in the ledger. Changes of campaigns and keys enter it by themselves
  * (`CampaignStore`, `ApiKeyStore`), in their transaction.
  */
-export class AdminAudit extends Context.Tag("coupon/issuance/AdminAudit")<AdminAudit, {
+export class AuditLog extends Context.Tag("coupon/issuance/AuditLog")<AuditLog, {
   /**
    * Records any other act, once however often it is appended under its change id. Durable when it returns.
    * `CommitInDoubt`: it may have been recorded.
    */
-  readonly append: (entry: AdminEntry) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
+  readonly append: (entry: AuditEntry) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
   /**
    * Acts with `id < beforeId` (`undefined`: from the newest on), newest first, at most `limit`; of one campaign if
    * `campaignId` is given. An act whose transaction takes long may appear below one that was listed before it.
@@ -45,5 +45,5 @@ export class AdminAudit extends Context.Tag("coupon/issuance/AdminAudit")<AdminA
     readonly beforeId: number | undefined
     readonly limit: number
     readonly campaignId: CampaignId | undefined
-  }) => Effect.Effect<ReadonlyArray<AdminRecord>, LedgerUnavailable>
+  }) => Effect.Effect<ReadonlyArray<AuditRecord>, LedgerUnavailable>
 }>() {}

@@ -164,6 +164,6 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   /** CouponIssued events from now on, at least one a coupon. */
   readonly events: (campaignId: CampaignId) => Stream.Stream<Coupon, GateUnavailable>
 
-  /** Emits whenever the gate may have lost memory (a connection came back): time to audit. */
+  /** Emits whenever the gate may have lost memory (a connection came back): time to reconcile. */
   readonly suspicions: Stream.Stream<void>
 }>() {}

@@ -6,7 +6,7 @@ import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { ClaimRejection } from "../domain/Failure.ts"
 
 /**
- * The ledger could not be reached, or refused, *before* anything can have been committed: the operation did not happen
+ * The ledger could not be reached, or rejected it, *before* anything can have been committed: the operation did not happen
  * and never will. `cause` is for the log.
  */
 export class LedgerUnavailable extends Data.TaggedError("LedgerUnavailable")<{
@@ -40,7 +40,7 @@ export interface ClaimBatch {
 /** The ledger's answer to one claim: the coupon that this batch committed, or the reason there is none. */
 export type ClaimVerdict =
   | { readonly _tag: "Issued"; readonly coupon: Coupon }
-  | { readonly _tag: "Refused"; readonly reason: ClaimRejection }
+  | { readonly _tag: "Rejected"; readonly reason: ClaimRejection }
 
 /** The answer to one claim of an in-doubt batch: `NotIssued` means it did not happen and never can. */
 export type ResolvedVerdict =

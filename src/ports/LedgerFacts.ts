@@ -5,7 +5,7 @@ import type { EpochMillis } from "../domain/Time.ts"
 import type { LedgerUnavailable } from "./Ledger.ts"
 
 /** What the ledger's rows of one campaign add up to, all at one moment. */
-export interface LedgerFacts {
+export interface CampaignFacts {
   readonly campaignId: CampaignId
   readonly couponLimit: number
   /** `current_coupon`. */
@@ -28,12 +28,12 @@ export interface SessionFact {
   readonly required: string | undefined
 }
 
-/** Counts what `Ledger` relies on, by looking at every coupon: for an audit, never for a request. */
-export class LedgerAudit extends Context.Tag("coupon/issuance/LedgerAudit")<LedgerAudit, {
+/** Counts what `Ledger` relies on, by looking at every coupon: for a verification, never for a request. */
+export class LedgerFacts extends Context.Tag("coupon/issuance/LedgerFacts")<LedgerFacts, {
   /** Ids of campaigns, ascending, greater than `afterId`, at most `limit`. */
   readonly campaignIds: (afterId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
   /** `undefined`: no such campaign. Takes about a second a million coupons, in statements that are short however many there are. */
-  readonly facts: (campaignId: CampaignId) => Effect.Effect<LedgerFacts | undefined, LedgerUnavailable>
+  readonly facts: (campaignId: CampaignId) => Effect.Effect<CampaignFacts | undefined, LedgerUnavailable>
   /** The ledger's clock, which decides when campaigns start and end. */
   readonly now: Effect.Effect<EpochMillis, LedgerUnavailable>
   /** Settings of the database that the durability of a commit depends on, by its own names; none of the embedded one, which sets its own. */

@@ -16,7 +16,7 @@ import * as BodyDeadline from "./BodyDeadline.ts"
 import type { Dispatcher } from "./dispatch/Dispatcher.ts"
 import { MAX_TIMEOUT_MILLIS } from "./dispatch/Dispatcher.ts"
 import type { WireError } from "./ErrorCatalog.ts"
-import { INTERNAL, normalize, refusal, toConnectError, wireToConnectError } from "./ErrorCatalog.ts"
+import { INTERNAL, normalize, rejection, toConnectError, wireToConnectError } from "./ErrorCatalog.ts"
 import type { Route } from "./Route.ts"
 import type { Request, Response } from "./Request.ts"
 
@@ -93,7 +93,7 @@ const json = (value: unknown) => encode(JSON.stringify(value))
 const explain = (status: number, handler: UniversalHandler, requestType: string | null): UniversalServerResponse => {
   const allow = [...new Set(handler.allowedMethods)].join(", ")
   const types = "application/json, application/proto, application/grpc, application/grpc-web"
-  const { body: text, type } = refusal(
+  const { body: text, type } = rejection(
     requestType ?? undefined,
     Code.Unknown,
     status === 405 ? `${handler.requestPath} takes ${allow}` : `${handler.requestPath} takes content-type ${types}`

@@ -108,7 +108,7 @@ export const bodyTooLargeReply = (maxBytes: number): ErrorReply => wireToErrorRe
  * The body of a bare 404, 405 or 415. A Connect client reads the error in it. A gRPC client goes by the status, and
  * would take JSON for a broken server.
  */
-export const refusal = (
+export const rejection = (
   requestType: string | undefined,
   code: Code,
   message: string

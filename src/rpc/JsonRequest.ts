@@ -80,7 +80,7 @@ const shownName = (name: string): string => {
   return /^\w+$/.test(text) ? text : `"${text}"`
 }
 
-const refuseField = (name: string, known: ReadonlyArray<string>): InvalidArgument => {
+const rejectField = (name: string, known: ReadonlyArray<string>): InvalidArgument => {
   const meant = nearest(name, known)
   const hint = meant === undefined ? `it takes ${known.join(", ")}` : `did you mean ${meant}?`
   return refuse(shownName(name), `is not a field of this call: ${hint}`)
@@ -89,13 +89,13 @@ const refuseField = (name: string, known: ReadonlyArray<string>): InvalidArgumen
 /**
  * Reads a request by protobuf's JSON mapping, but more strictly: integers keep all digits in every notation, and the
  * text must be UTF-8 without a repeated key. Throws `InvalidArgument` that names the field (JSON name) and its rule.
- * Unknown fields are ignored, unless `refuseUnknown`; `null` means the default.
+ * Unknown fields are ignored, unless `rejectUnknown`; `null` means the default.
  */
 export const decodeJson = <Desc extends DescMessage>(
   desc: Desc,
-  settings: { readonly registry?: Registry | undefined; readonly refuseUnknown?: boolean } = {}
+  settings: { readonly registry?: Registry | undefined; readonly rejectUnknown?: boolean } = {}
 ): (bytes: Uint8Array) => MessageShape<Desc> => {
-  const { refuseUnknown = false, registry } = settings
+  const { rejectUnknown = false, registry } = settings
   const options = { ignoreUnknownFields: true, ...registry === undefined ? {} : { registry } }
   const jsonNames = desc.fields.map(({ jsonName }) => jsonName)
   const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
@@ -120,9 +120,9 @@ export const decodeJson = <Desc extends DescMessage>(
     } catch {
       throw refuse("body", "must not repeat a key")
     }
-    if (refuseUnknown) {
+    if (rejectUnknown) {
       const unknown = Object.keys(object).find((name) => !fields.has(name))
-      if (unknown !== undefined) throw refuseField(unknown, jsonNames)
+      if (unknown !== undefined) throw rejectField(unknown, jsonNames)
     }
     for (const [name, field] of fields) {
       const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined

@@ -121,7 +121,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
 }): Route => {
   const options: JsonOptions = spec.registry === undefined ? jsonOptions : { ...jsonOptions, registry: spec.registry }
   // What changes something must not be answered with success for a field that means nothing.
-  const general = decodeJson(spec.method.input, { registry: spec.registry, refuseUnknown: spec.bound === "write" })
+  const general = decodeJson(spec.method.input, { registry: spec.registry, rejectUnknown: spec.bound === "write" })
   const { readJson } = spec
   return {
     method: spec.method,

@@ -12,7 +12,7 @@ export interface UnaryHead {
   readonly authorization: string | undefined
   readonly traceparent: string | undefined
   /** Why the call is rejected; `undefined` if it is not. */
-  readonly refusal: ErrorReply | undefined
+  readonly rejection: ErrorReply | undefined
 }
 
 /** The notation of Connect's protocol: at most ten digits. */
@@ -91,7 +91,7 @@ export const read = (
     authorization,
     traceparent,
     // In the adapter's order: version, then timeout, then the body.
-    refusal: version !== undefined && version !== "1"
+    rejection: version !== undefined && version !== "1"
       ? badRequestReply(`Connect-Protocol-Version must be "1": got "${version}"`)
       : timeout !== undefined && !TIMEOUT.test(timeout)
       ? badRequestReply(`protocol error: invalid connect timeout value: ${timeout}`)

@@ -203,13 +203,13 @@ export const make = (
     if (route === undefined || request.method !== "POST") return false
     const head = UnaryHead.read(request.rawHeaders, route.bound === "itself", isHost)
     if (head === undefined) return false
-    const refusal = head.refusal ??
+    const rejection = head.rejection ??
       (head.length !== undefined && head.length > maxBodyBytes ? bodyTooLargeReply(maxBodyBytes) : undefined)
-    if (refusal !== undefined) {
+    if (rejection !== undefined) {
       // The body is read and dropped, because HTTP/2 would reset a stream with an unread body and lose the answer.
       request.resume()
       dispatcher.refused(route, MALFORMED)
-      sendError(response, refusal)
+      sendError(response, rejection)
       return true
     }
     const client = dispatcher.clientOf(request)

@@ -32,7 +32,7 @@ export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ reado
 }
 
 /** A key cannot be as asked; `message` says why. */
-export class KeyRefused extends Data.TaggedError("KeyRefused")<{ readonly message: string }> {}
+export class KeyRejected extends Data.TaggedError("KeyRejected")<{ readonly message: string }> {}
 
 /** API keys: who holds one may do what its role says. */
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
@@ -45,7 +45,7 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
     readonly name: string
     readonly role: Role
     readonly requestsPerSecond?: number | undefined
-  }, actor: string) => Effect.Effect<CreatedKey, KeyRefused | KeysUnavailable>
+  }, actor: string) => Effect.Effect<CreatedKey, KeyRejected | KeysUnavailable>
   /** Every key that ever was, the oldest first. ADMIN_API_KEY is none of them. */
   readonly list: Effect.Effect<ReadonlyArray<ApiKey>, KeysUnavailable>
   /**

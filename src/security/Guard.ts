@@ -15,7 +15,7 @@ import * as TokenBuckets from "./TokenBuckets.ts"
 import { UserTokens } from "./UserTokens.ts"
 
 /** Why a call is rejected; `rpc/ErrorCatalog` has the messages. */
-export type Refusal = Unauthenticated | PermissionDenied | RateLimited | Unavailable
+export type Rejection = Unauthenticated | PermissionDenied | RateLimited | Unavailable
 
 /** Decides who may call what, in all protocols. */
 export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
@@ -30,7 +30,7 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
     authorization: string | undefined,
     access: Access,
     userId?: bigint
-  ) => Effect.Effect<Principal, Refusal>
+  ) => Effect.Effect<Principal, Rejection>
 }>() {}
 
 /** Admits every call, for tests. */
@@ -56,7 +56,7 @@ const notBearer = new Unauthenticated({ reason: `the Authorization header is not
 const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 /** A rejected call of administration, and the runtime of its fiber: the log line belongs to the request's trace. */
-interface Refused {
+interface Rejected {
   readonly access: Access
   readonly credential: string | undefined
   readonly reason: string
@@ -70,7 +70,7 @@ export const make = Effect.gen(function*() {
   const buckets = TokenBuckets.make()
   const keyForPublic = config.publicAccess === "key"
 
-  const refusals = LogLimiter.make<Refused>(1, ({ access, credential, reason, runtime }, suppressed) => {
+  const rejections = LogLimiter.make<Rejected>(1, ({ access, credential, reason, runtime }, suppressed) => {
     const key = credential === undefined ? "none" : idOf(credential) ?? "not one of ours"
     Runtime.runFork(runtime)(
       Effect.annotateLogs(Effect.logWarning(`an administrative call was refused: ${reason}`), {
@@ -82,10 +82,10 @@ export const make = Effect.gen(function*() {
   })
 
   /** Logs attempts on administration. Never the secret: of a key of ours, its id. */
-  const trace = (credential: string | undefined, access: Access) => (refusal: Refusal) => {
-    if (!isRole(access) || refusal._tag === "Unavailable") return Effect.void
-    const reason = refusal._tag === "RateLimited" ? "rate limit" : refusal.reason
-    return Effect.map(Effect.runtime<never>(), (runtime) => refusals.log({ access, credential, reason, runtime }))
+  const trace = (credential: string | undefined, access: Access) => (rejection: Rejection) => {
+    if (!isRole(access) || rejection._tag === "Unavailable") return Effect.void
+    const reason = rejection._tag === "RateLimited" ? "rate limit" : rejection.reason
+    return Effect.map(Effect.runtime<never>(), (runtime) => rejections.log({ access, credential, reason, runtime }))
   }
 
   /** Counts the call against the key's rate. */
@@ -98,8 +98,8 @@ export const make = Effect.gen(function*() {
 
   const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeDown)
 
-  const holder = (credential: string): Effect.Effect<Principal, Refusal> =>
-    Effect.flatMap(authenticate(credential), (principal): Effect.Effect<Principal, Refusal> =>
+  const holder = (credential: string): Effect.Effect<Principal, Rejection> =>
+    Effect.flatMap(authenticate(credential), (principal): Effect.Effect<Principal, Rejection> =>
       principal === undefined ? Effect.fail(unknownKey) : counted(principal))
 
   const withKey = (credential: string, access: Access) =>
@@ -111,7 +111,7 @@ export const make = Effect.gen(function*() {
       return Effect.fail(new PermissionDenied({ reason }))
     })
 
-  const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
+  const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Rejection> => {
     if (credential !== undefined) return withKey(credential, role)
     const reason = `this call needs an API key with the rights of ${role}; ${SEND_KEY}`
     const missing = Effect.fail(new Unauthenticated({ reason }))
@@ -123,7 +123,7 @@ export const make = Effect.gen(function*() {
   const withToken = (token: string, users: NonNullable<typeof tokens>, userId: bigint | undefined) =>
     users.subject(token).pipe(
       Effect.mapError((failure) =>
-        failure._tag === "TokenRefused" ? new Unauthenticated({ reason: failure.message }) : storeDown(failure)),
+        failure._tag === "TokenRejected" ? new Unauthenticated({ reason: failure.message }) : storeDown(failure)),
       Effect.flatMap((subject) =>
         userId === undefined || subject === String(userId)
           ? Effect.succeed<Principal>({ name: `user ${subject}`, role: "NONE" })
@@ -134,7 +134,7 @@ export const make = Effect.gen(function*() {
     credential: string | undefined,
     access: Exclude<Access, Role>,
     userId: bigint | undefined
-  ): Effect.Effect<Principal, Refusal> => {
+  ): Effect.Effect<Principal, Rejection> => {
     if (tokens !== undefined && access !== "ANYONE") {
       if (credential === undefined) {
         return Effect.fail(new Unauthenticated({
@@ -184,4 +184,4 @@ export const admit = (
   startup: { readonly current: () => { readonly guard: Guard["Type"] } | undefined },
   authorization: string | undefined,
   access: Access
-): Effect.Effect<Principal, Refusal> => startup.current()?.guard.admit(authorization, access) ?? Effect.fail(notReady)
+): Effect.Effect<Principal, Rejection> => startup.current()?.guard.admit(authorization, access) ?? Effect.fail(notReady)

@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import { AppConfig } from "../config/AppConfig.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import { isVisible } from "../domain/DisplayName.ts"
-import { ApiKeys, KeyRefused, type KeysUnavailable } from "./ApiKeys.ts"
+import { ApiKeys, KeyRejected, type KeysUnavailable } from "./ApiKeys.ts"
 import type { StoredKey } from "./ApiKeyStore.ts"
 import { ApiKeyStore } from "./ApiKeyStore.ts"
 import type { Principal } from "../domain/Principal.ts"
@@ -116,10 +116,10 @@ export const make = Effect.gen(function*() {
     create: ({ name, requestsPerSecond, role }, actor) =>
       Effect.gen(function*() {
         const wrong = checkName(name)
-        if (wrong !== undefined) return yield* new KeyRefused({ message: wrong })
+        if (wrong !== undefined) return yield* new KeyRejected({ message: wrong })
         const rate = requestsPerSecond
         if (rate !== undefined && !(Number.isInteger(rate) && rate >= 1 && rate <= 1_000_000)) {
-          return yield* new KeyRefused({ message: "requestsPerSecond must be a whole number from 1 to 1000000" })
+          return yield* new KeyRejected({ message: "requestsPerSecond must be a whole number from 1 to 1000000" })
         }
         const { id, secret } = newSecret()
         const key = { id, name, role, requestsPerSecond, secretHash: hashOf(secret).toString("hex") }

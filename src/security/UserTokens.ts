@@ -9,7 +9,7 @@ import type { JSONWebKeySet, JWTVerifyGetKey } from "jose"
 import { AppConfig } from "../config/AppConfig.ts"
 
 /** The token is not valid, or not for this service; `message` is fit for its bearer. */
-export class TokenRefused extends Data.TaggedError("TokenRefused")<{ readonly message: string }> {}
+export class TokenRejected extends Data.TaggedError("TokenRejected")<{ readonly message: string }> {}
 
 /** The issuer's keys cannot be fetched, so the token cannot be checked. */
 export class IssuerUnavailable extends Data.TaggedError("IssuerUnavailable")<{ readonly cause: unknown }> {}
@@ -20,7 +20,7 @@ export class JwksUnusable extends Data.TaggedError("JwksUnusable")<{ readonly me
 /** Tokens (JWT, RFC 7519) by which users prove who they are; `undefined` if none are configured. */
 export class UserTokens extends Context.Tag("coupon/security/UserTokens")<UserTokens, {
   /** The token's subject, once its signature, issuer, audience and times hold. */
-  readonly subject: (token: string) => Effect.Effect<string, TokenRefused | IssuerUnavailable>
+  readonly subject: (token: string) => Effect.Effect<string, TokenRejected | IssuerUnavailable>
 } | undefined>() {}
 
 /** Asymmetric ones alone: a shared secret that checks tokens can also make them. */
@@ -32,23 +32,23 @@ const REMEMBERED = 10_000
 /** How long a checked token stays valid without another check. Bounds the use of a key that the issuer withdrew. */
 const REMEMBERED_MILLIS = 60_000
 
-const refusalOf = (error: unknown): TokenRefused | IssuerUnavailable => {
-  if (error instanceof errors.JWTExpired) return new TokenRefused({ message: "the token has expired" })
+const rejectionOf = (error: unknown): TokenRejected | IssuerUnavailable => {
+  if (error instanceof errors.JWTExpired) return new TokenRejected({ message: "the token has expired" })
   if (error instanceof errors.JWTClaimValidationFailed) {
     const problem = error.reason === "missing" ? "is missing" : "is not the one asked for"
-    return new TokenRefused({ message: `the token's ${error.claim} ${problem}` })
+    return new TokenRejected({ message: `the token's ${error.claim} ${problem}` })
   }
   if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed) {
-    return new TokenRefused({ message: "the token's signature is not the issuer's" })
+    return new TokenRejected({ message: "the token's signature is not the issuer's" })
   }
   if (error instanceof errors.JOSEAlgNotAllowed) {
-    return new TokenRefused({ message: "the token's algorithm is not allowed" })
+    return new TokenRejected({ message: "the token's algorithm is not allowed" })
   }
   const isOfKeys = error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid
   // A failed fetch of the keys throws a plain JOSEError. All that is left of jose's errors means a malformed token.
   return isOfKeys || !(error instanceof errors.JOSEError) || error.code === "ERR_JOSE_GENERIC"
     ? new IssuerUnavailable({ cause: error })
-    : new TokenRefused({ message: "the token is malformed" })
+    : new TokenRejected({ message: "the token is malformed" })
 }
 
 const keysOf = (config: AppConfig["Type"]): Effect.Effect<JWTVerifyGetKey | undefined, JwksUnusable> => {
@@ -84,7 +84,7 @@ export const make = Effect.gen(function*() {
         const remembered = known.get(token)
         if (remembered !== undefined && Date.now() < remembered.until) return Effect.succeed(remembered.subject)
         return Effect.map(
-          Effect.tryPromise({ try: () => jwtVerify(token, keys, rules), catch: refusalOf }),
+          Effect.tryPromise({ try: () => jwtVerify(token, keys, rules), catch: rejectionOf }),
           ({ payload }) => {
             const now = Date.now()
             if (known.size >= REMEMBERED) known.delete(known.keys().next().value!)

@@ -34,7 +34,7 @@ export interface CommitFacts {
   readonly inserted: number
 }
 
-const refused = (reason: ClaimRejection): ClaimVerdict => ({ _tag: "Refused", reason })
+const rejected = (reason: ClaimRejection): ClaimVerdict => ({ _tag: "Rejected", reason })
 
 /**
  * The verdicts when they follow from the commit alone, without reading what the users hold: every claim was issued (ids
@@ -45,19 +45,19 @@ export const decideWithoutReading = (
   claims: ReadonlyArray<Claim>
 ): ReadonlyArray<ClaimVerdict> | undefined => {
   const { campaign, campaignId, inserted, now } = facts
-  if (campaign === undefined) return claims.map(() => refused(new RecordNotFound()))
+  if (campaign === undefined) return claims.map(() => rejected(new RecordNotFound()))
   if (inserted === claims.length) {
     return claims.map((claim, index) => ({
       _tag: "Issued",
       coupon: { campaignId, id: campaign.issuedCount + index + 1, userId: claim.userId, code: claim.code, issuedAt: now }
     }))
   }
-  return inserted === 0 && now < campaign.startTime ? claims.map(() => refused(new CampaignNotStarted())) : undefined
+  return inserted === 0 && now < campaign.startTime ? claims.map(() => rejected(new CampaignNotStarted())) : undefined
 }
 
 /**
  * The verdict of each claim, in order, given the coupons its users hold after the commit. A coupon is this batch's if and
- * only if it has the claim's code. The precedence of refusals is the public contract's (DESIGN, section 1).
+ * only if it has the claim's code. The precedence of rejections is the public contract's (DESIGN, section 1).
  */
 export const decide = (
   facts: CommitFacts,
@@ -67,7 +67,7 @@ export const decide = (
   const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
   const verdicts = claims.map((claim): ClaimVerdict => {
     const coupon = byUser.get(claim.userId)
-    return coupon !== undefined && coupon.code === claim.code ? { _tag: "Issued", coupon } : refused(refusal(facts, coupon))
+    return coupon !== undefined && coupon.code === claim.code ? { _tag: "Issued", coupon } : rejected(rejection(facts, coupon))
   })
   const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
   if (issued !== facts.inserted) throw new Error(`the batch inserted ${facts.inserted} coupons, but ${issued} of its users hold them`)
@@ -89,14 +89,14 @@ export const verdictsOn = (
   )
 }
 
-const refusal = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): ClaimRejection => {
+const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): ClaimRejection => {
   if (campaign === undefined) return new RecordNotFound()
   if (now < campaign.startTime) return new CampaignNotStarted()
   if (coupon !== undefined) return new CouponAlreadyClaimed({ coupon })
   if (campaign.status === "ENDED" || (campaign.endTime !== undefined && now >= campaign.endTime)) return new CampaignEnded()
   if (campaign.status === "PAUSED") return new CampaignPaused()
   if (campaign.issuedCount + inserted >= campaign.couponLimit) return new CouponSoldOut()
-  throw new Error("the ledger refused a claim although the campaign is open, has coupons left and the user holds none")
+  throw new Error("the ledger rejected a claim although the campaign is open, has coupons left and the user holds none")
 }
 
 /** What an in-doubt batch that is now forbidden came to, given the coupons its users hold; in the order of the claims. */

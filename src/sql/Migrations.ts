@@ -29,7 +29,7 @@ export interface Migration {
 export const recordedId = ({ expands, id }: Migration): number => expands ? -id : id
 
 /** The schema cannot be brought to what this program needs; trying again does not help. */
-export class MigrationRefused extends Data.TaggedError("MigrationRefused")<{ readonly message: string }> {}
+export class SchemaUnfit extends Data.TaggedError("SchemaUnfit")<{ readonly message: string }> {}
 
 /** What a dialect offers the runner, which holds the database's migration lock throughout. */
 export interface MigrationTarget<E> {
@@ -63,11 +63,11 @@ export const load = (dialect: Dialect): Effect.Effect<ReadonlyArray<Migration>> 
 export const missing = (
   recordedIds: ReadonlyArray<number>,
   migrations: ReadonlyArray<Migration>
-): Effect.Effect<ReadonlyArray<Migration>, MigrationRefused> =>
+): Effect.Effect<ReadonlyArray<Migration>, SchemaUnfit> =>
   Effect.gen(function*() {
     const needed = Math.max(0, ...recordedIds)
     if (needed > migrations.length) {
-      return yield* new MigrationRefused({
+      return yield* new SchemaUnfit({
         message: `The database has migration ${needed}, but this program knows only ${migrations.length}: run a newer program.`
       })
     }
@@ -88,7 +88,7 @@ export const missing = (
 export const apply = <E>(
   target: MigrationTarget<E>,
   migrations: ReadonlyArray<Migration>
-): Effect.Effect<ReadonlyArray<string>, E | MigrationRefused> =>
+): Effect.Effect<ReadonlyArray<string>, E | SchemaUnfit> =>
   Effect.gen(function*() {
     const done: Array<string> = []
     for (const migration of yield* missing(yield* target.recorded, migrations)) {

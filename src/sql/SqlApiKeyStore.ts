@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import type { Role } from "../domain/Role.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import type { AdminEntry } from "../ports/AuditLog.ts"
+import type { AuditEntry } from "../ports/AuditLog.ts"
 import { KeysUnavailable } from "../security/ApiKeys.ts"
 import { ApiKeyStore, type StoredKey } from "../security/ApiKeyStore.ts"
 import type { Row } from "./Rows.ts"
@@ -10,7 +10,7 @@ import type { Row } from "./Rows.ts"
 type NewKey = Parameters<ApiKeyStore["Type"]["insert"]>[0]
 
 /** What the audit log is to have of a write. */
-export type KeyEntry = Omit<AdminEntry, "campaignId">
+export type KeyEntry = Omit<AuditEntry, "campaignId">
 
 /** The keys, where the databases differ. Both writes are one transaction with their row of the audit log. */
 export interface ApiKeyDialect {

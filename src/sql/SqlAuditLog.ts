@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { EpochMillis } from "../domain/Time.ts"
-import { AdminAudit, type AdminEntry } from "../ports/AuditLog.ts"
+import { AuditLog, type AuditEntry } from "../ports/AuditLog.ts"
 import { CommitInDoubt } from "../ports/Ledger.ts"
 import type { Row } from "./Rows.ts"
 import { type SqlFailure, unavailable } from "./SqlFailure.ts"
@@ -10,7 +10,7 @@ import { actRow, listActs } from "./text/AuditLogText.ts"
 export interface AuditLogDialect {
   readonly time: (value: unknown) => EpochMillis
   /** Adds a row; does nothing if there is one with this change id. */
-  readonly insert: (entry: AdminEntry) => Effect.Effect<unknown, unknown>
+  readonly insert: (entry: AuditEntry) => Effect.Effect<unknown, unknown>
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, unknown>
   readonly classify: (cause: unknown) => SqlFailure
 }
@@ -19,12 +19,12 @@ export interface AuditLogDialect {
 const ATTEMPTS = 3
 
 /** What all ledgers do alike with the audit log. */
-export const make = ({ classify, insert, read, time }: AuditLogDialect): AdminAudit["Type"] => {
+export const make = ({ classify, insert, read, time }: AuditLogDialect): AuditLog["Type"] => {
   const rowOf = actRow(time)
-  return AdminAudit.of({
+  return AuditLog.of({
     append: (entry) =>
       Effect.suspend(() => insert(entry)).pipe(
-        Effect.retry({ times: ATTEMPTS - 1, while: (cause) => classify(cause) !== "Refused" }),
+        Effect.retry({ times: ATTEMPTS - 1, while: (cause) => classify(cause) !== "Rejected" }),
         Effect.mapBoth({
           onFailure: (cause) => classify(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause),
           onSuccess: () => undefined

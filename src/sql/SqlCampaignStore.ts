@@ -4,7 +4,7 @@ import type { EpochMillis } from "../domain/Time.ts"
 import type { CampaignChange, CampaignCreation, CampaignStore } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { makeRows, type Row } from "./Rows.ts"
-import { campaignColumns, campaignTable, foundCampaigns, listText, refusedChange } from "./text/CampaignText.ts"
+import { campaignColumns, campaignTable, foundCampaigns, listText, rejectedChange } from "./text/CampaignText.ts"
 import { integer } from "./text/Literals.ts"
 
 /** The campaigns of a ledger, where the databases differ. */
@@ -47,7 +47,7 @@ export const make = (dialect: CampaignDialect): CampaignStore["Type"] => {
     change: (change) =>
       Effect.map(dialect.change(change), ({ applies, row }) => {
         const campaign = row === undefined ? undefined : rowsOf.campaign(row)
-        return applies && campaign !== undefined ? { _tag: "Changed", campaign } : refusedChange(change, campaign)
+        return applies && campaign !== undefined ? { _tag: "Changed", campaign } : rejectedChange(change, campaign)
       }),
 
     resolveChange: (changeId) =>

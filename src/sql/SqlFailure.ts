@@ -5,12 +5,12 @@ import { LedgerUnavailable } from "../ports/Ledger.ts"
  * - `NotSent`: the driver refused the text before a byte of it was written; nothing happened;
  * - `Retry`: the transaction is lost but its work may simply be tried again, after an explicit ROLLBACK;
  * - `CodeTaken`: another coupon of the campaign has one of the codes; try again with new ones, after ROLLBACK;
- * - `Refused`: a statement before COMMIT failed for good: after ROLLBACK nothing can have been committed;
- * - `ReadOnly`: as `Refused`, and this server takes no writes any more (a failover): leave the connection too;
+ * - `Rejected`: a statement before COMMIT failed for good: after ROLLBACK nothing can have been committed;
+ * - `ReadOnly`: as `Rejected`, and this server takes no writes any more (a failover): leave the connection too;
  * - `InDoubt`: everything else. The connection may have died after COMMIT was sent, COMMIT itself may have failed half
  *   way, or the error is an unknown one.
  */
-export type SqlFailure = "NotSent" | "Retry" | "CodeTaken" | "Refused" | "ReadOnly" | "InDoubt"
+export type SqlFailure = "NotSent" | "Retry" | "CodeTaken" | "Rejected" | "ReadOnly" | "InDoubt"
 
 /** A property of an error, whatever the error is. */
 export const errorField = (cause: unknown, name: string): unknown =>

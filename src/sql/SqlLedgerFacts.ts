@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
-import type { LedgerAudit, LedgerFacts } from "../ports/LedgerFacts.ts"
+import type { LedgerFacts, CampaignFacts } from "../ports/LedgerFacts.ts"
 import type { Row } from "./Rows.ts"
 import { unavailable } from "./SqlFailure.ts"
 import { integer } from "./text/Literals.ts"
@@ -9,15 +9,15 @@ import { integer } from "./text/Literals.ts"
 /** The facts of a ledger, where the databases differ. */
 export interface LedgerFactsDialect {
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
-  /** A row of everything that `LedgerFacts` has of a campaign, as of one moment; `undefined`: no such campaign. */
+  /** A row of everything that `CampaignFacts` has of a campaign, as of one moment; `undefined`: no such campaign. */
   readonly factsRow: (campaignId: CampaignId) => Effect.Effect<Row | undefined, unknown>
   /** Selects the ledger's clock as `now`, in milliseconds. */
   readonly now: string
-  readonly settings: LedgerAudit["Type"]["settings"]
-  readonly session: LedgerAudit["Type"]["session"]
+  readonly settings: LedgerFacts["Type"]["settings"]
+  readonly session: LedgerFacts["Type"]["session"]
 }
 
-const factsOf = (campaignId: CampaignId, row: Row): LedgerFacts => ({
+const factsOf = (campaignId: CampaignId, row: Row): CampaignFacts => ({
   campaignId,
   couponLimit: Number(row.coupon_limit),
   counter: Number(row.current_coupon),
@@ -29,7 +29,7 @@ const factsOf = (campaignId: CampaignId, row: Row): LedgerFacts => ({
 })
 
 /** What all ledgers do alike. */
-export const make = ({ factsRow, now, read, session, settings }: LedgerFactsDialect): LedgerAudit["Type"] => ({
+export const make = ({ factsRow, now, read, session, settings }: LedgerFactsDialect): LedgerFacts["Type"] => ({
   campaignIds: (afterId, limit) =>
     Effect.map(
       read(`SELECT id FROM campaigns WHERE id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}`),

@@ -24,7 +24,7 @@ const runAs = (version: string, program: string, args: ReadonlyArray<string> = [
 
 describe("the bundled programs", () => {
   bundle()
-  const programs = [["main", 1], ["cli", 1], ["audit", 2], ["migrate", 2]] as const
+  const programs = [["main", 1], ["cli", 1], ["verify", 2], ["audit", 2], ["migrate", 2]] as const
 
   it.each(programs)("%s says on an older Node which one it needs, and nothing else", (name, status) => {
     for (const version of ["18.20.8", "20.20.2", "22.11.0", "23.0.0"]) {

@@ -182,7 +182,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
 
   it("is operated by the coupon command, from outside and in a container, and watch shows every instance", async () => {
     const run = coupon(deployment.operatorUrl)
-    for (const args of [["doctor"], ["audit"], ["settings"], ["log"], ["keys", "list"]]) {
+    for (const args of [["doctor"], ["verify"], ["settings"], ["log"], ["keys", "list"]]) {
       expect(await run(...args), args.join(" ")).toMatchObject({ code: 0, err: "" })
     }
     const ids = [...await deployment.containers("backend-app"), ...await deployment.containers("backend-app-primary")]

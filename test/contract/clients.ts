@@ -57,14 +57,14 @@ export const makeClients = (protocol: Protocol, urls: ReadonlyArray<string>): Cl
 }
 
 /** A failure as a typed client sees it; `coupon` is the error's detail. */
-export interface Refusal {
+export interface Rejection {
   readonly code: Code
   readonly message: string
   readonly coupon?: Coupon
 }
 
 /** Awaits a call that must fail with a documented failure. */
-export const refusal = async (call: Promise<unknown>): Promise<Refusal> => {
+export const refusal = async (call: Promise<unknown>): Promise<Rejection> => {
   const reply = await call.then((value) => ({ value }), (error: unknown) => ({ error }))
   if (!("error" in reply)) {
     const shown = JSON.stringify(reply.value, (_, value: unknown) => typeof value === "bigint" ? `${value}` : value)

@@ -141,15 +141,15 @@ const make = Effect.sync(() => {
     const issued: Array<Coupon> = []
     const now = Date.now()
     const verdicts = batch.claims.map(({ code, userId }): ClaimVerdict => {
-      if (campaign === undefined) return { _tag: "Refused", reason: new RecordNotFound() }
-      if (now < campaign.startTime) return { _tag: "Refused", reason: new CampaignNotStarted() }
+      if (campaign === undefined) return { _tag: "Rejected", reason: new RecordNotFound() }
+      if (now < campaign.startTime) return { _tag: "Rejected", reason: new CampaignNotStarted() }
       const existing = held(batch.campaignId).find((coupon) => coupon.userId === userId)
-      if (existing) return { _tag: "Refused", reason: new CouponAlreadyClaimed({ coupon: existing }) }
+      if (existing) return { _tag: "Rejected", reason: new CouponAlreadyClaimed({ coupon: existing }) }
       if (campaign.status === "ENDED" || (campaign.endTime !== undefined && now >= campaign.endTime)) {
-        return { _tag: "Refused", reason: new CampaignEnded() }
+        return { _tag: "Rejected", reason: new CampaignEnded() }
       }
-      if (campaign.status === "PAUSED") return { _tag: "Refused", reason: new CampaignPaused() }
-      if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Refused", reason: new CouponSoldOut() }
+      if (campaign.status === "PAUSED") return { _tag: "Rejected", reason: new CampaignPaused() }
+      if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Rejected", reason: new CouponSoldOut() }
       const coupon = {
         campaignId: batch.campaignId,
         id: held(batch.campaignId).length + 1,

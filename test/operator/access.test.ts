@@ -71,7 +71,7 @@ describe("the operator plane, once a key is configured", () => {
     for (const key of [undefined, "cpn_0123456789abcdef_0123456789012345678901234567890123456789012"]) {
       for (const call of Object.keys(calls)) expect(await outcome(key, call as Call), call).toBe("UNAUTHENTICATED")
     }
-    const { code, err, out } = await as(undefined)("audit")
+    const { code, err, out } = await as(undefined)("verify")
     expect({ code, out }).toEqual({ code: exitCodes.ACCESS.code, out: "" })
     expect(err).toContain("COUPON_API_KEY")
     const doctor = await as(undefined)("doctor")

@@ -22,9 +22,9 @@ import { coupon, startCommand } from "./Command.ts"
 
 const run = promisify(execFile)
 
-/** `npm run audit` with these settings alone; rejects unless every invariant holds. */
-const audit = async (env: Readonly<Record<string, string>>): Promise<string> =>
-  (await run(nodeProgram, ["src/audit.ts"], { env: { PATH: process.env["PATH"], ...impatient, ...env } })).stdout
+/** `npm run verify` with these settings alone; rejects unless every invariant holds. */
+const verify = async (env: Readonly<Record<string, string>>): Promise<string> =>
+  (await run(nodeProgram, ["src/verify.ts"], { env: { PATH: process.env["PATH"], ...impatient, ...env } })).stdout
 
 /** What was answered before that moment, and so must be in a backup that began then. */
 const before = (history: ReadonlyArray<Attempt>, moment: number) =>
@@ -87,7 +87,7 @@ describe("coupon backup, of an embedded instance", () => {
     )
     await file.execute("UPDATE outbox SET created_at = created_at - 86400000")
     file.close()
-    expect(await audit({ DATA_DIR: restored })).toContain("1 campaign, every invariant holds")
+    expect(await verify({ DATA_DIR: restored })).toContain("1 campaign, every invariant holds")
     const again = await startFor(defer, { DATA_DIR: restored })
     const restoredAt = clock()
     const [holder] = before(load.history, began)
@@ -109,7 +109,7 @@ describe("coupon backup, of an embedded instance", () => {
     expect(piped.stdout.subarray(0, 15).toString()).toBe("SQLite format 3")
     const restored = directory()
     Fs.writeFileSync(Path.join(restored, "coupon.db"), piped.stdout)
-    expect(await audit({ DATA_DIR: restored })).toContain("every invariant holds")
+    expect(await verify({ DATA_DIR: restored })).toContain("every invariant holds")
 
     Fs.writeFileSync(out, "mine")
     expect(await cli("backup", "--to", out)).toMatchObject({ code: exitCodes.USAGE.code, out: "" })
@@ -171,7 +171,7 @@ describe("coupon backup, of an embedded instance", () => {
     expect(await cli("backup", "--to", out)).toMatchObject({ code: 0 })
     const restored = directory()
     Fs.copyFileSync(out, Path.join(restored, "coupon.db"))
-    expect(await audit({ DATA_DIR: restored })).toContain("every invariant holds")
+    expect(await verify({ DATA_DIR: restored })).toContain("every invariant holds")
     await checkInvariants({ dataDir: restored }, before(load.history, began))
   })
 
@@ -270,7 +270,7 @@ describe("coupon backup, of MySQL and MariaDB", () => {
       expect(await load.claim(again.url, { campaignId, userId: Number(holder!.userId) }))
         .toMatchObject({ outcome: "COUPON_ALREADY_CLAIMED", code: holder!.code })
       expect(await load.claim(again.url, { campaignId, userId: 10_000_000 })).toMatchObject({ outcome: "OK" })
-      await expect.poll(() => audit(restored), { interval: 500 }).toContain("1 campaign, every invariant holds")
+      await expect.poll(() => verify(restored), { interval: 500 }).toContain("1 campaign, every invariant holds")
       await checkInvariants(
         { databaseUrl: empty.url, redisUrl: redis.url },
         asRestored(load.history, began, restoredAt)

@@ -67,7 +67,7 @@ describe("coupon, on a service that runs", () => {
     expect(await run("get", id, "2")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     expect(await run("campaign", "get", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     expect(await run("rebuild", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
-    expect(await run("audit", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await run("verify", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
   })
 
   it("changes campaigns, and not those that another operator has changed meanwhile", async () => {
@@ -195,13 +195,15 @@ describe("coupon, on a service that runs", () => {
     })
   }
 
-  it("audits, rebuilds a gate, and finds both in the log", async () => {
+  it("verifies, rebuilds a gate, and finds both in the log", async () => {
     const id = await open("--limit", "5")
     for (const user of ["1", "2", "3"]) expect(await run("issue", id, user)).toMatchObject({ code: 0 })
-    await expect.poll(async () => (await run("audit", id)).out).toMatch(
+    await expect.poll(async () => (await run("verify", id)).out).toMatch(
       new RegExp(`^ +${id} +5 +3 +3 +hydrated +3 +0 +0 +ok$`, "m")
     )
-    const all = await run("audit", "--json")
+    const former = await run("audit", id)
+    expect(former).toEqual(await run("verify", id))
+    const all = await run("verify", "--json")
     expect(all.code).toBe(0)
     expect(JSON.parse(all.out.trim().split("\n").at(-1)!)).toMatchObject({ _tag: "Done", violations: [] })
 
@@ -333,7 +335,7 @@ describe("coupon, where the service is not as it should be", () => {
 
   it("says that nothing listens, and that nothing was done", async () => {
     const run = coupon(await nowhere())
-    const commands = ["issue 1 1", "audit", "doctor", "watch", "campaign create --name a --limit 1"]
+    const commands = ["issue 1 1", "verify", "doctor", "watch", "campaign create --name a --limit 1"]
     for (const args of commands.map((line) => line.split(" "))) {
       const { code, err } = await run(...args)
       expect(err).toContain("nothing listens there")
@@ -372,7 +374,7 @@ describe("coupon, where the service is not as it should be", () => {
       )
       try {
         const run = coupon(url)
-        for (const args of [["settings"], ["campaign", "get", "1"], ["audit"]]) {
+        for (const args of [["settings"], ["campaign", "get", "1"], ["verify"]]) {
           const { code, err } = await run(...args)
           expect(err).not.toBe("")
           expect(code, args.join(" ")).toBe(exitCodes.FAILED.code)

@@ -13,7 +13,7 @@ for (const kind of availableDatabases()) {
     beforeAll(async () => {
       redis = await startRedis()
       database = await databaseOn(kind)
-      // An auditor that hardly ever looks leaves to the operator what is wrong with a gate.
+      // A reconciler that hardly ever looks leaves to the operator what is wrong with a gate.
       instance = await startInstance({
         MYSQL_URL: database.url,
         REDIS_URL: redis.url,
@@ -32,7 +32,7 @@ for (const kind of availableDatabases()) {
       const { out } = await run("campaign", "create", "--json", "--name", "a", "--limit", "100")
       const id = String((JSON.parse(out) as { readonly campaignId: number }).campaignId)
       for (const user of users) expect(await run("issue", id, user)).toMatchObject({ code: 0 })
-      await expect.poll(async () => (await run("audit", id)).out).toMatch(
+      await expect.poll(async () => (await run("verify", id)).out).toMatch(
         new RegExp(` hydrated +${users.length} +0 +0 +ok$`, "m")
       )
       return id
@@ -41,7 +41,7 @@ for (const kind of availableDatabases()) {
     it("finds a gate that knows too much, and has it rebuilt from scratch", async () => {
       const id = await soldTo(["1", "2", "3"])
       await redis.command("SADD", await gateKey(database.url, id, "i"), "999")
-      const found = await run("audit", id)
+      const found = await run("verify", id)
       expect(found.out).toContain(`G1 campaign ${id}: the gate knows 4 holders, the ledger 3`)
       expect(found).toMatchObject({
         code: exitCodes.UNSOUND.code,
@@ -49,15 +49,15 @@ for (const kind of availableDatabases()) {
       })
       // What is in the live set stays there, unless it is discarded.
       expect((await run("rebuild", id)).code).toBe(0)
-      expect((await run("audit", id)).code).toBe(exitCodes.UNSOUND.code)
+      expect((await run("verify", id)).code).toBe(exitCodes.UNSOUND.code)
       expect((await run("rebuild", id, "--discard")).out).toMatch(/is complete: 3 holders/)
-      expect((await run("audit", id)).code).toBe(0)
+      expect((await run("verify", id)).code).toBe(0)
     })
 
     it("rebuilds a gate that has lost everything, telling page by page how far it is", async () => {
       const id = await soldTo(["1", "2", "3", "4", "5"])
       await redis.flushAll()
-      expect((await run("audit", id)).out).toMatch(new RegExp(`^ +${id} +100 +5 +5 +cold +0 +0 +0 +ok$`, "m"))
+      expect((await run("verify", id)).out).toMatch(new RegExp(`^ +${id} +100 +5 +5 +cold +0 +0 +0 +ok$`, "m"))
       const { code, out } = await run("rebuild", id, "--json")
       expect(code).toBe(0)
       const events = out.trim().split("\n").map((line) => JSON.parse(line) as { readonly _tag: string })

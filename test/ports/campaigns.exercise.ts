@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
-import { AdminAudit } from "../../src/ports/AuditLog.ts"
+import { AuditLog } from "../../src/ports/AuditLog.ts"
 import type { CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
@@ -28,12 +28,12 @@ const settle = (seen: Array<OutboxEvent>) => (events: ReadonlyArray<OutboxEvent>
   })
 
 const acts = (campaignId: number) =>
-  Effect.flatMap(AdminAudit, (audit) => audit.list({ beforeId: undefined, limit: 10, campaignId }))
+  Effect.flatMap(AuditLog, (audit) => audit.list({ beforeId: undefined, limit: 10, campaignId }))
 
 /** The semantics of the `CampaignStore` port, on whichever store the layer provides. */
 export const exercise = <E>(
   name: string,
-  layer: Layer.Layer<CampaignStore | Ledger | Outbox | AdminAudit | SqlClient, E>
+  layer: Layer.Layer<CampaignStore | Ledger | Outbox | AuditLog | SqlClient, E>
 ): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("changes settings, version, outbox and audit as one", () =>

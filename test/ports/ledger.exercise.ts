@@ -120,7 +120,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect((yield* ledger.listCoupons(campaignId, 0, 10)).map((coupon) => coupon.userId)).toEqual(ids)
         const again = yield* ledger.issue(batchOf(campaignId, ids))
         expect(again.map((verdict) =>
-          verdict._tag === "Refused" && verdict.reason._tag === "CouponAlreadyClaimed" && verdict.reason.coupon.userId
+          verdict._tag === "Rejected" && verdict.reason._tag === "CouponAlreadyClaimed" && verdict.reason.coupon.userId
         ))
           .toEqual(ids)
         expect(

@@ -19,9 +19,9 @@ describe("what an error proves", () => {
     ["user behind a stale snapshot", duplicate("coupons.coupons_user"), "Retry"],
     ["voided on MySQL", duplicate("outbox.PRIMARY"), "InDoubt"],
     ["voided on MariaDB", duplicate("PRIMARY"), "InDoubt"],
-    ["check on MySQL", error({ errno: 3819 }), "Refused"],
-    ["check on MariaDB", error({ errno: 4025 }), "Refused"],
-    ["not null", error({ errno: 1048 }), "Refused"],
+    ["check on MySQL", error({ errno: 3819 }), "Rejected"],
+    ["check on MariaDB", error({ errno: 4025 }), "Rejected"],
+    ["not null", error({ errno: 1048 }), "Rejected"],
     ["read only", error({ errno: 1290 }), "ReadOnly"],
     ["server shutdown, perhaps in COMMIT", error({ errno: 1053 }), "InDoubt"],
     ["interrupted, perhaps in COMMIT", error({ errno: 1317 }), "InDoubt"],
@@ -31,9 +31,9 @@ describe("what an error proves", () => {
     ["offline mode, perhaps in COMMIT", error({ errno: 3032 }), "InDoubt"],
     ["group replication: a hook failed in COMMIT", error({ errno: 3100 }), "InDoubt"],
     ["group replication: rolled back in COMMIT, by a minority perhaps", error({ errno: 3101 }), "InDoubt"],
-    ["group replication: refused before the statement", error({ errno: 3098 }), "Refused"],
-    ["group replication: held by a new primary for too long", error({ errno: 3781 }), "Refused"],
-    ["group replication: no transaction can begin", error({ errno: 3799 }), "Refused"],
+    ["group replication: refused before the statement", error({ errno: 3098 }), "Rejected"],
+    ["group replication: held by a new primary for too long", error({ errno: 3781 }), "Rejected"],
+    ["group replication: no transaction can begin", error({ errno: 3799 }), "Rejected"],
     ["unheard of", error({ errno: 59_999 }), "InDoubt"],
     ["connection lost", error({ code: "PROTOCOL_CONNECTION_LOST", fatal: true }), "InDoubt"],
     ["a socket's errno is not the server's", error({ errno: -104, code: "ECONNRESET", fatal: true }), "InDoubt"],
@@ -65,10 +65,10 @@ describe("what an error proves", () => {
       { code: "SQLITE_CONSTRAINT_PRIMARYKEY", message: "UNIQUE constraint failed: outbox.batch_id" },
       "InDoubt"
     ],
-    ["check", { code: "SQLITE_CONSTRAINT_CHECK", message: "CHECK constraint failed: campaigns_issued" }, "Refused"],
+    ["check", { code: "SQLITE_CONSTRAINT_CHECK", message: "CHECK constraint failed: campaigns_issued" }, "Rejected"],
     ["busy", { code: "SQLITE_BUSY", message: "database is locked" }, "Retry"],
     ["disk", { code: "SQLITE_IOERR_FSYNC", message: "disk I/O error" }, "InDoubt"],
-    ["closed", { code: "CLIENT_CLOSED", message: "The client is closed" }, "Refused"],
+    ["closed", { code: "CLIENT_CLOSED", message: "The client is closed" }, "Rejected"],
     ["unheard of", { message: "?" }, "InDoubt"]
   ])("on libSQL: %s", (_, cause, failure) => {
     expect(classifyLibsql(Object.assign(new Error(), cause))).toBe(failure)

@@ -20,7 +20,7 @@ import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
 import * as LibSqlCampaignPhases from "../../src/sql/libsql/LibSqlCampaignPhases.ts"
 import * as LibSqlDeployment from "../../src/sql/libsql/admin/LibSqlDeployment.ts"
 import * as LibSqlOutbox from "../../src/sql/libsql/LibSqlOutbox.ts"
-import * as AdminAuditExercise from "./adminAudit.exercise.ts"
+import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
@@ -48,7 +48,7 @@ const ledgerIn = (dataDir: string) =>
 
 LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
-AdminAuditExercise.exercise("AdminAudit on libSQL", ledgerIn(directory("audit")))
+AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))
 DeploymentExercise.exercise("on libSQL", ledgerIn(directory("deployment")))

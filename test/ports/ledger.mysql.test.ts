@@ -30,7 +30,7 @@ import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
 import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/mysql/WholeBatchCall.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
-import * as AdminAuditExercise from "./adminAudit.exercise.ts"
+import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
@@ -95,7 +95,7 @@ const procedure = readFileSync(new URL("../../migrations/mysql/0004_issue_batch.
 for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
-  AdminAuditExercise.exercise(`AdminAudit on ${kind}`, layerFor(kind))
+  AuditLogExercise.exercise(`AuditLog on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))
   DeploymentExercise.exercise(`on ${kind}`, layerFor(kind))
@@ -478,7 +478,7 @@ for (const kind of availableDatabases()) {
         yield* Effect.scoped(Layer.build(layerOn(url)))
         yield* other.run("INSERT INTO schema_migrations VALUES (99, 'less', UTC_TIMESTAMP(6))")
         const refused = yield* Effect.flip(Effect.scoped(Layer.build(layerOn(url))))
-        expect(refused).toBeInstanceOf(Migrations.MigrationRefused)
+        expect(refused).toBeInstanceOf(Migrations.SchemaUnfit)
         expect(refused.message).toContain("99")
       }))
   })

@@ -12,7 +12,7 @@ const migration = (id: number, isOptional: boolean): Migrations.Migration => ({
 })
 
 /** A database that fails texts, by its own refusal or because it is out of reach. */
-const databaseThat = (fails: Readonly<Record<string, "Refused" | "Away">>) => {
+const databaseThat = (fails: Readonly<Record<string, "Rejected" | "Away">>) => {
   const recorded: Array<number> = []
   return {
     recorded,
@@ -24,7 +24,7 @@ const databaseThat = (fails: Readonly<Record<string, "Refused" | "Away">>) => {
           : Effect.fail(failure)
       },
       recorded: Effect.sync(() => [...recorded]),
-      refusal: (error: "Refused" | "Away") => error === "Refused" ? "no privilege" : undefined
+      refusal: (error: "Rejected" | "Away") => error === "Rejected" ? "no privilege" : undefined
     }
   }
 }
@@ -34,7 +34,7 @@ const all = [migration(1, false), migration(2, true), migration(3, false)]
 describe("migrations", () => {
   it.effect("go on without an optional one that is refused, and try it again the next time", () =>
     Effect.gen(function*() {
-      const fails: Record<string, "Refused"> = { "text 2": "Refused" }
+      const fails: Record<string, "Rejected"> = { "text 2": "Rejected" }
       const { recorded, target } = databaseThat(fails)
       expect(yield* Migrations.apply(target, all)).toEqual(["m1", "m3"])
       expect(yield* Migrations.apply(target, all)).toEqual([])
@@ -45,8 +45,8 @@ describe("migrations", () => {
 
   it.effect("stop at one that is refused and not optional", () =>
     Effect.gen(function*() {
-      const { recorded, target } = databaseThat({ "text 1": "Refused" })
-      expect(yield* Effect.flip(Migrations.apply(target, all))).toBe("Refused")
+      const { recorded, target } = databaseThat({ "text 1": "Rejected" })
+      expect(yield* Effect.flip(Migrations.apply(target, all))).toBe("Rejected")
       expect(recorded).toEqual([])
     }))
 
@@ -81,7 +81,7 @@ describe("migrations", () => {
       expect(recorded).toEqual([1, 2, 3, -4, 5, -6])
       for (const known of [3, 4]) {
         const refused = yield* Effect.flip(Migrations.apply(target, newer.slice(0, known)))
-        expect(refused).toMatchObject({ _tag: "MigrationRefused", message: expect.stringContaining("migration 5") })
+        expect(refused).toMatchObject({ _tag: "SchemaUnfit", message: expect.stringContaining("migration 5") })
       }
       expect(yield* Migrations.apply(target, newer.slice(0, 5))).toEqual([])
     }))

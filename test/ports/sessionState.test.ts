@@ -10,9 +10,9 @@ import { afterAll, beforeAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
-import { AdminAudit } from "../../src/ports/AuditLog.ts"
+import { AuditLog } from "../../src/ports/AuditLog.ts"
 import { Ledger, type ClaimVerdict } from "../../src/ports/Ledger.ts"
-import { LedgerAudit } from "../../src/ports/LedgerFacts.ts"
+import { LedgerFacts } from "../../src/ports/LedgerFacts.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
@@ -79,9 +79,9 @@ for (const kind of privateDatabases()) {
     const exercise = Effect.gen(function*() {
       const ledger = yield* Ledger
       const outbox = yield* Outbox
-      const audit = yield* AdminAudit
+      const audit = yield* AuditLog
       expect(
-        (yield* Effect.flatMap(LedgerAudit, ({ session }) => session)).filter(({ required }) => required !== undefined)
+        (yield* Effect.flatMap(LedgerFacts, ({ session }) => session)).filter(({ required }) => required !== undefined)
       ).toEqual([])
 
       const now = Date.now()

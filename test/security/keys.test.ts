@@ -10,7 +10,7 @@ import * as Path from "node:path"
 import { afterAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
-import { AdminAudit } from "../../src/ports/AuditLog.ts"
+import { AuditLog } from "../../src/ports/AuditLog.ts"
 import { ApiKeys, KeysUnavailable } from "../../src/security/ApiKeys.ts"
 import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
 import * as KeyRing from "../../src/security/KeyRing.ts"
@@ -29,7 +29,7 @@ import { memoryNote, memoryStore } from "./Secured.ts"
 const directory = mkdtempSync(Path.join(tmpdir(), "coupon-keys-"))
 afterAll(() => rmSync(directory, { recursive: true }))
 
-const adapters: Record<string, Layer.Layer<ApiKeyStore | AdminAudit, unknown>> = {
+const adapters: Record<string, Layer.Layer<ApiKeyStore | AuditLog, unknown>> = {
   libSQL: Layer.merge(LibSqlApiKeyStore.layer, LibSqlAuditLog.layer).pipe(
     Layer.provide(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: directory }))
@@ -51,7 +51,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
   it.scopedLive("keeps keys, hashed, and who made and revoked them", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(layer)
-      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AdminAudit)]
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
       const keys = Context.get(yield* Layer.build(KeyRing.layer.pipe(Layer.provide([
         Layer.succeed(ApiKeyStore, store),
         Layer.succeed(ProductionNote, memoryNote()),
@@ -100,7 +100,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
   it.scopedLive("records what was done, once, and nothing that was not", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(layer)
-      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AdminAudit)]
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
       const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
       const since = Effect.map(audit.list({ beforeId: undefined, limit: 10, campaignId: undefined }), (acts) =>
         acts.filter(({ id }) =>
@@ -231,11 +231,11 @@ describe("keys held in the process", () => {
           "\u202ex"
         ]
       ) {
-        expect((yield* Effect.flip(here.create({ name, role: "VIEWER" }, "test")))._tag, name).toBe("KeyRefused")
+        expect((yield* Effect.flip(here.create({ name, role: "VIEWER" }, "test")))._tag, name).toBe("KeyRejected")
       }
       for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {
         expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond }, "test")))._tag)
-          .toBe("KeyRefused")
+          .toBe("KeyRejected")
       }
     }))
 })

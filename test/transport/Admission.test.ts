@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import * as Networks from "../../src/config/Networks.ts"
 import * as Admission from "../../src/rpc/admission/Admission.ts"
 import * as ClientAddress from "../../src/rpc/admission/ClientAddress.ts"
-import * as PacedRefusals from "../../src/rpc/admission/PacedRefusals.ts"
+import * as PacedRejections from "../../src/rpc/admission/PacedRejections.ts"
 import type { Request } from "../../src/rpc/Request.ts"
 
 const make = (most: number) => Admission.make({ most, targetMillis: 100, trusted: new BlockList() })
@@ -61,12 +61,12 @@ describe("admission", () => {
   it("advises a second, and under pressure more, not the same to all", () => {
     const admission = make(200)
     const advised: Array<number> = []
-    const refuse = () => admission.refuse(({ retryAfterSeconds }) => void advised.push(retryAfterSeconds))
-    refuse()
+    const reject = () => admission.reject(({ retryAfterSeconds }) => void advised.push(retryAfterSeconds))
+    reject()
     expect(advised).toEqual([1])
     for (let now = 0; now < 2_000; now++) {
       admission.began(1)
-      for (let i = 0; i < 5; i++) refuse()
+      for (let i = 0; i < 5; i++) reject()
       admission.ended(1, now - 500, now)
     }
     vi.advanceTimersByTime(10_000)
@@ -81,15 +81,15 @@ describe("refusals", () => {
   afterEach(() => void vi.useRealTimers())
 
   /** A loop that has always time to spare, or never. */
-  const clock = (idle: boolean): PacedRefusals.Clock => ({
+  const clock = (idle: boolean): PacedRejections.Clock => ({
     now: () => performance.now(),
     idle: () => idle ? performance.now() : 0
   })
 
   it("are answered at once while they are few, else in turn, each exactly once", () => {
-    const refusals = PacedRefusals.make(clock(true))
+    const refusals = PacedRejections.make(clock(true))
     const heard: Array<number> = []
-    for (let i = 0; i < 1_000; i++) refusals.refuse(() => heard.push(i))
+    for (let i = 0; i < 1_000; i++) refusals.reject(() => heard.push(i))
     expect(heard).toHaveLength(32)
     expect(refusals.held()).toBe(968)
     vi.advanceTimersByTime(1)
@@ -101,10 +101,10 @@ describe("refusals", () => {
   })
 
   it("are one for eight served while the event loop is busy, but are never delayed by more than 3 s", () => {
-    const refusals = PacedRefusals.make(clock(false))
+    const refusals = PacedRejections.make(clock(false))
     let heard = 0
     // Always as many wait: who is refused asks again.
-    const ask = () => refusals.refuse(() => {
+    const ask = () => refusals.reject(() => {
       heard++
       setTimeout(ask, 0)
     })
@@ -125,9 +125,9 @@ describe("refusals", () => {
   })
 
   it("wait in a queue that is bounded, from which the oldest are answered first", () => {
-    const refusals = PacedRefusals.make(clock(true))
+    const refusals = PacedRejections.make(clock(true))
     const heard: Array<number> = []
-    for (let i = 0; i < 50_000; i++) refusals.refuse(() => heard.push(i))
+    for (let i = 0; i < 50_000; i++) refusals.reject(() => heard.push(i))
     expect(refusals.held()).toBe(10_000)
     expect(heard).toEqual(Array.from({ length: 40_000 }, (_, i) => i))
     vi.advanceTimersByTime(1_000)

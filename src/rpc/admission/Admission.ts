@@ -3,7 +3,7 @@ import { Overloaded } from "../../domain/Failure.ts"
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import * as ClientAddress from "./ClientAddress.ts"
 import * as LatencyLimit from "./LatencyLimit.ts"
-import * as PacedRefusals from "./PacedRefusals.ts"
+import * as PacedRejections from "./PacedRejections.ts"
 import type { Request } from "../Request.ts"
 
 /**
@@ -18,7 +18,7 @@ export interface Admission {
   /** `startedAt` and `now` in milliseconds of `performance.now()`. */
   readonly ended: (client: number, startedAt: number, now: number) => void
   /** Calls `answer` with the failure, perhaps later; it must not throw. */
-  readonly refuse: (answer: (failure: Overloaded) => void) => void
+  readonly reject: (answer: (failure: Overloaded) => void) => void
   readonly limit: () => number
 }
 
@@ -39,13 +39,13 @@ export const make = (options: {
   /** Proxies whose X-Forwarded-For is believed. */
   readonly trusted: BlockList
 }): Admission => {
-  const refusals = PacedRefusals.make()
+  const rejections = PacedRejections.make()
   RequestMetrics.admissionLimit.set(options.most)
   const limit = LatencyLimit.make({
     ...options,
     looked: (current) => {
       RequestMetrics.admissionLimit.set(current)
-      RequestMetrics.refusalsHeld.set(refusals.held())
+      RequestMetrics.rejectionsHeld.set(rejections.held())
     }
   })
   const own = new Int32Array(ClientAddress.CLIENTS)
@@ -72,13 +72,13 @@ export const make = (options: {
     ended: (client, startedAt, now) => {
       inFlight--
       own[client]!--
-      refusals.served()
+      rejections.served()
       limit.ended(now - startedAt, now)
     },
-    refuse: (answer) => {
+    reject: (answer) => {
       limit.refused()
       const failure = advise()
-      refusals.refuse(() => answer(failure))
+      rejections.reject(() => answer(failure))
     },
     limit: limit.current
   }

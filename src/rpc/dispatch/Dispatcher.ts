@@ -110,14 +110,14 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   }
 
   const reject = (call: Call, failure: IssueFailure) => {
-    metricsOf(call.route).refused(failure._tag)
+    metricsOf(call.route).rejected(failure._tag)
     call.failed(failure)
   }
 
   const shed = (route: Route, answer: (failure: Overloaded) => void) => {
-    metricsOf(route).refused("Overloaded")
+    metricsOf(route).rejected("Overloaded")
     // A timer may call this, from which a throw would end the process.
-    admission.refuse((failure) => {
+    admission.reject((failure) => {
       try {
         answer(failure)
       } catch (defect) {
@@ -129,7 +129,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   return {
     inFlight: calls.count,
     report: log.report,
-    refused: (route, failure) => metricsOf(route).refused(failure?._tag),
+    refused: (route, failure) => metricsOf(route).rejected(failure?._tag),
     clientOf: admission.clientOf,
     admits: calls.admits,
     shed,

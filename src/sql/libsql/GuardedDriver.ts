@@ -1,6 +1,6 @@
 import type { Client, InStatement } from "@libsql/client"
 
-/** `code` of a statement that was not run, because what it wrote would be lost: `Refused`, as nothing was done. */
+/** `code` of a statement that was not run, because what it wrote would be lost: `Rejected`, as nothing was done. */
 export const NOT_RUN = "DATA_DIR_NOT_RUN"
 /** `code` of a statement that was run, on files that a restart will not find: `InDoubt`, as they may be put back. */
 export const DISPLACED = "DATA_DIR_DISPLACED"

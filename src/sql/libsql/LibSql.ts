@@ -74,7 +74,7 @@ const own = (directory: string): Effect.Effect<void, DataDirInUse | DataDirUnusa
   })
 
 /** Brings the file's schema up to date. Each migration and its record are one transaction. */
-export const migrate = (client: Client): Effect.Effect<ReadonlyArray<string>, DataDirUnusable | Migrations.MigrationRefused> =>
+export const migrate = (client: Client): Effect.Effect<ReadonlyArray<string>, DataDirUnusable | Migrations.SchemaUnfit> =>
   Effect.gen(function*() {
     const known = yield* Migrations.load("libsql")
     yield* attempt(() =>
@@ -173,7 +173,7 @@ const watchFiles = (client: Client, files: DataDirFiles.DataDirFiles) =>
  */
 export const layer: Layer.Layer<
   LibsqlClient.LibsqlClient | SqlClient.SqlClient | LibSqlDriver | LibSqlFile | StoreHealth,
-  DataDirInUse | DataDirUnusable | Migrations.MigrationRefused,
+  DataDirInUse | DataDirUnusable | Migrations.SchemaUnfit,
   AppConfig
 > = Layer.scopedContext(Effect.gen(function*() {
   const directory = Path.resolve((yield* AppConfig).dataDir)

@@ -1,7 +1,7 @@
 import type { InStatement } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { AdminAct } from "../../ports/AuditLog.ts"
+import type { AuditedAction } from "../../ports/AuditLog.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
@@ -29,7 +29,7 @@ const prefixCondition = (prefix: string): string => {
 }
 
 /** The audit's row of the campaign that the statement before it has just written; none if it wrote nothing. */
-const auditRow = (changeId: string, actor: string, act: AdminAct, now: number, kind: "VOID" | "CHANGED"): InStatement => ({
+const auditRow = (changeId: string, actor: string, act: AuditedAction, now: number, kind: "VOID" | "CHANGED"): InStatement => ({
   sql: `INSERT INTO admin_audit (${actColumns})
 SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND kind = '${kind}'`,
   args: [changeId, now, actorText(actor), act.action, stateText(act.before), stateText(act.after), changeId]

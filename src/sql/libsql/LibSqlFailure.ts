@@ -11,10 +11,10 @@ export const classifyLibsql = (error: unknown): SqlFailure => {
   const message = String(errorField(cause, "message"))
   if (code.startsWith("SQLITE_CONSTRAINT")) {
     if (message.includes("coupons.code")) return "CodeTaken"
-    return message.includes("outbox.batch_id") ? "InDoubt" : "Refused"
+    return message.includes("outbox.batch_id") ? "InDoubt" : "Rejected"
   }
   if (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED")) return "Retry"
   // DISPLACED is in doubt: the transaction is in a file that may be put back, or never be found again.
   const rejected = code.startsWith("SQLITE_READONLY") || ["SQLITE_CANTOPEN", "CLIENT_CLOSED", NOT_RUN].includes(code)
-  return rejected ? "Refused" : "InDoubt"
+  return rejected ? "Rejected" : "InDoubt"
 }

@@ -17,37 +17,37 @@ const byNumber: { readonly [errno: number]: SqlFailure } = {
   1792: "ReadOnly", // read-only transaction
   1836: "ReadOnly", // read-only mode
 
-  1040: "Refused", // too many connections
-  1041: "Refused", // out of memory
-  1044: "Refused", // access denied to the database
-  1045: "Refused", // access denied
-  1046: "Refused", // no database selected
-  1048: "Refused", // a column cannot be null: the guard of the counter
-  1049: "Refused", // unknown database
-  1054: "Refused", // unknown column
-  1064: "Refused", // syntax error
-  1114: "Refused", // table full
-  1142: "Refused", // command denied
-  1146: "Refused", // no such table
-  1153: "Refused", // packet too large: the text was never parsed
-  1203: "Refused", // too many connections of this user
-  1226: "Refused", // resource limit of this user
-  1264: "Refused", // out of range
-  1305: "Refused", // no such procedure
-  1370: "Refused", // procedure denied
-  1406: "Refused", // data too long
+  1040: "Rejected", // too many connections
+  1041: "Rejected", // out of memory
+  1044: "Rejected", // access denied to the database
+  1045: "Rejected", // access denied
+  1046: "Rejected", // no database selected
+  1048: "Rejected", // a column cannot be null: the guard of the counter
+  1049: "Rejected", // unknown database
+  1054: "Rejected", // unknown column
+  1064: "Rejected", // syntax error
+  1114: "Rejected", // table full
+  1142: "Rejected", // command denied
+  1146: "Rejected", // no such table
+  1153: "Rejected", // packet too large: the text was never parsed
+  1203: "Rejected", // too many connections of this user
+  1226: "Rejected", // resource limit of this user
+  1264: "Rejected", // out of range
+  1305: "Rejected", // no such procedure
+  1370: "Rejected", // procedure denied
+  1406: "Rejected", // data too long
   // Group Replication, at the beginning of a transaction: a new primary still applies its backlog, or there is no member.
-  3098: "Refused", // not allowed by a plugin, before the statement
-  3781: "Refused", // held for too long
-  3782: "Refused", // killed while it was held
-  3783: "Refused", // the member left while it was held
-  3796: "Refused", // consistency level not available in this state
-  3797: "Refused", // waiting for preceding transactions failed
-  3798: "Refused", // waiting for preceding transactions failed
-  3799: "Refused", // the member cannot begin a transaction
+  3098: "Rejected", // not allowed by a plugin, before the statement
+  3781: "Rejected", // held for too long
+  3782: "Rejected", // killed while it was held
+  3783: "Rejected", // the member left while it was held
+  3796: "Rejected", // consistency level not available in this state
+  3797: "Rejected", // waiting for preceding transactions failed
+  3798: "Rejected", // waiting for preceding transactions failed
+  3799: "Rejected", // the member cannot begin a transaction
 
-  3819: "Refused", // CHECK constraint (MySQL)
-  4025: "Refused" // CHECK constraint (MariaDB)
+  3819: "Rejected", // CHECK constraint (MySQL)
+  4025: "Rejected" // CHECK constraint (MariaDB)
 }
 
 const DUPLICATE_KEY = 1062

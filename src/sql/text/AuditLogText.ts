@@ -1,4 +1,4 @@
-import type { AdminRecord } from "../../ports/AuditLog.ts"
+import type { AuditRecord } from "../../ports/AuditLog.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { integer } from "./Literals.ts"
 import type { Row } from "../Rows.ts"
@@ -28,7 +28,7 @@ export const listActs = (query: {
     `${where}ORDER BY id DESC LIMIT ${integer(query.limit)}`
 }
 
-export const actRow = (time: (value: unknown) => EpochMillis) => (row: Row): AdminRecord => ({
+export const actRow = (time: (value: unknown) => EpochMillis) => (row: Row): AuditRecord => ({
   id: Number(row.id),
   at: time(row.at),
   actor: row.actor as string,

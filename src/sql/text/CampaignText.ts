@@ -1,7 +1,7 @@
 import type { Campaign, CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
-import type { AdminAct } from "../../ports/AuditLog.ts"
+import type { AuditedAction } from "../../ports/AuditLog.ts"
 import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../../ports/CampaignStore.ts"
 import { integer } from "./Literals.ts"
 
@@ -76,14 +76,14 @@ const state = ({ couponLimit, endTime, name, startTime, status }: CampaignSettin
   version
 })
 
-export const creationAct = (draft: Omit<CampaignSettings, "status">): AdminAct => ({
+export const creationAct = (draft: Omit<CampaignSettings, "status">): AuditedAction => ({
   action: "campaign.create",
   campaignId: undefined,
   before: undefined,
   after: state({ ...draft, status: "ACTIVE" }, 1)
 })
 
-export const changeAct = ({ action, from, to }: CampaignChange): AdminAct => ({
+export const changeAct = ({ action, from, to }: CampaignChange): AuditedAction => ({
   action,
   campaignId: from.campaignId,
   before: state(from, from.version),
@@ -91,7 +91,7 @@ export const changeAct = ({ action, from, to }: CampaignChange): AdminAct => ({
 })
 
 /** Why a change did not apply, given the campaign as its transaction saw it. */
-export const refusedChange = ({ from, to }: CampaignChange, now: Campaign | undefined) =>
+export const rejectedChange = ({ from, to }: CampaignChange, now: Campaign | undefined) =>
   now !== undefined && now.version === from.version && now.issuedCount > to.couponLimit
     ? { _tag: "BelowIssued" as const, issued: now.issuedCount }
     : { _tag: "Stale" as const }

@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { AdminAudit } from "../../../ports/AuditLog.ts"
+import { AuditLog } from "../../../ports/AuditLog.ts"
 import type { Row } from "../../Rows.ts"
 import * as SqlAuditLog from "../../SqlAuditLog.ts"
 import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
@@ -28,4 +28,4 @@ const make = Effect.map(SqlClient, (sql) =>
   }))
 
 /** The audit log in the embedded ledger's file. */
-export const layer: Layer.Layer<AdminAudit, never, SqlClient> = Layer.effect(AdminAudit, make)
+export const layer: Layer.Layer<AuditLog, never, SqlClient> = Layer.effect(AuditLog, make)

@@ -3,7 +3,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CampaignId } from "../../../domain/Campaign.ts"
-import { LedgerAudit } from "../../../ports/LedgerFacts.ts"
+import { LedgerFacts } from "../../../ports/LedgerFacts.ts"
 import { unrelayedCoupons } from "../../OutboxRows.ts"
 import type { Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
@@ -37,4 +37,4 @@ const make = Effect.map(SqlClient, (sql) =>
   }))
 
 /** The facts of the embedded ledger. */
-export const layer: Layer.Layer<LedgerAudit, never, SqlClient> = Layer.effect(LedgerAudit, make)
+export const layer: Layer.Layer<LedgerFacts, never, SqlClient> = Layer.effect(LedgerFacts, make)

@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../../config/AppConfig.ts"
-import { AdminAudit, type AdminEntry } from "../../../ports/AuditLog.ts"
+import { AuditLog, type AuditEntry } from "../../../ports/AuditLog.ts"
 import type { Row } from "../../Rows.ts"
 import * as SqlAuditLog from "../../SqlAuditLog.ts"
 import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
@@ -15,7 +15,7 @@ import { script } from "../Script.ts"
 
 /** An act's values as literals; `at` and `campaignId` are expressions. */
 export const mysqlAct = (
-  { action, actor, after, before, changeId }: Omit<AdminEntry, "campaignId">,
+  { action, actor, after, before, changeId }: Omit<AuditEntry, "campaignId">,
   at: string,
   campaignId: string
 ): string => {
@@ -59,4 +59,4 @@ const make = Effect.gen(function*() {
 })
 
 /** The audit log in MySQL or MariaDB. */
-export const layer: Layer.Layer<AdminAudit, never, SqlClient | AppConfig> = Layer.effect(AdminAudit, make)
+export const layer: Layer.Layer<AuditLog, never, SqlClient | AppConfig> = Layer.effect(AuditLog, make)

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../../config/AppConfig.ts"
 import type { CampaignId } from "../../../domain/Campaign.ts"
-import { LedgerAudit } from "../../../ports/LedgerFacts.ts"
+import { LedgerFacts } from "../../../ports/LedgerFacts.ts"
 import { unrelayedCoupons } from "../../OutboxRows.ts"
 import type { Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
@@ -96,7 +96,7 @@ const DURABILITY = "SHOW GLOBAL VARIABLES WHERE Variable_name IN " +
   "('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'innodb_log_writer_threads', 'log_bin', 'sync_binlog')"
 
 /** `page`: coupons that one statement counts at most. */
-export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, SqlClient | AppConfig> =>
+export const make = (page = PAGE): Effect.Effect<LedgerFacts["Type"], never, SqlClient | AppConfig> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient
     const config = yield* AppConfig
@@ -120,4 +120,4 @@ export const make = (page = PAGE): Effect.Effect<LedgerAudit["Type"], never, Sql
   })
 
 /** The facts of the ledger in MySQL or MariaDB. */
-export const layer: Layer.Layer<LedgerAudit, never, SqlClient | AppConfig> = Layer.effect(LedgerAudit, make())
+export const layer: Layer.Layer<LedgerFacts, never, SqlClient | AppConfig> = Layer.effect(LedgerFacts, make())

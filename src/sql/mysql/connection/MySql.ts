@@ -221,7 +221,7 @@ const recordedIds = "SELECT id FROM schema_migrations"
 /** What the schema lacks, as any user may ask who may read it. */
 const missing = (
   client: MysqlClient.MysqlClient
-): Effect.Effect<ReadonlyArray<Migrations.Migration>, LedgerUnavailable | Migrations.MigrationRefused> =>
+): Effect.Effect<ReadonlyArray<Migrations.Migration>, LedgerUnavailable | Migrations.SchemaUnfit> =>
   Effect.gen(function*() {
     const known = yield* Migrations.load("mysql")
     const rows = yield* Effect.catchIf(runRows(client, recordedIds), ({ cause }) => hasErrno(cause, NO_SUCH_TABLE, ...DENIED), () => Effect.succeed([]))
@@ -232,7 +232,7 @@ const missing = (
  * Brings the database's schema up to date on a connection of its own, since a migration may take longer than any reply.
  * Of several instances that start together one migrates and the others wait for it. Returns the names of what it applied.
  */
-export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable | ServerUnfit | Migrations.MigrationRefused> =>
+export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable | ServerUnfit | Migrations.SchemaUnfit> =>
   Effect.scoped(Effect.gen(function*() {
     const client = yield* connect(endpoint, {
       connections: 1,
@@ -320,7 +320,7 @@ const readCa = (file: string): string => {
  */
 export const layer: Layer.Layer<
   MysqlClient.MysqlClient | SqlClient,
-  LedgerUnavailable | ServerUnfit | Migrations.MigrationRefused | InvalidConfiguration,
+  LedgerUnavailable | ServerUnfit | Migrations.SchemaUnfit | InvalidConfiguration,
   AppConfig
 > = Layer.scopedContext(wholly(Effect.gen(function*() {
   const config = yield* AppConfig

@@ -5,10 +5,10 @@ import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { nodeProgram } from "../support/Instance.ts"
 import { availableDatabases, databaseOn, gateKey, query, startRedis, type RedisServer } from "../support/servers.ts"
 
-/** Runs `npm run audit` with these settings alone. */
-const audit = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+/** Runs `npm run verify` with these settings alone. */
+const verify = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   new Promise<{ readonly code: number | null; readonly text: string }>((resolve, reject) => {
-    const child = spawn(nodeProgram, ["src/audit.ts", ...args], {
+    const child = spawn(nodeProgram, ["src/verify.ts", ...args], {
       env: { PATH: process.env["PATH"], ...impatient, ...env }
     })
     let text = ""
@@ -20,7 +20,7 @@ const audit = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<str
   })
 
 for (const kind of availableDatabases()) {
-  describe(`the audit of a deployment on ${kind} and Redis`, () => {
+  describe(`the verification of a deployment on ${kind} and Redis`, () => {
     const defer = deferral()
     let redis: RedisServer
     beforeAll(async () => {
@@ -55,7 +55,7 @@ for (const kind of availableDatabases()) {
 
     it("finds nothing in a healthy one, while it serves", async () => {
       const { env } = await deployment()
-      const { code, text } = await audit(env)
+      const { code, text } = await verify(env)
       expect(text).toMatch(/^ +1 +10 +3 +3 +hydrated +3 +0 +0 +ok$/m)
       expect(text).toContain("2 campaigns, every invariant holds")
       expect(code).toBe(0)
@@ -65,11 +65,11 @@ for (const kind of availableDatabases()) {
       const { env, first, instance, key, sql } = await deployment()
       await instance.stop()
       await redis.command("SADD", await key("i"), "999")
-      const found = await audit(env)
+      const found = await verify(env)
       expect(found.text).toContain(`G1 campaign ${first}: the gate knows 4 holders, the ledger 3`)
       expect(found.code).toBe(1)
       const before = await sql("SELECT * FROM coupons")
-      const repaired = await audit(env, "--repair")
+      const repaired = await verify(env, "--repair")
       expect(repaired.text).toMatch(new RegExp(`campaign ${first}: (gate rebuilt|repaired meanwhile)`))
       expect(repaired.text).toContain("every invariant holds")
       expect(repaired.code).toBe(0)
@@ -82,11 +82,11 @@ for (const kind of availableDatabases()) {
       const { env, first, instance, key } = await deployment()
       await instance.stop()
       await redis.command("SREM", await key("i"), "2")
-      expect(await audit(env)).toMatchObject({
+      expect(await verify(env)).toMatchObject({
         code: 1,
         text: expect.stringContaining(`G2 campaign ${first}: the gate knows 2 holders of 3`)
       })
-      expect(await audit(env, "--repair")).toMatchObject({ code: 0 })
+      expect(await verify(env, "--repair")).toMatchObject({ code: 0 })
       expect(await redis.command("SISMEMBER", await key("i"), "2")).toBe(":1")
     })
 
@@ -94,7 +94,7 @@ for (const kind of availableDatabases()) {
       const { env, first, instance, sql } = await deployment()
       await instance.stop()
       await sql(`UPDATE campaigns SET current_coupon = 2 WHERE id = ${first}`)
-      const { code, text } = await audit(env, "--repair")
+      const { code, text } = await verify(env, "--repair")
       expect(text).toContain(`I2 campaign ${first}: current_coupon is 2, there are 3 coupons`)
       expect(code).toBe(1)
       expect(await sql(`SELECT current_coupon FROM campaigns WHERE id = ${first}`)).toEqual([{ current_coupon: 2 }])
@@ -105,7 +105,7 @@ for (const kind of availableDatabases()) {
       await instance.stop()
       await redis.command("HSET", await key("p"), "7", "1000000:dead")
       await sql(`INSERT INTO outbox VALUES (x'${"0".repeat(32)}', 'ISSUED', ${first}, 3, 3, '2026-01-01')`)
-      const { code, text } = await audit(env)
+      const { code, text } = await verify(env)
       expect(text).toMatch(new RegExp(`I9 campaign ${first}: of 1 reservations the oldest is [\\d.]+ s old`))
       expect(text).toMatch(/I9: of 1 outbox events the oldest is [\d.]+ s old/)
       expect(code).toBe(1)
@@ -113,7 +113,7 @@ for (const kind of availableDatabases()) {
   })
 }
 
-describe("the audit of the embedded stores", () => {
+describe("the verification of the embedded stores", () => {
   const defer = deferral()
 
   it("refuses while the service runs, and checks the ledger once it has ended", async () => {
@@ -124,16 +124,16 @@ describe("the audit of the embedded stores", () => {
     const load = loadFor(defer)
     const campaignId = await load.openCampaign(instance.url, 2)
     await load.claim(instance.url, { campaignId, userId: 1 })
-    expect(await audit(env)).toMatchObject({ code: 2, text: expect.stringContaining("is in use by another process") })
+    expect(await verify(env)).toMatchObject({ code: 2, text: expect.stringContaining("is in use by another process") })
     await instance.stop()
-    const { code, text } = await audit(env)
+    const { code, text } = await verify(env)
     expect(text).toMatch(/^ +1 +2 +1 +1 +- /m)
     expect(text).toContain("1 campaign, every invariant holds")
     expect(code).toBe(0)
   })
 
   it("explains itself, and does not guess what an unknown argument means", async () => {
-    expect(await audit({}, "--help")).toMatchObject({ code: 0, text: expect.stringContaining("--repair") })
-    expect(await audit({}, "--fix")).toMatchObject({ code: 2, text: expect.stringContaining("unknown argument --fix") })
+    expect(await verify({}, "--help")).toMatchObject({ code: 0, text: expect.stringContaining("--repair") })
+    expect(await verify({}, "--fix")).toMatchObject({ code: 2, text: expect.stringContaining("unknown argument --fix") })
   })
 })

@@ -1,9 +1,9 @@
 import * as PerfHooks from "node:perf_hooks"
 
 /** Answers rejected requests at a pace that leaves time for the admitted ones. */
-export interface PacedRefusals {
+export interface PacedRejections {
   /** Runs `answer`, which must not throw: at once or, when there are many, in its turn a little later. */
-  readonly refuse: (answer: () => void) => void
+  readonly reject: (answer: () => void) => void
   /** A call that was admitted has ended. */
   readonly served: () => void
   /** Answers that wait. */
@@ -38,7 +38,7 @@ const MOST = 10_000
 
 const platform: Clock = { now: () => performance.now(), idle: () => PerfHooks.performance.eventLoopUtilization().idle }
 
-export const make = (clock: Clock = platform): PacedRefusals => {
+export const make = (clock: Clock = platform): PacedRejections => {
   let waiting: Array<() => void> = []
   let since: Array<number> = []
   let next = 0
@@ -90,7 +90,7 @@ export const make = (clock: Clock = platform): PacedRefusals => {
     served: () => {
       served++
     },
-    refuse: (answer) => {
+    reject: (answer) => {
       if (timer === undefined) {
         timer = setInterval(turn, INTERVAL_MILLIS)
         begin(clock.now(), clock.idle())

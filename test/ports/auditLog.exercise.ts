@@ -4,14 +4,14 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
-import { AdminAudit } from "../../src/ports/AuditLog.ts"
+import { AuditLog } from "../../src/ports/AuditLog.ts"
 
-/** The `AdminAudit` port's semantics, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<AdminAudit | SqlClient, E>): void =>
+/** The `AuditLog` port's semantics, on whichever store the layer provides. */
+export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog | SqlClient, E>): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("keeps who did what, exactly, newest first, and pages by id", () =>
       Effect.gen(function*() {
-        const audit = yield* AdminAudit
+        const audit = yield* AuditLog
         const began = Date.now()
         yield* audit.append({
           ...changeBy("anonymous"),
@@ -44,7 +44,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AdminAudit | SqlCli
 
     it.effect("cuts an actor's name rather than losing the act", () =>
       Effect.gen(function*() {
-        const audit = yield* AdminAudit
+        const audit = yield* AuditLog
         const change = changeBy("쿠".repeat(500))
         yield* audit.append({ ...change, action: "key.revoke", campaignId: undefined, before: 1, after: 2 })
         const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
@@ -53,7 +53,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AdminAudit | SqlCli
 
     it.effect("records an act once that is appended again under its change id", () =>
       Effect.gen(function*() {
-        const audit = yield* AdminAudit
+        const audit = yield* AuditLog
         const entry = { ...changeBy("twice"), action: "gate.rebuild", campaignId: 9, before: null, after: null }
         yield* audit.append(entry)
         yield* audit.append(entry)

@@ -4,13 +4,13 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { AuditEvent, AuditRow } from "../../contract/OperatorRpcs.ts"
+import type { VerifyEvent, VerifiedCampaign } from "../../contract/OperatorRpcs.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 
-const cells = (row: typeof AuditRow.Type) => [
+const cells = (row: typeof VerifiedCampaign.Type) => [
   row.campaignId,
   row.couponLimit,
   row.coupons,
@@ -32,14 +32,14 @@ const cutShort = new CliFailure({
   hint: "the instance may have stopped: try again"
 })
 
-export const audit = Command.make(
-  "audit",
+const verification = <const Name extends string>(name: Name) => Command.make(
+  name,
   { campaignId: Args.optional(campaignId), ...Connection.options },
   ({ campaignId, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
-        const rows: Array<typeof AuditRow.Type> = []
-        let done: Extract<typeof AuditEvent.Type, { readonly _tag: "Done" }> | undefined
+        const rows: Array<typeof VerifiedCampaign.Type> = []
+        let done: Extract<typeof VerifyEvent.Type, { readonly _tag: "Done" }> | undefined
         yield* Stream.runForEach(
           client.Audit(Option.isSome(campaignId) ? { campaignId: campaignId.value } : {}),
           (event) => {
@@ -68,7 +68,16 @@ export const audit = Command.make(
         }
         if (!json) yield* Output.line(`${Output.counted(done.campaigns, "campaign")}, every invariant holds`)
       }))
-).pipe(Command.withDescription("checks campaigns against the protocol's invariants, while the service runs (a second a million coupons)"))
+)
+
+export const verify = verification("verify").pipe(
+  Command.withDescription(
+    "checks campaigns against the protocol's invariants, while the service runs (a second a million coupons)"
+  )
+)
+
+/** The former name of `verify`. */
+export const audit = verification("audit").pipe(Command.withDescription("the former name of verify"))
 
 export const rebuild = Command.make(
   "rebuild",
