@@ -9,7 +9,7 @@ import type { Quantiles } from "./Quantiles.ts"
 const here = Path.dirname(fileURLToPath(import.meta.url))
 export const ISSUE_PATH = "/coupon.v1.CouponService/IssueCoupon"
 
-/** What `bench/generator.ts` is told. */
+/** The argument of `bench/generator.ts`. */
 export interface GeneratorOptions {
   readonly port: number
   readonly path: string
@@ -35,7 +35,7 @@ export interface GeneratorResult {
   readonly latenessMillis: Quantiles
 }
 
-/** What a load did, whoever made it. */
+/** What a load did, whichever program made it. */
 export interface Load {
   readonly seconds: number
   readonly requests: number
@@ -92,16 +92,16 @@ export const closedLoop = async (options: Omit<GeneratorOptions, "rate" | "path"
     ],
     ...["--", String(campaignId), String(firstUser), String(users)]
   ])
-  const told = JSON.parse(err.trim().split("\n").at(-1)!) as Record<
+  const totals = JSON.parse(err.trim().split("\n").at(-1)!) as Record<
     "seconds" | "requests" | "rejected" | "broken",
     number
   >
-  if (told.broken > 0) throw new Error(`${told.broken} of wrk's requests broke: ${err}`)
+  if (totals.broken > 0) throw new Error(`${totals.broken} of wrk's requests broke: ${err}`)
   return {
-    seconds: told.seconds,
-    requests: told.requests,
-    ok: told.requests - told.rejected,
-    rejected: told.rejected,
+    seconds: totals.seconds,
+    requests: totals.requests,
+    ok: totals.requests - totals.rejected,
+    rejected: totals.rejected,
     uncounted: connections,
     loadCpuMicros: cpu
   }

@@ -84,8 +84,9 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       const [a, b] = [rate(over), rate(under)]
       if (a === undefined || b === undefined) return
       const { max, median: middle, min } = ratios(a, b)
-      const what = `${thousands(median(a))}/s ÷ ${thousands(median(b))}/s, ${a.length} rounds ${fixed(min, 2)} to ${fixed(max, 2)}`
-      table.push({ name, target, measured: fixed(middle, 2), met: met(middle), detail: what })
+      const spread = `${a.length} rounds ${fixed(min, 2)} to ${fixed(max, 2)}`
+      const what = `${thousands(median(a))}/s ÷ ${thousands(median(b))}/s, ${spread}`
+            table.push({ name, target, measured: fixed(middle, 2), met: met(middle), detail: what })
     }
     for (const [connections, least, aim] of [[128, 0.4, "0.50"], [512, 0.5, "0.60"]] as const) {
       ratio(
@@ -139,7 +140,8 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
           target: `<= ${fixed(20 / FAST_ECHO_MICROS, 2)}`,
           measured: fixed(middle, 2),
           met: middle <= 20 / FAST_ECHO_MICROS,
-          detail: `20 µs, where an echo takes ${FAST_ECHO_MICROS} µs as on the machine of that target; ${fixed(median(echo), 1)} µs here`
+          detail: `20 µs on the machine of that target, where an echo takes ${FAST_ECHO_MICROS} µs; ` +
+            `here it takes ${fixed(median(echo), 1)} µs`
         })
       }
     }
@@ -182,7 +184,8 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       target: `${targets.map((one) => one ?? "-").join(" / ")} ms`,
       measured: `${values.map((value) => fixed(value, 1)).join(" / ")} ms`,
       met: values.every((value, i) => targets[i] === undefined || value <= targets[i]),
-      detail: `${thousands(run.requests)} requests in ${fixed(run.seconds, 0)} s, the slowest ${fixed(run.latencyMillis.max, 1)} ms; ` +
+      detail: `${thousands(run.requests)} requests in ${fixed(run.seconds, 0)} s, ` +
+        `the slowest ${fixed(run.latencyMillis.max, 1)} ms; ` +
         `sent late by p99 ${fixed(run.latenessMillis.p99, 1)} ms, which counts`
     })
     if (run.echoMillis !== undefined) {
@@ -240,7 +243,8 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       target: "250 ms",
       measured: `${thousands(relay.p99)} ms`,
       met: relay.p99 <= 250,
-      detail: `from issued_at to the event's time in the stream; median ${thousands(relay.p50)} ms, the latest ${thousands(relay.max)} ms`
+      detail: "from issued_at to the event's time in the stream; " +
+        `median ${thousands(relay.p50)} ms, the latest ${thousands(relay.max)} ms`
     })
   }
   if (overload !== undefined) table.push(...overloadFigures(overload))

@@ -77,7 +77,8 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
     stops.push(async () => redis.disconnect())
     const [row] = await query(
       mysqlUrl,
-      "SELECT VERSION() AS version, @@sync_binlog AS b, @@innodb_flush_log_at_trx_commit AS f, @@log_bin AS l, @@performance_schema AS p"
+      "SELECT VERSION() AS version, @@sync_binlog AS b, @@innodb_flush_log_at_trx_commit AS f, " +
+        "@@log_bin AS l, @@performance_schema AS p"
     )
     if (Number(row!["b"]) !== 1 || Number(row!["f"]) !== 1) {
       throw new Error("the server does not flush every commit: the figures would not be of durable coupons")
@@ -85,7 +86,8 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
     const version = String(row!["version"])
     return {
       mysqlUrl,
-      mysqlVersion: `${/mariadb/i.test(version) ? "MariaDB" : "MySQL"} ${version}, sync_binlog=1, innodb_flush_log_at_trx_commit=1, ` +
+      mysqlVersion: `${/mariadb/i.test(version) ? "MariaDB" : "MySQL"} ${version}, ` +
+        "sync_binlog=1, innodb_flush_log_at_trx_commit=1, " +
         `log_bin=${String(row!["l"])}, performance_schema=${String(row!["p"])}`,
       redis,
       redisUrl: server.url,

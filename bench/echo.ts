@@ -1,7 +1,7 @@
 // The yardsticks, as a process of its own: `node bench/echo.ts raw`, `connect` or `h2c`. Prints its port.
-//   raw      node:http: reads the body, parses it, answers a constant by writeHead with a content-length (docs/internals/benchmarks.md)
+//   raw      node:http: reads the body, parses it, answers a constant with a content-length
 //   connect  connect-node's own adapter, answering the same constant
-//   h2c      node:http2 without TLS, as Envoy talks to the instances: the same work as raw, and /readyz for its health checks
+//   h2c      node:http2 without TLS, as Envoy talks to the instances: the work of raw, and /readyz for health checks
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { AddressInfo } from "node:net"

@@ -1,4 +1,4 @@
-// A load generator that runs as a process of its own, so that its CPU time can be told from the service's:
+// A load generator that runs as a process of its own, so that its CPU time can be separated from the service's:
 //   node bench/generator.ts
 //   '{"port":…,"path":…,"campaignId":…,"firstUser":…,"users":0,"connections":…,"seconds":…,"rate":…}'
 // With a `rate` it is an open loop: request i is due at start + i / rate, whatever the service does, and its latency
@@ -30,7 +30,7 @@ let answered = 0
 let failure: string | undefined
 let closing = false
 
-/** One connection, one request at a time. `answer` is told the status. */
+/** One connection, one request at a time. `answer` is called when the response is complete. */
 interface Client {
   readonly send: (answer: () => void) => void
   readonly close: () => void
@@ -129,7 +129,7 @@ const openLoop = (perSecond: number) =>
         if (at > now) break
         // The one that has rested longest: all stay in use, as of many users, and none is closed for idleness.
         const client = idle.shift()
-        // Nobody is free: it waits, and the wait counts.
+        // No client is free: it waits, and the wait counts.
         if (client === undefined) due.push(at)
         else send(client, at)
       }

@@ -19,7 +19,7 @@ import { startStage } from "./Stage.ts"
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
 const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload", "envoy"] as const
 
-const usage = `npm run bench [-- options]     starts everything it needs itself, privately, and writes docs/internals/benchmarks.md
+const usage = `npm run bench [-- options]     starts its own servers and writes docs/internals/benchmarks.md
 
   --quick           fewer and shorter rounds: under 2 minutes; writes to .cache/bench instead
   --only a,b        these parts alone: ${PARTS.join(", ")}; what is not measured stays in the report as it was
@@ -29,7 +29,8 @@ const usage = `npm run bench [-- options]     starts everything it needs itself,
   --full            the large campaign has 9 M coupons instead of 1 M: some minutes more
   --out directory   where the report goes (docs/internals)
   --profile         instead of all that: where the microseconds of Node go, into benchmarks/profile.md
-
+    --report          measures nothing: writes the page again from benchmarks.json
+  
 MYSQL_URL names a MySQL to use instead of a private one; MYSQLD the program of a private one that is not on the PATH.`
 
 const { values: options } = parseArgs({
@@ -38,7 +39,8 @@ const { values: options } = parseArgs({
     full: { type: "boolean", default: false },
     overload: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
+        report: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
     only: { type: "string" },
     rounds: { type: "string" },
     seconds: { type: "string" },
@@ -73,6 +75,10 @@ const results: Results = Fs.existsSync(file) ? JSON.parse(Fs.readFileSync(file, 
  * of what.
  */
 const keep = (part: Results) => write(out, Object.assign(results, part))
+if (options.report) {
+  keep({})
+  process.exit(0)
+}
 const described = spawnSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" })
 const commit = described.status === 0 ? described.stdout.trim() : "not a git checkout"
 const measured = () => ({
@@ -86,7 +92,8 @@ say(`load average ${Os.loadavg().map((value) => value.toFixed(2)).join(" ")} on 
 const stage = await startStage(say)
 let failed = false
 try {
-  say(`${stage.mysqlVersion}; Redis ${stage.redisVersion}; load by ${hasWrk ? "wrk" : "our own generator (there is no wrk)"}`)
+  const generator = hasWrk ? "wrk" : "our own generator (there is no wrk)"
+  say(`${stage.mysqlVersion}; Redis ${stage.redisVersion}; load by ${generator}`)
   results.machine = {
     cpu: Os.cpus()[0]!.model,
     cores: Os.cpus().length,
@@ -139,7 +146,8 @@ try {
         const echoMillis = await echoLoop(rate, quick ? 2 : 10)
         say(`open loop, ${rate}/s for ${length} s`)
         const { latencyMillis, latenessMillis, ...result } = await openLoop(stage, rate, length)
-        say(`p50 ${latencyMillis.p50.toFixed(2)}, p95 ${latencyMillis.p95.toFixed(2)}, p99 ${latencyMillis.p99.toFixed(2)} ms`)
+        const { p50, p95, p99 } = latencyMillis
+        say(`p50 ${p50.toFixed(2)}, p95 ${p95.toFixed(2)}, p99 ${p99.toFixed(2)} ms`)
         runs.push({ ...result, latencyMillis, latenessMillis, echoMillis, rate })
       }
       keep({ latency: { ...about, flushMillis: flushes, runs } })

@@ -78,7 +78,8 @@ export const fillCampaign = async (
     const more = Math.min(filled, size - filled, 131_072)
     const n = `id + CAST(${filled} AS UNSIGNED)`
     await stage.sql(
-      `INSERT INTO coupons SELECT campaign_id, ${n}, ${n}, ${code(n)}, SYSDATE(6) FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${more}`
+      `INSERT INTO coupons SELECT campaign_id, ${n}, ${n}, ${code(n)}, SYSDATE(6) FROM coupons ` +
+        `WHERE campaign_id = ${campaignId} AND id <= ${more}`
     )
     filled += more
     if (filled === size || filled % 1_048_576 === 0) {
@@ -147,7 +148,8 @@ export const campaignSize = async (
         async () => await stage.redis.hget(`${GATE_PREFIX}{c${campaignId}}:m`, "hydrated") === "1"
       )
       rebuildPerSecond = size * 1_000 / (performance.now() - start)
-      say(`${size.toLocaleString("en")} coupons: the gate was rebuilt with ${Math.round(rebuildPerSecond).toLocaleString("en")} a second`)
+      const rate = Math.round(rebuildPerSecond).toLocaleString("en")
+      say(`${size.toLocaleString("en")} coupons: the gate was rebuilt with ${rate} a second`)
     }
     const micros = new Map([small, filled].map((size) => [size, [] as Array<number>]))
     for (let round = 0; round <= rounds; round++) {
@@ -155,7 +157,8 @@ export const campaignSize = async (
         const sample = await durableRun(stage, instance, 128, seconds, campaignId)
         // The first round warms up.
         if (round > 0) micros.get(size)!.push(coupled(sample.cpu))
-        say(`${size.toLocaleString("en")} coupons: ${Math.round(sample.perSecond)}/s, ${coupled(sample.cpu).toFixed(1)} µs of node and mysqld each`)
+        const cost = `${coupled(sample.cpu).toFixed(1)} µs of node and mysqld each`
+        say(`${size.toLocaleString("en")} coupons: ${Math.round(sample.perSecond)}/s, ${cost}`)
       }
     }
     await settled(stage)

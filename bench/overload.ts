@@ -10,7 +10,7 @@ import type { Figure } from "./Results.ts"
 import { freshUsers, ledgerCount, settled } from "./rates.ts"
 import { createCampaign, type Stage } from "./Stage.ts"
 
-/** What `bench/flood.ts` is told. */
+/** The argument of `bench/flood.ts`. */
 export interface FloodOptions {
   readonly port: number
   readonly path: string
@@ -57,7 +57,7 @@ export interface Overload {
 }
 
 /**
- * More than the service lets be in progress, so that all above that is refused rather than waiting for a connection.
+ * More than the service's limit in progress, so that claims beyond it are rejected rather than wait for a connection.
  */
 const CONNECTIONS = 3_000
 
@@ -70,11 +70,11 @@ const flood = async (
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
   child.stderr.on("data", (chunk: Buffer) => err.push(chunk))
   const code = await new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve))
-  const told = Buffer.concat(err)
-  if (code !== 0) throw new Error(`the load ended with exit code ${code}: ${told.toString().slice(-1_000)}`)
-  return {
+  const users = Buffer.concat(err)
+  if (code !== 0) throw new Error(`the load ended with exit code ${code}: ${users.toString().slice(-1_000)}`)
+    return {
     result: JSON.parse(Buffer.concat(out).toString()) as FloodResult,
-    winners: new Uint32Array(told.buffer.slice(told.byteOffset, told.byteOffset + told.length))
+    winners: new Uint32Array(users.buffer.slice(users.byteOffset, users.byteOffset + users.length))
   }
 }
 
@@ -89,11 +89,14 @@ const verifyUsers = async (
   const sorted = winners.toSorted()
   let checked = 0
   for (let after = 0; ;) {
-    const page = await stage.sql(`SELECT user_id AS u FROM coupons WHERE campaign_id = ${campaignId} AND user_id > ${after} ORDER BY user_id LIMIT 50000`)
+    const page = await stage.sql(
+      `SELECT user_id AS u FROM coupons WHERE campaign_id = ${campaignId} AND user_id > ${after} ` +
+        "ORDER BY user_id LIMIT 50000"
+    )
     for (const row of page) {
       const user = Number(row["u"]) - firstUser
       if (sorted[checked] !== user) {
-        throw new Error(`user ${user} has a coupon, but the next who was told OK is ${sorted[checked]}`)
+        throw new Error(`user ${user} has a coupon, but the next user that received OK is ${sorted[checked]}`)
       }
       checked++
     }
@@ -102,7 +105,7 @@ const verifyUsers = async (
   }
   if (checked !== winners.length || stored !== checked) {
     throw new Error(
-      `${winners.length} users were told OK, ${checked} of them have a coupon, and the counter says ${stored}`
+      `${winners.length} users received OK, ${checked} of them have a coupon, and the counter says ${stored}`
     )
   }
 }
@@ -143,9 +146,12 @@ export const overload = async (
       await settled(stage)
       await verifyUsers(stage, campaignId, firstUser, winners)
       const goodput = median(result.perSecond.slice(1).map(({ ok }) => ok))
-      const cores = Object.fromEntries(Object.entries({ ...cpu, load: result.cpuMicros }).map(([name, micros]) => [name, micros / 1e6 / length]))
-      say(`${times}x: ${goodput}/s of ${Math.round(rate)}/s, ${Math.round(result.sent / length)}/s sent, p99 ${result.ok.p99.toFixed(1)} ms ` +
-        `(refusals ${result.refused.p99.toFixed(0)}), ${Math.max(...resident).toFixed(0)} MiB, ` +
+      const cores = Object.fromEntries(
+        Object.entries({ ...cpu, load: result.cpuMicros }).map(([name, micros]) => [name, micros / 1e6 / length])
+      )
+      say(`${times}x: ${goodput}/s of ${Math.round(rate)}/s, ` +
+        `${Math.round(result.sent / length)}/s sent, p99 ${result.ok.p99.toFixed(1)} ms ` +
+        `(rejections ${result.refused.p99.toFixed(0)}), ${Math.max(...resident).toFixed(0)} MiB, ` +
         `cores ${Object.entries(cores).map(([name, used]) => `${name} ${used.toFixed(2)}`).join(", ")}`)
       return { ...result, times, goodput, cores, resident }
     } finally {
@@ -184,28 +190,32 @@ export const overloadFigures = ({ around, capacity, connections, cores, runs }: 
     : mean(around, ({ goodput }) => goodput)
   const late = ten.resident.slice(ten.resident.length >> 1)
   const growth = Math.max(...late) / Math.max(...ten.resident.slice(0, ten.resident.length >> 1))
+  const when = around === undefined ? "" : ", at 256 connections right before and after"
+  const nearPeak = around === undefined ? "" : `, ${mean(around, micros).toFixed(0)} at the peak`
   return [{
     name: `goodput at ten times the capacity ÷ the peak, ${ten.seconds} s`,
     target: ">= 0.9",
     measured: (ten.goodput / peak).toFixed(2),
     met: ten.goodput / peak >= 0.9,
-    detail: `${thousands(ten.goodput)} coupons/s of ${thousands(ten.due / ten.seconds)} claims/s due, of which ${thousands(ten.sent / ten.seconds)} found one of ` +
-      `${thousands(connections)} connections free; peak ${thousands(peak)}/s${around === undefined ? "" : ", at 256 connections right before and after"}. ` +
-      `The load took ${ten.cores["load"]!.toFixed(2)} of ${cores} cores; a coupon took ${micros(ten).toFixed(0)} µs of Node, refusals included${
-        around === undefined ? "" : `, ${mean(around, micros).toFixed(0)} at the peak`
-      }`
+    detail: `${thousands(ten.goodput)} coupons/s of ${thousands(ten.due / ten.seconds)} claims/s due, ` +
+      `of which ${thousands(ten.sent / ten.seconds)} found one of ${thousands(connections)} connections free; ` +
+      `peak ${thousands(peak)}/s${when}. ` +
+      `The load took ${ten.cores["load"]!.toFixed(2)} of ${cores} cores; ` +
+      `a coupon took ${micros(ten).toFixed(0)} µs of Node, rejections included${nearPeak}`
   }, {
     name: "p99 of what is admitted at ten times the capacity ÷ at the capacity",
     target: "<= 3",
     measured: (ten.ok.p99 / one.ok.p99).toFixed(2),
     met: ten.ok.p99 <= 3 * one.ok.p99,
-    detail: `${runs.map(({ ok, times }) => `${times}x ${ok.p99.toFixed(0)}`).join(", ")} ms from sending; refusals at 10x ${ten.refused.p99.toFixed(0)} ms`
+    detail: `${runs.map(({ ok, times }) => `${times}x ${ok.p99.toFixed(0)}`).join(", ")} ms from sending; ` +
+      `rejections at 10x ${ten.refused.p99.toFixed(0)} ms`
   }, {
     name: "memory at ten times the capacity, second half ÷ first",
     target: "bounded",
     measured: growth.toFixed(2),
     met: growth <= 1.1,
-    detail: `at most ${thousands(Math.max(...ten.resident))} MiB; ${thousands(ten.statuses["429"] ?? 0)} claims refused, and exactly those ` +
+    detail: `at most ${thousands(Math.max(...ten.resident))} MiB; ` +
+      `${thousands(ten.statuses["429"] ?? 0)} claims rejected, and exactly those ` +
       `${thousands(ten.statuses["200"] ?? 0)} users that received OK have a coupon`
   }]
 }

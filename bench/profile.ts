@@ -103,16 +103,20 @@ export const profile = async (
       byFunction.set(key, (byFunction.get(key) ?? 0) + micros)
     })
     const busy = [...byStage].filter(([name]) => name !== "waiting").reduce((sum, [, micros]) => sum + micros, 0)
-    const line = ([name, micros]: readonly [string, number]) =>
-      `| ${name.replaceAll("|", "\\|")} | ${(micros / result.requests).toFixed(2)} | ${(100 * micros / busy).toFixed(1)} % |`
-    const largest = (map: ReadonlyMap<string, number>) => [...map].filter(([name]) => name !== "waiting").sort((a, b) => b[1] - a[1])
+    const line = ([name, micros]: readonly [string, number]) => {
+      const share = (100 * micros / busy).toFixed(1)
+      return `| ${name.replaceAll("|", "\\|")} | ${(micros / result.requests).toFixed(2)} | ${share} % |`
+    }
+    const largest = (map: ReadonlyMap<string, number>) =>
+      [...map].filter(([name]) => name !== "waiting").sort((a, b) => b[1] - a[1])
     const page = [
       "# Where the microseconds of Node go",
       "",
-      "Written by `npm run bench -- --profile`; do not edit. Self time of the service's main thread under Node's CPU profiler, 128 connections,",
-      "as microseconds a durable coupon. The profiler itself costs some: the shares are the figure. System calls that a function makes count as",
-      "that native function (`writev`, ...) where the profiler can name it, else as `(program)`.",
-      "",
+      "Written by `npm run bench -- --profile`; do not edit. Self time of the service's main thread under Node's CPU",
+      "profiler, 128 connections, as microseconds a durable coupon. The profiler itself costs some: the shares are the",
+      "figure. System calls that a function makes count as that native function (`writev`, ...) where the profiler can",
+      "name it, else as `(program)`.",
+            "",
       `${Math.round(result.requests / result.seconds).toLocaleString("en")} coupons/s; by \`/proc\`: ${
         Object.entries(cpu).map(([name, micros]) => `${name} ${(micros / result.requests).toFixed(1)} µs`).join(", ")
       }. ${new Date().toISOString().slice(0, 10)}, Node ${process.version}.`,

@@ -19,10 +19,10 @@ export interface Variant {
 }
 
 /** Fails unless the ledger holds as many coupons as were promised: what is measured must have happened. */
-export const verify = (what: string, told: number, stored: number, uncounted: number): void => {
-  if (stored < told || stored > told + uncounted) {
+export const verify = (what: string, answered: number, stored: number, uncounted: number): void => {
+  if (stored < answered || stored > answered + uncounted) {
     throw new Error(
-      `${what}: ${told} OKs (and at most ${uncounted} on their way), but the ledger holds ${stored} coupons`
+      `${what}: ${answered} OKs (and at most ${uncounted} on their way), but the ledger holds ${stored} coupons`
     )
   }
 }
@@ -33,7 +33,8 @@ export const freshUsers = (): number => (nextUser += 1_000_000_000)
 
 export const ledgerCount = async (stage: Stage, campaignId: number): Promise<number> => {
   const [row] = await stage.sql(
-    `SELECT (SELECT COUNT(*) FROM coupons WHERE campaign_id = ${campaignId}) AS n, current_coupon AS c FROM campaigns WHERE id = ${campaignId}`
+    `SELECT (SELECT COUNT(*) FROM coupons WHERE campaign_id = ${campaignId}) AS n, current_coupon AS c ` +
+      `FROM campaigns WHERE id = ${campaignId}`
   )
   if (Number(row!["n"]) !== Number(row!["c"])) {
     throw new Error(`campaign ${campaignId}: counter ${String(row!["c"])}, rows ${String(row!["n"])}`)
@@ -122,7 +123,7 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
     { name: "raw echo, 512 connections", group: "rates", run: (seconds) => echoRun(raw, 512, seconds) }
   ]
   if (wanted("rates") || wanted("rejections")) {
-    // A closed loop asks for the capacity: whoever waits longer than a user would is not to be shed here.
+    // A closed loop measures the capacity: no claim is to be shed, even if it waits longer than a user would.
     const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
     stops.push(instance.stop)
     const gated = await stage.distributed({ LATENCY_TARGET: "1s", GATE_BYPASS_AFTER: "0" })
@@ -155,8 +156,8 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
       run: async (seconds) => {
         const first = firstUser()
         const before = await ledgerCount(stage, campaignId)
-        const told = await claim(instance.url, campaignId, first)
-        if (told !== message) throw new Error(`expected ${message}, was told ${told}`)
+        const answer = await claim(instance.url, campaignId, first)
+        if (answer !== message) throw new Error(`expected ${message}, received ${answer}`)
         const { result, sample } = await measure(instance, stage.pids, {
           campaignId,
           firstUser: first,
@@ -176,9 +177,9 @@ export const makeVariants = async (stage: Stage, wanted: (name: string) => boole
     const claimed = await createCampaign(instance.url)
     const holders = freshUsers()
     for (let user = holders; user < holders + 1_000; user += 50) {
-      const told = await Promise.all(Array.from({ length: 50 }, (_, i) => claim(instance.url, claimed, user + i)))
-      if (told.some((message) => message !== "OK")) {
-        throw new Error(`a first claim was answered ${told.find((m) => m !== "OK")}`)
+      const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => claim(instance.url, claimed, user + i)))
+      if (answers.some((message) => message !== "OK")) {
+        throw new Error(`a first claim was answered ${answers.find((m) => m !== "OK")}`)
       }
     }
     all.push(rejected("already claimed, 128 connections", claimed, "COUPON_ALREADY_CLAIMED", () => holders, 1_000))

@@ -29,7 +29,9 @@ const bars = (title: string, rows: ReadonlyArray<Bar>): string => {
     const y = 44 + i * step
     let from = 0
     const pieces = parts.map(({ name, value }) => {
-      const piece = `<rect x="${(left + Number(x(from))).toFixed(1)}" y="${y}" width="${x(value)}" height="18" fill="${colours[names.indexOf(name)]}"/>`
+      const start = (left + Number(x(from))).toFixed(1)
+      const colour = colours[names.indexOf(name)]
+      const piece = `<rect x="${start}" y="${y}" width="${x(value)}" height="18" fill="${colour}"/>`
       from += value
       return piece
     })
@@ -42,9 +44,11 @@ const bars = (title: string, rows: ReadonlyArray<Bar>): string => {
   const legend = names.length < 2 ? "" : names.map((name, i) => {
     const at = left + i * 95
     const y = 52 + rows.length * step
-    return `<rect x="${at}" y="${y}" width="12" height="12" fill="${colours[i]}"/><text x="${at + 18}" y="${y + 11}">${escape(name)}</text>`
+    return `<rect x="${at}" y="${y}" width="12" height="12" fill="${colours[i]}"/>` +
+      `<text x="${at + 18}" y="${y + 11}">${escape(name)}</text>`
   }).join("")
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="800" height="${height}" viewBox="0 0 800 ${height}" font-family="sans-serif" font-size="13">
+  const size = `width="800" height="${height}" viewBox="0 0 800 ${height}"`
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="13">
 <rect width="800" height="${height}" fill="#fff"/>
 <text x="16" y="26" font-size="16" font-weight="bold">${escape(title)}</text>
 ${body.join("\n")}
@@ -99,23 +103,51 @@ const plots = (results: Results): Readonly<Record<string, string>> => {
     const last = runs.at(-1)!
     drawn["overload-time"] = lines(`At ${last.times} times the capacity`, last.seconds, [
       { name: "coupons", unit: "a second", values: last.perSecond.map(({ ok }) => ok) },
-      { name: "refusals", unit: "a second", values: last.perSecond.map(({ refused }) => refused) },
+      { name: "rejections", unit: "a second", values: last.perSecond.map(({ refused }) => refused) },
       { name: "memory", unit: "MiB", values: last.resident }
     ])
   }
   return drawn
 }
 
+const COLUMNS = 120
+
+/** Text in lines of at most `COLUMNS` columns; a longer word has a line of its own. `indent` begins all but the first. */
+const wrapped = (text: string, indent = ""): string => {
+  const lines: Array<string> = []
+  let line = ""
+  for (const word of text.split(/\s+/)) {
+    const longer = line === "" ? word : `${line} ${word}`
+    if (line !== "" && longer.length + indent.length > COLUMNS) {
+      lines.push(line)
+      line = word
+    } else line = longer
+  }
+  return [...lines, line].join(`\n${indent}`)
+}
+
+/** An item of a list: `mark` and the text, wrapped below its own beginning. */
+const item = (mark: string, text: string): string => `${mark}${wrapped(text, " ".repeat(mark.length))}`
+
 const marks = { true: "yes", false: "**no**", undefined: "-" } as const
 
-export const table = (results: Results): string =>
-  [
-    "| figure | target | measured | met | |",
+/** The figures as a table, and below it a numbered note for each that has something to add. */
+export const table = (results: Results): string => {
+  const notes: Array<string> = []
+  const rows = figures(results).map(({ detail, measured, met, name, target }) => {
+    if (detail !== "") notes.push(detail)
+    return `| ${name} | ${target} | ${measured} | ${marks[`${met}`]} | ${detail === "" ? "" : notes.length} |`
+  })
+  return [
+    "| Figure | Target | Measured | Met | Note |",
     "|---|---|---|---|---|",
-    ...figures(results).map(({ detail, measured, met, name, target }) =>
-      `| ${name} | ${target} | ${measured} | ${marks[`${met}`]} | ${detail} |`
-    )
+    ...rows,
+    "",
+    "Notes:",
+    "",
+    ...notes.map((note, i) => item(`${i + 1}. `, note))
   ].join("\n")
+}
 
 const perVariant = (results: Results): string => {
   const { rates } = results
@@ -133,6 +165,72 @@ const perVariant = (results: Results): string => {
   ].join("\n")
 }
 
+/** What the figures mean. The links are those of the page. */
+const READING = [
+  "*Raw echo* is a bare `node:http` server that reads the body, parses it and answers `{\"message\":\"OK\"}`. It shows " +
+    "what Node can do at most.",
+  "*Durable* means that the answer came after MySQL's COMMIT, with the binary log and the redo log flushed.",
+  "Machines differ by a factor of two and more in both. So the ratio is the figure, and the microseconds of CPU say " +
+    "where it comes from.",
+  "*Through the gate* is an instance with `GATE_BYPASS_AFTER=0`. The others ask the gate for the first 1,000 coupons " +
+    "of a campaign, and go past it as long as no claim is rejected ([decision 27](decisions.md)).",
+  "The variants of a round run one after another. A ratio is the median of the ratios of all rounds, so other work of " +
+    "the machine affects both sides alike.",
+  "The service, MySQL, Redis and the load generator share the machine's cores. The generator is wrk if it is " +
+    "installed (a closed loop).",
+  "The *open loop* sends request *i* at its own time, whatever happened to earlier requests. Latency counts from that " +
+    "time, so a stall counts for every request that was due in it.",
+  "*Overload* is claims of new users at a fixed rate, on a limited number of connections. A claim that finds no free " +
+    "connection is not sent, as when a server's backlog is full. The capacity, and the peak, is the goodput of 256 " +
+    "connections in a closed loop. Node cannot read ten times what it can issue while the load shares its cores. So " +
+    "rejections are late, which slows the load down: \"sent\" says how many claims came.",
+  "After every durable run the rows of the ledger are counted. There must be as many as answers of OK, plus at most " +
+    "one for each connection, which wrk cuts at the end. If the counts differ, or a request fails, the benchmark ends " +
+    "with an error and without a figure."
+]
+
+/** The page, in lines of at most 120 columns. `drawn`: the names of the plots that there are. */
+export const page = (results: Results, drawn: ReadonlyArray<string>): string => {
+  const { envoy, latency, machine, overload, rates, relay, size, start, versions } = results
+  const plot = (name: string, text: string) => drawn.includes(name) ? [`![${text}](benchmarks/${name}.svg)`] : []
+  const parts = Object.entries({ rates, latency, size, relay, start, overload, envoy }).flatMap(([name, part]) => {
+    if (part === undefined) return []
+    const { at, commit, loadBefore, quick } = part
+    const of = commit === undefined ? "" : `, commit ${commit}`
+    return [item("- ", `${name}: ${at}${of}, load average before it ${loadBefore.toFixed(2)}${quick ? ", quick" : ""}`)]
+  })
+  const rounds = Math.max(0, ...Object.values(rates?.variants ?? {}).map((samples) => samples.length))
+  const paragraphs = [
+    "# Benchmarks",
+    "Written by `npm run bench`; do not edit. `benchmarks.json` beside it holds every round.",
+    table(results),
+    ...plot("rates", "requests a second"),
+    ...plot("cpu", "CPU microseconds a request"),
+    ...plot("latency", "latency"),
+    ...plot("overload", "goodput under overload"),
+    ...plot("overload-time", "ten times the capacity over time"),
+    ...rates === undefined ? [] : [
+      "## The rates behind the ratios",
+      perVariant(results),
+      wrapped(
+        `Medians of ${rounds} rounds of ${rates.seconds} s. CPU time is user and system, of all threads, from \`/proc\`.`
+      )
+    ],
+    "## How to read it",
+    READING.map((text) => item("- ", text)).join("\n"),
+    wrapped("`npm run bench -- --help` shows how to measure parts again, `--profile` where the microseconds of Node go."),
+    "## Where and when",
+    [
+      ...machine === undefined ? [] : [
+        `- ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Linux ${machine.kernel}`
+      ],
+      ...Object.entries(versions ?? {}).map(([name, version]) => item("- ", `${name} ${version}`)),
+      ...parts
+    ].join("\n")
+  ]
+  return `${paragraphs.join("\n\n")}\n`
+}
+
 /** Writes `benchmarks.md`, `benchmarks.json` and the plots into a directory. */
 export const write = (directory: string, results: Results): void => {
   Fs.mkdirSync(Path.join(directory, "benchmarks"), { recursive: true })
@@ -141,54 +239,5 @@ export const write = (directory: string, results: Results): void => {
     Fs.writeFileSync(Path.join(directory, "benchmarks", `${name}.svg`), svg)
   }
   Fs.writeFileSync(Path.join(directory, "benchmarks.json"), `${JSON.stringify(results, undefined, 1)}\n`)
-  const { envoy, latency, machine, overload, rates, relay, size, start, versions } = results
-  const parts = Object.entries({ rates, latency, size, relay, start, overload, envoy }).flatMap(([name, part]) => {
-    if (part === undefined) return []
-    const commit = part.commit === undefined ? "" : `, commit ${part.commit}`
-    return [`- ${name}: ${part.at}${commit}, load average before it ${part.loadBefore.toFixed(2)}${part.quick ? ", a quick run" : ""}`]
-  })
-  const rounds = Math.max(0, ...Object.values(rates?.variants ?? {}).map((samples) => samples.length))
-  const method = rates === undefined
-    ? ""
-    : `Medians of ${rounds} rounds of ${rates.seconds} s; CPU time is user and system, of all threads, from \`/proc\`.`
-  const page = `# Benchmarks
-
-Written by \`npm run bench\`; do not edit. \`benchmarks.json\` beside it holds every round.
-
-${table(results)}
-
-${drawn["rates"] === undefined ? "" : "![requests a second](benchmarks/rates.svg)\n\n![CPU microseconds a request](benchmarks/cpu.svg)\n"}
-${drawn["latency"] === undefined ? "" : "![latency](benchmarks/latency.svg)\n"}
-${drawn["overload"] === undefined ? "" : "![goodput under overload](benchmarks/overload.svg)\n\n![ten times the capacity over time](benchmarks/overload-time.svg)\n"}
-## The rates behind the ratios
-
-${perVariant(results)}
-
-${method}
-
-## How to read it
-
-- *Raw echo* is a bare \`node:http\` server that reads the body, parses it and answers \`{"message":"OK"}\`: what Node can do at all. *Durable*: the
-  answer came after MySQL's COMMIT, with the binary log and the redo log flushed. Machines differ by a factor of two and more in both, so the ratio is
-  the figure, and the microseconds of CPU beside it say where it comes from. *Through the gate* is an instance with \`GATE_BYPASS_AFTER=0\`; the others
-  ask the gate for the first 1,000 coupons of a campaign and go past it as long as no claim is rejected ([decision 27](decisions.md)).
-- All of a round's variants run one after another, and a ratio is the median of the rounds' own ratios: what else the machine does hits both sides.
-- The service, MySQL, Redis and the load generator share the machine's cores. The generator is wrk if there is one (a closed loop).
-- The open loop sends request *i* at its own time, whatever became of those before it, and counts latency from then: a stall is felt by every
-  request that was due in it.
-- *Overload*: claims of new users at their own pace, on at most so many connections; one that finds none free is not sent, as when a server's backlog is
-  full. The capacity, and the peak, is what 256 connections that always want something get. Node cannot even read ten times what it can issue, with the
-  load on the same cores, so rejections are answered late, which holds the load back: "sent" says what came.
-- After every durable run the ledger's rows are counted: as many as were answered OK, plus at most one a connection, which wrk cuts off at the end.
-  A run that differs, or in which any request fails, ends the benchmark with an error instead of a figure.
-
-\`npm run bench -- --help\` shows how to measure parts again, \`--profile\` where the microseconds of Node go.
-
-## Where and when
-
-- ${machine === undefined ? "?" : `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Linux ${machine.kernel}`}
-${Object.entries(versions ?? {}).map(([name, version]) => `- ${name} ${version}`).join("\n")}
-${parts.join("\n")}
-`
-  Fs.writeFileSync(Path.join(directory, "benchmarks.md"), page.replace(/\n{3,}/g, "\n\n"))
+  Fs.writeFileSync(Path.join(directory, "benchmarks.md"), page(results, Object.keys(drawn)))
 }

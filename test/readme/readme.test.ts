@@ -8,6 +8,8 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { page } from "../../bench/report.ts"
+import type { Results } from "../../bench/Results.ts"
 import { settings } from "../../src/config/Settings.ts"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
 import { table } from "../../src/contract/FailureTable.ts"
@@ -184,8 +186,7 @@ for (const file of documents) {
 
     it("has lines of at most 120 columns, apart from code and tables", () => {
       const prose = text.replace(/^( *)```.*?^\1```$/gms, "").split("\n").filter((line) => !line.startsWith("|"))
-      // The table that `npm run bench` writes has its notes in lines of their own length.
-      expect(file.endsWith("/benchmarks.md") ? [] : prose.filter((line) => line.length > 120)).toEqual([])
+      expect(prose.filter((line) => line.length > 120)).toEqual([])
     })
 
     it("speaks of programs, not of people", () => {
@@ -203,6 +204,16 @@ for (const file of documents) {
     })
   })
 }
+
+describe("docs/internals/benchmarks.md", () => {
+  it("is what bench/report.ts makes of benchmarks.json, in lines of at most 120 columns, tables too", () => {
+    const written = read("docs/internals/benchmarks.md")
+    const plots = readdirSync(Path.join(root, "docs/internals/benchmarks")).filter((name) => name.endsWith(".svg"))
+    const results = JSON.parse(read("docs/internals/benchmarks.json")) as Results
+    expect(written).toBe(page(results, plots.map((name) => name.slice(0, -".svg".length))))
+    expect(written.split("\n").filter((line) => line.length > 120)).toEqual([])
+  })
+})
 
 /** Text files below a folder, without generated code. */
 const sources = (folder: string): ReadonlyArray<string> =>
