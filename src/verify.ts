@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as AppConfig from "./config/AppConfig.ts"
 import * as Violations from "./operator/Violations.ts"
 import * as Backend from "./Backend.ts"
+import * as VerificationReport from "./cli/VerificationReport.ts"
 import { counted } from "./cli/Output.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
 import * as GateRebuilder from "./agents/GateRebuilder.ts"
@@ -46,8 +47,10 @@ const inspect = (limits: Violations.Limits) =>
 
 const print = (text: string) => Effect.sync(() => console.log(text))
 
-const lineOf = ({ campaignId, invariant, text }: Violations.Violation) =>
-  `${invariant}${campaignId === undefined ? "" : ` campaign ${campaignId}`}: ${text}`
+const printViolations = (violations: ReadonlyArray<Violations.Violation>) =>
+  Effect.forEach(violations, (violation) => print(VerificationReport.line(Violations.toContract(violation))), {
+    discard: true
+  })
 
 /** Runs the service's own repair on the campaigns that need it. */
 const repair = (campaignIds: ReadonlySet<number>) =>
@@ -70,12 +73,12 @@ const verify = (repairs: boolean) =>
     const broken = new Set(found.violations.flatMap(({ campaignId, repairable }) =>
       repairable && campaignId !== undefined ? [campaignId] : []))
     if (repairs && broken.size > 0) {
-      for (const violation of found.violations) yield* print(lineOf(violation))
+      yield* printViolations(found.violations)
       yield* repair(broken)
       found = yield* inspect(limits)
     }
-    yield* print(Violations.table(found.rows))
-    for (const violation of found.violations) yield* print(lineOf(violation))
+    yield* print(VerificationReport.table(found.rows.map(Violations.rowOf)))
+    yield* printViolations(found.violations)
     const repairable = found.violations.some((violation) => violation.repairable)
     yield* print(
       found.violations.length === 0

@@ -16,36 +16,36 @@ import type { Connection } from "./Connection.ts"
 /** The first sample of an instance without watchers covers no time, so its rates would be 0. */
 const LEAST_SECONDS = 0.2
 
-/** So many rounds in a row that meet no new instance end the first search. */
+/** The first search ends after this many rounds in a row without a new instance. */
 const QUIET_ROUNDS = 3
 
-/** Most questions in a round: an instance serves 64 requests of operators at a time. */
-const MOST_PROBES = 16
+/** Most calls in a round: an instance serves 64 requests of operators at a time. */
+const MAX_PROBES = 16
 
-/** Pause between rounds once a search has ended: instances come, and a balancer may have kept one from us. */
-const LOOK_AGAIN = "2 seconds"
+/** Pause between rounds once a search has ended: instances start, and a balancer may not have led to one yet. */
+const SEARCH_PAUSE = "2 seconds"
 
-/** While no instance answers at all. */
-const RETRY = "1 second"
+/** Pause between rounds while no instance answers. */
+const RETRY_PAUSE = "1 second"
 
-/** How many rounds in a row may reach no instance, after one was reached, before the samples end with the failure. */
-const ATTEMPTS = 60
+/** Once an instance was reached, the samples fail after this many rounds in a row that reach none. */
+const MAX_MISSED_ROUNDS = 60
 
 export interface AllInstances {
   /**
-   * The samples of every instance, as they come; `instance` names it. Fails at once if the first round reaches none,
-   * later if none is reached for a minute or the key is rejected.
+   * The samples of every instance; `instance` names it. Fails at once if the first round reaches none, later if none is
+   * reached for a minute or the key is rejected.
    */
   readonly samples: Stream.Stream<Overview, CliFailure>
   /** Names of the instances that are followed now. */
   readonly known: () => ReadonlySet<string>
-  /** Whether the search for further instances has ended: all that a balancer in front sends us to are probably known. */
+  /** Whether the search has ended. Probably all instances that a balancer leads to are known then. */
   readonly settled: () => boolean
 }
 
 /**
- * The URLs behind one: where its name has several addresses (as of a headless service), each address. Not for https, whose certificates
- * are for the name.
+ * The URLs behind one: each address, if its name has several (a headless service). Only the URL itself for https, since
+ * certificates are for the name.
  */
 export const addressesOf = async (url: string): Promise<ReadonlyArray<string>> => {
   const parsed = new URL(url)
@@ -60,8 +60,8 @@ export const addressesOf = async (url: string): Promise<ReadonlyArray<string>> =
 }
 
 /**
- * Finds instances by asking again and again: a balancer sends each question to another instance, and a name with several addresses is asked
- * at each. So it works with any proxy, and the instances need not know of each other. Each instance is followed by one stream.
+ * Finds instances by repeated calls: a balancer sends each to another instance, and each address of a name is called.
+ * This works with any proxy, and instances need not know each other. One stream then follows each instance.
  */
 export const make = (
   connection: Connection,
@@ -75,14 +75,15 @@ export const make = (
     let quiet = 0
 
     const clientOf = (target: string) =>
-      Effect.suspend(() => {
-        const client = clients.get(target)
-        return client !== undefined
-          ? Effect.succeed(client)
-          : Effect.tap(connect({ ...connection, url: target }), (made) => Effect.sync(() => void clients.set(target, made)))
+      Effect.gen(function*() {
+        const known = clients.get(target)
+        if (known !== undefined) return known
+        const made = yield* connect({ ...connection, url: target })
+        clients.set(target, made)
+        return made
       })
 
-    /** Succeeds with whether the instance that answers was unknown; then it is followed until its stream ends. */
+    /** Returns whether the instance that answers was unknown. Then its stream is followed to its end. */
     const probe = (target: string): Effect.Effect<boolean, CliFailure, Scope.Scope> =>
       Effect.gen(function*() {
         const client = yield* clientOf(target)
@@ -120,7 +121,7 @@ export const make = (
     let missed = 0
     const round = Effect.gen(function*() {
       const targets = yield* Effect.promise(() => addressesOf(connection.url))
-      const each = targets.length > 1 ? 1 : Math.min(MOST_PROBES, quiet < QUIET_ROUNDS ? 2 * known.size + 1 : 1)
+      const each = targets.length > 1 ? 1 : Math.min(MAX_PROBES, quiet < QUIET_ROUNDS ? 2 * known.size + 1 : 1)
       const before = quiet
       const outcomes = yield* Effect.forEach(
         targets.flatMap((target) => Array<string>(each).fill(target)),
@@ -133,15 +134,16 @@ export const make = (
         reached = true
         missed = 0
       } else if (known.size === 0) missed++
-      const [fatal] = [...failures.filter(({ exit }) => exit !== "UNAVAILABLE"), ...failures]
-      if (fatal !== undefined && answers.length === 0 && (!reached || fatal.exit !== "UNAVAILABLE" || missed > ATTEMPTS)) {
-        yield* Queue.offer(queue, Take.fail(fatal))
+      const [worst] = [...failures.filter(({ exit }) => exit !== "UNAVAILABLE"), ...failures]
+      const isFinal = !reached || worst?.exit !== "UNAVAILABLE" || missed > MAX_MISSED_ROUNDS
+      if (worst !== undefined && answers.length === 0 && isFinal) {
+        yield* Queue.offer(queue, Take.fail(worst))
         return yield* Effect.never
       }
-      // One whose stream ended meanwhile has set it to 0.
+      // A stream that ended meanwhile has set `quiet` to 0.
       quiet = answers.includes(true) || quiet < before ? 0 : before + 1
-      if (known.size === 0) yield* Effect.sleep(RETRY)
-      else if (quiet >= QUIET_ROUNDS) yield* Effect.sleep(LOOK_AGAIN)
+      if (known.size === 0) yield* Effect.sleep(RETRY_PAUSE)
+      else if (quiet >= QUIET_ROUNDS) yield* Effect.sleep(SEARCH_PAUSE)
     })
     yield* Effect.forkIn(Effect.forever(round), scope)
 

@@ -43,7 +43,10 @@ const exits: { readonly [Tag in Answered]: { readonly exit: Exit; readonly hint?
     exit: "ACCESS",
     hint: "give a key by COUPON_API_KEY (or --key, which other users of this machine can see)"
   },
-  PermissionDenied: { exit: "ACCESS", hint: "use a key with a higher role; an ADMIN makes one by `coupon keys create`" },
+  PermissionDenied: {
+    exit: "ACCESS",
+    hint: "use a key with a higher role; an ADMIN makes one by `coupon keys create`"
+  },
   InternalServerError: { exit: "FAILED", hint: "the cause is in the log of the instance that answered" }
 }
 
@@ -65,8 +68,8 @@ const unexpected = (url: string, status: number | undefined, text: string): CliF
     code: `HTTP_${status}`,
     message,
     hint: status === 404
-      ? "a proxy may hide the operator plane from the public: the repository's Envoy serves it on a listener of its own, " +
-        "http://127.0.0.1:8081 (--url or COUPON_URL)"
+      ? "a proxy may hide the operator plane from the public: the repository's Envoy serves it on a listener of its " +
+        "own, http://127.0.0.1:8081 (--url or COUPON_URL)"
       : "a proxy or another server may have answered"
   })
 }

@@ -7,7 +7,7 @@ import type * as Redacted from "effect/Redacted"
 import * as DurationText from "../base/DurationText.ts"
 import { type CliFailure, usage } from "./CliFailure.ts"
 
-/** Where the service is, and who asks. */
+/** The service's address, and the key to call it with. */
 export interface Connection {
   /** Without a slash at the end. */
   readonly url: string
@@ -37,7 +37,9 @@ export const options = {
     Options.withDescription("longest wait for an answer, e.g. 500ms, 10s, 2m; unless given, 10s"),
     Options.withDefault("10s")
   ),
-  json: Options.boolean("json").pipe(Options.withDescription("for programs: one JSON object (streams: one a line), failures too"))
+  json: Options.boolean("json").pipe(
+    Options.withDescription("for programs: one JSON object (streams: one a line), failures too")
+  )
 }
 
 export type Options_ = {
@@ -47,15 +49,16 @@ export type Options_ = {
   readonly json: boolean
 }
 
-/** Reads what was given; nothing is asked of the service yet. */
+/** Checks the options, without a call to the service. */
 export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>
   Effect.gen(function*() {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
-    if (
-      parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.search !== "" || parsed.hash !== "" || parsed.username !== "" ||
-      parsed.password !== ""
-    ) {
-      return yield* usage("--url must be like http://127.0.0.1:8080 or https://coupons.example.com, without user, query or fragment")
+    const isPlain = parsed !== undefined && /^https?:$/.test(parsed.protocol) &&
+      [parsed.search, parsed.hash, parsed.username, parsed.password].every((part) => part === "")
+    if (!isPlain) {
+      return yield* usage(
+        "--url must be like http://127.0.0.1:8080 or https://coupons.example.com, without user, query or fragment"
+      )
     }
     const duration = Option.getOrElse(DurationText.parse(timeout), () => Duration.zero)
     if (!Duration.between(duration, TIMEOUTS)) return yield* usage("--timeout must be 1ms to 60m, e.g. 500ms, 10s, 2m")

@@ -1,34 +1,83 @@
 import { exitCodes } from "./ExitCode.ts"
 import * as Output from "./Output.ts"
+import * as Table from "../base/Table.ts"
 
-/** A command as it is introduced: by `coupon --help`, and by the table of docs/reference/cli.md (a test compares). */
+/** A command in `coupon --help` and in the table of docs/reference/cli.md, which a test compares. */
 interface Entry {
-  /** The words, then what it takes; options that every command has are left out. */
+  /** The command with its arguments, without the options that every command has. */
   readonly usage: string
   readonly text: string
-  /** Whose key may do it; `anyone`: without a key too, unless PUBLIC_ACCESS says otherwise. */
+  /** The role that it needs; `anyone`: no key, unless PUBLIC_ACCESS says otherwise. */
   readonly role: "anyone" | "VIEWER" | "OPERATOR" | "ADMIN"
 }
 
 export const entries: ReadonlyArray<Entry> = [
-  { usage: "campaign create --name N --limit L [--start T] [--end T]", text: "opens a campaign, now unless a start is given", role: "OPERATOR" },
-  { usage: "campaign get ID [--codes]", text: "shows a campaign; --codes: every issued code, one a line", role: "anyone" },
-  { usage: "campaign list [--phase P] [--prefix N] [--limit N]", text: "P is scheduled, open, sold-out, paused or ended", role: "VIEWER" },
-  { usage: "campaign history ID [--limit N]", text: "the phases that a campaign has reached, and when", role: "VIEWER" },
-  { usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--no-end]", text: "changes what is given", role: "OPERATOR" },
+  {
+    usage: "campaign create --name N --limit L [--start T] [--end T]",
+    text: "opens a campaign, now unless a start is given",
+    role: "OPERATOR"
+  },
+  {
+    usage: "campaign get ID [--codes]",
+    text: "shows a campaign; --codes: every issued code, one a line",
+    role: "anyone"
+  },
+  {
+    usage: "campaign list [--phase P] [--prefix N] [--limit N]",
+    text: "P is scheduled, open, sold-out, paused or ended",
+    role: "VIEWER"
+  },
+  {
+    usage: "campaign history ID [--limit N]",
+    text: "the phases that a campaign has reached, and when",
+    role: "VIEWER"
+  },
+  {
+    usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--no-end]",
+    text: "changes what is given",
+    role: "OPERATOR"
+  },
   { usage: "campaign pause ID", text: "strict: once it answers, nothing more is issued", role: "OPERATOR" },
   { usage: "campaign resume ID", text: "lets a paused campaign issue again", role: "OPERATOR" },
   { usage: "campaign end ID", text: "ends a campaign for good", role: "OPERATOR" },
   { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
-  { usage: "watch [--count N]", text: "what all instances do, each second: a table on a terminal, lines elsewhere", role: "VIEWER" },
-  { usage: "doctor", text: "what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck", role: "VIEWER" },
-  { usage: "verify [ID]", text: "checks every campaign, or one, against the invariants while the service runs", role: "VIEWER" },
-  { usage: "rebuild ID [--discard]", text: "rebuilds a campaign's gate from the ledger while it serves", role: "OPERATOR" },
-  { usage: "backup [--to FILE]", text: "copies the embedded ledger while it serves; for MySQL, names the command", role: "ADMIN" },
+  {
+    usage: "watch [--count N]",
+    text: "what all instances do, each second: a table on a terminal, lines elsewhere",
+    role: "VIEWER"
+  },
+  {
+    usage: "doctor",
+    text: "checks stores, versions, access, clocks, session variables, harmful settings, and what is stuck",
+    role: "VIEWER"
+  },
+  {
+    usage: "verify [ID]",
+    text: "checks every campaign, or one, against the invariants while the service runs",
+    role: "VIEWER"
+  },
+  {
+    usage: "rebuild ID [--discard]",
+    text: "rebuilds a campaign's gate from the ledger while it serves",
+    role: "OPERATOR"
+  },
+  {
+    usage: "backup [--to FILE]",
+    text: "copies the embedded ledger while it serves; for MySQL, names the command",
+    role: "ADMIN"
+  },
   { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },
-  { usage: "log [--campaign ID] [--limit N] [--before ID]", text: "administrative acts, newest first: who, what, before, after", role: "VIEWER" },
-  { usage: "keys create --name N --role R [--rate N]", text: "makes an API key; its secret is all of standard output", role: "ADMIN" },
+  {
+    usage: "log [--campaign ID] [--limit N] [--before ID]",
+    text: "administrative acts, newest first: who, what, before, after",
+    role: "VIEWER"
+  },
+  {
+    usage: "keys create --name N --role R [--rate N]",
+    text: "makes an API key; its secret is all of standard output",
+    role: "ADMIN"
+  },
   { usage: "keys list", text: "lists every key that ever was, without secrets", role: "ADMIN" },
   { usage: "keys revoke KEY", text: "ends the validity of a key", role: "ADMIN" }
 ]
@@ -40,11 +89,11 @@ export const text = (): string =>
   [
     "coupon operates coupon-issuance: a client of its API and of its operator plane",
     "COMMANDS",
-    indent(Output.table(["", "", "role"], entries.map(({ role, text, usage }) => [usage, text, role])).split("\n").slice(1).join("\n")),
+    Table.format(entries.map(({ role, text, usage }) => [usage, text, role]), { indent: 2 }),
     "OPTIONS OF EVERY COMMAND",
     indent(Output.facts({
       "--url, COUPON_URL": "where the service is; http://127.0.0.1:8080 unless given",
-      "--key, COUPON_API_KEY": "the API key; prefer the variable, for other users of a machine can see arguments",
+      "--key, COUPON_API_KEY": "the API key; prefer the variable, since other users of a machine can see arguments",
       "--timeout 10s": "longest wait for an answer to a single call",
       "--json": "for programs: one object (streams: one a line); a failure is one on standard error",
       "--help": "all options of a command"

@@ -8,8 +8,11 @@ export const parse = (option: string, text: string): Effect.Effect<string, CliFa
   Effect.suspend(() => {
     if (text === "now") return Effect.succeed(new Date().toISOString())
     const match = /^\+(\d{1,6})([smhd])$/.exec(text)
-    if (match !== null) return Effect.succeed(new Date(Date.now() + Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]).toISOString())
-    // The service has the last word on what is RFC 3339.
+    if (match !== null) {
+      const millis = Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]
+      return Effect.succeed(new Date(Date.now() + millis).toISOString())
+    }
+    // The service checks the rest of RFC 3339.
     if (/^\d{4}-\d{2}-\d{2}T/.test(text)) return Effect.succeed(text)
     return Effect.fail(
       usage(`${option} must be a time such as 2025-06-25T00:00:00Z, now, or from now +90s, +10m, +2h, +1d`)

@@ -36,13 +36,18 @@ const settle = (exit: Exit.Exit<void, unknown>, json: boolean): Effect.Effect<Ex
   if (Exit.isSuccess(exit)) return Effect.succeed("OK")
   if (Cause.isInterruptedOnly(exit.cause)) return Effect.succeed("INTERRUPTED")
   const error = Cause.isFailType(exit.cause) ? exit.cause.error : undefined
-  // What is wrong with the command line, @effect/cli has said already.
+  // @effect/cli has printed what is wrong with the command line.
   if (ValidationError.isValidationError(error)) return Effect.succeed("USAGE")
   const failure = error instanceof CliFailure ? error : unexpected(exit.cause)
   return Effect.as(tell(failure, json), failure.exit)
 }
 
-const environment = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, CliConfig.layer({ showBuiltIns: false }))
+const environment = Layer.mergeAll(
+  NodeFileSystem.layer,
+  NodePath.layer,
+  NodeTerminal.layer,
+  CliConfig.layer({ showBuiltIns: false })
+)
 
 /** Runs the command with these arguments, without those for the program itself; prints by Effect's Console. */
 export const main = (given: ReadonlyArray<string>): Effect.Effect<ExitName> => {

@@ -7,18 +7,19 @@ export { printable } from "../base/Printable.ts"
 /** Writes a line to standard output. */
 export const line = (text: string): Effect.Effect<void> => Console.log(text)
 
-/** For programs, on one line; a bigint becomes a string, as int64 does in the contract's JSON. */
-export const toJson = (value: unknown): string => JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)
+/** One line of JSON. A bigint becomes a string, as int64 does in the contract's JSON. */
+export const toJson = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)
 
 export const json = (value: unknown): Effect.Effect<void> => line(toJson(value))
 
-/** Progress, for people alone: on standard error, and only where that is a terminal. */
+/** Shows progress on standard error, only if that is a terminal. */
 export const progress = (text: string): Effect.Effect<void> =>
   Effect.sync(() => {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
   })
 
-/** Takes the progress off the screen. */
+/** Removes the progress from the terminal. */
 export const progressDone: Effect.Effect<void> = progress("")
 
 /** A table with a header. */
@@ -27,23 +28,27 @@ export const table = (header: Table.Row, rows: ReadonlyArray<Table.Row>): string
 /** Names and values, one a line. */
 export const facts = (entries: Readonly<Record<string, string | number | undefined>>): string =>
   Table.format(
-    Object.entries(entries).flatMap(([name, value]) => value === undefined || value === "" ? [] : [[name, String(value)]])
+    Object.entries(entries).flatMap(([name, value]) =>
+      value === undefined || value === "" ? [] : [[name, String(value)]])
   )
 
 /** Epoch milliseconds as RFC 3339. */
 export const time = (millis: number | null): string => millis === null ? "" : new Date(millis).toISOString()
 
-export const duration = (millis: number): string =>
-  millis < 1_000 ? `${Math.round(millis)} ms` : millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`
+/** A measured time: `3 ms`, `1.5 s`, `12 min`. */
+export const duration = (millis: number): string => {
+  if (millis < 1_000) return `${Math.round(millis)} ms`
+  return millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`
+}
 
-/** A size as people say it: `512 B`, `1.5 MB`. */
+/** A size: `512 B`, `1.5 MB`. */
 export const bytes = (count: number): string => {
   const units = ["B", "kB", "MB", "GB", "TB"]
   const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)))
   return `${unit === 0 ? count : (count / 1_000 ** unit).toFixed(1)} ${units[unit]}`
 }
 
-/** Whole seconds, as people say them: `45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`. */
+/** Whole seconds in at most two units: `45 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`. */
 export const span = (seconds: number): string => {
   const units = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const
   const largest = units.findIndex(([, length]) => seconds >= length)

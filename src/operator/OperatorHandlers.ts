@@ -6,7 +6,6 @@ import { AppConfig } from "../config/AppConfig.ts"
 import * as Violations from "./Violations.ts"
 import { AuditLog } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
-import type { GateState } from "../ports/Gate.ts"
 import { GateFacts } from "../ports/GateFacts.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import { LedgerFacts, type SessionFact } from "../ports/LedgerFacts.ts"
@@ -25,7 +24,6 @@ import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFa
 import {
   Caller,
   OperatorRpcs,
-  type VerifiedCampaign,
   type VerifyEvent,
   type Violation
 } from "../contract/OperatorRpcs.ts"
@@ -34,31 +32,6 @@ import * as OverviewSampler from "./OverviewSampler.ts"
 
 type Failure = OperatorFailure | StoreFailure
 
-const violationOf = ({ campaignId, ...rest }: Violations.Violation): typeof Violation.Type => ({
-  campaignId: campaignId ?? null,
-  ...rest
-})
-
-const gateOf = (state: GateState) => ({
-  condition: state.condition,
-  hydrated: state.hydrated,
-  issued: state.issued,
-  pending: state.pending,
-  oldestPendingMillis: state.oldestPendingMillis
-})
-
-const rowOf = ({ observation: { gate, ledger }, violations }: Verification.Finding): typeof VerifiedCampaign.Type => {
-  const { campaignId, counter, couponLimit, coupons, unrelayed } = ledger
-  return {
-    campaignId,
-    couponLimit,
-    coupons,
-    counter,
-    unrelayed,
-    gate: gate === undefined ? null : gateOf(gate.after),
-    violations: violations.map(violationOf)
-  }
-}
 
 const FIRST_KEY = "the first key must have the role ADMIN: it closes administration, and only an ADMIN key makes others"
 
@@ -121,14 +94,14 @@ export const layer = (stopped: Effect.Effect<void>) =>
       let campaigns = 0
       const violations: Array<typeof Violation.Type> = []
       const rows = Stream.map(found, (finding) => {
-        const row = rowOf(finding)
+        const row = Violations.rowOf(finding)
         campaigns++
         violations.push(...row.violations)
         return { _tag: "Campaign" as const, row }
       })
       const done = Effect.gen(function*() {
         const backlog = yield* Effect.flatMap(Outbox, (outbox) => outbox.backlog)
-        const whole = Violations.outboxViolations(backlog, options.limits).map(violationOf)
+        const whole = Violations.outboxViolations(backlog, options.limits).map(Violations.toContract)
         return { _tag: "Done" as const, campaigns, violations: [...violations, ...whole], outbox: backlog }
       })
       return Stream.concat(rows, Stream.fromEffect(done))

@@ -1,4 +1,4 @@
-import * as Table from "../base/Table.ts"
+import type * as Contract from "../contract/OperatorRpcs.ts"
 import type { GateState } from "../ports/Gate.ts"
 import type { CampaignFacts } from "../ports/LedgerFacts.ts"
 import type { OutboxBacklog } from "../ports/Outbox.ts"
@@ -71,29 +71,33 @@ export const outboxViolations = (
 
 const seconds = (millis: number): string => `${(millis / 1_000).toFixed(1)} s`
 
-const HEADER = ["campaign", "limit", "coupons", "counter", "gate", "holders", "on their way", "reserved", "verdict"]
+/** A violation as the operator plane sends it. */
+export const toContract = ({ campaignId, ...rest }: Violation): typeof Contract.Violation.Type => ({
+  campaignId: campaignId ?? null,
+  ...rest
+})
 
-const gateWord = ({ condition, hydrated }: GateState): string =>
-  condition !== "Sound" ? condition.toLowerCase() : hydrated ? "hydrated" : "cold"
+const gateOf = (state: GateState) => ({
+  condition: state.condition,
+  hydrated: state.hydrated,
+  issued: state.issued,
+  pending: state.pending,
+  oldestPendingMillis: state.oldestPendingMillis
+})
 
-interface Row {
+/** A verified campaign as the operator plane sends it. */
+export const rowOf = ({ observation, violations }: {
   readonly observation: Observation
   readonly violations: ReadonlyArray<Violation>
+}): typeof Contract.VerifiedCampaign.Type => {
+  const { gate, ledger: { campaignId, counter, couponLimit, coupons, unrelayed } } = observation
+  return {
+    campaignId,
+    couponLimit,
+    coupons,
+    counter,
+    unrelayed,
+    gate: gate === undefined ? null : gateOf(gate.after),
+    violations: violations.map(toContract)
+  }
 }
-
-/** A table for a terminal, one row a campaign. */
-export const table = (rows: ReadonlyArray<Row>): string =>
-  Table.format(
-    rows.map(({ observation: { gate, ledger }, violations }) => [
-      ledger.campaignId,
-      ledger.couponLimit,
-      ledger.coupons,
-      ledger.counter,
-      gate === undefined ? "-" : gateWord(gate.after),
-      gate === undefined ? "-" : gate.after.issued,
-      ledger.unrelayed,
-      gate === undefined ? "-" : gate.after.pending,
-      violations.length === 0 ? "ok" : [...new Set(violations.map(({ invariant }) => invariant))].join(" ")
-    ]),
-    { header: HEADER }
-  )

@@ -63,7 +63,7 @@ describe("the operator plane, once a key is configured", () => {
   /** Makes a key as the command prints it: the secret is all of standard output. */
   const keyOf = async (role: string, ...args: ReadonlyArray<string>) => {
     const { code, err, out } = await as(BOOTSTRAP)("keys", "create", "--name", `test ${role}`, "--role", role, ...args)
-    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("keep the secret") as string })
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("shown only once") as string })
     return out.trim()
   }
 

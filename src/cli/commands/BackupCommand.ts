@@ -18,7 +18,8 @@ type Event = typeof BackupEvent.Type
 
 const STANDARD_OUTPUT = "-"
 
-const problem = (message: string, hint?: string) => new CliFailure({ exit: "FAILED", code: "BACKUP_FAILED", message, hint })
+const problem = (message: string, hint?: string) =>
+  new CliFailure({ exit: "FAILED", code: "BACKUP_FAILED", message, hint })
 
 const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, CliFailure> =>
   Effect.tryPromise({ try: run, catch: (error) => problem(`${what}: ${(error as Error).message}`) })
@@ -26,16 +27,19 @@ const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, CliFa
 /** Where the copy goes. */
 interface Target {
   readonly write: (bytes: Buffer) => Effect.Effect<void, CliFailure>
-  /** All is there, on the disk and under its name. */
+  /** Writes all to the disk and gives the file its name. */
   readonly finish: Effect.Effect<void, CliFailure>
 }
 
 const standardOutput: Target = {
-  write: (bytes) => attempt("standard output", async () => void (process.stdout.write(bytes) || await once(process.stdout, "drain"))),
+  write: (bytes) =>
+    attempt("standard output", async () => {
+      if (!process.stdout.write(bytes)) await once(process.stdout, "drain")
+    }),
   finish: Effect.void
 }
 
-/** A file that has its name only once it is whole; readable by its owner alone, for it holds every code. */
+/** A file that gets its name once it is complete. Only its owner may read it, because it holds every code. */
 const fileTarget = (file: string): Effect.Effect<Target, CliFailure, Scope.Scope> =>
   Effect.gen(function*() {
     const partial = `${file}.partial`
@@ -54,9 +58,10 @@ const fileTarget = (file: string): Effect.Effect<Target, CliFailure, Scope.Scope
 
 const timestamp = () => new Date().toISOString().replace(/[-:]|\.\d+/g, "")
 
-/** The database's own tools have to do it, so nothing was copied, which a script must not take for a backup. */
-const elsewhere = ({ command, notes, server }: Extract<Event, { readonly _tag: "Elsewhere" }>, file: string, json: boolean) =>
+/** The database's own tools make the backup. This fails, because nothing was copied and a script must notice. */
+const elsewhere = (event: Extract<Event, { readonly _tag: "Elsewhere" }>, file: string, json: boolean) =>
   Effect.gen(function*() {
+    const { command, notes, server } = event
     const toFile = `${command} > ${/^[\w./-]+$/.test(file) ? file : `'${file.replaceAll("'", "'\\''")}'`}`
     if (file !== STANDARD_OUTPUT) {
       yield* json
@@ -75,7 +80,9 @@ export const backup = Command.make(
   "backup",
   {
     to: Options.text("to").pipe(
-      Options.withDescription("the file to write, which must not exist yet, or - for standard output; unless given, coupon-<time>.db here"),
+      Options.withDescription(
+        "the file to write, which must not exist yet, or - for standard output; unless given, coupon-<time>.db here"
+      ),
       Options.optional
     ),
     ...Connection.options
@@ -99,7 +106,9 @@ export const backup = Command.make(
                 // Named so that it is not taken for a file of the embedded ledger.
                 return yield* elsewhere(event, Option.getOrElse(to, () => "coupon.sql"), json)
               case "Copying":
-                return yield* Output.progress(`copying: ${Output.bytes(event.bytes)} of about ${Output.bytes(event.of)}`)
+                return yield* Output.progress(
+                  `copying: ${Output.bytes(event.bytes)} of about ${Output.bytes(event.of)}`
+                )
               case "Snapshot":
                 announced = event
                 target = file === STANDARD_OUTPUT ? standardOutput : yield* fileTarget(file)
@@ -125,11 +134,15 @@ export const backup = Command.make(
           })
         }
         const { bytes, sha256 } = announced
-        if (received !== bytes || hash.digest("hex") !== sha256) return yield* problem("what arrived is not what was sent: there is no backup", "try again")
+        if (received !== bytes || hash.digest("hex") !== sha256) {
+          return yield* problem("the received copy differs from the one that was sent: there is no backup", "try again")
+        }
         yield* target!.finish
         if (file === STANDARD_OUTPUT) return
         yield* json
           ? Output.json({ file, bytes, sha256 })
           : Output.line(`${file}: ${Output.bytes(bytes)}, sha256 ${sha256}\nkeep it safe: it holds every code`)
       }))
-).pipe(Command.withDescription("copies the embedded ledger while it serves, or names the command that copies MySQL (role ADMIN)"))
+).pipe(Command.withDescription(
+  "copies the embedded ledger while it serves, or names the command that copies MySQL (role ADMIN)"
+))

@@ -1,4 +1,4 @@
-import { toJson } from "@bufbuild/protobuf"
+import { type JsonObject, toJson } from "@bufbuild/protobuf"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
@@ -10,8 +10,7 @@ import {
   CampaignStatus,
   CreateCampaignResponseSchema,
   type GetCampaignResponse,
-  GetCampaignResponseSchema,
-  ListCampaignsResponseSchema
+  GetCampaignResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
@@ -22,20 +21,22 @@ import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 
 const name = Options.text("name").pipe(Options.withDescription("1 to 100 characters"))
 const limit = Options.integer("limit").pipe(Options.withDescription("how many coupons there are, 1 to 10,000,000"))
-const start = Options.text("start").pipe(Options.withDescription("when claims open: 2025-06-25T00:00:00Z, now, +10m, +2h, +1d"))
+const start = Options.text("start").pipe(
+  Options.withDescription("when claims open: 2025-06-25T00:00:00Z, now, +10m, +2h, +1d")
+)
 const end = Options.text("end").pipe(Options.withDescription("when claims close; likewise"))
 const allowPastEnd = Options.boolean("allow-past-end").pipe(
-  Options.withDescription("take an --end that has passed already: the campaign is over")
+  Options.withDescription("accept an --end that has passed already: the campaign is over")
 )
 const expectedVersion = Options.integer("expected-version").pipe(
-  Options.withDescription("only if the campaign is at this version, as `campaign get` shows it: nobody has changed it meanwhile"),
+  Options.withDescription("only if the campaign is still at this version, which `campaign get` shows"),
   Options.optional
 )
 
 const statusWord = (status: CampaignStatus): string =>
   Object.entries(CampaignStatus).find(([, value]) => value === status)?.[0] ?? String(status)
 
-/** What the campaign is; of a service that does not tell, what it was set to. */
+/** The campaign's phase; its status if the service is too old to send phases. */
 const phaseWord = ({ phase, status }: Pick<Campaign, "phase" | "status">): string =>
   phase === CampaignPhase.UNSPECIFIED
     ? statusWord(status)
@@ -56,15 +57,10 @@ const statusPhases = {
   ended: phases.ended
 } as const
 
-const wordsOf = <Words extends object>(words: Words) => Object.keys(words) as [keyof Words & string, ...Array<keyof Words & string>]
+const wordsOf = <Words extends object>(words: Words) =>
+  Object.keys(words) as [keyof Words & string, ...Array<keyof Words & string>]
 
-type Shown = Pick<
-  Campaign,
-  | "id" | "name" | "status" | "phase" | "currentCoupon" | "couponLimit" | "startTime" | "endTime" | "openedAt" | "soldOutAt" | "version"
-  | "createdAt" | "updatedAt"
->
-
-const factsOf = (campaign: Shown): string =>
+const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
   Output.facts({
     campaign: campaign.id,
     name: campaign.name,
@@ -81,7 +77,14 @@ const factsOf = (campaign: Shown): string =>
 
 const create = Command.make(
   "create",
-  { name, limit, start: Options.withDefault(start, "now"), end: Options.optional(end), allowPastEnd, ...Connection.options },
+  {
+    name,
+    limit,
+    start: Options.withDefault(start, "now"),
+    end: Options.optional(end),
+    allowPastEnd,
+    ...Connection.options
+  },
   ({ allowPastEnd, end, limit, name, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
@@ -89,7 +92,8 @@ const create = Command.make(
         const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
         const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd }
         const reply = yield* client.createCampaign(request)
-        yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () => `campaign ${reply.campaignId}`)
+        yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () =>
+          `campaign ${reply.campaignId}`)
       }))
 ).pipe(Command.withDescription("opens a campaign; not safe to repeat"))
 
@@ -105,11 +109,19 @@ const codesOf = (client: CouponClient["Type"], campaignId: number, first: GetCam
     }
   })
 
+/** Without the page of codes: `--codes` prints all of them. */
+const withoutCodes = (answer: JsonObject): JsonObject => {
+  const { issuedCoupons: _, issuedCouponsTruncated: __, nextPageToken: ___, ...rest } = answer
+  return rest
+}
+
 const get = Command.make(
   "get",
   {
     campaignId,
-    codes: Options.boolean("codes").pipe(Options.withDescription("print every issued code instead, one a line, in order of issue")),
+    codes: Options.boolean("codes").pipe(
+      Options.withDescription("print every issued code instead, one a line, in order of issue")
+    ),
     ...Connection.options
   },
   ({ campaignId, codes, ...given }) =>
@@ -117,11 +129,8 @@ const get = Command.make(
       Effect.gen(function*() {
         const campaign = yield* client.getCampaign({ campaignId, pageSize: codes ? 0 : 1 })
         if (codes) return yield* codesOf(client, campaignId, campaign, json)
-        // A page of codes says nothing of the campaign: they are there with --codes.
-        const { issuedCoupons: _, issuedCouponsTruncated: __, nextPageToken: ___, ...told } = toJson(GetCampaignResponseSchema, campaign, {
-          alwaysEmitImplicit: true
-        }) as Record<string, unknown>
-        yield* show(json, told, () => factsOf(campaign))
+        const answer = toJson(GetCampaignResponseSchema, campaign, { alwaysEmitImplicit: true })
+        yield* show(json, withoutCodes(answer as JsonObject), () => factsOf(campaign))
       }))
 ).pipe(Command.withDescription("shows a campaign"))
 
@@ -170,23 +179,52 @@ const update = Command.make(
 
 /** A change of status, which has no settings of its own. */
 const turn = (word: "pause" | "resume" | "end", description: string) =>
-  Command.make(word, { campaignId, expectedVersion, ...Connection.options }, ({ campaignId, expectedVersion, ...given }) =>
-    withPublic(given, (client, { json }) => {
-      const request = { campaignId, expectedVersion: versionOf(expectedVersion) }
-      const call: Effect.Effect<{ readonly campaign?: Campaign | undefined }, CallFailure> = client[`${word}Campaign`](request)
-      return Effect.flatMap(call, ({ campaign }) => changed(json, campaign))
-    })).pipe(Command.withDescription(description))
+  Command.make(
+    word,
+    { campaignId, expectedVersion, ...Connection.options },
+    ({ campaignId, expectedVersion, ...given }) =>
+      withPublic(given, (client, { json }) => {
+        const request = { campaignId, expectedVersion: versionOf(expectedVersion) }
+        const reply: Effect.Effect<{ readonly campaign?: Campaign | undefined }, CallFailure> =
+          client[`${word}Campaign`](request)
+        return Effect.flatMap(reply, ({ campaign }) => changed(json, campaign))
+      })
+  ).pipe(Command.withDescription(description))
+
+const tableOf = (campaigns: ReadonlyArray<Campaign>): string =>
+  Output.table(
+    ["campaign", "name", "phase", "issued", "limit", "start", "end", "version"],
+    campaigns.map((campaign) => [
+      campaign.id,
+      campaign.name,
+      phaseWord(campaign),
+      Number(campaign.currentCoupon),
+      Number(campaign.couponLimit),
+      campaign.startTime,
+      campaign.endTime,
+      Number(campaign.version)
+    ])
+  )
 
 const list = Command.make(
   "list",
   {
-    phase: Options.choice("phase", wordsOf(phases)).pipe(Options.withDescription("only campaigns that are in this phase now"), Options.optional),
+    phase: Options.choice("phase", wordsOf(phases)).pipe(
+      Options.withDescription("only campaigns that are in this phase now"),
+      Options.optional
+    ),
     status: Options.choice("status", wordsOf(statusPhases)).pipe(
       Options.withDescription("only campaigns that have ended, are paused, or are neither"),
       Options.optional
     ),
-    prefix: Options.text("prefix").pipe(Options.withDescription("only campaigns whose name begins with this"), Options.withDefault("")),
-    limit: Options.integer("limit").pipe(Options.withDescription("how many at most, the newest first"), Options.withDefault(100)),
+    prefix: Options.text("prefix").pipe(
+      Options.withDescription("only campaigns whose name begins with this"),
+      Options.withDefault("")
+    ),
+    limit: Options.integer("limit").pipe(
+      Options.withDescription("how many at most, the newest first"),
+      Options.withDefault(100)
+    ),
     ...Connection.options
   },
   ({ limit, phase, prefix, status, ...given }) =>
@@ -196,7 +234,11 @@ const list = Command.make(
         if (Option.isSome(phase) && Option.isSome(status)) {
           return yield* usage("--phase and --status exclude one another")
         }
-        const wanted = [...Option.isSome(phase) ? phases[phase.value] : Option.isSome(status) ? statusPhases[status.value] : []]
+        const wanted: Array<CampaignPhase> = Option.isSome(phase)
+          ? [...phases[phase.value]]
+          : Option.isSome(status)
+          ? [...statusPhases[status.value]]
+          : []
         const campaigns: Array<Campaign> = []
         let pageToken = ""
         do {
@@ -206,16 +248,16 @@ const list = Command.make(
           pageToken = page.nextPageToken
         } while (pageToken !== "" && campaigns.length < limit)
         if (json) {
-          const { campaigns: shown } = toJson(ListCampaignsResponseSchema, { $typeName: "coupon.v1.ListCampaignsResponse", campaigns, nextPageToken: "" }, {
-            alwaysEmitImplicit: true
-          }) as { readonly campaigns: unknown }
+          const shown = campaigns.map((one) => toJson(CampaignSchema, one, { alwaysEmitImplicit: true }))
           return yield* Output.json({ campaigns: shown, more: pageToken !== "" })
         }
+        const isFiltered = prefix !== "" || wanted.length > 0
         yield* Output.line(
-          campaigns.length === 0 ? prefix === "" && wanted.length === 0 ? "there are no campaigns yet" : "there are no such campaigns" : Output.table(
-            ["campaign", "name", "phase", "issued", "limit", "start", "end", "version"],
-            campaigns.map((c) => [c.id, c.name, phaseWord(c), Number(c.currentCoupon), Number(c.couponLimit), c.startTime, c.endTime, Number(c.version)])
-          )
+          campaigns.length > 0
+            ? tableOf(campaigns)
+            : isFiltered
+            ? "there are no such campaigns"
+            : "there are no campaigns yet"
         )
         if (pageToken !== "") yield* Output.line(`there are more: --limit ${limit * 2}, or --phase, or --prefix`)
       }))
@@ -236,7 +278,8 @@ const history = Command.make(
         yield* show(json, events, () =>
           events.length === 0 ? "nothing was recorded yet" : Output.table(
             ["event", "phase", "reached at", "noticed at"],
-            events.map(({ at, noticedAt, phase, sequence }) => [sequence, phase, Output.time(at), Output.time(noticedAt)])
+            events.map(({ at, noticedAt, phase, sequence }) =>
+              [sequence, phase, Output.time(at), Output.time(noticedAt)])
           ))
       }))
 ).pipe(Command.withDescription("lists the phases that a campaign has reached, the newest first"))

@@ -69,6 +69,6 @@ export const withInstances = <A>(
     return yield* use(yield* all.make(connection, (one) => client.make(clientOptions(one))), connection)
   }))
 
-/** The answer as JSON, or as `text` has it for people. */
+/** Prints the answer, as JSON or as text. */
 export const show = <A>(json: boolean, value: A, text: (value: A) => string): Effect.Effect<void> =>
   json ? Output.json(value) : Output.line(text(value))

@@ -16,21 +16,37 @@ const nothingHeld = (campaignId: number, userId: bigint): CliFailure =>
     hint: `\`coupon campaign get ${campaignId}\` shows whether there is such a campaign`
   })
 
-export const issue = Command.make("issue", { campaignId, userId, ...Connection.options }, ({ campaignId, userId, ...given }) =>
-  withPublic(given, (client, { json }) =>
-    Effect.gen(function*() {
-      const id = yield* parseUserId(userId)
-      const reply = yield* client.issueCoupon({ campaignId, userId: id })
-      yield* show(json, toJson(IssueCouponResponseSchema, reply, { alwaysEmitImplicit: true }), () => Output.printable(reply.code))
-    }))).pipe(Command.withDescription("claims a coupon for a user and prints its code; safe to repeat"))
+const noCoupon = new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no coupon" })
 
-export const get = Command.make("get", { campaignId, userId, ...Connection.options }, ({ campaignId, userId, ...given }) =>
-  withPublic(given, (client, { json }) =>
-    Effect.gen(function*() {
-      const id = yield* parseUserId(userId)
-      const { coupon } = yield* Effect.catchTag(client.getCoupon({ campaignId, userId: id }), "RecordNotFound", () =>
-        Effect.fail(nothingHeld(campaignId, id)))
-      if (coupon === undefined) return yield* new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no coupon" })
-      yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () =>
-        Output.facts({ code: coupon.code, user: String(coupon.userId), campaign: coupon.campaignId, issued: coupon.issuedAt }))
-    }))).pipe(Command.withDescription("shows the coupon that a user holds"))
+export const issue = Command.make(
+  "issue",
+  { campaignId, userId, ...Connection.options },
+  ({ campaignId, userId, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const id = yield* parseUserId(userId)
+        const reply = yield* client.issueCoupon({ campaignId, userId: id })
+        yield* show(json, toJson(IssueCouponResponseSchema, reply, { alwaysEmitImplicit: true }), () =>
+          Output.printable(reply.code))
+      }))
+).pipe(Command.withDescription("claims a coupon for a user and prints its code; safe to repeat"))
+
+export const get = Command.make(
+  "get",
+  { campaignId, userId, ...Connection.options },
+  ({ campaignId, userId, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const id = yield* parseUserId(userId)
+        const { coupon } = yield* Effect.catchTag(client.getCoupon({ campaignId, userId: id }), "RecordNotFound", () =>
+          Effect.fail(nothingHeld(campaignId, id)))
+        if (coupon === undefined) return yield* noCoupon
+        yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () =>
+          Output.facts({
+            code: coupon.code,
+            user: String(coupon.userId),
+            campaign: coupon.campaignId,
+            issued: coupon.issuedAt
+          }))
+      }))
+).pipe(Command.withDescription("shows the coupon that a user holds"))

@@ -14,7 +14,7 @@ import * as Connection from "../Connection.ts"
 import * as Advice from "../Advice.ts"
 import * as Output from "../Output.ts"
 
-/** One thing that was looked at. `fail` makes the command end with UNSOUND, `warn` does not. */
+/** The result of one check. `fail` makes the command end with UNSOUND, `warn` does not. */
 export interface Check {
   readonly name: string
   readonly verdict: "ok" | "warn" | "fail"
@@ -41,7 +41,10 @@ const page = ({ timeoutMillis, url }: Connection.Connection, path: string) =>
 const readiness = (status: number, body: string): Check => {
   if (status === 200) return ok("ready", "it has reached its stores")
   try {
-    const { status: state, waitingFor } = JSON.parse(body) as { readonly status?: string; readonly waitingFor?: ReadonlyArray<string> }
+    const { status: state, waitingFor } = JSON.parse(body) as {
+      readonly status?: string
+      readonly waitingFor?: ReadonlyArray<string>
+    }
     if (state === "draining") return fail("ready", "it is stopping")
     if (waitingFor !== undefined && state === "unavailable") {
       return fail(
@@ -51,12 +54,20 @@ const readiness = (status: number, body: string): Check => {
       )
     }
     if (waitingFor !== undefined) {
-      return fail("ready", `it waits for ${waitingFor.join(" and ")}`, "start that store, or correct MYSQL_URL and REDIS_URL; it goes on by itself")
+      return fail(
+        "ready",
+        `it waits for ${waitingFor.join(" and ")}`,
+        "start that store, or correct MYSQL_URL and REDIS_URL; it goes on by itself"
+      )
     }
   } catch {
     // Reported below: another server has answered.
   }
-  return fail("ready", `/readyz answers HTTP ${status}`, "is this coupon-issuance, or a proxy that has no healthy instance?")
+  return fail(
+    "ready",
+    `/readyz answers HTTP ${status}`,
+    "is this coupon-issuance, or a proxy that has no healthy instance?"
+  )
 }
 
 const LOCAL = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
@@ -68,12 +79,21 @@ const safety = ({ key, url }: Connection.Connection): ReadonlyArray<Check> => {
     : []
 }
 
-/** The instance's clock against ours, known to half of the round trip; the ledger's against the instance's; the gate's against the ledger's. */
+/**
+ * Compares the instance's clock with this machine's, the ledger's with the instance's, and the gate's with the
+ * ledger's. The first is exact to half of the round trip.
+ */
 const clocks = (info: typeof Info.Type, sentAt: number, roundTrip: number): ReadonlyArray<Check> => {
   const skew = info.now - (sentAt + roundTrip / 2)
-  const own = Math.abs(skew) - roundTrip / 2 > 1_000
-    ? warn("clock", `the instance's clock is ${Output.duration(Math.abs(skew))} ${skew > 0 ? "ahead of" : "behind"} this machine's`, "run NTP on both")
-    : ok("clock", `the instance's clock agrees with this machine's to ${Output.duration(Math.max(1, Math.abs(skew), roundTrip / 2))}`)
+  const error = roundTrip / 2
+  const distance = Math.abs(skew)
+  const side = skew > 0 ? "ahead of" : "behind"
+  const own = distance - error > 1_000
+    ? warn("clock", `the instance's clock is ${Output.duration(distance)} ${side} this machine's`, "run NTP on both")
+    : ok(
+      "clock",
+      `the instance's clock agrees with this machine's to ${Output.duration(Math.max(1, distance, error))}`
+    )
   const apartOf = (store: { readonly now: number; readonly askedAt: number }) => store.now - store.askedAt
   const ledger = info.ledger === null
     ? fail("ledger clock", "the ledger does not answer", "is MySQL up, and reachable from the instance?")
@@ -119,24 +139,36 @@ const stores = (sample: Overview): ReadonlyArray<Check> => [
     : sample.outbox.oldestAgeMillis > 10_000
     ? fail(
       "outbox",
-      `${sample.outbox.events} events wait, the oldest for ${Output.duration(sample.outbox.oldestAgeMillis)}: nobody relays them`,
+      `${sample.outbox.events} events wait, the oldest for ${Output.duration(sample.outbox.oldestAgeMillis)}: ` +
+        "no relay delivers them",
       "is Redis up? the log of the instances says why the relay fails"
     )
     : ok("outbox", sample.outbox.events === 0 ? "nothing waits" : `${sample.outbox.events} events wait, none for long`),
   ...sample.campaigns.flatMap(({ campaignId, gate }) =>
     gate === "Unreachable"
-      ? [fail("gate", `the gate of campaign ${campaignId} does not answer`, "is Redis up, and reachable from the instance?")]
+      ? [fail(
+        "gate",
+        `the gate of campaign ${campaignId} does not answer`,
+        "is Redis up, and reachable from the instance?"
+      )]
       : gate === "Foreign"
       ? [fail(
         "gate",
-        `the keys of campaign ${campaignId} in Redis belong to another deployment, and the ledger decides its claims alone`,
+        `the keys of campaign ${campaignId} in Redis belong to another deployment, so the ledger decides alone`,
         "give each deployment a Redis of its own, or a REDIS_KEY_PREFIX"
       )]
       : []),
-  ...sample.commitsInDoubt > 0 ? [warn("ledger", `${sample.commitsInDoubt} transactions are in doubt`, "they are resolved when the ledger answers")] : []
+  ...sample.commitsInDoubt > 0
+    ? [warn(
+      "ledger",
+      `${sample.commitsInDoubt} transactions are in doubt`,
+      "they are resolved when the ledger answers"
+    )]
+    : []
 ]
 
-const operatorPlane = (failure: CliFailure): Check => fail("operator plane", `${failure.code}: ${failure.message}`, failure.hint)
+const operatorPlane = ({ code, hint, message }: CliFailure): Check =>
+  fail("operator plane", `${code}: ${message}`, hint)
 
 const look = (connection: Connection.Connection, client: OperatorClient["Type"]) =>
   Effect.gen(function*() {
@@ -145,12 +177,16 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
     checks.push(
       alive.status === 200
         ? ok("reachable", `${connection.url} answers in ${Output.duration(Math.max(1, alive.millis))}`)
-        : fail("reachable", `/livez answers HTTP ${alive.status}`, "is this coupon-issuance? a proxy may have no instance left")
+        : fail(
+          "reachable",
+          `/livez answers HTTP ${alive.status}`,
+          "is this coupon-issuance? a proxy may have no instance left"
+        )
     )
     const ready = yield* page(connection, "/readyz")
     checks.push(readiness(ready.status, ready.body), ...safety(connection))
 
-    // The first call loads the operator plane in the instance: it would spoil the round trip.
+    // The first call loads the operator plane in the instance, so its round trip would be too long.
     const first = yield* Effect.either(client.Info())
     if (Either.isLeft(first)) return { checks: [...checks, operatorPlane(ofOperatorCall(first.left))], info: undefined }
     const sentAt = Date.now()
@@ -166,7 +202,11 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
           "use the command of the same version: npx coupon in its checkout, or in its image"
         ),
       info.open
-        ? warn("access", "administration is open to anybody who can reach it", "set ADMIN_API_KEY, or make a key: coupon keys create --name me --role ADMIN")
+        ? warn(
+          "access",
+          "administration is open to every client",
+          "set ADMIN_API_KEY, or make a key: coupon keys create --name me --role ADMIN"
+        )
         : ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`),
       ...clocks(info, sentAt, roundTrip),
       ...sessions(info.ledger)
@@ -176,7 +216,10 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
     const sample = yield* Stream.runHead(client.Overview()).pipe(
       Effect.timeoutTo({ duration: connection.timeoutMillis, onTimeout: Option.none, onSuccess: (sample) => sample })
     )
-    checks.push(...Option.match(sample, { onNone: () => [fail("overview", "the instance sends no overview")], onSome: stores }))
+    checks.push(...Option.match(sample, {
+      onNone: () => [fail("overview", "the instance sends no overview")],
+      onSome: stores
+    }))
     return { checks, info }
   })
 
@@ -189,11 +232,19 @@ export const doctor = Command.make("doctor", Connection.options, (given) =>
       if (connection.json) yield* Output.json({ url: connection.url, version: VERSION, instance: info ?? null, checks })
       else {
         for (const { hint, name, text, verdict } of checks) {
-          yield* Output.line(`${MARK[verdict]}  ${name}: ${Output.printable(text)}${hint === undefined ? "" : `\n      ${hint}`}`)
+          const advice = hint === undefined ? "" : `\n      ${hint}`
+          yield* Output.line(`${MARK[verdict]}  ${name}: ${Output.printable(text)}${advice}`)
         }
       }
       const failed = checks.filter(({ verdict }) => verdict === "fail").length
-      if (failed > 0) return yield* new CliFailure({ exit: "UNSOUND", code: "UNSOUND", message: `${failed} of ${checks.length} checks failed` })
+      if (failed > 0) {
+        const message = `${failed} of ${checks.length} checks failed`
+        return yield* new CliFailure({ exit: "UNSOUND", code: "UNSOUND", message })
+      }
       const warned = checks.filter(({ verdict }) => verdict === "warn").length
-      if (!connection.json) yield* Output.line(warned === 0 ? "all is well" : `it works; ${Output.counted(warned, "warning")}`)
-    }))).pipe(Command.withDescription("looks at what is reachable, versions, access, clocks, session variables, settings that will hurt, what is stuck"))
+      if (!connection.json) {
+        yield* Output.line(warned === 0 ? "all is well" : `it works; ${Output.counted(warned, "warning")}`)
+      }
+    }))).pipe(Command.withDescription(
+  "checks stores, versions, access, clocks, session variables, harmful settings, and what is stuck"
+))

@@ -12,9 +12,12 @@ import * as Output from "../Output.ts"
 const create = Command.make(
   "create",
   {
-    name: Options.text("name").pipe(Options.withDescription("for people and for the audit log, 1 to 100 characters")),
+    name: Options.text("name").pipe(Options.withDescription("its name in the audit log, 1 to 100 characters")),
     role: Options.choice("role", roles).pipe(Options.withDescription("what its holder may do")),
-    rate: Options.integer("rate").pipe(Options.withDescription("most calls a second with it, at each instance"), Options.optional),
+    rate: Options.integer("rate").pipe(
+      Options.withDescription("most calls a second with it, at each instance"),
+      Options.optional
+    ),
     ...Connection.options
   },
   ({ name, rate, role, ...given }) =>
@@ -22,11 +25,11 @@ const create = Command.make(
       Effect.gen(function*() {
         const limit = Option.match(rate, { onNone: () => ({}), onSome: (requestsPerSecond) => ({ requestsPerSecond }) })
         const key = yield* client.CreateKey({ name, role, ...limit })
-        // The secret alone on standard output, so that it can go where it belongs: coupon keys create … > /run/secrets/key
+        // Standard output has only the secret, for redirection: coupon keys create … > /run/secrets/key
         yield* show(json, key, ({ secret }) => secret)
-        if (!json) yield* Console.error(`key ${key.id}: keep the secret, it is told this once`)
+        if (!json) yield* Console.error(`key ${key.id}: keep the secret, it is shown only once`)
       }))
-).pipe(Command.withDescription("makes an API key and prints its secret, this once"))
+).pipe(Command.withDescription("makes an API key and prints its secret, only once"))
 
 const list = Command.make("list", Connection.options, (given) =>
   withOperator(given, (client, { json }) =>
@@ -35,16 +38,22 @@ const list = Command.make("list", Connection.options, (given) =>
       yield* show(json, keys, () =>
         keys.length === 0 ? "there are no keys" : Output.table(
           ["id", "name", "role", "calls/s", "created", "revoked"],
-          keys.map((key) => [key.id, key.name, key.role, key.requestsPerSecond ?? "any", Output.time(key.createdAt), Output.time(key.revokedAt)])
+          keys.map(({ createdAt, id, name, requestsPerSecond, revokedAt, role }) =>
+            [id, name, role, requestsPerSecond ?? "any", Output.time(createdAt), Output.time(revokedAt)])
         ))
     }))).pipe(Command.withDescription("lists every API key that ever was, without secrets"))
 
-const revoke = Command.make("revoke", { id: Args.text({ name: "key-id" }), ...Connection.options }, ({ id, ...given }) =>
-  withOperator(given, (client, { json }) =>
-    Effect.zipRight(
-      client.RevokeKey({ id }),
-      show(json, { id, revoked: true }, () => `key ${id} is revoked: at once here, within 10 s at every other instance`)
-    ))).pipe(Command.withDescription("ends the validity of an API key"))
+const revoke = Command.make(
+  "revoke",
+  { id: Args.text({ name: "key-id" }), ...Connection.options },
+  ({ id, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.zipRight(
+        client.RevokeKey({ id }),
+        show(json, { id, revoked: true }, () =>
+          `key ${id} is revoked: at once here, within 10 s at every other instance`)
+      ))
+).pipe(Command.withDescription("ends the validity of an API key"))
 
 export const keys = Command.make("keys").pipe(
   Command.withDescription("makes, lists and revokes API keys (role ADMIN)"),

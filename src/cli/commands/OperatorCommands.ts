@@ -4,27 +4,14 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { VerifyEvent, VerifiedCampaign } from "../../contract/OperatorRpcs.ts"
+import type { VerifiedCampaign, VerifyEvent } from "../../contract/OperatorRpcs.ts"
+import * as VerificationReport from "../VerificationReport.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 
-const cells = (row: typeof VerifiedCampaign.Type) => [
-  row.campaignId,
-  row.couponLimit,
-  row.coupons,
-  row.counter,
-  row.gate === null ? "-" : row.gate.condition !== "Sound" ? row.gate.condition.toLowerCase() : row.gate.hydrated ? "hydrated" : "cold",
-  row.gate?.issued ?? "-",
-  row.unrelayed,
-  row.gate?.pending ?? "-",
-  row.violations.length === 0 ? "ok" : [...new Set(row.violations.map(({ invariant }) => invariant))].join(" ")
-]
-
-const HEADER = ["campaign", "limit", "coupons", "counter", "gate", "holders", "on their way", "reserved", "verdict"]
-
-/** An answer that ends without its last event was cut short: a verdict on half of the campaigns would be none. */
+/** An answer that ends without its last event was cut short: its verdict would not cover all campaigns. */
 const cutShort = new CliFailure({
   exit: "UNAVAILABLE",
   code: "UNREACHABLE",
@@ -51,10 +38,8 @@ const verification = <const Name extends string>(name: Name) => Command.make(
         if (!json) yield* Output.progressDone
         if (done === undefined) return yield* cutShort
         if (!json) {
-          if (rows.length > 0) yield* Output.line(Output.table(HEADER, rows.map(cells)))
-          for (const { campaignId, invariant, text } of done.violations) {
-            yield* Output.line(`${invariant}${campaignId === null ? "" : ` campaign ${campaignId}`}: ${text}`)
-          }
+          if (rows.length > 0) yield* Output.line(VerificationReport.table(rows))
+          for (const violation of done.violations) yield* Output.line(VerificationReport.line(violation))
         }
         if (done.violations.length > 0) {
           return yield* new CliFailure({
@@ -84,7 +69,7 @@ export const rebuild = Command.make(
   {
     campaignId,
     discard: Options.boolean("discard").pipe(
-      Options.withDescription("have the gate forget all it holds first, also reservations of claims that are under way")
+      Options.withDescription("clear the gate first, also of reservations of claims that are under way")
     ),
     ...Connection.options
   },
@@ -99,14 +84,18 @@ export const rebuild = Command.make(
             case "Started":
               return Output.progress(`rebuilding the gate of campaign ${event.campaignId}: ${event.coupons} coupons`)
             case "Progress":
-              return Output.progress(`${event.coupons} of ${event.of} coupons (${Math.floor(100 * event.coupons / Math.max(1, event.of))} %)`)
+              return Output.progress(
+                `${event.coupons} of ${event.of} coupons (${Math.floor(100 * event.coupons / Math.max(1, event.of))} %)`
+              )
             case "Waiting":
-              return Output.progress("another one has rebuilt it")
-            case "Done":
+              return Output.progress("another instance rebuilds it")
+            case "Done": {
+              const took = Output.duration(event.tookMillis)
               return Effect.zipRight(
                 Output.progressDone,
-                Output.line(`the gate of campaign ${campaignId} is complete: ${event.coupons} holders, in ${Output.duration(event.tookMillis)}`)
+                Output.line(`the gate of campaign ${campaignId} is complete: ${event.coupons} holders, in ${took}`)
               )
+            }
           }
         })
         if (!finished) return yield* cutShort
@@ -115,13 +104,20 @@ export const rebuild = Command.make(
 
 export const settings = Command.make(
   "settings",
-  { changed: Options.boolean("changed").pipe(Options.withDescription("only those that are not at their default")), ...Connection.options },
+  {
+    changed: Options.boolean("changed").pipe(Options.withDescription("only those that are not at their default")),
+    ...Connection.options
+  },
   ({ changed, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
         const all = yield* client.Settings()
         const shown = changed ? all.filter(({ isDefault }) => !isDefault) : all
-        yield* show(json, shown, () => Output.table(["setting", "value", "default"], shown.map((s) => [s.name, s.value || "-", s.default || "-"])))
+        yield* show(json, shown, () =>
+          Output.table(
+            ["setting", "value", "default"],
+            shown.map(({ default: initial, name, value }) => [name, value || "-", initial || "-"])
+          ))
       }))
 ).pipe(Command.withDescription("shows the settings in effect; secrets stay secret"))
 
@@ -145,7 +141,8 @@ export const log = Command.make(
         yield* show(json, acts, () =>
           acts.length === 0 ? "nothing was recorded" : Output.table(
             ["id", "at", "who", "what", "campaign", "change"],
-            acts.map((act) => [act.id, Output.time(act.at), act.actor, act.action, act.campaignId ?? "", change(act.before, act.after)])
+            acts.map(({ action, actor, after, at, before, campaignId, id }) =>
+              [id, Output.time(at), actor, action, campaignId ?? "", change(before, after)])
           ))
       }))
 ).pipe(Command.withDescription("lists administrative acts, the newest first: who, what, before, after"))
@@ -158,12 +155,13 @@ const brief = (value: unknown): string => {
   return text.length > 60 ? `${text.slice(0, 59)}…` : text
 }
 
-/** What is different afterwards; `--json` has both as they were recorded. */
+/** The fields that differ; `--json` has both records in full. */
 const change = (before: unknown, after: unknown): string => {
   const [was, is] = [fields(before), fields(after)]
   return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name) => {
     const [from, to] = [was[name] ?? undefined, is[name] ?? undefined]
     if (JSON.stringify(from) === JSON.stringify(to)) return []
-    return [from === undefined ? `${name} ${brief(to)}` : `${name} ${brief(from)} -> ${to === undefined ? "none" : brief(to)}`]
+    const now = to === undefined ? "none" : brief(to)
+    return [from === undefined ? `${name} ${now}` : `${name} ${brief(from)} -> ${now}`]
   }).join(", ")
 }

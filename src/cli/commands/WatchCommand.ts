@@ -8,12 +8,16 @@ import { withInstances } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 
-const rate = (perSecond: number): string => perSecond === 0 ? "0" : perSecond < 10 ? perSecond.toFixed(1) : String(Math.round(perSecond))
+const rate = (perSecond: number): string =>
+  perSecond === 0 ? "0" : perSecond < 10 ? perSecond.toFixed(1) : String(Math.round(perSecond))
 
 const millis = (value: number): string => value === 0 ? "-" : value < 10 ? value.toFixed(1) : String(Math.round(value))
 
-const outboxText = ({ outbox }: Overview): string =>
-  outbox === null ? "the ledger does not answer" : `${outbox.events} events${outbox.events === 0 ? "" : `, the oldest ${Output.duration(outbox.oldestAgeMillis)}`}`
+const outboxText = ({ outbox }: Overview): string => {
+  if (outbox === null) return "the ledger does not answer"
+  const { events, oldestAgeMillis } = outbox
+  return `${events} events${events === 0 ? "" : `, the oldest ${Output.duration(oldestAgeMillis)}`}`
+}
 
 /** An agent whose work has been due for longer than this is late. */
 const MAX_AGENT_LAG_MILLIS = 10_000
@@ -52,17 +56,19 @@ const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, numb
 
 const total = (overview: Overview): number => Object.values(overview.perSecond).reduce((sum, one) => sum + one, 0)
 
-/** Over so long the pace of a campaign is taken. */
+/** The time over which the pace of a campaign is measured. */
 const PACE_MILLIS = 10_000
 
-/** Coupons a second of a campaign, over all instances, as its counter tells; `undefined` while it was seen but once. */
+/** Coupons a second of a campaign, over all instances, by its counter; `undefined` before its second sample. */
 const paceOf = (campaignId: number, recent: ReadonlyArray<Overview>): number | undefined => {
-  const seen = recent.flatMap(({ at, campaigns }) => campaigns.filter((c) => c.campaignId === campaignId).map(({ issued }) => ({ at, issued })))
+  const seen = recent.flatMap(({ at, campaigns }) =>
+    campaigns.filter((c) => c.campaignId === campaignId).map(({ issued }) => ({ at, issued })))
   const [first, last] = [seen[0], seen.at(-1)]
-  return first === undefined || last === undefined || last.at <= first.at ? undefined : (last.issued - first.issued) * 1_000 / (last.at - first.at)
+  if (first === undefined || last === undefined || last.at <= first.at) return undefined
+  return (last.issued - first.issued) * 1_000 / (last.at - first.at)
 }
 
-/** What the campaigns that were served lately are at. */
+/** The state of the campaigns that were served lately. */
 const campaignTable = (campaigns: Overview["campaigns"], recent: ReadonlyArray<Overview>): string =>
   Output.table(
     ["campaign", "name", "phase", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
@@ -85,32 +91,43 @@ const campaignTable = (campaigns: Overview["campaigns"], recent: ReadonlyArray<O
     })
   )
 
+const latencyText = ({ latencyMillis: { ok, refused } }: Overview): string =>
+  `coupon p50 ${millis(ok.p50)}  p95 ${millis(ok.p95)}  p99 ${millis(ok.p99)}   ` +
+  `other answer p50 ${millis(refused.p50)}  p99 ${millis(refused.p99)}`
+
+const processText = ({ eventLoop, memoryBytes, pool }: Overview): string =>
+  [
+    `${Math.round(memoryBytes / 1e6)} MB`,
+    `event loop ${Math.round(100 * eventLoop.utilization)} % busy`,
+    `late by ${millis(eventLoop.lagP99Millis)} ms (p99)`,
+    ...pool.limit > 0 ? [`MySQL connections ${pool.inUse} of ${pool.limit} in use`] : []
+  ].join(", ")
+
 /** A screenful; `recent` ends with `o`. */
 const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
-  const { ok, refused } = o.latencyMillis
+  const { batchSizes, gate } = o
   const blocks = [
     `coupon-issuance ${o.version} at ${o.instance}, up ${Output.span(o.uptimeSeconds)}, ${
       o.ready ? "ready" : `waiting for ${o.waitingFor.join(" and ")}`
     }   ${Output.time(o.at)}`,
     Output.facts({
       "claims a second": `${rate(total(o))}${outcomes(o).map(([name, n]) => `   ${name} ${rate(n)}`).join("")}`,
-      "latency, ms": `coupon p50 ${millis(ok.p50)}  p95 ${millis(ok.p95)}  p99 ${millis(ok.p99)}   other answer p50 ${millis(refused.p50)}  p99 ${
-        millis(refused.p99)
+      "latency, ms": latencyText(o),
+      "in flight": `${o.inFlight}   batches: gate ${rate(batchSizes.gate)}, ledger ${rate(batchSizes.ledger)}   ` +
+        `in doubt ${o.commitsInDoubt}`,
+      gate: `${gate.up ? "answers" : "DOES NOT ANSWER"}${
+        gate.rebuilding > 0 ? `, ${gate.rebuilding} being rebuilt` : ""
       }`,
-      "in flight": `${o.inFlight}   batches: gate ${rate(o.batchSizes.gate)}, ledger ${rate(o.batchSizes.ledger)}   in doubt ${o.commitsInDoubt}`,
-      gate: `${o.gate.up ? "answers" : "DOES NOT ANSWER"}${o.gate.rebuilding > 0 ? `, ${o.gate.rebuilding} being rebuilt` : ""}`,
       outbox: outboxText(o),
       ...agentsFacts(o),
-      process: `${Math.round(o.memoryBytes / 1e6)} MB, event loop ${Math.round(100 * o.eventLoop.utilization)} % busy, late by ${
-        millis(o.eventLoop.lagP99Millis)
-      } ms (p99)${o.pool.limit > 0 ? `, MySQL connections ${o.pool.inUse} of ${o.pool.limit} in use` : ""}`
+      process: processText(o)
     })
   ]
   if (o.campaigns.length > 0) blocks.push(campaignTable(o.campaigns, recent))
   return blocks.join("\n\n")
 }
 
-/** A line, for what is no terminal. */
+/** One line, where the output is no terminal. */
 const summary = (o: Overview): string =>
   [
     Output.time(o.at),
@@ -125,12 +142,29 @@ const summary = (o: Overview): string =>
     `agents=${lateAgents(o)}`
   ].join(" ")
 
+const INSTANCE_COLUMNS = [
+  "instance",
+  "version",
+  "up",
+  "state",
+  "claims/s",
+  "coupons/s",
+  "p50 ms",
+  "p99 ms",
+  "in flight",
+  "gate",
+  "late agents",
+  "MB",
+  "busy %"
+]
+
 /** A screenful of several instances; `recent` ends with the latest sample of any of them. */
 const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Overview>): string => {
   const sum = (of: (o: Overview) => number) => latest.reduce((total, o) => total + of(o), 0)
   const shared = recent.at(-1)!
   const names = [...new Set(latest.flatMap((o) => outcomes(o).map(([name]) => name)))]
-  const perSecond = names.map((name) => [name, sum((o) => o.perSecond[name] ?? 0)] as const).sort(([, a], [, b]) => b - a)
+  const perSecond = names.map((name) => [name, sum((o) => o.perSecond[name] ?? 0)] as const)
+    .sort(([, a], [, b]) => b - a)
   const blocks = [
     `coupon-issuance, ${latest.length} instances   ${Output.time(shared.at)}`,
     Output.facts({
@@ -139,7 +173,7 @@ const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Over
       outbox: outboxText(shared)
     }),
     Output.table(
-      ["instance", "version", "up", "state", "claims/s", "coupons/s", "p50 ms", "p99 ms", "in flight", "gate", "late agents", "MB", "busy %"],
+      INSTANCE_COLUMNS,
       latest.map((o) => [
         o.instance,
         o.version,
@@ -157,8 +191,10 @@ const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Over
       ])
     )
   ]
-  // Each instance shows the campaigns that it served last; the latest look at one is the one that counts.
-  const seen = new Map(latest.toSorted((a, b) => a.at - b.at).flatMap(({ campaigns }) => campaigns.map((c) => [c.campaignId, c] as const)))
+  // Each instance shows the campaigns that it served last. The latest sample of a campaign is shown.
+  const seen = new Map(
+    latest.toSorted((a, b) => a.at - b.at).flatMap(({ campaigns }) => campaigns.map((c) => [c.campaignId, c] as const))
+  )
   if (seen.size > 0) blocks.push(campaignTable([...seen.values()].sort((a, b) => b.campaignId - a.campaignId), recent))
   return blocks.join("\n\n")
 }
@@ -166,41 +202,46 @@ const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Over
 export const watch = Command.make(
   "watch",
   {
-    count: Options.integer("count").pipe(Options.withDescription("end after so many samples of each instance, one a second"), Options.optional),
+    count: Options.integer("count").pipe(
+      Options.withDescription("end after so many samples of each instance, one a second"),
+      Options.optional
+    ),
     ...Connection.options
   },
   ({ count, ...given }) =>
     withInstances(given, ({ known, samples, settled }, { json }) => {
       const onScreen = !json && process.stdout.isTTY
       const least = Option.map(count, (n) => Math.max(1, n))
-      const seen = new Map<string, { readonly told: number; readonly latest: Overview }>()
+      const seen = new Map<string, { readonly samples: number; readonly latest: Overview }>()
       let recent: ReadonlyArray<Overview> = []
-      const tell = (overview: Overview): Effect.Effect<void> => {
+      const print = (overview: Overview): Effect.Effect<void> => {
         if (json) return Output.json(overview)
         if (!onScreen) return Output.line(summary(overview))
         const latest = [...seen.values()].map((one) => one.latest).sort((a, b) => a.instance < b.instance ? -1 : 1)
         const text = latest.length > 1 ? screenOfAll(latest, recent) : screen(overview, recent)
-        // Home, each line cleared to its end, then the rest of the screen: no flicker, as clearing it all first would.
+        // Overwrites line by line, then clears the rest: clearing the whole screen first would flicker.
         return Effect.sync(() => void process.stdout.write(`\x1b[H${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
       }
       const isEnough = () =>
         Option.match(least, {
           onNone: () => false,
-          onSome: (n) => settled() && [...known()].every((name) => (seen.get(name)?.told ?? 0) >= n)
+          onSome: (n) => settled() && [...known()].every((name) => (seen.get(name)?.samples ?? 0) >= n)
         })
       const one = (overview: Overview): Effect.Effect<boolean> =>
         Effect.suspend(() => {
-          const told = seen.get(overview.instance)?.told ?? 0
-          seen.set(overview.instance, { told: told + 1, latest: overview })
+          const before = seen.get(overview.instance)?.samples ?? 0
+          seen.set(overview.instance, { samples: before + 1, latest: overview })
           if (onScreen) for (const name of seen.keys()) if (!known().has(name)) seen.delete(name)
           recent = [...recent, overview].filter(({ at }) => at > overview.at - PACE_MILLIS)
-          // Each instance tells as many as were asked for, however long the last one takes.
-          const surplus = Option.exists(least, (n) => told >= n)
-          return Effect.map(surplus ? Effect.void : tell(overview), () => !isEnough())
+          // `--count` samples of each instance are printed, also while another instance is not done.
+          const surplus = Option.exists(least, (n) => before >= n)
+          return Effect.map(surplus ? Effect.void : print(overview), () => !isEnough())
         })
       return Effect.zipRight(
         onScreen ? Effect.sync(() => void process.stdout.write("\x1b[2J")) : Effect.void,
         Stream.runForEachWhile(samples, one)
       )
     })
-).pipe(Command.withDescription("shows each second what all instances do: a table on a terminal, lines elsewhere; Ctrl-C ends it"))
+).pipe(Command.withDescription(
+  "shows each second what all instances do: a table on a terminal, lines elsewhere; Ctrl-C ends it"
+))
