@@ -1,13 +1,17 @@
 -- The rights of the serving user. An administrator runs this after the first migration, and again after an upgrade that
--- adds tables or a procedure. The service can change or delete no row of coupons or of the audit log, and no table.
+-- adds tables or a procedure. The service can change or delete no row of coupons or of the audit log, no role or secret of
+-- a key, and no table.
 
-GRANT SELECT, INSERT, UPDATE ON coupon.campaigns TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE
+    (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at)
+  ON coupon.campaigns TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
 GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.campaign_raises TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.admin_audit TO 'coupon'@'%';
-GRANT SELECT, INSERT, UPDATE ON coupon.api_keys TO 'coupon'@'%';
+-- A key is made and revoked; its role and its secret never change.
+GRANT SELECT, INSERT, UPDATE (revoked_at) ON coupon.api_keys TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_phases TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.campaign_phase_log TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production.

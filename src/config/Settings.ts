@@ -248,6 +248,13 @@ export const settings = {
   jwksFile: file("JWT_JWKS_FILE", "the same as a file"),
   jwtIssuer: file("JWT_ISSUER", "`iss` that tokens must have; needed with JWT_JWKS_URL or JWT_JWKS_FILE"),
   jwtAudience: file("JWT_AUDIENCE", "`aud` that tokens must have; needed with JWT_JWKS_URL or JWT_JWKS_FILE"),
+  jwtLongestLife: duration(
+    "JWT_LONGEST_LIFE",
+    "longest time from a token's `iat` (or from now, without one) to its `exp`; a longer one is rejected",
+    "24h",
+    "1m",
+    "8784h"
+  ),
   tlsCertFile: file("TLS_CERT_FILE", "certificate chain (PEM) with which the port speaks TLS; needs TLS_KEY_FILE"),
   tlsKeyFile: file("TLS_KEY_FILE", "its private key (PEM)"),
   corsOrigins: list(

@@ -24,6 +24,10 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)([^#]*)$/i
 const JSON_TYPE = /^(application\/(?:(?:connect|grpc|grpc-web)\+)?json)[ \t]*;(.*)$/i
 const UTF8 = /^(?:[ \t]*;)*[ \t]*(?:charset=(?:utf-?8|"utf-?8")[ \t]*)?(?:;[ \t]*)*$/i
 
+/** Of HTTP/2 the authority, too. */
+const HOST = /^(?:host|:authority)$/i
+const AUTHORIZATION = /^authorization$/i
+
 const MALFORMED = "host header is missing or malformed"
 
 /**
@@ -34,15 +38,21 @@ const MALFORMED = "host header is missing or malformed"
 export const make = (): (request: Request) => string | undefined => {
   const isHost = makeIsHost()
 
-  /** The hosts that the headers name; of HTTP/2 the authority, too. */
-  const hostsOf = (raw: ReadonlyArray<string>) => {
-    const hosts: Array<string> = []
-    for (let i = 0; i < raw.length; i += 2) if (/^(?:host|:authority)$/i.test(raw[i]!)) hosts.push(raw[i + 1]!)
-    return hosts
+  /** The values of headers whose names match. */
+  const valuesOf = (raw: ReadonlyArray<string>, name: RegExp) => {
+    const values: Array<string> = []
+    for (let i = 0; i < raw.length; i += 2) if (name.test(raw[i]!)) values.push(raw[i + 1]!)
+    return values
   }
 
+  /** Of two credentials Node keeps the first, another server on the way perhaps the last: none of them is believed. */
+  const readAuthorization = (request: Request): string | undefined =>
+    request.headers.authorization !== undefined && valuesOf(request.rawHeaders, AUTHORIZATION).length > 1
+      ? "there must be one authorization header"
+      : undefined
+
   const readHost = (request: Request): string | undefined => {
-    const hosts = hostsOf(request.rawHeaders)
+    const hosts = valuesOf(request.rawHeaders, HOST)
     if (!hosts.every(isHost)) return MALFORMED
     if (!("stream" in request)) {
       if (hosts.length > 1) return "there must be one host header"
@@ -66,7 +76,7 @@ export const make = (): (request: Request) => string | undefined => {
   }
 
   return (request) => {
-    const problem = readHost(request) ?? readTarget(request)
+    const problem = readHost(request) ?? readTarget(request) ?? readAuthorization(request)
     const [, type, parameters] = JSON_TYPE.exec(request.headers["content-type"] ?? "") ?? []
     if (type !== undefined && UTF8.test(parameters!)) request.headers["content-type"] = type.toLowerCase()
     return problem

@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -23,6 +24,9 @@ export class UserTokens extends Context.Tag("coupon/security/UserTokens")<UserTo
   readonly subject: (token: string) => Effect.Effect<string, TokenRejected | IssuerUnavailable>
 } | undefined>() {}
 
+/** The types of header `typ` that are taken, apart from none: any JWT (RFC 7519) and access tokens (RFC 9068). */
+const TYPES = ["jwt", "at+jwt"]
+
 /** Asymmetric ones alone: a shared secret that checks tokens can also make them. */
 const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 /** The clocks of issuer and instance differ by less than this. */
@@ -33,6 +37,7 @@ const REMEMBERED = 10_000
 const REMEMBERED_MILLIS = 60_000
 
 const rejectionOf = (error: unknown): TokenRejected | IssuerUnavailable => {
+  if (error instanceof TokenRejected) return error
   if (error instanceof errors.JWTExpired) return new TokenRejected({ message: "the token has expired" })
   if (error instanceof errors.JWTClaimValidationFailed) {
     const problem = error.reason === "missing" ? "is missing" : "is not the one asked for"
@@ -76,6 +81,18 @@ export const make = Effect.gen(function*() {
     // A token that never expires cannot be revoked.
     requiredClaims: ["sub", "exp"]
   }
+  const longestSeconds = Duration.toSeconds(config.jwtLongestLife)
+  const verify = async (token: string) => {
+    const { payload, protectedHeader: { typ } } = await jwtVerify(token, keys, rules)
+    if (typ !== undefined && !TYPES.includes(typ.toLowerCase().replace(/^application\//, ""))) {
+      throw new TokenRejected({ message: `a token of the type ${JSON.stringify(typ)} is not for claims` })
+    }
+    const now = Date.now() / 1_000
+    if (payload.exp! - Math.min(payload.iat ?? now, now) > longestSeconds + TOLERANCE_SECONDS) {
+      throw new TokenRejected({ message: "the token is valid for too long: its exp is too far from its iat" })
+    }
+    return payload
+  }
   const known = new Map<string, { readonly subject: string; readonly until: number }>()
 
   return {
@@ -84,8 +101,8 @@ export const make = Effect.gen(function*() {
         const remembered = known.get(token)
         if (remembered !== undefined && Date.now() < remembered.until) return Effect.succeed(remembered.subject)
         return Effect.map(
-          Effect.tryPromise({ try: () => jwtVerify(token, keys, rules), catch: rejectionOf }),
-          ({ payload }) => {
+          Effect.tryPromise({ try: () => verify(token), catch: rejectionOf }),
+          (payload) => {
             const now = Date.now()
             if (known.size >= REMEMBERED) known.delete(known.keys().next().value!)
             known.set(token, { subject: payload.sub!, until: Math.min(payload.exp! * 1_000, now + REMEMBERED_MILLIS) })

@@ -56,6 +56,32 @@ describe("the files of an embedded instance", () => {
     expect(logged(instance, "WARN").join()).not.toContain("coupon.db-wal")
   })
 
+  it("are for their owner alone, also those that an earlier release made", async () => {
+    const { dataDir, file, volume } = place()
+    const rights = () =>
+      Object.fromEntries(
+        ["", "coupon.db", "coupon.db-wal", "coupon.db-shm", "lock.db"].map((name) => [name, Fs.statSync(file(name)).mode & 0o777])
+      )
+    const closed = { "": 0o700, "coupon.db": 0o600, "coupon.db-wal": 0o600, "coupon.db-shm": 0o600, "lock.db": 0o600 }
+    Fs.chmodSync(volume, 0o755)
+    const first = await start(dataDir)
+    expect(rights()).toEqual(closed)
+    await first.stop()
+    // As it was before: whatever the umask gave.
+    Fs.chmodSync(volume, 0o755)
+    for (const name of ["coupon.db", "lock.db"]) Fs.chmodSync(file(name), 0o644)
+    const second = await start(dataDir)
+    expect(rights()).toEqual(closed)
+    await second.stop()
+    // A directory that is not the service's alone keeps its rights: others may need them.
+    Fs.writeFileSync(file("of-another-program"), "")
+    Fs.chmodSync(volume, 0o755)
+    const third = await start(dataDir)
+    expect(rights()).toEqual({ ...closed, "": 0o755 })
+    expect(logged(third, "WARN").join("\n")).toMatch(/DATA_DIR: \S+ holds other files too/)
+    await third.stop()
+  })
+
   it("are named where the log could not be emptied, because another process reads the file", async () => {
     const { dataDir } = place()
     const load = loadFor(defer)

@@ -67,6 +67,12 @@ describe("a token binds a user to what is its own", () => {
     expect((await client(server.url, own).getCoupon({ campaignId: 1, userId: 7n })).coupon?.userId).toBe(7n)
   })
 
+  it.each(["JWT", "jwt", "at+jwt", "application/at+jwt", undefined])("of the type %s", async (typ) => {
+    const now = Math.floor(Date.now() / 1_000)
+    const header = typ === undefined ? {} : { typ }
+    expect((await claim(await token({ iat: now, exp: now + 24 * 3_600 }, ours, header))).message).toBe("OK")
+  })
+
   it("for no other user, and to administer nothing", async () => {
     const own = await token()
     for (const userId of [8n, 70n, 9223372036854775807n]) {
@@ -115,7 +121,9 @@ describe("a token binds a user to what is its own", () => {
   })
 })
 
-describe("a token is refused that", () => {
+describe("a token is rejected that", () => {
+  const TOO_LONG = "the token is valid for too long: its exp is too far from its iat"
+  const NO_CLAIM = (typ: string) => `a token of the type "${typ}" is not for claims`
   const unsigned = (claims: object) =>
     [{ alg: "none", typ: "JWT" }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
       .join(".") + "."
@@ -130,6 +138,12 @@ describe("a token is refused that", () => {
       () => token({ iss: "https://evil.example" }),
       "the token's iss is not the one asked for"
     ],
+    ["is valid for longer than JWT_LONGEST_LIFE", () => token({ exp: now() + 25 * 3_600 }), TOO_LONG],
+    ["was valid for longer", () => token({ iat: now() - 25 * 3_600, exp: now() + 60 }), TOO_LONG],
+    ["is dated ahead to seem short", () => token({ iat: now() + 48 * 3_600, exp: now() + 49 * 3_600 }), TOO_LONG],
+    ["expires beyond the calendar", () => token({ exp: 9e15 }), TOO_LONG],
+    ["is for a logout", () => token({}, ours, { typ: "logout+jwt" }), NO_CLAIM("logout+jwt")],
+    ["is of another type", () => token({}, ours, { typ: "application/secevent+jwt" }), NO_CLAIM("application/secevent+jwt")],
     ["has no subject", () => token({ sub: undefined }), "the token's sub is missing"],
     ["was signed with another key", () => token({}, strangers), "the token's signature is not the issuer's"],
     ["names a key that is not the issuer's", () => token({}, rotated), "the token's signature is not the issuer's"],

@@ -25,14 +25,18 @@ const raw = (text: string) =>
 
 interface Options {
   readonly hosts?: ReadonlyArray<string>
+  readonly others?: ReadonlyArray<string>
   readonly type?: string
   readonly version?: string
   readonly method?: string
 }
 
 const ask = async (target: string, options: Options = {}) => {
-  const { hosts = ["coupon.example"], method = "POST", type = "application/json", version = "1.1" } = options
-  const headers = [...hosts.map((host) => `Host: ${host}`), `Content-Type: ${type}`, "Connection: close"]
+  const { hosts = ["coupon.example"], method = "POST", others = [], type = "application/json", version = "1.1" } = options
+  const headers = [
+    ...[...hosts.map((host) => `Host: ${host}`), ...others],
+    ...[`Content-Type: ${type}`, "Connection: close"]
+  ]
   const body = method === "POST" ? BODY : ""
   const lines = [`${method} ${target} HTTP/${version}`, ...headers, `Content-Length: ${body.length}`, "", body]
   const reply = await raw(lines.join("\r\n"))
@@ -70,6 +74,14 @@ describe.each([["the lane", ISSUE], ["the adapter", `${ISSUE}?adapter`]])("the h
     expect(await ask(path, { hosts })).toEqual(bad(""))
     expect(await ask(path, { hosts, version: "1.0" })).toEqual(bad(""))
     expect(await ask(`http://a${path}`, { hosts })).toEqual(bad(""))
+  })
+
+  it.each([
+    ["Bearer a", "Bearer b"], ["Bearer a", "Bearer a"], ["", "Bearer b"]
+  ])("takes no two credentials: %j and %j", async (one, other) => {
+    const bad = { status: 400, text: expect.stringContaining("there must be one authorization header") as string }
+    expect(await ask(path, { others: [`Authorization: ${one}`, `AUTHORIZATION: ${other}`] })).toEqual(bad)
+    expect(await ask(path, { others: [`authorization: ${one}`] })).toEqual(OK)
   })
 
   it.each(["", "a b", "a/b", "u@a", "a:b", "a:99999", "[::1", "a,b c", "é"])(

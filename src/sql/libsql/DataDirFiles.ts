@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync } from "node:fs"
+import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs"
 import * as Path from "node:path"
 
 /** The ledger's database, and the log of its latest commits. */
@@ -65,6 +65,43 @@ export const make = (directory: string): DataDirFiles => {
     return undefined
   }
   return { look: compare(remembered), lookAtCommit: compare(remembered.slice(0, 2)) }
+}
+
+const GROUP_AND_OTHERS = 0o077
+
+/** Whether a name in the directory is of a file that this service makes. */
+const isOurs = (name: string): boolean =>
+  [DATABASE, WAL, SHARED_MEMORY, LOCK, `${LOCK}-journal`].includes(name) || name.startsWith(SNAPSHOT_PREFIX)
+
+/**
+ * Makes the directory, if need be, and lets its owner alone enter it and read its files: they hold users and codes. A
+ * directory that holds files of others is not closed to them, and a file or directory of another owner cannot be; both
+ * are returned, as texts for a warning. Call it before the database is opened: SQLite gives its log the rights of the
+ * database. Throws if the directory cannot be made.
+ */
+export const makePrivate = (directory: string): ReadonlyArray<string> => {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const present = readdirSync(directory)
+  for (const name of [DATABASE, LOCK]) {
+    if (!present.includes(name)) closeSync(openSync(Path.join(directory, name), "a", 0o600))
+  }
+  const warnings: Array<string> = []
+  const restrict = (path: string, mode: number, others: boolean) => {
+    if ((statSync(path).mode & GROUP_AND_OTHERS) === 0) return
+    if (others) {
+      warnings.push(`${path} holds other files too, so other users of this machine can still enter it`)
+      return
+    }
+    try {
+      chmodSync(path, mode)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      warnings.push(`other users of this machine can read ${path}, and its rights cannot be changed (${code})`)
+    }
+  }
+  restrict(directory, 0o700, !present.every(isOurs))
+  for (const name of readdirSync(directory)) if (isOurs(name)) restrict(Path.join(directory, name), 0o600, false)
+  return warnings
 }
 
 /** Removes copies that a process which was killed has left behind. Only the directory's owner may. */

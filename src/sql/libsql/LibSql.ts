@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { mkdir } from "node:fs/promises"
 import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
 import { AppConfig } from "../../config/AppConfig.ts"
@@ -177,7 +176,8 @@ export const layer: Layer.Layer<
   AppConfig
 > = Layer.scopedContext(Effect.gen(function*() {
   const directory = Path.resolve((yield* AppConfig).dataDir)
-  yield* attempt(() => mkdir(directory, { recursive: true }))
+  const exposed = yield* Effect.try({ try: () => DataDirFiles.makePrivate(directory), catch: unusable })
+  for (const warning of exposed) yield* Effect.logWarning(`DATA_DIR: ${warning}`)
   yield* own(directory)
   yield* Effect.try({ try: () => DataDirFiles.removeSnapshots(directory), catch: unusable })
   const client = yield* open(Path.join(directory, DataDirFiles.DATABASE))
