@@ -1,0 +1,149 @@
+import * as Fs from "node:fs"
+import * as http from "node:http"
+import * as Path from "node:path"
+import { startEnvoy } from "../envoy/Envoy.ts"
+import { startInstance, type Instance } from "../support/Instance.ts"
+import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
+import { freePort, startDatabase, startRedis, type DatabaseKind } from "../support/privateServers.ts"
+
+/** A form of the service that attacks are tried on; each attack has an instance of its own. */
+export interface Rig {
+  readonly name: string
+  readonly start: () => Promise<Victim>
+  readonly stop: () => Promise<void>
+}
+
+/** One instance, in production's form, with a campaign that is being sold and one of 10,000 codes. */
+export interface Victim {
+  readonly instance: Instance
+  /** Where attackers and claims go: the instance, or a proxy in front of it. */
+  readonly port: number
+  /** Where an operator's calls go. */
+  readonly operatorPort: number
+  readonly key: string
+  readonly sale: number
+  readonly full: number
+  readonly stop: () => Promise<void>
+}
+
+const KEY = "hostile-test-4b1f0c7e9d2a85631fe0"
+export const CODES = 10_000
+
+/** What an instance takes at most, in bytes, whatever one attacker does. */
+export const MEMORY_BOUND = 512e6
+
+const settings = {
+  NODE_ENV: "production",
+  PUBLIC_ACCESS: "open",
+  ADMIN_API_KEY: KEY,
+  // Envoy's own address: the clients behind it have others.
+  TRUSTED_PROXIES: "127.0.0.1"
+}
+
+const call = (port: number, agent: http.Agent, rpc: string, body: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const request = http.request({
+      agent,
+      host: "127.0.0.1",
+      port,
+      method: "POST",
+      path: `/coupon.v1.CouponService/${rpc}`,
+      headers: {
+        "content-type": "application/json",
+        "content-length": Buffer.byteLength(body),
+        authorization: `Bearer ${KEY}`
+      }
+    }, (response) => {
+      let text = ""
+      response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
+      response.on("end", () => response.statusCode === 200 ? resolve(text) : reject(new Error(`${rpc}: ${text}`)))
+    })
+    request.on("error", reject)
+    request.end(body)
+  })
+
+/** Creates both campaigns and fills one of them. */
+const prepare = async (instance: Instance): Promise<{ readonly sale: number; readonly full: number }> => {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
+  const create = async (name: string, couponLimit: number) => {
+    const draft = JSON.stringify({ name, couponLimit, startTime: "2025-01-01T00:00:00Z" })
+    return (JSON.parse(await call(instance.port, agent, "CreateCampaign", draft)) as { readonly campaignId: number }).campaignId
+  }
+  const full = await create("full", CODES)
+  const sale = await create("sale", 1_000_000)
+  let user = 0
+  await Promise.all(Array.from({ length: 64 }, async () => {
+    while (user < CODES) await call(instance.port, agent, "IssueCoupon", JSON.stringify({ campaignId: full, userId: ++user }))
+  }))
+  agent.destroy()
+  return { sale, full }
+}
+
+/** What has to be done before instances start, and what is set for them. */
+interface Stores {
+  readonly env: () => Readonly<Record<string, string>>
+  readonly stop: () => Promise<void>
+}
+
+const embedded = (): Stores & { readonly filled: string } => {
+  const filled = temporaryDirectory("hostile")
+  const copies: Array<string> = []
+  return {
+    filled,
+    env: () => {
+      const copy = temporaryDirectory("hostile-copy")
+      copies.push(copy)
+      Fs.cpSync(filled, copy, { recursive: true })
+      return { DATA_DIR: copy }
+    },
+    stop: async () => {
+      for (const dir of [filled, ...copies]) removeDirectory(dir)
+    }
+  }
+}
+
+const distributed = async (kind: DatabaseKind): Promise<Stores> => {
+  const [redis, database] = await Promise.all([startRedis(), startDatabase(kind)])
+  return {
+    env: () => ({ MYSQL_URL: database.url, REDIS_URL: redis.url }),
+    stop: async () => {
+      await Promise.all([redis.stop(), database.stop()])
+    }
+  }
+}
+
+/** `envoy`: Envoy's program, if clients come through it. */
+export const make = async (options: {
+  readonly database: DatabaseKind | undefined
+  readonly envoy: string | undefined
+  readonly env?: Readonly<Record<string, string>>
+}): Promise<Rig> => {
+  const own = options.database === undefined ? embedded() : undefined
+  const stores = own ?? await distributed(options.database!)
+  const given = { ...settings, ...options.env }
+  const first = await startInstance({ ...given, ...own === undefined ? stores.env() : { DATA_DIR: own.filled } })
+  const { full, sale } = await prepare(first).finally(() => first.stop())
+  return {
+    name: `${options.database ?? "embedded"}${options.envoy === undefined ? "" : ", through Envoy"}`,
+    start: async () => {
+      const instance = await startInstance({ ...given, ...stores.env(), METRICS_PORT: String(await freePort()) })
+      const envoy = options.envoy === undefined ? undefined : await startEnvoy(options.envoy, [instance.port])
+      await envoy?.until([instance.port])
+      return {
+        instance,
+        port: envoy === undefined ? instance.port : Number(new URL(envoy.url).port),
+        operatorPort: envoy === undefined ? instance.port : Number(new URL(envoy.operatorUrl).port),
+        key: KEY,
+        sale,
+        full,
+        stop: async () => {
+          await envoy?.stop()
+          await instance.kill()
+        }
+      }
+    },
+    stop: stores.stop
+  }
+}
+
+export const root = Path.resolve(import.meta.dirname, "../..")

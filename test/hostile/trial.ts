@@ -1,0 +1,96 @@
+import { readFileSync } from "node:fs"
+import * as Path from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { nodeProgram } from "../support/Instance.ts"
+import { spawnGuarded } from "../support/guardian.ts"
+import type { Attack } from "./attacks.ts"
+import * as Honest from "./Honest.ts"
+import type { Rig, Victim } from "./Rig.ts"
+import type { Target } from "./Wire.ts"
+
+/** What an attack did to an instance and to an honest client beside it. */
+export interface Trial {
+  readonly attack: string
+  readonly bytes: number
+  readonly honest: Honest.Honest
+  /** Of the instance, in bytes. */
+  readonly rss: { readonly before: number; readonly most: number }
+  readonly alive: boolean
+  /** Lines of its log above INFO. */
+  readonly warnings: number
+}
+
+/** Without an attacker: what an honest client gets at best. */
+export const CALM = "(none)"
+
+/** Addresses of the two clients: on loopback each of them is a machine of its own. */
+const HONEST_FROM = "127.0.0.2"
+const HOSTILE_FROM = "127.0.0.66"
+
+const rssOf = (pid: number): number => {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1_024
+  } catch {
+    return 0
+  }
+}
+
+const attackFrom = async (name: string, target: Target): Promise<number> => {
+  const child = spawnGuarded(nodeProgram, [Path.join(import.meta.dirname, "attacker.ts"), name, JSON.stringify(target)])
+  let output = ""
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => output += chunk)
+  child.stderr?.resume()
+  const late = setTimeout(() => child.kill("SIGKILL"), (target.seconds + 20) * 1_000)
+  await new Promise((resolve) => child.once("close", resolve))
+  clearTimeout(late)
+  return output === "" ? 0 : (JSON.parse(output) as { readonly bytes: number }).bytes
+}
+
+const levelsAbove = /"logLevel":"(?:WARN|ERROR|FATAL)"/g
+
+const against = async (victim: Victim, attack: Attack | undefined, seconds: number): Promise<Trial> => {
+  const { instance } = victim
+  const where: Honest.Where = {
+    port: victim.port,
+    operatorPort: victim.operatorPort,
+    from: HONEST_FROM,
+    campaignId: victim.sale,
+    firstUser: 1 + Math.floor(Math.random() * 2 ** 40),
+    key: victim.key
+  }
+  // The first calls load code and build the campaign's gate.
+  await Honest.run({ ...where, firstUser: where.firstUser + 2 ** 20 }, 0.5)
+  let alive = true
+  void instance.exited.then(() => alive = false)
+  const before = rssOf(instance.pid)
+  let most = before
+  const sampling = setInterval(() => most = Math.max(most, rssOf(instance.pid)), 50)
+  const target = { port: victim.port, from: HOSTILE_FROM, campaignId: victim.full, seconds: seconds + 1 }
+  const attacking = attack === undefined ? Promise.resolve(0) : attackFrom(attack.name, target)
+  // Its process takes some 300 ms to start.
+  await pause(1_000)
+  const honest = await Honest.run(where, seconds)
+  const bytes = await attacking
+  clearInterval(sampling)
+  return {
+    attack: attack?.name ?? CALM,
+    bytes,
+    honest,
+    rss: { before, most },
+    alive,
+    warnings: instance.logs().match(levelsAbove)?.length ?? 0
+  }
+}
+
+/** Has an honest client call an instance of its own for so many seconds while the attack goes on. */
+export const run = async (rig: Rig, attack: Attack | undefined, seconds: number): Promise<Trial> => {
+  const victim = await rig.start()
+  try {
+    return await against(victim, attack, seconds)
+  } finally {
+    await victim.stop()
+  }
+}
+
+/** Answered in time, of all that an honest client sent. */
+export const share = ({ inTime, sent }: Honest.Tally): number => inTime / sent
