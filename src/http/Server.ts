@@ -17,6 +17,7 @@ import * as Http1 from "./connections/Http1.ts"
 import * as Http2 from "./connections/Http2.ts"
 import { credentials, listen, type ListenFailed } from "./connections/Listening.ts"
 import * as NewConnections from "./connections/NewConnections.ts"
+import * as Offences from "./connections/Offences.ts"
 import * as StuckClients from "./connections/StuckClients.ts"
 import * as Health from "./Health.ts"
 import type { Mounts } from "./Mounts.ts"
@@ -91,9 +92,10 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     const draining = leaving.signal
     const { health, router } = makeRouter(mounts, routes, { config, dispatcher, draining, startup, tls })
     const { serve } = router
-    const h1 = Http1.make({ credentials: secure, maxConnections, patience, serve })
+    const offences = Offences.make(dispatcher.clientOfSocket)
+    const h1 = Http1.make({ credentials: secure, maxConnections, offences, patience, serve })
     const h2 = Http2.make({ draining, patience, report, serve })
-    const connections = NewConnections.route(h1, h2.server, { secure: tls, patienceMillis: patience.headers })
+    const connections = NewConnections.route(h1, h2.server, { offences, secure: tls, patienceMillis: patience.headers })
     const { sockets } = connections
     const { streams } = h2
 

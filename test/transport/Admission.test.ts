@@ -142,8 +142,8 @@ describe("a client's place", () => {
       socket: { remoteAddress },
       rawHeaders: forwarded.flatMap((value) => ["X-Forwarded-For", value])
     }) as unknown as Request
-  const open = ClientAddress.make(networks())
-  const behind = ClientAddress.make(networks("10.0.0.0/8", "fd00::/8"))
+  const open = ClientAddress.make(networks()).ofRequest
+  const behind = ClientAddress.make(networks("10.0.0.0/8", "fd00::/8")).ofRequest
 
   it("is the connection's other end, whatever a header says", () => {
     expect(open(from("192.0.2.1"))).toBe(open(from("192.0.2.1", "198.51.100.7")))

@@ -248,6 +248,7 @@ describe("an answer that cannot be written", () => {
       const dispatcher: Dispatcher = {
         inFlight: () => 0,
         clientOf: () => 0,
+        clientOfSocket: () => undefined,
         admits: () => true,
         shed: () => {},
         refused: () => {},

@@ -4,6 +4,8 @@ import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
 import type { Credentials } from "./Listening.ts"
+import type { Offences } from "./Offences.ts"
+import * as Pipelining from "./Pipelining.ts"
 
 /** Of the headers of one request, over both HTTP versions. */
 export const MAX_HEADER_BYTES = 16_384
@@ -23,10 +25,12 @@ const CIPHERS = [
 export const make = (options: {
   readonly credentials: Credentials | undefined
   readonly maxConnections: number
+  readonly offences: Offences
   readonly patience: Patience
   readonly serve: (request: Request, response: Response) => void
 }): http.Server => {
-  const { credentials, patience, serve } = options
+  const { credentials, patience } = options
+  const serve = Pipelining.make(options.serve, options.offences)
   const plain = {
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: patience.headers,

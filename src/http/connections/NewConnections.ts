@@ -2,6 +2,7 @@ import type * as http from "node:http"
 import type * as http2 from "node:http2"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
+import type { Offences } from "./Offences.ts"
 import { sniff } from "./ProtocolSniffer.ts"
 
 /** The connections of a port. */
@@ -21,7 +22,11 @@ export interface NewConnections {
 export const route = (
   h1: http.Server,
   h2: http2.Http2Server,
-  { patienceMillis, secure }: { readonly secure: boolean; readonly patienceMillis: number }
+  { offences, patienceMillis, secure }: {
+    readonly offences: Offences
+    readonly secure: boolean
+    readonly patienceMillis: number
+  }
 ): NewConnections => {
   const sockets = new Set<Socket>()
   const undecided = new Set<Socket>()
@@ -38,6 +43,7 @@ export const route = (
   }
   if (secure) {
     h1.on("connection", (raw: Socket) => {
+      if (offences.bars(raw)) return void raw.destroy()
       const name = peer(raw)
       handshaking.set(name, raw)
       undecided.add(raw)
@@ -48,6 +54,7 @@ export const route = (
     })
   }
   h1.on(connected, (socket: Socket) => {
+    if (!secure && offences.bars(socket)) return void socket.destroy()
     sockets.add(socket)
     socket.once("close", () => {
       sockets.delete(socket)

@@ -4,15 +4,13 @@ import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import * as ClientAddress from "./ClientAddress.ts"
 import * as LatencyLimit from "./LatencyLimit.ts"
 import * as PacedRejections from "./PacedRejections.ts"
-import type { Request } from "../Request.ts"
 
 /**
  * Decides which public calls begin, before they take any resource. Costs 0.1 µs a call. Calls of administration,
  * health, metrics and the operator plane do not pass here.
  */
 export interface Admission {
-  /** The client of a request, a small number. */
-  readonly clientOf: (request: Request) => number
+  readonly clients: ClientAddress.ClientAddresses
   readonly admits: (client: number) => boolean
   readonly began: (client: number) => void
   /** `startedAt` and `now` in milliseconds of `performance.now()`. */
@@ -60,7 +58,7 @@ export const make = (options: {
   }
 
   return {
-    clientOf: ClientAddress.make(options.trusted),
+    clients: ClientAddress.make(options.trusted),
     admits: (client) => {
       const free = limit.current() - inFlight
       return free > 0 && own[client]! <= GREED * free

@@ -29,13 +29,21 @@ const networkOf = (address: string): string => {
   return groups.slice(0, 4).join(":").toLowerCase()
 }
 
+/** Whose requests and connections are whose. */
+export interface ClientAddresses {
+  /** The client of a request. */
+  readonly ofRequest: (request: Request) => number
+  /** The client of a connection; `undefined`: a trusted proxy, which carries many clients, or a connection that is gone. */
+  readonly ofSocket: (socket: Socket) => number | undefined
+}
+
 /**
- * A request's client as a number below `CLIENTS`, by a hash that differs in each process: no client can choose with
+ * A client as a number below `CLIENTS`, by a hash that differs in each process: no client can choose with
  * which other one it shares a number. The client is the peer of the connection, or behind a trusted proxy the last
  * address in X-Forwarded-For that is no proxy. (X-Envoy-External-Address is not read: proxies that do not know it pass
  * on what a client sent.)
  */
-export const make = (trusted: BlockList): (request: Request) => number => {
+export const make = (trusted: BlockList): ClientAddresses => {
   const seed = randomInt(2 ** 31)
   const placeOf = (address: string) => {
     let hash = seed
@@ -67,7 +75,7 @@ export const make = (trusted: BlockList): (request: Request) => number => {
     return placeOf(networkOf(last))
   }
 
-  return (request) => {
+  const ofRequest = (request: Request): number => {
     const isStream = "stream" in request
     const owner: (Tagged & { readonly socket?: Socket }) | undefined = isStream
       ? request.stream.session
@@ -78,5 +86,13 @@ export const make = (trusted: BlockList): (request: Request) => number => {
     if (place !== TRUSTED) return place
     const socket = isStream ? owner.socket : request.socket
     return forwarded(request.rawHeaders, plain(socket?.remoteAddress ?? ""))
+  }
+
+  return {
+    ofRequest,
+    ofSocket: (socket) => {
+      const place = (socket as Tagged)[CLIENT] ??= known(socket)
+      return place === TRUSTED || place === GONE ? undefined : place
+    }
   }
 }

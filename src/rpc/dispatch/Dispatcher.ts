@@ -1,3 +1,4 @@
+import type { Socket } from "node:net"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -23,6 +24,8 @@ export interface Dispatcher {
   readonly inFlight: () => number
   /** The client of a request, for `admits` and `Call.client`. */
   readonly clientOf: (request: Request) => number
+  /** As `ClientAddresses.ofSocket` has it. */
+  readonly clientOfSocket: (socket: Socket) => number | undefined
   /** Whether a call would begin now. If not, its body need not be read. */
   readonly admits: (route: Route, client: number) => boolean
   /** Counts a call that does not begin, and calls `answer` with the reason, perhaps later; `answer` must not throw. */
@@ -130,7 +133,8 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     inFlight: calls.count,
     report: log.report,
     refused: (route, failure) => metricsOf(route).rejected(failure?._tag),
-    clientOf: admission.clientOf,
+    clientOf: admission.clients.ofRequest,
+    clientOfSocket: admission.clients.ofSocket,
     admits: calls.admits,
     shed,
     dispatch: (call) => {
