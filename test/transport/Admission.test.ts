@@ -50,6 +50,21 @@ describe("admission", () => {
     for (const count of held.values()) expect(count).toBeGreaterThan(250)
   })
 
+  it("has a place for a modest client also when a falling limit is below what a flood has in progress", () => {
+    const admission = make(1_000)
+    const flood = fill(admission, 1)
+    expect(flood).toBeGreaterThan(800)
+    // Calls take a second: the limit falls.
+    for (let now = 0; now < 3_000; now++) {
+      admission.ended(1, now - 1_000, now)
+      admission.began(1)
+    }
+    expect(admission.limit()).toBeLessThan(flood)
+    expect(admission.admits(1)).toBe(false)
+    expect(admission.admits(2)).toBe(true)
+    expect(fill(admission, 2)).toBeLessThan(admission.limit() / 2)
+  })
+
   it("takes no more than MAX_IN_FLIGHT, and again when one ended", () => {
     const admission = make(2)
     expect(fill(admission, 1)).toBe(2)

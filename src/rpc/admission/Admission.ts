@@ -50,6 +50,15 @@ export const make = (options: {
   // Made once: an error takes its stack trace when it is made, and its answer is kept by the catalog.
   const advice = Array.from({ length: LONGEST_ADVICE }, (_, i) => new Overloaded({ retryAfterSeconds: i + 1 }))
   let inFlight = 0
+  /** Clients with a call in progress. */
+  let active = 0
+
+  /**
+   * Whether a client has less than its even share. Such a client finds a place also when a limit that fell is below what
+   * is in progress: otherwise one that floods takes the places of all others until its calls have ended.
+   */
+  const isModest = (client: number) =>
+    inFlight < options.most && (own[client]! + 1) * (active + 1) <= limit.current()
 
   /** The more are rejected, the later they should come back, and not all at once. */
   const advise = () => {
@@ -61,15 +70,15 @@ export const make = (options: {
     clients: ClientAddress.make(options.trusted),
     admits: (client) => {
       const free = limit.current() - inFlight
-      return free > 0 && own[client]! <= GREED * free
+      return (free > 0 && own[client]! <= GREED * free) || isModest(client)
     },
     began: (client) => {
       inFlight++
-      own[client]!++
+      if (own[client]!++ === 0) active++
     },
     ended: (client, startedAt, now) => {
       inFlight--
-      own[client]!--
+      if (--own[client]! === 0) active--
       rejections.served()
       limit.ended(now - startedAt, now)
     },
