@@ -1,9 +1,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
+import type { Campaign, CampaignId, CampaignTerms } from "../../src/domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
+import * as CouponCode from "../../src/domain/CouponCode.ts"
 import {
   CampaignEnded,
   CampaignNotStarted,
@@ -12,8 +13,10 @@ import {
   CouponSoldOut,
   RecordNotFound
 } from "../../src/domain/Failure.ts"
+import { type AuditEntry, AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
 import { type CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
 import {
+  type Claim,
   type ClaimBatch,
   type ClaimVerdict,
   CommitInDoubt,
@@ -23,6 +26,7 @@ import {
 } from "../../src/ports/Ledger.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
+import { changeAct, creationAct } from "../../src/sql/text/CampaignText.ts"
 
 /** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
 export type Fate = "commit" | "doubtCommitted" | "doubtLost" | "unavailable"
@@ -52,12 +56,16 @@ const make = Effect.sync(() => {
   const campaigns = new Map<CampaignId, Campaign>()
   const coupons = new Map<CampaignId, Array<Coupon>>()
   const outbox = new Map<string, OutboxEvent>()
-  const voided = new Set<string>()
+  /** When events were written, by their ids. */
+  const writtenAt = new Map<string, number>()
+  /** What forbids a late commit, and since when. */
+  const voided = new Map<string, number>()
+  const records: Array<AuditRecord & { readonly changeId: string }> = []
   /** Committed changes, and what they changed. */
   const changes = new Map<string, CampaignId>()
   const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
   /** What the table of phases holds. */
-  const records = new Map<CampaignId, {
+  const phaseRecords = new Map<CampaignId, {
     since: number
     limitSince: number
     openedBefore: number | undefined
@@ -66,7 +74,7 @@ const make = Effect.sync(() => {
   }>()
   const factsOf = (campaign: Campaign): PhaseFacts => ({
     ...campaign,
-    ...records.get(campaign.campaignId)!,
+    ...phaseRecords.get(campaign.campaignId)!,
     issuedCount: held(campaign.campaignId).length,
     lastIssuedAt: held(campaign.campaignId)[campaign.couponLimit - 1]?.issuedAt,
     now: Date.now()
@@ -79,7 +87,7 @@ const make = Effect.sync(() => {
     onIssue: () => Effect.succeed("commit"),
     onChange: () => Effect.succeed("commit"),
     down: false,
-    phases: (campaignId) => records.get(campaignId)?.log ?? [],
+    phases: (campaignId) => phaseRecords.get(campaignId)?.log ?? [],
     onRecord: () => "commit",
     addCampaign: (terms = {}) => {
       const campaign: Campaign = {
@@ -101,7 +109,7 @@ const make = Effect.sync(() => {
         ...terms
       }
       const { createdAt } = campaign
-      records.set(campaign.campaignId, {
+      phaseRecords.set(campaign.campaignId, {
         since: createdAt,
         limitSince: createdAt,
         openedBefore: undefined,
@@ -136,11 +144,46 @@ const make = Effect.sync(() => {
     }
   }
 
+  const publishing = new Set<string>()
+
+  const forbid = (id: string) => {
+    if (!voided.has(id)) voided.set(id, Date.now())
+  }
+
+  const emit = (event: OutboxEvent) => {
+    outbox.set(event.id, event)
+    writtenAt.set(event.id, Date.now())
+  }
+
+  const recordAct = ({ changeId, ...entry }: AuditEntry) => {
+    if (records.some((record) => record.changeId === changeId)) return
+    const actor = Array.from(entry.actor).slice(0, 200).join("")
+    records.push({ ...entry, changeId, actor, id: records.length + 1, at: Date.now() })
+  }
+
+  const termsOf = ({ campaignId, couponLimit, endTime, startTime, status, version }: Campaign): CampaignTerms =>
+    ({ campaignId, couponLimit, endTime, startTime, status, version })
+
+  /** The claims of batches whose codes had to be drawn anew. */
+  const recoded = new WeakMap<ClaimBatch, ReadonlyArray<Claim>>()
+  const claimsOf = (batch: ClaimBatch) => recoded.get(batch) ?? batch.claims
+
+  /** A code is one user's: if another user has one of these, all are drawn again. */
+  const drawAgain = (batch: ClaimBatch) => {
+    const codes = new Set(held(batch.campaignId).map(({ code }) => code))
+    const fresh = batch.claims.filter(({ userId }) => !held(batch.campaignId).some((coupon) => coupon.userId === userId))
+    const taken = fresh.some(({ code }) => codes.has(code)) || new Set(fresh.map(({ code }) => code)).size < fresh.length
+    if (taken) {
+      recoded.set(batch, batch.claims.map(({ userId }) => ({ userId, code: CouponCode.generate() })))
+    }
+  }
+
   const decide = (batch: ClaimBatch): ReadonlyArray<ClaimVerdict> => {
     const campaign = campaigns.get(batch.campaignId)
     const issued: Array<Coupon> = []
     const now = Date.now()
-    const verdicts = batch.claims.map(({ code, userId }): ClaimVerdict => {
+    drawAgain(batch)
+    const verdicts = claimsOf(batch).map(({ code, userId }): ClaimVerdict => {
       if (campaign === undefined) return { _tag: "Rejected", reason: new RecordNotFound() }
       if (now < campaign.startTime) return { _tag: "Rejected", reason: new CampaignNotStarted() }
       const existing = held(batch.campaignId).find((coupon) => coupon.userId === userId)
@@ -162,17 +205,20 @@ const make = Effect.sync(() => {
       return { _tag: "Issued", coupon }
     })
     if (issued.length > 0) {
-      outbox.set(batch.batchId, { _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
+      emit({ _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
     }
     return verdicts
   }
 
   const store = CampaignStore.of({
-    create: ({ changeId, draft }) =>
+    create: ({ actor, changeId, draft }) =>
       Effect.flatMap(up, () => {
         if (voided.has(changeId)) return Effect.fail(new CommitInDoubt({ cause: "test" }))
-        const { campaignId } = control.addCampaign(draft)
+        const now = Date.now()
+        const { campaignId } = control.addCampaign({ ...draft, createdAt: now, updatedAt: now })
+        voided.set(changeId, now)
         changes.set(changeId, campaignId)
+        recordAct({ changeId, actor, ...creationAct(draft), campaignId })
         return Effect.succeed(find(campaignId)!)
       }),
     find: (campaignId) => read(() => find(campaignId)),
@@ -186,8 +232,14 @@ const make = Effect.sync(() => {
         const campaign = find(campaignId)
         if (campaign?.version !== version) return { _tag: "Stale" as const }
         if (campaign.issuedCount > to.couponLimit) return { _tag: "BelowIssued" as const, issued: campaign.issuedCount }
-        const next: Campaign = { ...campaign, ...to, announcedLimit: to.couponLimit, version: version + 1 }
-        const record = records.get(campaignId)!
+        const next: Campaign = {
+          ...campaign,
+          ...to,
+          announcedLimit: to.couponLimit,
+          version: version + 1,
+          updatedAt: Date.now()
+        }
+        const record = phaseRecords.get(campaignId)!
         record.openedBefore = openedAt(factsOf(campaign))
         record.dueAt = Date.now()
         if (
@@ -196,14 +248,15 @@ const make = Effect.sync(() => {
         if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
         campaigns.set(campaignId, next)
         changes.set(change.changeId, campaignId)
-        outbox.set(change.changeId, { _tag: "Changed", id: change.changeId, campaignId, terms: next })
+        recordAct({ changeId: change.changeId, actor: change.actor, ...changeAct(change) })
+        emit({ _tag: "Changed", id: change.changeId, campaignId, terms: termsOf(next) })
         return fate === "commit"
           ? { _tag: "Changed" as const, campaign: find(campaignId)! }
           : yield* new CommitInDoubt({ cause: "test" })
       }),
     resolveChange: (changeId) =>
       read(() => {
-        voided.add(changeId)
+        forbid(changeId)
         const campaignId = changes.get(changeId)
         return campaignId === undefined ? undefined : find(campaignId)
       }),
@@ -227,13 +280,17 @@ const make = Effect.sync(() => {
           nextBeforeId: found.length > limit ? found[limit - 1]!.campaignId : undefined
         }
       }),
-    startTimes: (ids) => read(() => ids.flatMap((campaignId) => campaigns.get(campaignId) ?? [])),
+    startTimes: (ids) =>
+      read(() =>
+        ids.flatMap((id) => campaigns.get(id) ?? []).map(({ campaignId, startTime }) => ({ campaignId, startTime }))
+      ),
     newestCampaignIds: (limit) => read(() => [...campaigns.keys()].toReversed().slice(0, limit))
   })
 
   const ledger = Ledger.of({
     issue: (batch) =>
       Effect.gen(function*() {
+        if (batch.claims.length === 0) return []
         control.batches.push(batch)
         const fate = yield* control.onIssue(batch)
         if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
@@ -243,8 +300,9 @@ const make = Effect.sync(() => {
       }),
     resolve: (batch) =>
       read(() => {
-        voided.add(batch.batchId)
-        return batch.claims.map(({ code, userId }): ResolvedVerdict => {
+        if (batch.claims.length === 0) return []
+        forbid(batch.batchId)
+        return claimsOf(batch).map(({ code, userId }): ResolvedVerdict => {
           const coupon = held(batch.campaignId).find((coupon) => coupon.userId === userId)
           if (coupon === undefined) return { _tag: "NotIssued" }
           return coupon.code === code ? { _tag: "Issued", coupon } : { _tag: "HeldAlready", coupon }
@@ -273,26 +331,59 @@ const make = Effect.sync(() => {
     poll: (limit, publish, except = []) =>
       Effect.gen(function*() {
         yield* up
-        const events = [...outbox.values()].filter(({ campaignId }) => !except.includes(campaignId)).slice(0, limit)
-        const settled = events.length === 0 ? [] : yield* publish(events)
+        const events = [...outbox.values()]
+          .filter(({ campaignId, id }) => !except.includes(campaignId) && !publishing.has(id))
+          .slice(0, limit)
+          // Terms are those of the poll.
+          .map((event) =>
+            event._tag === "Changed" ? { ...event, terms: termsOf(campaigns.get(event.campaignId)!) } : event
+          )
+        if (events.length === 0) return { taken: 0, settled: 0 }
+        for (const { id } of events) publishing.add(id)
+        const settled = yield* Effect.ensuring(
+          publish(events),
+          Effect.sync(() => {
+            for (const { id } of events) publishing.delete(id)
+          })
+        )
         for (const id of settled) outbox.delete(id)
         return { taken: events.length, settled: settled.length }
       }),
-    backlog: read(() => ({ events: outbox.size, oldestAgeMillis: 0 })),
-    purgeVoid: () => Effect.succeed(0)
+    backlog: read(() => {
+      const now = Date.now()
+      const ages = [...outbox.keys()].map((id) => now - (writtenAt.get(id) ?? now))
+      return { events: outbox.size, oldestAgeMillis: Math.max(0, ...ages) }
+    }),
+    purgeVoid: (olderThanMillis) =>
+      read(() => {
+        const before = Date.now() - olderThanMillis
+        const old = [...voided].filter(([, at]) => at < before).slice(0, 1_000)
+        for (const [id] of old) voided.delete(id)
+        return old.length
+      })
+  })
+
+  const audit = AuditLog.of({
+    append: (entry) => read(() => recordAct(entry)),
+    list: ({ beforeId = Infinity, campaignId, limit }) =>
+      read(() =>
+        records.filter((record) =>
+          record.id < beforeId && (campaignId === undefined || record.campaignId === campaignId)
+        ).toReversed().slice(0, limit).map(({ changeId: _, ...record }) => record)
+      )
   })
 
   const phases = CampaignPhases.of({
     due: (limit) =>
       read(() =>
-        [...records].filter(([, { dueAt = Infinity }]) => dueAt <= Date.now()).slice(0, limit).map(([id]) => id)
+        [...phaseRecords].filter(([, { dueAt = Infinity }]) => dueAt <= Date.now()).slice(0, limit).map(([id]) => id)
       ),
     read: (ids) =>
       read(() =>
         ids.flatMap((campaignId) => {
           const campaign = campaigns.get(campaignId)
           if (campaign === undefined) return []
-          const { dueAt, log } = records.get(campaignId)!
+          const { dueAt, log } = phaseRecords.get(campaignId)!
           const { name, version } = campaign
           return [{
             campaignId, name, version, dueAt,
@@ -307,7 +398,7 @@ const make = Effect.sync(() => {
       Effect.suspend(() => {
         const fate = control.onRecord()
         if (control.down || fate === "unavailable") return Effect.fail(new LedgerUnavailable({ cause: "test" }))
-        const record = records.get(campaignId)!
+        const record = phaseRecords.get(campaignId)!
         if (
           fate === "lost" || record.log.length !== sequence || campaigns.get(campaignId)!.version !== version
         ) return Effect.succeed(false)
@@ -318,7 +409,7 @@ const make = Effect.sync(() => {
       }),
     history: (campaignId) =>
       read(() =>
-        records.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed()
+        phaseRecords.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed()
       )
   })
 
@@ -326,9 +417,10 @@ const make = Effect.sync(() => {
     Context.add(CampaignStore, store),
     Context.add(Ledger, ledger),
     Context.add(Outbox, box),
-    Context.add(CampaignPhases, phases)
+    Context.add(CampaignPhases, phases),
+    Context.add(AuditLog, audit)
   )
 })
 
-export const layer: Layer.Layer<TestLedger | CampaignStore | Ledger | Outbox | CampaignPhases> = Layer
+export const layer: Layer.Layer<TestLedger | AuditLog | CampaignStore | Ledger | Outbox | CampaignPhases> = Layer
   .effectContext(make)

@@ -1,4 +1,3 @@
-import type { SqlClient } from "@effect/sql/SqlClient"
 import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -7,7 +6,7 @@ import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 
 /** The `AuditLog` port's semantics, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog | SqlClient, E>): void =>
+export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("keeps who did what, exactly, newest first, and pages by id", () =>
       Effect.gen(function*() {

@@ -1,4 +1,3 @@
-import type { SqlClient } from "@effect/sql/SqlClient"
 import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -33,7 +32,7 @@ const acts = (campaignId: number) =>
 /** The semantics of the `CampaignStore` port, on whichever store the layer provides. */
 export const exercise = <E>(
   name: string,
-  layer: Layer.Layer<CampaignStore | Ledger | Outbox | AuditLog | SqlClient, E>
+  layer: Layer.Layer<CampaignStore | Ledger | Outbox | AuditLog, E>
 ): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("changes settings, version, outbox and audit as one", () =>

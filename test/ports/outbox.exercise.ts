@@ -1,4 +1,3 @@
-import { SqlClient } from "@effect/sql/SqlClient"
 import { layer as withLayer } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -8,29 +7,14 @@ import { beforeEach, expect, vi } from "vitest"
 import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
-import { batchId, batchOf, createCampaign, draft, users } from "./ledger.exercise.ts"
-
-/** An event that a later feature will write: some terms of the campaign changed. */
-const insertChanged = (campaignId: number) =>
-  Effect.gen(function*() {
-    const sql = yield* SqlClient
-    const id = batchId()
-    const [key, now] = sql.onDialectOrElse({
-      mysql: () => [`x'${id}'`, "UTC_TIMESTAMP(6)"],
-      orElse: () => [`'${id}'`, String(Date.now())]
-    })
-    yield* sql.unsafe(
-      `INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${key}, 'CHANGED', ${campaignId}, ${now})`
-    )
-    return id
-  })
+import { batchId, batchOf, campaigns, createCampaign, draft, users } from "./ledger.exercise.ts"
 
 const settleAll = (events: ReadonlyArray<OutboxEvent>) => Effect.succeed(events.map((event) => event.id))
 
 const drain = Effect.flatMap(Outbox, (outbox) => outbox.poll(1_000, settleAll))
 
 /** The `Outbox` port's semantics, on whichever store the layer provides. */
-export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | Outbox | SqlClient, E>): void =>
+export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Ledger | Outbox, E>): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
     it.effect("has nothing to tell before anything is issued", () =>
       Effect.gen(function*() {
@@ -122,24 +106,34 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         yield* drain
         const ledger = yield* Ledger
         const outbox = yield* Outbox
-        const sql = yield* SqlClient
-        const { campaignId } = yield* createCampaign(draft())
+        const { campaignId, ...created } = yield* createCampaign(draft())
         const issued = batchOf(campaignId, [1])
         yield* ledger.issue(issued)
-        const id = yield* insertChanged(campaignId)
-        yield* sql.unsafe(
-          `UPDATE campaigns SET version = 2, status = 'PAUSED', coupon_limit = 7 WHERE id = ${campaignId}`
-        )
+        const first = batchId()
+        const to = { ...created, status: "PAUSED" as const }
+        const change = { actor: "test", action: "campaign.update" }
+        const from = { campaignId, ...created }
+        const verdict = yield* campaigns.change({ ...change, changeId: first, from, to })
+        const paused = (verdict as { readonly campaign: typeof from }).campaign
+        yield* campaigns.change({ ...change, changeId: batchId(), from: paused, to: { ...to, couponLimit: 7 } })
         const seen: Array<OutboxEvent> = []
         expect(yield* outbox.poll(10, (events) => Effect.sync(() => {
           seen.push(...events)
           return events.map((event) => event.id)
-        }))).toEqual({ taken: 2, settled: 2 })
+        }))).toEqual({ taken: 3, settled: 3 })
         expect(seen.find((event) => event.id === issued.batchId)?._tag).toBe("Issued")
-        expect(seen.find((event) => event.id === id)).toMatchObject({
+        expect(seen.find((event) => event.id === first)).toEqual({
           _tag: "Changed",
+          id: first,
           campaignId,
-          terms: { campaignId, version: 2, status: "PAUSED", couponLimit: 7, endTime: undefined }
+          terms: {
+            campaignId,
+            version: 3,
+            status: "PAUSED",
+            couponLimit: 7,
+            startTime: created.startTime,
+            endTime: undefined
+          }
         })
       }))
 

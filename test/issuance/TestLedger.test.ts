@@ -1,0 +1,11 @@
+import * as AuditLogExercise from "../ports/auditLog.exercise.ts"
+import * as CampaignsExercise from "../ports/campaigns.exercise.ts"
+import * as LedgerExercise from "../ports/ledger.exercise.ts"
+import * as OutboxExercise from "../ports/outbox.exercise.ts"
+import * as TestLedger from "./TestLedger.ts"
+
+// What the tests of the use cases run on has to mean the same as a database.
+LedgerExercise.exercise("Ledger in memory", TestLedger.layer)
+CampaignsExercise.exercise("Campaigns in memory", TestLedger.layer)
+OutboxExercise.exercise("Outbox in memory", TestLedger.layer)
+AuditLogExercise.exercise("AuditLog in memory", TestLedger.layer)
