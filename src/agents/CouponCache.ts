@@ -34,8 +34,8 @@ const setOf = (campaignId: CampaignId, low: number, high: number, mask: number):
 }
 
 /**
- * Makes a cache of `4 · 2^setBits` coupons of 53 bytes each. They are in typed arrays until they are asked for: coupons in
- * a Map would outlive V8's young generation and die in the old one.
+ * Makes a cache of `4 · 2^setBits` coupons of 53 bytes each. They are in typed arrays until they are asked for: coupons
+ * in a Map would outlive V8's young generation and die in the old one.
  */
 export const make = (setBits: number): CouponCache => {
   const mask = 2 ** setBits - 1

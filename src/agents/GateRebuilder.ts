@@ -15,8 +15,8 @@ import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
 /**
- * `Ready`: the gate is hydrated, or retired if the campaign ended long ago. `Missing`: the ledger knows no such campaign.
- * `Foreign`: the gate is another deployment's, and stays as it is.
+ * `Ready`: the gate is hydrated, or retired if the campaign ended long ago. `Missing`: the ledger knows no such
+ * campaign. `Foreign`: the gate is another deployment's, and stays as it is.
  */
 export type RebuildOutcome = "Ready" | "Missing" | "Foreign"
 
@@ -31,8 +31,9 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
     progress?: (coupons: number, of: number) => void
   ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
   /**
-   * Starts a rebuild unless one is under way, and waits for its end. Never fails; interruption does not end the rebuild.
-   * A gate of another deployment is tried again until it is free. Meanwhile the campaign's claims go to the ledger alone.
+   * Starts a rebuild unless one is under way, and waits for its end. Never fails; interruption does not end the
+   * rebuild. A gate of another deployment is tried again until it is free. Meanwhile the campaign's claims go to the
+   * ledger alone.
    */
   readonly ensure: (campaignId: CampaignId) => Effect.Effect<void>
   /** As `ensure`, but waits for the first attempt only. */
@@ -104,8 +105,8 @@ export const make = Effect.gen(function*() {
           yield* Effect.sleep(BUSY_PAUSE)
           continue
         }
-        // A change that was relayed, or a raise announced, before this generation began found no gate to configure. Read
-        // the terms once more, now that the gate takes newer ones.
+        // A change that was relayed, or a raise announced, before this generation began found no gate to configure.
+        // Read the terms once more, now that the gate takes newer ones.
         const after = yield* campaigns.find(campaignId)
         if (after !== undefined) yield* gate.configure(gateTerms(after))
         if (yield* hydrate(campaignId, token, (coupons) => progress?.(coupons, before.issuedCount))) {

@@ -19,7 +19,9 @@ import { PhaseWatch } from "./PhaseWatch.ts"
 export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
   /** Asks for a poll soon: this instance has committed an event. */
   readonly wake: Effect.Effect<void>
-  /** One poll. Returns how many events were taken and settled. Instances poll side by side; one instance's polls queue. */
+  /**
+   * One poll. Returns how many events were taken and settled. Instances poll side by side; one instance's polls queue.
+   */
   readonly runOnce: Effect.Effect<
     { readonly taken: number; readonly settled: number },
     LedgerUnavailable | GateUnavailable
@@ -80,7 +82,8 @@ export const make = Effect.gen(function*() {
     })
 
   // A campaign whose gate cannot be written (a node of a cluster is away, a key has another type) keeps its events. It
-  // does not delay those of others, which would hold their slots meanwhile. With nothing else to publish, the poll fails.
+  // does not delay those of others, which would hold their slots meanwhile. With nothing else to publish, the poll
+  // fails.
   const poll = Effect.suspend(() => {
     const now = performance.now()
     for (const [campaignId, { until }] of putOff) if (until <= now) putOff.delete(campaignId)

@@ -11,9 +11,9 @@ import { KnownCampaigns } from "./KnownCampaigns.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 
 /**
- * Records in the ledger that campaigns have reached a phase, logs it and counts it. Every instance watches; the one that
- * records a phase logs and counts it. So the record has each phase once, and log and metric have it at most once: an
- * instance that dies in between, or whose commit is in doubt, does neither.
+ * Records in the ledger that campaigns have reached a phase, logs it and counts it. Every instance watches; the one
+ * that records a phase logs and counts it. So the record has each phase once, and log and metric have it at most once:
+ * an instance that dies in between, or whose commit is in doubt, does neither.
  */
 export class PhaseWatch extends Context.Tag("coupon/issuance/PhaseWatch")<PhaseWatch, {
   /** Has the next run look at a campaign: something was issued, or changed. Called per batch, never per claim. */

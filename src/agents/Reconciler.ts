@@ -14,9 +14,9 @@ import { type IssuedTally, Ledger, type LedgerUnavailable } from "../ports/Ledge
 /**
  * What a comparison of a campaign's gate and ledger found: `Cold`: the gate needed a rebuild; `Lost`: it misses coupons
  * that the relay had confirmed (a failover's lost tail); `Ghosts`: it holds more than the ledger (which was restored to
- * an earlier state); `Broken`: it cannot be read, or has keys of another type, and was forgotten and rebuilt; `Foreign`:
- * it is another deployment's, and is left alone; `Outdated`: it had older terms (a lost tail took the newer ones with it),
- * and has the newest now; `Unknown`: the ledger has no such campaign.
+ * an earlier state); `Broken`: it cannot be read, or has keys of another type, and was forgotten and rebuilt;
+ * `Foreign`: it is another deployment's, and is left alone; `Outdated`: it had older terms (a lost tail took the newer
+ * ones with it), and has the newest now; `Unknown`: the ledger has no such campaign.
  */
 export type ReconcileVerdict = "Agrees" | "Cold" | "Lost" | "Ghosts" | "Broken" | "Foreign" | "Outdated" | "Unknown"
 

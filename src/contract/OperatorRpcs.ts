@@ -193,7 +193,10 @@ export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Info", { success: Info, error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
   /** Once a second, what this instance does and what waits in the stores. Ends with its caller or the instance. */
   Rpc.make("Overview", { success: Overview, error: OperatorFailure, stream: true }).annotate(RequiredRole, "VIEWER"),
-  /** Verifies every campaign, or one, against the invariants (the wire name is an old one). Reads each coupon: about a second a million. */
+  /**
+   * Verifies every campaign, or one, against the invariants (the wire name is an old one). Reads each coupon: about a
+   * second a million.
+   */
   Rpc.make("Audit", {
     payload: { campaignId: Schema.optional(CampaignId) },
     success: VerifyEvent,

@@ -20,8 +20,8 @@ export interface GrpcHealth {
 const LOOK_MILLIS = 250
 
 /**
- * Answers for the whole server (the empty name) and for each of `services`, which share its state. When the server drains,
- * a Watch receives NOT_SERVING and ends: an open stream would delay the drain.
+ * Answers for the whole server (the empty name) and for each of `services`, which share its state. When the server
+ * drains, a Watch receives NOT_SERVING and ends: an open stream would delay the drain.
  */
 export const make = (options: {
   readonly services: ReadonlyArray<string>

@@ -11,8 +11,8 @@ export interface Mount {
 }
 
 /**
- * What the port serves besides RPCs, by path prefix (`/metrics`: that path and all below `/metrics/`); the longest prefix
- * wins. A handler alone has the headers of the API (`BrowserHeaders.api`).
+ * What the port serves besides RPCs, by path prefix (`/metrics`: that path and all below `/metrics/`); the longest
+ * prefix wins. A handler alone has the headers of the API (`BrowserHeaders.api`).
  */
 export type Mounts = Readonly<Record<string, Handler | Mount>>
 

@@ -6,11 +6,12 @@ import * as MetricLabel from "effect/MetricLabel"
 
 /**
  * The primitives of metrics: Effect metrics of the process that `/metrics`, OTLP and the operator's overview read. The
- * metrics of each subsystem are in a file of its own (`GateMetrics.ts`, …). docs/reference/metrics.md explains each one,
- * and a test compares the two. Labels take only values that are named in the code.
+ * metrics of each subsystem are in a file of its own (`GateMetrics.ts`, …). docs/reference/metrics.md explains each
+ * one, and a test compares the two. Labels take only values that are named in the code.
  *
  * All series are made in advance, and hot paths call `unsafeUpdate`: 3 ns for a counter, 35 for a histogram, 170 for
- * all of a request (`node bench/metrics.ts`). `Metric.increment` as an effect with a tag per request costs microseconds.
+ * all of a request (`node bench/metrics.ts`). `Metric.increment` as an effect with a tag per request costs
+ * microseconds.
  */
 
 /** The labels that an update adds: none, and no array made for it. */

@@ -10,7 +10,9 @@ export interface AuditedAction {
   /** Dotted, noun first: `campaign.create`, `key.revoke`, `gate.rebuild`. At most 50 ASCII characters. */
   readonly action: string
   readonly campaignId: CampaignId | undefined
-  /** What was, and what is now, as values that JSON can hold, at most 60 kB each; never a secret. `undefined`: nothing. */
+  /**
+   * What was, and what is now, as values that JSON can hold, at most 60 kB each; never a secret. `undefined`: nothing.
+   */
   readonly before: unknown
   readonly after: unknown
 }

@@ -10,10 +10,16 @@ export interface PhaseState {
   readonly campaignId: CampaignId
   readonly name: string
   readonly facts: PhaseFacts
-  /** The campaign's version, and the one that the record knows: another one if an older program has changed the campaign. */
+  /**
+   * The campaign's version, and the one that the record knows: another one if an older program has changed the
+   * campaign.
+   */
   readonly version: number
   readonly recordedVersion: number
-  /** How many phases were recorded, and the last of them; there may be one without a number, of before there was a record. */
+  /**
+   * How many phases were recorded, and the last of them; there may be one without a number, of before there was a
+   * record.
+   */
   readonly sequence: number
   readonly recorded: PhaseReached | undefined
   /** When to look next; `undefined`: after the next change, or the last coupon. */
@@ -33,13 +39,15 @@ export interface PhaseEvent {
 
 /** The record of the phases that campaigns have reached, in the ledger. No claim writes it. */
 export class CampaignPhases extends Context.Tag("coupon/issuance/CampaignPhases")<CampaignPhases, {
-  /** Campaigns whose clock has come or that were changed, the longest due first; at most `limit`. One look at an index. */
+  /**
+   * Campaigns whose clock has come or that were changed, the longest due first; at most `limit`. One look at an index.
+   */
   readonly due: (limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
   /** These campaigns, in no particular order; one that does not exist is absent. At most 2,000. */
   readonly read: (campaignIds: ReadonlyArray<CampaignId>) => Effect.Effect<ReadonlyArray<PhaseState>, LedgerUnavailable | CommitInDoubt>
   /**
-   * Adds these phases to the campaign's record and notes when it is due next, if nothing was recorded or changed since `state` was
-   * read. Returns whether it did: of several instances one. `CommitInDoubt`: it may have.
+   * Adds these phases to the campaign's record and notes when it is due next, if nothing was recorded or changed since
+   * `state` was read. Returns whether it did: of several instances one. `CommitInDoubt`: it may have.
    */
   readonly record: (
     state: PhaseState,

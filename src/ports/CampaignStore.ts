@@ -20,7 +20,10 @@ export interface CampaignChange extends ChangeRecord {
   readonly to: CampaignSettings
 }
 
-/** `Changed`: here it is as stored. `Stale`: the campaign is at another version. `BelowIssued`: more are issued than the new limit. */
+/**
+ * `Changed`: here it is as stored. `Stale`: the campaign is at another version. `BelowIssued`: more are issued than the
+ * new limit.
+ */
 export type ChangeVerdict =
   | { readonly _tag: "Changed"; readonly campaign: Campaign }
   | { readonly _tag: "Stale" }
@@ -52,28 +55,28 @@ export interface FoundCampaigns {
 /** The campaigns of the ledger. Everything here is durable when its effect succeeds. */
 export class CampaignStore extends Context.Tag("coupon/issuance/CampaignStore")<CampaignStore, {
   /**
-   * Stores a campaign (status ACTIVE, version 1, nothing issued), with its row in the audit log, and returns it as stored.
-   * `CommitInDoubt`: it may have been stored; `resolveChange` settles it.
+   * Stores a campaign (status ACTIVE, version 1, nothing issued), with its row in the audit log, and returns it as
+   * stored. `CommitInDoubt`: it may have been stored; `resolveChange` settles it.
    */
   readonly create: (creation: CampaignCreation) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt>
 
   /**
-   * Applies a change under the lock of the campaign's row: settings, version + 1, the event for the gates and the row of the
-   * audit log are one transaction. No claim is decided by the old settings once this returns. A raised limit must have been
-   * announced before. `CommitInDoubt`: it may have been made; `resolveChange` settles it.
+   * Applies a change under the lock of the campaign's row: settings, version + 1, the event for the gates and the row
+   * of the audit log are one transaction. No claim is decided by the old settings once this returns. A raised limit
+   * must have been announced before. `CommitInDoubt`: it may have been made; `resolveChange` settles it.
    */
   readonly change: (change: CampaignChange) => Effect.Effect<ChangeVerdict, LedgerUnavailable | CommitInDoubt>
 
   /**
-   * Settles a change or creation in doubt for good: forbids it by a VOID marker under its id (waiting for a transaction that
-   * is still alive), then looks for its row in the audit log. Returns the campaign as it is now if it was made, `undefined` if
-   * it was not and never will be. Safe to repeat until it succeeds.
+   * Settles a change or creation in doubt for good: forbids it by a VOID marker under its id (waiting for a transaction
+   * that is still alive), then looks for its row in the audit log. Returns the campaign as it is now if it was made,
+   * `undefined` if it was not and never will be. Safe to repeat until it succeeds.
    */
   readonly resolveChange: (changeId: string) => Effect.Effect<Campaign | undefined, LedgerUnavailable>
 
   /**
-   * Makes `announcedLimit` of a campaign at least this, until its next change; nothing, if it is not at `version`. May have
-   * happened even if it fails, which does no harm.
+   * Makes `announcedLimit` of a campaign at least this, until its next change; nothing, if it is not at `version`. May
+   * have happened even if it fails, which does no harm.
    */
   readonly announceRaise: (
     campaignId: CampaignId,
@@ -85,8 +88,8 @@ export class CampaignStore extends Context.Tag("coupon/issuance/CampaignStore")<
   readonly find: (campaignId: CampaignId) => Effect.Effect<Campaign | undefined, LedgerUnavailable>
 
   /**
-   * A page of at most `limit` campaigns, newest first. With a filter it looks at `MAX_LIST_SCAN` campaigns at most and may hold
-   * fewer, even none, before the last page; the pages together hold each campaign that matches once.
+   * A page of at most `limit` campaigns, newest first. With a filter it looks at `MAX_LIST_SCAN` campaigns at most and
+   * may hold fewer, even none, before the last page; the pages together hold each campaign that matches once.
    */
   readonly list: (query: CampaignQuery) => Effect.Effect<FoundCampaigns, LedgerUnavailable>
 

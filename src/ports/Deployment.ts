@@ -7,7 +7,10 @@ import type { LedgerUnavailable } from "./Ledger.ts"
 export interface DeploymentFacts {
   /** 16 hexadecimal digits, made by the ledger's first migration; the same for every instance, and never changed. */
   readonly identity: string
-  /** What the gate's keys begin with unless REDIS_KEY_PREFIX says otherwise; empty: nothing, as before there was an identity. */
+  /**
+   * What the gate's keys begin with unless REDIS_KEY_PREFIX says otherwise; empty: nothing, as before there was an
+   * identity.
+   */
   readonly redisKeyPrefix: string
   /** When an instance first served this ledger in production mode, by the ledger's clock. */
   readonly servedInProductionAt: EpochMillis | undefined
@@ -16,6 +19,9 @@ export interface DeploymentFacts {
 /** The ledger's own identity: what tells this deployment from any other on the same servers. */
 export class Deployment extends Context.Tag("coupon/issuance/Deployment")<Deployment, {
   readonly facts: Effect.Effect<DeploymentFacts, LedgerUnavailable>
-  /** Notes that the ledger is served in production mode. Durable when it returns; the first time stands, whoever repeats it. */
+  /**
+   * Notes that the ledger is served in production mode. Durable when it returns; the first time stands, whoever repeats
+   * it.
+   */
   readonly noteServedInProduction: Effect.Effect<void, LedgerUnavailable>
 }>() {}

@@ -69,8 +69,8 @@ export type HydrateGrant = "Granted" | "Hydrated" | "Busy" | "Foreign"
 
 /**
  * The admission filter in front of the ledger (docs/internals/protocol.md, "The gate"). It may lose everything at any
- * moment without a wrong coupon. Its issued set only grows and is always a subset of the ledger. Every operation concerns
- * one campaign and is atomic and idempotent. An invalid reply of the store is `GateUnavailable`.
+ * moment without a wrong coupon. Its issued set only grows and is always a subset of the ledger. Every operation
+ * concerns one campaign and is atomic and idempotent. An invalid reply of the store is `GateUnavailable`.
  *
  * Where the store holds another deployment's gate under this campaign's name, the gate is cold: operations succeed, but
  * read and write nothing. Nothing is lost by that: a gate of this deployment's own would be rebuilt from the ledger.
@@ -130,8 +130,8 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   /**
    * Adds a page of the ledger's coupons (ascending ids, all greater than `fromCursor`) to the live set and moves the
    * cursor to the last one's id. For a user that the set did not have yet, the CouponIssued event is published too
-   * (invariant I10 after a loss). False, and no effect, unless generation and cursor are still `token` and `fromCursor`:
-   * the gate was lost meanwhile.
+   * (invariant I10 after a loss). False, and no effect, unless generation and cursor are still `token` and
+   * `fromCursor`: the gate was lost meanwhile.
    */
   readonly hydrateChunk: (
     campaignId: CampaignId,

@@ -6,12 +6,14 @@ import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { ClaimRejection } from "../domain/Failure.ts"
 
 /**
- * The ledger could not be reached, or rejected it, *before* anything can have been committed: the operation did not happen
- * and never will. `cause` is for the log.
+ * The ledger could not be reached, or rejected it, *before* anything can have been committed: the operation did not
+ * happen and never will. `cause` is for the log.
  */
 export class LedgerUnavailable extends Data.TaggedError("LedgerUnavailable")<{
   readonly cause: unknown
-  /** Its server cannot be reached. Connecting to it logs that, so a line for each failed operation would say no more. */
+  /**
+   * Its server cannot be reached. Connecting to it logs that, so a line for each failed operation would say no more.
+   */
   readonly isOutage?: boolean
 }> {}
 
@@ -58,20 +60,23 @@ export interface IssuedTally {
   readonly version: number
 }
 
-/** The only truth about coupons. Campaigns are in `CampaignStore`. Everything here is durable when its effect succeeds. */
+/**
+ * The only truth about coupons. Campaigns are in `CampaignStore`. Everything here is durable when its effect succeeds.
+ */
 export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
   /**
-   * Commits coupons, the campaign's counter and the outbox event of a batch in one transaction (docs/internals/protocol.md, "Ledger"),
-   * and returns one verdict a claim, in the order of `batch.claims`. Never issues beyond the limit, outside the window by
-   * the ledger's own clock, or twice to a user. Deadlocks, lock timeouts and code collisions are retried inside (with
-   * fresh codes for the latter, so trust the coupon's code, not the claim's). Fails with `LedgerUnavailable` if nothing
-   * can have been committed, else with `CommitInDoubt`. Uninterruptible once the batch is sent.
+   * Commits coupons, the campaign's counter and the outbox event of a batch in one transaction
+   * (docs/internals/protocol.md, "Ledger"), and returns one verdict a claim, in the order of `batch.claims`. Never
+   * issues beyond the limit, outside the window by the ledger's own clock, or twice to a user. Deadlocks, lock timeouts
+   * and code collisions are retried inside (with fresh codes for the latter, so trust the coupon's code, not the
+   * claim's). Fails with `LedgerUnavailable` if nothing can have been committed, else with `CommitInDoubt`.
+   * Uninterruptible once the batch is sent.
    */
   readonly issue: (batch: ClaimBatch) => Effect.Effect<ReadonlyArray<ClaimVerdict>, LedgerUnavailable | CommitInDoubt>
 
   /**
-   * Settles an in-doubt batch for good: forbids it by a VOID marker under its batch id (waiting for a transaction that is
-   * still alive), then reads what each user holds. One verdict a claim, in order. Safe to repeat until it succeeds.
+   * Settles an in-doubt batch for good: forbids it by a VOID marker under its batch id (waiting for a transaction that
+   * is still alive), then reads what each user holds. One verdict a claim, in order. Safe to repeat until it succeeds.
    */
   readonly resolve: (batch: ClaimBatch) => Effect.Effect<ReadonlyArray<ResolvedVerdict>, LedgerUnavailable>
 
@@ -88,6 +93,9 @@ export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
     limit: number
   ) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
 
-  /** Issued, unrelayed and version in one statement, so that no commit falls between the two; `undefined`: no such campaign. */
+  /**
+   * Issued, unrelayed and version in one statement, so that no commit falls between the two; `undefined`: no such
+   * campaign.
+   */
   readonly tally: (campaignId: CampaignId) => Effect.Effect<IssuedTally | undefined, LedgerUnavailable>
 }>() {}

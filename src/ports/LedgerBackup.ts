@@ -30,8 +30,9 @@ export type BackupWay =
   | {
     readonly _tag: "Here"
     /**
-     * Copies the ledger as it is at one moment, checked by the engine; commits go on meanwhile. The file is removed when the scope closes, and an
-     * interruption ends the copying. `progress` receives bytes that were written, and about how many there will be.
+     * Copies the ledger as it is at one moment, checked by the engine; commits go on meanwhile. The file is removed
+     * when the scope closes, and an interruption ends the copying. `progress` receives bytes that were written, and
+     * about how many there will be.
      */
     readonly take: (progress: (bytes: number, of: number) => void) => Effect.Effect<Snapshot, BackupFailed, Scope.Scope>
   }

@@ -32,12 +32,21 @@ export interface SessionFact {
 export class LedgerFacts extends Context.Tag("coupon/issuance/LedgerFacts")<LedgerFacts, {
   /** Ids of campaigns, ascending, greater than `afterId`, at most `limit`. */
   readonly campaignIds: (afterId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
-  /** `undefined`: no such campaign. Takes about a second a million coupons, in statements that are short however many there are. */
+  /**
+   * `undefined`: no such campaign. Takes about a second a million coupons, in statements that are short however many
+   * there are.
+   */
   readonly facts: (campaignId: CampaignId) => Effect.Effect<CampaignFacts | undefined, LedgerUnavailable>
   /** The ledger's clock, which decides when campaigns start and end. */
   readonly now: Effect.Effect<EpochMillis, LedgerUnavailable>
-  /** Settings of the database that the durability of a commit depends on, by its own names; none of the embedded one, which sets its own. */
+  /**
+   * Settings of the database that the durability of a commit depends on, by its own names; none of the embedded one,
+   * which sets its own.
+   */
   readonly settings: Effect.Effect<Readonly<Record<string, string>>, LedgerUnavailable>
-  /** The session variables that statements depend on, as a connection of the pool has them; none of the embedded database. */
+  /**
+   * The session variables that statements depend on, as a connection of the pool has them; none of the embedded
+   * database.
+   */
   readonly session: Effect.Effect<ReadonlyArray<SessionFact>, LedgerUnavailable>
 }>() {}

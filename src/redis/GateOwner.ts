@@ -51,8 +51,8 @@ const DISOWNED_MILLIS = 5_000
 
 /**
  * Keeps this deployment away from keys of another one. The scripts fail with `FOREIGN` where a campaign's keys have
- * another owner, and with `UNCLAIMED` where they have none: an instance of an earlier version made them, or the key with
- * the owner was lost.
+ * another owner, and with `UNCLAIMED` where they have none: an instance of an earlier version made them, or the key
+ * with the owner was lost.
  */
 export const make = (options: {
   /** For messages: the keys of a campaign. */

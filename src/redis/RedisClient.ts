@@ -16,8 +16,8 @@ import { open, retryDelay, type RedisConnection } from "./RedisConnection.ts"
 import { parseUrl, showTarget } from "./RedisUrl.ts"
 
 /**
- * The connection to Redis: one socket (a cluster: one a node), opened in the background and reopened for ever. Without a
- * connection, commands fail at once. None is ever sent twice, unless a node of a cluster rejected it unexecuted.
+ * The connection to Redis: one socket (a cluster: one a node), opened in the background and reopened for ever. Without
+ * a connection, commands fail at once. None is ever sent twice, unless a node of a cluster rejected it unexecuted.
  */
 export class RedisClient extends Context.Tag("coupon/redis/RedisClient")<RedisClient, {
   readonly redis: RedisConnection
@@ -41,8 +41,8 @@ export class RedisClient extends Context.Tag("coupon/redis/RedisClient")<RedisCl
 const CLOSE_MILLIS = 1_000
 
 /**
- * A script loses a key to another node while it runs: the key's last field was deleted, and its slot is being moved. That
- * state passes. The call is repeated, which every script allows.
+ * A script loses a key to another node while it runs: the key's last field was deleted, and its slot is being moved.
+ * That state passes. The call is repeated, which every script allows.
  */
 const SLOT_ON_THE_MOVE = "Script attempted to access a non local key"
 
@@ -114,8 +114,8 @@ export const make = (options: {
       if (error.message.startsWith("All sentinels are unreachable")) down()
     })
     redis.on("close", down)
-    // The driver gives up for good if a sentinel announces a failover while it asks other sentinels for the primary. Then
-    // we connect again.
+    // The driver gives up for good if a sentinel announces a failover while it asks other sentinels for the primary.
+    // Then we connect again.
     let givenUp = 0
     let nextAttempt: NodeJS.Timeout | undefined
     redis.on("end", () => {

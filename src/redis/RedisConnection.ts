@@ -44,8 +44,8 @@ export const open = (
       clusterNodeRetryStrategy: retryDelay,
       slotsRefreshInterval: SLOTS_REFRESH_MILLIS,
       slotsRefreshTimeout: Math.max(1_000, replyTimeoutMillis),
-      // A command whose connection broke may have been executed, and is not sent again. One that a node rejected (MOVED,
-      // ASK, TRYAGAIN, CLUSTERDOWN) was not: it is sent to the right node, for less time than a reply may take.
+      // A command whose connection broke may have been executed, and is not sent again. One that a node rejected
+      // (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) was not: it is sent to the right node, for less time than a reply may take.
       retryDelayOnFailover: 0,
       retryDelayOnTryAgain: Math.ceil(replyTimeoutMillis / 20),
       retryDelayOnClusterDown: Math.ceil(replyTimeoutMillis / 20),

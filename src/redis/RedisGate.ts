@@ -31,7 +31,9 @@ const EVENTS_PAGE = 1_000
 /** Reservations looked at in one step of a walk: Redis serves no other call for these 0.4 to 0.7 ms. */
 const SCAN_PAGE = 250
 
-/** Coupons confirmed in one step, for the same reason: the relay brings the commits of 40 ms, which may be 700 coupons. */
+/**
+ * Coupons confirmed in one step, for the same reason: the relay brings the commits of 40 ms, which may be 700 coupons.
+ */
 const CONFIRM_PAGE = 100
 
 /** A campaign's keys. All have the tag in braces, so a cluster keeps them in one slot. */
@@ -196,8 +198,8 @@ export const make = (options: RedisGateOptions): Effect.Effect<Gate["Type"], nev
     const textOf = (name: string) => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), "utf8")
 
     /**
-     * Loads a script, after others that it uses. ioredis sends EVAL once a connection (of a cluster: a node) and EVALSHA
-     * from then on, and EVAL again after NOSCRIPT.
+     * Loads a script, after others that it uses. ioredis sends EVAL once a connection (of a cluster: a node) and
+     * EVALSHA from then on, and EVAL again after NOSCRIPT.
      */
     const script = <Reply>(
       name: string,

@@ -31,8 +31,8 @@ const topologies: {
 /**
  * Reads `redis://user:password@host:6379/0`, `redis+sentinel://user:password@host:26379,host:26379/primary/0` (with
  * `?sentinel-username=…&sentinel-password=…` where sentinels ask for them) or
- * `redis+cluster://user:password@host:6379,host:6379`. With `rediss` each speaks TLS. Throws `InvalidConfiguration`, which
- * never repeats the URL: it may hold a password.
+ * `redis+cluster://user:password@host:6379,host:6379`. With `rediss` each speaks TLS. Throws `InvalidConfiguration`,
+ * which never repeats the URL: it may hold a password.
  */
 export const parseUrl = (url: Redacted.Redacted<string>): RedisTarget => {
   const refuse = (reason: string) => new InvalidConfiguration(`REDIS_URL: ${reason}`)

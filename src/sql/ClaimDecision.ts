@@ -56,8 +56,8 @@ export const decideWithoutReading = (
 }
 
 /**
- * The verdict of each claim, in order, given the coupons its users hold after the commit. A coupon is this batch's if and
- * only if it has the claim's code. The precedence of rejections is the public contract's (DESIGN, section 1).
+ * The verdict of each claim, in order, given the coupons its users hold after the commit. A coupon is this batch's if
+ * and only if it has the claim's code. The precedence of rejections is the public contract's (DESIGN, section 1).
  */
 export const decide = (
   facts: CommitFacts,
@@ -99,7 +99,9 @@ const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | un
   throw new Error("the ledger rejected a claim although the campaign is open, has coupons left and the user holds none")
 }
 
-/** What an in-doubt batch that is now forbidden came to, given the coupons its users hold; in the order of the claims. */
+/**
+ * What an in-doubt batch that is now forbidden came to, given the coupons its users hold; in the order of the claims.
+ */
 export const resolution = (claims: ReadonlyArray<Claim>, held: ReadonlyArray<Coupon>): ReadonlyArray<ResolvedVerdict> => {
   const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
   return claims.map(({ code, userId }): ResolvedVerdict => {

@@ -5,7 +5,8 @@ import { readdir, readFile } from "node:fs/promises"
 export type Dialect = "mysql" | "libsql"
 
 /**
- * The last migration of each dialect that every program knows which can meet the schema. Those up to it are recorded with their id.
+ * The last migration of each dialect that every program knows which can meet the schema. Those up to it are recorded
+ * with their id.
  */
 const BASE: Readonly<Record<Dialect, number>> = { mysql: 4, libsql: 3 }
 
@@ -16,15 +17,18 @@ export interface Migration {
   readonly name: string
   /** One that the database refuses is passed over, and tried again whenever the schema is migrated. */
   readonly isOptional: boolean
-  /** It only adds: programs that do not know it run on the schema that has it. So are all later ones but those named `contract`. */
+  /**
+   * It only adds: programs that do not know it run on the schema that has it. So are all later ones but those named
+   * `contract`.
+   */
   readonly expands: boolean
   readonly text: string
 }
 
 /**
- * The id under which a migration stands in `schema_migrations`: negative if it only adds. A program must know every positive id, and
- * need not know a negative one. That is also how programs read the table that know no negative ids (docs/internals/decisions.md, "Expand and
- * contract").
+ * The id under which a migration stands in `schema_migrations`: negative if it only adds. A program must know every
+ * positive id, and need not know a negative one. That is also how programs read the table that know no negative ids
+ * (docs/internals/decisions.md, "Expand and contract").
  */
 export const recordedId = ({ expands, id }: Migration): number => expands ? -id : id
 
@@ -37,7 +41,9 @@ export interface MigrationTarget<E> {
   readonly run: (migration: Migration) => Effect.Effect<void, E>
   /** Ids in `schema_migrations`, which exists. */
   readonly recorded: Effect.Effect<ReadonlyArray<number>, E>
-  /** Why the database itself refused a text, such as a missing privilege; `undefined`: it did not, it is out of reach. */
+  /**
+   * Why the database itself refused a text, such as a missing privilege; `undefined`: it did not, it is out of reach.
+   */
   readonly refusal: (error: E) => string | undefined
 }
 
@@ -81,9 +87,9 @@ export const missing = (
 
 /**
  * Applies what is missing, in order, and returns the names of what it applied. Not `@effect/sql`'s Migrator: on MySQL
- * every DDL statement commits implicitly, and with it the row in which Migrator records a migration *before* running it,
- * so that a crash half way would skip the rest of the migration for ever. Here a migration is recorded after it ran and
- * its statements bear being run again, so that a crash repeats it.
+ * every DDL statement commits implicitly, and with it the row in which Migrator records a migration *before* running
+ * it, so that a crash half way would skip the rest of the migration for ever. Here a migration is recorded after it ran
+ * and its statements bear being run again, so that a crash repeats it.
  */
 export const apply = <E>(
   target: MigrationTarget<E>,

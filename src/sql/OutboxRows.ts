@@ -29,7 +29,9 @@ interface Range {
   lastId: number
 }
 
-/** The coupons of the `ISSUED` rows as a condition on the primary key; neighbouring ranges, the usual case, become one. */
+/**
+ * The coupons of the `ISSUED` rows as a condition on the primary key; neighbouring ranges, the usual case, become one.
+ */
 export const couponRanges = (rows: ReadonlyArray<OutboxRow>): string => {
   const ranges: Array<Range> = []
   const issued = rows.filter((row) => row.kind === "ISSUED")
@@ -53,8 +55,8 @@ export const exceptText = (campaignIds: ReadonlyArray<CampaignId>): string =>
   campaignIds.length === 0 ? "" : ` AND campaign_id NOT IN (${campaignIds.map(integer).join(",")})`
 
 /**
- * Puts events together from their rows and what those refer to: the coupons that were read, except for batches in `recent`. A
- * coupon or campaign that is missing breaks an invariant of the schema, so it throws.
+ * Puts events together from their rows and what those refer to: the coupons that were read, except for batches in
+ * `recent`. A coupon or campaign that is missing breaks an invariant of the schema, so it throws.
  */
 export const outboxEvents = (
   rows: ReadonlyArray<OutboxRow>,
@@ -81,6 +83,9 @@ export const outboxEvents = (
   })
 }
 
-/** Coupons of a campaign that wait in the outbox, as `o`: one row to join. A scalar subquery that is killed would be NULL, without an error. */
+/**
+ * Coupons of a campaign that wait in the outbox, as `o`: one row to join. A scalar subquery that is killed would be
+ * NULL, without an error.
+ */
 export const unrelayedCoupons = (campaignId: string): string =>
   `(SELECT COALESCE(SUM(last_id - first_id + 1), 0) AS unrelayed FROM outbox WHERE kind = 'ISSUED' AND campaign_id = ${campaignId}) AS o`

@@ -8,7 +8,10 @@ export type Row = Readonly<Record<string, unknown>>
 
 /** Reads the rows that both dialects select under the same column names. */
 export const makeRows = (time: (value: unknown) => EpochMillis) => ({
-  /** Needs campaign_id, id, user_id, code and issued_at. A user id beyond 2^53 comes as a string or bigint, so it is exact. */
+  /**
+   * Needs campaign_id, id, user_id, code and issued_at. A user id beyond 2^53 comes as a string or bigint, so it is
+   * exact.
+   */
   coupon: (row: Row): Coupon => ({
     campaignId: Number(row.campaign_id),
     id: Number(row.id),
@@ -50,7 +53,10 @@ const termsOf = (row: Row, time: Time): CampaignTerms => ({
   version: Number(row.version)
 })
 
-/** A campaign that an older program has made has no row of phases until the watch has seen it: it is as it was made, then. */
+/**
+ * A campaign that an older program has made has no row of phases until the watch has seen it: it is as it was made,
+ * then.
+ */
 const phaseFacts = (row: Row, time: Time): PhaseFacts => {
   const createdAt = time(row.created_at)
   return {

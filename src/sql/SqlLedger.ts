@@ -56,7 +56,10 @@ export const make = (dialect: LedgerDialect): Ledger["Type"] => {
       ? Effect.succeed([])
       : Effect.map(read(couponsOf(campaignId, userIds)), (rows) => rows.map(couponOf))
 
-  /** The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs them. */
+  /**
+   * The codes that a batch was last sent with, where a collision made them differ from its claims': `resolve` needs
+   * them.
+   */
   const recoded = new WeakMap<ClaimBatch, ReadonlyArray<Claim>>()
 
   const claimsOf = (batch: ClaimBatch): ReadonlyArray<Claim> => recoded.get(batch) ?? batch.claims

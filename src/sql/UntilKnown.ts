@@ -26,8 +26,8 @@ const REPEATABLE: ReadonlyArray<SqlFailure> = ["NotSent", "Retry", "CodeTaken"]
 const retryDelay = Backoff.make({ firstMillis: 4, lastMillis: 64 })
 
 /**
- * Runs `attempt` until its outcome is known. Fails with `LedgerUnavailable` if nothing was committed and never will be, and with
- * `CommitInDoubt` otherwise. `beforeNext` runs before each further attempt, with the failure of the last one.
+ * Runs `attempt` until its outcome is known. Fails with `LedgerUnavailable` if nothing was committed and never will be,
+ * and with `CommitInDoubt` otherwise. `beforeNext` runs before each further attempt, with the failure of the last one.
  */
 export const untilKnown = <A>(
   attempt: Effect.Effect<Either.Either<A, FailedAttempt>, LedgerUnavailable>,

@@ -18,7 +18,13 @@ const startWith = async (to: string) => {
   const port = await freePort()
   const child = spawnGuarded("bash", ["-c", `exec "$@" >${to}`, "bash", nodeProgram, ...bundle()], {
     cwd: root,
-    env: { PATH: process.env["PATH"], PORT: String(port), DATA_DIR: Path.join(directory, "data"), LOG_FORMAT: "json" }
+    env: {
+      PATH: process.env["PATH"],
+      PORT: String(port),
+      DATA_DIR: Path.join(directory, "data"),
+      LOG_FORMAT: "json",
+      OPEN_ADMINISTRATION: "loopback"
+    }
   })
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve))
   const url = `http://127.0.0.1:${port}`

@@ -8,9 +8,9 @@ export interface Acceptors {
 }
 
 /**
- * libuv accepts one connection a listening socket in a turn of the event loop (libuv/libuv#3696). Under load a turn takes
- * many milliseconds, and of thousands of clients that come at once the last waited for 14 s. Linux lets many sockets share a
- * port and spreads connections over them, each of which accepts one a turn.
+ * libuv accepts one connection a listening socket in a turn of the event loop (libuv/libuv#3696). Under load a turn
+ * takes many milliseconds, and of thousands of clients that come at once the last waited for 14 s. Linux lets many
+ * sockets share a port and spreads connections over them, each of which accepts one a turn.
  */
 const MORE = 31
 
@@ -23,7 +23,9 @@ export const countFor = (maxConnections: number): number =>
 
 const BACKLOG = 4_096
 
-/** Whether a port can be shared and is free. A socket that shares nothing tries first: only that fails on a used port. */
+/**
+ * Whether a port can be shared and is free. A socket that shares nothing tries first: only that fails on a used port.
+ */
 export const mayShare = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
     if (process.platform !== "linux") return resolve(false)

@@ -17,8 +17,8 @@ export interface Http2 {
 const MAX_STREAMS = 250
 
 /**
- * Streams that a client may open and reset again ("rapid reset", CVE-2023-44487) before its connection is ended: a burst,
- * as when the users behind one proxy give up together, and a rate that is allowed for ever.
+ * Streams that a client may open and reset again ("rapid reset", CVE-2023-44487) before its connection is ended: a
+ * burst, as when the users behind one proxy give up together, and a rate that is allowed for ever.
  */
 const STREAM_RESET_BURST = 2_000
 const STREAM_RESETS_PER_SECOND = 100

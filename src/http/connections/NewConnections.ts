@@ -30,7 +30,8 @@ export const route = (
 ): NewConnections => {
   const sockets = new Set<Socket>()
   const undecided = new Set<Socket>()
-  // Raw ones whose handshake goes on, by their client's address: TLS hands on a socket that does not name the one beneath it.
+  // Raw ones whose handshake goes on, by their client's address: TLS hands on a socket that does not name the one
+  // beneath it.
   const handshaking = new Map<string, Socket>()
   const peer = (socket: Socket) => `${socket.remoteAddress} ${socket.remotePort}`
   const connected = secure ? "secureConnection" : "connection"

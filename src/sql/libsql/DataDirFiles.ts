@@ -19,8 +19,8 @@ export interface Displaced {
 }
 
 /**
- * Whether the files that this process has open are still the ones that their names lead to. A file that is deleted, moved or
- * hidden by another mount stays open, and everything that is written to it is lost when the process ends.
+ * Whether the files that this process has open are still the ones that their names lead to. A file that is deleted,
+ * moved or hidden by another mount stays open, and everything that is written to it is lost when the process ends.
  */
 export interface DataDirFiles {
   /** Looks at all files. */
@@ -29,7 +29,10 @@ export interface DataDirFiles {
   readonly lookAtCommit: () => Displaced | undefined
 }
 
-/** Device and inode, which is also what SQLite compares to find out that its file has moved. `undefined`: there is no such file. */
+/**
+ * Device and inode, which is also what SQLite compares to find out that its file has moved. `undefined`: there is no
+ * such file.
+ */
 const identity = (file: string): string | undefined => {
   try {
     const { dev, ino } = statSync(file)

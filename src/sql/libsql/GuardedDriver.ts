@@ -14,8 +14,8 @@ const isForAdmission = (statement: InStatement): boolean =>
   isRead(statement) && /\bFROM (?:api_keys|deployment)\b/i.test(typeof statement === "string" ? statement : statement.sql)
 
 /**
- * A driver that runs nothing while `trouble` returns a text, and that looks at its files (`lookAtCommit`) after each write, before
- * the caller receives its result. So what was acknowledged was in its place at that moment.
+ * A driver that runs nothing while `trouble` returns a text, and that looks at its files (`lookAtCommit`) after each
+ * write, before the caller receives its result. So what was acknowledged was in its place at that moment.
  */
 export const make = (client: Client, files: {
   readonly trouble: () => string | undefined

@@ -24,13 +24,16 @@ export class DataDirInUse extends Data.TaggedError("DataDirInUse")<{ readonly me
 export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{ readonly message: string; readonly cause: unknown }> {}
 
 /**
- * The driver under the client, for what `SqlClient` cannot say: `batch` runs a whole transaction in one turn of the event
- * loop, so that no other fiber's statement gets in between on the one connection. The client's own `withTransaction` must
- * not be used: it keeps the connection and opens another one, which lacks our settings.
+ * The driver under the client, for what `SqlClient` cannot say: `batch` runs a whole transaction in one turn of the
+ * event loop, so that no other fiber's statement gets in between on the one connection. The client's own
+ * `withTransaction` must not be used: it keeps the connection and opens another one, which lacks our settings.
  */
 export class LibSqlDriver extends Context.Tag("coupon/sql/LibSqlDriver")<LibSqlDriver, Client>() {}
 
-/** The file by itself: the directory that it is in, and its connection without the guard that refuses statements while files are displaced. */
+/**
+ * The file by itself: the directory that it is in, and its connection without the guard that refuses statements while
+ * files are displaced.
+ */
 export class LibSqlFile extends Context.Tag("coupon/sql/LibSqlFile")<LibSqlFile, {
   readonly directory: string
   readonly client: Client
@@ -44,14 +47,15 @@ const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, DataDirUnusable> =>
 
 const open = (file: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope> =>
   Effect.acquireRelease(
-    // Integers as bigints: user ids have 64 bits. `concurrency` is the driver's own queue, of no use to synchronous calls.
+    // Integers as bigints: user ids have 64 bits. `concurrency` is the driver's own queue, of no use to synchronous
+    // calls.
     Effect.try({ try: () => createClient({ url: pathToFileURL(file).href, intMode: "bigint", concurrency: 0 }), catch: unusable }),
     (client) => Effect.sync(() => client.close())
   )
 
 /**
- * Claims the directory for this process, until the scope closes or the process ends in whatever way: the lock is an open
- * exclusive transaction on a file of its own, and so a lock of the operating system that goes with its process.
+ * Claims the directory for this process, until the scope closes or the process ends in whatever way: the lock is an
+ * open exclusive transaction on a file of its own, and so a lock of the operating system that goes with its process.
  */
 const own = (directory: string): Effect.Effect<void, DataDirInUse | DataDirUnusable, Scope.Scope> =>
   Effect.gen(function*() {
@@ -89,7 +93,10 @@ export const migrate = (client: Client): Effect.Effect<ReadonlyArray<string>, Da
     }, known)
   })
 
-/** Longest wait of a commit, in milliseconds, for another process that writes the file: a shell, as the service alone owns it. */
+/**
+ * Longest wait of a commit, in milliseconds, for another process that writes the file: a shell, as the service alone
+ * owns it.
+ */
 const BUSY_MILLIS = 5_000
 
 /** Longest wait of a checkpoint for another process that reads the file. */

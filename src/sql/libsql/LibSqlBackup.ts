@@ -54,7 +54,10 @@ const removeCopy = (file: string) => {
   for (const suffix of ["", "-journal", "-wal", "-shm"]) rmSync(`${file}${suffix}`, { force: true })
 }
 
-/** Copies by the engine's `VACUUM INTO`, which reads one moment in a transaction and writes a compact database without a log. */
+/**
+ * Copies by the engine's `VACUUM INTO`, which reads one moment in a transaction and writes a compact database without a
+ * log.
+ */
 export const layer: Layer.Layer<LedgerBackup, never, LibSqlFile | StoreHealth> = Layer.effect(
   LedgerBackup,
   Effect.gen(function*() {
@@ -72,8 +75,8 @@ export const layer: Layer.Layer<LedgerBackup, never, LibSqlFile | StoreHealth> =
       })
 
     /**
-     * The files are displaced, so that only this process can read them, by the connection that it has open. That holds up whatever
-     * else it does, which is nothing.
+     * The files are displaced, so that only this process can read them, by the connection that it has open. That holds
+     * up whatever else it does, which is nothing.
      */
     const rescue = Effect.gen(function*() {
       const safe = yield* Effect.try({

@@ -12,8 +12,8 @@ const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(function*() {
   const sql = yield* SqlClient
-  // One process owns the file, so a lock of its own keeps two polls from taking the same event; no transaction stays open
-  // while events are published, which would stop every commit.
+  // One process owns the file, so a lock of its own keeps two polls from taking the same event; no transaction stays
+  // open while events are published, which would stop every commit.
   const polling = yield* Effect.makeSemaphore(1)
 
   const run = (text: string, args: ReadonlyArray<string | number> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>

@@ -19,8 +19,8 @@ export const makeStatements = (driver: Client) => {
   return {
     read: (text: string) => run(text),
     /**
-     * Makes sure that no transaction under this key can commit from now on, and then reads. In doubt means here that the disk
-     * failed a commit: this commit writes over the same place of the log, or fails.
+     * Makes sure that no transaction under this key can commit from now on, and then reads. In doubt means here that
+     * the disk failed a commit: this commit writes over the same place of the log, or fails.
      */
     forbidAndRead: (key: string, campaignId: CampaignId, text: () => string) =>
       Effect.suspend(() =>
@@ -33,8 +33,8 @@ export const makeStatements = (driver: Client) => {
 }
 
 /**
- * Runs a transaction once. Its `now` is the process's own clock, not Effect's: it is the ledger's, as mysqld's is there. No other
- * process writes the file, so there is no lock to wait for between here and the commit.
+ * Runs a transaction once. Its `now` is the process's own clock, not Effect's: it is the ledger's, as mysqld's is
+ * there. No other process writes the file, so there is no lock to wait for between here and the commit.
  */
 export const runBatch = <A>(
   driver: Client,

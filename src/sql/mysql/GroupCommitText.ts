@@ -5,23 +5,30 @@ import { batchKey, literal } from "./Literals.ts"
 import { named, script, type Script } from "./Script.ts"
 
 /**
- * The whole group commit of docs/internals/protocol.md ("The ledger") for one round trip, for any batch: also one with claims that cannot
- * be issued (`wholeBatchCall` is cheaper for the others). `campaign` is the campaign under its lock, `facts` has `inserted` and `now`.
+ * The whole group commit of docs/internals/protocol.md ("The ledger") for one round trip, for any batch: also one with
+ * claims that cannot be issued (`wholeBatchCall` is cheaper for the others). `campaign` is the campaign under its lock,
+ * `facts` has `inserted` and `now`.
  *
- * - Statements cannot branch, so each does nothing by itself when there is nothing to do. The first error ends the text and
+ * - Statements cannot branch, so each does nothing by itself when there is nothing to do. The first error ends the text
+ * and
  *   leaves the transaction open.
  * - The campaign is read by join, not into user variables, which keep stale values when a SELECT finds no row.
  * - `SYSDATE`, after the lock: `NOW()` may be as old as the wait for it.
- * - Room goes to the first claims, in the order of arrival, whose users hold nothing. Set logic: duplicates and overflow fall out.
- * - What was inserted is read from the table, as the greatest id less the counter, and not from ROW_COUNT(): a server goes on
+ * - Room goes to the first claims, in the order of arrival, whose users hold nothing. Set logic: duplicates and
+ * overflow fall out.
+ * - What was inserted is read from the table, as the greatest id less the counter, and not from ROW_COUNT(): a server
+ * goes on
  *   with a text whose client is gone, and if the connection is reset during the INSERT, ROW_COUNT() after it is not the
  *   number of rows (MySQL 9.7, MariaDB 10.11). The coupons would be committed without counter and outbox row.
- * - The counter is written in any case, and violates NOT NULL unless it is the greatest id and within the limit after that; so does the
- *   outbox row unless it is. Either ends the text before COMMIT. A scalar subquery proves nothing by itself: one that is
+ * - The counter is written in any case, and violates NOT NULL unless it is the greatest id and within the limit after
+ * that; so does the outbox row unless it is. Either ends the text before COMMIT. A scalar subquery proves nothing by
+ * itself: one that is
  *   killed (KILL QUERY) is NULL, and the statement that it is in goes on (docs/internals/decisions.md, 25).
- * - The outbox row is the batch's marker and is written last. A VOID marker that came first makes it fail; one that comes later
+ * - The outbox row is the batch's marker and is written last. A VOID marker that came first makes it fail; one that
+ * comes later
  *   waits for this transaction to end. To write it first and fill it later is as safe and costs two statements more.
- * - Claims travel as JSON: of JSON_TABLE, UNION ALL and VALUES none is measurably faster on MySQL 9.7 (512 claims: 16-19, 22
+ * - Claims travel as JSON: of JSON_TABLE, UNION ALL and VALUES none is measurably faster on MySQL 9.7 (512 claims:
+ * 16-19, 22
  *   and 20 µs of mysqld a coupon) or MariaDB 10.11 (11, 14, 11), and only JSON_TABLE reads the same on both.
  */
 export const groupCommit = (

@@ -8,7 +8,10 @@ export const batchKey = (batchId: string): string => {
   return `x'${batchId}'`
 }
 
-/** A text of codes and digits as a literal. Codes come from our own alphabet, so a quote in one is a bug and is not escaped. */
+/**
+ * A text of codes and digits as a literal. Codes come from our own alphabet, so a quote in one is a bug and is not
+ * escaped.
+ */
 export const literal = (text: string): string => {
   if (/['\\]/.test(text)) throw new Error("a code must not contain quotes or backslashes")
   return `'${text}'`

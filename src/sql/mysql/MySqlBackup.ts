@@ -24,8 +24,8 @@ interface Server {
 }
 
 /**
- * `--single-transaction` reads all tables at one moment without a lock, since all are InnoDB; `--routines` adds `issue_batch`;
- * `--hex-blob` keeps the binary keys whole whatever the character set.
+ * `--single-transaction` reads all tables at one moment without a lock, since all are InnoDB; `--routines` adds
+ * `issue_batch`; `--hex-blob` keeps the binary keys whole whatever the character set.
  */
 export const adviceFor = ({ database, hosts, ssl }: Endpoint, { logsBinary, version }: Server): BackupAdvice => {
   const isMariaDb = /mariadb/i.test(version)

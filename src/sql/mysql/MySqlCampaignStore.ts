@@ -23,8 +23,8 @@ const columns = campaignColumns(NOW)
 const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSql(time)
 
 /**
- * A new campaign, its audit and its marker, which is a VOID from the start: there is nothing to relay. `at` violates NOT NULL
- * unless the row is this transaction's own (see `groupCommit` on servers that go on alone).
+ * A new campaign, its audit and its marker, which is a VOID from the start: there is nothing to relay. `at` violates
+ * NOT NULL unless the row is this transaction's own (see `groupCommit` on servers that go on alone).
  */
 const creation = (
   settings: ReadonlyArray<string>,
@@ -48,10 +48,10 @@ VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(dra
 }
 
 /**
- * A change for one round trip. Statements cannot branch, so each does nothing by itself if the change does not apply. `campaign`
- * is the campaign as it is then. Locks in the order of a group commit: campaign, marker.
- * Whether the change applies is read from the table under the lock (not by a scalar subquery, see `groupCommit`), and the
- * audit's row violates NOT NULL unless the update was made: no count of a server that goes on alone is trusted.
+ * A change for one round trip. Statements cannot branch, so each does nothing by itself if the change does not apply.
+ * `campaign` is the campaign as it is then. Locks in the order of a group commit: campaign, marker. Whether the change
+ * applies is read from the table under the lock (not by a scalar subquery, see `groupCommit`), and the audit's row
+ * violates NOT NULL unless the update was made: no count of a server that goes on alone is trusted.
  */
 const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Script<"campaign" | "applies"> => {
   const { actor, changeId, from, to } = change

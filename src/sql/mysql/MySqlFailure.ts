@@ -36,7 +36,8 @@ const byNumber: { readonly [errno: number]: SqlFailure } = {
   1305: "Rejected", // no such procedure
   1370: "Rejected", // procedure denied
   1406: "Rejected", // data too long
-  // Group Replication, at the beginning of a transaction: a new primary still applies its backlog, or there is no member.
+  // Group Replication, at the beginning of a transaction: a new primary still applies its backlog, or there is no
+  // member.
   3098: "Rejected", // not allowed by a plugin, before the statement
   3781: "Rejected", // held for too long
   3782: "Rejected", // killed while it was held

@@ -86,7 +86,10 @@ export const make = Effect.gen(function*() {
     })
   }
 
-  /** Until when each campaign's batches are sorted out; a campaign that is sold out or asked past its gate is here for good. */
+  /**
+   * Until when each campaign's batches are sorted out; a campaign that is sold out or asked past its gate is here for
+   * good.
+   */
   const sorting = new Map<CampaignId, number>()
 
   /** When the procedure may be called, in milliseconds of `performance.now()`. */
@@ -114,8 +117,8 @@ export const make = Effect.gen(function*() {
   }
 
   /**
-   * Tries the cheap call. `undefined`: nothing was committed, for a reason that the group commit finds out; a connection that failed
-   * is in doubt, as ever.
+   * Tries the cheap call. `undefined`: nothing was committed, for a reason that the group commit finds out; a
+   * connection that failed is in doubt, as ever.
    */
   const commitWhole = (batch: ClaimBatch): Effect.Effect<ReadonlyArray<ClaimVerdict> | undefined, LedgerUnavailable | CommitInDoubt> =>
     Effect.suspend(() => {
@@ -148,8 +151,8 @@ export const make = Effect.gen(function*() {
     time: timeFromSql,
     read: transactions.read,
     forbidAndRead: transactions.forbidAndRead,
-    // Each index by its name: by its statistics MySQL 9.7 may rather look all of a campaign up by another one, and sort (350 ms
-    // instead of 3 for a page of 5,000 in 300,000 coupons; not in 1,000,000).
+    // Each index by its name: by its statistics MySQL 9.7 may rather look all of a campaign up by another one, and sort
+    // (350 ms instead of 3 for a page of 5,000 in 300,000 coupons; not in 1,000,000).
     couponsOf: (campaignId, userIds) =>
       `SELECT ${couponColumns} FROM coupons FORCE INDEX (coupons_user) ` +
       `WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`,

@@ -24,8 +24,8 @@ export interface Results<Name extends string> {
 }
 
 /**
- * A script of these statements, one a string, without semicolons at their ends: the driver returns one result a statement, in their order.
- * Throws if a name occurs twice.
+ * A script of these statements, one a string, without semicolons at their ends: the driver returns one result a
+ * statement, in their order. Throws if a name occurs twice.
  */
 export const script = <Name extends string = never>(...statements: ReadonlyArray<string | NamedStatement<Name>>): Script<Name> => {
   const positions = new Map<string, number>()

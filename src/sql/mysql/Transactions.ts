@@ -34,8 +34,9 @@ export interface Transactions {
   /** For transactions that may wait for a row's lock. */
   readonly patienceMillis: number
   /**
-   * Makes sure that no transaction under this key can commit from now on, and then reads what it may have left. Both on the same
-   * connection: another one may lead to a server that a failover left behind, which does not know what was committed.
+   * Makes sure that no transaction under this key can commit from now on, and then reads what it may have left. Both on
+   * the same connection: another one may lead to a server that a failover left behind, which does not know what was
+   * committed.
    */
   readonly forbidAndRead: (
     key: string,

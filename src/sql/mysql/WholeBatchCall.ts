@@ -6,15 +6,19 @@ import { batchKey, literal } from "./Literals.ts"
 import { mysqlErrno } from "./MySqlFailure.ts"
 
 /**
- * The group commit for the usual batch: all claims are issued, or nothing is and `groupCommit` has to be sent. The procedure is that
- * of `migrations/mysql/0004_issue_batch.optional.sql`. It answers in one packet where a text of as many statements wakes its client with
- * each of them: of a commit of 48 claims that saves Node half of its time, mysqld a sixth, and the campaign's next batch a fifth of its wait.
- * The codes are UTF-8 whatever the session's character set: this text does not repeat the session's settings.
+ * The group commit for the usual batch: all claims are issued, or nothing is and `groupCommit` has to be sent. The
+ * procedure is that of `migrations/mysql/0004_issue_batch.optional.sql`. It answers in one packet where a text of as
+ * many statements wakes its client with each of them: of a commit of 48 claims that saves Node half of its time, mysqld
+ * a sixth, and the campaign's next batch a fifth of its wait. The codes are UTF-8 whatever the session's character set:
+ * this text does not repeat the session's settings.
  */
 export const wholeBatchCall = (batchId: string, campaignId: CampaignId, claims: ReadonlyArray<Claim>): string =>
   `CALL issue_batch(${batchKey(batchId)}, ${integer(campaignId)}, _utf8mb4${literal(claimsJson(claims))})`
 
-/** The row of the answer: the counter before the batch, and when its coupons were issued. `undefined`: nothing was committed. */
+/**
+ * The row of the answer: the counter before the batch, and when its coupons were issued. `undefined`: nothing was
+ * committed.
+ */
 export const wholeBatchFacts = (results: ReadonlyArray<unknown>): Row | undefined => {
   const [facts] = results[0] as ReadonlyArray<Row>
   return facts === undefined || facts.issued === null ? undefined : facts

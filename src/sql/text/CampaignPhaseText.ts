@@ -14,8 +14,9 @@ export const createdPhases = (campaignId: string, now: string): string =>
   `INSERT INTO campaign_phases (campaign_id, version, since, limit_since, due_at) VALUES (${campaignId}, 1, ${now}, ${now}, ${now})`
 
 /**
- * The two statements by which the row of phases follows a change, in its transaction. If the campaign had opened by the settings that
- * it had, that is noted now: afterwards they are gone. `applies` is the condition that the change was made.
+ * The two statements by which the row of phases follows a change, in its transaction. If the campaign had opened by the
+ * settings that it had, that is noted now: afterwards they are gone. `applies` is the condition that the change was
+ * made.
  *
  * The row is updated first and made only if it is missing, as after a change or creation by an older program: an INSERT
  * that finds a row locks it for reading, and two such locks that are to become exclusive are a deadlock.

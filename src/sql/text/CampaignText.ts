@@ -6,17 +6,17 @@ import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_
 import { integer } from "./Literals.ts"
 
 /**
- * Every column of a campaign, the limit announced for it, and what its phase is derived from, as `Rows` reads them, from
- * `campaignTable`. `now` is the ledger's clock, as an expression.
+ * Every column of a campaign, the limit announced for it, and what its phase is derived from, as `Rows` reads them,
+ * from `campaignTable`. `now` is the ledger's clock, as an expression.
  */
 export const campaignColumns = (now: string): string =>
   "c.*, r.announced_limit, p.since AS phase_since, p.limit_since, p.opened_at, p.version AS phase_version, " +
   `l.issued_at AS last_issued_at, ${now} AS ledger_now`
 
 /**
- * Campaigns as `c`, each with one row or none of the others, which are found by their keys; `l` is the coupon that reached the limit.
- * Joined, because a limit that is announced must not be overlooked: a scalar subquery that is killed is NULL, and
- * the statement that it is in goes on (docs/internals/decisions.md, 25).
+ * Campaigns as `c`, each with one row or none of the others, which are found by their keys; `l` is the coupon that
+ * reached the limit. Joined, because a limit that is announced must not be overlooked: a scalar subquery that is killed
+ * is NULL, and the statement that it is in goes on (docs/internals/decisions.md, 25).
  */
 export const campaignTable = "campaigns AS c LEFT JOIN campaign_raises AS r ON r.campaign_id = c.id " +
   "LEFT JOIN campaign_phases AS p ON p.campaign_id = c.id LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit"
@@ -46,9 +46,9 @@ export const listText = (query: CampaignQuery, now: string, prefix: (text: strin
   const where = (conditions: ReadonlyArray<string>) => conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
   return {
     /**
-     * Where the list has to stop looking: the id of the last campaign that it may look at; no row: it may look at all. `undefined`: there
-     * is no filter, and the page bounds it. By the primary key alone: neither time nor counter is worth an index that a
-     * claim would have to keep.
+     * Where the list has to stop looking: the id of the last campaign that it may look at; no row: it may look at all.
+     * `undefined`: there is no filter, and the page bounds it. By the primary key alone: neither time nor counter is
+     * worth an index that a claim would have to keep.
      */
     bound: filters.length === 0
       ? undefined

@@ -10,7 +10,9 @@ import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
 import { integer } from "../../text/Literals.ts"
 
-/** The row of a campaign's facts by one statement, which sees one moment. The file has no timeout that it could exceed. */
+/**
+ * The row of a campaign's facts by one statement, which sees one moment. The file has no timeout that it could exceed.
+ */
 const factsAtOnce = (sql: SqlClient) => (campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
   Effect.map(
     sql.unsafe<Row>(

@@ -14,9 +14,9 @@ export interface AbandonedSession {
 }
 
 /**
- * Sessions left behind on servers. A server that waits (for a lock, a replica, a disk) does not see that its client is gone, so each counts
- * against the pool until the server says that it is no more, or accepts no connection at all. They are ended by KILL, which every
- * user may do to its own sessions.
+ * Sessions left behind on servers. A server that waits (for a lock, a replica, a disk) does not see that its client is
+ * gone, so each counts against the pool until the server says that it is no more, or accepts no connection at all. They
+ * are ended by KILL, which every user may do to its own sessions.
  */
 export interface AbandonedSessions {
   readonly add: (session: AbandonedSession) => void
@@ -58,8 +58,8 @@ export const make = (open: (host: HostAddress) => ControlConnection): AbandonedS
   }
 
   /**
-   * Ends what is there of these sessions, and returns those that were. One that never got a number was waiting to log in: if this
-   * connection logged in after it, it is through, and has found that its client is gone.
+   * Ends what is there of these sessions, and returns those that were. One that never got a number was waiting to log
+   * in: if this connection logged in after it, it is through, and has found that its client is gone.
    */
   const end = async (connection: ControlConnection, sessions: ReadonlyArray<AbandonedSession>): Promise<ReadonlyArray<AbandonedSession>> => {
     const ids = sessions.flatMap(({ id }) => id ?? [])

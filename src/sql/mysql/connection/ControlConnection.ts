@@ -27,9 +27,10 @@ export interface ControlConnection {
 }
 
 /**
- * Opened by the first question and kept. A question that is given up leaves the connection as it is: a new one for each would pile up
- * as sessions on a server that hangs. Only a connection that stays silent is replaced, after 2 s and then twice as long each time, for
- * a partition may have cut it off; so a server that hangs for an hour is left with some ten of them.
+ * Opened by the first question and kept. A question that is given up leaves the connection as it is: a new one for each
+ * would pile up as sessions on a server that hangs. Only a connection that stays silent is replaced, after 2 s and then
+ * twice as long each time, for a partition may have cut it off; so a server that hangs for an hour is left with some
+ * ten of them.
  */
 export const make = (endpoint: Endpoint, host: HostAddress): ControlConnection => {
   let connection: MySql.Connection | undefined

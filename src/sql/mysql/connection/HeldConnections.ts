@@ -6,13 +6,14 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
 /**
- * Connections that are kept from the pool between uses, because to reserve one, in a scope of its own, and to give it back costs
- * a group commit some 40 steps of Effect.
+ * Connections that are kept from the pool between uses, because to reserve one, in a scope of its own, and to give it
+ * back costs a group commit some 40 steps of Effect.
  */
 export interface HeldConnections {
   /**
-   * Runs `use` on a connection that nobody else has meanwhile. It is kept for the next one if `use` returns true, and left
-   * otherwise. `isFresh`: it comes from the pool just now; one that was kept may have been closed since. Not to be interrupted.
+   * Runs `use` on a connection that nobody else has meanwhile. It is kept for the next one if `use` returns true, and
+   * left otherwise. `isFresh`: it comes from the pool just now; one that was kept may have been closed since. Not to be
+   * interrupted.
    */
   readonly withConnection: <A, E, R>(
     use: (connection: Connection, isFresh: boolean) => Effect.Effect<readonly [result: A, isSound: boolean], E, R>

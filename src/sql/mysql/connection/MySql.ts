@@ -49,13 +49,19 @@ interface PoolSettings {
 /** Claims to wait for a connection at most: more than the batches and agents of a healthy instance ever are. */
 const QUEUE_LIMIT = 1_000
 
-/** Closes what `effect` acquired as soon as it fails, not only with the scope around it, in which it may be tried again for long. */
+/**
+ * Closes what `effect` acquired as soon as it fails, not only with the scope around it, in which it may be tried again
+ * for long.
+ */
 const wholly = <A, E, R>(effect: Effect.Effect<A, E, R | Scope.Scope>): Effect.Effect<A, E, R | Scope.Scope> =>
   Effect.flatMap(Effect.scope, (outer) =>
     Effect.flatMap(Scope.fork(outer, ExecutionStrategy.sequential), (own) =>
       Effect.onError(Scope.extend(effect, own), (cause) => Scope.close(own, Exit.failCause(cause)))))
 
-/** Sockets to the endpoint's server, or to the one of its servers that takes writes. No more than `limit` sessions on any. */
+/**
+ * Sockets to the endpoint's server, or to the one of its servers that takes writes. No more than `limit` sessions on
+ * any.
+ */
 const connectSockets = (endpoint: Endpoint, settings: PoolSettings): Effect.Effect<MySqlSockets.MySqlSockets, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -77,7 +83,10 @@ const connectSockets = (endpoint: Endpoint, settings: PoolSettings): Effect.Effe
     return sockets
   })
 
-/** Has every connection of the pool set up before it serves. One that does not fit is given up, and what was to follow fails with it. */
+/**
+ * Has every connection of the pool set up before it serves. One that does not fit is given up, and what was to follow
+ * fails with it.
+ */
 const setUpEach = (session: SessionState.SessionOptions, loggedIn: (connection: DriverConnection) => void): (pool: DriverPool) => void => {
   const text = SessionState.setUpText(session)
   const prepared = new WeakSet<DriverPool>()
@@ -168,8 +177,8 @@ const connect = (
   }))
 
 /**
- * Seconds that a statement waits for a row lock: less than the connection's own patience, so that a lock held by somebody
- * else ends in 1205, which proves that nothing was committed, and not in doubt.
+ * Seconds that a statement waits for a row lock: less than the connection's own patience, so that a lock held by
+ * somebody else ends in 1205, which proves that nothing was committed, and not in doubt.
  */
 export const lockWaitSeconds = (replyTimeout: Duration.Duration): number =>
   Math.max(1, Math.min(3, Math.floor(Duration.toMillis(replyTimeout) / 2_000)))
@@ -192,7 +201,9 @@ const sessionOptions = (endpoint: Endpoint, settings: PoolSettings): SessionStat
 /** No values: given a list of them, or `undefined`, the driver looks for placeholders in the whole text. */
 const NO_VALUES = null as unknown as ReadonlyArray<never>
 
-/** Runs a text of several statements in one round trip; one result a statement: rows, or a header with `affectedRows`. */
+/**
+ * Runs a text of several statements in one round trip; one result a statement: rows, or a header with `affectedRows`.
+ */
 export const runText = (connection: Connection, text: string): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
   connection.executeUnprepared(text, NO_VALUES, undefined)
 
@@ -207,7 +218,10 @@ const hasErrno = (error: unknown, ...errnos: ReadonlyArray<number>): boolean => 
 
 const LOCK_SECONDS = 2
 
-/** While a change of a table waits for the transactions that use it, all others wait behind it: rather fail, and try again. */
+/**
+ * While a change of a table waits for the transactions that use it, all others wait behind it: rather fail, and try
+ * again.
+ */
 const MIGRATION_LOCK_WAIT_SECONDS = 10
 
 /** Waits this often for the migration lock: an instance that migrates before us may take a minute. */
@@ -230,7 +244,8 @@ const missing = (
 
 /**
  * Brings the database's schema up to date on a connection of its own, since a migration may take longer than any reply.
- * Of several instances that start together one migrates and the others wait for it. Returns the names of what it applied.
+ * Of several instances that start together one migrates and the others wait for it. Returns the names of what it
+ * applied.
  */
 export const migrate = (endpoint: Endpoint): Effect.Effect<ReadonlyArray<string>, LedgerUnavailable | ServerUnfit | Migrations.SchemaUnfit> =>
   Effect.scoped(Effect.gen(function*() {
@@ -315,8 +330,8 @@ const readCa = (file: string): string => {
 }
 
 /**
- * The pool of connections to `MYSQL_URL`, on a database with the current schema. Fails with `LedgerUnavailable` while the
- * server is not there (build it again later) and with the others if trying again does not help.
+ * The pool of connections to `MYSQL_URL`, on a database with the current schema. Fails with `LedgerUnavailable` while
+ * the server is not there (build it again later) and with the others if trying again does not help.
  */
 export const layer: Layer.Layer<
   MysqlClient.MysqlClient | SqlClient,

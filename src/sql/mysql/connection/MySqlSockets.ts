@@ -28,15 +28,18 @@ export interface SocketUse {
 
 /** The sockets of a pool, which at any time all lead to one server. */
 export interface MySqlSockets {
-  /** A socket to the primary; one that waits for `lead` while that is in question; one that fails at once if there is none. */
+  /**
+   * A socket to the primary; one that waits for `lead` while that is in question; one that fails at once if there is
+   * none.
+   */
   readonly open: () => Net.Socket
   /** The connection on a socket that `open` returned has logged in. */
   readonly ready: (socket: Net.Socket, use: SocketUse) => void
   /** The server that the sockets lead to. */
   readonly host: () => HostAddress | undefined
   /**
-   * From now on leads there; sockets that lead elsewhere are closed first, whatever is under way on them. `confirmed`: the
-   * server says that it takes writes; without that the sockets stay but no new ones are opened.
+   * From now on leads there; sockets that lead elsewhere are closed first, whatever is under way on them. `confirmed`:
+   * the server says that it takes writes; without that the sockets stay but no new ones are opened.
    */
   readonly lead: (host: HostAddress | undefined, confirmed: boolean, reason: string) => void
 }
@@ -49,8 +52,8 @@ export interface SocketOptions {
   /** With one server: whether it can be reached. */
   readonly outage?: Outage
   /**
-   * With several: called when a connection ended. New sockets then wait until `lead` confirms the server once more: one that was
-   * killed and started again may take writes without being the primary.
+   * With several: called when a connection ended. New sockets then wait until `lead` confirms the server once more: one
+   * that was killed and started again may take writes without being the primary.
    */
   readonly lost?: () => void
 }
@@ -102,9 +105,9 @@ export const make = ({ abandoned, limit, lost, outage, replyTimeoutMillis }: Soc
       if (state === "Confirmed") state = "InQuestion"
       lost()
     })
-    // A server that is stopped, or behind a partition that drops packets, answers nothing and closes nothing; without a timeout of our own
-    // each such connection would keep its place in the pool for the quarter of an hour that TCP takes to notice. Idle connections are
-    // closed too: the pool opens new ones when it needs them.
+    // A server that is stopped, or behind a partition that drops packets, answers nothing and closes nothing; without a
+    // timeout of our own each such connection would keep its place in the pool for the quarter of an hour that TCP
+    // takes to notice. Idle connections are closed too: the pool opens new ones when it needs them.
     socket.setTimeout(replyTimeoutMillis, () => {
       if (held.use?.isBusy() === true) outage?.suspect()
       socket.destroy(new ReplyTimeout(`MySQL at ${showHost(held.host)} was silent for ${replyTimeoutMillis} ms`))

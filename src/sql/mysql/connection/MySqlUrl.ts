@@ -23,9 +23,9 @@ const sslModes: { readonly [mode: string]: Endpoint["ssl"] } = {
 const DEFAULT_PORT = 3_306
 
 /**
- * Takes `mysql://user:password@host:port,host:port/database?ssl-mode=REQUIRED` apart (`ssl-mode` is DISABLED unless given,
- * REQUIRED, VERIFY_CA or VERIFY_IDENTITY, as mysql's own clients have it; `ca`: certificates to trust instead of Node's, in PEM).
- * Throws `InvalidConfiguration`, which never repeats the URL: it may hold a password.
+ * Takes `mysql://user:password@host:port,host:port/database?ssl-mode=REQUIRED` apart (`ssl-mode` is DISABLED unless
+ * given, REQUIRED, VERIFY_CA or VERIFY_IDENTITY, as mysql's own clients have it; `ca`: certificates to trust instead of
+ * Node's, in PEM). Throws `InvalidConfiguration`, which never repeats the URL: it may hold a password.
  */
 export const parseUrl = (url: Redacted.Redacted<string>, options: { readonly name?: string; readonly ca?: string | undefined } = {}): Endpoint => {
   const refuse = (reason: string) => new InvalidConfiguration(`${options.name ?? "MYSQL_URL"}: ${reason}`)

@@ -7,7 +7,10 @@ import { mysqlErrno } from "../MySqlFailure.ts"
 /** Pause after the n-th failure in a row. */
 const retryDelay = Backoff.make({ firstMillis: 25, lastMillis: 500 })
 
-/** Whether the one server of a pool can be reached. While it cannot, nothing but a connection of this one's own tries it. */
+/**
+ * Whether the one server of a pool can be reached. While it cannot, nothing but a connection of this one's own tries
+ * it.
+ */
 export interface Outage {
   /** A connection could not be opened. */
   readonly failed: (error: Error) => void
@@ -23,8 +26,8 @@ export interface Outage {
 const reasonOf = (error: NodeJS.ErrnoException): string => error.code ?? error.message.replace(/^MySQL at \S+ /, "")
 
 /**
- * Claims fail at once during an outage instead of each waiting for a connection of its own, which takes seconds where the server's
- * machine is gone. `log` is called once when a server that was there is lost, and once when it is back.
+ * Claims fail at once during an outage instead of each waiting for a connection of its own, which takes seconds where
+ * the server's machine is gone. `log` is called once when a server that was there is lost, and once when it is back.
  */
 export const make = (host: HostAddress, connection: ControlConnection, log: (level: "warning" | "info", text: string) => void): Outage => {
   let wasThere = false

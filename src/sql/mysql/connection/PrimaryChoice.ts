@@ -30,7 +30,8 @@ export interface GroupMember {
 export const finding = (self: string, readOnly: boolean, members: ReadonlyArray<GroupMember>): Finding => {
   if (members.length === 0) return readOnly ? { _tag: "ReadOnly" } : { _tag: "Writable" }
   const own = members.find(({ id }) => id === self)
-  // A server that was restarted and has not joined its group again may take writes: they would be lost, or split the ledger.
+  // A server that was restarted and has not joined its group again may take writes: they would be lost, or split the
+  // ledger.
   if (own === undefined || own.state !== "ONLINE") return { _tag: "Member", state: own?.state ?? "OFFLINE" }
   const seen = members.filter(({ state }) => state !== "UNREACHABLE").length
   if (2 * seen <= members.length) return { _tag: "Member", state: "without a majority" }
@@ -39,8 +40,8 @@ export const finding = (self: string, readOnly: boolean, members: ReadonlyArray<
 }
 
 /**
- * Chooses where to write. Rather nowhere than at a server that may not be the one: for a moment after a partition the former
- * primary still takes itself for it, and a server that a failover left behind may come back writable.
+ * Chooses where to write. Rather nowhere than at a server that may not be the one: for a moment after a partition the
+ * former primary still takes itself for it, and a server that a failover left behind may come back writable.
  */
 export const choose = (findings: ReadonlyArray<Finding>, current: number | undefined): Choice => {
   const indices = (tag: Finding["_tag"]) => findings.flatMap(({ _tag }, index) => _tag === tag ? [index] : [])

@@ -25,7 +25,10 @@ const MEMBERS = "SELECT @@server_uuid AS self, member_id AS id, member_state AS 
 /** Asks one server, over a connection that it keeps. */
 const makeProbe = (endpoint: Endpoint, host: HostAddress) => {
   const control = ControlConnection.make(endpoint, host)
-  /** A user who may not see a group is no proof that there is none, and outside its group a member is not to be written to. */
+  /**
+   * A user who may not see a group is no proof that there is none, and outside its group a member is not to be written
+   * to.
+   */
   const membersOf = async (version: string): Promise<ControlConnection.ControlRows> => {
     if (/mariadb/i.test(version)) return []
     return control.ask(MEMBERS).catch((error: unknown): ControlConnection.ControlRows => {
@@ -61,8 +64,8 @@ const describe = (found: Finding): string => {
 }
 
 /**
- * Leads the sockets to whichever server of the endpoint takes writes, and keeps watching: twice a second, and whenever `suspicions`
- * has something. Returns when every server was asked once. One connection a server, beside the pool's.
+ * Leads the sockets to whichever server of the endpoint takes writes, and keeps watching: twice a second, and whenever
+ * `suspicions` has something. Returns when every server was asked once. One connection a server, beside the pool's.
  */
 export const run = (
   endpoint: Endpoint,

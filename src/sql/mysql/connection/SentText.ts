@@ -24,9 +24,9 @@ const drop = (connection: Connection): Effect.Effect<void> => Effect.ignore(runT
 const untilOver = Backoff.schedule({ firstMillis: 1, lastMillis: 100 })
 
 /**
- * Ends the transaction that is open on a connection. Returns whether it was rolled back; if not, the connection is gone. Only these two
- * will do: ROLLBACK, and KILL, can be killed themselves (KILL QUERY), and a connection that goes back to the pool with a
- * transaction open commits it with the next START TRANSACTION.
+ * Ends the transaction that is open on a connection. Returns whether it was rolled back; if not, the connection is
+ * gone. Only these two will do: ROLLBACK, and KILL, can be killed themselves (KILL QUERY), and a connection that goes
+ * back to the pool with a transaction open commits it with the next START TRANSACTION.
  */
 export const endTransaction = (connection: Connection): Effect.Effect<boolean> =>
   Effect.matchEffect(runText(connection, "ROLLBACK"), {
@@ -48,8 +48,9 @@ export const settle = (connection: Connection, cause: SqlError): Effect.Effect<F
 }
 
 /**
- * Sends a text on a connection of its own, its transaction over in any case when this ends. Uninterruptible: a fiber that
- * leaves would give a connection with an open transaction back to the pool. Fails if there is no connection to be had.
+ * Sends a text on a connection of its own, its transaction over in any case when this ends. Uninterruptible: a fiber
+ * that leaves would give a connection with an open transaction back to the pool. Fails if there is no connection to be
+ * had.
  */
 export const sendText = (sql: SqlClient, text: string): Effect.Effect<SentText, SqlError> =>
   sql.reserve.pipe(

@@ -12,7 +12,10 @@ export interface SessionOptions {
 
 type Server = "MySQL" | "MariaDB"
 
-/** A session variable that statements depend on, whoever set its default: the server, `init_connect`, a proxy or a pooler. */
+/**
+ * A session variable that statements depend on, whoever set its default: the server, `init_connect`, a proxy or a
+ * pooler.
+ */
 interface Pin {
   readonly name: string
   /** As `SET` takes it. */
@@ -111,19 +114,21 @@ const setText = (chosen: ReadonlyArray<Pin>, options: SessionOptions): string =>
 const RUNNING_CLOCK = "SET SESSION timestamp = DEFAULT"
 
 /**
- * Before all else, because:
- * - the driver writes text in the character set that the server last reported (`init_connect` may have one reported), and the next
+ * Before all else, because: - the driver writes text in the character set that the server last reported (`init_connect`
+ * may have one reported), and the next
  *   statement ends reports;
  * - modes change what literals mean: under MariaDB's EMPTY_STRING_IS_NULL an empty text is NULL;
- * - not every variable can be set within a transaction that was left open, and under another `completion_type` ROLLBACK begins a new one.
+ * - not every variable can be set within a transaction that was left open, and under another `completion_type` ROLLBACK
+ * begins a new one.
  */
 const FIRST = `SET ${NAMES}, SESSION sql_mode = '${SQL_MODE}', SESSION completion_type = 0;
 ROLLBACK`
 
 /**
- * The statements that each script that writes begins with. They repeat of `setUpText` what a wrong commit could come from, so that it
- * also holds behind a proxy that hands out server connections as it likes and forgets what a session was set to. Only the group commit's
- * usual text does without, as they are a tenth of mysqld's time for it: it is exact with any settings, and its times are right if they hold.
+ * The statements that each script that writes begins with. They repeat of `setUpText` what a wrong commit could come
+ * from, so that it also holds behind a proxy that hands out server connections as it likes and forgets what a session
+ * was set to. Only the group commit's usual text does without, as they are a tenth of mysqld's time for it: it is exact
+ * with any settings, and its times are right if they hold.
  */
 export const sessionSettings = (lockWaitSeconds: number): ReadonlyArray<string> => [
   TRANSACTIONS,
@@ -133,15 +138,19 @@ export const sessionSettings = (lockWaitSeconds: number): ReadonlyArray<string> 
 const withSource = (variable: { readonly name: string }) => `@@session.${variable.name} AS \`${variable.name}\``
 
 /**
- * The variables as they are. Beside them what only a privileged user could set, and what only the server's start can: where SYSDATE() is
- * NOW(), the clock is not read after the lock. The two differ by microseconds; only if they do not, the statement sleeps to make sure.
+ * The variables as they are. Beside them what only a privileged user could set, and what only the server's start can:
+ * where SYSDATE() is NOW(), the clock is not read after the lock. The two differ by microseconds; only if they do not,
+ * the statement sleeps to make sure.
  */
 export const showText = `SELECT ${commaList([...pins, ...alsoShown], withSource)}, DATABASE() AS \`database\`,
 @@session.insert_id AS insert_id, @@session.max_allowed_packet AS max_allowed_packet,
 IF(@@global.log_bin, @@session.sql_log_bin, 1) AS sql_log_bin,
 IF(SYSDATE(6) <> NOW(6), 0, SLEEP(0.002) + (SYSDATE(6) = NOW(6))) AS sysdate_is_now`
 
-/** What every connection begins with, in one round trip, before it serves anything. The last result is the row for `facts`. */
+/**
+ * What every connection begins with, in one round trip, before it serves anything. The last result is the row for
+ * `facts`.
+ */
 export const setUpText = (options: SessionOptions): string =>
   `${FIRST};
 ${setText(pins, options)};
@@ -169,7 +178,8 @@ export const moreFacts = (rows: ReadonlyArray<Row>): ReadonlyArray<SessionFact> 
   }
   const logs = found.get("log_bin") !== "OFF"
   return [
-    // A statement's text does not say which rows READ COMMITTED saw: the server refuses to log it, and with it every commit.
+    // A statement's text does not say which rows READ COMMITTED saw: the server refuses to log it, and with it every
+    // commit.
     ...judged("binlog_format", (value) => !logs || value !== "STATEMENT", "ROW or MIXED"),
     ...judged("skip_replication", (value) => !logs || value === "OFF", "OFF"),
     ...judged("wsrep_dirty_reads", (value) => value === "OFF", "OFF")
