@@ -192,7 +192,9 @@ const make = Effect.sync(() => {
         return { _tag: "Rejected", reason: new CampaignEnded() }
       }
       if (campaign.status === "PAUSED") return { _tag: "Rejected", reason: new CampaignPaused() }
-      if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Rejected", reason: new CouponSoldOut() }
+      if (held(batch.campaignId).length >= campaign.couponLimit) {
+        return { _tag: "Rejected", reason: new CouponSoldOut() }
+      }
       const coupon = {
         campaignId: batch.campaignId,
         id: held(batch.campaignId).length + 1,
