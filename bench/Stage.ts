@@ -96,7 +96,7 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
       sql: (...statements) => query(mysqlUrl, ...statements),
       distributed: (env = {}, program) =>
         startInstance(
-          { MYSQL_URL: mysqlUrl, REDIS_URL: server.url, REDIS_KEY_PREFIX: GATE_PREFIX, ...env },
+          { MYSQL_URL: mysqlUrl, REDIS_URL: server.url, REDIS_KEY_PREFIX: GATE_PREFIX, EVENT_STREAM: "off", ...env },
           program === undefined ? {} : { program }
         ),
       stop

@@ -12,10 +12,11 @@ export const openLoop = async (
   stage: Stage,
   rate: number,
   seconds: number,
-  connections = 256
+  connections = 256,
+  env: Readonly<Record<string, string>> = {}
 ): Promise<GeneratorResult & { readonly campaignId: number }> => {
   // As it is by default, but for the crowd that warms it up: a closed loop is not to be shed.
-  const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
+  const instance = await stage.distributed({ LATENCY_TARGET: "1s", ...env })
   try {
     const campaignId = await createCampaign(instance.url)
     const load = { port: instance.port, path: ISSUE_PATH, campaignId, users: 0, connections, rate }
@@ -100,6 +101,8 @@ export interface CampaignSize {
   readonly redisBytesACoupon: number
   readonly redisEventBytes: number
   readonly drain: { readonly events: number; readonly perSecond: number }
+  /** With EVENT_STREAM=redis. */
+  readonly publishedPerSecond?: number
 }
 
 const coupled = (cpu: Readonly<Record<string, number>>) => {
@@ -121,7 +124,7 @@ export const campaignSize = async (
 ): Promise<CampaignSize> => {
   const small = 10_000
   const { large, rounds, say, seconds } = options
-  const instance = await stage.distributed({ LATENCY_TARGET: "1s" })
+  let instance = await stage.distributed({ LATENCY_TARGET: "1s" })
   try {
     // As large as a campaign may be, so the limit leaves no room beyond 10 million: the fill stops short of it.
     const filled = Math.min(large, 9_000_000)
@@ -167,27 +170,36 @@ export const campaignSize = async (
     await until("the gate is at rest", 60, async () => await stage.redis.hlen(`${GATE_PREFIX}{c${campaignId}}:p`) === 0)
     const bytes = async (key: string) =>
       Number(await stage.redis.memory("USAGE", `${GATE_PREFIX}{c${campaignId}}:${key}`, "SAMPLES", 0) ?? 0)
-    const events = await stage.redis.xlen(`${GATE_PREFIX}{c${campaignId}}:e`)
-    const redisBytesACoupon = (await bytes("i") + await bytes("m") + await bytes("p")) / rows
-    const redisEventBytes = await bytes("e") / events
+    const redisBytesACoupon = (await bytes("i") + await bytes("m") + await bytes("p") + await bytes("e")) / rows
 
     // The backlog: events of coupons that the ledger has, in one transaction, so that all of them wait at once.
     const batch = 100
     const backlog = Math.min(Math.floor(rows / batch), 5_000)
-    const before = await stage.redis.xinfo("STREAM", `${GATE_PREFIX}{c${campaignId}}:e`) as ReadonlyArray<unknown>
-    const added = (info: ReadonlyArray<unknown>) => Number(info[info.indexOf("entries-added") + 1])
-    await stage.sql(
-      `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
-       SELECT UNHEX(LPAD(HEX(id), 32, '0')), 'ISSUED', ${campaignId}, (id - 1) * ${batch} + 1, id * ${batch}, SYSDATE(6)
-       FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${backlog}`
-    )
-    const start = performance.now()
-    await settled(stage)
-    const elapsed = (performance.now() - start) / 1_000
-    const after = await stage.redis.xinfo("STREAM", `${GATE_PREFIX}{c${campaignId}}:e`) as ReadonlyArray<unknown>
-    if (added(after) - added(before) !== backlog * batch) {
-      throw new Error(`${backlog * batch} events waited, but ${added(after) - added(before)} were published`)
+    const added = async () => {
+      const info = await stage.redis.xinfo("STREAM", `${GATE_PREFIX}{c${campaignId}}:e`) as ReadonlyArray<unknown>
+      return Number(info[info.indexOf("entries-added") + 1])
     }
+    const drained = async (published: number) => {
+      const before = await added()
+      await stage.sql(
+        `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
+         SELECT UNHEX(LPAD(HEX(id), 32, '0')), 'ISSUED', ${campaignId}, (id - 1) * ${batch} + 1, id * ${batch}, SYSDATE(6)
+         FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${backlog}`
+      )
+      const start = performance.now()
+      await settled(stage)
+      const elapsed = (performance.now() - start) / 1_000
+      const more = await added() - before
+      if (more !== published) throw new Error(`${published} events were to be published, and ${more} were`)
+      const perSecond = backlog * batch / elapsed
+      say(`a backlog of ${backlog * batch} drained at ${Math.round(perSecond)}/s, with ${more} events in the stream`)
+      return perSecond
+    }
+    const perSecond = await drained(0)
+    await instance.stop()
+    instance = await stage.distributed({ LATENCY_TARGET: "1s", EVENT_STREAM: "redis" })
+    const publishedPerSecond = await drained(backlog * batch)
+    const redisEventBytes = await bytes("e") / await stage.redis.xlen(`${GATE_PREFIX}{c${campaignId}}:e`)
     return {
       small,
       large: filled,
@@ -196,7 +208,8 @@ export const campaignSize = async (
       rebuildPerSecond,
       redisBytesACoupon,
       redisEventBytes,
-      drain: { events: backlog * batch, perSecond: backlog * batch / elapsed }
+      drain: { events: backlog * batch, perSecond },
+      publishedPerSecond
     }
   } finally {
     await instance.stop()
@@ -205,7 +218,7 @@ export const campaignSize = async (
 
 /** How long after its time of issue a coupon's event is in the stream, at that many claims a second: milliseconds. */
 export const relayLag = async (stage: Stage, rate: number, seconds: number) => {
-  const { campaignId, requests } = await openLoop(stage, rate, seconds)
+  const { campaignId, requests } = await openLoop(stage, rate, seconds, undefined, { EVENT_STREAM: "redis" })
   const lags: Array<number> = []
   for (let from = "-"; ;) {
     const page = await stage.redis.xrange(`${GATE_PREFIX}{c${campaignId}}:e`, from, "+", "COUNT", 10_000)

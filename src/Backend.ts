@@ -11,6 +11,7 @@ import type { AuditLog } from "./ports/AuditLog.ts"
 import type { CampaignStore } from "./ports/CampaignStore.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
 import { Deployment } from "./ports/Deployment.ts"
+import * as EventStream from "./ports/EventStream.ts"
 import type { Gate } from "./ports/Gate.ts"
 import type { GateFacts } from "./ports/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./ports/Ledger.ts"
@@ -24,7 +25,9 @@ import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
 import { ProductionNote } from "./security/ProductionNote.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
+import * as GateKeys from "./redis/GateKeys.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
+import * as RedisEventStream from "./redis/RedisEventStream.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
 import * as LibSqlApiKeyStore from "./sql/libsql/admin/LibSqlApiKeyStore.ts"
@@ -137,6 +140,7 @@ export type Stores =
   | CampaignPhases
   | CampaignStore
   | Deployment
+  | EventStream.EventStream
   | GateFacts
   | Ledger
   | LedgerFacts
@@ -164,21 +168,27 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
-  Layer.merge(MemoryGate.layer, MemoryGateFacts.layer)
+  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
 )
 
-/** The ledger's identity determines the gate's keys, so the gate is built on both stores. */
-const layerRedisGate = Layer.scopedContext(Effect.gen(function*() {
+/** The ledger's identity determines the gate's keys, so they are built on both stores. */
+const layerGateKeys = Layer.scopedContext(Effect.gen(function*() {
   const scope = yield* Effect.scope
-  return yield* awaited("the ledger's identity", Layer.buildWithScope(RedisGate.layer, scope))
+  return yield* awaited("the ledger's identity", Layer.buildWithScope(GateKeys.layer, scope))
 }))
+
+const layerEventStream = Layer.unwrapEffect(
+  Effect.map(AppConfig, (config): Layer.Layer<EventStream.EventStream, never, AppConfig | GateKeys.GateKeys> =>
+    config.eventStream === "redis" ? RedisEventStream.layer : EventStream.layerOff)
+)
 
 /** MySQL and Redis; waits for both, at the same time. */
 export const layerDistributed: Layer.Layer<
   Stores,
   BackendUnusable,
   AppConfig | BootProgress
-> = Layer.merge(layerRedisGate, RedisGateFacts.layer).pipe(
+> = Layer.mergeAll(RedisGate.layer, layerEventStream, RedisGateFacts.layer).pipe(
+  Layer.provide(layerGateKeys),
   Layer.provideMerge(Layer.mergeAll(
     Layer.succeed(StoreHealth, { troubles: () => [] }),
     Layer.mergeAll(

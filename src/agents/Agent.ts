@@ -9,6 +9,7 @@ import { rootMessage } from "../base/RootMessage.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import * as AgentMetrics from "../metrics/AgentMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
+import type { EventStreamUnavailable } from "../ports/EventStream.ts"
 import type { GateUnavailable } from "../ports/Gate.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 
@@ -36,14 +37,17 @@ export interface AgentState {
   readonly lagMillis: number
 }
 
+type StoreFailure = LedgerUnavailable | GateUnavailable | EventStreamUnavailable
+
 /** A failure that a store's adapter returned. */
-const isOfStore = (failure: unknown): failure is LedgerUnavailable | GateUnavailable =>
+const isOfStore = (failure: unknown): failure is StoreFailure =>
   typeof failure === "object" && failure !== null && "_tag" in failure &&
-  (failure._tag === "LedgerUnavailable" || failure._tag === "GateUnavailable")
+  (failure._tag === "LedgerUnavailable" || failure._tag === "GateUnavailable" ||
+    failure._tag === "EventStreamUnavailable")
 
 /** A store cannot be reached. The connection logs that once; all agents would repeat it. */
 const isOutage = (failure: unknown): boolean =>
-  isOfStore(failure) && (failure._tag === "GateUnavailable" || failure.isOutage === true)
+  isOfStore(failure) && (failure._tag !== "LedgerUnavailable" || failure.isOutage === true)
 
 /** Pauses while an agent keeps failing. */
 const retryDelay = Backoff.make({ firstMillis: 100, lastMillis: 2_000 })

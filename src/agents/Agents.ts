@@ -7,13 +7,13 @@ import { AppConfig } from "../config/AppConfig.ts"
 import { Gate } from "../ports/Gate.ts"
 import * as Agent from "./Agent.ts"
 import * as CampaignSearch from "./CampaignSearch.ts"
-import { OutboxRelay } from "./OutboxRelay.ts"
-import * as OutboxWatch from "./OutboxWatch.ts"
+import { OutboxRelay } from "./outbox/OutboxRelay.ts"
+import * as OutboxWatch from "./outbox/OutboxWatch.ts"
 import { PhaseWatch } from "./PhaseWatch.ts"
 import { Reconciler } from "./Reconciler.ts"
 import { ReservationReaper } from "./ReservationReaper.ts"
 import * as StartWatch from "./StartWatch.ts"
-import * as VoidRemoval from "./VoidRemoval.ts"
+import * as VoidRemoval from "./outbox/VoidRemoval.ts"
 
 /** The agents that run in this process. */
 export class Agents extends Context.Tag("coupon/agents/Agents")<Agents, {

@@ -9,10 +9,13 @@ import { randomUUID } from "node:crypto"
 import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import { type Campaign, type CampaignId, gateTerms } from "../domain/Campaign.ts"
+import type { Coupon } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import { EventStream } from "../ports/EventStream.ts"
+import { Gate } from "../ports/Gate.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import type { SinkUnavailable } from "./outbox/CouponSinks.ts"
 
 /**
  * `Ready`: the gate is hydrated, or retired if the campaign ended long ago. `Missing`: the ledger knows no such
@@ -29,7 +32,7 @@ export class GateRebuilder extends Context.Tag("coupon/issuance/GateRebuilder")<
   readonly runOnce: (
     campaignId: CampaignId,
     progress?: (coupons: number, of: number) => void
-  ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | GateUnavailable>
+  ) => Effect.Effect<RebuildOutcome, LedgerUnavailable | SinkUnavailable>
   /**
    * Starts a rebuild unless one is under way, and waits for its end. Never fails; interruption does not end the
    * rebuild. A gate of another deployment is tried again until it is free. Meanwhile the campaign's claims go to the
@@ -59,6 +62,7 @@ const overAt = ({ endTime, status, updatedAt }: Campaign): EpochMillis | undefin
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
+  const stream = yield* EventStream
   const campaigns = yield* CampaignStore
   const ledger = yield* Ledger
   const scope = yield* Effect.scope
@@ -68,6 +72,10 @@ export const make = Effect.gen(function*() {
     { readonly attempted: Deferred.Deferred<void>; readonly ended: Deferred.Deferred<void> }
   >()
 
+  /** The events of users that the set lacks went with it. Once they are added nothing would publish them (I10). */
+  const publishAbsent = (campaignId: CampaignId, page: ReadonlyArray<Coupon>) =>
+    Effect.flatMap(gate.absent(campaignId, page), ({ coupons, mark }) => stream.publish(campaignId, coupons, mark))
+
   /** Feeds the ledger's pages to the gate; false if the gate was lost meanwhile. */
   const hydrate = (campaignId: CampaignId, token: string, page: (coupons: number) => void) =>
     Effect.gen(function*() {
@@ -75,7 +83,8 @@ export const make = Effect.gen(function*() {
       for (;;) {
         const coupons = yield* Effect.retry(ledger.listCoupons(campaignId, cursor, config.hydratePageSize), pageRetries)
         if (coupons.length > 0) {
-          if (!(yield* gate.hydrateChunk(campaignId, token, cursor, coupons))) return false
+          const mark = stream.isOn ? yield* publishAbsent(campaignId, coupons) : undefined
+          if (!(yield* gate.hydrateChunk(campaignId, token, cursor, coupons, mark))) return false
           cursor = coupons.at(-1)!.id
           // Coupons are numbered without a gap, so the cursor counts them.
           page(cursor)

@@ -5,8 +5,10 @@ import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import * as Agent from "./Agent.ts"
-import { Gate, type GateUnavailable } from "../ports/Gate.ts"
+import { Gate } from "../ports/Gate.ts"
 import * as GateMetrics from "../metrics/GateMetrics.ts"
+import * as CouponSinks from "./outbox/CouponSinks.ts"
+import type { SinkUnavailable } from "./outbox/CouponSinks.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 
@@ -23,9 +25,9 @@ export interface Reaped {
  */
 export class ReservationReaper extends Context.Tag("coupon/issuance/ReservationReaper")<ReservationReaper, {
   /** Looks at the campaigns with claims lately; every fifth run at all that are known. */
-  readonly runOnce: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  readonly runOnce: Effect.Effect<void, LedgerUnavailable | SinkUnavailable>
   /** Looks at one campaign. */
-  readonly reap: (campaignId: CampaignId) => Effect.Effect<Reaped, LedgerUnavailable | GateUnavailable>
+  readonly reap: (campaignId: CampaignId) => Effect.Effect<Reaped, LedgerUnavailable | SinkUnavailable>
 }>() {}
 
 /** One run in so many looks at all known campaigns: all claims of a campaign may have gone to an instance that died. */
@@ -37,6 +39,7 @@ const BATCH_SIZE = 1_000
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
+  const handOver = yield* CouponSinks.make
   const ledger = yield* Ledger
   const known = yield* KnownCampaigns
   const age = Duration.toMillis(config.reservationTimeout)
@@ -48,7 +51,8 @@ export const make = Effect.gen(function*() {
       const coupons = yield* ledger.findCoupons(campaignId, expired.map(({ userId }) => userId))
       const holders = new Set(coupons.map(({ userId }) => userId))
       const absent = expired.filter(({ userId }) => !holders.has(userId))
-      if (coupons.length > 0) yield* gate.confirm(campaignId, coupons)
+      // To every sink: after a lost tail the relay's events are settled, and the reservation alone is left.
+      if (coupons.length > 0) yield* handOver(campaignId, coupons)
       if (absent.length > 0) yield* gate.release(campaignId, absent)
       GateMetrics.reaped.confirmed.add(coupons.length)
       GateMetrics.reaped.released.add(absent.length)

@@ -20,7 +20,7 @@ import { Gate } from "../ports/Gate.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
-import { OutboxRelay } from "../agents/OutboxRelay.ts"
+import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
 
 /** `Unavailable`: nothing was changed, now or later. `OutcomeUnknown`: the ledger could not be asked in time. */
 export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavailable | OutcomeUnknown

@@ -15,7 +15,7 @@ import { Ledger } from "../ports/Ledger.ts"
 import type {
   ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
 } from "../ports/Ledger.ts"
-import { OutboxRelay } from "../agents/OutboxRelay.ts"
+import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
 import * as TracedClaims from "./TracedClaims.ts"
 import { untilResolved } from "./UntilResolved.ts"
 

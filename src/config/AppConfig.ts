@@ -87,6 +87,9 @@ export const load = (
       const [present, absent] = named("MYSQL_URL") ? ["MYSQL_URL", "REDIS_URL"] : ["REDIS_URL", "MYSQL_URL"]
       lines.push(`${absent}: must be set when ${present} is; set both, or neither for the embedded stores`)
     }
+    if (Either.isRight(read) && read.right.eventStream === "redis" && !named("REDIS_URL")) {
+      lines.push("EVENT_STREAM: needs REDIS_URL; the embedded stores have no Redis to hold the stream")
+    }
     const timeouts = Either.getOrUndefined(read)
     if (timeouts && Duration.greaterThanOrEqualTo(timeouts.requestTimeout, timeouts.reservationTimeout)) {
       lines.push("RESERVATION_TIMEOUT: must be longer than REQUEST_TIMEOUT, or live reservations are reaped")

@@ -176,9 +176,15 @@ export const settings = {
     "1m"
   ),
   hydratePageSize: integer("HYDRATE_PAGE_SIZE", "coupons in one page of a gate rebuild", 5_000, 1, 10_000),
+  eventStream: oneOf(
+    "EVENT_STREAM",
+    "redis publishes a CouponIssued event per coupon to a stream of Redis, for other programs; needs REDIS_URL",
+    ["off", "redis"],
+    "off"
+  ),
   eventStreamLength: integer(
     "EVENT_STREAM_LENGTH",
-    "CouponIssued events kept per campaign, approximately",
+    "events kept per campaign in EVENT_STREAM, approximately",
     1_000_000,
     1_000,
     100_000_000

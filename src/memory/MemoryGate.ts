@@ -1,12 +1,10 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PubSub from "effect/PubSub"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
-import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { Gate, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
 
@@ -30,9 +28,6 @@ interface Memory {
 
 /** The ledger's clock decides; the slack forgives a difference between the two. */
 const SLACK_MILLIS = 2_000
-
-/** `CouponIssued` events that a slow subscriber may lag behind before it loses the oldest. */
-const EVENTS_LAG = 65_536
 
 const cold: ReserveAnswer = { _tag: "Cold" }
 const already: ReserveAnswer = { _tag: "Already" }
@@ -94,11 +89,10 @@ export const make = (options: {
   readonly now?: () => EpochMillis
   /** How long what is known of a campaign is kept that is over. */
   readonly keptMillis?: number
-} = {}): Effect.Effect<Gate["Type"], never, Scope.Scope> =>
-  Effect.gen(function*() {
+} = {}): Effect.Effect<Gate["Type"]> =>
+  Effect.sync(() => {
     const now = options.now ?? Date.now
     const keptMillis = options.keptMillis ?? Infinity
-    const published = yield* Effect.acquireRelease(PubSub.sliding<Coupon>(EVENTS_LAG), PubSub.shutdown)
     const campaigns = new Map<CampaignId, Memory>()
 
     const recall = (campaignId: CampaignId): Memory => {
@@ -152,8 +146,13 @@ export const make = (options: {
           for (const coupon of coupons) {
             issued.add(coupon.userId)
             pending.delete(coupon.userId)
-            published.unsafeOffer(coupon)
           }
+        }),
+
+      absent: (campaignId, coupons) =>
+        Effect.sync(() => {
+          const issued = campaigns.get(campaignId)?.issued
+          return { coupons: coupons.filter(({ userId }) => issued?.has(userId) !== true), mark: undefined }
         }),
 
       check: (campaignId, userIds) =>
@@ -208,10 +207,7 @@ export const make = (options: {
           const memory = campaigns.get(campaignId)
           if (memory === undefined || memory.generation !== token || memory.cursor !== fromCursor) return false
           for (const coupon of coupons) {
-            if (!memory.issued.has(coupon.userId)) {
-              memory.issued.add(coupon.userId)
-              published.unsafeOffer(coupon)
-            }
+            memory.issued.add(coupon.userId)
             memory.cursor = coupon.id
           }
           memory.leaseUntil = now() + memory.leaseMillis
@@ -261,15 +257,13 @@ export const make = (options: {
           }
         }),
 
-      events: (campaignId) => Stream.filter(Stream.fromPubSub(published), (coupon) => coupon.campaignId === campaignId),
-
       // It lives and dies with the process: it never comes back without its memory.
       suspicions: Stream.never
     })
   })
 
 /** The gate of the embedded assembly. */
-export const layer: Layer.Layer<Gate, never, AppConfig> = Layer.scoped(
+export const layer: Layer.Layer<Gate, never, AppConfig> = Layer.effect(
   Gate,
   Effect.flatMap(AppConfig, (config) => make({ keptMillis: Duration.toMillis(config.gateKeptAfterEnd) }))
 )

@@ -8,6 +8,7 @@ import { AppConfig } from "../config/AppConfig.ts"
 import * as Metrics from "./Metrics.ts"
 // Every series is there from the start: a rate over the first increment needs the zero before it.
 import "./CampaignMetrics.ts"
+import "./EventStreamMetrics.ts"
 import "./GateMetrics.ts"
 import "./LedgerMetrics.ts"
 import "./OtlpMetrics.ts"

@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import { AuditLog } from "../ports/AuditLog.ts"
 import { Gate, GateUnavailable } from "../ports/Gate.ts"
+import type { SinkUnavailable } from "../agents/outbox/CouponSinks.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
@@ -12,7 +13,7 @@ import { NotFound } from "../contract/OperatorErrors.ts"
 import type { RebuildEvent } from "../contract/OperatorRpcs.ts"
 
 type Event = typeof RebuildEvent.Type
-type Failure = NotFound | CommitInDoubt | GateUnavailable | LedgerUnavailable
+type Failure = NotFound | CommitInDoubt | SinkUnavailable | LedgerUnavailable
 
 /** The shortest time between two progress events. A page of 5,000 coupons takes about 15 ms. */
 const PROGRESS_MILLIS = 100

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type { EventStreamUnavailable } from "../ports/EventStream.ts"
 import type { GateUnavailable } from "../ports/Gate.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import type { KeysUnavailable } from "../security/ApiKeys.ts"
@@ -19,12 +20,18 @@ export const stopping = new Unavailable({
   retryAfterSeconds: 1
 })
 
-export type StoreFailure = LedgerUnavailable | CommitInDoubt | GateUnavailable | KeysUnavailable
+export type StoreFailure =
+  | LedgerUnavailable
+  | CommitInDoubt
+  | EventStreamUnavailable
+  | GateUnavailable
+  | KeysUnavailable
 
 /** A store's failure as the operator receives it. The store's own message may hold addresses: only the log has it. */
 const failures = {
   LedgerUnavailable: new Unavailable({ message: "the ledger does not answer", retryAfterSeconds: 1 }),
   GateUnavailable: new Unavailable({ message: "the gate does not answer", retryAfterSeconds: 1 }),
+  EventStreamUnavailable: new Unavailable({ message: "the event stream does not answer", retryAfterSeconds: 1 }),
   // The key may have been stored. It is unusable, because its secret was never sent.
   KeysUnavailable: new Unavailable({ message: "the store of API keys does not answer", retryAfterSeconds: 1 }),
   CommitInDoubt: new OutcomeUnknown({ message: "the ledger failed while committing; look before you ask again" })

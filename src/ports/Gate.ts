@@ -4,6 +4,7 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { EventMark } from "./EventStream.ts"
 
 /** The gate did not answer. Whether the operation was done is unknown and does not matter: every one is idempotent. */
 export class GateUnavailable extends Data.TaggedError("GateUnavailable")<{ readonly cause: unknown }> {}
@@ -90,9 +91,13 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
 
   /**
    * Records coupons that the ledger committed. The users join the issued set, and their reservations end whatever their
-   * value. One CouponIssued event a coupon is published, also if the user had joined before. Works on a cold gate.
+   * value. Works on a cold gate. Fails if the event stream has lost `after`: some coupons may have no event then.
    */
-  readonly confirm: (campaignId: CampaignId, coupons: ReadonlyArray<Coupon>) => Effect.Effect<void, GateUnavailable>
+  readonly confirm: (
+    campaignId: CampaignId,
+    coupons: ReadonlyArray<Coupon>,
+    after?: EventMark
+  ) => Effect.Effect<void, GateUnavailable>
 
   /**
    * For each user, in order: is a claim rejected for certain because the campaign is sold out? True only if the gate is
@@ -129,16 +134,25 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
 
   /**
    * Adds a page of the ledger's coupons (ascending ids, all greater than `fromCursor`) to the live set and moves the
-   * cursor to the last one's id. For a user that the set did not have yet, the CouponIssued event is published too
-   * (invariant I10 after a loss). False, and no effect, unless generation and cursor are still `token` and
-   * `fromCursor`: the gate was lost meanwhile.
+   * cursor to the last one's id. False, and no effect, unless generation and cursor are still `token` and `fromCursor`,
+   * and the event stream has `after`: the gate, or its last writes, were lost meanwhile.
    */
   readonly hydrateChunk: (
     campaignId: CampaignId,
     token: string,
     fromCursor: number,
-    coupons: ReadonlyArray<Coupon>
+    coupons: ReadonlyArray<Coupon>,
+    after?: EventMark
   ) => Effect.Effect<boolean, GateUnavailable>
+
+  /**
+   * Those of the coupons whose users are not in the issued set, and the event stream's newest mark at that moment: as
+   * long as that is there, no other user has left the set. `undefined`: the stream is empty, or the gate knows of none.
+   */
+  readonly absent: (campaignId: CampaignId, coupons: ReadonlyArray<Coupon>) => Effect.Effect<
+    { readonly coupons: ReadonlyArray<Coupon>; readonly mark: EventMark | undefined },
+    GateUnavailable
+  >
 
   /** Declares the gate complete. False, and no effect, unless generation and cursor still match. */
   readonly hydrateEnd: (
@@ -160,9 +174,6 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
   readonly retire: (terms: CampaignTerms) => Effect.Effect<void, GateUnavailable>
 
   readonly inspect: (campaignId: CampaignId) => Effect.Effect<GateState, GateUnavailable>
-
-  /** CouponIssued events from now on, at least one a coupon. */
-  readonly events: (campaignId: CampaignId) => Stream.Stream<Coupon, GateUnavailable>
 
   /** Emits whenever the gate may have lost memory (a connection came back): time to reconcile. */
   readonly suspicions: Stream.Stream<void>

@@ -47,7 +47,7 @@ const CLOSE_MILLIS = 1_000
 const SLOT_ON_THE_MOVE = "Script attempted to access a non local key"
 
 /** Errors that are answers of our scripts, not failures of Redis (`GateOwner`). */
-const ANSWERS = /^(?:FOREIGN|UNCLAIMED) /
+const ANSWERS = /^(?:FOREIGN|UNCLAIMED|LOST) /
 
 /** Errors of Redis about a wrong call, rather than about a state that passes. */
 const MISTAKES = /^(?:ERR|WRONGTYPE) /

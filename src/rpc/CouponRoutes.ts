@@ -85,19 +85,16 @@ const getCampaign = Routes.make({
   method: CouponService.method.getCampaign,
   bound: "read",
   access: "ANYONE",
-  call: ({ campaigns, guard }, { campaignId, pageSize, pageToken }, { principal }) =>
+  call: (useCases, { campaignId, pageSize, pageToken }) =>
     Effect.flatMap(parseCampaignId(campaignId), (id) =>
       pageSize < 0
         ? Effect.fail(new InvalidArgument({ field: "pageSize", reason: "must not be negative" }))
-        : guard.mayListCodes(principal)
-        ? campaigns.get(id, pageSize, pageToken)
-        : campaigns.getWithoutCodes(id)),
+        : useCases.campaigns.get(id, pageSize, pageToken)),
   respond: ({ campaign, coupons, nextPageToken }) =>
     create(GetCampaignResponseSchema, {
       ...fields(campaign),
-      issuedCoupons: coupons?.map((coupon) => coupon.code) ?? [],
+      issuedCoupons: coupons.map((coupon) => coupon.code),
       issuedCouponsTruncated: nextPageToken !== undefined,
-      issuedCouponsWithheld: coupons === undefined,
       nextPageToken: nextPageToken ?? ""
     })
 })

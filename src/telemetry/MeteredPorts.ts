@@ -4,7 +4,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CampaignId } from "../domain/Campaign.ts"
+import { EventStream } from "../ports/EventStream.ts"
 import { Gate } from "../ports/Gate.ts"
+import * as EventStreamMetrics from "../metrics/EventStreamMetrics.ts"
 import * as GateMetrics from "../metrics/GateMetrics.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
 import * as OutboxMetrics from "../metrics/OutboxMetrics.ts"
@@ -82,8 +84,8 @@ const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Sco
           for (const one of refused) if (one) count++
           GateMetrics.gateAnswers.RefusedSoldOut.add(count)
         }, GateMetrics.gateSeconds.check),
-      confirm: (campaignId, coupons) =>
-        gateCall(gate.confirm(campaignId, coupons), () => {}, GateMetrics.gateSeconds.confirm),
+      confirm: (campaignId, coupons, after) =>
+        gateCall(gate.confirm(campaignId, coupons, after), () => {}, GateMetrics.gateSeconds.confirm),
       hydrateBegin: (terms, token, leaseMillis) =>
         gateCall(gate.hydrateBegin(terms, token, leaseMillis), (grant) => {
           if (grant === "Granted") GateMetrics.gateRebuilds.begun.add()
@@ -98,6 +100,16 @@ const meteredGate = (gate: Gate["Type"]): Effect.Effect<Gate["Type"], never, Sco
         })
     }
   })
+
+const meteredStream = (stream: EventStream["Type"]): EventStream["Type"] => !stream.isOn ? stream : ({
+  ...stream,
+  publish: (campaignId, coupons, after) =>
+    watched(stream.publish(campaignId, coupons, after), (exit, seconds) => {
+      EventStreamMetrics.streamSeconds.observe(seconds)
+      if (Exit.isSuccess(exit)) EventStreamMetrics.eventsPublished.add(coupons.length)
+      else if (!Exit.isInterrupted(exit)) EventStreamMetrics.streamFailures.add()
+    })
+})
 
 const issuedAmong = (verdicts: ReadonlyArray<{ readonly _tag: string }>): number => {
   let count = 0
@@ -137,14 +149,19 @@ const meteredOutbox = (outbox: Outbox["Type"]): Outbox["Type"] => ({
 })
 
 /**
- * Puts metrics in front of Gate, Ledger and Outbox, of which use cases and adapters know nothing. They cost per batch,
- * or per run of an agent; a claim costs one addition for the gate's answer.
+ * Puts metrics in front of Gate, EventStream, Ledger and Outbox, of which use cases and adapters know nothing. They
+ * cost per batch, or per run of an agent; a claim costs one addition for the gate's answer.
  */
-export const layer: Layer.Layer<Gate | Ledger | Outbox, never, Gate | Ledger | Outbox> = Layer.scopedContext(
+export const layer: Layer.Layer<
+  Gate | EventStream | Ledger | Outbox,
+  never,
+  Gate | EventStream | Ledger | Outbox
+> = Layer.scopedContext(
   Effect.gen(function*() {
     // The gate has answered already, because this layer is built after the stores were reached.
     GateMetrics.gateUp.set(1)
     return Context.make(Gate, yield* meteredGate(yield* Gate)).pipe(
+      Context.add(EventStream, meteredStream(yield* EventStream)),
       Context.add(Ledger, meteredLedger(yield* Ledger)),
       Context.add(Outbox, meteredOutbox(yield* Outbox))
     )

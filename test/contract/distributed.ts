@@ -4,14 +4,18 @@ import { availableDatabases, databaseOn, startRedis, type DatabaseKind } from ".
 import { contract, type Subject } from "./contract.ts"
 
 /** Instances on a fresh database and a Redis of their own: campaign ids begin at 1, so its keys cannot be shared. */
-const start = async (kind: DatabaseKind, size: number): Promise<Subject> => {
+const start = async (kind: DatabaseKind, size: number, eventStream: "off" | "redis"): Promise<Subject> => {
   const redis = await startRedis()
   const database = await databaseOn(kind)
   const release = async () => {
     await database.drop()
     await redis.stop()
   }
-  const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, size).catch(
+  const cluster = await startCluster(
+    { databaseUrl: database.url, redisUrl: redis.url },
+    size,
+    { EVENT_STREAM: eventStream }
+  ).catch(
     async (error: unknown) => {
       await release()
       throw error
@@ -27,8 +31,9 @@ const start = async (kind: DatabaseKind, size: number): Promise<Subject> => {
 }
 
 /** The contract on a database of that kind and Redis; skipped, visibly, where this run has no such server. */
-export const distributedContract = (kind: DatabaseKind, size: number): void => {
-  const name = `the contract, ${size === 1 ? "one instance" : `${size} instances`} on ${kind} and Redis`
-  if (availableDatabases().includes(kind)) contract(name, () => start(kind, size))
+export const distributedContract = (kind: DatabaseKind, size: number, eventStream: "off" | "redis"): void => {
+  const instances = size === 1 ? "one instance" : `${size} instances`
+  const name = `the contract, ${instances} on ${kind} and Redis, event stream ${eventStream}`
+  if (availableDatabases().includes(kind)) contract(name, () => start(kind, size, eventStream))
   else describe(name, () => it.skip(`no ${kind} server in this run`, () => {}))
 }

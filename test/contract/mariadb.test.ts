@@ -1,3 +1,3 @@
 import { distributedContract } from "./distributed.ts"
 
-distributedContract("mariadb", 1)
+distributedContract("mariadb", 1, "off")

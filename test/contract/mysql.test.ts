@@ -1,3 +1,3 @@
 import { distributedContract } from "./distributed.ts"
 
-distributedContract("mysql", 1)
+distributedContract("mysql", 1, "off")

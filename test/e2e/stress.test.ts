@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Attempt } from "../invariants/History.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
-import { availableDatabases, databaseOn, startRedis } from "../support/servers.ts"
+import { availableDatabases, databaseOn, startRedis, type DatabaseKind } from "../support/servers.ts"
 import { startCluster, startEmbedded, type Cluster } from "./cluster.ts"
 import { makeLoad, tally, type LoadGenerator, type Wish } from "./load.ts"
 
@@ -63,13 +63,15 @@ const suite = (name: string, start: () => Promise<Cluster>): void => {
   })
 }
 
-for (const kind of availableDatabases()) {
-  suite(`a crowd at 3 instances on ${kind} and Redis`, async () => {
+const distributed = (kind: DatabaseKind, size: number, eventStream: "off" | "redis") =>
+  suite(`a crowd at ${size} instances on ${kind} and Redis, event stream ${eventStream}`, async () => {
     const redis = await startRedis()
     const database = await databaseOn(kind)
-    const cluster = await startCluster({ databaseUrl: database.url, redisUrl: redis.url }, 3, env)
+    const stores = { databaseUrl: database.url, redisUrl: redis.url }
+    const cluster = await startCluster(stores, size, { ...env, EVENT_STREAM: eventStream })
     return {
       ...cluster,
+      stores: eventStream === "off" ? { ...stores, eventStream } : stores,
       stop: async () => {
         await cluster.stop()
         await database.drop()
@@ -77,6 +79,8 @@ for (const kind of availableDatabases()) {
       }
     }
   })
-}
+
+for (const kind of availableDatabases()) distributed(kind, 3, "redis")
+distributed(availableDatabases()[0]!, 2, "off")
 
 suite("a crowd at one embedded instance", () => startEmbedded(env))

@@ -15,7 +15,8 @@ const RETRY_MILLIS = 30
 
 const LINE = /^\+[\d.]+ \[\d+ [^\]]*\] "(\w+)"(.*)$/
 const WORD = /"((?:[^"\\]|\\.)*)"/g
-const KEY = /^\{c(\d+)\}:([mipe])$/
+/** Whatever the deployment's prefix is. */
+const KEY = /(?:^|:)\{c(\d+)\}:([mipe])$/
 
 /** Watches the Redis on that loopback port until stopped. */
 export const watchGate = (port: number): GateWatch => {

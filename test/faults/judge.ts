@@ -91,7 +91,11 @@ const rest = async (stores: Stores, millis: number): Promise<ReadonlyArray<strin
     const unrest: Array<string> = []
     for (const campaignId of await reader.campaignIds()) {
       for (;;) {
-        const open = restViolations(await reader.gate?.(campaignId), await reader.ledger(campaignId))
+        const open = restViolations(
+          await reader.gate?.(campaignId),
+          await reader.ledger(campaignId),
+          "eventStream" in stores ? stores.eventStream : undefined
+        )
         if (open.length === 0) break
         if (performance.now() > end) {
           unrest.push(...open.map((text) => `${text}, ${millis / 1_000} s after the last request`))

@@ -51,10 +51,12 @@ const play = async (
       }
     }
     if (scenario.prepare !== undefined) await query(rig.databaseUrl, ...scenario.prepare)
+    const isOff = scenario.env?.["EVENT_STREAM"] === "off"
+    const stores = isOff ? { ...rig.stores, eventStream: "off" as const } : rig.stores
     const meanwhile = await scenario.play({ rig, load, a, b })
     return [
       ...meanwhile ?? [],
-      ...await verdict(rig.stores, load.history, { restMillis: 6_000 }),
+      ...await verdict(stores, load.history, { restMillis: 6_000 }),
       ...await openClaims(rig.urls(), 6_000)
     ]
   } finally {

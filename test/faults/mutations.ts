@@ -30,6 +30,10 @@ const withoutProcedure: Patch = {
 /** What a page and the end of a rebuild are refused by. */
 const FENCE = `if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end`
 
+/** How each coupon gets to stream and gate. */
+const HAND_OVER =
+  "Effect.flatMap(stream.publish(campaignId, coupons), (mark) => gate.confirm(campaignId, coupons, mark))"
+
 export const mutations = [
   {
     name: "replyBeforeCommit",
@@ -138,20 +142,38 @@ export const mutations = [
   },
   {
     name: "eventOnlyIfAdded",
-    what: "the event is published only if SADD added, and a rebuild adds without one",
+    what: "the event is published only if the set lacks the user, and a rebuild adds without one",
     patches: [
       {
-        file: "redis/scripts/confirm.lua",
-        from: `  redis.call("XADD", KEYS[4],`,
-        to: `  if redis.call("SISMEMBER", KEYS[2], ARGV[k + 1]) == 0 then redis.call("XADD", KEYS[4],`
+        file: "agents/outbox/CouponSinks.ts",
+        from: HAND_OVER,
+        to: `Effect.flatMap(gate.absent(campaignId, coupons), ({ coupons: absent, mark: seen }) =>
+      Effect.flatMap(stream.publish(campaignId, absent, seen), (mark) => gate.confirm(campaignId, coupons, mark)))`
       },
-      { file: "redis/scripts/confirm.lua", from: `"at", ARGV[k + 3])\n`, to: `"at", ARGV[k + 3]) end\n` },
       {
-        file: "redis/scripts/hydrateChunk.lua",
-        from: `if redis.call("SADD", KEYS[2], user) == 1 then`,
-        to: `if redis.call("SADD", KEYS[2], user) > 1 then`
+        file: "agents/GateRebuilder.ts",
+        from: "({ coupons, mark }) => stream.publish(campaignId, coupons, mark)",
+        to: "() => Effect.succeed(undefined)"
       }
     ]
+  },
+  {
+    name: "gateBeforeStream",
+    what: "the gate gets a coupon before the event stream does",
+    patches: [{
+      file: "agents/outbox/CouponSinks.ts",
+      from: HAND_OVER,
+      to: "Effect.zipRight(gate.confirm(campaignId, coupons), stream.publish(campaignId, coupons))"
+    }]
+  },
+  {
+    name: "eventLostBetween",
+    what: "the gate confirms coupons whose events Redis has lost since they were published",
+    patches: [{
+      file: "redis/scripts/own.lua",
+      from: `if after ~= "" and #redis.call("XRANGE", KEYS[4], after, after) == 0 then`,
+      to: "if false then"
+    }]
   },
   {
     name: "pauseInGateOnly",

@@ -239,6 +239,7 @@ export const run = async (
     if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")
     if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
     if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")
+    if (watch.reservations() === 0) violations.push("harness: no reservation was watched")
     failed = violations.length > 0
     if (failed) {
       historyFile = keep(seed, load.history, rig)

@@ -49,10 +49,13 @@ const settled = ({ rig }: Stage) =>
     5_000
   )
 
-/** Matches the n-th message that names a campaign's event stream: a page of a rebuild, or a confirmation. */
-const eventWrites = (n: number) => {
+/**
+ * Matches the n-th message that brings a coupon to a campaign's keys: it names the event stream, and a code is no
+ * ASCII. The relay sends a publication if the event stream is on, then a confirmation; a rebuild the same for each page.
+ */
+const couponWrites = (n: number) => {
   let seen = 0
-  return (bytes: Buffer) => bytes.includes("}:e\r\n") && ++seen >= n
+  return (bytes: Buffer) => bytes.includes("}:e\r\n") && bytes.some((byte) => byte > 0x7f) && ++seen >= n
 }
 
 /** The claim of one user stands before the database when its instance dies. */
@@ -177,8 +180,14 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
   },
   noFence: {
     what: "Redis is flushed while an instance rebuilds the gate, another one begins anew and dies, the first goes on",
-    // The first instance must not lose patience with its page, nor the audit find the damage before we look.
-    env: { HYDRATE_PAGE_SIZE: "10", REDIS_REPLY_TIMEOUT: "10 seconds", AUDIT_INTERVAL: "60 seconds" },
+    // The first instance must not lose patience with its page, nor the audit find the damage before we look. With the
+    // event stream, a page is rejected for its lost events too.
+    env: {
+      HYDRATE_PAGE_SIZE: "10",
+      REDIS_REPLY_TIMEOUT: "10 seconds",
+      AUDIT_INTERVAL: "60 seconds",
+      EVENT_STREAM: "off"
+    },
     play: async (stage) => {
       const { a, b, load, rig } = stage
       const campaignId = await open(stage, 60)
@@ -188,11 +197,11 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       await load.claimAll([urlOf(a)], users(21, 25), 10)
       await settled(stage)
       await rig.redis.flushAll()
-      const third = a.redis.holdRequests(eventWrites(3))
+      const thirdPage = a.redis.holdRequests(couponWrites(3))
       const first = load.claim(urlOf(a), { campaignId, userId: 1 })
-      const page = await third
+      const page = await thirdPage
       await rig.redis.flushAll()
-      const begun = b.redis.holdRequests(eventWrites(1))
+      const begun = b.redis.holdRequests(couponWrites(1))
       const second = load.claim(urlOf(b), { campaignId, userId: 21 })
       const held = await begun
       page.release()
@@ -210,7 +219,7 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
     }
   },
   eventOnlyIfAdded: {
-    what: "a confirmation is on its way to Redis when that is flushed and another instance rebuilds the gate",
+    what: "an event is on its way to Redis when that is flushed and another instance rebuilds the gate",
     // An instance relays what it committed itself at once, and the other one not before this is over.
     env: { REDIS_REPLY_TIMEOUT: "10 seconds", RELAY_INTERVAL: "10 seconds" },
     play: async (stage) => {
@@ -218,12 +227,51 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       const campaignId = await open(stage, 5)
       await insist(stage, a, campaignId, 1)
       await settled(stage)
-      const holding = a.redis.holdRequests(eventWrites(1))
+      const holding = a.redis.holdRequests(couponWrites(1))
       await insist(stage, a, campaignId, 2)
-      const confirmation = await holding
+      const publication = await holding
       await rig.redis.flushAll()
       await load.claim(urlOf(b), { campaignId, userId: 2 })
+      publication.release()
+    }
+  },
+  gateBeforeStream: {
+    what: "Redis comes back from a snapshot that was taken between what the relay writes for one coupon",
+    env: { REDIS_REPLY_TIMEOUT: "10 seconds", RELAY_INTERVAL: "10 seconds" },
+    play: async (stage) => {
+      const { a, rig } = stage
+      const campaignId = await open(stage, 5)
+      await insist(stage, a, campaignId, 1)
+      await settled(stage)
+      const holding = a.redis.holdRequests(couponWrites(2))
+      await insist(stage, a, campaignId, 2)
+      const second = await holding
+      await rig.redis.save()
+      second.release()
+      await settled(stage)
+      await rig.redis.kill()
+      await rig.redis.restart()
+    }
+  },
+  eventLostBetween: {
+    what: "Redis is flushed between the publication of a batch and its confirmation",
+    env: { REDIS_REPLY_TIMEOUT: "10 seconds", RELAY_INTERVAL: "1 second" },
+    play: async (stage) => {
+      const { a, load, rig } = stage
+      const campaignId = await open(stage, 20)
+      await insist(stage, a, campaignId, 1)
+      await settled(stage)
+      const holding = a.redis.holdRequests(couponWrites(2))
+      // Several coupons: the gate publishes one itself where there is none, as a proof.
+      const held = a.sql.holdRequests(isGroupCommit)
+      const claims = Array.from({ length: 8 }, (_, k) => load.claim(urlOf(a), { campaignId, userId: k + 2 }))
+      const batch = await held
+      await pause(100)
+      batch.release()
+      const confirmation = await holding
+      await rig.redis.flushAll()
       confirmation.release()
+      await Promise.all(claims)
     }
   },
   pauseInGateOnly: {

@@ -25,9 +25,9 @@ export interface GateView {
   readonly events: ReadonlyArray<{ readonly userId: string; readonly code: string }>
 }
 
-/** Where the service under test keeps its state. */
+/** Where the service under test keeps its state. `eventStream` says that it runs without one. */
 export type Stores =
-  | { readonly databaseUrl: string; readonly redisUrl?: string }
+  | { readonly databaseUrl: string; readonly redisUrl?: string; readonly eventStream?: "off" }
   | { readonly dataDir: string }
 
 /** Reads state by its own queries, never through the service's code. */

@@ -10,7 +10,7 @@ import * as Agents from "../../src/agents/Agents.ts"
 import * as GateRebuilder from "../../src/agents/GateRebuilder.ts"
 import * as HeldCoupons from "../../src/agents/HeldCoupons.ts"
 import * as KnownCampaigns from "../../src/agents/KnownCampaigns.ts"
-import * as OutboxRelay from "../../src/agents/OutboxRelay.ts"
+import * as OutboxRelay from "../../src/agents/outbox/OutboxRelay.ts"
 import * as PhaseWatch from "../../src/agents/PhaseWatch.ts"
 import * as Reconciler from "../../src/agents/Reconciler.ts"
 import * as ReservationReaper from "../../src/agents/ReservationReaper.ts"
@@ -18,6 +18,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate } from "../../src/ports/Gate.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
@@ -48,11 +49,12 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
     return Context.make(Gate, wrap(yield* Gate)).pipe(
       Context.add(CampaignStore, wrap(yield* CampaignStore)),
       Context.add(Ledger, wrap(yield* Ledger)),
+      Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
       Context.add(CampaignPhases, wrap(yield* CampaignPhases))
     )
   })).pipe(
-    Layer.provide(Layer.merge(MemoryGate.layer, TestLedgerLayer.layer)),
+    Layer.provide(Layer.mergeAll(MemoryGate.layer, EventStream.layerOff, TestLedgerLayer.layer)),
     Layer.provideMerge(AppConfig.layerTest({ RELAY_INTERVAL: "5 seconds" })),
     Layer.orDie
   )

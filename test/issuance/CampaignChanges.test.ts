@@ -8,11 +8,12 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { CampaignTerms } from "../../src/domain/Campaign.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
 import { HeldCoupons } from "../../src/agents/HeldCoupons.ts"
 import * as Issuance from "../../src/UseCases.ts"
-import { OutboxRelay } from "../../src/agents/OutboxRelay.ts"
+import { OutboxRelay } from "../../src/agents/outbox/OutboxRelay.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { claim as claimCoupon } from "./claim.ts"
 import { request } from "./request.ts"
@@ -46,7 +47,7 @@ const quiet = {
 }
 
 const world = Issuance.layer.pipe(
-  Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
+  Layer.provideMerge(Layer.mergeAll(gate, EventStream.layerOff, TestLedgerLayer.layer)),
   Layer.provideMerge(AppConfig.layerTest(quiet)),
   Layer.orDie
 )

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate } from "../../src/ports/Gate.ts"
 import * as GateRebuilder from "../../src/agents/GateRebuilder.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
@@ -28,7 +29,7 @@ const world = (cursors: Array<number>, fails: (look: number) => boolean) =>
           )
       }))
     )),
-    Layer.provideMerge(Layer.merge(MemoryGate.layer, TestLedgerLayer.layer)),
+    Layer.provideMerge(Layer.mergeAll(MemoryGate.layer, EventStream.layerOff, TestLedgerLayer.layer)),
     Layer.provideMerge(AppConfig.layerTest({ HYDRATE_PAGE_SIZE: "2" })),
     Layer.orDie
   )

@@ -9,10 +9,11 @@ import * as Schedule from "effect/Schedule"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
 import * as Issuance from "../../src/UseCases.ts"
-import { OutboxRelay } from "../../src/agents/OutboxRelay.ts"
+import { OutboxRelay } from "../../src/agents/outbox/OutboxRelay.ts"
 import { ReservationReaper } from "../../src/agents/ReservationReaper.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { claim } from "./claim.ts"
@@ -32,7 +33,7 @@ const world = (
   gate: Layer.Layer<Gate, never, AppConfig.AppConfig> = MemoryGate.layer
 ) =>
   Issuance.layer.pipe(
-    Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
+    Layer.provideMerge(Layer.mergeAll(gate, EventStream.layerOff, TestLedgerLayer.layer)),
     Layer.provideMerge(AppConfig.layerTest({ ...quiet, ...settings })),
     Layer.orDie
   )
@@ -375,7 +376,7 @@ describe("IssueCoupon without its gate", () => {
 
   const worldWith = (switchOf: { down: boolean }, settings: Record<string, string> = {}) =>
     Issuance.layer.pipe(
-      Layer.provideMerge(Layer.merge(breakable(switchOf), TestLedgerLayer.layer)),
+      Layer.provideMerge(Layer.mergeAll(breakable(switchOf), EventStream.layerOff, TestLedgerLayer.layer)),
       Layer.provideMerge(AppConfig.layerTest({ ...quiet, ...settings })),
       Layer.orDie
     )
@@ -497,7 +498,7 @@ describe("Campaigns", () => {
       let token: string | undefined = ""
       while (token !== undefined) {
         const page: Effect.Effect.Success<ReturnType<typeof campaigns.get>> = yield* campaigns.get(campaignId, 2, token)
-        pages.push(page.coupons!.map(({ id }) => id))
+        pages.push(page.coupons.map(({ id }) => id))
         token = page.nextPageToken
       }
       expect(pages).toEqual([[1, 2], [3, 4], [5]])

@@ -9,6 +9,7 @@ import { Campaigns } from "../../src/campaigns/Campaigns.ts"
 import * as Issuance from "../../src/UseCases.ts"
 import * as CampaignMetrics from "../../src/metrics/CampaignMetrics.ts"
 import { PhaseWatch } from "../../src/agents/PhaseWatch.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { claim } from "./claim.ts"
 import { request } from "./request.ts"
@@ -16,7 +17,7 @@ import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
 
 const world = Issuance.layer.pipe(
-  Layer.provideMerge(Layer.merge(MemoryGate.layer, TestLedgerLayer.layer)),
+  Layer.provideMerge(Layer.mergeAll(MemoryGate.layer, EventStream.layerOff, TestLedgerLayer.layer)),
   Layer.provideMerge(AppConfig.layerTest({ AUDIT_INTERVAL: "60 seconds" })),
   Layer.orDie
 )

@@ -11,6 +11,7 @@ import * as Issuance from "../../src/UseCases.ts"
 import { admissionLimit } from "../../src/metrics/RequestMetrics.ts"
 import { IssueCoupon } from "../../src/claim/IssueCoupon.ts"
 import { Startup, type UseCases } from "../../src/rpc/Startup.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { routes } from "../../src/rpc/CouponRoutes.ts"
 import * as Dispatcher from "../../src/rpc/dispatch/Dispatcher.ts"
@@ -147,7 +148,7 @@ const scriptedGate = (scripts: Map<CampaignId, Script>) =>
 
 const world = (scripts: Map<CampaignId, Script>) =>
   Issuance.layer.pipe(
-    Layer.provideMerge(Layer.merge(scriptedGate(scripts), TestLedgerLayer.layer)),
+    Layer.provideMerge(Layer.mergeAll(scriptedGate(scripts), EventStream.layerOff, TestLedgerLayer.layer)),
     Layer.provideMerge(AppConfig.layerTest({
       RELAY_INTERVAL: "10 seconds",
       REAPER_INTERVAL: "60 seconds",

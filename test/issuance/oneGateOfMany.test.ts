@@ -7,11 +7,12 @@ import * as Schedule from "effect/Schedule"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { CampaignId } from "../../src/domain/Campaign.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
+import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate, type GateState, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
 import * as Issuance from "../../src/UseCases.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
-import { OutboxRelay } from "../../src/agents/OutboxRelay.ts"
+import { OutboxRelay } from "../../src/agents/outbox/OutboxRelay.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { batchOf } from "../ports/ledger.exercise.ts"
 import { claim } from "./claim.ts"
@@ -72,7 +73,7 @@ const world = (trouble: Trouble, settings: Record<string, string> = {}) => {
     })
   })
   return Issuance.layer.pipe(
-    Layer.provideMerge(Layer.merge(gate, TestLedgerLayer.layer)),
+    Layer.provideMerge(Layer.mergeAll(gate, EventStream.layerOff, TestLedgerLayer.layer)),
     Layer.provideMerge(
       AppConfig.layerTest({
         RELAY_INTERVAL: "10s",

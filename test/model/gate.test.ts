@@ -7,10 +7,11 @@ import * as Redacted from "effect/Redacted"
 import { afterAll, beforeAll, describe, test } from "vitest"
 import { Gate } from "../../src/ports/Gate.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
+import * as GateKeys from "../../src/redis/GateKeys.ts"
+import { keysOf } from "../../src/redis/GateKeys.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisGate from "../../src/redis/RedisGate.ts"
 import { startRedis } from "../support/servers.ts"
-import { keysOf } from "../../src/redis/RedisGate.ts"
 import { play, type Spy, steps } from "./gate.model.ts"
 
 let lastCampaignId = 0
@@ -20,11 +21,9 @@ const PREFIX = "model:"
 const modelCheck = (gate: Gate["Type"], spy: Spy | undefined, numRuns: number) =>
   fc.assert(fc.asyncProperty(steps, (sequence) => play(gate, spy, ++lastCampaignId, sequence)), { numRuns })
 
-const options: RedisGate.RedisGateOptions = {
-  eventStreamLength: 1_000,
+const options: GateKeys.GateKeysOptions = {
   keyPrefix: PREFIX,
   identity: "model",
-  keptMillis: 60_000,
   owns: () => Effect.succeed(true)
 }
 
@@ -53,7 +52,7 @@ const spyOn = ({ redis }: RedisClient.RedisClient["Type"]): Spy => ({
 })
 
 describe("the gate against a model of the ledger", () => {
-  const memory = ManagedRuntime.make(Layer.scoped(Gate, MemoryGate.make()))
+  const memory = ManagedRuntime.make(Layer.effect(Gate, MemoryGate.make()))
   let server: Awaited<ReturnType<typeof startRedis>> | undefined
 
   const makeRedis = (url: string) => {
@@ -65,7 +64,10 @@ describe("the gate against a model of the ledger", () => {
       )
     )
     return ManagedRuntime.make(
-      Layer.provideMerge(Layer.effect(Gate, RedisGate.make(options)), clientLayer)
+      Layer.effect(Gate, RedisGate.make(60_000)).pipe(
+        Layer.provide(Layer.effect(GateKeys.GateKeys, GateKeys.make(options))),
+        Layer.provideMerge(clientLayer)
+      )
     )
   }
   let redis: ReturnType<typeof makeRedis> | undefined

@@ -1,9 +1,7 @@
 import { expect, layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
 import type { CampaignId, CampaignTerms } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import { Gate, type ReserveAnswer } from "../../src/ports/Gate.ts"
@@ -229,32 +227,22 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         expect((yield* gate.expired(terms.campaignId, 0, 10)).map((r) => r.userId)).toEqual([2n])
       }))
 
-    it.effect("publishes an event a coupon, also if hydration knew the user first, and none of another campaign", () =>
+    it.effect("names the coupons whose users are not in the set, in order, whether it is hydrated or not", () =>
       Effect.gen(function*() {
         const gate = yield* Gate
-        const terms = termsOf({ couponLimit: 100 })
+        const terms = termsOf({ couponLimit: 9 })
         const id = terms.campaignId
-        yield* gate.confirm(id, [couponOf(id, 90)])
-        const seen: Array<Coupon> = []
-        const reader = yield* Effect.fork(
-          Stream.runForEach(gate.events(id), (coupon) => Effect.sync(() => seen.push(coupon)))
-        )
-        const has = (couponId: number) => Effect.sync(() => seen.some((coupon) => coupon.id === couponId))
-        // A confirmation that is repeated publishes again: this also tells when the subscription has begun.
-        yield* eventually(Effect.zipRight(gate.confirm(id, [couponOf(id, 91)]), has(91)), (yes) => yes)
-        yield* gate.confirm(freshCampaignId(), [couponOf(lastCampaignId, 92)])
-        yield* hydrate(terms, [couponOf(id, 1), couponOf(id, 91)])
-        yield* eventually(has(1), (yes) => yes)
-        const before = seen.filter((coupon) => coupon.id === 1).length
-        const big = couponOf(id, 2, MAX_USER_ID)
-        yield* gate.confirm(id, [couponOf(id, 1), big])
-        yield* eventually(has(2), (yes) => yes)
-        expect(seen.filter((coupon) => coupon.id === 1).length).toBe(before + 1)
-        expect(seen.find((coupon) => coupon.id === 2)).toEqual(big)
-        expect(seen.every((coupon) => coupon.campaignId === id)).toBe(true)
-        // From before the subscription.
-        expect(seen.some((coupon) => coupon.id === 90)).toBe(false)
-        yield* Fiber.interrupt(reader)
+        const big = couponOf(id, 4, MAX_USER_ID)
+        const all = [...couponsOf(id, 1, 3), big]
+        const absent = Effect.map(gate.absent(id, all), ({ coupons }) => coupons)
+        expect(yield* absent).toEqual(all)
+        expect(yield* gate.absent(id, [])).toMatchObject({ coupons: [] })
+        yield* gate.confirm(id, [all[1]!, big])
+        expect(yield* absent).toEqual([all[0], all[2]])
+        yield* hydrate(terms, all)
+        expect(yield* absent).toEqual([])
+        yield* gate.forget(id)
+        expect(yield* absent).toEqual(all)
       }))
 
     it.effect("hydrates in pages, each fenced by generation and cursor", () =>

@@ -10,6 +10,7 @@ import { type AddressInfo, createServer, type Server } from "node:net"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
+import * as GateKeys from "../../src/redis/GateKeys.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisGate from "../../src/redis/RedisGate.ts"
 import { startRedis } from "../support/servers.ts"
@@ -20,21 +21,20 @@ const startScoped = Effect.acquireRelease(Effect.promise(() => startRedis()), (s
 const configOf = (url: string, replyTimeout: string) =>
   AppConfig.layerTest({ REDIS_URL: url, MYSQL_URL: "mysql://127.0.0.1:1/unused", REDIS_REPLY_TIMEOUT: replyTimeout })
 
-const optionsOf = (more: Partial<RedisGate.RedisGateOptions> = {}): RedisGate.RedisGateOptions => ({
-  eventStreamLength: 1_000,
+const options: GateKeys.GateKeysOptions = {
   keyPrefix: "",
   identity: "ours",
-  keptMillis: 3_600_000,
-  owns: () => Effect.dieMessage("nothing here is without an owner"),
-  ...more
-})
+  owns: () => Effect.dieMessage("nothing here is without an owner")
+}
 
-const layerOf = (url: string, replyTimeout: string, options = optionsOf()) =>
-  Layer.provideMerge(Layer.effect(Gate, RedisGate.make(options)), RedisClient.layer).pipe(
+const layerOf = (url: string, replyTimeout: string) =>
+  Layer.effect(Gate, RedisGate.make(3_600_000)).pipe(
+    Layer.provide(Layer.effect(GateKeys.GateKeys, GateKeys.make(options))),
+    Layer.provideMerge(RedisClient.layer),
     Layer.provide(configOf(url, replyTimeout))
   )
 
-exercise("MemoryGate", Layer.scoped(Gate, MemoryGate.make({ keptMillis: 3_600_000 })))
+exercise("MemoryGate", Layer.effect(Gate, MemoryGate.make({ keptMillis: 3_600_000 })))
 
 exercise(
   "RedisGate",

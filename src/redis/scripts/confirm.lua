@@ -4,42 +4,32 @@
 -- KEYS[2] i, users with a coupon
 -- KEYS[3] p, reservations in flight
 -- KEYS[4] e, CouponIssued events
--- ARGV    identity of the deployment, kept events (approximately), then (coupon id, user id, code, issuedAt)*
+-- ARGV    identity of the deployment, id of an event that must be there or "", one of the coupons (coupon id, user id,
+--         code, issuedAt), then the users of all
 -- Returns how many coupons it was given
--- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts)
+-- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts), LOST
 --
--- The event does not depend on what SADD answers: hydration may have added the user first, and its event would be lost.
+-- A code proves whose the keys are if m is lost, and users prove nothing. So where there is no event, one is written.
 -- Users are added a block at a time: a call of Redis from Lua costs 0.3 us, and SADD and HDEL for each user are two.
 --
--- All keys are read before anything is written: one of another type fails here. A write may still fail (Redis rejects the
--- command). In this order an event is then published twice, or a slot is free before its user is in the set, so that the
--- ledger is asked. In the reverse order a coupon would take two places, and new claims would be answered "full".
+-- All keys are read before anything is written: one of another type fails in own. A write may still fail (Redis rejects
+-- the command). In this order a slot is then free before its user is in the set, so that the ledger is asked. In the
+-- reverse order a coupon would take two places, and new claims would be answered "full".
 local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
 
-local m = redis.call("HMGET", KEYS[1], "deployment", "expires")
-if m[1] and m[1] ~= ARGV[1] then return redis.error_reply("FOREIGN " .. m[1]) end
-local issued = redis.call("SCARD", KEYS[2])
-local pending = redis.call("HLEN", KEYS[3])
-local events = redis.call("XREVRANGE", KEYS[4], "+", "-", "COUNT", 1)
-if not m[1] then
-  if issued > 0 or pending > 0 or #events > 0 or redis.call("HLEN", KEYS[1]) > 0 then
-    return redis.error_reply("UNCLAIMED the keys have no owner")
-  end
-  redis.call("HSET", KEYS[1], "deployment", ARGV[1])
+local failure, hasEvents = own(ARGV[1], ARGV[2])
+if failure then return failure end
+if not hasEvents then
+  redis.call("XADD", KEYS[4], "*", "id", ARGV[3], "user", ARGV[4], "code", ARGV[5], "at", ARGV[6])
 end
-
-local users = {}
-for k = 3, #ARGV, 4 do
-  redis.call("XADD", KEYS[4], "MAXLEN", "~", ARGV[2], "*", "id", ARGV[k], "user", ARGV[k + 1], "code", ARGV[k + 2], "at", ARGV[k + 3])
-  users[#users + 1] = ARGV[k + 1]
+for from = 7, #ARGV, BLOCK do
+  local to = math.min(from + BLOCK - 1, #ARGV)
+  redis.call("HDEL", KEYS[3], unpack(ARGV, from, to))
+  redis.call("SADD", KEYS[2], unpack(ARGV, from, to))
 end
-for from = 1, #users, BLOCK do
-  local to = math.min(from + BLOCK - 1, #users)
-  redis.call("HDEL", KEYS[3], unpack(users, from, to))
-  redis.call("SADD", KEYS[2], unpack(users, from, to))
+local expires = redis.call("HGET", KEYS[1], "expires")
+if expires then
+  redis.pcall("PEXPIREAT", KEYS[2], expires)
+  redis.pcall("PEXPIREAT", KEYS[4], expires)
 end
-if m[2] then
-  redis.pcall("PEXPIREAT", KEYS[2], m[2])
-  redis.pcall("PEXPIREAT", KEYS[4], m[2])
-end
-return #users
+return #ARGV - 6

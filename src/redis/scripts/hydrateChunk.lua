@@ -3,27 +3,29 @@
 -- KEYS[1] m, the campaign's terms and generation
 -- KEYS[2] i, users with a coupon and the sentinel #
 -- KEYS[3] e, CouponIssued events
--- ARGV    token, cursor the page begins after, kept events (approximately), then (coupon id, user id, code, issuedAt)*
--- Returns 1; 0 and no effect unless generation and cursor still match and the sentinel is there: the gate, or this set
---         alone, was lost or taken over meanwhile
+-- ARGV    token, cursor the page begins after, id of an event that must be there or "", then unless the page is empty
+--         its last coupon (coupon id, user id, code, issuedAt) and the users of all
+-- Returns 1; 0 and no effect unless generation and cursor still match and sentinel and event are there: the gate, this
+--         set alone, or its last writes were lost, or it was taken over meanwhile
 --
--- The event of a user that the set did not have is published here: after a loss of Redis nothing else would do so (I10).
+-- Where there is no event, one is written: it proves whose the keys are if m is lost (confirm.lua).
+local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
+
 local m = redis.call("HMGET", KEYS[1], "generation", "cursor", "lease", "expires")
 if m[1] ~= ARGV[1] or m[2] ~= ARGV[2] or redis.call("SISMEMBER", KEYS[2], "#") == 0 then return 0 end
 
--- A stream that is none fails here, before a user is added whose event would then be lost.
-redis.call("XREVRANGE", KEYS[3], "+", "-", "COUNT", 1)
+-- A stream that is none fails here, before anything is written.
+local hasEvents = #redis.call("XREVRANGE", KEYS[3], "+", "-", "COUNT", 1) > 0
+
+if ARGV[3] ~= "" and #redis.call("XRANGE", KEYS[3], ARGV[3], ARGV[3]) == 0 then return 0 end
+
+if #ARGV > 3 and not hasEvents then
+  redis.call("XADD", KEYS[3], "*", "id", ARGV[4], "user", ARGV[5], "code", ARGV[6], "at", ARGV[7])
+  if m[4] then redis.pcall("PEXPIREAT", KEYS[3], m[4]) end
+end
+for from = 8, #ARGV, BLOCK do redis.call("SADD", KEYS[2], unpack(ARGV, from, math.min(from + BLOCK - 1, #ARGV))) end
 
 local time = redis.call("TIME")
 local millis = time[1] * 1000 + math.floor(time[2] / 1000)
-local cursor = ARGV[2]
-for k = 4, #ARGV, 4 do
-  local id, user, code, at = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3]
-  if redis.call("SADD", KEYS[2], user) == 1 then
-    redis.call("XADD", KEYS[3], "MAXLEN", "~", ARGV[3], "*", "id", id, "user", user, "code", code, "at", at)
-  end
-  cursor = id
-end
-redis.call("HSET", KEYS[1], "cursor", cursor, "leaseUntil", string.format("%.0f", millis + (tonumber(m[3]) or 0)))
-if m[4] then redis.pcall("PEXPIREAT", KEYS[3], m[4]) end
+redis.call("HSET", KEYS[1], "cursor", ARGV[4] or ARGV[2], "leaseUntil", string.format("%.0f", millis + (tonumber(m[3]) or 0)))
 return 1

@@ -2,8 +2,8 @@
 // @generated from file coupon/v1/coupon.proto (package coupon.v1, syntax proto3)
 /* eslint-disable */
 
-// Coupons handed out first come, first served. Each campaign has a limit and a window, and each user gets at most one
-// coupon. A coupon that was answered "OK" survives any crash.
+// Coupons handed out first come, first served: each campaign has a limit and a window, each user gets at most one coupon,
+// and a user who was told "OK" has a coupon that survives any crash.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEieQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkSFgoOYWxsb3dfcGFzdF9lbmQYBSABKAgiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkirAMKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCRIfChdpc3N1ZWRfY291cG9uc193aXRoaGVsZBgRIAEoCCI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkirQIKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDEicKBXBoYXNlGA4gASgOMhguY291cG9uLnYxLkNhbXBhaWduUGhhc2USEQoJb3BlbmVkX2F0GA8gASgJEhMKC3NvbGRfb3V0X2F0GBAgASgJIvIBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQESFgoOYWxsb3dfcGFzdF9lbmQYByABKAhCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ipwEKFExpc3RDYW1wYWlnbnNSZXF1ZXN0EikKBnN0YXR1cxgBIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxITCgtuYW1lX3ByZWZpeBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIoCgZwaGFzZXMYBSADKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZSJYChVMaXN0Q2FtcGFpZ25zUmVzcG9uc2USJgoJY2FtcGFpZ25zGAEgAygLMhMuY291cG9uLnYxLkNhbXBhaWduEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqEAQoOQ2FtcGFpZ25TdGF0dXMSHwobQ0FNUEFJR05fU1RBVFVTX1VOU1BFQ0lGSUVEEAASGgoWQ0FNUEFJR05fU1RBVFVTX0FDVElWRRABEhoKFkNBTVBBSUdOX1NUQVRVU19QQVVTRUQQAhIZChVDQU1QQUlHTl9TVEFUVVNfRU5ERUQQAyq4AQoNQ2FtcGFpZ25QaGFzZRIeChpDQU1QQUlHTl9QSEFTRV9VTlNQRUNJRklFRBAAEhwKGENBTVBBSUdOX1BIQVNFX1NDSEVEVUxFRBABEhcKE0NBTVBBSUdOX1BIQVNFX09QRU4QAhIbChdDQU1QQUlHTl9QSEFTRV9TT0xEX09VVBADEhkKFUNBTVBBSUdOX1BIQVNFX1BBVVNFRBAEEhgKFENBTVBBSUdOX1BIQVNFX0VOREVEEAUy/QUKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw");
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEieQoVQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0EgwKBG5hbWUYASABKAkSFAoMY291cG9uX2xpbWl0GAIgASgDEhIKCnN0YXJ0X3RpbWUYAyABKAkSEAoIZW5kX3RpbWUYBCABKAkSFgoOYWxsb3dfcGFzdF9lbmQYBSABKAgiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiiwMKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCSI6ChJJc3N1ZUNvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAyJHChNJc3N1ZUNvdXBvblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkSDAoEY29kZRgCIAEoCRIRCglpc3N1ZWRfYXQYAyABKAkiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iTwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkirQIKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDEicKBXBoYXNlGA4gASgOMhguY291cG9uLnYxLkNhbXBhaWduUGhhc2USEQoJb3BlbmVkX2F0GA8gASgJEhMKC3NvbGRfb3V0X2F0GBAgASgJIvIBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQESFgoOYWxsb3dfcGFzdF9lbmQYByABKAhCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ipwEKFExpc3RDYW1wYWlnbnNSZXF1ZXN0EikKBnN0YXR1cxgBIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxITCgtuYW1lX3ByZWZpeBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIoCgZwaGFzZXMYBSADKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZSJYChVMaXN0Q2FtcGFpZ25zUmVzcG9uc2USJgoJY2FtcGFpZ25zGAEgAygLMhMuY291cG9uLnYxLkNhbXBhaWduEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqEAQoOQ2FtcGFpZ25TdGF0dXMSHwobQ0FNUEFJR05fU1RBVFVTX1VOU1BFQ0lGSUVEEAASGgoWQ0FNUEFJR05fU1RBVFVTX0FDVElWRRABEhoKFkNBTVBBSUdOX1NUQVRVU19QQVVTRUQQAhIZChVDQU1QQUlHTl9TVEFUVVNfRU5ERUQQAyq4AQoNQ2FtcGFpZ25QaGFzZRIeChpDQU1QQUlHTl9QSEFTRV9VTlNQRUNJRklFRBAAEhwKGENBTVBBSUdOX1BIQVNFX1NDSEVEVUxFRBABEhcKE0NBTVBBSUdOX1BIQVNFX09QRU4QAhIbChdDQU1QQUlHTl9QSEFTRV9TT0xEX09VVBADEhkKFUNBTVBBSUdOX1BIQVNFX1BBVVNFRBAEEhgKFENBTVBBSUdOX1BIQVNFX0VOREVEEAUy/QUKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw");
 
 /**
  * @generated from message coupon.v1.CreateCampaignRequest
@@ -206,19 +206,12 @@ export type GetCampaignResponse = Message<"coupon.v1.GetCampaignResponse"> & {
   openedAt: string;
 
   /**
-   * Since when as many coupons as coupon_limit are issued: when the last one was, or when the limit was lowered to what
-   * was issued. Empty: there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
+   * Since when as many coupons as coupon_limit are issued: when the last one was, or the limit was lowered to what was issued. Empty:
+   * there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
    *
    * @generated from field: string sold_out_at = 16;
    */
   soldOutAt: string;
-
-  /**
-   * Codes are not listed to this caller: in production, and where users have tokens, that needs an API key.
-   *
-   * @generated from field: bool issued_coupons_withheld = 17;
-   */
-  issuedCouponsWithheld: boolean;
 };
 
 /**
@@ -436,8 +429,8 @@ export type Campaign = Message<"coupon.v1.Campaign"> & {
   openedAt: string;
 
   /**
-   * Since when as many coupons as coupon_limit are issued: when the last one was, or when the limit was lowered to what
-   * was issued. Empty: there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
+   * Since when as many coupons as coupon_limit are issued: when the last one was, or the limit was lowered to what was issued. Empty:
+   * there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
    *
    * @generated from field: string sold_out_at = 16;
    */
@@ -497,8 +490,7 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
   endTime?: string | undefined;
 
   /**
-   * Takes a new end_time that has passed. The campaign is over then, until its end is moved again; EndCampaign is
-   * final.
+   * Takes a new end_time that has passed. The campaign is over then, until its end is moved again; EndCampaign is for good.
    *
    * @generated from field: bool allow_past_end = 7;
    */
@@ -657,8 +649,7 @@ export const EndCampaignResponseSchema: GenMessage<EndCampaignResponse> = /*@__P
  */
 export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
   /**
-   * Only campaigns of this status; UNSPECIFIED: of any. Campaigns outside their window or sold out are ACTIVE too: see
-   * phases.
+   * Only campaigns of this status; UNSPECIFIED: of any. ACTIVE are also those outside their window or sold out: see phases.
    *
    * @generated from field: coupon.v1.CampaignStatus status = 1;
    */
@@ -705,8 +696,7 @@ export const ListCampaignsRequestSchema: GenMessage<ListCampaignsRequest> = /*@_
  */
 export type ListCampaignsResponse = Message<"coupon.v1.ListCampaignsResponse"> & {
   /**
-   * With a filter a page may have fewer than asked for, even none, and not be the last: a call looks at 10,000
-   * campaigns at most.
+   * With a filter perhaps fewer than asked for, even none, and yet not the last: a call looks at 10,000 campaigns at most.
    *
    * @generated from field: repeated coupon.v1.Campaign campaigns = 1;
    */
@@ -774,8 +764,8 @@ export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 0);
 
 /**
- * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED,
- * SCHEDULED, SOLD_OUT and OPEN that applies.
+ * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED, SCHEDULED, SOLD_OUT
+ * and OPEN that applies.
  *
  * @generated from enum coupon.v1.CampaignPhase
  */
@@ -822,8 +812,8 @@ export const CampaignPhase = {
 } as const;
 
 /**
- * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED,
- * SCHEDULED, SOLD_OUT and OPEN that applies.
+ * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED, SCHEDULED, SOLD_OUT
+ * and OPEN that applies.
  *
  * @generated from enum coupon.v1.CampaignPhase
  */
@@ -836,9 +826,8 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 1);
 
 /**
- * In JSON, calls that change a campaign or create one reject fields that they do not know with INVALID_ARGUMENT, which
- * names the nearest field that they do. Claims and reads ignore such fields, as every call does in protobuf's binary
- * form.
+ * In JSON, calls that change a campaign or create one refuse fields that they do not know with INVALID_ARGUMENT, which names
+ * the nearest one they do. Claims and reads ignore such fields, as every call does in protobuf's binary form.
  *
  * Every failure carries one of the messages below, exactly:
  *
@@ -852,8 +841,8 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
  *   COUPON_SOLD_OUT              failed_precondition   400   the limit is reached
  *   OVERLOADED                   resource_exhausted    429   shed before a slot was taken; see Retry-After
  *   UNAVAILABLE                  unavailable           503   a store is down and nothing was issued; see Retry-After
- *   OUTCOME_UNKNOWN              aborted               409   the store failed in a commit: ask again, or look it up
- *   CONFLICT                     aborted               409   not at expected_version: another change came first
+ *   OUTCOME_UNKNOWN              aborted               409   the store failed while committing: ask again, or look it up
+ *   CONFLICT                     aborted               409   not at expected_version: somebody else changed the campaign
  *   DEADLINE_EXCEEDED            deadline_exceeded     504   the caller's own timeout ran out: ask again, or GetCoupon
  *   UNAUTHENTICATED: <reason>    unauthenticated       401   no API key or token, or one that is not valid
  *   PERMISSION_DENIED: <reason>  permission_denied     403   the key's role, or the token's subject, does not allow it
@@ -864,8 +853,8 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
  */
 export const CouponService: GenService<{
   /**
-   * Opens a campaign. Fails with INVALID_ARGUMENT, UNAVAILABLE or OUTCOME_UNKNOWN. Not safe to repeat after the latter:
-   * a campaign whose reply was lost may have been stored, and a second call opens a second one.
+   * Opens a campaign. Fails with INVALID_ARGUMENT, UNAVAILABLE or OUTCOME_UNKNOWN. Not safe to repeat after the latter: a
+   * campaign whose reply was lost may have been stored, and a second call opens a second one.
    *
    * @generated from rpc coupon.v1.CouponService.CreateCampaign
    */
@@ -887,7 +876,7 @@ export const CouponService: GenService<{
   },
   /**
    * Claims a coupon for a user. Answers only after the coupon is durable. Safe to repeat: a user never gets two, and a
-   * repeated claim fails with COUPON_ALREADY_CLAIMED, with the code in a Coupon detail.
+   * repeated claim hears COUPON_ALREADY_CLAIMED with the code in a Coupon detail.
    *
    * @generated from rpc coupon.v1.CouponService.IssueCoupon
    */
@@ -907,9 +896,8 @@ export const CouponService: GenService<{
     output: typeof GetCouponResponseSchema;
   },
   /**
-   * Changes name, limit, start or end. Fields that are absent stay as they are, and one of them must be there. The
-   * limit may go up, or down to what is issued (INVALID_ARGUMENT below that). Once answered, claims are decided by the
-   * new settings.
+   * Changes name, limit, start or end; fields that are absent stay as they are, and one of them must be there. The limit may go up, or down to what is issued
+   * (INVALID_ARGUMENT below that). Once answered, claims are decided by the new settings.
    *
    * @generated from rpc coupon.v1.CouponService.UpdateCampaign
    */
@@ -919,7 +907,7 @@ export const CouponService: GenService<{
     output: typeof UpdateCampaignResponseSchema;
   },
   /**
-   * Stops issuing until the campaign is resumed. Once answered, no coupon is issued, not even to claims under way.
+   * Stops issuing until the campaign is resumed. Once answered, no coupon is issued any more, not even to claims under way.
    *
    * @generated from rpc coupon.v1.CouponService.PauseCampaign
    */

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
-import * as OutboxMetrics from "../metrics/OutboxMetrics.ts"
-import { Outbox } from "../ports/Outbox.ts"
+import * as OutboxMetrics from "../../metrics/OutboxMetrics.ts"
+import { Outbox } from "../../ports/Outbox.ts"
 
 /** Brings the metrics of the outbox's backlog up to date, which is the backlog of all instances. */
 export const make = Effect.map(Outbox, (outbox) => ({

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Outbox } from "../ports/Outbox.ts"
+import { Outbox } from "../../ports/Outbox.ts"
 
 /** A VOID marker forbids the late commit of its batch for this long (docs/internals/protocol.md, "In doubt"). */
 const VOID_KEPT_MILLIS = Duration.toMillis("1 hour")

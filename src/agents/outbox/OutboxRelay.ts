@@ -4,17 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
-import { AppConfig } from "../config/AppConfig.ts"
-import type { CampaignId } from "../domain/Campaign.ts"
-import type { Coupon } from "../domain/Coupon.ts"
-import { Gate, type GateUnavailable } from "../ports/Gate.ts"
-import type { LedgerUnavailable } from "../ports/Ledger.ts"
-import { Outbox, type OutboxEvent } from "../ports/Outbox.ts"
-import { PhaseWatch } from "./PhaseWatch.ts"
+import { AppConfig } from "../../config/AppConfig.ts"
+import type { CampaignId } from "../../domain/Campaign.ts"
+import type { Coupon } from "../../domain/Coupon.ts"
+import { Gate } from "../../ports/Gate.ts"
+import type { LedgerUnavailable } from "../../ports/Ledger.ts"
+import { Outbox, type OutboxEvent } from "../../ports/Outbox.ts"
+import * as CouponSinks from "./CouponSinks.ts"
+import type { SinkUnavailable } from "./CouponSinks.ts"
+import { PhaseWatch } from "../PhaseWatch.ts"
 
 /**
- * Polls the outbox, publishes the events to the gate (which confirms the reservations), and settles them.
- * At least once: an event is deleted only after the gate has it.
+ * Polls the outbox, hands the coupons to every sink (the last is the gate, which confirms the reservations), and
+ * settles the events. At least once: an event is deleted only after every sink has it.
  */
 export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
   /** Asks for a poll soon: this instance has committed an event. */
@@ -24,31 +26,32 @@ export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<Outb
    */
   readonly runOnce: Effect.Effect<
     { readonly taken: number; readonly settled: number },
-    LedgerUnavailable | GateUnavailable
+    LedgerUnavailable | SinkUnavailable
   >
   /** Polls until a poll is not full. A full one means that more is waiting. */
-  readonly drain: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  readonly drain: Effect.Effect<void, LedgerUnavailable | SinkUnavailable>
   /** Completes soon after the next `wake`: commits of the same 40 ms share a poll. One fiber waits at a time. */
   readonly woken: Effect.Effect<void>
   /** Polls until nothing more can be settled: the last thing before the stores are left. */
-  readonly settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable>
+  readonly settle: Effect.Effect<void, LedgerUnavailable | SinkUnavailable>
 }>() {}
 
 /** Commits of this long share one poll: a poll costs a transaction and a flush of the log, whatever it finds. */
 const GATHER = Duration.millis(40)
 
-/** How long a campaign's events are left out after its gate did not take them, and of how many campaigns at most. */
+/** How long a campaign's events are left out after a sink did not take them, and of how many campaigns at most. */
 const PUT_OFF_MILLIS = 1_000
 const MAX_PUT_OFF = 1_000
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const gate = yield* Gate
+  const handOver = yield* CouponSinks.make
   const outbox = yield* Outbox
   const phases = yield* PhaseWatch
   const wakes = yield* Queue.sliding<void>(1)
 
-  /** Publishes the events of one campaign to the gate; returns their ids. */
+  /** Publishes the events of one campaign; returns their ids. */
   const publishOf = (campaignId: CampaignId, events: ReadonlyArray<OutboxEvent>) =>
     Effect.gen(function*() {
       phases.touch(campaignId)
@@ -57,12 +60,12 @@ export const make = Effect.gen(function*() {
         if (event._tag === "Changed") yield* gate.configure(event.terms)
         else for (const coupon of event.coupons) coupons.push(coupon)
       }
-      if (coupons.length > 0) yield* gate.confirm(campaignId, coupons)
+      if (coupons.length > 0) yield* handOver(campaignId, coupons)
       return events.map((event) => event.id)
     })
 
-  /** Campaigns whose gate did not take their events, and until when the relay leaves them out. */
-  const putOff = new Map<CampaignId, { readonly until: number; readonly failure: GateUnavailable }>()
+  /** Campaigns whose events a sink did not take, and until when the relay leaves them out. */
+  const putOff = new Map<CampaignId, { readonly until: number; readonly failure: SinkUnavailable }>()
 
   const publish = (events: ReadonlyArray<OutboxEvent>) =>
     Effect.gen(function*() {
@@ -97,7 +100,7 @@ export const make = Effect.gen(function*() {
   const one = yield* Effect.makeSemaphore(1)
   const runOnce = one.withPermits(1)(poll)
 
-  const settle: Effect.Effect<void, LedgerUnavailable | GateUnavailable> = Effect.suspend(() =>
+  const settle: Effect.Effect<void, LedgerUnavailable | SinkUnavailable> = Effect.suspend(() =>
     Effect.flatMap(runOnce, ({ settled }) => settled > 0 ? settle : Effect.void)
   )
 
