@@ -26,6 +26,7 @@ import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
+import { expectMarkers } from "./outboxMarkers.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 
 const root = mkdtempSync(Path.join(tmpdir(), "coupon-ledger-"))
@@ -84,6 +85,9 @@ describe("the embedded ledger's file", () => {
       expect(Object.values((yield* sql.unsafe<object>("PRAGMA synchronous"))[0]!).map(Number)).toEqual([2])
       expect(Object.values((yield* sql.unsafe<object>("PRAGMA journal_mode"))[0]!)).toEqual(["wal"])
     }).pipe(Effect.provide(ledgerIn(directory("pragmas")))))
+
+  it.effect("marks a creation by a kind of its own", () =>
+    Effect.provide(expectMarkers((id) => `'${id}'`), ledgerIn(directory("markers"))))
 
   it.live("keeps what it has when opened again", () =>
     Effect.gen(function*() {

@@ -37,6 +37,7 @@ import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
+import { expectMarkers } from "./outboxMarkers.ts"
 
 const config = (url: string, more: Record<string, string> = {}) =>
   AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1", ...more })
@@ -129,6 +130,12 @@ for (const kind of availableDatabases()) {
         yield* other.run(`UPDATE campaigns SET end_time = UTC_TIMESTAMP(6) WHERE id = ${campaignId}; COMMIT`)
         expect(tagsOf(yield* Fiber.join(fiber))).toEqual(["CampaignEnded"])
         yield* expectConsistent(campaignId, 0).pipe(Effect.provide(context))
+      }))
+
+    it.scopedLive("marks a creation by a kind of its own", () =>
+      Effect.gen(function*() {
+        const { context } = yield* scene()
+        yield* Effect.provide(expectMarkers((id) => `x'${id}'`), context)
       }))
 
     it.scopedLive("tries again after a lock wait timeout, with a transaction that is new", () =>

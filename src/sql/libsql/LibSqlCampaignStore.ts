@@ -1,7 +1,7 @@
 import type { InStatement } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { AuditedAction } from "../../ports/AuditLog.ts"
+import type { AuditEntry } from "../../ports/AuditLog.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
@@ -10,6 +10,7 @@ import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
+import { isMarker, type Marker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { untilKnown } from "../UntilKnown.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import { phaseDialect } from "./LibSqlCampaignPhases.ts"
@@ -28,11 +29,15 @@ const prefixCondition = (prefix: string): string => {
   return `substr(c.name, 1, ${Array.from(prefix).length}) = ${text}`
 }
 
-/** The audit's row of the campaign that the statement before it has just written; none if it wrote nothing. */
-const auditRow = (changeId: string, actor: string, act: AuditedAction, now: number, kind: "VOID" | "CHANGED"): InStatement => ({
+/** The audit log's row of the campaign that the statement before it has just written; none if it wrote nothing. */
+const auditRow = (
+  { action, actor, after, before, changeId }: Omit<AuditEntry, "campaignId">,
+  now: number,
+  marker: Marker
+): InStatement => ({
   sql: `INSERT INTO admin_audit (${actColumns})
-SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND kind = '${kind}'`,
-  args: [changeId, now, actorText(actor), act.action, stateText(act.before), stateText(act.after), changeId]
+SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMarker(marker)}`,
+  args: [changeId, now, actorText(actor), action, stateText(before), stateText(after), changeId]
 })
 
 const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Array<InStatement> => [
@@ -41,9 +46,11 @@ const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Ar
     args: [draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now]
   },
   createdPhases("last_insert_rowid()", integer(now)),
-  // The marker, which is a VOID from the start: there is nothing to relay.
-  { sql: "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', last_insert_rowid(), ?)", args: [changeId, now] },
-  auditRow(changeId, actor, creationAct(draft), now, "VOID"),
+  {
+    sql: `INSERT INTO outbox (${markerColumns}) VALUES (${markerValues("CREATED", "?", "last_insert_rowid()", "?")})`,
+    args: [changeId, now]
+  },
+  auditRow({ changeId, actor, ...creationAct(draft) }, now, "CREATED"),
   {
     sql: `SELECT ${columns()} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
     args: [changeId]
@@ -62,10 +69,10 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
     },
     {
       // changes() tells of the statement before this one.
-      sql: "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) SELECT ?, 'CHANGED', ?, ? WHERE changes() > 0",
+      sql: `INSERT INTO outbox (${markerColumns}) SELECT ${markerValues("CHANGED", "?", "?", "?")} WHERE changes() > 0`,
       args: [changeId, from.campaignId, now]
     },
-    auditRow(changeId, actor, changeAct(change), now, "CHANGED"),
+    auditRow({ changeId, actor, ...changeAct(change) }, now, "CHANGED"),
     {
       sql: `DELETE FROM campaign_raises WHERE campaign_id = ? AND ${applies}`,
       args: [from.campaignId]

@@ -5,6 +5,7 @@ import type { CampaignId } from "../../domain/Campaign.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
 import { unavailable } from "../SqlFailure.ts"
+import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import type { FailedAttempt } from "../UntilKnown.ts"
 import { classifyLibsql } from "./LibSqlFailure.ts"
 
@@ -25,7 +26,8 @@ export const makeStatements = (driver: Client) => {
     forbidAndRead: (key: string, campaignId: CampaignId, text: () => string) =>
       Effect.suspend(() =>
         run(
-          "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (?, 'VOID', ?, ?) ON CONFLICT (batch_id) DO NOTHING",
+          `INSERT INTO outbox (${markerColumns}) VALUES (${markerValues("VOID", "?", "?", "?")}) ` +
+            "ON CONFLICT (batch_id) DO NOTHING",
           [key, campaignId, Date.now()]
         )
       ).pipe(Effect.zipRight(Effect.suspend(() => run(text()))))

@@ -9,6 +9,7 @@ import { actColumns } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
+import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { mysqlAct } from "./admin/MySqlAuditLog.ts"
 import { batchKey, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
 import { phaseDialect } from "./MySqlCampaignPhases.ts"
@@ -23,8 +24,8 @@ const columns = campaignColumns(NOW)
 const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSql(time)
 
 /**
- * A new campaign, its audit and its marker, which is a VOID from the start: there is nothing to relay. `at` violates
- * NOT NULL unless the row is this transaction's own (see `groupCommit` on servers that go on alone).
+ * A new campaign, its row in the audit log and its marker, which the relay leaves alone. `at` violates NOT NULL unless
+ * the row is this transaction's own (see `groupCommit` on servers that go on alone).
  */
 const creation = (
   settings: ReadonlyArray<string>,
@@ -41,7 +42,7 @@ VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(dra
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
     `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
-    `INSERT INTO outbox (batch_id, kind, campaign_id, created_at) VALUES (${batchKey(changeId)}, 'VOID', @campaign, @now)`,
+    `INSERT INTO outbox (${markerColumns}) VALUES (${markerValues("CREATED", batchKey(changeId), "@campaign", "@now")})`,
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = @campaign`),
     "COMMIT"
   )
@@ -50,7 +51,7 @@ VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(dra
 /**
  * A change for one round trip. Statements cannot branch, so each does nothing by itself if the change does not apply.
  * `campaign` is the campaign as it is then. Locks in the order of a group commit: campaign, marker. Whether the change
- * applies is read from the table under the lock (not by a scalar subquery, see `groupCommit`), and the audit's row
+ * applies is read from the table under the lock (not by a scalar subquery, see `groupCommit`), and the audit log's row
  * violates NOT NULL unless the update was made: no count of a server that goes on alone is trusted.
  */
 const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Script<"campaign" | "applies"> => {
@@ -70,8 +71,8 @@ start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version 
 WHERE id = ${id} AND version = ${version} AND @applies = 1`,
     `DELETE FROM campaign_raises WHERE campaign_id = ${id} AND @applies = 1`,
     ...changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", phaseDialect),
-    `INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
-SELECT ${batchKey(changeId)}, 'CHANGED', id, @now FROM campaigns WHERE id = ${id} AND @applies = 1`,
+    `INSERT INTO outbox (${markerColumns})
+SELECT ${markerValues("CHANGED", batchKey(changeId), "id", "@now")} FROM campaigns WHERE id = ${id} AND @applies = 1`,
     `INSERT INTO admin_audit (${actColumns})
 SELECT ${mysqlAct(entry, `IF(version = ${version} + 1, @now, NULL)`, "id")}
 FROM campaigns WHERE id = ${id} AND @applies = 1`,

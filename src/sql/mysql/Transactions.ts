@@ -6,6 +6,7 @@ import type { AppConfig } from "../../config/AppConfig.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import { integer } from "../text/Literals.ts"
+import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import type { Row } from "../Rows.ts"
 import { unavailable } from "../SqlFailure.ts"
 import { type Retries, untilKnown } from "../UntilKnown.ts"
@@ -64,8 +65,8 @@ export const make = (sql: SqlClient, config: AppConfig["Type"]): Transactions =>
     forbidAndRead: (key, campaignId, text) => {
       const marker = script(
         ...settings,
-        `INSERT INTO outbox (batch_id, kind, campaign_id, created_at)
-VALUES (${batchKey(key)}, 'VOID', ${integer(campaignId)}, SYSDATE(6))`
+        `INSERT INTO outbox (${markerColumns})
+VALUES (${markerValues("VOID", batchKey(key), integer(campaignId), "SYSDATE(6)")})`
       ).text
       const attempt = Effect.flatMap(sql.reserve, (connection) =>
         runText(connection, marker).pipe(
