@@ -169,6 +169,22 @@ const anchor = (heading: string): string =>
 const anchors = (file: string): ReadonlyArray<string> =>
   Array.from(read(file).replace(/^```.*?^```$/gms, "").matchAll(/^#+ (.+)$/gm), ([, heading]) => anchor(heading!))
 
+const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }
+
+/** Names of other systems that pages mention. */
+const FOREIGN = ["SO_REUSEPORT", "NODE_EXTRA_CA_CERTS"]
+
+/** Every word of code and configuration. */
+const known = new Set(
+  [
+    ...["src", "test", "bench", "bin", "deploy", "envoy", "scripts", "migrations", "proto"].flatMap((folder) =>
+      readdirSync(Path.join(root, folder), { encoding: "utf8", recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile()).map((entry) => Path.relative(root, Path.join(entry.parentPath, entry.name)))
+    ),
+    ...["package.json", "Dockerfile", "docker-compose.yml", "docker-compose.production.yml", ".ci/run"]
+  ].flatMap((file) => read(file).match(/\w+/g) ?? [])
+)
+
 for (const file of documents) {
   describe(file, () => {
     const text = read(file)
@@ -196,14 +212,36 @@ for (const file of documents) {
     it("names files that there are", () => {
       // In code quotes; and in the map of the repository, as a path at the beginning of a line.
       const named = [
-        ...text.matchAll(/`((?:src|test|migrations|scripts|proto|docs|\.ci)\/[\w./-]*)`/g),
+        ...text.matchAll(/`((?:src|test|bench|bin|deploy|envoy|migrations|scripts|proto|docs|\.ci)\/[\w./-]*)`/g),
         ...blocksOf(text).filter(({ info }) => info === "text")
           .flatMap((block) => Array.from(block.text.matchAll(/^((?:[\w.]+\/)+[\w.]*|src\/\S+) +/gm)))
       ].map(([, path]) => path!)
       expect(named.filter((path) => !existsSync(Path.join(root, path)))).toEqual([])
     })
+
+    it("names npm scripts that there are", () => {
+      const named = Array.from(text.matchAll(/\bnpm run ([\w:-]+)/g), ([, script]) => script!)
+      expect(named.filter((script) => !(script in scripts))).toEqual([])
+    })
+
+    it("names settings, failures, metrics, alerts and mutants that there are", () => {
+      const named = Array.from(text.matchAll(/`([A-Za-z]\w*)/g), ([, name]) => name!)
+        .filter((name) => /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^coupon_[a-z_]+[a-z]$|^Coupon[A-Z]\w+$/.test(name))
+      // A counter is `..._total` in Prometheus, and has its name without that in the code.
+      const unknown = named.filter((name) => !known.has(name) && !known.has(name.replace(/_(?:total|file)$/i, "")))
+      expect(unknown.filter((name) => !FOREIGN.includes(name))).toEqual([])
+    })
   })
 }
+
+describe("docs/README.md", () => {
+  it("links to every page of docs", () => {
+    const text = read("docs/README.md")
+    const pages = documents.filter((file) => file.startsWith("docs/") && file !== "docs/README.md")
+    expect(pages.filter((file) => !text.includes(`](${file.slice("docs/".length)})`))).toEqual([])
+    expect(read("README.md")).toContain("](docs/README.md)")
+  })
+})
 
 describe("docs/internals/benchmarks.md", () => {
   it("is what bench/report.ts makes of benchmarks.json, in lines of at most 120 columns, tables too", () => {
