@@ -235,7 +235,9 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       measured: `${thousands(size.drain.perSecond)}/s`,
       met: size.drain.perSecond >= 50_000,
       detail: `${thousands(size.drain.events)} events, 100 an outbox row` +
-        (size.publishedPerSecond === undefined ? "" : `; ${thousands(size.publishedPerSecond)}/s with EVENT_STREAM=redis`)
+        (size.publishedPerSecond === undefined
+          ? ""
+          : `; ${thousands(size.publishedPerSecond)}/s with EVENT_STREAM=redis`)
     })
   }
   if (relay !== undefined) {

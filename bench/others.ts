@@ -183,7 +183,8 @@ export const campaignSize = async (
       const before = await added()
       await stage.sql(
         `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
-         SELECT UNHEX(LPAD(HEX(id), 32, '0')), 'ISSUED', ${campaignId}, (id - 1) * ${batch} + 1, id * ${batch}, SYSDATE(6)
+         SELECT UNHEX(LPAD(HEX(id), 32, '0')), 'ISSUED', ${campaignId},
+           (id - 1) * ${batch} + 1, id * ${batch}, SYSDATE(6)
          FROM coupons WHERE campaign_id = ${campaignId} AND id <= ${backlog}`
       )
       const start = performance.now()

@@ -112,7 +112,7 @@ const plots = (results: Results): Readonly<Record<string, string>> => {
 
 const COLUMNS = 120
 
-/** Text in lines of at most `COLUMNS` columns; a longer word has a line of its own. `indent` begins all but the first. */
+/** Text in lines of at most `COLUMNS` columns, or of one longer word. `indent` begins all lines but the first. */
 const wrapped = (text: string, indent = ""): string => {
   const lines: Array<string> = []
   let line = ""
@@ -167,26 +167,26 @@ const perVariant = (results: Results): string => {
 
 /** What the figures mean. The links are those of the page. */
 const READING = [
-  "*Raw echo* is a bare `node:http` server that reads the body, parses it and answers `{\"message\":\"OK\"}`. It shows " +
-    "what Node can do at most.",
+  "*Raw echo* is a bare `node:http` server that reads the body, parses it and answers `{\"message\":\"OK\"}`. " +
+    "It shows what Node can do at most.",
   "*Durable* means that the answer came after MySQL's COMMIT, with the binary log and the redo log flushed.",
-  "Machines differ by a factor of two and more in both. So the ratio is the figure, and the microseconds of CPU say " +
-    "where it comes from.",
-  "*Through the gate* is an instance with `GATE_BYPASS_AFTER=0`. The others ask the gate for the first 1,000 coupons " +
-    "of a campaign, and go past it as long as no claim is rejected ([decision 27](decisions.md)).",
-  "The variants of a round run one after another. A ratio is the median of the ratios of all rounds, so other work of " +
-    "the machine affects both sides alike.",
+  "Machines differ by a factor of two and more in both. So the ratio is the figure, and the microseconds of CPU " +
+    "say where it comes from.",
+  "*Through the gate* is an instance with `GATE_BYPASS_AFTER=0`. The others ask the gate for the first 1,000 " +
+    "coupons of a campaign, and go past it as long as no claim is rejected ([decision 27](decisions.md)).",
+  "The variants of a round run one after another. A ratio is the median of the ratios of all rounds, so other " +
+    "work of the machine affects both sides alike.",
   "The service, MySQL, Redis and the load generator share the machine's cores. The generator is wrk if it is " +
     "installed (a closed loop).",
-  "The *open loop* sends request *i* at its own time, whatever happened to earlier requests. Latency counts from that " +
-    "time, so a stall counts for every request that was due in it.",
-  "*Overload* is claims of new users at a fixed rate, on a limited number of connections. A claim that finds no free " +
-    "connection is not sent, as when a server's backlog is full. The capacity, and the peak, is the goodput of 256 " +
-    "connections in a closed loop. Node cannot read ten times what it can issue while the load shares its cores. So " +
-    "rejections are late, which slows the load down: \"sent\" says how many claims came.",
-  "After every durable run the rows of the ledger are counted. There must be as many as answers of OK, plus at most " +
-    "one for each connection, which wrk cuts at the end. If the counts differ, or a request fails, the benchmark ends " +
-    "with an error and without a figure."
+  "The *open loop* sends request *i* at its own time, whatever happened to earlier requests. Latency counts " +
+    "from that time, so a stall counts for every request that was due in it.",
+  "*Overload* is claims of new users at a fixed rate, on a limited number of connections. A claim that finds no " +
+    "free connection is not sent, as when a server's backlog is full. The capacity, and the peak, is the goodput " +
+    "of 256 connections in a closed loop. Node cannot read ten times what it can issue while the load shares its " +
+    "cores. So rejections are late, which slows the load down: \"sent\" says how many claims came.",
+  "After every durable run the rows of the ledger are counted. There must be as many as answers of OK, plus at " +
+    "most one for each connection, which wrk cuts at the end. If the counts differ, or a request fails, the " +
+    "benchmark ends with an error and without a figure."
 ]
 
 /** The page, in lines of at most 120 columns. `drawn`: the names of the plots that there are. */
@@ -213,12 +213,16 @@ export const page = (results: Results, drawn: ReadonlyArray<string>): string => 
       "## The rates behind the ratios",
       perVariant(results),
       wrapped(
-        `Medians of ${rounds} rounds of ${rates.seconds} s. CPU time is user and system, of all threads, from \`/proc\`.`
+        `Medians of ${rounds} rounds of ${rates.seconds} s. ` +
+          "CPU time is user and system, of all threads, from `/proc`."
       )
     ],
     "## How to read it",
     READING.map((text) => item("- ", text)).join("\n"),
-    wrapped("`npm run bench -- --help` shows how to measure parts again, `--profile` where the microseconds of Node go."),
+    wrapped(
+      "`npm run bench -- --help` shows how to measure parts again, " +
+        "`--profile` where the microseconds of Node go."
+    ),
     "## Where and when",
     [
       ...machine === undefined ? [] : [

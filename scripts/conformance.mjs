@@ -22,8 +22,9 @@ if (program === undefined && run("go", ["version"], { stdio: "ignore" }).status 
 }
 if (program === undefined) {
   console.error(
-    "Connect's conformance suite (connectconformance) is not on the PATH and could not be built. Install Go, then run\n" +
-      "this again; or take a release from https://github.com/connectrpc/conformance/releases, or:\n" +
+    "Connect's conformance suite (connectconformance) is not on the PATH and could not be built.\n" +
+      "Install Go, then run this again; or take a release from\n" +
+      "https://github.com/connectrpc/conformance/releases, or:\n" +
       `go install ${source}`
   )
   process.exit(1)

@@ -7,13 +7,14 @@ const OLDEST = { 22: 12, 23: 1 }
  * What dist/app/NAME.js is: it looks at the version of Node before it loads the program, whose imports an older one may
  * not even find. Hence no syntax and no import here that is newer than modules themselves.
  */
-export const entry = (name, exitCode) => `// Made by scripts/build.mjs: starts ${name}.program.js on a Node that is new enough.
+export const entry = (name, exitCode) => `// Made by scripts/build.mjs: starts ${name}.program.js if Node is new enough.
 const [major, minor] = process.versions.node.split(".").map(Number)
 const oldest = ${JSON.stringify(OLDEST)}
 if (major < ${Math.min(...Object.keys(OLDEST).map(Number))} || minor < oldest[major]) {
   console.error(
-    "coupon-issuance needs Node ${Object.entries(OLDEST)[0].join(".")} or later, and Node 24 is what it is tested on: this is " + process.version + ".\\n" +
-      "\`npm start\`, \`npx coupon\`, \`npm run verify\` and \`npm run migrate\` run on the one that npm installs with it, node_modules/.bin/node."
+    "coupon-issuance needs Node ${Object.entries(OLDEST)[0].join(".")} or later, and it is tested on Node 24: " +
+      "this is " + process.version + ".\\n\`npm start\`, \`npx coupon\`, \`npm run verify\` and \`npm run migrate\` " +
+      "run on the one that npm installs with it, node_modules/.bin/node."
   )
   process.exit(${exitCode})
 }

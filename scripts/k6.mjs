@@ -18,7 +18,7 @@ if (scenario === undefined || !scenarios.includes(scenario)) {
   console.error(
     "npm run k6 -- <scenario> [options of `k6 run`]\n\n" +
       scenarios.map((name) => `  ${name.padEnd(11)} ${summary(name)}`).join("\n") +
-      "\n\nRATE (claims a second) and DURATION (e.g. 10s) change its size, P95 and P99 (milliseconds) its thresholds.\n" +
+      "\n\nRATE (claims a second) and DURATION (e.g. 10s) change its size, P95 and P99 (milliseconds) its limits.\n" +
       "It runs against a private service with embedded stores, or against BASE_URL, which must be on this machine."
   )
   process.exit(scenario === undefined || scenario === "--help" ? 0 : 1)
@@ -35,8 +35,9 @@ if (k6 === undefined && works("go")) {
 }
 if (k6 === undefined) {
   console.error(
-    "k6 is not on the PATH and could not be built. Install it (https://grafana.com/docs/k6/latest/set-up/install-k6/),\n" +
-      "or Go, with which this builds it (go install go.k6.io/k6@v1.8.1), then run this again."
+    "k6 is not on the PATH and could not be built. Install it\n" +
+      "(https://grafana.com/docs/k6/latest/set-up/install-k6/), or Go, with which this builds it\n" +
+      "(go install go.k6.io/k6@v1.8.1), then run this again."
   )
   process.exit(1)
 }

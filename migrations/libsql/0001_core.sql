@@ -1,5 +1,5 @@
 -- libSQL / SQLite. Every statement may be run again: see src/sql/Migrations.ts.
--- All times are milliseconds since 1970-01-01T00:00:00Z. The MySQL migration of the same number says what the columns mean.
+-- All times are milliseconds since 1970-01-01T00:00:00Z. The MySQL migration of the same number explains the columns.
 
 CREATE TABLE IF NOT EXISTS campaigns (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,6 +1,6 @@
 -- MySQL 8.0.19 or later, MariaDB 10.6 or later. Every statement may be run again: see src/sql/Migrations.ts.
--- All times are UTC. No triggers, no foreign keys, no procedure that cannot be done without, and every unique key of coupons
--- leads with campaign_id, so that the tables can be spread by campaign.
+-- All times are UTC. No triggers, no foreign keys, and no procedure that the service depends on. Every unique key of
+-- coupons leads with campaign_id, so that the tables can be spread by campaign.
 
 CREATE TABLE IF NOT EXISTS campaigns (
   id INT NOT NULL AUTO_INCREMENT,
@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS campaigns (
   CONSTRAINT campaigns_version CHECK (version >= 1)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- id is the coupon's number within its campaign: 1, 2, 3, ... in the order of issue, without a gap. It is taken under the
--- lock of the campaign's row, so rows enter the clustered index at its end and pages are read by key.
+-- id is the coupon's number within its campaign: 1, 2, 3, ... in the order of issue, without a gap. It is taken under
+-- the lock of the campaign's row, so rows enter the clustered index at its end and pages are read by key.
 CREATE TABLE IF NOT EXISTS coupons (
   campaign_id INT NOT NULL,
   id INT NOT NULL,
@@ -37,8 +37,10 @@ CREATE TABLE IF NOT EXISTS coupons (
   CONSTRAINT coupons_user_id CHECK (user_id > 0)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- One row a committed batch (ISSUED: the coupons first_id to last_id, which is exact because one transaction takes ids
--- without a gap), a changed campaign (CHANGED: the relay reads the terms when it polls) or a batch that must never commit (VOID).
+-- One row for each of
+-- - ISSUED: a committed batch, the coupons first_id to last_id; exact, because one transaction takes ids without a gap
+-- - CHANGED: a changed campaign; the relay reads the terms when it polls
+-- - VOID: a batch that must never commit
 CREATE TABLE IF NOT EXISTS outbox (
   batch_id BINARY(16) NOT NULL,
   kind VARCHAR(8) NOT NULL,

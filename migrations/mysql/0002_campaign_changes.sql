@@ -1,5 +1,5 @@
--- Who changed what, written in the transaction of the change. change_id is the key of the change's outbox marker: a row here
--- proves that a commit in doubt went through, also when the relay has deleted its event long since.
+-- The audit log: who changed what, written in the transaction of the change. change_id is the key of the change's
+-- outbox marker: a row here proves that a commit in doubt went through, also after the relay has deleted its event.
 -- before_state and after_state are JSON, as text, so that what was written is what is read.
 
 CREATE TABLE IF NOT EXISTS admin_audit (
@@ -16,9 +16,9 @@ CREATE TABLE IF NOT EXISTS admin_audit (
   KEY admin_audit_campaign (campaign_id, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- A limit that a campaign is about to be raised to. It is announced here, and to the gate, before the campaign itself changes,
--- so that a gate that is rebuilt meanwhile learns of it too: the gate's limit is never below the ledger's. A row goes with the
--- campaign's next change; one that is left over only lets more claims through to the ledger.
+-- A limit that a campaign is about to be raised to. It is announced here, and to the gate, before the campaign itself
+-- changes. So a gate that is rebuilt meanwhile has it too: the gate's limit is never below the ledger's. The campaign's
+-- next change deletes the row. A row that is left over only lets more claims through to the ledger.
 CREATE TABLE IF NOT EXISTS campaign_raises (
   campaign_id INT NOT NULL,
   announced_limit BIGINT NOT NULL,

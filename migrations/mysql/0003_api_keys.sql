@@ -1,5 +1,6 @@
--- API keys of every instance. secret_hash is the SHA-256 of 256 random bits, in hex: who reads this table can use no key.
--- Rows are never deleted: the table is also the record of who once had which rights, and a service whose keys are all revoked stays closed.
+-- API keys of every instance. secret_hash is the SHA-256 of 256 random bits, in hex: a reader of this table can use no
+-- key. Rows are never deleted: the table is also the record of who once had which rights, and a service whose keys are
+-- all revoked stays closed.
 
 CREATE TABLE IF NOT EXISTS api_keys (
   id CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

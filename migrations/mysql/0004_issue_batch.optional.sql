@@ -1,18 +1,21 @@
--- The group commit for the usual batch, whose every claim the gate has let through for good reason: all claims are issued, or
--- nothing is and the text of src/sql/GroupCommitText.ts, which sorts claims out, is sent instead. That text alone would do, and does
--- on a server that has no procedures or a user who may create none: this one is quicker, by the packets that a statement each costs.
+-- The group commit for the usual batch, whose claims the gate has all let through. All claims are issued, or nothing is
+-- and the text of src/sql/mysql/GroupCommitText.ts, which decides claim by claim, is sent instead. That text alone is
+-- enough, and is used on a server without procedures or where the user may create none. The procedure is faster: it
+-- saves the packets of each statement.
 -- Only times and durability are the session's; the rest of its settings is fixed here.
 
 SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION';
 
 DROP PROCEDURE IF EXISTS issue_batch;
 
--- Claims are a JSON array of [user, code]. One row comes back: the counter as it was before and when the coupons were issued, or
--- NULL and NULL if the campaign does not take all of them now. Any error leaves the transaction open, and to be rolled back.
+-- Claims are a JSON array of [user, code]. One row comes back: the counter as it was before and when the coupons were
+-- issued, or NULL and NULL if the campaign does not take all of them now. After an error the transaction is open, and
+-- the caller rolls it back.
 --
--- Locks are taken in the order of the other text (campaign, coupons, marker), and the outbox row plays the same part. The clock is read
--- after the lock. A campaign that ends within a second is left to the other text. Whoever holds a coupon, and a code that is taken, violate
--- their unique key. Rows are counted in the array, never by what the server thinks it has told a client that may be gone.
+-- Locks are taken in the order of the other text (campaign, coupons, marker), and the outbox row serves the same
+-- purpose. The clock is read after the lock. A campaign that ends within a second is left to the other text. A user
+-- that holds a coupon, and a code that is taken, violate their unique key. Rows are counted in the array, never by the
+-- row counts that the server reports: they are wrong if the client is gone.
 CREATE PROCEDURE issue_batch(IN batch BINARY(16), IN campaign INT, IN claims JSON)
   SQL SECURITY INVOKER
 BEGIN

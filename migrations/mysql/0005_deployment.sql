@@ -1,7 +1,8 @@
 -- The one row that tells this deployment from any other on the same servers.
 -- identity: made here, once, and the same for every instance; it goes wherever the ledger goes, also into a backup.
--- redis_key_prefix: what the gate's keys begin with unless REDIS_KEY_PREFIX says otherwise. Instances before this migration use none, and may
---   still run: so a ledger that is older than ten minutes keeps none, and only a new one has the identity in its keys.
+-- redis_key_prefix: what the gate's keys begin with unless REDIS_KEY_PREFIX is set. Instances of before this migration
+--   use none, and may still run: so a ledger older than ten minutes keeps none. Only a new one has the identity in its
+--   keys.
 -- served_in_production_at: when an instance first served this ledger in production mode.
 
 CREATE TABLE IF NOT EXISTS deployment (

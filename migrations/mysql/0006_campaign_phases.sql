@@ -1,9 +1,11 @@
--- What the phase of a campaign (SCHEDULED, OPEN, SOLD_OUT, PAUSED, ENDED) is derived from besides the campaign itself and its last
--- coupon, and which phases were reached. Never written by a claim: a row follows the campaign's changes, and the watch of every instance.
--- version: the campaign's, as this row knows it; since, limit_since: since when status and window, and limit, are what they are;
--- opened_at: when it first opened, once a change or the watch has noted that; phase, phase_at, sequence: the last entry of the log;
--- due_at: when to look next, at its start or end, or at once after a change.
-
+-- What the phase of a campaign (SCHEDULED, OPEN, SOLD_OUT, PAUSED, ENDED) is derived from besides the campaign itself
+-- and its last coupon, and which phases were reached. Never written by a claim: changes of the campaign write it, and
+-- the watch of every instance.
+-- - version: the campaign's, as this row knows it
+-- - since, limit_since: since when status and window, and the limit, are what they are
+-- - opened_at: when it first opened, once a change or the watch has noted that
+-- - phase, phase_at, sequence: the last entry of the log
+-- - due_at: when to look next, at its start or end, or at once after a change
 CREATE TABLE IF NOT EXISTS campaign_phases (
   campaign_id INT NOT NULL,
   version BIGINT NOT NULL,
@@ -28,8 +30,8 @@ CREATE TABLE IF NOT EXISTS campaign_phase_log (
   PRIMARY KEY (campaign_id, sequence)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
--- Campaigns that are older than this: their phase as it is, without an event. Nothing tells exactly when they opened: not before their
--- start and their creation, and not after their first coupon.
+-- Campaigns that are older than this table: their phase as it is, without an event. When they opened is an estimate:
+-- not before their start and their creation, and not after their first coupon.
 INSERT IGNORE INTO campaign_phases (campaign_id, version, since, limit_since, opened_at, phase, phase_at, due_at)
 SELECT
   c.id,
@@ -39,8 +41,9 @@ SELECT
   CASE
     WHEN f.issued_at IS NOT NULL THEN LEAST(f.issued_at, GREATEST(c.start_time, c.created_at))
     WHEN GREATEST(c.start_time, c.created_at) <= IF(c.status = 'ACTIVE', UTC_TIMESTAMP(6), c.updated_at)
-      AND (c.end_time IS NULL OR GREATEST(c.start_time, c.created_at) < c.end_time) THEN GREATEST(c.start_time, c.created_at)
-  END,
+      AND (c.end_time IS NULL OR GREATEST(c.start_time, c.created_at) < c.end_time)
+            THEN GREATEST(c.start_time, c.created_at)
+        END,
   CASE
     WHEN c.status = 'ENDED' OR c.end_time <= UTC_TIMESTAMP(6) THEN 'ENDED'
     WHEN c.status = 'PAUSED' THEN 'PAUSED'

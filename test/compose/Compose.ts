@@ -98,7 +98,8 @@ export const makeCheckout = async (image: string): Promise<Checkout> => {
     directory,
     url: `http://127.0.0.1:${port}`,
     compose: (...args) => docker(["compose", ...args], env, directory),
-    program: async (path, ...args) => (await run(Path.join(directory, path), args, { cwd: directory, env: programEnv })).stdout,
+    program: async (path, ...args) =>
+      (await run(Path.join(directory, path), args, { cwd: directory, env: programEnv })).stdout,
     remove: async () => {
       await docker(
         ["compose", "-f", "docker-compose.yml", "down", "--volumes", "--remove-orphans", "--timeout", "20"],

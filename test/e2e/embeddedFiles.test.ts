@@ -58,10 +58,8 @@ describe("the files of an embedded instance", () => {
 
   it("are for their owner alone, also those that an earlier release made", async () => {
     const { dataDir, file, volume } = place()
-    const rights = () =>
-      Object.fromEntries(
-        ["", "coupon.db", "coupon.db-wal", "coupon.db-shm", "lock.db"].map((name) => [name, Fs.statSync(file(name)).mode & 0o777])
-      )
+    const names = ["", "coupon.db", "coupon.db-wal", "coupon.db-shm", "lock.db"]
+    const rights = () => Object.fromEntries(names.map((name) => [name, Fs.statSync(file(name)).mode & 0o777]))
     const closed = { "": 0o700, "coupon.db": 0o600, "coupon.db-wal": 0o600, "coupon.db-shm": 0o600, "lock.db": 0o600 }
     Fs.chmodSync(volume, 0o755)
     const first = await start(dataDir)

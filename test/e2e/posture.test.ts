@@ -45,7 +45,12 @@ describe("an instance that forgot that its deployment is production", () => {
     expect(await create(before.url)).toBe(200)
     await before.stop()
 
-    const production = await startFor(defer, { ...env, NODE_ENV: "production", PUBLIC_ACCESS: "open", ADMIN_API_KEY: ADMIN })
+    const production = await startFor(defer, {
+      ...env,
+      NODE_ENV: "production",
+      PUBLIC_ACCESS: "open",
+      ADMIN_API_KEY: ADMIN
+    })
     // One process owns the embedded ledger.
     if (name === "embedded") await production.stop()
     for (const NODE_ENV of ["development", "test", ""]) {

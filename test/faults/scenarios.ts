@@ -51,7 +51,8 @@ const settled = ({ rig }: Stage) =>
 
 /**
  * Matches the n-th message that brings a coupon to a campaign's keys: it names the event stream, and a code is no
- * ASCII. The relay sends a publication if the event stream is on, then a confirmation; a rebuild the same for each page.
+ * ASCII. The relay sends a publication if the event stream is on, then a confirmation; a rebuild the same for each
+ * page.
  */
 const couponWrites = (n: number) => {
   let seen = 0

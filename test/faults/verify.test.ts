@@ -134,6 +134,9 @@ describe("the verification of the embedded stores", () => {
 
   it("explains itself, and does not guess what an unknown argument means", async () => {
     expect(await verify({}, "--help")).toMatchObject({ code: 0, text: expect.stringContaining("--repair") })
-    expect(await verify({}, "--fix")).toMatchObject({ code: 2, text: expect.stringContaining("unknown argument --fix") })
+    expect(await verify({}, "--fix")).toMatchObject({
+      code: 2,
+      text: expect.stringContaining("unknown argument --fix")
+    })
   })
 })

@@ -110,8 +110,14 @@ export const run = async (where: Where, seconds: number): Promise<Honest> => {
   const health = make(where, PROBES_PER_SECOND, () =>
     // A probe makes a connection of its own, as kubelets do.
     http.get({ host: "127.0.0.1", port: where.port, localAddress: where.from, path: "/readyz", agent: false }))
-  const operators = make(where, OPERATOR_CALLS_PER_SECOND, (_, agent) =>
-    post(where, where.operatorPort, "ListCampaigns", "{\"pageSize\":1}", agent, { authorization: `Bearer ${where.key}` }))
+  const operators = make(
+    where,
+    OPERATOR_CALLS_PER_SECOND,
+    (_, agent) =>
+      post(where, where.operatorPort, "ListCampaigns", "{\"pageSize\":1}", agent, {
+        authorization: `Bearer ${where.key}`
+      })
+  )
   const [a, b, c] = await Promise.all([claims.run(seconds), health.run(seconds), operators.run(seconds)])
   return { claims: a, health: b, operators: c }
 }

@@ -67,13 +67,16 @@ const prepare = async (instance: Instance): Promise<{ readonly sale: number; rea
   const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
   const create = async (name: string, couponLimit: number) => {
     const draft = JSON.stringify({ name, couponLimit, startTime: "2025-01-01T00:00:00Z" })
-    return (JSON.parse(await call(instance.port, agent, "CreateCampaign", draft)) as { readonly campaignId: number }).campaignId
+    return (JSON.parse(await call(instance.port, agent, "CreateCampaign", draft)) as { readonly campaignId: number })
+      .campaignId
   }
   const full = await create("full", CODES)
   const sale = await create("sale", 1_000_000)
   let user = 0
   await Promise.all(Array.from({ length: 64 }, async () => {
-    while (user < CODES) await call(instance.port, agent, "IssueCoupon", JSON.stringify({ campaignId: full, userId: ++user }))
+    while (user < CODES) {
+      await call(instance.port, agent, "IssueCoupon", JSON.stringify({ campaignId: full, userId: ++user }))
+    }
   }))
   agent.destroy()
   return { sale, full }

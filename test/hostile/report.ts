@@ -11,17 +11,22 @@ export interface Report {
 }
 
 const percent = (part: number) => `${(part * 100).toFixed(0)} %`
-const megabytes = (bytes: number) => bytes === 0 ? "" : bytes < 10e6 ? (bytes / 1e6).toFixed(2) : (bytes / 1e6).toFixed(0)
+const megabytes = (bytes: number) =>
+  bytes === 0 ? "" : bytes < 10e6 ? (bytes / 1e6).toFixed(2) : (bytes / 1e6).toFixed(0)
 
 export const row = (trial: Trial): string =>
-  `| \`${trial.attack}\` | ${megabytes(trial.bytes)} | ${percent(share(trial.honest.claims))} | ${trial.honest.claims.p99} | ` +
-  `${percent(share(trial.honest.health))} | ${percent(share(trial.honest.operators))} | ` +
-  `${megabytes(trial.rss.before)} | ${megabytes(trial.rss.most)} | ${trial.warnings} | ${trial.alive ? "yes" : "**no**"} |`
+  `| \`${trial.attack}\` | ${megabytes(trial.bytes)} | ${percent(share(trial.honest.claims))} | ` +
+  `${trial.honest.claims.p99} | ` +
+    `${percent(share(trial.honest.health))} | ${percent(share(trial.honest.operators))} | ` +
+  `${megabytes(trial.rss.before)} | ${megabytes(trial.rss.most)} | ${trial.warnings} | ` +
+  `${trial.alive ? "yes" : "**no**"} |`
 
-export const HEAD = "| Attack | MB sent | Claims in time | p99, ms | Health | Operators | RSS before | RSS most | Warnings | Alive |\n" +
+export const HEAD =
+  "| Attack | MB sent | Claims in time | p99, ms | Health | Operators | RSS before | RSS most | Warnings | Alive |\n" +
   "|---|---|---|---|---|---|---|---|---|---|"
 
-const table = ({ rig, trials }: Report) => `### ${rig[0]!.toUpperCase()}${rig.slice(1)}\n\n${HEAD}\n${trials.map(row).join("\n")}\n`
+const table = ({ rig, trials }: Report) =>
+  `### ${rig[0]!.toUpperCase()}${rig.slice(1)}\n\n${HEAD}\n${trials.map(row).join("\n")}\n`
 
 const page = Path.join(root, "docs/reference/hostile.md")
 const [begin, end] = ["<!-- hostile:begin (npm run hostile -- --write-docs writes it) -->", "<!-- hostile:end -->"]

@@ -62,7 +62,9 @@ const world = (line: Line) =>
     Layer.provideMerge(PhaseWatch.layer),
     Layer.provideMerge(KnownCampaigns.layer),
     Layer.provideMerge(Layer.merge(noted(line), TestLedgerLayer.layer)),
-    Layer.provideMerge(AppConfig.layerTest({ HYDRATE_PAGE_SIZE: "2", REQUEST_TIMEOUT: "400ms", RESERVATION_TIMEOUT: "500ms" })),
+    Layer.provideMerge(
+      AppConfig.layerTest({ HYDRATE_PAGE_SIZE: "2", REQUEST_TIMEOUT: "400ms", RESERVATION_TIMEOUT: "500ms" })
+    ),
     Layer.orDie
   )
 

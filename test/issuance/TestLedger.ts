@@ -171,8 +171,11 @@ const make = Effect.sync(() => {
   /** A code is one user's: if another user has one of these, all are drawn again. */
   const drawAgain = (batch: ClaimBatch) => {
     const codes = new Set(held(batch.campaignId).map(({ code }) => code))
-    const fresh = batch.claims.filter(({ userId }) => !held(batch.campaignId).some((coupon) => coupon.userId === userId))
-    const taken = fresh.some(({ code }) => codes.has(code)) || new Set(fresh.map(({ code }) => code)).size < fresh.length
+    const fresh = batch.claims.filter(({ userId }) =>
+      !held(batch.campaignId).some((coupon) => coupon.userId === userId)
+    )
+    const taken = fresh.some(({ code }) => codes.has(code)) ||
+      new Set(fresh.map(({ code }) => code)).size < fresh.length
     if (taken) {
       recoded.set(batch, batch.claims.map(({ userId }) => ({ userId, code: CouponCode.generate() })))
     }
@@ -192,7 +195,9 @@ const make = Effect.sync(() => {
         return { _tag: "Rejected", reason: new CampaignEnded() }
       }
       if (campaign.status === "PAUSED") return { _tag: "Rejected", reason: new CampaignPaused() }
-      if (held(batch.campaignId).length >= campaign.couponLimit) return { _tag: "Rejected", reason: new CouponSoldOut() }
+      if (held(batch.campaignId).length >= campaign.couponLimit) {
+        return { _tag: "Rejected", reason: new CouponSoldOut() }
+      }
       const coupon = {
         campaignId: batch.campaignId,
         id: held(batch.campaignId).length + 1,
@@ -409,7 +414,8 @@ const make = Effect.sync(() => {
       }),
     history: (campaignId) =>
       read(() =>
-        phaseRecords.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at })).toReversed()
+        phaseRecords.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at }))
+          .toReversed()
       )
   })
 

@@ -265,7 +265,9 @@ describe("the posture at start", () => {
       })
       expect(yield* check(production, ["OPERATOR"])).toMatchObject({ _tag: "Left" })
       expect(yield* check(production, ["ADMIN"])).toMatchObject({ _tag: "Right" })
-      expect(yield* check({ ...production, ADMIN_API_KEY: randomBytes(32).toString("base64") }, [])).toMatchObject({ _tag: "Right" })
+      expect(yield* check({ ...production, ADMIN_API_KEY: randomBytes(32).toString("base64") }, [])).toMatchObject({
+        _tag: "Right"
+      })
       expect(yield* check({}, [])).toMatchObject({ _tag: "Right" })
     }))
 
@@ -326,7 +328,9 @@ describe("the posture at start", () => {
       }
       for (let k = 0; k < 2_000; k++) {
         const bytes = randomBytes(32)
-        for (const key of [bytes.toString("base64"), bytes.toString("hex"), bytes.toString("base64url"), randomUUID()]) {
+        for (
+          const key of [bytes.toString("base64"), bytes.toString("hex"), bytes.toString("base64url"), randomUUID()]
+        ) {
           expect(yield* load(key), key).toMatchObject({ _tag: "Right" })
         }
       }

@@ -9,7 +9,8 @@ import { coupon, echo, ISSUE, issuing, json, request, start, until } from "../tr
 
 const claim = (user: number) => {
   const body = `{"campaignId":1,"userId":${user}}`
-  return `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const head = `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`
+  return `${head}Content-Length: ${body.length}\r\n\r\n${body}`
 }
 const claims = (count: number) => Array.from({ length: count }, (_, n) => claim(n + 1)).join("")
 
@@ -70,7 +71,8 @@ describe("requests that come before their answers over HTTP/1.1", () => {
     }
     expect(protections.pipelining.value() - before.pipelining).toBe(cuts - 1)
     open()
-    expect((await request(server.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })).status).toBe(200)
+    expect((await request(server.port, { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" })).status)
+      .toBe(200)
     await server.close()
   })
 
@@ -90,7 +92,10 @@ describe("a client of which connections were cut", () => {
   it("is let in again after a while, and others always", () => {
     let time = 0
     const sockets = { its: { place: 7 }, others: { place: 8 }, proxys: { place: undefined } }
-    const offences = Offences.make((socket) => (socket as unknown as { readonly place: number | undefined }).place, () => time)
+    const offences = Offences.make(
+      (socket) => (socket as unknown as { readonly place: number | undefined }).place,
+      () => time
+    )
     const bars = (name: keyof typeof sockets) => offences.bars(sockets[name] as never)
     for (let n = 0; n < 100; n++) {
       offences.add(sockets.its as never)

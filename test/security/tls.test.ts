@@ -75,7 +75,9 @@ it.each([
   "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-RSA-AES256-SHA384", "AES128-GCM-SHA256", "AES256-SHA"
 ])("agrees on no CBC and on no key exchange by RSA: %s", async (ciphers) => {
   const old = { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const
-  await expect(handshake({ ...old, ciphers: `${ciphers}:@SECLEVEL=0` })).rejects.toThrow(/handshake failure|no ciphers/i)
+  await expect(handshake({ ...old, ciphers: `${ciphers}:@SECLEVEL=0` })).rejects.toThrow(
+    /handshake failure|no ciphers/i
+  )
   const modern = await handshake({ ...old, ciphers: `${ciphers}:ECDHE-ECDSA-AES128-GCM-SHA256` })
   expect(modern.getCipher().name).toBe("ECDHE-ECDSA-AES128-GCM-SHA256")
   modern.destroy()

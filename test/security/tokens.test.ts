@@ -143,7 +143,11 @@ describe("a token is rejected that", () => {
     ["is dated ahead to seem short", () => token({ iat: now() + 48 * 3_600, exp: now() + 49 * 3_600 }), TOO_LONG],
     ["expires beyond the calendar", () => token({ exp: 9e15 }), TOO_LONG],
     ["is for a logout", () => token({}, ours, { typ: "logout+jwt" }), NO_CLAIM("logout+jwt")],
-    ["is of another type", () => token({}, ours, { typ: "application/secevent+jwt" }), NO_CLAIM("application/secevent+jwt")],
+    [
+      "is of another type",
+      () => token({}, ours, { typ: "application/secevent+jwt" }),
+      NO_CLAIM("application/secevent+jwt")
+    ],
     ["has no subject", () => token({ sub: undefined }), "the token's sub is missing"],
     ["was signed with another key", () => token({}, strangers), "the token's signature is not the issuer's"],
     ["names a key that is not the issuer's", () => token({}, rotated), "the token's signature is not the issuer's"],

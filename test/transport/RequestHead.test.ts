@@ -32,7 +32,8 @@ interface Options {
 }
 
 const ask = async (target: string, options: Options = {}) => {
-  const { hosts = ["coupon.example"], method = "POST", others = [], type = "application/json", version = "1.1" } = options
+  const { hosts = ["coupon.example"], method = "POST", others = [], type = "application/json", version = "1.1" } =
+    options
   const headers = [
     ...[...hosts.map((host) => `Host: ${host}`), ...others],
     ...[`Content-Type: ${type}`, "Connection: close"]

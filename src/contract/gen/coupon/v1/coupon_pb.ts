@@ -2,8 +2,8 @@
 // @generated from file coupon/v1/coupon.proto (package coupon.v1, syntax proto3)
 /* eslint-disable */
 
-// Coupons handed out first come, first served: each campaign has a limit and a window, each user gets at most one coupon,
-// and a user who was told "OK" has a coupon that survives any crash.
+// Coupons handed out first come, first served. Each campaign has a limit and a window, and each user gets at most one
+// coupon. A coupon that was answered "OK" survives any crash.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -206,8 +206,8 @@ export type GetCampaignResponse = Message<"coupon.v1.GetCampaignResponse"> & {
   openedAt: string;
 
   /**
-   * Since when as many coupons as coupon_limit are issued: when the last one was, or the limit was lowered to what was issued. Empty:
-   * there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
+   * Since when as many coupons as coupon_limit are issued: when the last one was, or when the limit was lowered to what
+   * was issued. Empty: there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
    *
    * @generated from field: string sold_out_at = 16;
    */
@@ -429,8 +429,8 @@ export type Campaign = Message<"coupon.v1.Campaign"> & {
   openedAt: string;
 
   /**
-   * Since when as many coupons as coupon_limit are issued: when the last one was, or the limit was lowered to what was issued. Empty:
-   * there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
+   * Since when as many coupons as coupon_limit are issued: when the last one was, or when the limit was lowered to what
+   * was issued. Empty: there are coupons left, also again after a raise. It stays when the campaign is paused or ends.
    *
    * @generated from field: string sold_out_at = 16;
    */
@@ -490,7 +490,8 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
   endTime?: string | undefined;
 
   /**
-   * Takes a new end_time that has passed. The campaign is over then, until its end is moved again; EndCampaign is for good.
+   * Takes a new end_time that has passed. The campaign is over then, until its end is moved again; EndCampaign is
+   * final.
    *
    * @generated from field: bool allow_past_end = 7;
    */
@@ -649,7 +650,8 @@ export const EndCampaignResponseSchema: GenMessage<EndCampaignResponse> = /*@__P
  */
 export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
   /**
-   * Only campaigns of this status; UNSPECIFIED: of any. ACTIVE are also those outside their window or sold out: see phases.
+   * Only campaigns of this status; UNSPECIFIED: of any. Campaigns outside their window or sold out are ACTIVE too: see
+   * phases.
    *
    * @generated from field: coupon.v1.CampaignStatus status = 1;
    */
@@ -696,7 +698,8 @@ export const ListCampaignsRequestSchema: GenMessage<ListCampaignsRequest> = /*@_
  */
 export type ListCampaignsResponse = Message<"coupon.v1.ListCampaignsResponse"> & {
   /**
-   * With a filter perhaps fewer than asked for, even none, and yet not the last: a call looks at 10,000 campaigns at most.
+   * With a filter a page may have fewer than asked for, even none, and not be the last: a call looks at 10,000
+   * campaigns at most.
    *
    * @generated from field: repeated coupon.v1.Campaign campaigns = 1;
    */
@@ -764,8 +767,8 @@ export const CampaignStatusSchema: GenEnum<CampaignStatus> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 0);
 
 /**
- * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED, SCHEDULED, SOLD_OUT
- * and OPEN that applies.
+ * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED,
+ * SCHEDULED, SOLD_OUT and OPEN that applies.
  *
  * @generated from enum coupon.v1.CampaignPhase
  */
@@ -812,8 +815,8 @@ export const CampaignPhase = {
 } as const;
 
 /**
- * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED, SCHEDULED, SOLD_OUT
- * and OPEN that applies.
+ * What a campaign is now, by the ledger's clock, to users who hold no coupon of it: the first of ENDED, PAUSED,
+ * SCHEDULED, SOLD_OUT and OPEN that applies.
  *
  * @generated from enum coupon.v1.CampaignPhase
  */
@@ -826,8 +829,9 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 1);
 
 /**
- * In JSON, calls that change a campaign or create one refuse fields that they do not know with INVALID_ARGUMENT, which names
- * the nearest one they do. Claims and reads ignore such fields, as every call does in protobuf's binary form.
+ * In JSON, calls that change a campaign or create one reject fields that they do not know with INVALID_ARGUMENT, which
+ * names the nearest field that they do. Claims and reads ignore such fields, as every call does in protobuf's binary
+ * form.
  *
  * Every failure carries one of the messages below, exactly:
  *
@@ -841,8 +845,8 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
  *   COUPON_SOLD_OUT              failed_precondition   400   the limit is reached
  *   OVERLOADED                   resource_exhausted    429   shed before a slot was taken; see Retry-After
  *   UNAVAILABLE                  unavailable           503   a store is down and nothing was issued; see Retry-After
- *   OUTCOME_UNKNOWN              aborted               409   the store failed while committing: ask again, or look it up
- *   CONFLICT                     aborted               409   not at expected_version: somebody else changed the campaign
+ *   OUTCOME_UNKNOWN              aborted               409   the store failed in a commit: ask again, or look it up
+ *   CONFLICT                     aborted               409   not at expected_version: another change came first
  *   DEADLINE_EXCEEDED            deadline_exceeded     504   the caller's own timeout ran out: ask again, or GetCoupon
  *   UNAUTHENTICATED: <reason>    unauthenticated       401   no API key or token, or one that is not valid
  *   PERMISSION_DENIED: <reason>  permission_denied     403   the key's role, or the token's subject, does not allow it
@@ -853,8 +857,8 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
  */
 export const CouponService: GenService<{
   /**
-   * Opens a campaign. Fails with INVALID_ARGUMENT, UNAVAILABLE or OUTCOME_UNKNOWN. Not safe to repeat after the latter: a
-   * campaign whose reply was lost may have been stored, and a second call opens a second one.
+   * Opens a campaign. Fails with INVALID_ARGUMENT, UNAVAILABLE or OUTCOME_UNKNOWN. Not safe to repeat after the latter:
+   * a campaign whose reply was lost may have been stored, and a second call opens a second one.
    *
    * @generated from rpc coupon.v1.CouponService.CreateCampaign
    */
@@ -876,7 +880,7 @@ export const CouponService: GenService<{
   },
   /**
    * Claims a coupon for a user. Answers only after the coupon is durable. Safe to repeat: a user never gets two, and a
-   * repeated claim hears COUPON_ALREADY_CLAIMED with the code in a Coupon detail.
+   * repeated claim fails with COUPON_ALREADY_CLAIMED, with the code in a Coupon detail.
    *
    * @generated from rpc coupon.v1.CouponService.IssueCoupon
    */
@@ -896,8 +900,9 @@ export const CouponService: GenService<{
     output: typeof GetCouponResponseSchema;
   },
   /**
-   * Changes name, limit, start or end; fields that are absent stay as they are, and one of them must be there. The limit may go up, or down to what is issued
-   * (INVALID_ARGUMENT below that). Once answered, claims are decided by the new settings.
+   * Changes name, limit, start or end. Fields that are absent stay as they are, and one of them must be there. The
+   * limit may go up, or down to what is issued (INVALID_ARGUMENT below that). Once answered, claims are decided by the
+   * new settings.
    *
    * @generated from rpc coupon.v1.CouponService.UpdateCampaign
    */
@@ -907,7 +912,7 @@ export const CouponService: GenService<{
     output: typeof UpdateCampaignResponseSchema;
   },
   /**
-   * Stops issuing until the campaign is resumed. Once answered, no coupon is issued any more, not even to claims under way.
+   * Stops issuing until the campaign is resumed. Once answered, no coupon is issued, not even to claims under way.
    *
    * @generated from rpc coupon.v1.CouponService.PauseCampaign
    */
