@@ -21,7 +21,8 @@ import { PhaseWatch } from "../agents/PhaseWatch.ts"
 /** A campaign with one page of its coupons. */
 export interface CampaignPage {
   readonly campaign: Campaign
-  readonly coupons: ReadonlyArray<Coupon>
+  /** `undefined`: none was asked for. */
+  readonly coupons: ReadonlyArray<Coupon> | undefined
   /** The token of the next page; `undefined` on the last one. */
   readonly nextPageToken: string | undefined
 }
@@ -61,6 +62,8 @@ export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaign
     pageSize: number,
     pageToken: string
   ) => Effect.Effect<CampaignPage, InvalidArgument | RecordNotFound | Unavailable>
+  /** The campaign alone, for callers who may not list codes. */
+  readonly getWithoutCodes: (campaignId: CampaignId) => Effect.Effect<CampaignPage, RecordNotFound | Unavailable>
   /** `pageSize` 0 means `LIST_SIZE`, with at most `MAX_LIST_SIZE`. A `pageToken` is valid only for its own filter. */
   readonly list: (
     filter: CampaignFilter,
@@ -133,6 +136,10 @@ export const make = Effect.gen(function*() {
   const watched = <E>(campaignId: CampaignId, change: Effect.Effect<Campaign, E>): Effect.Effect<Campaign, E> =>
     Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
 
+  const find = (campaignId: CampaignId) =>
+    Effect.flatMap(Effect.mapError(store.find(campaignId), storeDown), (campaign) =>
+      campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
+
   return Campaigns.of({
     create: (draft, actor) =>
       // Prepares the gate before the first claim. If that fails, the first claim rebuilds it.
@@ -160,8 +167,7 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const limit = yield* decodePageSize(pageSize, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
         const afterId = yield* decodeToken(campaignId, pageToken)
-        const campaign = yield* Effect.mapError(store.find(campaignId), storeDown)
-        if (campaign === undefined) return yield* new RecordNotFound()
+        const campaign = yield* find(campaignId)
         // Lists coupons up to the counter just read, so that coupons and counter of one answer agree.
         const left = campaign.issuedCount - afterId
         const coupons = left <= 0
@@ -170,6 +176,9 @@ export const make = Effect.gen(function*() {
         const nextPageToken = left > limit ? encodeToken(campaignId, coupons.at(-1)!.id) : undefined
         return { campaign, coupons, nextPageToken }
       }),
+
+    getWithoutCodes: (campaignId) =>
+      Effect.map(find(campaignId), (campaign) => ({ campaign, coupons: undefined, nextPageToken: undefined })),
 
     getCoupon: (campaignId, userId) =>
       Effect.gen(function*() {

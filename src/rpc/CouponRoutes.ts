@@ -85,16 +85,19 @@ const getCampaign = Routes.make({
   method: CouponService.method.getCampaign,
   bound: "read",
   access: "ANYONE",
-  call: (useCases, { campaignId, pageSize, pageToken }) =>
+  call: ({ campaigns, guard }, { campaignId, pageSize, pageToken }, { principal }) =>
     Effect.flatMap(parseCampaignId(campaignId), (id) =>
       pageSize < 0
         ? Effect.fail(new InvalidArgument({ field: "pageSize", reason: "must not be negative" }))
-        : useCases.campaigns.get(id, pageSize, pageToken)),
+        : guard.mayListCodes(principal)
+        ? campaigns.get(id, pageSize, pageToken)
+        : campaigns.getWithoutCodes(id)),
   respond: ({ campaign, coupons, nextPageToken }) =>
     create(GetCampaignResponseSchema, {
       ...fields(campaign),
-      issuedCoupons: coupons.map((coupon) => coupon.code),
+      issuedCoupons: coupons?.map((coupon) => coupon.code) ?? [],
       issuedCouponsTruncated: nextPageToken !== undefined,
+      issuedCouponsWithheld: coupons === undefined,
       nextPageToken: nextPageToken ?? ""
     })
 })

@@ -22,6 +22,11 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
   /** Whether calls for ANYONE, SELF and READ_SELF need no Authorization header. They may then skip `admit`. */
   readonly publicIsOpen: boolean
   /**
+   * Whether GetCampaign lists codes to a caller whom it admitted. A code alone may have a value, so in production and
+   * where users have tokens only a key lists them.
+   */
+  readonly mayListCodes: (principal: Principal) => boolean
+  /**
    * Admits a call, or fails with the reason. `authorization` is the header's value, `userId` the user that a call of
    * SELF is about. Where OPEN_ADMINISTRATION opens it, and unless `ApiKeys.configured`, every caller is `anonymous`, of
    * role ADMIN.
@@ -36,6 +41,7 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
 /** Admits every call, for tests. */
 export const open: Guard["Type"] = {
   publicIsOpen: true,
+  mayListCodes: () => true,
   admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
 
@@ -153,14 +159,17 @@ export const make = Effect.gen(function*() {
       }
       return withKey(credential, access)
     }
-    // No credential is needed. A key is checked nevertheless, so that a revoked one fails and its rate is kept. Other
-    // credentials, such as a token for a proxy in front, are ignored.
-    if (credential === undefined || !looksLikeKey(credential)) return Effect.succeed(anonymous)
-    return holder(credential)
+    // No credential is needed. A key is checked nevertheless, so that a revoked one fails, its rate is kept, and its
+    // holder sees the codes. ADMIN_API_KEY may have any form. Other credentials, such as a token for a proxy in front,
+    // are ignored.
+    if (credential === undefined) return Effect.succeed(anonymous)
+    if (looksLikeKey(credential)) return holder(credential)
+    return Effect.map(authenticate(credential), (principal) => principal ?? anonymous)
   }
 
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
+    mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
     admit: (authorization, access, userId) => {
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
       const asked = isRole(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")

@@ -498,7 +498,7 @@ describe("Campaigns", () => {
       let token: string | undefined = ""
       while (token !== undefined) {
         const page: Effect.Effect.Success<ReturnType<typeof campaigns.get>> = yield* campaigns.get(campaignId, 2, token)
-        pages.push(page.coupons.map(({ id }) => id))
+        pages.push(page.coupons!.map(({ id }) => id))
         token = page.nextPageToken
       }
       expect(pages).toEqual([[1, 2], [3, 4], [5]])

@@ -2,13 +2,17 @@ import type { Interceptor, Transport } from "@connectrpc/connect"
 import { Code, createClient } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node"
 import * as Effect from "effect/Effect"
+import { writeFileSync } from "node:fs"
+import * as Path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Role } from "../../src/domain/Role.ts"
 import { roles } from "../../src/domain/Role.ts"
 import { routes } from "../../src/rpc/CouponRoutes.ts"
+import type { UseCases } from "../../src/rpc/Startup.ts"
 import { CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { refusal } from "../contract/clients.ts"
-import { ISSUE, json, request } from "../transport/Stub.ts"
+import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
+import { echo, ISSUE, json, request } from "../transport/Stub.ts"
 import type { Secured } from "./Secured.ts"
 import { ADMIN, bearer, memoryNote, startSecured } from "./Secured.ts"
 
@@ -208,6 +212,63 @@ describe("administration without keys", () => {
     const production = await startSecured({ NODE_ENV: "production", PUBLIC_ACCESS: "open" })
     expect((await refusal(clientOf("gRPC", production.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
     await production.close()
+  })
+})
+
+describe("codes are listed", () => {
+  const code = "가나다라마바사아자0"
+  const withCodes: UseCases = {
+    ...echo,
+    campaigns: {
+      ...echo.campaigns,
+      get: (campaignId) =>
+        Effect.map(echo.campaigns.get(campaignId, 0, ""), (page) => ({
+          ...page,
+          coupons: [{ campaignId, userId: 7n, id: 1, code, issuedAt: 0 }]
+        }))
+    }
+  }
+  const listed = async (url: string, protocol: string, secret?: string) => {
+    const { id, issuedCoupons, issuedCouponsWithheld } =
+      await clientOf(protocol, url, secret).getCampaign({ campaignId: 1 })
+    expect(id).toBe(1)
+    return { issuedCoupons, issuedCouponsWithheld }
+  }
+  const all = { issuedCoupons: [code], issuedCouponsWithheld: false }
+  const none = { issuedCoupons: [], issuedCouponsWithheld: true }
+  const key = "VXp0dGhpcy1pcy1ub3QtYS1yZWFsLWtleS1idXQtbG9uZw"
+
+  it("to all callers in a try-out", async () => {
+    const open = await startSecured({}, undefined, withCodes)
+    for (const protocol of Object.keys(protocols)) expect(await listed(open.url, protocol), protocol).toEqual(all)
+    await open.close()
+  })
+
+  it("to keys alone in production, also with PUBLIC_ACCESS=open", async () => {
+    const environment = { NODE_ENV: "production", PUBLIC_ACCESS: "open", ADMIN_API_KEY: key }
+    const server = await startSecured(environment, undefined, withCodes)
+    const secrets = [key, await server.key("ISSUER"), await server.key("VIEWER"), await server.key("OPERATOR")]
+    for (const protocol of Object.keys(protocols)) {
+      expect(await listed(server.url, protocol), protocol).toEqual(none)
+      expect(await listed(server.url, protocol, "a-token-for-the-proxy-in-front"), protocol).toEqual(none)
+      for (const secret of secrets) expect(await listed(server.url, protocol, secret), protocol).toEqual(all)
+    }
+    await server.close()
+  })
+
+  it("to keys alone where users have tokens", async () => {
+    const directory = temporaryDirectory("jwks")
+    const JWT_JWKS_FILE = Path.join(directory, "jwks.json")
+    writeFileSync(JWT_JWKS_FILE, "{\"keys\":[]}")
+    const environment = { JWT_JWKS_FILE, JWT_ISSUER: "https://login.example", JWT_AUDIENCE: "coupons" }
+    const server = await startSecured(environment, undefined, withCodes)
+    const viewer = await server.key("VIEWER")
+    for (const protocol of Object.keys(protocols)) {
+      expect(await listed(server.url, protocol), protocol).toEqual(none)
+      expect(await listed(server.url, protocol, viewer), protocol).toEqual(all)
+    }
+    await server.close()
+    removeDirectory(directory)
   })
 })
 

@@ -73,7 +73,7 @@ describe("JSON", () => {
                       "\"issuedCouponsTruncated\":false,\"nextPageToken\":\"\"," +
         "\"status\":\"CAMPAIGN_STATUS_ACTIVE\",\"endTime\":\"\"," +
                 "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\"," +
-                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\"}"
+                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
       issuedCoupons: [coupon.code],

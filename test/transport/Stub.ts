@@ -77,6 +77,8 @@ export const echo: UseCases = {
     create: (draft) => Effect.succeed({ ...campaign, ...draft }),
     get: (campaignId) =>
       Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
+    getWithoutCodes: (campaignId) =>
+      Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: undefined, nextPageToken: undefined }),
     getCoupon: (campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId }),
     update: ({ campaignId, expected }, patch) =>
       Effect.succeed({ ...campaign, ...patch, campaignId, version: (expected ?? 1) + 1 }),
@@ -95,6 +97,7 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,
     get: () => exit as Effect.Effect<never, never>,
+    getWithoutCodes: () => exit as Effect.Effect<never, never>,
     getCoupon: () => exit as Effect.Effect<never, never>,
     update: () => exit as Effect.Effect<never, never>,
     pause: () => exit as Effect.Effect<never, never>,

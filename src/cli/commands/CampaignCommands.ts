@@ -101,6 +101,13 @@ const create = Command.make(
 const codesOf = (client: CouponClient["Type"], campaignId: number, first: GetCampaignResponse, json: boolean) =>
   Effect.gen(function*() {
     let page = first
+    if (page.issuedCouponsWithheld) {
+      return yield* new CliFailure({
+        exit: "ACCESS",
+        code: "UNAUTHENTICATED",
+        message: "the service lists codes to callers with an API key alone: set COUPON_API_KEY"
+      })
+    }
     for (;;) {
       for (const code of page.issuedCoupons) yield* json ? Output.json({ code }) : Output.line(Output.printable(code))
       const pageToken = page.nextPageToken
@@ -111,7 +118,8 @@ const codesOf = (client: CouponClient["Type"], campaignId: number, first: GetCam
 
 /** Without the page of codes: `--codes` prints all of them. */
 const withoutCodes = (answer: JsonObject): JsonObject => {
-  const { issuedCoupons: _, issuedCouponsTruncated: __, nextPageToken: ___, ...rest } = answer
+  const { issuedCoupons: _, issuedCouponsTruncated: __, issuedCouponsWithheld: ___, ...others } = answer
+  const { nextPageToken: ____, ...rest } = others
   return rest
 }
 
