@@ -3,7 +3,8 @@ import { cors as connect } from "@connectrpc/connect"
 import type { Request, Response } from "../rpc/Request.ts"
 
 /** What browsers may send besides what Connect and gRPC-Web themselves need. */
-const ALLOWED_HEADERS = [...connect.allowedHeaders, "Authorization", "Accept-Encoding", "Traceparent", "Tracestate"].join(", ")
+const OWN_HEADERS = ["Authorization", "Accept-Encoding", "Traceparent", "Tracestate"]
+const ALLOWED_HEADERS = [...connect.allowedHeaders, ...OWN_HEADERS].join(", ")
 /** What scripts may read: without these a web page cannot tell errors of gRPC-Web, nor when to come back. */
 const EXPOSED_HEADERS = [...connect.exposedHeaders, "Retry-After", "WWW-Authenticate"].join(", ")
 const METHODS = connect.allowedMethods.join(", ")

@@ -52,6 +52,7 @@ const guard = (
 export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, Startup> =>
   Effect.map(Effect.zip(Startup, Effect.runtime<never>()), ([startup, runtime]) => {
     const run = Runtime.runFork(runtime)
-    const guarded = Object.entries(mounts).map(([path, mount]) => [path, guard(role, path, mountOf(mount), startup, run)])
+    const guarded = Object.entries(mounts).map(([path, mount]) =>
+      [path, guard(role, path, mountOf(mount), startup, run)])
     return Object.fromEntries(guarded) as Mounts
   })

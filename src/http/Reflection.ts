@@ -44,21 +44,28 @@ export const make = (services: ReadonlyArray<DescService>): Mounts => {
   const descriptors = (file: DescFile | undefined, what: string) =>
     file === undefined ? error(Code.NotFound, `no such ${what}`) : {
       case: "fileDescriptorResponse" as const,
-      value: { fileDescriptorProto: [...withImports(file)].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)) }
+      value: {
+        fileDescriptorProto: [...withImports(file)].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto))
+      }
     }
-  const error = (errorCode: Code, errorMessage: string) => ({ case: "errorResponse" as const, value: { errorCode, errorMessage } })
+  const error = (errorCode: Code, errorMessage: string) =>
+    ({ case: "errorResponse" as const, value: { errorCode, errorMessage } })
 
   const answer = ({ messageRequest: asked }: Pick<ServerReflectionRequest, "messageRequest">) => {
     switch (asked.case) {
       case "listServices":
-        return { case: "listServicesResponse" as const, value: { service: listed.map(({ typeName }) => ({ name: typeName })) } }
+        return {
+          case: "listServicesResponse" as const,
+          value: { service: listed.map(({ typeName }) => ({ name: typeName })) }
+        }
       case "fileByFilename":
         return descriptors([...files].find(({ proto }) => proto.name === asked.value), "file")
       case "fileContainingSymbol":
         return descriptors(fileOf(asked.value), "symbol")
       case "fileContainingExtension": {
         const { containingType, extensionNumber } = asked.value
-        return descriptors(extensions(containingType).find(({ number }) => number === extensionNumber)?.file, "extension")
+        const extension = extensions(containingType).find(({ number }) => number === extensionNumber)
+        return descriptors(extension?.file, "extension")
       }
       case "allExtensionNumbersOfType":
         if (registry.getMessage(asked.value) === undefined) return error(Code.NotFound, "no such message")

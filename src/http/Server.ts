@@ -65,7 +65,9 @@ const measureConnections = (maxConnections: number, count: () => number) =>
 const makeRouter = (
   given: Mounts,
   routes: ReadonlyArray<Route>,
-  options: Omit<Parameters<typeof Router.make>[0], "mounts" | "pages" | "routes"> & { readonly startup: Startup["Type"] }
+  options: Omit<Parameters<typeof Router.make>[0], "mounts" | "pages" | "routes"> & {
+    readonly startup: Startup["Type"]
+  }
 ) => {
   const { config, draining, startup } = options
   const isDraining = () => draining.aborted

@@ -2,8 +2,8 @@ import { counters, distributions, gauges, SECONDS, SIZES } from "./Metrics.ts"
 
 const gateAnswer = counters(
   "coupon_gate_answers",
-  "Answers of the gate to claims, by answer: those of reserve, RefusedSoldOut of check, and Bypassed for those that did " +
-    "without it (GATE_BYPASS_AFTER).",
+  "Answers of the gate to claims, by answer: those of reserve, RefusedSoldOut of check, and Bypassed for those that " +
+    "did without it (GATE_BYPASS_AFTER).",
   ["answer"]
 )
 /** By `ReserveAnswer`; what `check` says to a claim on a sold-out campaign; and claims that went past the gate. */

@@ -117,7 +117,10 @@ export const makeOverview = (): () => MetricsOverview => {
       inFlight: RequestMetrics.inFlight.value(),
       issuedTotal: LedgerMetrics.couponsIssued.value(),
       batchSizes: { gate: mean(now.gateBatch, last.gateBatch), ledger: mean(now.ledgerBatch, last.ledgerBatch) },
-      outbox: { backlog: OutboxMetrics.outboxBacklog.value(), oldestSeconds: OutboxMetrics.outboxOldestSeconds.value() },
+      outbox: {
+        backlog: OutboxMetrics.outboxBacklog.value(),
+        oldestSeconds: OutboxMetrics.outboxOldestSeconds.value()
+      },
       reservations: {
         pending: GateMetrics.reservationsPending.value(),
         oldestSeconds: GateMetrics.reservationsOldestSeconds.value()

@@ -44,7 +44,9 @@ export class CampaignPhases extends Context.Tag("coupon/issuance/CampaignPhases"
    */
   readonly due: (limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
   /** These campaigns, in no particular order; one that does not exist is absent. At most 2,000. */
-  readonly read: (campaignIds: ReadonlyArray<CampaignId>) => Effect.Effect<ReadonlyArray<PhaseState>, LedgerUnavailable | CommitInDoubt>
+  readonly read: (
+    campaignIds: ReadonlyArray<CampaignId>
+  ) => Effect.Effect<ReadonlyArray<PhaseState>, LedgerUnavailable | CommitInDoubt>
   /**
    * Adds these phases to the campaign's record and notes when it is due next, if nothing was recorded or changed since
    * `state` was read. Returns whether it did: of several instances one. `CommitInDoubt`: it may have.
@@ -55,5 +57,8 @@ export class CampaignPhases extends Context.Tag("coupon/issuance/CampaignPhases"
     dueAt: EpochMillis | undefined
   ) => Effect.Effect<boolean, LedgerUnavailable | CommitInDoubt>
   /** A campaign's phases, the newest first, at most `limit`. */
-  readonly history: (campaignId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<PhaseEvent>, LedgerUnavailable>
+  readonly history: (
+    campaignId: CampaignId,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<PhaseEvent>, LedgerUnavailable>
 }>() {}

@@ -20,8 +20,7 @@ export interface DeploymentFacts {
 export class Deployment extends Context.Tag("coupon/issuance/Deployment")<Deployment, {
   readonly facts: Effect.Effect<DeploymentFacts, LedgerUnavailable>
   /**
-   * Notes that the ledger is served in production mode. Durable when it returns; the first time stands, whoever repeats
-   * it.
+   * Notes that the ledger is served in production mode. Durable when it returns; a repetition keeps the first time.
    */
   readonly noteServedInProduction: Effect.Effect<void, LedgerUnavailable>
 }>() {}

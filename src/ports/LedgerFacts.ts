@@ -31,7 +31,10 @@ export interface SessionFact {
 /** Counts what `Ledger` relies on, by looking at every coupon: for a verification, never for a request. */
 export class LedgerFacts extends Context.Tag("coupon/issuance/LedgerFacts")<LedgerFacts, {
   /** Ids of campaigns, ascending, greater than `afterId`, at most `limit`. */
-  readonly campaignIds: (afterId: CampaignId, limit: number) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
+  readonly campaignIds: (
+    afterId: CampaignId,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
   /**
    * `undefined`: no such campaign. Takes about a second a million coupons, in statements that are short however many
    * there are.

@@ -85,7 +85,7 @@ export const make = (options: {
       }
       if (disownedUntil.size >= MAX_LOGGED) disownedUntil.clear()
       disownedUntil.set(campaignId, performance.now() + DISOWNED_MILLIS)
-      return Effect.as(log(campaignId, "have no owner, and hold coupons or terms that this ledger does not know"), false)
+      return Effect.as(log(campaignId, "have no owner, and hold coupons or terms unknown to this ledger"), false)
     })
 
   /** Runs a call to a script that checks the owner. `foreign` is the result where the keys are another deployment's. */

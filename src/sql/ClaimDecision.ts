@@ -47,9 +47,9 @@ export const decideWithoutReading = (
   const { campaign, campaignId, inserted, now } = facts
   if (campaign === undefined) return claims.map(() => rejected(new RecordNotFound()))
   if (inserted === claims.length) {
-    return claims.map((claim, index) => ({
+    return claims.map(({ code, userId }, index) => ({
       _tag: "Issued",
-      coupon: { campaignId, id: campaign.issuedCount + index + 1, userId: claim.userId, code: claim.code, issuedAt: now }
+      coupon: { campaignId, id: campaign.issuedCount + index + 1, userId, code, issuedAt: now }
     }))
   }
   return inserted === 0 && now < campaign.startTime ? claims.map(() => rejected(new CampaignNotStarted())) : undefined
@@ -67,10 +67,13 @@ export const decide = (
   const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
   const verdicts = claims.map((claim): ClaimVerdict => {
     const coupon = byUser.get(claim.userId)
-    return coupon !== undefined && coupon.code === claim.code ? { _tag: "Issued", coupon } : rejected(rejection(facts, coupon))
+    const isOwn = coupon !== undefined && coupon.code === claim.code
+    return isOwn ? { _tag: "Issued", coupon } : rejected(rejection(facts, coupon))
   })
   const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
-  if (issued !== facts.inserted) throw new Error(`the batch inserted ${facts.inserted} coupons, but ${issued} of its users hold them`)
+  if (issued !== facts.inserted) {
+    throw new Error(`the batch inserted ${facts.inserted} coupons, but ${issued} of its users hold them`)
+  }
   return verdicts
 }
 
@@ -93,7 +96,8 @@ const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | un
   if (campaign === undefined) return new RecordNotFound()
   if (now < campaign.startTime) return new CampaignNotStarted()
   if (coupon !== undefined) return new CouponAlreadyClaimed({ coupon })
-  if (campaign.status === "ENDED" || (campaign.endTime !== undefined && now >= campaign.endTime)) return new CampaignEnded()
+  const isOver = campaign.endTime !== undefined && now >= campaign.endTime
+  if (campaign.status === "ENDED" || isOver) return new CampaignEnded()
   if (campaign.status === "PAUSED") return new CampaignPaused()
   if (campaign.issuedCount + inserted >= campaign.couponLimit) return new CouponSoldOut()
   throw new Error("the ledger rejected a claim although the campaign is open, has coupons left and the user holds none")
@@ -102,10 +106,14 @@ const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | un
 /**
  * What an in-doubt batch that is now forbidden came to, given the coupons its users hold; in the order of the claims.
  */
-export const resolution = (claims: ReadonlyArray<Claim>, held: ReadonlyArray<Coupon>): ReadonlyArray<ResolvedVerdict> => {
+export const resolution = (
+  claims: ReadonlyArray<Claim>,
+  held: ReadonlyArray<Coupon>
+): ReadonlyArray<ResolvedVerdict> => {
   const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
   return claims.map(({ code, userId }): ResolvedVerdict => {
     const coupon = byUser.get(userId)
-    return coupon === undefined ? { _tag: "NotIssued" } : { _tag: coupon.code === code ? "Issued" : "HeldAlready", coupon }
+    if (coupon === undefined) return { _tag: "NotIssued" }
+    return { _tag: coupon.code === code ? "Issued" : "HeldAlready", coupon }
   })
 }

@@ -54,7 +54,9 @@ export const load = (dialect: Dialect): Effect.Effect<ReadonlyArray<Migration>> 
     const files = (await readdir(directory)).filter((file) => file.endsWith(".sql")).sort()
     return Promise.all(files.map(async (file, index) => {
       const [, digits, name, kind] = /^(\d{4})_(\w+?)(?:\.(optional|contract))?\.sql$/.exec(file) ?? []
-      if (name === undefined || Number(digits) !== index + 1) throw new Error(`migration ${index + 1} of ${dialect} is missing; found ${file}`)
+      if (name === undefined || Number(digits) !== index + 1) {
+        throw new Error(`migration ${index + 1} of ${dialect} is missing; found ${file}`)
+      }
       return {
         id: index + 1,
         name,
@@ -74,12 +76,16 @@ export const missing = (
     const needed = Math.max(0, ...recordedIds)
     if (needed > migrations.length) {
       return yield* new SchemaUnfit({
-        message: `The database has migration ${needed}, but this program knows only ${migrations.length}: run a newer program.`
+        message: `The database has migration ${needed}, but this program knows only ${migrations.length}: ` +
+          "run a newer program."
       })
     }
     const newer = Math.max(0, ...recordedIds.map((id) => -id))
     if (newer > migrations.length) {
-      yield* Effect.logInfo(`the schema is that of a newer program (migration ${newer}), which only added to what this one knows (${migrations.length})`)
+      yield* Effect.logInfo(
+        `the schema is that of a newer program (migration ${newer}), ` +
+          `which only added to what this one knows (${migrations.length})`
+      )
     }
     const recorded = new Set(recordedIds.map(Math.abs))
     return migrations.filter(({ id }) => !recorded.has(id))
@@ -110,7 +116,9 @@ export const apply = <E>(
         yield* facts(Effect.logInfo("migration applied"))
         done.push(migration.name)
       } else {
-        yield* facts(Effect.logWarning(`an optional migration was refused, and the service does without it: ${refusal}`))
+        yield* facts(Effect.logWarning(
+          `an optional migration was refused, and the service does without it: ${refusal}`
+        ))
       }
     }
     return done

@@ -76,7 +76,9 @@ export const outboxEvents = (
     if (known !== undefined) return { _tag: "Issued", id, campaignId, coupons: known }
     const list = Array.from({ length: lastId - firstId + 1 }, (_, index) => {
       const coupon = byKey.get(`${campaignId}/${firstId + index}`)
-      if (coupon === undefined) throw new Error(`event ${id} tells of coupon ${firstId + index} of campaign ${campaignId}, which does not exist`)
+      if (coupon === undefined) {
+        throw new Error(`event ${id} names coupon ${firstId + index} of campaign ${campaignId}, which does not exist`)
+      }
       return coupon
     })
     return { _tag: "Issued", id, campaignId, coupons: list }
@@ -88,4 +90,5 @@ export const outboxEvents = (
  * NULL, without an error.
  */
 export const unrelayedCoupons = (campaignId: string): string =>
-  `(SELECT COALESCE(SUM(last_id - first_id + 1), 0) AS unrelayed FROM outbox WHERE kind = 'ISSUED' AND campaign_id = ${campaignId}) AS o`
+  "(SELECT COALESCE(SUM(last_id - first_id + 1), 0) AS unrelayed FROM outbox " +
+  `WHERE kind = 'ISSUED' AND campaign_id = ${campaignId}) AS o`

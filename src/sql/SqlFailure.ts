@@ -17,7 +17,8 @@ export const errorField = (cause: unknown, name: string): unknown =>
   typeof cause === "object" && cause !== null && name in cause ? (cause as Record<string, unknown>)[name] : undefined
 
 /** The error of the driver inside whatever wraps it. */
-export const driverError = (error: unknown): unknown => errorField(error, "_tag") === "SqlError" ? errorField(error, "cause") : error
+export const driverError = (error: unknown): unknown =>
+  errorField(error, "_tag") === "SqlError" ? errorField(error, "cause") : error
 
 /** The failure of what needed the database, and did nothing. */
 export const unavailable = (cause: unknown): LedgerUnavailable => {

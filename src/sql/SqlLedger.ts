@@ -37,7 +37,10 @@ export interface LedgerDialect {
 }
 
 /** Reads the campaign that a group commit locked; `undefined` without a row. */
-export const lockedCampaign = (row: Row | undefined, time: (value: unknown) => EpochMillis): LockedCampaign | undefined =>
+export const lockedCampaign = (
+  row: Row | undefined,
+  time: (value: unknown) => EpochMillis
+): LockedCampaign | undefined =>
   row === undefined ? undefined : {
     couponLimit: Number(row.coupon_limit),
     issuedCount: Number(row.current_coupon),
@@ -79,9 +82,8 @@ export const make = (dialect: LedgerDialect): Ledger["Type"] => {
     issue: (batch) => {
       if (batch.claims.length === 0) return Effect.succeed([])
       if (commitWhole === undefined) return Effect.uninterruptible(sortOut(batch))
-      return Effect.flatMap(commitWhole(batch), (whole) => whole === undefined ? sortOut(batch) : Effect.succeed(whole)).pipe(
-        Effect.uninterruptible
-      )
+      return Effect.uninterruptible(Effect.flatMap(commitWhole(batch), (whole) =>
+        whole === undefined ? sortOut(batch) : Effect.succeed(whole)))
     },
 
     resolve: (batch) => {

@@ -45,7 +45,11 @@ export const untilKnown = <A>(
       if ((yield* Clock.currentTimeMillis) - began > patienceMillis) return yield* unavailable(cause)
       beforeNext(sent.left)
       yield* Effect.logDebug("a transaction is sent again").pipe(
-        Effect.annotateLogs({ attempt: tried, failure, cause: String((cause as { readonly cause?: unknown }).cause ?? cause) })
+        Effect.annotateLogs({
+          attempt: tried,
+          failure,
+          cause: String((cause as { readonly cause?: unknown }).cause ?? cause)
+        })
       )
       yield* Effect.sleep(retryDelay(tried))
     }

@@ -194,8 +194,8 @@ export const mutations = [
       { file: "sql/mysql/GroupCommitText.ts", from: "ON w.n <= c.coupon_limit - c.current_coupon", to: "ON w.n > 0" },
       {
         file: "sql/mysql/GroupCommitText.ts",
-        from: " AND current_coupon + @inserted <= coupon_limit, current",
-        to: ", current"
+        from: " AND current_coupon + @inserted <= coupon_limit,",
+        to: ","
       }
     ]
   },
@@ -206,8 +206,8 @@ export const mutations = [
       withoutProcedure,
       {
         file: "sql/mysql/GroupCommitText.ts",
-        from: "IF(current_coupon + @inserted = (${lastId}) AND " +
-          "current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL)",
+        from: `IF(current_coupon + @inserted = (\${lastId}) AND current_coupon + @inserted <= coupon_limit,
+    current_coupon + @inserted, NULL)`,
         to: "current_coupon + 1"
       },
       // The guard that would notice.

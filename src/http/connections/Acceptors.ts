@@ -69,7 +69,8 @@ export const start = async (
   try {
     for (let i = countFor(options.maxConnections); i > 0; i--) {
       // As node:http has its own.
-      const one = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit("connection", socket))
+      const one = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+        server.emit("connection", socket))
       await new Promise<void>((resolve, reject) => {
         one.once("error", reject)
         one.listen({ host: address, port, backlog: BACKLOG, reusePort: true }, () => {

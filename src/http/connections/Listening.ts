@@ -7,7 +7,10 @@ import { createSecureContext } from "node:tls"
 import type { AppConfig } from "../../config/AppConfig.ts"
 
 /** HOST and PORT cannot be listened on; `message` says what to do. */
-export class ListenFailed extends Data.TaggedError("ListenFailed")<{ readonly message: string; readonly cause: unknown }> {}
+export class ListenFailed extends Data.TaggedError("ListenFailed")<{
+  readonly message: string
+  readonly cause: unknown
+}> {}
 
 /** Listens on the address. `reusePort`: other sockets of this process will listen there too. */
 export const listen = (

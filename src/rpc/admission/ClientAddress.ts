@@ -33,7 +33,7 @@ const networkOf = (address: string): string => {
 export interface ClientAddresses {
   /** The client of a request. */
   readonly ofRequest: (request: Request) => number
-  /** The client of a connection; `undefined`: a trusted proxy, which carries many clients, or a connection that is gone. */
+  /** The client of a connection; `undefined` for a trusted proxy, which has many, and for a connection that is gone. */
   readonly ofSocket: (socket: Socket) => number | undefined
 }
 

@@ -109,5 +109,7 @@ export const makePrivate = (directory: string): ReadonlyArray<string> => {
 
 /** Removes copies that a process which was killed has left behind. Only the directory's owner may. */
 export const removeSnapshots = (directory: string): void => {
-  for (const name of readdirSync(directory)) if (name.startsWith(SNAPSHOT_PREFIX)) rmSync(Path.join(directory, name), { force: true })
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith(SNAPSHOT_PREFIX)) rmSync(Path.join(directory, name), { force: true })
+  }
 }

@@ -7,11 +7,13 @@ export const DISPLACED = "DATA_DIR_DISPLACED"
 
 const failure = (code: string, message: string) => Object.assign(new Error(message), { code })
 
-const isRead = (statement: InStatement): boolean => /^\s*SELECT\b/i.test(typeof statement === "string" ? statement : statement.sql)
+const textOf = (statement: InStatement): string => typeof statement === "string" ? statement : statement.sql
 
-/** What the guard reads to let an ADMIN in is read in any case, so that the rest can be saved by a backup. */
+const isRead = (statement: InStatement): boolean => /^\s*SELECT\b/i.test(textOf(statement))
+
+/** The guard's reads always run, so that an ADMIN is admitted and can make a backup of the rest. */
 const isForAdmission = (statement: InStatement): boolean =>
-  isRead(statement) && /\bFROM (?:api_keys|deployment)\b/i.test(typeof statement === "string" ? statement : statement.sql)
+  isRead(statement) && /\bFROM (?:api_keys|deployment)\b/i.test(textOf(statement))
 
 /**
  * A driver that runs nothing while `trouble` returns a text, and that looks at its files (`lookAtCommit`) after each
@@ -40,11 +42,16 @@ export const make = (client: Client, files: {
   const write = guarded(true)
   return {
     execute: (statement) =>
-      isForAdmission(statement) ? client.execute(statement) : (isRead(statement) ? read : write)(() => client.execute(statement)),
+      isForAdmission(statement)
+        ? client.execute(statement)
+        : (isRead(statement) ? read : write)(() => client.execute(statement)),
     batch: (statements, mode) => write(() => client.batch(statements, mode)),
     migrate: (statements) => write(() => client.migrate(statements)),
     executeMultiple: (text) => write(() => client.executeMultiple(text)),
-    transaction: () => Promise.reject(new Error("transactions of the driver open another connection, which lacks our settings: use batch")),
+    transaction: () =>
+      Promise.reject(
+        new Error("transactions of the driver open another connection, which lacks our settings: use batch")
+      ),
     sync: () => client.sync(),
     close: () => client.close(),
     get closed() {

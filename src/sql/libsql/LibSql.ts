@@ -21,7 +21,10 @@ import * as Migrations from "../Migrations.ts"
 export class DataDirInUse extends Data.TaggedError("DataDirInUse")<{ readonly message: string }> {}
 
 /** The data directory cannot be used at all: no permission, no space, or not our file; `message` says what failed. */
-export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{ readonly message: string; readonly cause: unknown }> {}
+export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{
+  readonly message: string
+  readonly cause: unknown
+}> {}
 
 /**
  * The driver under the client, for what `SqlClient` cannot say: `batch` runs a whole transaction in one turn of the
@@ -39,8 +42,10 @@ export class LibSqlFile extends Context.Tag("coupon/sql/LibSqlFile")<LibSqlFile,
   readonly client: Client
 }>() {}
 
-const unusable = (cause: unknown) =>
-  new DataDirUnusable({ message: `DATA_DIR cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, cause })
+const unusable = (cause: unknown) => {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new DataDirUnusable({ message: `DATA_DIR cannot be used: ${reason}`, cause })
+}
 
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, DataDirUnusable> =>
   Effect.tryPromise({ try: run, catch: unusable })
@@ -49,7 +54,10 @@ const open = (file: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope>
   Effect.acquireRelease(
     // Integers as bigints: user ids have 64 bits. `concurrency` is the driver's own queue, of no use to synchronous
     // calls.
-    Effect.try({ try: () => createClient({ url: pathToFileURL(file).href, intMode: "bigint", concurrency: 0 }), catch: unusable }),
+    Effect.try({
+      try: () => createClient({ url: pathToFileURL(file).href, intMode: "bigint", concurrency: 0 }),
+      catch: unusable
+    }),
     (client) => Effect.sync(() => client.close())
   )
 
@@ -69,7 +77,9 @@ const own = (directory: string): Effect.Effect<void, DataDirInUse | DataDirUnusa
         },
         catch: (cause) =>
           String((cause as { readonly code?: unknown }).code).startsWith("SQLITE_BUSY")
-            ? new DataDirInUse({ message: `${directory} is in use by another process; give this one a DATA_DIR of its own.` })
+            ? new DataDirInUse({
+              message: `${directory} is in use by another process; give this one a DATA_DIR of its own.`
+            })
             : unusable(cause)
       }),
       () => Effect.ignore(attempt(() => client.execute("ROLLBACK")))
@@ -77,18 +87,27 @@ const own = (directory: string): Effect.Effect<void, DataDirInUse | DataDirUnusa
   })
 
 /** Brings the file's schema up to date. Each migration and its record are one transaction. */
-export const migrate = (client: Client): Effect.Effect<ReadonlyArray<string>, DataDirUnusable | Migrations.SchemaUnfit> =>
+export const migrate = (
+  client: Client
+): Effect.Effect<ReadonlyArray<string>, DataDirUnusable | Migrations.SchemaUnfit> =>
   Effect.gen(function*() {
     const known = yield* Migrations.load("libsql")
     yield* attempt(() =>
-      client.execute("CREATE TABLE IF NOT EXISTS schema_migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT")
+      client.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations " +
+          "(id INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+      )
     )
     return yield* Migrations.apply({
       run: (migration) => {
-        const record = `INSERT INTO schema_migrations (id, name, applied_at) VALUES (${Migrations.recordedId(migration)}, '${migration.name}', ${Date.now()})`
+        const record = "INSERT INTO schema_migrations (id, name, applied_at) " +
+          `VALUES (${Migrations.recordedId(migration)}, '${migration.name}', ${Date.now()})`
         return attempt(() => client.executeMultiple(`BEGIN IMMEDIATE;\n${migration.text}\n;${record};\nCOMMIT;`))
       },
-      recorded: Effect.map(attempt(() => client.execute("SELECT id FROM schema_migrations")), ({ rows }) => rows.map((row) => Number(row.id))),
+      recorded: Effect.map(
+        attempt(() => client.execute("SELECT id FROM schema_migrations")),
+        ({ rows }) => rows.map((row) => Number(row.id))
+      ),
       refusal: () => undefined
     }, known)
   })
@@ -121,15 +140,19 @@ const checkpointAtEnd = (directory: string, client: Client, files: DataDirFiles.
     const failed = yield* checkpoint(client)
     const displaced = files.look()
     if (displaced !== undefined) {
-      return yield* Effect.logError(`${displaced.text}${displaced.databaseStays && failed === undefined ? `; ${SAVED}` : `; ${ENDS_WITH}`}`)
+      const isSaved = displaced.databaseStays && failed === undefined
+      return yield* Effect.logError(`${displaced.text}; ${isSaved ? SAVED : ENDS_WITH}`)
     }
     if (failed !== undefined) {
-      yield* Effect.logWarning(`${directory}: coupon.db-wal could not be emptied (${failed}): coupon.db is the ledger together with it alone`)
+      yield* Effect.logWarning(
+        `${directory}: coupon.db-wal could not be emptied (${failed}): the ledger is coupon.db together with that file`
+      )
     }
   })
 
 const SAVED = "coupon.db holds all that was committed, so a restart mends it"
-const ENDS_WITH = "what it holds ends with this process unless the same files are put back, or `coupon backup` saves it first"
+const ENDS_WITH = "what it holds ends with this process unless the same files are put back, or `coupon backup` " +
+  "saves it first"
 
 /** Pause between two looks at the files while nothing is written. */
 const LOOK_INTERVAL = "1 second"
@@ -138,22 +161,27 @@ const LOOK_INTERVAL = "1 second"
 const watchFiles = (client: Client, files: DataDirFiles.DataDirFiles) =>
   Effect.gen(function*() {
     let trouble: string | undefined
-    let told: "Nothing" | "Displaced" | "Saved" = "Nothing"
+    let logged: "Nothing" | "Displaced" | "Saved" = "Nothing"
     const suspicions = yield* Queue.sliding<void>(1)
     const look = Effect.gen(function*() {
       const displaced = files.look()
       trouble = displaced?.text
       if (displaced === undefined) {
-        if (told !== "Nothing") yield* Effect.logInfo("DATA_DIR: the files are back in their place, and the service goes on")
-        told = "Nothing"
+        if (logged !== "Nothing") {
+          yield* Effect.logInfo("DATA_DIR: the files are back in their place, and the service goes on")
+        }
+        logged = "Nothing"
         return
       }
-      if (told === "Saved") return
+      if (logged === "Saved") return
       // A log without its name can still be moved into a database that has one.
       const saved = displaced.databaseStays && (yield* checkpoint(client)) === undefined
-      if (!saved && told === "Displaced") return
-      told = saved ? "Saved" : "Displaced"
-      yield* Effect.logError(`${displaced.text}. Nothing is issued, and it is not ready, until the files are back; ${saved ? SAVED : ENDS_WITH}`)
+      if (!saved && logged === "Displaced") return
+      logged = saved ? "Saved" : "Displaced"
+      yield* Effect.logError(
+        `${displaced.text}. Nothing is issued, and it is not ready, until the files are back; ` +
+          (saved ? SAVED : ENDS_WITH)
+      )
     })
     yield* Effect.raceFirst(Queue.take(suspicions), Effect.sleep(LOOK_INTERVAL)).pipe(
       Effect.zipRight(look),

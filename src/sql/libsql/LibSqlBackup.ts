@@ -13,7 +13,9 @@ import { DATABASE, SNAPSHOT_PREFIX } from "./DataDirFiles.ts"
 import { LibSqlFile } from "./LibSql.ts"
 
 /** The program beside this one: a module of its own, or bundled. */
-const PROGRAM = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../snapshot.ts" : "./snapshot.js", import.meta.url))
+const PROGRAM = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "../snapshot.ts" : "./snapshot.js", import.meta.url)
+)
 
 const PROGRESS_MILLIS = 250
 
@@ -23,7 +25,11 @@ const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false 
 const run = (directory: string, args: ReadonlyArray<string>): Effect.Effect<Omit<Snapshot, "file">, BackupFailed> =>
   Effect.async((resume) => {
     // Temporary files of the engine may be in the working directory. None of the service's secrets is handed on.
-    const child = spawn(process.execPath, [PROGRAM, ...args], { cwd: directory, env: {}, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      cwd: directory,
+      env: {},
+      stdio: ["ignore", "pipe", "pipe"]
+    })
     let out = ""
     let err = ""
     child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text))
@@ -32,7 +38,9 @@ const run = (directory: string, args: ReadonlyArray<string>): Effect.Effect<Omit
     child.once("close", (code, signal) =>
       resume(Effect.try({
         try: () => {
-          if (code !== 0) throw new Error(err.trim().split("\n").at(-1) || `the copying process ended with ${code ?? signal}`)
+          if (code !== 0) {
+            throw new Error(err.trim().split("\n").at(-1) || `the copying process ended with ${code ?? signal}`)
+          }
           return JSON.parse(out) as Omit<Snapshot, "file">
         },
         catch: (error) => new BackupFailed({ message: rootMessage(error) })
@@ -91,6 +99,9 @@ export const layer: Layer.Layer<LedgerBackup, never, LibSqlFile | StoreHealth> =
       return { file, ...yield* run(safe, [file]) }
     })
 
-    return { _tag: "Here" as const, take: (progress) => Effect.suspend(() => troubles().length > 0 ? rescue : beside(progress)) }
+    return {
+      _tag: "Here" as const,
+      take: (progress) => Effect.suspend(() => troubles().length > 0 ? rescue : beside(progress))
+    }
   })
 )

@@ -27,11 +27,16 @@ const make = Effect.gen(function*() {
       catch: (cause) => classifyLibsql(cause) === "InDoubt" ? new CommitInDoubt({ cause }) : unavailable(cause)
     }).pipe(Effect.uninterruptible)
 
-  return SqlCampaignPhases.make(texts, run, (ids) => write([missingPhases(ids, now(), phaseDialect)]), (state, reached, dueAt) =>
-    Effect.map(
-      write([...(reached.length === 0 ? [] : [texts.entries(state, reached)]), texts.advance(state, reached, dueAt)]),
-      (changed) => changed > 0
-    ))
+  return SqlCampaignPhases.make(
+    texts,
+    run,
+    (ids) => write([missingPhases(ids, now(), phaseDialect)]),
+    (state, reached, dueAt) =>
+      Effect.map(
+        write([...(reached.length === 0 ? [] : [texts.entries(state, reached)]), texts.advance(state, reached, dueAt)]),
+        (changed) => changed > 0
+      )
+  )
 })
 
 /** The record in the embedded ledger's file. */

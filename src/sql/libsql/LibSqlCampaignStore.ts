@@ -42,7 +42,8 @@ SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMark
 
 const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Array<InStatement> => [
   {
-    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at) " +
+      "VALUES (?, ?, ?, ?, ?, ?)",
     args: [draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now]
   },
   createdPhases("last_insert_rowid()", integer(now)),
@@ -63,9 +64,13 @@ const alteration = (change: CampaignChange, now: number): Array<InStatement> => 
   const applies = `EXISTS (SELECT 1 FROM outbox WHERE batch_id = '${changeId}' AND kind = 'CHANGED')`
   return [
     {
-      sql: `UPDATE campaigns SET name = ?, coupon_limit = ?, status = ?, start_time = ?, end_time = ?, version = version + 1, updated_at = ?
+      sql: `UPDATE campaigns SET name = ?, coupon_limit = ?, status = ?, start_time = ?, end_time = ?,
+version = version + 1, updated_at = ?
 WHERE id = ? AND version = ? AND current_coupon <= ?`,
-      args: [to.name, to.couponLimit, to.status, to.startTime, to.endTime ?? null, now, from.campaignId, from.version, to.couponLimit]
+      args: [
+        ...[to.name, to.couponLimit, to.status, to.startTime, to.endTime ?? null, now],
+        ...[from.campaignId, from.version, to.couponLimit]
+      ]
     },
     {
       // changes() tells of the statement before this one.
@@ -79,7 +84,8 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
     },
     ...changedPhases(change, integer(now), applies, phaseDialect),
     {
-      sql: `SELECT ${columns()}, (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
+      sql: `SELECT ${columns()},
+(SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
 FROM ${campaignTable} WHERE c.id = ?`,
       args: [changeId, from.campaignId]
     }
@@ -91,7 +97,9 @@ export const make = Effect.gen(function*() {
   const { forbidAndRead, read } = makeStatements(driver)
 
   /** Runs a transaction, and returns the rows of its last statement. */
-  const commit = (statements: (now: number) => Array<InStatement>): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable | CommitInDoubt> =>
+  const commit = (
+    statements: (now: number) => Array<InStatement>
+  ): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable | CommitInDoubt> =>
     Effect.uninterruptible(untilKnown(
       runBatch(driver, statements, (results) => results.at(-1)!.rows as ReadonlyArray<Row>),
       { attempts: MAX_ATTEMPTS }

@@ -35,7 +35,8 @@ ORDER BY w.n`,
   {
     // changes() still counts the coupons here: it tells of the last statement that ended.
     sql: `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
-SELECT ?, 'ISSUED', id, current_coupon + 1, current_coupon + changes(), ? FROM campaigns WHERE id = ? AND changes() > 0`,
+SELECT ?, 'ISSUED', id, current_coupon + 1, current_coupon + changes(), ?
+FROM campaigns WHERE id = ? AND changes() > 0`,
     args: [batch.batchId, now, batch.campaignId]
   },
   {
@@ -74,7 +75,8 @@ export const make = Effect.gen(function*() {
       `ORDER BY id LIMIT ${integer(limit)}`,
     retries: { attempts: MAX_ATTEMPTS },
     attempt: (batch, claims) =>
-      runBatch(driver, (now) => groupCommit(batch, claims, now), (results, now) => readFacts(batch.campaignId, now, results))
+      runBatch(driver, (now) => groupCommit(batch, claims, now), (results, now) =>
+        readFacts(batch.campaignId, now, results))
   })
 })
 

@@ -16,13 +16,17 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
   // open while events are published, which would stop every commit.
   const polling = yield* Effect.makeSemaphore(1)
 
-  const run = (text: string, args: ReadonlyArray<string | number> = []): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
+  const run = (
+    text: string,
+    args: ReadonlyArray<string | number> = []
+  ): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
     Effect.mapError(sql.unsafe<Row>(text, args), unavailable)
 
   const poll: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
     polling.withPermits(1)(Effect.gen(function*() {
       const taken = (yield* run(
-        `SELECT batch_id, kind, campaign_id, first_id, last_id FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ?`,
+        "SELECT batch_id, kind, campaign_id, first_id, last_id FROM outbox " +
+          `WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ?`,
         [limit]
       )).map(outboxRow)
       if (taken.length === 0) return { taken: 0, settled: 0 }
@@ -40,7 +44,11 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
     }))
 
   const backlog: Outbox["Type"]["backlog"] = Effect.map(
-    Effect.suspend(() => run("SELECT COUNT(*) AS events, MIN(created_at) AS oldest FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')")),
+    Effect.suspend(() =>
+      run(
+        "SELECT COUNT(*) AS events, MIN(created_at) AS oldest FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')"
+      )
+    ),
     ([row]) => ({
       events: Number(row!.events),
       oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, Date.now() - Number(row!.oldest))

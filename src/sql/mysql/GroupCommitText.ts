@@ -45,7 +45,10 @@ export const groupCommit = (
   return script(
     ...settings,
     "START TRANSACTION",
-    named("campaign", `SELECT coupon_limit, current_coupon, status, start_time, end_time FROM campaigns WHERE id = ${id} FOR UPDATE`),
+    named(
+      "campaign",
+      `SELECT coupon_limit, current_coupon, status, start_time, end_time FROM campaigns WHERE id = ${id} FOR UPDATE`
+    ),
     "SET @now = SYSDATE(6)",
     `INSERT INTO coupons (campaign_id, id, user_id, code, issued_at)
 SELECT c.id, c.current_coupon + w.n, w.user_id, w.code, @now
@@ -64,11 +67,13 @@ WHERE c.id = ${id} AND c.status = 'ACTIVE'
 ORDER BY w.n`,
     `SET @inserted = (${lastId}) - (SELECT current_coupon FROM campaigns WHERE id = ${id})`,
     `UPDATE campaigns SET
-  current_coupon = IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit, current_coupon + @inserted, NULL),
+  current_coupon = IF(current_coupon + @inserted = (${lastId}) AND current_coupon + @inserted <= coupon_limit,
+    current_coupon + @inserted, NULL),
   updated_at = IF(@inserted > 0, @now, updated_at)
 WHERE id = ${id}`,
     `INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at)
-SELECT ${batchKey(batchId)}, 'ISSUED', id, current_coupon - @inserted + 1, IF(current_coupon = (${lastId}), current_coupon, NULL), @now
+SELECT ${batchKey(batchId)}, 'ISSUED', id,
+  current_coupon - @inserted + 1, IF(current_coupon = (${lastId}), current_coupon, NULL), @now
 FROM campaigns WHERE id = ${id} AND @inserted > 0`,
     named("facts", "SELECT @inserted AS inserted, @now AS now"),
     "COMMIT"

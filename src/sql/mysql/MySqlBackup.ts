@@ -49,13 +49,20 @@ export const adviceFor = ({ database, hosts, ssl }: Endpoint, { logsBinary, vers
     server: `${isMariaDb ? "MariaDB" : "MySQL"} ${version.split("-", 1)[0]} at ${hosts.map(showHost).join(", ")}`,
     command: [isMariaDb ? "mariadb-dump" : "mysqldump", ...options, database].map(shellWord).join(" "),
     notes: [
-      "It is consistent while the service issues: one transaction reads one moment of all tables. Migrate nothing meanwhile.",
-      `Its user needs SELECT and SHOW VIEW on ${database}${isMariaDb ? " and SELECT on mysql.proc" : " and SHOW_ROUTINE"}` +
-        `${logsBinary ? `, RELOAD and ${isMariaDb ? "BINLOG MONITOR" : "REPLICATION CLIENT"}` : ""}: the service's own has less.`,
+      "It is consistent while the service issues: one transaction reads one moment of all tables. " +
+        "Migrate nothing meanwhile.",
+      `Its user needs SELECT and SHOW VIEW on ${database}` +
+        (isMariaDb ? " and SELECT on mysql.proc" : " and SHOW_ROUTINE") +
+        (logsBinary ? `, RELOAD and ${isMariaDb ? "BINLOG MONITOR" : "REPLICATION CLIENT"}` : "") +
+        ": the service's own has less.",
       logsBinary
-        ? "The dump says at which position of the binary log it was taken: keep the binary logs since, and a restore loses nothing."
+        ? "The dump says at which position of the binary log it was taken: keep the binary logs since, " +
+          "and a restore loses nothing."
         : "The binary log is off: a restore loses every coupon since the backup.",
-      ...logsBinary && !isMariaDb ? ["To read that position it stops commits for a moment, or for as long as a long query runs: choose a quiet minute."] : [],
+      ...logsBinary && !isMariaDb
+        ? ["To read that position it stops commits for a moment, or for as long as a long query runs: " +
+          "choose a quiet minute."]
+        : [],
       ...hosts.length > 1 ? ["Any server of the group will do; a secondary spares the primary."] : [],
       "Redis needs no backup. A restore empties it: docs/guides/backup.md, \"Restore from a backup\"."
     ]
@@ -71,7 +78,8 @@ export const layer: Layer.Layer<LedgerBackup, InvalidConfiguration, SqlClient | 
     const advice = sql.unsafe<Row>("SELECT VERSION() AS version, @@global.log_bin AS log_bin").unprepared.pipe(
       Effect.mapBoth({
         onFailure: (cause) => new LedgerUnavailable({ cause }),
-        onSuccess: ([row]) => adviceFor(serving, { version: String(row!.version), logsBinary: Number(row!.log_bin) === 1 })
+        onSuccess: ([row]) =>
+          adviceFor(serving, { version: String(row!.version), logsBinary: Number(row!.log_bin) === 1 })
       })
     )
     return { _tag: "Elsewhere" as const, advice }

@@ -38,7 +38,8 @@ const creation = (
     "START TRANSACTION",
     "SET @now = SYSDATE(6)",
     `INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at)
-VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)}, ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
+VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)},
+${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
     `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
@@ -65,7 +66,8 @@ const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Sc
     "START TRANSACTION",
     `SELECT version FROM campaigns WHERE id = ${id} FOR UPDATE`,
     "SET @now = SYSDATE(6)",
-    `SELECT COUNT(*) INTO @applies FROM campaigns WHERE id = ${id} AND version = ${version} AND current_coupon <= ${limit}`,
+    `SELECT COUNT(*) INTO @applies FROM campaigns
+WHERE id = ${id} AND version = ${version} AND current_coupon <= ${limit}`,
     `UPDATE campaigns SET name = ${mysqlText(to.name)}, coupon_limit = ${limit}, status = '${to.status}',
 start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version = version + 1, updated_at = @now
 WHERE id = ${id} AND version = ${version} AND @applies = 1`,
@@ -83,7 +85,8 @@ FROM campaigns WHERE id = ${id} AND @applies = 1`,
 }
 
 /** LIKE compares letter for letter, also spaces at the end, which `=` pads away. */
-const likePrefix = (prefix: string): string => `c.name LIKE ${mysqlText(`${prefix.replace(/[!%_]/g, "!$&")}%`)} ESCAPE '!'`
+const likePrefix = (prefix: string): string =>
+  `c.name LIKE ${mysqlText(`${prefix.replace(/[!%_]/g, "!$&")}%`)} ESCAPE '!'`
 
 /** Campaigns on MySQL or MariaDB. */
 export const make = ({ forbidAndRead, read, run, settings }: Transactions.Transactions): CampaignStore["Type"] =>

@@ -57,7 +57,10 @@ const readWhole = (
   facts: Row
 ): ReadonlyArray<Extract<ClaimVerdict, { readonly _tag: "Issued" }>> => {
   const [issued, issuedAt] = [Number(facts.issued), timeFromSql(facts.at_time)]
-  return claims.map(({ code, userId }, index) => ({ _tag: "Issued", coupon: { campaignId, id: issued + index + 1, userId, code, issuedAt } }))
+  return claims.map(({ code, userId }, index) => ({
+    _tag: "Issued",
+    coupon: { campaignId, id: issued + index + 1, userId, code, issuedAt }
+  }))
 }
 
 export const make = Effect.gen(function*() {
@@ -98,8 +101,9 @@ export const make = Effect.gen(function*() {
   const doWithout = (cause: SqlError): Effect.Effect<void> => {
     callableAt = performance.now() + NOT_CALLABLE_MILLIS
     return Effect.logWarning(
-      "the procedure issue_batch cannot be called, so every commit costs more than it has to; the schema's owner installs it by " +
-        "migrations/mysql/0004_issue_batch.optional.sql, and the serving user needs EXECUTE on it (deploy/mysql-grants.sql)"
+      "the procedure issue_batch cannot be called, so every commit costs more than it has to; the schema's owner " +
+        "installs it by migrations/mysql/0004_issue_batch.optional.sql, and the serving user needs EXECUTE on it " +
+        "(deploy/mysql-grants.sql)"
     ).pipe(Effect.annotateLogs({ cause: String(cause.cause) }))
   }
 
@@ -120,7 +124,9 @@ export const make = Effect.gen(function*() {
    * Tries the cheap call. `undefined`: nothing was committed, for a reason that the group commit finds out; a
    * connection that failed is in doubt, as ever.
    */
-  const commitWhole = (batch: ClaimBatch): Effect.Effect<ReadonlyArray<ClaimVerdict> | undefined, LedgerUnavailable | CommitInDoubt> =>
+  const commitWhole = (
+    batch: ClaimBatch
+  ): Effect.Effect<ReadonlyArray<ClaimVerdict> | undefined, LedgerUnavailable | CommitInDoubt> =>
     Effect.suspend(() => {
       const { batchId, campaignId, claims } = batch
       if (performance.now() < callableAt || isSortedOut(campaignId)) return Effect.succeed(undefined)

@@ -18,7 +18,9 @@ import { batchKey, timeFromSql } from "./Literals.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
-export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | RecentBatches> = Effect.gen(function*() {
+type Needs = SqlClient | AppConfig | RecentBatches
+
+export const make: Effect.Effect<Outbox["Type"], never, Needs> = Effect.gen(function*() {
   const sql = yield* SqlClient
   const recent = yield* RecentBatches
   const { read, settings } = Transactions.make(sql, yield* AppConfig)
@@ -37,13 +39,15 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | AppConfig | 
       "START TRANSACTION",
       named(
         "taken",
-        `SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id FROM outbox FORCE INDEX (outbox_poll)
+        `SELECT LOWER(HEX(batch_id)) AS batch_id, kind, campaign_id, first_id, last_id
+FROM outbox FORCE INDEX (outbox_poll)
 WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)} FOR UPDATE SKIP LOCKED`
       )
     )
 
   const poll: Outbox["Type"]["poll"] = (limit, publish, except) =>
-    Effect.flatMap(isEmpty, (empty) => empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish, except))
+    Effect.flatMap(isEmpty, (empty) =>
+      empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish, except))
 
   /** The rows stay locked while they are published. If this connection dies, they come back: at least once. */
   const takeAndPublish: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
@@ -63,7 +67,9 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
           }
           const ranges = couponRanges(taken.filter(({ id }) => !known.has(id)))
           const changed = changedCampaigns(taken)
-          const coupons = ranges === "" ? [] : yield* rowsBy(`SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE ${ranges}`)
+          const coupons = ranges === ""
+            ? []
+            : yield* rowsBy(`SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE ${ranges}`)
           const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
           const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms), known)
           const published = new Set(yield* restore(publish(events)))
@@ -80,7 +86,10 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
       "SELECT COUNT(*) AS events, TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)) AS age " +
         "FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')"
     ),
-    ([row]) => ({ events: Number(row!.events), oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000)) })
+    ([row]) => ({
+      events: Number(row!.events),
+      oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000))
+    })
   )
 
   const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) => {
@@ -88,7 +97,8 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
       ...settings,
       named(
         "purged",
-        `DELETE FROM outbox WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTERVAL ${integer(olderThanMillis * 1_000)} MICROSECOND
+        `DELETE FROM outbox
+WHERE kind = 'VOID' AND created_at < UTC_TIMESTAMP(6) - INTERVAL ${integer(olderThanMillis * 1_000)} MICROSECOND
 ORDER BY created_at LIMIT 1000`
       )
     )

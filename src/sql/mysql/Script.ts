@@ -27,7 +27,9 @@ export interface Results<Name extends string> {
  * A script of these statements, one a string, without semicolons at their ends: the driver returns one result a
  * statement, in their order. Throws if a name occurs twice.
  */
-export const script = <Name extends string = never>(...statements: ReadonlyArray<string | NamedStatement<Name>>): Script<Name> => {
+export const script = <Name extends string = never>(
+  ...statements: ReadonlyArray<string | NamedStatement<Name>>
+): Script<Name> => {
   const positions = new Map<string, number>()
   let text = ""
   statements.forEach((statement, position) => {
@@ -40,7 +42,9 @@ export const script = <Name extends string = never>(...statements: ReadonlyArray
   return {
     text,
     results: (all) => {
-      if (all.length !== statements.length) throw new Error(`a script of ${statements.length} statements has ${all.length} results`)
+      if (all.length !== statements.length) {
+        throw new Error(`a script of ${statements.length} statements has ${all.length} results`)
+      }
       const of = (name: Name) => all[positions.get(name)!]
       return {
         rows: (name) => of(name) as ReadonlyArray<Row>,

@@ -77,7 +77,8 @@ VALUES (${markerValues("VOID", batchKey(key), integer(campaignId), "SYSDATE(6)")
             onSuccess: () => Effect.map(runText(connection, text), (rows) => Either.right(rows as ReadonlyArray<Row>))
           })
         )).pipe(Effect.scoped, Effect.uninterruptible, Effect.mapError(unavailable))
-      return Effect.catchTag(untilKnown(attempt, FORBID), "CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause)))
+      return Effect.catchTag(untilKnown(attempt, FORBID), "CommitInDoubt", ({ cause }) =>
+        Effect.fail(unavailable(cause)))
     }
   }
 }

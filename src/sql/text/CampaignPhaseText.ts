@@ -11,7 +11,8 @@ export interface PhaseDialect {
 
 /** The row of a campaign that was just made; the watch is to look at it at once. */
 export const createdPhases = (campaignId: string, now: string): string =>
-  `INSERT INTO campaign_phases (campaign_id, version, since, limit_since, due_at) VALUES (${campaignId}, 1, ${now}, ${now}, ${now})`
+  "INSERT INTO campaign_phases (campaign_id, version, since, limit_since, due_at) " +
+  `VALUES (${campaignId}, 1, ${now}, ${now}, ${now})`
 
 /**
  * The two statements by which the row of phases follows a change, in its transaction. If the campaign had opened by the
@@ -21,7 +22,12 @@ export const createdPhases = (campaignId: string, now: string): string =>
  * The row is updated first and made only if it is missing, as after a change or creation by an older program: an INSERT
  * that finds a row locks it for reading, and two such locks that are to become exclusive are a deadlock.
  */
-export const changedPhases = ({ from, to }: CampaignChange, now: string, applies: string, dialect: PhaseDialect): ReadonlyArray<string> => {
+export const changedPhases = (
+  { from, to }: CampaignChange,
+  now: string,
+  applies: string,
+  dialect: PhaseDialect
+): ReadonlyArray<string> => {
   const { insertIgnore, later, time } = dialect
   const id = integer(from.campaignId)
   const next = integer(from.version + 1)

@@ -2,7 +2,8 @@ import type { Campaign, CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import type { AuditedAction } from "../../ports/AuditLog.ts"
-import { type CampaignChange, type CampaignQuery, type FoundCampaigns, MAX_LIST_SCAN } from "../../ports/CampaignStore.ts"
+import type { CampaignChange, CampaignQuery, FoundCampaigns } from "../../ports/CampaignStore.ts"
+import { MAX_LIST_SCAN } from "../../ports/CampaignStore.ts"
 import { integer } from "./Literals.ts"
 
 /**
@@ -19,7 +20,8 @@ export const campaignColumns = (now: string): string =>
  * is NULL, and the statement that it is in goes on (docs/internals/decisions.md, 25).
  */
 export const campaignTable = "campaigns AS c LEFT JOIN campaign_raises AS r ON r.campaign_id = c.id " +
-  "LEFT JOIN campaign_phases AS p ON p.campaign_id = c.id LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit"
+  "LEFT JOIN campaign_phases AS p ON p.campaign_id = c.id " +
+  "LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit"
 
 /** The campaigns `c` that are in one of these phases, as `phaseOf` has it; they exclude one another. */
 const phaseCondition = (phases: ReadonlyArray<CampaignPhase>, now: string): string => {
@@ -43,7 +45,8 @@ export const listText = (query: CampaignQuery, now: string, prefix: (text: strin
     ...(phases.length === 0 ? [] : [phaseCondition(phases, now)]),
     ...(namePrefix === "" ? [] : [prefix(namePrefix)])
   ]
-  const where = (conditions: ReadonlyArray<string>) => conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
+  const where = (conditions: ReadonlyArray<string>) =>
+    conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
   return {
     /**
      * Where the list has to stop looking: the id of the last campaign that it may look at; no row: it may look at all.
@@ -61,7 +64,11 @@ export const listText = (query: CampaignQuery, now: string, prefix: (text: strin
   }
 }
 
-export const foundCampaigns = (campaigns: ReadonlyArray<Campaign>, limit: number, lastId: number | undefined): FoundCampaigns =>
+export const foundCampaigns = (
+  campaigns: ReadonlyArray<Campaign>,
+  limit: number,
+  lastId: number | undefined
+): FoundCampaigns =>
   campaigns.length > limit
     ? { campaigns: campaigns.slice(0, limit), nextBeforeId: campaigns[limit - 1]!.campaignId }
     : { campaigns, nextBeforeId: lastId }

@@ -65,7 +65,11 @@ const atOneMoment = <A>(
     )))
 
 /** The row of a campaign's facts, page by page. */
-const factsInPages = (sql: SqlClient, page: number) => (campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
+const factsInPages = (
+  sql: SqlClient,
+  page: number
+) =>
+(campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
   atOneMoment(sql, (read) =>
     Effect.gen(function*() {
       const countAlong = (index: keyof typeof couponOrder) =>

@@ -61,11 +61,15 @@ export const make = (open: (host: HostAddress) => ControlConnection): AbandonedS
    * Ends what is there of these sessions, and returns those that were. One that never got a number was waiting to log
    * in: if this connection logged in after it, it is through, and has found that its client is gone.
    */
-  const end = async (connection: ControlConnection, sessions: ReadonlyArray<AbandonedSession>): Promise<ReadonlyArray<AbandonedSession>> => {
+  const end = async (
+    connection: ControlConnection,
+    sessions: ReadonlyArray<AbandonedSession>
+  ): Promise<ReadonlyArray<AbandonedSession>> => {
     const ids = sessions.flatMap(({ id }) => id ?? [])
     const isAfter = !needsFresh
     const rows = await connection.ask(
-      `SELECT id AS id, SUBSTRING_INDEX(host, ':', -1) AS port FROM information_schema.processlist WHERE id IN (${[0, ...ids].join(",")})`
+      "SELECT id AS id, SUBSTRING_INDEX(host, ':', -1) AS port FROM information_schema.processlist " +
+        `WHERE id IN (${[0, ...ids].join(",")})`
     )
     hasAnswered = true
     const ports = new Map(rows.map((row) => [Number(row["id"]), Number(row["port"])]))

@@ -41,7 +41,8 @@ export const make = (endpoint: Endpoint, host: HostAddress): ControlConnection =
     const socket = new Net.Socket()
     socket.setNoDelay(true).setKeepAlive(true, 10_000).connect(host)
     // Until it is connected it is no session of the server's.
-    socket.setTimeout(ANSWER_MILLIS, () => socket.destroy(new ControlSilent(`MySQL at ${showHost(host)} takes no connection`)))
+    socket.setTimeout(ANSWER_MILLIS, () =>
+      socket.destroy(new ControlSilent(`MySQL at ${showHost(host)} takes no connection`)))
     socket.once("connect", () => {
       socket.setTimeout(patience, () => {
         if (isOwed) patience = Math.min(2 * patience, MAX_PATIENCE_MILLIS)
@@ -80,7 +81,8 @@ export const make = (endpoint: Endpoint, host: HostAddress): ControlConnection =
 
   const ask = (text: string): Promise<ControlRows> =>
     new Promise((resolve, reject) => {
-      const silent = () => reject(new ControlSilent(`MySQL at ${showHost(host)} has not answered for ${ANSWER_MILLIS} ms`))
+      const silent = () =>
+        reject(new ControlSilent(`MySQL at ${showHost(host)} has not answered for ${ANSWER_MILLIS} ms`))
       if (isOwed) return silent()
       const asked = connection ?? open()
       isOwed = true

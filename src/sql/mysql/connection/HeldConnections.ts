@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
  */
 export interface HeldConnections {
   /**
-   * Runs `use` on a connection that nobody else has meanwhile. It is kept for the next one if `use` returns true, and
+   * Runs `use` on a connection that no other call has meanwhile. It is kept for the next one if `use` returns true, and
    * left otherwise. `isFresh`: it comes from the pool just now; one that was kept may have been closed since. Not to be
    * interrupted.
    */

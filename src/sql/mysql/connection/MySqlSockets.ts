@@ -130,7 +130,10 @@ export const make = ({ abandoned, limit, lost, outage, replyTimeoutMillis }: Soc
     for (const socket of sockets.keys()) if (!socket.destroyed) open++
     return open + left < limit
       ? undefined
-      : new NotConnected(`${left} sessions that were given up are still at work on MySQL at ${showHost(primary!)}: MYSQL_POOL_SIZE has no room for more`)
+      : new NotConnected(
+        `${left} sessions that were given up are still at work on MySQL at ${showHost(primary!)}: ` +
+          "MYSQL_POOL_SIZE has no room for more"
+      )
   }
 
   return {
@@ -145,7 +148,8 @@ export const make = ({ abandoned, limit, lost, outage, replyTimeoutMillis }: Soc
       state = confirmed ? "Confirmed" : "Refused"
       why = reason
       if (!sameHost(host, primary)) {
-        const moved = new PrimaryMoved(`MySQL at ${primary === undefined ? "?" : showHost(primary)} is not the primary any more`)
+        const former = primary === undefined ? "?" : showHost(primary)
+        const moved = new PrimaryMoved(`MySQL at ${former} is not the primary any more`)
         primary = host
         const left = [...sockets]
         sockets.clear()

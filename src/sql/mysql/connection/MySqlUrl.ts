@@ -10,7 +10,11 @@ export interface Endpoint {
   readonly database: string
   readonly username: string
   readonly password: Redacted.Redacted
-  readonly ssl: { readonly rejectUnauthorized: boolean; readonly verifyIdentity: boolean; readonly ca?: string } | undefined
+  readonly ssl: {
+    readonly rejectUnauthorized: boolean
+    readonly verifyIdentity: boolean
+    readonly ca?: string
+  } | undefined
 }
 
 const sslModes: { readonly [mode: string]: Endpoint["ssl"] } = {
@@ -27,12 +31,17 @@ const DEFAULT_PORT = 3_306
  * given, REQUIRED, VERIFY_CA or VERIFY_IDENTITY, as mysql's own clients have it; `ca`: certificates to trust instead of
  * Node's, in PEM). Throws `InvalidConfiguration`, which never repeats the URL: it may hold a password.
  */
-export const parseUrl = (url: Redacted.Redacted<string>, options: { readonly name?: string; readonly ca?: string | undefined } = {}): Endpoint => {
+export const parseUrl = (
+  url: Redacted.Redacted<string>,
+  options: { readonly name?: string; readonly ca?: string | undefined } = {}
+): Endpoint => {
   const refuse = (reason: string) => new InvalidConfiguration(`${options.name ?? "MYSQL_URL"}: ${reason}`)
   const parsed = parse(Redacted.value(url), DEFAULT_PORT)
   if (parsed === undefined) throw refuse("is not a URL with a host")
   const { hosts, parameters, password, path, username } = parsed
-  if (path === "" || path.includes("/")) throw refuse("must name a database, as in mysql://user:password@host:3306/coupon")
+  if (path === "" || path.includes("/")) {
+    throw refuse("must name a database, as in mysql://user:password@host:3306/coupon")
+  }
   for (const name of parameters.keys()) {
     if (name !== "ssl-mode") throw refuse(`has an unknown parameter ${name}; the only one is ssl-mode`)
   }
@@ -53,4 +62,5 @@ export const parseUrl = (url: Redacted.Redacted<string>, options: { readonly nam
 }
 
 /** `host:port` of `MYSQL_URL`, or several of them, for messages. */
-export const address = (url: Redacted.Redacted<string>): string => showHosts(parse(Redacted.value(url), DEFAULT_PORT)?.hosts ?? [])
+export const address = (url: Redacted.Redacted<string>): string =>
+  showHosts(parse(Redacted.value(url), DEFAULT_PORT)?.hosts ?? [])

@@ -29,7 +29,11 @@ const reasonOf = (error: NodeJS.ErrnoException): string => error.code ?? error.m
  * Claims fail at once during an outage instead of each waiting for a connection of its own, which takes seconds where
  * the server's machine is gone. `log` is called once when a server that was there is lost, and once when it is back.
  */
-export const make = (host: HostAddress, connection: ControlConnection, log: (level: "warning" | "info", text: string) => void): Outage => {
+export const make = (
+  host: HostAddress,
+  connection: ControlConnection,
+  log: (level: "warning" | "info", text: string) => void
+): Outage => {
   let wasThere = false
   let failure: Error | undefined
   let lostAt: number | undefined
@@ -44,7 +48,10 @@ export const make = (host: HostAddress, connection: ControlConnection, log: (lev
     clearTimeout(timer)
     timer = undefined
     connection.drop()
-    if (lostAt !== undefined) log("info", `MySQL at ${showHost(host)} is back after ${Math.max(1, Math.round((performance.now() - lostAt) / 1_000))} s`)
+    if (lostAt !== undefined) {
+      const seconds = Math.max(1, Math.round((performance.now() - lostAt) / 1_000))
+      log("info", `MySQL at ${showHost(host)} is back after ${seconds} s`)
+    }
     lostAt = undefined
     wasThere = true
   }
@@ -55,7 +62,7 @@ export const make = (host: HostAddress, connection: ControlConnection, log: (lev
       () => failure === undefined ? undefined : ended(),
       (error: unknown) => {
         if (failure === undefined) return
-        // It refuses this user, or has too many connections: those who ask are to hear that.
+        // The server rejects this user, or has too many connections. Callers shall receive that error.
         if (mysqlErrno(error) !== undefined) return ended()
         retry()
       }

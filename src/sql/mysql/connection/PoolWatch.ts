@@ -3,7 +3,7 @@ import type * as Scope from "effect/Scope"
 import * as LedgerMetrics from "../../../metrics/LedgerMetrics.ts"
 import * as Metrics from "../../../metrics/Metrics.ts"
 
-/** A connection of mysql2's pool, before anybody has it. */
+/** A connection of mysql2's pool, before it is handed out. */
 export interface DriverConnection {
   /** The character set in which it writes text, by the name that Node has for it. */
   readonly clientEncoding: string

@@ -36,7 +36,8 @@ export const finding = (self: string, readOnly: boolean, members: ReadonlyArray<
   const seen = members.filter(({ state }) => state !== "UNREACHABLE").length
   if (2 * seen <= members.length) return { _tag: "Member", state: "without a majority" }
   if (own.role !== "PRIMARY" || readOnly) return { _tag: "Member", state: own.role }
-  return { _tag: "Primary", id: own.id, primaries: members.filter(({ role }) => role === "PRIMARY").map(({ id }) => id) }
+  const primaries = members.filter(({ role }) => role === "PRIMARY").map(({ id }) => id)
+  return { _tag: "Primary", id: own.id, primaries }
 }
 
 /**
@@ -55,7 +56,10 @@ export const choose = (findings: ReadonlyArray<Finding>, current: number | undef
   const writable = indices("Writable")
   const isAway = current !== undefined && findings[current]?._tag === "Away"
   if (indices("Member").length > 0) {
-    return { primary: isAway ? current : undefined, trouble: "the replication group has no primary that answers and has a majority" }
+    return {
+      primary: isAway ? current : undefined,
+      trouble: "the replication group has no primary that answers and has a majority"
+    }
   }
   if (writable.length === 1) return { primary: writable[0], trouble: undefined }
   if (writable.length > 1) return { primary: undefined, trouble: "several servers take writes, and only one may" }

@@ -33,14 +33,17 @@ const makeProbe = (endpoint: Endpoint, host: HostAddress) => {
     if (/mariadb/i.test(version)) return []
     return control.ask(MEMBERS).catch((error: unknown): ControlConnection.ControlRows => {
       if (!DENIED.has(mysqlErrno(error) ?? 0)) throw error
-      throw new Error("its user lacks SELECT on performance_schema.replication_group_members, as in deploy/mysql-grants.sql")
+      throw new Error(
+        "its user lacks SELECT on performance_schema.replication_group_members, as in deploy/mysql-grants.sql"
+      )
     })
   }
   const ask = async (): Promise<Finding> => {
     try {
       const [state] = await control.ask("SELECT @@global.read_only AS readOnly, VERSION() AS version")
-      const members = await membersOf(String(state?.["version"]))
-      return finding(String(members[0]?.["self"]), Number(state?.["readOnly"]) !== 0, members as unknown as ReadonlyArray<GroupMember>)
+      const rows = await membersOf(String(state?.["version"]))
+      const members = rows as unknown as ReadonlyArray<GroupMember>
+      return finding(String(rows[0]?.["self"]), Number(state?.["readOnly"]) !== 0, members)
     } catch (error) {
       return { _tag: "Away", cause: rootMessage(error) }
     }
@@ -77,7 +80,7 @@ export const run = (
     const probes = hosts.map((host) => makeProbe(endpoint, host))
     yield* Effect.addFinalizer(() => Effect.sync(() => probes.forEach(({ drop }) => drop())))
     let current: number | undefined
-    let told: string | undefined
+    let logged: string | undefined
 
     const round = Effect.gen(function*() {
       const findings = yield* Effect.promise(() => Promise.all(probes.map(({ ask }) => ask())))
@@ -85,10 +88,12 @@ export const run = (
       const state = trouble ?? `the primary is ${showHost(hosts[primary!]!)}`
       sockets.lead(primary === undefined ? undefined : hosts[primary], trouble === undefined, state)
       current = primary
-      if (state === told) return
-      told = state
+      if (state === logged) return
+      logged = state
       const servers = hosts.map((host, index) => `${showHost(host)} ${describe(findings[index]!)}`).join(", ")
-      yield* trouble === undefined ? Effect.logInfo(`MySQL: ${state}`) : Effect.logWarning(`MySQL: ${state}: ${servers}`)
+      yield* trouble === undefined
+        ? Effect.logInfo(`MySQL: ${state}`)
+        : Effect.logWarning(`MySQL: ${state}: ${servers}`)
     })
 
     yield* round

@@ -4,7 +4,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Backoff from "../../../base/Backoff.ts"
-import { runText } from "./MySql.ts"
+import { runText } from "./Pool.ts"
 import type { SqlFailure } from "../../SqlFailure.ts"
 import { classifyMysql, mysqlErrno } from "../MySqlFailure.ts"
 
@@ -31,7 +31,10 @@ const untilOver = Backoff.schedule({ firstMillis: 1, lastMillis: 100 })
 export const endTransaction = (connection: Connection): Effect.Effect<boolean> =>
   Effect.matchEffect(runText(connection, "ROLLBACK"), {
     onSuccess: () => Effect.succeed(true),
-    onFailure: (cause) => mysqlErrno(cause) === undefined ? Effect.succeed(false) : Effect.zipRight(drop(connection), Effect.fail(cause))
+    onFailure: (cause) =>
+      mysqlErrno(cause) === undefined
+        ? Effect.succeed(false)
+        : Effect.zipRight(drop(connection), Effect.fail(cause))
   }).pipe(Effect.retry(untilOver), Effect.orDie)
 
 /**

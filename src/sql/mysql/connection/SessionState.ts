@@ -13,7 +13,7 @@ export interface SessionOptions {
 type Server = "MySQL" | "MariaDB"
 
 /**
- * A session variable that statements depend on, whoever set its default: the server, `init_connect`, a proxy or a
+ * A session variable that statements depend on. Its default may come from the server, `init_connect`, a proxy or a
  * pooler.
  */
 interface Pin {
@@ -31,7 +31,11 @@ interface Pin {
 const SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 const NO_LIMIT = "18446744073709551615"
 
-const pin = (name: string, literal: string, more: Omit<Pin, "name" | "literal"> = {}): Pin => ({ name, literal: () => literal, ...more })
+const pin = (name: string, literal: string, more: Omit<Pin, "name" | "literal"> = {}): Pin => ({
+  name,
+  literal: () => literal,
+  ...more
+})
 const inTexts = { inTexts: true } as const
 const onMySql = { only: "MySQL" } as const
 const onMariaDb = { only: "MariaDB" } as const
@@ -94,10 +98,14 @@ const alsoShown: ReadonlyArray<{ readonly name: string; readonly shown: string; 
 const MIN_PACKET_BYTES = 1_048_576
 
 /** `items` as a list that each server reads its own part of, by comments that only it executes. */
-const commaList = <A extends { readonly only?: Server }>(items: ReadonlyArray<A>, show: (item: A) => string): string => {
+const commaList = <A extends { readonly only?: Server }>(
+  items: ReadonlyArray<A>,
+  show: (item: A) => string
+): string => {
   const part = (only: Server | undefined) => items.filter((item) => item.only === only).map(show)
   const [both, mysql, mariadb] = [part(undefined), part("MySQL"), part("MariaDB")]
-  const apart = (open: string, list: ReadonlyArray<string>) => list.length === 0 ? "" : ` ${open} , ${list.join(", ")} */`
+  const apart = (open: string, list: ReadonlyArray<string>) =>
+    list.length === 0 ? "" : ` ${open} , ${list.join(", ")} */`
   return both.join(", ") + apart("/*!80000", mysql) + apart("/*M!", mariadb)
 }
 
@@ -161,7 +169,8 @@ ${showText}`
 
 /** For connections that only look: no limit hides rows, and no timeout but their own cuts them off. */
 export const controlText = setText(
-  pins.filter(({ name }) => ["sql_mode", "sql_select_limit", "max_execution_time", "max_statement_time"].includes(name)),
+  pins.filter(({ name }) =>
+    ["sql_mode", "sql_select_limit", "max_execution_time", "max_statement_time"].includes(name)),
   { database: "", lockWaitSeconds: 1, idleSeconds: 1 }
 )
 
@@ -203,7 +212,8 @@ export const facts = (row: Row, options: SessionOptions): ReadonlyArray<SessionF
     }
     const right = required.get(name)
     // A fraction of a second, as some servers return it, and the case of a database's name on a system that knows none.
-    const fits = right === undefined || value.toLowerCase() === right.toLowerCase() || (value !== "" && Number(value) === Number(right))
+    const fits = right === undefined || value.toLowerCase() === right.toLowerCase() ||
+      (value !== "" && Number(value) === Number(right))
     return { name, value, required: fits ? undefined : right }
   })
 }
@@ -224,6 +234,9 @@ export class SessionUnfit extends Error {
 export const unfit = (found: ReadonlyArray<SessionFact>): SessionUnfit | undefined => {
   const wrong = found.filter(({ required }) => required !== undefined)
   if (wrong.length === 0) return undefined
-  const list = wrong.map(({ name, required, value }) => `${name} is ${value === "" ? "empty" : value} and has to be ${required}`).join("; ")
-  return new SessionUnfit(`sessions of this database server do not fit (docs/guides/stores.md, "Session state"): ${list}`)
+  const list = wrong.map(({ name, required, value }) =>
+    `${name} is ${value === "" ? "empty" : value} and has to be ${required}`)
+  return new SessionUnfit(
+    `sessions of this database server do not fit (docs/guides/stores.md, "Session state"): ${list.join("; ")}`
+  )
 }
