@@ -197,11 +197,6 @@ export default TypeScript.config(
     }
   },
   {
-    // What does not comply yet.
-    files: ["src/{agents,cli,contract,http,metrics,ports,redis,rpc,security,sql,telemetry}/**/*.ts"],
-    rules: { "max-len": ["error", { code: 165, ignoreUrls: true }] }
-  },
-  {
     files: ["src/**/*.ts"],
     plugins: { coupon: { rules: { "import-direction": importDirection } } },
     rules: { "coupon/import-direction": "error" }

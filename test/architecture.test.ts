@@ -176,6 +176,25 @@ const allowed: ReadonlyArray<readonly [file: string, code: string]> = [
   ["test/X.test.ts", `import * as Gate from "../src/redis/RedisGate.ts"\nexport const x = [Gate, process.env["HOME"]]`]
 ]
 
+describe("lines", () => {
+  const line = (columns: number) => `export const x = "${"x".repeat(columns - 19)}"`
+  const folders = Fs.readdirSync(fileURLToPath(new URL("../src/", import.meta.url)), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory()).map(({ name }) => `src/${name}/X.ts`)
+
+  it.each([...folders, "src/X.ts", "test/X.test.ts", "bench/X.ts", "scripts/x.mjs"])(
+    "of more than 120 columns are rejected in %s",
+    async (file) => {
+      expect(await complaints(file, line(120))).toEqual([])
+      expect(await complaints(file, line(121))).toEqual([expect.stringContaining("length of 121")])
+    }
+  )
+
+  it("of generated code have no limit", async () => {
+    const found = await complaints("src/contract/gen/X.ts", line(200))
+    expect(found.filter((message) => !message.startsWith("File ignored"))).toEqual([])
+  })
+})
+
 describe("import directions", () => {
   for (const [file, code, message] of refused) {
     it(`refuses in ${file}: ${code.split("\n")[0]}`, async () => {

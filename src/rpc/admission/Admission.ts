@@ -54,8 +54,8 @@ export const make = (options: {
   let active = 0
 
   /**
-   * Whether a client has less than its even share. Such a client finds a place also when a limit that fell is below what
-   * is in progress: otherwise one that floods takes the places of all others until its calls have ended.
+   * Whether a client has less than its even share. Such a client finds a place also when a limit that fell is below
+   * what is in progress: otherwise one that floods takes the places of all others until its calls have ended.
    */
   const isModest = (client: number) =>
     inFlight < options.most && (own[client]! + 1) * (active + 1) <= limit.current()

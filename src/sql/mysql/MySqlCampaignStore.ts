@@ -43,7 +43,8 @@ ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
     `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
-    `INSERT INTO outbox (${markerColumns}) VALUES (${markerValues("CREATED", batchKey(changeId), "@campaign", "@now")})`,
+    `INSERT INTO outbox (${markerColumns})
+VALUES (${markerValues("CREATED", batchKey(changeId), "@campaign", "@now")})`,
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = @campaign`),
     "COMMIT"
   )
