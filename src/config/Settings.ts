@@ -123,6 +123,13 @@ export const settings = {
     1_000_000
   ),
   maxBodyBytes: integer("MAX_BODY_BYTES", "largest request body in bytes", 65_536, 1_024, 1_048_576),
+  heldBytes: integer(
+    "HELD_BYTES",
+    "bytes of bodies without their end and of unread answers, of all clients; one client has at most half of them",
+    67_108_864,
+    4_194_304,
+    17_179_869_184
+  ),
   issueBatchSize: integer("ISSUE_BATCH_SIZE", "most coupons in one ledger transaction", 512, 1, 1_000),
   issueQueueLimit: integer(
     "ISSUE_QUEUE_LIMIT",

@@ -7,12 +7,16 @@ import { Health as HealthService } from "../contract/gen/grpc/health/v1/health_p
 import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import * as CouponRoutes from "../rpc/CouponRoutes.ts"
+import * as HeldBytes from "../rpc/admission/HeldBytes.ts"
 import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
 import { guarded } from "../rpc/Guarded.ts"
+import type { Request, Response } from "../rpc/Request.ts"
 import type { Route } from "../rpc/Route.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as Acceptors from "./connections/Acceptors.ts"
+import * as Bodies from "./connections/Bodies.ts"
 import * as Drain from "./connections/Drain.ts"
+import * as FairTurns from "./connections/FairTurns.ts"
 import * as Http1 from "./connections/Http1.ts"
 import * as Http2 from "./connections/Http2.ts"
 import { credentials, listen, type ListenFailed } from "./connections/Listening.ts"
@@ -61,6 +65,9 @@ const measureConnections = (maxConnections: number, count: () => number) =>
     (end) => Effect.sync(end)
   )
 
+const measureHeld = (held: HeldBytes.HeldBytes) =>
+  Effect.acquireRelease(Effect.sync(() => HeldBytes.measure(held)), (end) => Effect.sync(end))
+
 /** Everything that answers requests, with gRPC's health and reflection among the mounts. */
 const makeRouter = (
   given: Mounts,
@@ -93,10 +100,15 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     const leaving = new AbortController()
     const draining = leaving.signal
     const { health, router } = makeRouter(mounts, routes, { config, dispatcher, draining, startup, tls })
-    const { serve } = router
+    const turns = FairTurns.make(router.serve)
+    const serve = (request: Request, response: Response) =>
+      turns.take(dispatcher.clientOf(request), FairTurns.weightOf(request), request, response)
     const offences = Offences.make(dispatcher.clientOfSocket)
-    const h1 = Http1.make({ credentials: secure, maxConnections, offences, patience, serve })
-    const h2 = Http2.make({ draining, patience, report, serve })
+    const { clientOf } = dispatcher
+    const held = HeldBytes.make(config.heldBytes)
+    const bodies = Bodies.make({ clientOf, held, offences })
+    const h1 = Http1.make({ bodies, credentials: secure, maxConnections, offences, patience, serve })
+    const h2 = Http2.make({ bodies, clientOf, draining, patience, report, serve })
     const connections = NewConnections.route(h1, h2.server, { offences, secure: tls, patienceMillis: patience.headers })
     const { sockets } = connections
     const { streams } = h2
@@ -115,6 +127,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     h1.on("error", report)
     acceptors = yield* startAcceptors(h1, shares, maxConnections, report)
     yield* measureConnections(maxConnections, connections.count)
+    yield* measureHeld(held)
 
     const host = address.address
     const bracketed = address.family === "IPv6" ? `[${host}]` : host

@@ -9,6 +9,10 @@ export type Protection =
   | "pipelining"
   /** A new connection of a client of which many were cut of late. */
   | "barred"
+  /** A body that is larger than what its client may have under way: a stream, or a connection over HTTP/1.1. */
+  | "bytes"
+  /** A body in chunks or frames of a few bytes: its connection. */
+  | "tiny_chunks"
 
 const protection = counters(
   "coupon_protection",
@@ -16,8 +20,12 @@ const protection = counters(
   ["reason"]
 )
 
+const of = (reason: Protection) => protection({ reason })
+
 /** A counter for each reason, there from the start. */
-export const protections: Readonly<Record<Protection, ReturnType<typeof protection>>> = {
-  pipelining: protection({ reason: "pipelining" }),
-  barred: protection({ reason: "barred" })
+export const protections = {
+  pipelining: of("pipelining"),
+  barred: of("barred"),
+  bytes: of("bytes"),
+  tinyChunks: of("tiny_chunks")
 }

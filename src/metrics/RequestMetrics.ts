@@ -23,6 +23,11 @@ export const rejectionsHeld = gauges(
   "OVERLOADED answers that wait so that refusing does not take the time of what was admitted."
 )()
 
+export const heldBytes = gauges(
+  "coupon_held_bytes",
+  "Bytes held for clients: of bodies without their end, and of large answers that are not read yet; at most HELD_BYTES."
+)()
+
 const connection = gauges("coupon_connections", "Client connections, by state: open, or the limit.", ["state"])
 export const connections = { open: connection({ state: "open" }), limit: connection({ state: "limit" }) }
 export const connectionsRefused = counters(

@@ -171,7 +171,8 @@ export const make = (
     let deadline: NodeJS.Timeout | undefined
     let ended = false
     request.on("end", () => {
-      if (size > maxBodyBytes || ended) return
+      // A stream of HTTP/2 that is reset in the middle of its body ends as one that is complete.
+      if (size > maxBodyBytes || ended || request.aborted) return
       ended = true
       if (deadline !== undefined) clearTimeout(deadline)
       const body = rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size)

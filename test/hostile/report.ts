@@ -17,13 +17,16 @@ const megabytes = (bytes: number) =>
 export const row = (trial: Trial): string =>
   `| \`${trial.attack}\` | ${megabytes(trial.bytes)} | ${percent(share(trial.honest.claims))} | ` +
   `${trial.honest.claims.p99} | ` +
-    `${percent(share(trial.honest.health))} | ${percent(share(trial.honest.operators))} | ` +
-  `${megabytes(trial.rss.before)} | ${megabytes(trial.rss.most)} | ${trial.warnings} | ` +
+  `${percent(share(trial.honest.health))} | ${percent(share(trial.honest.operators))} | ` +
+  `${megabytes(trial.rss.before)} | ${megabytes(trial.rss.most)} | ${percent(trial.cpu)} | ${trial.warnings} | ` +
   `${trial.alive ? "yes" : "**no**"} |`
 
-export const HEAD =
-  "| Attack | MB sent | Claims in time | p99, ms | Health | Operators | RSS before | RSS most | Warnings | Alive |\n" +
-  "|---|---|---|---|---|---|---|---|---|---|"
+const COLUMNS = [
+  ...["Attack", "MB sent", "Claims in time", "p99, ms", "Health", "Operators"],
+  ...["RSS before", "RSS most", "CPU", "Warnings", "Alive"]
+]
+
+export const HEAD = `| ${COLUMNS.join(" | ")} |\n|${"---|".repeat(COLUMNS.length)}`
 
 const table = ({ rig, trials }: Report) =>
   `### ${rig[0]!.toUpperCase()}${rig.slice(1)}\n\n${HEAD}\n${trials.map(row).join("\n")}\n`

@@ -15,6 +15,8 @@ export interface Trial {
   readonly honest: Honest.Honest
   /** Of the instance, in bytes. */
   readonly rss: { readonly before: number; readonly most: number }
+  /** CPU time of the instance while the honest client called, by that time: 1 is a core. */
+  readonly cpu: number
   readonly alive: boolean
   /** Lines of its log above INFO. */
   readonly warnings: number
@@ -30,6 +32,17 @@ const HOSTILE_FROM = "127.0.0.66"
 const rssOf = (pid: number): number => {
   try {
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1_024
+  } catch {
+    return 0
+  }
+}
+
+/** CPU time of a process so far, in seconds; 0 if it is gone. */
+const cpuOf = (pid: number): number => {
+  try {
+    // Behind the name in brackets, which may hold anything, the 12th and 13th field are ticks of 10 ms.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
+    return (Number(fields[11]) + Number(fields[12])) / 100
   } catch {
     return 0
   }
@@ -69,7 +82,9 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
   const attacking = attack === undefined ? Promise.resolve(0) : attackFrom(attack.name, target)
   // Its process takes some 300 ms to start.
   await pause(1_000)
+  const [cpuBefore, start] = [cpuOf(instance.pid), performance.now()]
   const honest = await Honest.run(where, seconds)
+  const cpu = Math.max(0, cpuOf(instance.pid) - cpuBefore) / (performance.now() - start) * 1_000
   const bytes = await attacking
   clearInterval(sampling)
   return {
@@ -77,6 +92,7 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
     bytes,
     honest,
     rss: { before, most },
+    cpu,
     alive,
     warnings: instance.logs().match(levelsAbove)?.length ?? 0
   }

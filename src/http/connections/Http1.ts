@@ -3,6 +3,7 @@ import * as https from "node:https"
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
+import type { Bodies } from "./Bodies.ts"
 import type { Credentials } from "./Listening.ts"
 import type { Offences } from "./Offences.ts"
 import * as Pipelining from "./Pipelining.ts"
@@ -23,6 +24,7 @@ const CIPHERS = [
 
 /** The HTTP/1.1 server. With credentials it speaks TLS, and offers HTTP/2 in the handshake. */
 export const make = (options: {
+  readonly bodies: Bodies
   readonly credentials: Credentials | undefined
   readonly maxConnections: number
   readonly offences: Offences
@@ -32,6 +34,7 @@ export const make = (options: {
   const { credentials, patience } = options
   const serve = Pipelining.make(options.serve, options.offences)
   const plain = {
+    IncomingMessage: options.bodies.IncomingMessage,
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: patience.headers,
     requestTimeout: patience.request,

@@ -3,6 +3,7 @@ import type { Socket } from "node:net"
 import { guarded } from "../../rpc/Guarded.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
+import type { Bodies } from "./Bodies.ts"
 import { dropRest } from "./DropRest.ts"
 import { MAX_HEADER_BYTES } from "./Http1.ts"
 
@@ -14,7 +15,7 @@ export interface Http2 {
 }
 
 /** Of one session. */
-const MAX_STREAMS = 250
+const MAX_STREAMS = 100
 
 /**
  * Streams that a client may open and reset again ("rapid reset", CVE-2023-44487) before its connection is ended: a
@@ -25,12 +26,14 @@ const STREAM_RESETS_PER_SECOND = 100
 
 /** A session that begins while `draining` is aborted is sent GOAWAY at once. */
 export const make = (options: {
+  readonly bodies: Bodies
+  readonly clientOf: (request: Request) => number
   readonly draining: AbortSignal
   readonly patience: Patience
   readonly report: (cause: unknown) => void
   readonly serve: (request: Request, response: Response) => void
 }): Http2 => {
-  const { draining, patience, report, serve } = options
+  const { bodies, clientOf, draining, patience, report, serve } = options
   const sessions = new Set<http2.ServerHttp2Session>()
   const streams = new Set<http2.ServerHttp2Stream>()
   const server = http2.createServer({
@@ -45,6 +48,7 @@ export const make = (options: {
     request.once("end", clear)
     request.once("close", clear)
     const { stream } = request
+    bodies.guard(stream, clientOf(request))
     streams.add(stream)
     stream.once("close", () => streams.delete(stream))
     stream.once("finish", () => dropRest(stream))
