@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import { untilResolved } from "../claim/UntilResolved.ts"
 import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
+import type { Actor } from "../domain/Actor.ts"
 import type {
   Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion
 } from "../domain/Campaign.ts"
@@ -30,8 +31,8 @@ export interface ChangeRequest {
   readonly campaignId: CampaignId
   /** Fail with `Conflict` unless the campaign is at this version; `undefined`: it may be at any. */
   readonly expected: ExpectedVersion
-  /** For the audit log: `Principal.name`. */
-  readonly actor: string
+  /** For the audit log. */
+  readonly actor: Actor
 }
 
 /**
@@ -41,7 +42,7 @@ export interface ChangeRequest {
  * records each change that is made, with its `actor`.
  */
 export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChanges")<CampaignChanges, {
-  readonly create: (draft: CampaignDraft, actor: string) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
+  readonly create: (draft: CampaignDraft, actor: Actor) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
   readonly update: (
     request: ChangeRequest,
     update: CampaignUpdate

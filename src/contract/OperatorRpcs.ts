@@ -3,6 +3,7 @@ import * as RpcGroup from "@effect/rpc/RpcGroup"
 import * as RpcMiddleware from "@effect/rpc/RpcMiddleware"
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
+import type { Actor } from "../domain/Actor.ts"
 import { campaignPhases } from "../domain/CampaignPhase.ts"
 import type { Principal } from "../domain/Principal.ts"
 import { type Role as RoleName, roles } from "../domain/Role.ts"
@@ -23,8 +24,11 @@ export class RequiredRole extends Context.Tag("coupon/operator/RequiredRole")<Re
  */
 export class Writes extends Context.Tag("coupon/operator/Writes")<Writes, true>() {}
 
-/** Who calls. */
-export class Caller extends Context.Tag("coupon/operator/Caller")<Caller, Principal>() {}
+/** Who calls, and as whom the audit log has it. */
+export class Caller extends Context.Tag("coupon/operator/Caller")<Caller, {
+  readonly principal: Principal
+  readonly actor: Actor
+}>() {}
 
 /** Admits a call or rejects it, by its HTTP header `Authorization: Bearer <key>`. */
 export class Authorization extends RpcMiddleware.Tag<Authorization>()("coupon/operator/Authorization", {

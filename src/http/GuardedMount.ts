@@ -3,9 +3,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
+import { AppConfig } from "../config/AppConfig.ts"
 import type { Role } from "../domain/Role.ts"
 import * as ErrorCatalog from "../rpc/ErrorCatalog.ts"
-import type { Response } from "../rpc/Request.ts"
+import * as ClientAddress from "../rpc/admission/ClientAddress.ts"
+import * as HttpSource from "../rpc/dispatch/HttpSource.ts"
+import type { Request, Response } from "../rpc/Request.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as UnaryLane from "../rpc/UnaryLane.ts"
 import * as Guard from "../security/Guard.ts"
@@ -24,6 +27,7 @@ const guard = (
   path: string,
   { handler, headers }: Mount,
   startup: Startup["Type"],
+  addressOf: (request: Request) => string,
   run: (work: Effect.Effect<void>) => unknown
 ): Mount => {
   const admitted: Handler = (request, response, draining) => {
@@ -38,7 +42,9 @@ const guard = (
   return {
     headers,
     handler: (request, response, draining) => {
-      Effect.runFork(Effect.either(Guard.admit(startup, request.headers.authorization, role))).addObserver((exit) => {
+      const source = HttpSource.make(request, response, addressOf)
+      const caller = { authorization: request.headers.authorization, source }
+      Effect.runFork(Effect.either(Guard.admit(startup, caller, role))).addObserver((exit) => {
         if (exit._tag === "Success" && Either.isRight(exit.value)) return admitted(request, response, draining)
         request.resume()
         const rejection = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined
@@ -49,10 +55,12 @@ const guard = (
 }
 
 /** The same mounts, for callers with the rights of `role` alone. */
-export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, Startup> =>
-  Effect.map(Effect.zip(Startup, Effect.runtime<never>()), ([startup, runtime]) => {
-    const run = Runtime.runFork(runtime)
+export const make = (role: Role, mounts: Mounts): Effect.Effect<Mounts, never, AppConfig | Startup> =>
+  Effect.gen(function*() {
+    const startup = yield* Startup
+    const addressOf = ClientAddress.makeAddressOf((yield* AppConfig).trustedNetworks)
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
     const guarded = Object.entries(mounts).map(([path, mount]) =>
-      [path, guard(role, path, mountOf(mount), startup, run)])
-    return Object.fromEntries(guarded) as Mounts
+      [path, guard(role, path, mountOf(mount), startup, addressOf, run)] as const)
+    return Object.fromEntries(guarded)
   })

@@ -2,11 +2,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Actor from "../domain/Actor.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as Guard from "../security/Guard.ts"
 import { Overloaded, PermissionDenied, type Rejection, Unauthenticated } from "../contract/OperatorErrors.ts"
 import { storesAway } from "./OperatorFailures.ts"
 import { Authorization, Caller, RequiredRole } from "../contract/OperatorRpcs.ts"
+import { OperatorSources } from "./OperatorProtocol.ts"
 
 /** The guard's rejection in the operator plane's terms. */
 const rejectionOf = (
@@ -34,15 +36,17 @@ const rejectionOf = (
 }
 
 /** Admits a call by the same guard as all protocols, and provides the `Caller`, whose name the audit log records. */
-export const layer: Layer.Layer<Authorization, never, Startup> = Layer.effect(
+export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup> = Layer.effect(
   Authorization,
-  Effect.map(Startup, (startup) =>
-    Authorization.of(({ headers, next, rpc }) => {
+  Effect.map(Effect.zip(Startup, OperatorSources), ([startup, sources]) =>
+    Authorization.of(({ clientId, headers, next, rpc }) => {
       // Without the annotation a call would be open to all, so the strictest role is required.
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
-      return Guard.admit(startup, headers["authorization"], required).pipe(
+      const source = sources.of(clientId)
+      return Guard.admit(startup, { authorization: headers["authorization"], source }, required).pipe(
         Effect.mapError((rejection) => rejectionOf(rejection, rpc._tag, required, startup.waitingFor())),
-        Effect.flatMap((principal) => Effect.provideService(next, Caller, principal))
+        Effect.flatMap((principal) =>
+          Effect.provideService(next, Caller, { principal, actor: Actor.of(principal, source) }))
       )
     }))
 )

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { Actor } from "../domain/Actor.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import { AuditLog } from "../ports/AuditLog.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
@@ -45,7 +46,7 @@ type Services = AuditLog | LedgerBackup | StoreHealth
  * Copies the embedded ledger and sends the copy, or returns advice on how to back up the database. One copy at a time;
  * it ends with the caller. The audit log has it as done by `actor`.
  */
-export const make: Effect.Effect<(actor: string) => Stream.Stream<Event, Failure, Services>> = Effect.map(
+export const make: Effect.Effect<(actor: Actor) => Stream.Stream<Event, Failure, Services>> = Effect.map(
   Effect.makeSemaphore(1),
   (semaphore) => (actor) =>
     Stream.unwrapScoped(Effect.gen(function*() {

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Actor } from "../domain/Actor.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import { AuditLog } from "../ports/AuditLog.ts"
 import { Gate, GateUnavailable } from "../ports/Gate.ts"
@@ -22,7 +23,7 @@ const PROGRESS_MILLIS = 100
 interface RebuildRequest {
   readonly campaignId: number
   readonly discard: boolean
-  readonly actor: string
+  readonly actor: Actor
 }
 
 /**

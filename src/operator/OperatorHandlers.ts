@@ -111,7 +111,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
       // Answers even if no store does, because it reports that they are away.
       Info: () =>
         Effect.gen(function*() {
-          const { keyId, name, role } = yield* Caller
+          const { principal: { keyId, name, role } } = yield* Caller
           const context = services.current()
           const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
             [factsOf(Context.get(context, LedgerFacts)), factsOf(Context.get(context, GateFacts))],
@@ -137,12 +137,12 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Overview: () => Stream.interruptWhen(overview, stopped),
       Audit: ({ campaignId }) => stream("Audit", verify(campaignId)),
       RebuildGate: ({ campaignId, discard }) =>
-        Stream.unwrap(Effect.map(Caller, ({ name }) =>
-          stream("RebuildGate", rebuild({ campaignId, discard, actor: name })))),
-      Backup: () => Stream.unwrap(Effect.map(Caller, ({ name }) => stream("Backup", backup(name)))),
+        Stream.unwrap(Effect.map(Caller, ({ actor }) =>
+          stream("RebuildGate", rebuild({ campaignId, discard, actor })))),
+      Backup: () => Stream.unwrap(Effect.map(Caller, ({ actor }) => stream("Backup", backup(actor)))),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
       CreateKey: (key) =>
-        Effect.flatMap(Caller, (caller) =>
+        Effect.flatMap(Caller, ({ actor }) =>
           call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>
             // The first key closes administration: with a lesser role, its maker would be locked out.
             Effect.filterOrFail(
@@ -150,7 +150,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
               (configured) => configured || key.role === "ADMIN",
               () => new KeyRejected({ message: FIRST_KEY })
             ).pipe(
-              Effect.zipRight(keys.create(key, caller.name))
+              Effect.zipRight(keys.create(key, actor))
             )).pipe(
             Effect.catchTag("KeyRejected", ({ message }) => Effect.fail(new InvalidArgument({ message })))
           ))),
@@ -162,8 +162,8 @@ export const layer = (stopped: Effect.Effect<void>) =>
             revokedAt: key.revokedAt ?? null
           })))),
       RevokeKey: ({ id }) =>
-        Effect.flatMap(Caller, ({ name }) =>
-          call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id, name)), (found) =>
+        Effect.flatMap(Caller, ({ actor }) =>
+          call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id, actor)), (found) =>
             found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" }))))),
       AuditLog: ({ beforeId, campaignId, limit }) =>
         call("AuditLog", Effect.gen(function*() {

@@ -1,22 +1,30 @@
 import type * as http from "node:http"
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import type { FromClientEncoded, FromServerEncoded } from "@effect/rpc/RpcMessage"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import * as Runtime from "effect/Runtime"
-
-export type Request = http.IncomingMessage | Http2ServerRequest
-export type Response = http.ServerResponse | Http2ServerResponse
+import { noSource, type RequestSource } from "../domain/Actor.ts"
+import * as HttpSource from "../rpc/dispatch/HttpSource.ts"
+import type { Request, Response } from "../rpc/Request.ts"
 
 /** `@effect/rpc`'s protocol over requests of Node's two HTTP servers. */
 export interface OperatorProtocol {
   readonly protocol: RpcServer.Protocol["Type"]
   /** Serves one POST of newline-delimited JSON. Each answer is written as one line as soon as it is there. */
   readonly serve: (request: Request, response: Response) => void
+  /** Where a request came from, while it is served. */
+  readonly sourceOf: (clientId: number) => RequestSource
 }
+
+/** Where the requests of the operator plane came from. */
+export class OperatorSources extends Context.Tag("coupon/operator/OperatorSources")<OperatorSources, {
+  /** As `OperatorProtocol.sourceOf`. */
+  readonly of: (clientId: number) => RequestSource
+}>() {}
 
 const CONTENT_TYPE = "application/ndjson"
 
@@ -30,6 +38,7 @@ const MOST_MESSAGES = 16
 interface Client {
   readonly response: Response
   readonly parser: RpcSerialization.Parser
+  readonly source: RequestSource
 }
 
 const reject = (response: Response, status: number, message: string, headers: Record<string, string> = {}) => {
@@ -46,7 +55,11 @@ const reject = (response: Response, status: number, message: string, headers: Re
  * Replaces `RpcServer.makeProtocolWithHttpApp`: that needs the whole HTTP server of `@effect/platform-node` (47 MB more
  * memory), trusts headers inside a client's message, and does not bound the body.
  */
-export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<OperatorProtocol> =>
+export const make = (options: {
+  readonly maxBodyBytes: number
+  /** The client's address, as `RequestSource.address` has it. */
+  readonly addressOf: (request: Request) => string
+}): Effect.Effect<OperatorProtocol> =>
   Effect.gen(function*() {
     const run = Runtime.runFork(yield* Effect.runtime<never>())
     const disconnects = yield* Mailbox.make<number>()
@@ -105,7 +118,11 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
         return
       }
       const id = ++lastId
-      clients.set(id, { response, parser })
+      const source = HttpSource.make(request, response, options.addressOf)
+      // Now, while the connection is there and the head is not sent.
+      source.address()
+      source.requestId()
+      clients.set(id, { response, parser, source })
       response.once("close", () => {
         clients.delete(id)
         disconnects.unsafeOffer(id)
@@ -130,6 +147,7 @@ export const make = (options: { readonly maxBodyBytes: number }): Effect.Effect<
 
     return {
       protocol,
+      sourceOf: (clientId) => clients.get(clientId)?.source ?? noSource,
       serve: (request, response) => {
         if (request.method !== "POST") {
           reject(response, 405, "calls of the operator plane are POSTed", { allow: "POST" })

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { AppConfig } from "../config/AppConfig.ts"
+import * as ClientAddress from "../rpc/admission/ClientAddress.ts"
 import type { Startup } from "../rpc/Startup.ts"
 import * as Authorization from "./Authorization.ts"
 import * as OperatorHandlers from "./OperatorHandlers.ts"
@@ -26,10 +27,12 @@ export const make: Effect.Effect<
 > = Effect.gen(function*() {
   const config = yield* AppConfig
   const stopped = yield* Deferred.make<void>()
-  const { protocol, serve } = yield* OperatorProtocol.make({ maxBodyBytes: config.maxBodyBytes })
+  const addressOf = ClientAddress.makeAddressOf(config.trustedNetworks)
+  const { protocol, serve, sourceOf } = yield* OperatorProtocol.make({ addressOf, maxBodyBytes: config.maxBodyBytes })
   yield* Layer.build(
     RpcServer.layer(OperatorRpcs, { disableFatalDefects: true, disableTracing: true }).pipe(
       Layer.provide([OperatorHandlers.layer(Deferred.await(stopped)), Authorization.layer]),
+      Layer.provide(Layer.succeed(OperatorProtocol.OperatorSources, { of: sourceOf })),
       Layer.provide(Layer.succeed(RpcServer.Protocol, protocol))
     )
   )

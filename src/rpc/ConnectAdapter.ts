@@ -37,8 +37,14 @@ const textDecoder = (route: Route) => ({
 /** Whether a call ended in a failure of its route's, which has its form already. */
 const failedByRoute = createContextKey(false)
 
-/** As `Dispatcher.clientOf` has it. */
-const client = createContextKey(0)
+/** The request and its response, and its client as `Dispatcher.clientOf` has it. */
+interface Exchange {
+  readonly request: Request
+  readonly response: Response
+  readonly client: number
+}
+
+const exchange = createContextKey<Exchange | undefined>(undefined)
 
 const routerOf = (
   routes: ReadonlyArray<Route>,
@@ -63,7 +69,9 @@ const routerOf = (
             authorization: context.requestHeader.get("authorization") ?? undefined,
             traceparent: context.requestHeader.get("traceparent") ?? undefined,
             metadata: route.wantsMetadata ? context : undefined,
-            client: context.values.get(client),
+            client: context.values.get(exchange)!.client,
+            request: context.values.get(exchange)!.request,
+            response: context.values.get(exchange)!.response,
             answered: (answer) => {
               try {
                 resolve(route.respond(answer))
@@ -229,7 +237,8 @@ export const make = (
     }
     let universal: UniversalServerRequest
     try {
-      const context = createContextValues().set(client, dispatcher.clientOf(request))
+      const context = createContextValues()
+        .set(exchange, { request, response, client: dispatcher.clientOf(request) })
       universal = universalRequestFromNodeRequest(request, response as never, undefined, context)
       // connect-es stops reading in the middle of a body that is too large. Node's default iterator would then destroy
       // the HTTP/1.1 request but not its connection, which hangs. This one lets the server drop the rest.

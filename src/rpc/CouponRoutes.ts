@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Actor from "../domain/Actor.ts"
 import type { Campaign, CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
 import { parseCampaignId, parseDraft, parseExpectedVersion, parsePatch } from "../domain/Campaign.ts"
 import { type CampaignPhase as DomainPhase, campaignPhases } from "../domain/CampaignPhase.ts"
@@ -75,9 +76,9 @@ const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
   bound: "write",
   access: "OPERATOR",
-  call: (useCases, input, { principal }) =>
+  call: (useCases, input, { principal, source }) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(parseDraft(input, now), (draft) => useCases.campaigns.create(draft, principal.name))),
+      Effect.flatMap(parseDraft(input, now), (draft) => useCases.campaigns.create(draft, Actor.of(principal, source)))),
   respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
 })
 
@@ -123,11 +124,11 @@ const getCoupon = Routes.make({
 /** The campaign that a change is for, the version it expects, and who asks for it. */
 const requestOf = (
   input: { readonly campaignId: number; readonly expectedVersion: bigint },
-  { principal }: Routes.CallContext
+  { principal, source }: Routes.CallContext
 ): Either.Either<ChangeRequest, InvalidArgument> =>
   Either.map(
     Either.all([parseCampaignId(input.campaignId), parseExpectedVersion(input.expectedVersion)]),
-    ([campaignId, expected]) => ({ campaignId, expected, actor: principal.name })
+    ([campaignId, expected]) => ({ campaignId, expected, actor: Actor.of(principal, source) })
   )
 
 const updateCampaign = Routes.make({

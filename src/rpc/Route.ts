@@ -5,6 +5,7 @@ import type { IssueFailure } from "../domain/Failure.ts"
 import type { Continuation } from "../claim/Continuation.ts"
 import type { UseCases } from "./Startup.ts"
 import type { Principal } from "../domain/Principal.ts"
+import type { RequestSource } from "../domain/Actor.ts"
 import { isRole, type Access, type Role } from "../domain/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
 import { decodeBinary, decodeJson } from "./JsonRequest.ts"
@@ -34,6 +35,8 @@ export interface Metadata {
 export interface CallContext {
   /** Whom the guard let in; `anonymous`, if it was not asked. */
   readonly principal: Principal
+  /** Where the request came from; `noSource` where the guard was not asked. */
+  readonly source: RequestSource
   /** The caller's own timeout; `undefined`: none. */
   readonly timeoutMillis: number | undefined
   /** Present if and only if the route wants it. */

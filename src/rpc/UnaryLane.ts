@@ -132,6 +132,8 @@ export const make = (
       traceparent,
       metadata,
       client,
+      request,
+      response,
       answered: (answer) => {
         try {
           const encoded = binary ? route.encodeBinary(answer) : route.encodeJson(answer)

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { EpochMillis } from "../domain/Time.ts"
+import type { Actor } from "../domain/Actor.ts"
 import type { Principal } from "../domain/Principal.ts"
 import type { Role } from "../domain/Role.ts"
 
@@ -45,14 +46,14 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
     readonly name: string
     readonly role: Role
     readonly requestsPerSecond?: number | undefined
-  }, actor: string) => Effect.Effect<CreatedKey, KeyRejected | KeysUnavailable>
+  }, actor: Actor) => Effect.Effect<CreatedKey, KeyRejected | KeysUnavailable>
   /** Every key that ever was, the oldest first. ADMIN_API_KEY is none of them. */
   readonly list: Effect.Effect<ReadonlyArray<ApiKey>, KeysUnavailable>
   /**
    * Ends a key's validity: at once at this instance, within 10 s at every other one. Returns whether there is such a
    * key, also if it was revoked before.
    */
-  readonly revoke: (id: string, actor: string) => Effect.Effect<boolean, KeysUnavailable>
+  readonly revoke: (id: string, actor: Actor) => Effect.Effect<boolean, KeysUnavailable>
   /** The holder of a secret; `undefined` for one that is unknown or revoked. */
   readonly authenticate: (secret: string) => Effect.Effect<Principal | undefined, KeysUnavailable>
   /**

@@ -5,6 +5,7 @@ import * as Runtime from "effect/Runtime"
 import * as LogLimiter from "../base/LogLimiter.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import { PermissionDenied, RateLimited, Unauthenticated, Unavailable } from "../domain/Failure.ts"
+import type { RequestSource } from "../domain/Actor.ts"
 import { ApiKeys } from "./ApiKeys.ts"
 import type { Principal } from "../domain/Principal.ts"
 import { anonymous, anonymousAdmin } from "../domain/Principal.ts"
@@ -17,6 +18,13 @@ import { UserTokens } from "./UserTokens.ts"
 /** Why a call is rejected; `rpc/ErrorCatalog` has the messages. */
 export type Rejection = Unauthenticated | PermissionDenied | RateLimited | Unavailable
 
+/** Who sends a request: its credentials, and where it came from. */
+export interface Caller {
+  /** The value of the header `Authorization`. */
+  readonly authorization: string | undefined
+  readonly source: RequestSource
+}
+
 /** Decides who may call what, in all protocols. */
 export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
   /** Whether calls for ANYONE, SELF and READ_SELF need no Authorization header. They may then skip `admit`. */
@@ -27,12 +35,11 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
    */
   readonly mayListCodes: (principal: Principal) => boolean
   /**
-   * Admits a call, or fails with the reason. `authorization` is the header's value, `userId` the user that a call of
-   * SELF is about. Where OPEN_ADMINISTRATION opens it, and unless `ApiKeys.configured`, every caller is `anonymous`, of
-   * role ADMIN.
+   * Admits a call, or fails with the reason. `userId` is the user that a call of SELF is about. Where
+   * OPEN_ADMINISTRATION opens it, and unless `ApiKeys.configured`, every caller is `anonymous`, of role ADMIN.
    */
   readonly admit: (
-    authorization: string | undefined,
+    caller: Caller,
     access: Access,
     userId?: bigint
   ) => Effect.Effect<Principal, Rejection>
@@ -170,7 +177,7 @@ export const make = Effect.gen(function*() {
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
     mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
-    admit: (authorization, access, userId) => {
+    admit: ({ authorization }, access, userId) => {
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
       const asked = isRole(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")
       if (authorization !== undefined && credential === undefined && asked) return Effect.fail(notBearer)
@@ -187,10 +194,10 @@ const notReady = new Unavailable({ retryAfterSeconds: 1 })
 
 /**
  * For other transports, such as the operator plane: as `Guard.admit`, and UNAVAILABLE while the stores, and with them
- * the keys, are still awaited. Pass `Startup`'s type: `admit(startup, request.headers.authorization, "VIEWER")`.
+ * the keys, are still awaited. Pass `Startup`'s type: `admit(startup, caller, "VIEWER")`.
  */
 export const admit = (
   startup: { readonly current: () => { readonly guard: Guard["Type"] } | undefined },
-  authorization: string | undefined,
+  caller: Caller,
   access: Access
-): Effect.Effect<Principal, Rejection> => startup.current()?.guard.admit(authorization, access) ?? Effect.fail(notReady)
+): Effect.Effect<Principal, Rejection> => startup.current()?.guard.admit(caller, access) ?? Effect.fail(notReady)

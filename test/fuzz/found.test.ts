@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, it } from "vitest"
+import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as GuardedMount from "../../src/http/GuardedMount.ts"
 import { Startup } from "../../src/rpc/Startup.ts"
 import type { Secured } from "../security/Secured.ts"
@@ -34,12 +35,11 @@ it.each(["application/json", "application/proto"])("%s that cannot be decompress
 it("a mount for VIEWERs rejects all others, and every call before the keys are known", async () => {
   let ready = false
   const useCases = { guard: server.guard, apiKeys: server.apiKeys } as never
-  const mounts = await Effect.runPromise(Effect.provideService(
-    GuardedMount.make("VIEWER", {
+  const mounts = await Effect.runPromise(GuardedMount.make("VIEWER", {
       "/metrics": (_, response) => void (response as import("node:http").ServerResponse).end("figures")
-    }),
-    Startup,
-    { current: () => ready ? useCases : undefined, waitingFor: () => [] }
+    }).pipe(
+    Effect.provideService(Startup, { current: () => ready ? useCases : undefined, waitingFor: () => [] }),
+    Effect.provide(AppConfig.layerTest())
   ))
   const other = await start({ mounts })
   const scrape = (authorization?: string) =>

@@ -76,7 +76,7 @@ describe("CampaignChanges", () => {
       const order: Array<string> = []
       ledger.onChange = ({ actor, from }) =>
         Effect.sync(() => {
-          expect(actor).toBe("test")
+          expect(actor.name).toBe("test")
           const terms = line.received.map(({ couponLimit, version }) => `${couponLimit} at ${version}`).join()
           order.push(`changed while the gate received ${terms}`)
           expect(from.version).toBe(1)

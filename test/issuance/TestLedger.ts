@@ -157,7 +157,7 @@ const make = Effect.sync(() => {
 
   const recordAct = ({ changeId, ...entry }: AuditEntry) => {
     if (records.some((record) => record.changeId === changeId)) return
-    const actor = Array.from(entry.actor).slice(0, 200).join("")
+    const actor = Array.from(entry.actor.name).slice(0, 200).join("")
     records.push({ ...entry, changeId, actor, id: records.length + 1, at: Date.now() })
   }
 

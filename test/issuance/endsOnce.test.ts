@@ -207,7 +207,10 @@ const play = (gateFails: boolean, seed: number) =>
         authorization: undefined,
         traceparent: undefined,
         metadata: undefined,
-        client
+        client,
+        // A claim without a key asks neither for anything.
+        request: undefined as never,
+        response: undefined as never
       }
 
       /** Runs a click to its first answer; a second one is noted too, whenever it comes. */

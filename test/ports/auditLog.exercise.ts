@@ -2,6 +2,7 @@ import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 
@@ -13,14 +14,20 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
         const audit = yield* AuditLog
         const began = Date.now()
         yield* audit.append({
-          ...changeBy("anonymous"),
+          ...changeBy(named("anonymous")),
           action: "key.create",
           campaignId: undefined,
           before: undefined,
           after: { name: "운영 'key' \\ \" \n", roles: [] }
         })
         yield* Effect.forEach([1, 2, 3], (n) =>
-          audit.append({ ...changeBy(`ops '${n}'`), action: "gate.rebuild", campaignId: 7, before: n, after: null }))
+          audit.append({
+            ...changeBy(named(`ops '${n}'`)),
+            action: "gate.rebuild",
+            campaignId: 7,
+            before: n,
+            after: null
+          }))
         const all = yield* audit.list({ beforeId: undefined, limit: 3, campaignId: undefined })
         expect(all.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after]))
           .toEqual([
@@ -44,7 +51,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
     it.effect("cuts an actor's name rather than losing the act", () =>
       Effect.gen(function*() {
         const audit = yield* AuditLog
-        const change = changeBy("쿠".repeat(500))
+        const change = changeBy(named("쿠".repeat(500)))
         yield* audit.append({ ...change, action: "key.revoke", campaignId: undefined, before: 1, after: 2 })
         const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
         expect(newest!.actor).toBe("쿠".repeat(200))
@@ -53,7 +60,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
     it.effect("records an act once that is appended again under its change id", () =>
       Effect.gen(function*() {
         const audit = yield* AuditLog
-        const entry = { ...changeBy("twice"), action: "gate.rebuild", campaignId: 9, before: null, after: null }
+        const entry = { ...changeBy(named("twice")), action: "gate.rebuild", campaignId: 9, before: null, after: null }
         yield* audit.append(entry)
         yield* audit.append(entry)
         expect(yield* audit.list({ beforeId: undefined, limit: 5, campaignId: 9 })).toHaveLength(1)

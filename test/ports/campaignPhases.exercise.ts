@@ -3,6 +3,7 @@ import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
 import { campaignPhases, nextDue, phasesReached } from "../../src/domain/CampaignPhase.ts"
 import { CampaignPhases, type PhaseState } from "../../src/ports/CampaignPhases.ts"
@@ -19,7 +20,7 @@ const change = (campaignId: number, to: Partial<CampaignSettings>) =>
     const { couponLimit, endTime, name, startTime, status } = from
     const verdict = yield* campaigns.change({
       changeId: batchId(),
-      actor: "test",
+      actor: named("test"),
       action: "campaign.update",
       from,
       to: { couponLimit, endTime, name, startTime, status, ...to }

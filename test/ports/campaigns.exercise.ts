@@ -2,6 +2,7 @@ import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 import type { CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
@@ -14,7 +15,7 @@ const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign)
 
 const changeOf = (from: Campaign, to: Partial<CampaignSettings>, action = "campaign.update"): CampaignChange => ({
   changeId: batchId(),
-  actor: "test",
+  actor: named("test"),
   action,
   from,
   to: { ...settingsOf(from), ...to }
@@ -49,7 +50,7 @@ export const exercise = <E>(
           startTime: from.startTime + 1,
           endTime: from.startTime + 2
         })
-        const verdict = yield* campaigns.change({ ...change, actor: "mover" })
+        const verdict = yield* campaigns.change({ ...change, actor: named("mover") })
         const expected = {
           ...from,
           ...change.to,

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { randomBytes } from "node:crypto"
 import { expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import type { CampaignDraft, CampaignSettings } from "../../src/domain/Campaign.ts"
 import type { UserId } from "../../src/domain/Coupon.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
@@ -33,7 +34,7 @@ export const campaigns = Effect.serviceFunctions(CampaignStore)
 
 /** Creates a campaign, by a change id of its own and the actor `test` unless a test says otherwise. */
 export const createCampaign = (draft: CampaignDraft, { actor = "test", changeId = batchId() } = {}) =>
-  campaigns.create({ changeId, actor, draft })
+  campaigns.create({ changeId, actor: named(actor), draft })
 
 /** `Issued`, or why not. */
 export const tagsOf = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<string> =>
@@ -61,7 +62,13 @@ const set = (campaignId: number, settings: Partial<CampaignSettings>) =>
     const from = (yield* campaigns.find(campaignId))!
     const { couponLimit, endTime, name, startTime, status } = from
     const to = { couponLimit, endTime, name, startTime, status, ...settings }
-    const verdict = yield* campaigns.change({ changeId: batchId(), actor: "test", action: "campaign.update", from, to })
+    const verdict = yield* campaigns.change({
+      changeId: batchId(),
+      actor: named("test"),
+      action: "campaign.update",
+      from,
+      to
+    })
     expect(verdict._tag).toBe("Changed")
   })
 

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { beforeEach, expect, vi } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
@@ -111,7 +112,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         yield* ledger.issue(issued)
         const first = batchId()
         const to = { ...created, status: "PAUSED" as const }
-        const change = { actor: "test", action: "campaign.update" }
+        const change = { actor: named("test"), action: "campaign.update" }
         const from = { campaignId, ...created }
         const verdict = yield* campaigns.change({ ...change, changeId: first, from, to })
         const paused = (verdict as { readonly campaign: typeof from }).campaign

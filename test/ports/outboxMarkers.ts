@@ -1,6 +1,7 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import { expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import { isMarker, type Marker } from "../../src/sql/text/OutboxMarkers.ts"
 import { batchId, campaigns, createCampaign, draft } from "./ledger.exercise.ts"
 
@@ -20,7 +21,7 @@ export const expectMarkers = (key: (id: string) => string) =>
     const [created, changed, forbidden] = [batchId(), batchId(), batchId()] as const
     const from = yield* createCampaign(draft(), { changeId: created })
     const to = { ...from, name: "renamed" }
-    yield* campaigns.change({ changeId: changed, actor: "test", action: "campaign.update", from, to })
+    yield* campaigns.change({ changeId: changed, actor: named("test"), action: "campaign.update", from, to })
     yield* campaigns.resolveChange(forbidden)
     expect(yield* markersOf(created)).toEqual(["CREATED"])
     expect(yield* markersOf(changed)).toEqual(["CHANGED"])

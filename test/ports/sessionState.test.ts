@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MySqlDriver from "mysql2/promise"
 import { afterAll, beforeAll, describe, expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
@@ -117,7 +118,7 @@ for (const kind of privateDatabases()) {
       const from = (yield* campaigns.find(campaignId))!
       const change = {
         changeId: batchOf(campaignId, []).batchId,
-        actor: "test",
+        actor: named("test"),
         action: "campaign.update",
         from,
         to: { ...from, name: `${name}!`, couponLimit: 7 }
@@ -175,7 +176,8 @@ for (const kind of privateDatabases()) {
       expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 0, version: 2 })
       expect(yield* outbox.purgeVoid(3_600_000)).toBe(0)
 
-      yield* audit.append({ ...changeBy("test"), action: "key.create", campaignId, before: undefined, after: { name } })
+      const act = { action: "key.create", campaignId, before: undefined, after: { name } }
+      yield* audit.append({ ...changeBy(named("test")), ...act })
       const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId })
       expect([newest!.action, newest!.after]).toEqual(["key.create", { name }])
       expect(Math.abs(newest!.at - now)).toBeLessThan(600_000)

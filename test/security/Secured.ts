@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { type Actor, named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
 import { ApiKeys } from "../../src/security/ApiKeys.ts"
@@ -62,7 +63,7 @@ export interface Secured extends Running {
   /** The secret of a new key. */
   readonly key: (role: Role, requestsPerSecond?: number) => Promise<string>
   /** Who created campaigns. */
-  readonly actors: ReadonlyArray<string>
+  readonly actors: ReadonlyArray<Actor>
 }
 
 /** The real server with the real guard over use cases that echo. */
@@ -82,7 +83,7 @@ export const startSecured = async (
     scope
   ))
   const apiKeys = Context.get(context, ApiKeys)
-  const actors: Array<string> = []
+  const actors: Array<Actor> = []
   const running = await start({
     // What the guard makes of HOST is tried; the server itself stays on loopback.
     environment: { ...environment, HOST: "127.0.0.1" },
@@ -103,7 +104,7 @@ export const startSecured = async (
     guard: Context.get(context, Guard),
     actors,
     key: async (role, requestsPerSecond) =>
-      (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }, "test"))).secret,
+      (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }, named("test")))).secret,
     close: async () => {
       await running.close()
       await Effect.runPromise(Scope.close(scope, Exit.void))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
 import * as Path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import type { Role } from "../../src/domain/Role.ts"
 import { roles } from "../../src/domain/Role.ts"
 import { routes } from "../../src/rpc/CouponRoutes.ts"
@@ -89,7 +90,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     const call = clientOf(protocol, server.url, keys.get(role)).createCampaign(draft)
     if (mayCreate[role]) {
       expect((await call).campaignId).toBe(1)
-      expect(server.actors.at(-1)).toBe(`the ${role}`)
+      expect(server.actors.at(-1)?.name).toBe(`the ${role}`)
     } else {
       expect(await refusal(call)).toEqual({
         code: Code.PermissionDenied,
@@ -101,7 +102,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
 
   it("ADMIN_API_KEY may do everything, as bootstrap", async () => {
     expect((await clientOf(protocol, server.url, ADMIN).createCampaign(draft)).campaignId).toBe(1)
-    expect(server.actors.at(-1)).toBe("bootstrap")
+    expect(server.actors.at(-1)?.name).toBe("bootstrap")
   })
 
   it("users need none, and another system's credentials in the header do not disturb", async () => {
@@ -123,7 +124,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     const client = clientOf(protocol, server.url, secret)
     await client.createCampaign(draft)
     const id = secret.split("_")[1]!
-    expect(await Effect.runPromise(server.apiKeys.revoke(id, "test"))).toBe(true)
+    expect(await Effect.runPromise(server.apiKeys.revoke(id, named("test")))).toBe(true)
     const message = "UNAUTHENTICATED: the API key is unknown or revoked"
     expect(await refusal(client.createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message })
     expect(await refusal(client.issueCoupon({ campaignId: 1, userId: 7n }))).toEqual({
@@ -184,7 +185,7 @@ describe("administration without keys", () => {
   ])("is open with %o, until the first key is made", async (environment) => {
     const open = await startSecured(environment)
     expect((await clientOf("gRPC", open.url).createCampaign(draft)).campaignId).toBe(1)
-    expect(open.actors).toEqual(["anonymous"])
+    expect(open.actors.map(({ name }) => name)).toEqual(["anonymous"])
     const secret = await open.key("ADMIN")
     expect((await refusal(clientOf("gRPC", open.url).createCampaign(draft))).code).toBe(Code.Unauthenticated)
     expect((await clientOf("gRPC", open.url, secret).createCampaign(draft)).campaignId).toBe(1)

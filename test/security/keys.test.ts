@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { afterAll, describe, expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
@@ -59,8 +60,11 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       ]))), ApiKeys)
       expect(yield* keys.configured).toBe(false)
       const before = Date.now()
-      const first = yield* keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }, "bootstrap")
-      const second = yield* keys.create({ name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 }, "anonymous")
+      const first = yield* keys.create({ name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR" }, named("bootstrap"))
+      const second = yield* keys.create(
+        { name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 },
+        named("anonymous")
+      )
       expect(yield* keys.configured).toBe(true)
       expect(first.secret).toMatch(new RegExp(`^cpn_${first.id}_[A-Za-z0-9_-]{43}$`))
       const rows = yield* store.all
@@ -74,10 +78,10 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       expect(JSON.stringify(rows)).not.toContain(secretPart)
       expect(Object.keys((yield* keys.list)[0]!)).not.toContain("secretHash")
 
-      expect(yield* keys.revoke("0000000000000000", "test")).toBe(false)
-      expect(yield* keys.revoke(first.id, "the ADMIN")).toBe(true)
+      expect(yield* keys.revoke("0000000000000000", named("test"))).toBe(false)
+      expect(yield* keys.revoke(first.id, named("the ADMIN"))).toBe(true)
       const revokedAt = (yield* store.all)[0]!.revokedAt
-      expect(yield* keys.revoke(first.id, "test")).toBe(true)
+      expect(yield* keys.revoke(first.id, named("test"))).toBe(true)
       expect((yield* store.all)[0]!.revokedAt).toBe(revokedAt)
       expect(yield* keys.authenticate(first.secret)).toBe(undefined)
       expect(yield* keys.authenticate(second.secret)).toEqual({
@@ -114,9 +118,9 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
         secretHash: "0".repeat(64)
       } as const
       const { secretHash: _, ...shown } = key
-      const revoke = Effect.suspend(() => store.revoke(key.id, changeBy("test")))
-      yield* store.insert(key, changeBy("test"))
-      expect((yield* Effect.flip(store.insert(key, changeBy("test"))))._tag).toBe("KeysUnavailable")
+      const revoke = Effect.suspend(() => store.revoke(key.id, changeBy(named("test"))))
+      yield* store.insert(key, changeBy(named("test")))
+      expect((yield* Effect.flip(store.insert(key, changeBy(named("test")))))._tag).toBe("KeysUnavailable")
       expect(yield* since).toEqual([{ action: "key.create", before: undefined, after: shown }])
       expect(yield* Effect.all([revoke, revoke], { concurrency: 2 })).toEqual([true, true])
       expect((yield* since)[0]).toEqual({ action: "key.revoke", before: shown, after: undefined })
@@ -158,10 +162,10 @@ describe("keys held in the process", () => {
     Effect.gen(function*() {
       const { here, there } = yield* scene
       expect(yield* there.authenticate("cpn_0123456789abcdef_" + "A".repeat(43))).toBe(undefined)
-      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" }, "test")
+      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" }, named("test"))
       yield* TestClock.adjust("1001 millis")
       expect((yield* there.authenticate(secret))?.name).toBe("k")
-      yield* here.revoke(id, "test")
+      yield* here.revoke(id, named("test"))
       yield* TestClock.adjust("10001 millis")
       expect(yield* there.authenticate(secret)).toBe(undefined)
     }))
@@ -169,7 +173,7 @@ describe("keys held in the process", () => {
   it.scoped("that holds while the store is away, too: what is older than ten seconds is not believed", () =>
     Effect.gen(function*() {
       const { here, leave, there } = yield* scene
-      const { secret } = yield* here.create({ name: "k", role: "VIEWER" }, "test")
+      const { secret } = yield* here.create({ name: "k", role: "VIEWER" }, named("test"))
       expect((yield* there.authenticate(secret))?.name).toBe("k")
       leave()
       yield* TestClock.adjust("9 seconds")
@@ -190,7 +194,7 @@ describe("keys held in the process", () => {
         yield* TestClock.adjust("1001 millis")
         expect(yield* there.configured, close).toBe(false)
         if (close === "production") yield* note.leave
-        else yield* here.revoke((yield* here.create({ name: "k", role: "ADMIN" }, "test")).id, "test")
+        else yield* here.revoke((yield* here.create({ name: "k", role: "ADMIN" }, named("test"))).id, named("test"))
         yield* TestClock.adjust("1001 millis")
         expect(yield* there.configured, close).toBe(true)
         leave()
@@ -231,10 +235,11 @@ describe("keys held in the process", () => {
           "\u202ex"
         ]
       ) {
-        expect((yield* Effect.flip(here.create({ name, role: "VIEWER" }, "test")))._tag, name).toBe("KeyRejected")
+        const rejected = yield* Effect.flip(here.create({ name, role: "VIEWER" }, named("test")))
+        expect(rejected._tag, name).toBe("KeyRejected")
       }
       for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {
-        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond }, "test")))._tag)
+        expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond }, named("test"))))._tag)
           .toBe("KeyRejected")
       }
     }))
@@ -252,7 +257,7 @@ describe("the posture at start", () => {
         Layer.provideMerge(Layer.succeed(ProductionNote, note)),
         Layer.provide(Layer.succeed(ApiKeyStore, memoryStore().store))
       ))
-      for (const role of keys) yield* Context.get(context, ApiKeys).create({ name: role, role }, "test")
+      for (const role of keys) yield* Context.get(context, ApiKeys).create({ name: role, role }, named("test"))
       return yield* Effect.provide(Effect.either(Posture.check), context)
     })
 

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { describe, expect } from "vitest"
+import { named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
@@ -81,7 +82,7 @@ const suite = (kind: DatabaseKind) =>
         expect(yield* port).toBe(b!.port)
         const campaign = yield* Context.get(context, CampaignStore).create({
           changeId: "c".repeat(32),
-          actor: "test",
+          actor: named("test"),
           draft: { name: "one", couponLimit: 5, startTime: 0, endTime: undefined }
         })
         const claim = (user: number) => ({

@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto"
 import { type BlockList, isIP, type Socket } from "node:net"
+import { networkOf, plain } from "../../base/Address.ts"
 import type { Request } from "../Request.ts"
 
 /** Places that clients share: the length of the tables that are kept of them. */
@@ -14,19 +15,45 @@ interface Tagged {
   [CLIENT]?: number
 }
 
-/** Without the prefix of an IPv4 address on a dual-stack socket. */
-const plain = (address: string) => address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+/** Whether an address is a trusted proxy's. */
+const isTrustedBy = (trusted: BlockList) => (address: string): boolean =>
+  trusted.check(address, address.includes(":") ? "ipv6" : "ipv4")
 
-/** What counts as one client: an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets. */
-const networkOf = (address: string): string => {
-  if (!address.includes(":")) return address
-  const [front, back] = address.split("::") as [string, string | undefined]
-  const groups = front === "" ? [] : front.split(":")
-  if (back !== undefined) {
-    const behind = back === "" ? 0 : back.split(":").length
-    while (groups.length + behind < 8) groups.push("0")
+/** The last address in X-Forwarded-For that is no trusted proxy's; `proxy`, the peer of the connection, without one. */
+const forwardedAddress = (
+  raw: ReadonlyArray<string>,
+  proxy: string,
+  isTrusted: (address: string) => boolean
+): string => {
+  let chain = ""
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]!.length !== 15 || raw[i]!.toLowerCase() !== "x-forwarded-for") continue
+    chain = chain === "" ? raw[i + 1]! : `${chain},${raw[i + 1]!}`
   }
-  return groups.slice(0, 4).join(":").toLowerCase()
+  // From the right, where trusted proxies wrote; a client's own entries are further left.
+  const addresses = chain.split(",")
+  let last = proxy
+  for (let i = addresses.length - 1; i >= 0; i--) {
+    const address = plain(addresses[i]!.trim())
+    if (isIP(address) === 0) break
+    last = address
+    if (!isTrusted(address)) break
+  }
+  return last
+}
+
+const peerOf = (request: Request): string => {
+  const socket = "stream" in request ? request.stream.session?.socket : request.socket as Socket | undefined
+  return plain(socket?.remoteAddress ?? "")
+}
+
+/** A request's client as an address, found as `make` finds it; empty for a connection that is gone. */
+export const makeAddressOf = (trusted: BlockList): (request: Request) => string => {
+  const isTrusted = isTrustedBy(trusted)
+  return (request) => {
+    const peer = peerOf(request)
+    return peer !== "" && isTrusted(peer) ? forwardedAddress(request.rawHeaders, peer, isTrusted) : peer
+  }
 }
 
 /** Whose requests and connections are whose. */
@@ -51,28 +78,10 @@ export const make = (trusted: BlockList): ClientAddresses => {
     hash = Math.imul(hash ^ hash >>> 15, 0x2c1b3c6d)
     return (hash ^ hash >>> 13) & (CLIENTS - 1)
   }
-  const isTrusted = (address: string) => trusted.check(address, address.includes(":") ? "ipv6" : "ipv4")
+  const isTrusted = isTrustedBy(trusted)
   const known = (socket: Socket) => {
     const address = plain(socket.remoteAddress ?? "")
     return address === "" ? GONE : isTrusted(address) ? TRUSTED : placeOf(networkOf(address))
-  }
-
-  const forwarded = (raw: ReadonlyArray<string>, proxy: string): number => {
-    let chain = ""
-    for (let i = 0; i < raw.length; i += 2) {
-      if (raw[i]!.length !== 15 || raw[i]!.toLowerCase() !== "x-forwarded-for") continue
-      chain = chain === "" ? raw[i + 1]! : `${chain},${raw[i + 1]!}`
-    }
-    // From the right, where trusted proxies wrote; a client's own entries are further left.
-    const addresses = chain.split(",")
-    let last = proxy
-    for (let i = addresses.length - 1; i >= 0; i--) {
-      const address = plain(addresses[i]!.trim())
-      if (isIP(address) === 0) break
-      last = address
-      if (!isTrusted(address)) break
-    }
-    return placeOf(networkOf(last))
   }
 
   const ofRequest = (request: Request): number => {
@@ -85,7 +94,8 @@ export const make = (trusted: BlockList): ClientAddresses => {
     if (place === undefined) owner[CLIENT] = place = known(isStream ? owner.socket! : request.socket)
     if (place !== TRUSTED) return place
     const socket = isStream ? owner.socket : request.socket
-    return forwarded(request.rawHeaders, plain(socket?.remoteAddress ?? ""))
+    const proxy = plain(socket?.remoteAddress ?? "")
+    return placeOf(networkOf(forwardedAddress(request.rawHeaders, proxy, isTrusted)))
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { IssueFailure } from "../../domain/Failure.ts"
+import type { Request, Response } from "../Request.ts"
 import type { Metadata, Route } from "../Route.ts"
 
 /**
@@ -19,6 +20,9 @@ export interface Call {
   readonly metadata: Metadata | undefined
   /** The result of `Dispatcher.clientOf`. */
   readonly client: number
+  /** Where the call came from, for `HttpSource`. A call that needs no key asks for nothing of it. */
+  readonly request: Request
+  readonly response: Response
   /** The call succeeded. Must not throw. */
   readonly answered: (answer: unknown) => void
   /** The call failed; `undefined`: by a defect, which is in the log. Must not throw. */

@@ -1,8 +1,11 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { IssueFailure } from "../../domain/Failure.ts"
+import { noSource } from "../../domain/Actor.ts"
 import { DeadlineExceeded, OutcomeUnknown, Unavailable } from "../../domain/Failure.ts"
 import { anonymous } from "../../domain/Principal.ts"
+import * as HttpSource from "./HttpSource.ts"
+import type { Request } from "../Request.ts"
 import type { Call } from "./Call.ts"
 import type { Bound, CallContext } from "../Route.ts"
 import type { UseCases } from "../Startup.ts"
@@ -23,7 +26,8 @@ export interface CallEffects {
   readonly guarded: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
 }
 
-export const make = (requestTimeoutMillis: number): CallEffects => {
+/** `addressOf`: the client's address, as `RequestSource.address` has it. */
+export const make = (requestTimeoutMillis: number, addressOf: (request: Request) => string): CallEffects => {
   /** Applies the shorter timeout. Disconnected: a store that cannot be interrupted delays no answer. */
   const bounded = (bound: Exclude<Bound, "itself">, work: CallEffect, timeoutMillis: number | undefined) => {
     const callers = timeoutMillis !== undefined && timeoutMillis <= requestTimeoutMillis
@@ -43,14 +47,25 @@ export const make = (requestTimeoutMillis: number): CallEffects => {
   }
 
   const open = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect =>
-    within(useCases, call, { principal: anonymous, timeoutMillis, metadata: call.metadata })
+    within(useCases, call, {
+      principal: anonymous,
+      source: noSource,
+      timeoutMillis,
+      metadata: call.metadata
+    })
 
   const guarded = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect => {
-    const { access } = call.route
+    const { access, isPublic } = call.route
+    const source = HttpSource.make(call.request, call.response, addressOf)
+    if (!isPublic) {
+      // Now, while the connection is there: the audit log names both.
+      source.address()
+      source.requestId()
+    }
     const isOfUser = access === "SELF" || access === "READ_SELF"
     const userId = isOfUser ? (call.input as { readonly userId: bigint }).userId : undefined
-    return Effect.flatMap(useCases.guard.admit(call.authorization, access, userId), (principal) =>
-      within(useCases, call, { principal, timeoutMillis, metadata: call.metadata }))
+    return Effect.flatMap(useCases.guard.admit({ authorization: call.authorization, source }, access, userId), (principal) =>
+      within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata }))
   }
 
   return { open, guarded }

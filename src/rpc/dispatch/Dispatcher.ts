@@ -9,6 +9,7 @@ import { DeadlineExceeded, type Overloaded, Unavailable } from "../../domain/Fai
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import { RequestTracing } from "../../ports/RequestTracing.ts"
 import * as Admission from "../admission/Admission.ts"
+import * as ClientAddress from "../admission/ClientAddress.ts"
 import type { Call } from "./Call.ts"
 import * as CallEffect from "./CallEffect.ts"
 import * as CallsInProgress from "./CallsInProgress.ts"
@@ -69,7 +70,10 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     trusted: config.trustedNetworks
   })
   const calls = CallsInProgress.make(admission, config.maxInFlight)
-  const effects = CallEffect.make(Duration.toMillis(config.requestTimeout))
+  const effects = CallEffect.make(
+    Duration.toMillis(config.requestTimeout),
+    ClientAddress.makeAddressOf(config.trustedNetworks)
+  )
   const log = RequestLog.make(run)
   const metricsOf = makeMetricsOf()
 

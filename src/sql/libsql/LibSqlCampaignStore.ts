@@ -37,7 +37,7 @@ const auditRow = (
 ): InStatement => ({
   sql: `INSERT INTO admin_audit (${actColumns})
 SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMarker(marker)}`,
-  args: [changeId, now, actorText(actor), action, stateText(before), stateText(after), changeId]
+  args: [changeId, now, actorText(actor.name), action, stateText(before), stateText(after), changeId]
 })
 
 const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Array<InStatement> => [

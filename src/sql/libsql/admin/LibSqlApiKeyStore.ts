@@ -11,7 +11,7 @@ import { LibSqlDriver } from "../LibSql.ts"
 const make = Effect.flatMap(LibSqlDriver, (driver) => {
   const valid = "id = ? AND revoked_at IS NULL"
   const valuesOf = ({ action, actor, after, before, changeId }: KeyEntry, now: number) =>
-    [changeId, now, actorText(actor), action, null, stateText(before), stateText(after)] as const
+    [changeId, now, actorText(actor.name), action, null, stateText(before), stateText(after)] as const
   const batch = (statements: (now: number) => Array<InStatement>) =>
     Effect.uninterruptible(
       Effect.tryPromise({ try: () => driver.batch(statements(Date.now()), "write"), catch: (cause) => cause })

@@ -16,7 +16,7 @@ const make = Effect.map(SqlClient, (sql) =>
         [
           changeId,
           Date.now(),
-          actorText(actor),
+          actorText(actor.name),
           action,
           campaignId ?? null,
           stateText(before),

@@ -26,7 +26,7 @@ export const mysqlAct = (
   return [
     batchKey(changeId),
     at,
-    mysqlText(actorText(actor)),
+    mysqlText(actorText(actor.name)),
     mysqlText(action),
     campaignId,
     state(before),
