@@ -1,6 +1,6 @@
 -- The rights of the serving user. An administrator runs this after the first migration, and again after an upgrade that
--- adds tables or a procedure. The service can change or delete no row of coupons or of the audit log, no role or secret of
--- a key, and no table.
+-- adds tables or a procedure. The service can change or delete no row of coupons or of the audit log, no role or secret
+-- of a key, and no table.
 
 GRANT SELECT, INSERT, UPDATE
     (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at)

@@ -171,6 +171,9 @@ const anchors = (file: string): ReadonlyArray<string> =>
 
 const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }
 
+/** Words for people where a program is meant. */
+const PEOPLE = /\b(?:nobody|somebody|everybody|whoever|hears?|told)\b/gi
+
 /** Names of other systems that pages mention. */
 const FOREIGN = ["SO_REUSEPORT", "NODE_EXTRA_CA_CERTS"]
 
@@ -206,7 +209,7 @@ for (const file of documents) {
     })
 
     it("speaks of programs, not of people", () => {
-      expect(text.match(/\b(?:nobody|somebody|everybody|whoever|hears?|told)\b/gi) ?? []).toEqual([])
+      expect(text.match(PEOPLE) ?? []).toEqual([])
     })
 
     it("names files that there are", () => {
@@ -259,6 +262,25 @@ const sources = (folder: string): ReadonlyArray<string> =>
     .filter((file) => /\.(?:ts|mjs|js|lua|sql|ya?ml|proto|pml)$/.test(file))
     .filter((file) => !/(?:^|\/)(?:gen|node_modules)\//.test(file))
     .map((file) => Path.join(folder, file))
+
+describe("code and configuration outside of src", () => {
+  const files = ["test", "bench", "bin", "deploy", "envoy", "scripts", "migrations", "proto/coupon"].flatMap(sources)
+
+  it("speak of programs, not of people", () => {
+    const found = files.filter((file) => file !== "test/readme/readme.test.ts").flatMap((file) =>
+      (read(file).match(PEOPLE) ?? []).map((word) => `${file}: ${word}`))
+    expect(found).toEqual([])
+  })
+
+  // The lint does so for JavaScript and TypeScript.
+  it("have lines of at most 120 columns in Lua, SQL, protobuf and Promela", () => {
+    const others = files.filter((file) => /\.(?:lua|sql|proto|pml)$/.test(file) && !file.includes("/connectrpc/"))
+    expect(others.length).toBeGreaterThan(10)
+    const wide = others.flatMap((file) =>
+      read(file).split("\n").filter((line) => line.length > 120).map((line) => `${file}: ${line}`))
+    expect(wide).toEqual([])
+  })
+})
 
 describe("pages that code and configuration name", () => {
   it("exist", () => {

@@ -300,7 +300,7 @@ describe("the posture at start", () => {
       expect((yield* AppConfig.load({ NODE_ENV: "production", PUBLIC_ACCESS: "open" })).production).toBe(true)
     }))
 
-  it.effect("production needs to be told who may claim, and opens no administration", () =>
+  it.effect("production needs a setting for who may claim, and opens no administration", () =>
     Effect.gen(function*() {
       const undecided = yield* Effect.flip(AppConfig.load({ NODE_ENV: "production" }))
       expect(undecided.message).toContain("PUBLIC_ACCESS: must be set in production")
