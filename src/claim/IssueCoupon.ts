@@ -10,21 +10,23 @@ import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
-import {
-  CampaignEnded,
-  CampaignNotStarted,
-  CampaignPaused,
-  CouponAlreadyClaimed,
-  CouponSoldOut,
-  DeadlineExceeded,
-  OutcomeUnknown,
-  Overloaded,
-  RecordNotFound,
-  Unavailable
-} from "../domain/Failure.ts"
+import { Unavailable } from "../domain/Failure.ts"
 import type { ClaimFailure } from "../domain/Failure.ts"
 import { Reconciler } from "../agents/Reconciler.ts"
 import * as Batcher from "./Batcher.ts"
+import {
+  alreadyClaimed,
+  deadlineExceeded,
+  ended,
+  heldBy,
+  notFound,
+  notStarted,
+  outcomeUnknown,
+  overloaded,
+  paused,
+  soldOut,
+  unavailable
+} from "./ClaimAnswers.ts"
 import type { Continuation } from "./Continuation.ts"
 import { CouponLookup } from "./CouponLookup.ts"
 import { Gate, type GateUnavailable, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
@@ -84,34 +86,6 @@ const MICRO_BATCH = 512
 
 /** Pauses between the questions of a claim whose answer was tentative. */
 const tentativePause = Backoff.make({ firstMillis: 2, lastMillis: 64 })
-
-// Built once, as exits: creating an error takes its stack trace, which costs more than the rest of a rejection.
-const notFound = Exit.fail(new RecordNotFound())
-const notStarted = Exit.fail(new CampaignNotStarted())
-const ended = Exit.fail(new CampaignEnded())
-const paused = Exit.fail(new CampaignPaused())
-const soldOut = Exit.fail(new CouponSoldOut())
-const overloaded = Exit.fail(new Overloaded({ retryAfterSeconds: 1 }))
-const unavailable = Exit.fail(new Unavailable({ retryAfterSeconds: 1 }))
-const deadlineExceeded = Exit.fail(new DeadlineExceeded())
-const outcomeUnknown = Exit.fail(new OutcomeUnknown())
-
-/** Without a stack trace, which costs 3 µs and shows nothing: this is an expected answer. */
-const alreadyClaimed = (coupon: Coupon): Exit.Exit<never, CouponAlreadyClaimed> => {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  const failure = new CouponAlreadyClaimed({ coupon })
-  Error.stackTraceLimit = stackTraceLimit
-  return Exit.fail(failure)
-}
-
-/** The coupon that the user holds by the end of this claim, as far as it shows. */
-const heldBy = (exit: Exit.Exit<Coupon, ClaimFailure>): Coupon | undefined =>
-  exit._tag === "Success"
-    ? exit.value
-    : exit.cause._tag === "Fail" && exit.cause.error._tag === "CouponAlreadyClaimed"
-    ? exit.cause.error.coupon
-    : undefined
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
