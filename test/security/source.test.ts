@@ -40,7 +40,7 @@ describe("where a request came from", () => {
     expect(seen.size).toBe(7)
   })
 
-  it("is told to refused callers of administration, too, and costs a claim nothing", async () => {
+  it("is said to refused callers of administration, too, and costs a claim nothing", async () => {
     const refused = await request(server.port, { path: CREATE, headers: json, body: draft })
     expect(refused).toMatchObject({ status: 401, headers: { "x-request-id": expect.any(String) as string } })
     const claimed = await request(server.port, { path: ISSUE, headers: { ...json, "x-request-id": "x" }, body: claim })
