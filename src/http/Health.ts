@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf"
 import { Code, ConnectError } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
+import { protections } from "../metrics/ProtectionMetrics.ts"
+import { EXPIRY_MILLIS } from "./LongCalls.ts"
 import type { Handler, Mounts } from "./Mounts.ts"
 import {
   Health,
@@ -19,6 +21,9 @@ export interface GrpcHealth {
 /** How often the state is read while a Watch is open. Draining is sent at once, by `changed`. */
 const LOOK_MILLIS = 250
 
+/** How long a Watch lasts: some seconds less than after which it would be cut. */
+const WATCH_MILLIS = EXPIRY_MILLIS - 5_000
+
 /**
  * Answers for the whole server (the empty name) and for each of `services`, which share its state. When the server
  * drains, a Watch receives NOT_SERVING and ends: an open stream would delay the drain.
@@ -27,7 +32,9 @@ export const make = (options: {
   readonly services: ReadonlyArray<string>
   readonly ready: () => boolean
   readonly draining: () => boolean
+  readonly watchMillis?: number
 }): GrpcHealth => {
+  const { watchMillis = WATCH_MILLIS } = options
   const known = new Set(["", ...options.services])
   const status = () => options.ready() && !options.draining() ? Status.SERVING : Status.NOT_SERVING
   const response = (value: Status) => create(HealthCheckResponseSchema, { status: value })
@@ -68,12 +75,17 @@ export const make = (options: {
             statuses: Object.fromEntries([...known].map((name) => [name, response(status())]))
           }),
         async *watch({ service }, { signal }) {
+          const end = performance.now() + watchMillis
           let sent: Status | undefined
           while (!signal.aborted) {
             const current = known.has(service) ? status() : Status.SERVICE_UNKNOWN
             if (current !== sent) yield response(current)
             sent = current
             if (options.draining()) return
+            if (performance.now() >= end) {
+              protections.expired.add()
+              throw new ConnectError("this call has lasted long enough; call again", Code.Unavailable)
+            }
             await nextLook(signal)
           }
         }

@@ -16,6 +16,10 @@ const withImports = (file: DescFile, seen = new Set<DescFile>()): Set<DescFile> 
   return seen
 }
 
+/** Of the methods, whose calls last until their client ends them. */
+export const paths: ReadonlyArray<string> = [ServerReflection, ServerReflectionAlpha].map((service) =>
+  `/${service.typeName}/${service.method.serverReflectionInfo.name}`)
+
 /** gRPC server reflection over the files of `services`, itself included, so that grpcurl and buf need no proto file. */
 export const make = (services: ReadonlyArray<DescService>): Mounts => {
   const listed = [...services, ServerReflection, ServerReflectionAlpha]

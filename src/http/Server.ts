@@ -7,7 +7,7 @@ import { Health as HealthService } from "../contract/gen/grpc/health/v1/health_p
 import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import * as CouponRoutes from "../rpc/CouponRoutes.ts"
-import * as HeldBytes from "../rpc/admission/HeldBytes.ts"
+import * as Shares from "../rpc/admission/Shares.ts"
 import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
 import { guarded } from "../rpc/Guarded.ts"
 import type { Request, Response } from "../rpc/Request.ts"
@@ -24,7 +24,8 @@ import * as NewConnections from "./connections/NewConnections.ts"
 import * as Offences from "./connections/Offences.ts"
 import * as StuckClients from "./connections/StuckClients.ts"
 import * as Health from "./Health.ts"
-import type { Mounts } from "./Mounts.ts"
+import * as LongCalls from "./LongCalls.ts"
+import { mountOf, type Mounts } from "./Mounts.ts"
 import * as Pages from "./Pages.ts"
 import { DEFAULT_PATIENCE, type Patience } from "./Patience.ts"
 import * as Reflection from "./Reflection.ts"
@@ -46,6 +47,9 @@ const startAcceptors = (h1: http.Server, shares: boolean, maxConnections: number
     ? Effect.promise(() => Acceptors.start(h1, { maxConnections, failed }))
     : Effect.succeed<Acceptors.Acceptors>({ close: (closed) => closed() })
 
+/** Streams of HTTP/2 that may be open: of calls in progress, and as many whose rejections wait or are not read. */
+const STREAMS_A_CALL = 2
+
 /** Cuts clients that do not read their answers, until the scope closes. */
 const cutStuckClients = (options: Parameters<typeof StuckClients.make>[0], report: (cause: unknown) => void) =>
   Effect.acquireRelease(
@@ -65,8 +69,24 @@ const measureConnections = (maxConnections: number, count: () => number) =>
     (end) => Effect.sync(end)
   )
 
-const measureHeld = (held: HeldBytes.HeldBytes) =>
-  Effect.acquireRelease(Effect.sync(() => HeldBytes.measure(held)), (end) => Effect.sync(end))
+const measureHeld = (held: Shares.Shares) =>
+  Effect.acquireRelease(
+    Effect.sync(() => Metrics.onSample(() => RequestMetrics.heldBytes.set(held.total()))),
+    (end) => Effect.sync(end)
+  )
+
+/** Methods whose calls last until their client ends them. */
+const LONG_PATHS = new Set([
+  `/${HealthService.typeName}/${HealthService.method.watch.name}`,
+  ...Reflection.paths
+])
+
+const boundLongCalls = (mounts: Mounts, clientOf: (request: Request) => number): Mounts => {
+  const calls = Shares.make(LongCalls.MOST_LONG_CALLS)
+  const bound = ([path, mount]: [string, Mounts[string]]) =>
+    [path, LongCalls.bound({ calls, clientOf, handler: mountOf(mount).handler, paths: LONG_PATHS })] as const
+  return Object.fromEntries(Object.entries(mounts).map(bound))
+}
 
 /** Everything that answers requests, with gRPC's health and reflection among the mounts. */
 const makeRouter = (
@@ -83,7 +103,8 @@ const makeRouter = (
   const names = services.map(({ typeName }) => typeName)
   const health = Health.make({ services: names, ready: pages.ready, draining: isDraining })
   const reflection = config.reflection === "on" ? Reflection.make([...services, HealthService]) : {}
-  const router = Router.make({ ...options, mounts: { ...reflection, ...health.mounts, ...given }, pages, routes })
+  const long = boundLongCalls({ ...reflection, ...health.mounts }, options.dispatcher.clientOf)
+  const router = Router.make({ ...options, mounts: { ...long, ...given }, pages, routes })
   return { health, router }
 }
 
@@ -105,10 +126,11 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       turns.take(dispatcher.clientOf(request), FairTurns.weightOf(request), request, response)
     const offences = Offences.make(dispatcher.clientOfSocket)
     const { clientOf } = dispatcher
-    const held = HeldBytes.make(config.heldBytes)
+    const held = Shares.make(config.heldBytes)
     const bodies = Bodies.make({ clientOf, held, offences })
     const h1 = Http1.make({ bodies, credentials: secure, maxConnections, offences, patience, serve })
-    const h2 = Http2.make({ bodies, clientOf, draining, patience, report, serve })
+    const streamShares = Shares.make(STREAMS_A_CALL * config.maxInFlight)
+    const h2 = Http2.make({ bodies, clientOf, draining, patience, report, serve, shares: streamShares })
     const connections = NewConnections.route(h1, h2.server, { offences, secure: tls, patienceMillis: patience.headers })
     const { sockets } = connections
     const { streams } = h2

@@ -13,6 +13,12 @@ export type Protection =
   | "bytes"
   /** A body in chunks or frames of a few bytes: its connection. */
   | "tiny_chunks"
+  /** A call without an end, of which its client or all clients have too many. */
+  | "long_calls"
+  /** A call that its client did not end in time. */
+  | "expired"
+  /** A stream of HTTP/2, of which its client or all clients have too many. */
+  | "streams"
 
 const protection = counters(
   "coupon_protection",
@@ -27,5 +33,8 @@ export const protections = {
   pipelining: of("pipelining"),
   barred: of("barred"),
   bytes: of("bytes"),
-  tinyChunks: of("tiny_chunks")
+  tinyChunks: of("tiny_chunks"),
+  longCalls: of("long_calls"),
+  expired: of("expired"),
+  streams: of("streams")
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { protections } from "../../src/metrics/ProtectionMetrics.ts"
 import * as RequestMetrics from "../../src/metrics/RequestMetrics.ts"
 import * as Metrics from "../../src/metrics/Metrics.ts"
-import * as HeldBytes from "../../src/rpc/admission/HeldBytes.ts"
+import * as Shares from "../../src/rpc/admission/Shares.ts"
 import type { Running } from "../transport/Stub.ts"
 import { ISSUE, json, request, start, until } from "../transport/Stub.ts"
 
@@ -27,9 +27,9 @@ const connect = (port: number, from: string) => {
   return { socket, text: () => text, closed: () => closed }
 }
 
-describe("bytes that are held", () => {
+describe("what clients share", () => {
   it("are at most half of all for one client, and a third each for two", () => {
-    const held = HeldBytes.make(6_000)
+    const held = Shares.make(6_000)
     const fill = (client: number) => {
       let taken = 0
       while (held.take(client, 10)) taken += 10

@@ -2,7 +2,7 @@ import { IncomingMessage } from "node:http"
 import type { ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
-import type { HeldBytes } from "../../rpc/admission/HeldBytes.ts"
+import type { Shares } from "../../rpc/admission/Shares.ts"
 import type { Offences } from "./Offences.ts"
 
 /**
@@ -42,7 +42,7 @@ type Metered = ServerHttp2Stream & { [METER]?: Meter & { readonly client: number
 /** `clientOf`: as `ClientAddresses.ofRequest`. */
 export const make = (options: {
   readonly clientOf: (request: IncomingMessage) => number
-  readonly held: HeldBytes
+  readonly held: Shares
   readonly offences: Offences
 }): Bodies => {
   const { clientOf, held, offences } = options

@@ -1,5 +1,7 @@
 import * as http2 from "node:http2"
 import type { Socket } from "node:net"
+import { protections } from "../../metrics/ProtectionMetrics.ts"
+import type { Shares } from "../../rpc/admission/Shares.ts"
 import { guarded } from "../../rpc/Guarded.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
@@ -32,8 +34,10 @@ export const make = (options: {
   readonly patience: Patience
   readonly report: (cause: unknown) => void
   readonly serve: (request: Request, response: Response) => void
+  /** The streams that are open, of all clients. */
+  readonly shares: Shares
 }): Http2 => {
-  const { bodies, clientOf, draining, patience, report, serve } = options
+  const { bodies, clientOf, draining, patience, report, serve, shares } = options
   const sessions = new Set<http2.ServerHttp2Session>()
   const streams = new Set<http2.ServerHttp2Stream>()
   const server = http2.createServer({
@@ -41,16 +45,24 @@ export const make = (options: {
     streamResetRate: STREAM_RESETS_PER_SECOND,
     settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
   }, (request, response) => {
+    const { stream } = request
+    const client = clientOf(request)
+    if (!shares.take(client, 1)) {
+      protections.streams.add()
+      return stream.close(http2.constants.NGHTTP2_REFUSED_STREAM)
+    }
+    bodies.guard(stream, client)
     // HTTP/1.1 has requestTimeout. In HTTP/2, Node leaves a stream open whose body never ends.
     const cancel = guarded(report, () => request.stream.close(http2.constants.NGHTTP2_CANCEL))
     const timer = setTimeout(cancel, patience.request)
     const clear = () => clearTimeout(timer)
     request.once("end", clear)
     request.once("close", clear)
-    const { stream } = request
-    bodies.guard(stream, clientOf(request))
     streams.add(stream)
-    stream.once("close", () => streams.delete(stream))
+    stream.once("close", () => {
+      streams.delete(stream)
+      shares.give(client, 1)
+    })
     stream.once("finish", () => dropRest(stream))
     serve(request, response)
   })
