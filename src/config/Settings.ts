@@ -193,7 +193,8 @@ export const settings = {
     "EVENT_STREAM_LENGTH",
     "events kept per campaign in EVENT_STREAM, approximately",
     1_000_000,
-    1_000,
+    // What instances have published and not yet confirmed must not be trimmed: 10,000 coupons in a poll each.
+    100_000,
     100_000_000
   ),
   gateKeptAfterEnd: duration(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { EventStreamUnavailable } from "../../src/ports/EventStream.ts"
+import * as AppConfig from "../../src/config/AppConfig.ts"
+import { EventStream, EventStreamUnavailable, layerOff } from "../../src/ports/EventStream.ts"
 import { Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import type { Evidence } from "../../src/redis/GateOwner.ts"
 import { couponOf, couponsOf, hydrate, termsOf } from "./gate.exercise.ts"
@@ -138,6 +139,25 @@ describe("RedisEventStream", () => {
         expect(yield* dump(id)).toEqual(before)
       })
   )
+})
+
+describe("EVENT_STREAM", () => {
+  const stores = { MYSQL_URL: "mysql://127.0.0.1:1/unused", REDIS_URL: "redis://127.0.0.1:1" }
+
+  it.effect("is off unless it is set, and needs a Redis", () =>
+    Effect.gen(function*() {
+      expect(yield* AppConfig.load(stores)).toMatchObject({ eventStream: "off" })
+      expect(yield* AppConfig.load({ ...stores, EVENT_STREAM: "redis" })).toMatchObject({ eventStream: "redis" })
+      const { message } = yield* Effect.flip(AppConfig.load({ EVENT_STREAM: "redis" }))
+      expect(message).toContain("EVENT_STREAM: needs REDIS_URL")
+    }))
+
+  it.effect("has a stream that takes everything and keeps nothing where it is off", () =>
+    Effect.gen(function*() {
+      const stream = yield* EventStream
+      expect(stream.isOn).toBe(false)
+      expect(yield* stream.publish(1, couponsOf(1, 1, 3))).toBeUndefined()
+    }).pipe(Effect.provide(layerOff)))
 })
 
 describe("a gate without the event stream", () => {
