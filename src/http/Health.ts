@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf"
 import { Code, ConnectError } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
 import { protections } from "../metrics/ProtectionMetrics.ts"
-import { EXPIRY_MILLIS } from "./LongCalls.ts"
+import { EXPIRY_MILLIS } from "./protection/LongCalls.ts"
 import type { Handler, Mounts } from "./Mounts.ts"
 import {
   Health,

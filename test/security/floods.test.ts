@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import * as StuckClients from "../../src/http/connections/StuckClients.ts"
+import * as StuckClients from "../../src/http/protection/StuckClients.ts"
 import type { Running } from "../transport/Stub.ts"
 import { campaign, coupon, echo, ISSUE, json, request, start, until } from "../transport/Stub.ts"
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import * as FairTurns from "../../src/http/connections/FairTurns.ts"
+import * as FairTurns from "../../src/http/protection/FairTurns.ts"
 import type { Request, Response } from "../../src/rpc/Request.ts"
 
 const setup = () => {

@@ -3,10 +3,10 @@ import * as https from "node:https"
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
-import type { Bodies } from "./Bodies.ts"
+import type { Bodies } from "../protection/Bodies.ts"
 import type { Credentials } from "./Listening.ts"
-import type { Offences } from "./Offences.ts"
-import * as Pipelining from "./Pipelining.ts"
+import type { Offences } from "../protection/Offences.ts"
+import * as Pipelining from "../protection/Pipelining.ts"
 
 /** Of the headers of one request, over both HTTP versions. */
 export const MAX_HEADER_BYTES = 16_384

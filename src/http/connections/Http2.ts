@@ -5,7 +5,7 @@ import type { Shares } from "../../rpc/admission/Shares.ts"
 import { guarded } from "../../rpc/Guarded.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
-import type { Bodies } from "./Bodies.ts"
+import type { Bodies } from "../protection/Bodies.ts"
 import { dropRest } from "./DropRest.ts"
 import { MAX_HEADER_BYTES } from "./Http1.ts"
 

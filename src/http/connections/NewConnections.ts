@@ -2,7 +2,7 @@ import type * as http from "node:http"
 import type * as http2 from "node:http2"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
-import type { Offences } from "./Offences.ts"
+import type { Offences } from "../protection/Offences.ts"
 import { sniff } from "./ProtocolSniffer.ts"
 
 /** The connections of a port. */

@@ -1,10 +1,10 @@
 import { constants } from "node:http2"
-import { protections } from "../metrics/ProtectionMetrics.ts"
-import type { Shares } from "../rpc/admission/Shares.ts"
-import { rejectOverloaded } from "../rpc/RejectOverloaded.ts"
-import type { Request, Response } from "../rpc/Request.ts"
-import { markEndless } from "./connections/Pipelining.ts"
-import type { Handler } from "./Mounts.ts"
+import { protections } from "../../metrics/ProtectionMetrics.ts"
+import type { Shares } from "../../rpc/admission/Shares.ts"
+import { rejectOverloaded } from "../../rpc/admission/RejectOverloaded.ts"
+import type { Request, Response } from "../../rpc/Request.ts"
+import { markEndless } from "./Pipelining.ts"
+import type { Handler } from "../Mounts.ts"
 
 /** Of all clients together; one has at most half of them. Each takes some 30 KB. */
 export const MOST_LONG_CALLS = 256

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http"
-import { Overloaded } from "../domain/Failure.ts"
-import { toErrorReply } from "./ErrorCatalog.ts"
-import type { Request, Response } from "./Request.ts"
+import { Overloaded } from "../../domain/Failure.ts"
+import { toErrorReply } from "../ErrorCatalog.ts"
+import type { Request, Response } from "../Request.ts"
 
 const failure = new Overloaded({ retryAfterSeconds: 1 })
 const { body: error, status } = toErrorReply(failure)
