@@ -46,7 +46,7 @@ const directions = {
     because: "metrics are counted everywhere, so they import nothing that counts"
   },
   security: {
-    inside: ["base", "domain", "config"],
+    inside: ["base", "domain", "config", "metrics"],
     packages: /^(effect\/|jose$|node:)/,
     because: "who may do what depends on no store, no transport and no use case"
   },

@@ -22,6 +22,12 @@ export const take = (bucket: TokenBucket, { burst, perSecond }: Rate, now: numbe
   return 0
 }
 
+/** Takes nothing. Returns 0 if there is a token, otherwise the seconds until there will be one. */
+export const look = (bucket: TokenBucket, { burst, perSecond }: Rate, now: number): number => {
+  const tokens = Math.min(burst, bucket.tokens + (now - bucket.refilledAt) / 1_000 * perSecond)
+  return tokens < 1 ? (1 - tokens) / perSecond : 0
+}
+
 /** Takes all tokens. */
 export const drain = (bucket: TokenBucket, now: number): void => {
   bucket.tokens = 0

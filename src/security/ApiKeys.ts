@@ -35,6 +35,9 @@ export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ reado
 /** A key cannot be as asked; `message` says why. */
 export class KeyRejected extends Data.TaggedError("KeyRejected")<{ readonly message: string }> {}
 
+/** What is wrong with a secret. `revoked` is told to the holder of that key's secret alone. */
+export type KeyFlaw = "unknown" | "revoked"
+
 /** API keys: who holds one may do what its role says. */
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   /**
@@ -54,8 +57,8 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
    * key, also if it was revoked before.
    */
   readonly revoke: (id: string, actor: Actor) => Effect.Effect<boolean, KeysUnavailable>
-  /** The holder of a secret; `undefined` for one that is unknown or revoked. */
-  readonly authenticate: (secret: string) => Effect.Effect<Principal | undefined, KeysUnavailable>
+  /** The holder of a secret, or why there is none. */
+  readonly authenticate: (secret: string) => Effect.Effect<Principal | KeyFlaw, KeysUnavailable>
   /**
    * Whether administration needs a key: there is an ADMIN_API_KEY, a key was ever made (revoked ones count), or the
    * ledger was ever served in production mode. Never `false` again after it was `true`. A change at another instance

@@ -1,8 +1,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Runtime from "effect/Runtime"
-import * as LogLimiter from "../base/LogLimiter.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import { PermissionDenied, RateLimited, Unauthenticated, Unavailable } from "../domain/Failure.ts"
 import type { RequestSource } from "../domain/Actor.ts"
@@ -11,9 +9,12 @@ import type { Principal } from "../domain/Principal.ts"
 import { anonymous, anonymousAdmin } from "../domain/Principal.ts"
 import type { Access, Role } from "../domain/Role.ts"
 import { allows, isRole } from "../domain/Role.ts"
+import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
+import type { Reason } from "../metrics/CredentialMetrics.ts"
 import { idOf, looksLikeKey } from "./Secret.ts"
 import * as TokenBuckets from "./TokenBuckets.ts"
 import { UserTokens } from "./UserTokens.ts"
+import * as WrongCredentials from "./WrongCredentials.ts"
 
 /** Why a call is rejected; `rpc/ErrorCatalog` has the messages. */
 export type Rejection = Unauthenticated | PermissionDenied | RateLimited | Unavailable
@@ -68,101 +69,135 @@ const notBearer = new Unauthenticated({ reason: `the Authorization header is not
 
 const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
 
-/** A rejected call of administration, and the runtime of its fiber: the log line belongs to the request's trace. */
-interface Rejected {
-  readonly access: Access
-  readonly credential: string | undefined
-  readonly reason: string
-  readonly runtime: Runtime.Runtime<never>
+/** Why a call is rejected, and what that means for its client. */
+interface Refusal {
+  readonly failure: Rejection
+  /** `undefined`: a store is away, which is not the caller's fault. */
+  readonly reason: Reason | undefined
 }
+
+/** What a guesser sends, or the holder of what is no longer valid. Not expired tokens: honest clients send those. */
+const WRONG: ReadonlySet<Reason | undefined> = new Set<Reason>([
+  "malformed", "unknown_key", "revoked_key", "token_malformed", "token_signature", "token_claims"
+])
+
+const refuse = (failure: Rejection, reason: Reason | undefined) => Effect.fail<Refusal>({ failure, reason })
+
+const limited = (seconds: number): Refusal => ({
+  failure: new RateLimited({ retryAfterSeconds: Math.ceil(seconds) }),
+  reason: "limited"
+})
+
+const storeAway = (cause: unknown): Refusal => ({ failure: storeDown(cause), reason: undefined })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const keys = yield* ApiKeys
   const tokens = yield* UserTokens
   const buckets = TokenBuckets.make()
+  const wrong = WrongCredentials.make()
   const keyForPublic = config.publicAccess === "key"
 
-  const rejections = LogLimiter.make<Rejected>(1, ({ access, credential, reason, runtime }, suppressed) => {
-    const key = credential === undefined ? "none" : idOf(credential) ?? "not one of ours"
-    Runtime.runFork(runtime)(
-      Effect.annotateLogs(Effect.logWarning(`an administrative call was refused: ${reason}`), {
-        needs: access,
-        key,
-        suppressed
-      })
-    )
-  })
+  /** Logs a rejected call. Never the secret: of a key of ours, its id. */
+  const trace = (credential: string | undefined, access: Access, address: string, { failure, reason }: Refusal) =>
+    Effect.map(Effect.runtime<never>(), (runtime) => {
+      const text = failure._tag === "RateLimited" || failure._tag === "Unavailable"
+        ? reason === "limited" ? "too many wrong credentials" : "rate limit"
+        : failure.reason
+      const key = credential === undefined ? "none" : idOf(credential) ?? "not one of ours"
+      const message = `${isRole(access) ? "an administrative call" : "a call"} was refused: ${text}`
+      wrong.log({ address, message, annotations: { needs: access, key, reason: String(reason) }, runtime })
+    })
 
-  /** Logs attempts on administration. Never the secret: of a key of ours, its id. */
-  const trace = (credential: string | undefined, access: Access) => (rejection: Rejection) => {
-    if (!isRole(access) || rejection._tag === "Unavailable") return Effect.void
-    const reason = rejection._tag === "RateLimited" ? "rate limit" : rejection.reason
-    return Effect.map(Effect.runtime<never>(), (runtime) => rejections.log({ access, credential, reason, runtime }))
+  /** Counts a refusal, and bounds how many wrong credentials its client may try. */
+  const refused = (caller: Caller, credential: string | undefined, access: Access) => (refusal: Refusal) => {
+    if (refusal.reason === undefined) return Effect.fail(refusal.failure)
+    const address = caller.source.address()
+    let final = refusal
+    if (WRONG.has(refusal.reason)) {
+      const wait = wrong.wait(address)
+      if (wait > 0) final = limited(wait)
+      else wrong.count(address)
+    }
+    CredentialMetrics.rejections[final.reason!].add()
+    return Effect.zipRight(trace(credential, access, address, final), Effect.fail(final.failure))
   }
 
   /** Counts the call against the key's rate. */
-  const counted = (principal: Principal): Effect.Effect<Principal, RateLimited> => {
+  const counted = (principal: Principal): Effect.Effect<Principal, Refusal> => {
     const { keyId, requestsPerSecond } = principal
     if (keyId === undefined || requestsPerSecond === undefined) return Effect.succeed(principal)
     const wait = buckets.take(keyId, requestsPerSecond)
-    return wait === 0 ? Effect.succeed(principal) : Effect.fail(new RateLimited({ retryAfterSeconds: wait }))
+    return wait === 0 ? Effect.succeed(principal) : refuse(new RateLimited({ retryAfterSeconds: wait }), "rate")
   }
 
-  const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeDown)
+  const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeAway)
 
-  const holder = (credential: string): Effect.Effect<Principal, Rejection> =>
-    Effect.flatMap(authenticate(credential), (principal): Effect.Effect<Principal, Rejection> =>
-      principal === undefined ? Effect.fail(unknownKey) : counted(principal))
+  const holder = (credential: string): Effect.Effect<Principal, Refusal> =>
+    Effect.flatMap(authenticate(credential), (found): Effect.Effect<Principal, Refusal> =>
+      typeof found === "string" ? refuse(unknownKey, `${found}_key`) : counted(found))
 
   const withKey = (credential: string, access: Access) =>
-    Effect.flatMap(holder(credential), (principal) => {
+    Effect.flatMap(holder(credential), (principal): Effect.Effect<Principal, Refusal> => {
       const { name, role } = principal
       const missing = lacking(role, access)
       if (missing === undefined) return Effect.succeed(principal)
       const reason = `this call needs ${missing}, and the key "${name}" is of role ${role}`
-      return Effect.fail(new PermissionDenied({ reason }))
+      return refuse(new PermissionDenied({ reason }), "role")
     })
 
-  const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Rejection> => {
+  const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
     if (credential !== undefined) return withKey(credential, role)
     const reason = `this call needs an API key with the rights of ${role}; ${SEND_KEY}`
-    const missing = Effect.fail(new Unauthenticated({ reason }))
+    const missing = refuse(new Unauthenticated({ reason }), "missing")
     if (!config.mayOpenAdministration) return missing
-    return Effect.flatMap(Effect.mapError(keys.configured, storeDown), (configured) =>
+    return Effect.flatMap(Effect.mapError(keys.configured, storeAway), (configured) =>
       configured ? missing : Effect.succeed(anonymousAdmin))
   }
 
-  const withToken = (token: string, users: NonNullable<typeof tokens>, userId: bigint | undefined) =>
-    users.subject(token).pipe(
-      Effect.mapError((failure) =>
-        failure._tag === "TokenRejected" ? new Unauthenticated({ reason: failure.message }) : storeDown(failure)),
-      Effect.flatMap((subject) =>
+  const withToken = (
+    token: string,
+    users: NonNullable<typeof tokens>,
+    userId: bigint | undefined,
+    caller: Caller
+  ): Effect.Effect<Principal, Refusal> => {
+    if (!users.remembers(token)) {
+      // A signature takes 50 to 200 µs to check. A client that sends many wrong ones does not have it checked.
+      const wait = wrong.wait(caller.source.address())
+      if (wait > 0) return Effect.fail(limited(wait))
+    }
+    return users.subject(token).pipe(
+      Effect.mapError((failure): Refusal =>
+        failure._tag === "TokenRejected"
+          ? { failure: new Unauthenticated({ reason: failure.message }), reason: `token_${failure.kind}` }
+          : storeAway(failure)),
+      Effect.flatMap((subject): Effect.Effect<Principal, Refusal> =>
         userId === undefined || subject === String(userId)
-          ? Effect.succeed<Principal>({ name: `user ${subject}`, role: "NONE" })
-          : Effect.fail(new PermissionDenied({ reason: "userId is not the token's subject" })))
+          ? Effect.succeed({ name: `user ${subject}`, role: "NONE" })
+          : refuse(new PermissionDenied({ reason: "userId is not the token's subject" }), "token_subject"))
     )
+  }
 
   const publicCall = (
+    caller: Caller,
     credential: string | undefined,
     access: Exclude<Access, Role>,
     userId: bigint | undefined
-  ): Effect.Effect<Principal, Rejection> => {
+  ): Effect.Effect<Principal, Refusal> => {
     if (tokens !== undefined && access !== "ANYONE") {
       if (credential === undefined) {
-        return Effect.fail(new Unauthenticated({
-          reason: "this call needs a token (JWT) whose subject is userId, or an API key with the rights of ISSUER; " +
-            SEND_KEY.replace("key", "token or key")
-        }))
+        const reason = "this call needs a token (JWT) whose subject is userId, or an API key with the rights of " +
+          `ISSUER; ${SEND_KEY.replace("key", "token or key")}`
+        return refuse(new Unauthenticated({ reason }), "missing")
       }
       if (looksLikeKey(credential)) return withKey(credential, access)
       // ADMIN_API_KEY may have any form.
-      return Effect.flatMap(authenticate(credential), (principal) =>
-        principal === undefined ? withToken(credential, tokens, userId) : withKey(credential, access))
+      return Effect.flatMap(authenticate(credential), (found) =>
+        typeof found === "string" ? withToken(credential, tokens, userId, caller) : withKey(credential, access))
     }
     if (keyForPublic) {
       if (credential === undefined) {
-        return Effect.fail(new Unauthenticated({ reason: `this call needs an API key; ${SEND_KEY}` }))
+        return refuse(new Unauthenticated({ reason: `this call needs an API key; ${SEND_KEY}` }), "missing")
       }
       return withKey(credential, access)
     }
@@ -171,19 +206,22 @@ export const make = Effect.gen(function*() {
     // are ignored.
     if (credential === undefined) return Effect.succeed(anonymous)
     if (looksLikeKey(credential)) return holder(credential)
-    return Effect.map(authenticate(credential), (principal) => principal ?? anonymous)
+    return Effect.map(authenticate(credential), (found) => typeof found === "string" ? anonymous : found)
   }
 
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
     mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
-    admit: ({ authorization }, access, userId) => {
+    admit: (caller, access, userId) => {
+      const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
       const asked = isRole(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")
-      if (authorization !== undefined && credential === undefined && asked) return Effect.fail(notBearer)
-      return isRole(access)
-        ? Effect.tapError(administration(credential, access), trace(credential, access))
-        : publicCall(credential, access, userId)
+      const admitted = authorization !== undefined && credential === undefined && asked
+        ? refuse(notBearer, "malformed")
+        : isRole(access)
+        ? administration(credential, access)
+        : publicCall(caller, credential, access, userId)
+      return Effect.catchAll(admitted, refused(caller, credential, access))
     }
   })
 })

@@ -26,13 +26,14 @@ const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nan
 interface Entry {
   readonly hash: Buffer
   readonly principal: Principal
+  readonly isRevoked: boolean
 }
 
 /** All keys at one moment. They are few, so each instance holds them all, and a call with a key needs no query. */
 interface Snapshot {
   /** Before the store was asked. */
   readonly at: number
-  /** Valid ones, by id. */
+  /** Every one that ever was, by id. */
   readonly byId: Map<string, Entry>
   /** Whether administration needs a key: there ever was one, or the ledger was served in production. */
   readonly closed: boolean
@@ -56,7 +57,8 @@ export const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const bootstrap = Option.map(config.adminApiKey, (key): Entry => ({
     hash: hashOf(Redacted.value(key)),
-    principal: { name: "bootstrap", role: "ADMIN" }
+    principal: { name: "bootstrap", role: "ADMIN" },
+    isRevoked: false
   }))
   /** Held to read the keys and to change them, so that a read from before a change never replaces the change. */
   const turn = yield* Effect.makeSemaphore(1)
@@ -65,8 +67,9 @@ export const make = Effect.gen(function*() {
   let failure: KeysUnavailable | undefined
   let refreshing = false
 
-  const entryOf = (key: Omit<StoredKey, "createdAt" | "revokedAt">): Entry => ({
+  const entryOf = (key: Omit<StoredKey, "createdAt" | "revokedAt">, isRevoked: boolean): Entry => ({
     hash: Buffer.from(key.secretHash, "hex"),
+    isRevoked,
     principal: {
       name: key.name,
       role: key.role,
@@ -80,8 +83,8 @@ export const make = Effect.gen(function*() {
     const keys = yield* store.all
     // Closed administration never opens again, so there is no need to ask.
     const closed = snapshot.closed || keys.length > 0 || (yield* production.found)
-    const valid = keys.filter((key) => key.revokedAt === undefined)
-    snapshot = { at, byId: new Map(valid.map((key) => [key.id, entryOf(key)])), closed }
+    const entries = keys.map((key) => [key.id, entryOf(key, key.revokedAt !== undefined)] as const)
+    snapshot = { at, byId: new Map(entries), closed }
     failure = undefined
   }).pipe(Effect.tapError((error) => Effect.map(monotonicMillis, (now) => {
     failedAt = now
@@ -124,7 +127,7 @@ export const make = Effect.gen(function*() {
         const { id, secret } = newSecret()
         const key = { id, name, role, requestsPerSecond, secretHash: hashOf(secret).toString("hex") }
         yield* turn.withPermits(1)(Effect.zipRight(store.insert(key, changeBy(actor)), Effect.sync(() => {
-          snapshot.byId.set(id, entryOf(key))
+          snapshot.byId.set(id, entryOf(key, false))
           snapshot = { ...snapshot, closed: true }
         })))
         return { id, secret }
@@ -134,7 +137,10 @@ export const make = Effect.gen(function*() {
 
     revoke: (id, actor) =>
       turn.withPermits(1)(
-        Effect.tap(store.revoke(id, changeBy(actor)), () => Effect.sync(() => snapshot.byId.delete(id)))
+        Effect.tap(store.revoke(id, changeBy(actor)), () => Effect.sync(() => {
+          const entry = snapshot.byId.get(id)
+          if (entry !== undefined) snapshot.byId.set(id, { ...entry, isRevoked: true })
+        }))
       ),
 
     authenticate: (secret) =>
@@ -142,10 +148,11 @@ export const make = Effect.gen(function*() {
         const hash = hashOf(secret)
         if (Option.isSome(bootstrap) && sameHash(hash, bootstrap.value.hash)) return bootstrap.value.principal
         const id = idOf(secret)
-        if (id === undefined) return undefined
+        if (id === undefined) return "unknown"
         // It may have been made at another instance a moment ago.
         const entry = (yield* recent).byId.get(id) ?? (yield* noOlderThan(UNKNOWN_MILLIS)).byId.get(id)
-        return entry !== undefined && sameHash(hash, entry.hash) ? entry.principal : undefined
+        if (entry === undefined || !sameHash(hash, entry.hash)) return "unknown"
+        return entry.isRevoked ? "revoked" : entry.principal
       }),
 
     // Open administration is checked again: another instance may have closed it.

@@ -48,7 +48,7 @@ export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
     create: () => Effect.die("no keys here"),
     list: Effect.succeed([]),
     revoke: () => Effect.succeed(false),
-    authenticate: () => Effect.succeed(undefined),
+    authenticate: () => Effect.succeed("unknown"),
     configured: Effect.succeed(false)
   }
 }

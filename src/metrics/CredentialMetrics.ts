@@ -1,0 +1,38 @@
+import { counters } from "./Metrics.ts"
+
+/** Why a caller's credentials were not enough. */
+export const reasons = [
+  /** None came along, and the call needs some. */
+  "missing",
+  /** The header is not `Bearer` and a word. */
+  "malformed",
+  /** No such key, or not its secret. */
+  "unknown_key",
+  "revoked_key",
+  /** The key's role is too low. */
+  "role",
+  /** The key has no calls left in this second. */
+  "rate",
+  "token_malformed",
+  "token_signature",
+  "token_expired",
+  /** Issuer, audience, type or life of the token are not those asked for. */
+  "token_claims",
+  /** The token is another user's. */
+  "token_subject",
+  /** Wrong, or not known to be right, after too many wrong ones of the same client. */
+  "limited"
+] as const
+
+export type Reason = typeof reasons[number]
+
+const rejected = counters(
+  "coupon_credentials_rejected",
+  "Calls that were rejected for their API key or token, or for the lack of one, by reason.",
+  ["reason"]
+)
+
+/** A counter for each reason, there from the start. */
+export const rejections = Object.fromEntries(reasons.map((reason) => [reason, rejected({ reason })])) as Readonly<
+  Record<Reason, ReturnType<typeof rejected>>
+>
