@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawnSync } from "node:child_process"
-import { randomBytes } from "node:crypto"
+import { randomBytes, randomInt } from "node:crypto"
 import * as Fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
@@ -63,6 +63,9 @@ export interface Checkout {
   readonly remove: () => Promise<void>
 }
 
+/** Of a /24 for each deployment of the tests, since several are up at a time: 198.19.0 to 198.19.255. */
+const edgePrefix = () => `198.19.${randomInt(256)}`
+
 const COMPOSE_FILES = ["docker-compose.yml", "docker-compose.production.yml", "deploy", "envoy"]
 
 /** What compose needs of the checkout, in a directory of its own. */
@@ -91,7 +94,8 @@ export const makeCheckout = async (image: string): Promise<Checkout> => {
     COUPON_IMAGE: image,
     COUPON_PORT: String(port),
     COUPON_ADMIN_PORT: String(await freePort()),
-    COUPON_OPERATOR_PORT: String(await freePort())
+    COUPON_OPERATOR_PORT: String(await freePort()),
+    COUPON_EDGE_PREFIX: edgePrefix()
   }
   const programEnv = { ...process.env, COUPON_PUBLIC_ACCESS: "open" }
   return {
@@ -144,6 +148,7 @@ export const makeDeployment = async (
     COUPON_PORT: String(port),
     COUPON_ADMIN_PORT: String(adminPort),
     COUPON_OPERATOR_PORT: String(operatorPort),
+    COUPON_EDGE_PREFIX: edgePrefix(),
     ...production === undefined ? {} : { COUPON_SECRETS: production.secrets, COUPON_PUBLIC_ACCESS: "open" }
   }
   const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]]

@@ -103,6 +103,7 @@ describe("docker-compose.yml", () => {
         NODE_ENV: "production",
         OPEN_ADMINISTRATION: "no",
         PUBLIC_ACCESS: "key",
+        TRUSTED_PROXIES: "198.18.251.2",
         ADMIN_API_KEY_FILE: "/secrets/backend/admin-api-key",
         MYSQL_URL_FILE: "/secrets/backend/mysql-url",
         SHUTDOWN_TIMEOUT: "8s"

@@ -153,7 +153,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           version: "1",
           phase: "CAMPAIGN_PHASE_OPEN",
           openedAt: read.json()["createdAt"],
-          soldOutAt: ""
+          soldOutAt: "",
+          issuedCouponsWithheld: false
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
         expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt } })

@@ -38,6 +38,8 @@ export interface Envoy {
   readonly operatorUrl: string
   /** Everything it has printed so far: its access log is on standard output. */
   readonly log: () => string
+  /** Of the listener that passes on what the admin interface tells. */
+  readonly statusUrl: string
   /** A path of the admin interface. */
   readonly admin: (path: string, method?: "GET" | "POST") => Promise<string>
   /** Ports of the instances that requests may go to now. */
@@ -96,11 +98,15 @@ export const startEnvoy = async (
   ports: ReadonlyArray<number>,
   env: Readonly<Record<string, string>> = {}
 ): Promise<Envoy> => {
-  const [port, adminPort, operatorPort] = [await freePort(), await freePort(), await freePort()]
+  const [port, adminPort, operatorPort, statusPort] =
+    [await freePort(), await freePort(), await freePort(), await freePort()]
   const backend = (name: string) =>
     `              - endpoint: {address: {socket_address: {address: ${name}, port_value: 8080}}}\n`
   let yaml = Fs.readFileSync(configuration, "utf8")
-  yaml = replace(yaml, "{address: 0.0.0.0, port_value: 9901}", `{address: 127.0.0.1, port_value: ${adminPort}}`)
+  // The admin interface itself, and the cluster by which the listener `status` reaches it.
+  if (yaml.split("port_value: 9902").length !== 3) throw new Error("envoy/envoy.yaml does not name port 9902 twice")
+  yaml = yaml.replaceAll("port_value: 9902", `port_value: ${adminPort}`)
+  yaml = replace(yaml, "{address: 0.0.0.0, port_value: 9901}", `{address: 127.0.0.1, port_value: ${statusPort}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8080}", `{address: 127.0.0.1, port_value: ${port}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8081}", `{address: 127.0.0.1, port_value: ${operatorPort}}`)
   yaml = replace(
@@ -166,6 +172,7 @@ export const startEnvoy = async (
   return {
     url: `http://127.0.0.1:${port}`,
     operatorUrl: `http://127.0.0.1:${operatorPort}`,
+    statusUrl: `http://127.0.0.1:${statusPort}`,
     log: () => log,
     admin,
     healthy,

@@ -1,5 +1,7 @@
 import { Code } from "@connectrpc/connect"
 import { execFileSync } from "node:child_process"
+import * as http1 from "node:http"
+import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { makeClients, makeHttp, protocols, refusal, type Clients } from "../contract/clients.ts"
 import { contract } from "../contract/contract.ts"
@@ -360,6 +362,68 @@ describe("Envoy", () => {
           )
         }
       })
+    })
+
+    describe("the status listener", () => {
+      /** By raw bytes: fetch would normalize what is tried. */
+      const ask = (line: string) =>
+        new Promise<string>((resolve, reject) => {
+          const socket = net.connect(Number(new URL(envoy.statusUrl).port), "127.0.0.1")
+          let reply = ""
+          socket.setEncoding("utf8").on("data", (chunk: string) => (reply += chunk)).on("error", reject)
+          socket.on("close", () => resolve(reply))
+          socket.write(`${line} HTTP/1.1\r\nHost: envoy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
+        })
+
+      it.each(["/ready", "/clusters?format=json", "/stats", "/stats/prometheus", "/server_info", "/runtime"])(
+        "shows %s",
+        async (path) => expect(await ask(`GET ${path}`)).toMatch(/^HTTP\/1\.1 200/)
+      )
+
+      it.each([
+        "POST /quitquitquit", "GET /quitquitquit", "POST /ready", "POST /drain_listeners",
+        "POST /healthcheck/fail", "POST /runtime_modify?coupon.access_log.successes=0", "GET /runtime_modify?a=1",
+        "POST /logging?level=trace", "POST /cpuprofiler?enable=y", "POST /reset_counters", "GET /config_dump",
+        "GET /certs", "GET /", "GET //quitquitquit", "GET /stats/../quitquitquit", "POST /stats/%2e%2e/quitquitquit",
+        "POST /stats%2f..%2fquitquitquit", "GET /stats/prometheus/../../quitquitquit", "POST /quitquitquit?/ready"
+      ])("does nothing for %s", async (line) => {
+        expect(await ask(line)).toMatch(/^HTTP\/1\.1 (404|400)/)
+        expect(await ask("GET /ready")).toContain("LIVE")
+      })
+    })
+
+    it("bounds the requests a second of one client, and of no other", async () => {
+      const one = await startEnvoy(program, instances.ports, { COUPON_CLIENT_RATE: "20" })
+      defer(one.stop)
+      await one.until(instances.ports)
+      const read = (localAddress: string) =>
+        new Promise<{ readonly status: number; readonly body: string; readonly later: string | undefined }>(
+          (resolve, reject) => {
+            const target = `${one.url}/coupon.v1.CouponService/GetCampaign`
+            const request = http1.request(
+              target,
+              { method: "POST", localAddress, agent: false, headers: { "content-type": "application/json" } },
+              (response) => {
+                let body = ""
+                response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk)).on("end", () =>
+                  resolve({ status: response.statusCode!, body, later: response.headers["retry-after"] }))
+              }
+            )
+            request.on("error", reject).end("{\"campaignId\":999999}")
+          }
+        )
+      const greedy = await Promise.all(Array.from({ length: 200 }, () => read("127.0.0.1")))
+      const limited = greedy.filter(({ status }) => status === 429)
+      // 20 at once, and some while they were sent.
+      expect(limited.length).toBeGreaterThan(50)
+      expect(greedy.filter(({ status }) => status === 404).length).toBeGreaterThanOrEqual(20)
+      for (const { body, later } of limited) {
+        expect([JSON.parse(body), later]).toEqual([{ code: "resource_exhausted", message: "OVERLOADED" }, "1"])
+      }
+      const others = await Promise.all(["127.0.0.2", "127.0.0.3"].map((address) => read(address)))
+      expect(others.map(({ status }) => status)).toEqual([404, 404])
+      await expect(startEnvoy(program, instances.ports, { COUPON_CLIENT_RATE: "many" })).rejects
+        .toThrow("COUPON_CLIENT_RATE must be a whole number of requests a second, or 0, and is \"many\"")
     })
 
     it("logs every request as a line of JSON, without what a query holds", async () => {
