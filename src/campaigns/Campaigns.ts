@@ -14,6 +14,7 @@ import { CampaignChanges } from "./CampaignChanges.ts"
 import { CouponLookup } from "../claim/CouponLookup.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import * as CouponPages from "./CouponPages.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
 import { PhaseWatch } from "../agents/PhaseWatch.ts"
@@ -44,6 +45,9 @@ export interface CampaignFilter {
 /** The most codes that one page of `get` holds. */
 export const MAX_PAGE_SIZE = 10_000
 
+/** And to a caller without a key: each code of a page costs time, and these callers are any number. */
+export const MAX_ANONYMOUS_PAGE_SIZE = 1_000
+
 /** The most campaigns that one page of `list` holds, and the number without a page size. */
 export const MAX_LIST_SIZE = 1_000
 export const LIST_SIZE = 100
@@ -61,7 +65,7 @@ export class Campaigns extends Context.Tag("coupon/issuance/Campaigns")<Campaign
     campaignId: CampaignId,
     pageSize: number,
     pageToken: string
-  ) => Effect.Effect<CampaignPage, InvalidArgument | RecordNotFound | Unavailable>
+  ) => Effect.Effect<CampaignPage, InvalidArgument | RecordNotFound | Unavailable | Overloaded>
   /** The campaign alone, for callers who may not list codes. */
   readonly getWithoutCodes: (campaignId: CampaignId) => Effect.Effect<CampaignPage, RecordNotFound | Unavailable>
   /** `pageSize` 0 means `LIST_SIZE`, with at most `MAX_LIST_SIZE`. A `pageToken` is valid only for its own filter. */
@@ -127,6 +131,7 @@ export const make = Effect.gen(function*() {
   const store = yield* CampaignStore
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
+  const pages = CouponPages.make(ledger.listCoupons)
   const phases = yield* PhaseWatch
   const rebuilder = yield* GateRebuilder
   const scope = yield* Effect.scope
@@ -172,7 +177,10 @@ export const make = Effect.gen(function*() {
         const left = campaign.issuedCount - afterId
         const coupons = left <= 0
           ? []
-          : yield* Effect.mapError(ledger.listCoupons(campaignId, afterId, Math.min(limit, left)), storeDown)
+          : yield* Effect.mapError(
+            pages.read({ campaignId, afterId, count: limit, issued: campaign.issuedCount }),
+            (failure) => failure._tag === "Overloaded" ? failure : storeDown(failure)
+          )
         const nextPageToken = left > limit ? encodeToken(campaignId, coupons.at(-1)!.id) : undefined
         return { campaign, coupons, nextPageToken }
       }),

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
 import { protections } from "../metrics/ProtectionMetrics.ts"
 import { EXPIRY_MILLIS } from "./protection/LongCalls.ts"
+import { compressions } from "../rpc/admission/Compressions.ts"
 import type { Handler, Mounts } from "./Mounts.ts"
 import {
   Health,
@@ -63,6 +64,7 @@ export const make = (options: {
     })
 
   const handler = connectNodeAdapter({
+    acceptCompression: [...compressions],
     readMaxBytes: 4_096,
     routes: (router) =>
       void router.service(Health, {

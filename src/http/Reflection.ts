@@ -3,6 +3,7 @@ import { createRegistry, toBinary } from "@bufbuild/protobuf"
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt"
 import { Code } from "@connectrpc/connect"
 import { connectNodeAdapter } from "@connectrpc/connect-node"
+import { compressions } from "../rpc/admission/Compressions.ts"
 import type { Handler, Mounts } from "./Mounts.ts"
 import type { ServerReflectionRequest } from "../contract/gen/grpc/reflection/v1/reflection_pb.ts"
 import { ServerReflection } from "../contract/gen/grpc/reflection/v1/reflection_pb.ts"
@@ -83,6 +84,7 @@ export const make = (services: ReadonlyArray<DescService>): Mounts => {
   }
 
   const handler = connectNodeAdapter({
+    acceptCompression: [...compressions],
     readMaxBytes: 4_096,
     routes: (router) => {
       for (const service of [ServerReflection, ServerReflectionAlpha]) {

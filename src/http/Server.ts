@@ -126,7 +126,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       turns.take(dispatcher.clientOf(request), FairTurns.weightOf(request), request, response)
     const offences = Offences.make(dispatcher.clientOfSocket)
     const { clientOf } = dispatcher
-    const held = Shares.make(config.heldBytes)
+    const { held } = dispatcher
     const bodies = Bodies.make({ clientOf, held, offences })
     const h1 = Http1.make({ bodies, credentials: secure, maxConnections, offences, patience, serve })
     const streamShares = Shares.make(STREAMS_A_CALL * config.maxInFlight)

@@ -1,7 +1,5 @@
 import { Code, ConnectError, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect"
 import {
-  compressionBrotli,
-  compressionGzip,
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse
 } from "@connectrpc/connect-node"
@@ -12,6 +10,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc"
 import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web"
 import { toJsonString } from "@bufbuild/protobuf"
 import { InvalidArgument } from "../domain/Failure.ts"
+import { compressions } from "./admission/Compressions.ts"
 import * as BodyDeadline from "./BodyDeadline.ts"
 import type { Dispatcher } from "./dispatch/Dispatcher.ts"
 import { MAX_TIMEOUT_MILLIS } from "./dispatch/Dispatcher.ts"
@@ -53,7 +52,7 @@ const routerOf = (
   requireConnectProtocolHeader: boolean
 ): ReadonlyMap<string, UniversalHandler> => {
   const router = createConnectRouter({
-    acceptCompression: [compressionGzip, compressionBrotli],
+    acceptCompression: [...compressions],
     readMaxBytes: maxBodyBytes,
     requireConnectProtocolHeader
   })
@@ -138,7 +137,7 @@ const rewriteErrors = async (
     for await (const chunk of body) chunks.push(chunk)
     let bytes: Uint8Array = Buffer.concat(chunks)
     const encoding = header?.get("content-encoding")
-    const compression = [compressionGzip, compressionBrotli].find(({ name }) => name === encoding)
+    const compression = compressions.find(({ name }) => name === encoding)
     const plain = compression === undefined ? bytes : await compression.decompress(bytes, 1 << 20)
     const error = errorFromJsonBytes(plain, undefined, new ConnectError("", Code.Unknown))
     const wire = rewrite(error.code, error.rawMessage)

@@ -83,13 +83,17 @@ export interface Route {
   readonly encodeBinary: (answer: unknown) => Uint8Array
   /** The response message, for the Connect adapter. */
   readonly respond: (answer: unknown) => never
+  /** Whether calls may wait for their turn, so that how long they take says nothing about the load. */
+  readonly paced: boolean
+  /** About how many bytes an answer has, if that may be many. */
+  readonly sizeOf: (answer: unknown) => number
 }
 
 /** The fields of a message without what protobuf-es adds, so that a codec written by hand need not fake that. */
 export type Fields<Desc extends DescMessage> = Omit<MessageShape<Desc>, "$typeName" | "$unknown">
 
 /** How every message of the service is written: int64 as strings, and zero values too, so that no field is missing. */
-const jsonOptions = { alwaysEmitImplicit: true } as const
+export const jsonOptions = { alwaysEmitImplicit: true } as const
 
 interface JsonOptions {
   readonly alwaysEmitImplicit: true
@@ -110,6 +114,8 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
   readonly readJson?: (bytes: Uint8Array) => Fields<I> | undefined
   readonly writeJson?: (answer: Answer) => string
   readonly wantsMetadata?: boolean
+  readonly paced?: boolean
+  readonly sizeOf?: (answer: Answer) => number
   /** The wire form of failures of its own. */
   readonly wireOf?: (failure: IssueFailure | E) => WireError | undefined
   /** The messages that may travel in a `google.protobuf.Any`, which JSON has to know. */
@@ -143,6 +149,8 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     encodeJson: (spec.writeJson ??
       ((answer: Answer) => toJsonString(spec.method.output, spec.respond(answer), options))) as Route["encodeJson"],
     encodeBinary: ((answer: Answer) => toBinary(spec.method.output, spec.respond(answer))) as Route["encodeBinary"],
-    respond: spec.respond as unknown as Route["respond"]
+    respond: spec.respond as unknown as Route["respond"],
+    paced: spec.paced ?? false,
+    sizeOf: (spec.sizeOf ?? (() => 0)) as Route["sizeOf"]
   }
 }

@@ -132,7 +132,8 @@ describe("JSON", () => {
     asked = []
     await post(ISSUE, "{\"campaign_id\":3,\"user_id\":\"4\",\"coupon\":{\"userId\":[9]},\"x\":null}")
     await post(GET_CAMPAIGN, "{\"campaignId\":5,\"pageSize\":null,\"pageToken\":null}")
-    expect(asked).toEqual([[3, 4n, undefined], [5, 0, ""]])
+    // A caller without a key gets pages of a thousand codes.
+    expect(asked).toEqual([[3, 4n, undefined], [5, 1_000, ""]])
   })
 
   it.each([

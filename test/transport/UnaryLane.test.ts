@@ -1,3 +1,4 @@
+import * as Shares from "../../src/rpc/admission/Shares.ts"
 import { create, toBinary } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
@@ -249,6 +250,7 @@ describe("an answer that cannot be written", () => {
         inFlight: () => 0,
         clientOf: () => 0,
         clientOfSocket: () => undefined,
+        held: Shares.make(1),
         admits: () => true,
         shed: () => {},
         refused: () => {},

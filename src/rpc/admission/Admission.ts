@@ -13,8 +13,8 @@ export interface Admission {
   readonly clients: ClientAddress.ClientAddresses
   readonly admits: (client: number) => boolean
   readonly began: (client: number) => void
-  /** `startedAt` and `now` in milliseconds of `performance.now()`. */
-  readonly ended: (client: number, startedAt: number, now: number) => void
+  /** `startedAt` and `now` in milliseconds of `performance.now()`; `undefined`: how long it took does not count. */
+  readonly ended: (client: number, startedAt: number | undefined, now: number) => void
   /** Calls `answer` with the failure, perhaps later; it must not throw. */
   readonly reject: (answer: (failure: Overloaded) => void) => void
   readonly limit: () => number
@@ -80,7 +80,7 @@ export const make = (options: {
       inFlight--
       if (--own[client]! === 0) active--
       rejections.served()
-      limit.ended(now - startedAt, now)
+      if (startedAt !== undefined) limit.ended(now - startedAt, now)
     },
     reject: (answer) => {
       limit.refused()

@@ -29,7 +29,7 @@ export const make = (admission: Admission, most: number): CallsInProgress => {
     },
     ended: (route, client, startedAt) => {
       RequestMetrics.inFlight.set(--count)
-      if (route.isPublic) admission.ended(client, startedAt, performance.now())
+      if (route.isPublic) admission.ended(client, route.paced ? undefined : startedAt, performance.now())
       else ofAdministration--
     }
   }

@@ -5,10 +5,12 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../../config/AppConfig.ts"
 import type { IssueFailure } from "../../domain/Failure.ts"
-import { DeadlineExceeded, type Overloaded, Unavailable } from "../../domain/Failure.ts"
+import { DeadlineExceeded, Overloaded, Unavailable } from "../../domain/Failure.ts"
+import { protections } from "../../metrics/ProtectionMetrics.ts"
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import { RequestTracing } from "../../ports/RequestTracing.ts"
 import * as Admission from "../admission/Admission.ts"
+import * as Shares from "../admission/Shares.ts"
 import * as ClientAddress from "../admission/ClientAddress.ts"
 import type { Call } from "./Call.ts"
 import * as CallEffect from "./CallEffect.ts"
@@ -35,6 +37,8 @@ export interface Dispatcher {
   readonly dispatch: (call: Call) => void
   /** Counts a request that was rejected before it became a call: for a defect, or because it could not be read. */
   readonly refused: (route: Route, failure: { readonly _tag: string } | undefined) => void
+  /** Bytes that are held for clients: large answers that are not read, and bodies, which the server counts. */
+  readonly held: Shares.Shares
   /** Logs a defect of the transport itself. */
   readonly report: (cause: unknown) => void
 }
@@ -42,9 +46,14 @@ export interface Dispatcher {
 /** Longest delay that a timer of the platform takes: 24.8 days. Longer timeouts are cut to it. */
 export const MAX_TIMEOUT_MILLIS = 2_147_483_647
 
-const notReady = new Unavailable({ retryAfterSeconds: 1 })
-
 type Outcome = Exit.Exit<unknown, IssueFailure>
+
+/** Answers below this are not counted: their number is bounded. */
+const LARGE_BYTES = 8_192
+
+const unread: Outcome = Exit.fail(new Overloaded({ retryAfterSeconds: 1 }))
+
+const notReady = new Unavailable({ retryAfterSeconds: 1 })
 
 /** `OK`, or the tag of the failure; `undefined`: a defect. */
 const nameOf = (exit: Outcome): string | undefined =>
@@ -75,9 +84,23 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     ClientAddress.makeAddressOf(config.trustedNetworks)
   )
   const log = RequestLog.make(run)
+  const held = Shares.make(config.heldBytes)
   const metricsOf = makeMetricsOf()
 
-  const settle = (call: Call, startedAt: number, exit: Outcome) => {
+  /** Whether the client may have so many bytes of answers more that it has not read. They are held until it has. */
+  const mayAnswer = ({ client, response }: Call, bytes: number): boolean => {
+    if (bytes < LARGE_BYTES) return true
+    if (!held.take(client, bytes)) {
+      protections.bytes.add()
+      return false
+    }
+    response.once("close", () => held.give(client, bytes))
+    return true
+  }
+
+  const settle = (call: Call, startedAt: number, ended: Outcome) => {
+    const isHeld = ended._tag === "Failure" || mayAnswer(call, call.route.sizeOf(ended.value))
+    const exit = isHeld ? ended : unread
     metricsOf(call.route).ended(nameOf(exit), startedAt)
     if (exit._tag === "Success") return call.answered(exit.value)
     const failure = exit.cause._tag === "Fail" ? exit.cause.error : undefined
@@ -135,6 +158,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
 
   return {
     inFlight: calls.count,
+    held,
     report: log.report,
     refused: (route, failure) => metricsOf(route).rejected(failure?._tag),
     clientOf: admission.clients.ofRequest,

@@ -89,7 +89,7 @@ export type GetCampaignRequest = Message<"coupon.v1.GetCampaignRequest"> & {
   campaignId: number;
 
   /**
-   * How many codes to return: 1 to 10,000; 0 means 10,000.
+   * How many codes to return: 1 to 10,000, without a key 1 to 1,000; 0 and more than that mean the most.
    *
    * @generated from field: int32 page_size = 2;
    */
