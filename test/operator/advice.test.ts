@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import { expect, it } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as Advice from "../../src/cli/Advice.ts"
+import * as DoctorCommand from "../../src/cli/commands/DoctorCommand.ts"
 import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
 import type { Info } from "../../src/contract/OperatorRpcs.ts"
 
@@ -86,4 +87,28 @@ it("shows no secret of a setting, and what is set as its variable would say it",
   expect(settings.find(({ name }) => name === "MYSQL_URL")).toMatchObject({ value: "***", isDefault: false })
   expect(settings.find(({ name }) => name === "AUDIT_INTERVAL")).toMatchObject({ value: "1m", isDefault: false })
   expect(settings.find(({ name }) => name === "HOST")).toMatchObject({ value: "0.0.0.0", isDefault: true })
+})
+
+it("doctor shows the agents that have been due for long, with their last failure", () => {
+  const agent = (name: string, lagMillis: number, message?: string) => ({
+    name,
+    lastRunAt: 0,
+    lastFailure: message === undefined ? null : { at: 1, message },
+    lagMillis
+  })
+  const sample = { commitsInDoubt: 0, campaigns: [], outbox: { events: 0, oldestAgeMillis: 0 } }
+  const agents = [
+    agent("relay", 0, "the gate is away"), agent("phase_watch", 29_000),
+    agent("reaper", 61_000, "the ledger is away"), agent("reconciler", 31_000)
+  ]
+  expect(DoctorCommand.stores({ ...sample, agents }).filter(({ verdict }) => verdict !== "ok")).toEqual([
+    expect.objectContaining({
+      name: "agents",
+      verdict: "warn",
+      text: "reaper has been due for 61.0 s; its last failure: the ledger is away"
+    }),
+    expect.objectContaining({ name: "agents", verdict: "warn", text: "reconciler has been due for 31.0 s" })
+  ])
+  // Instances of version 1.0 have none.
+  expect(DoctorCommand.stores(sample).map(({ verdict }) => verdict)).toEqual(["ok"])
 })

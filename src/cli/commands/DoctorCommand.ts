@@ -133,7 +133,13 @@ const sessions = (ledger: (typeof Info.Type)["ledger"]): ReadonlyArray<Check> =>
       ))
 }
 
-const stores = (sample: Overview): ReadonlyArray<Check> => [
+/** An agent that is due for longer is shown. Their pauses between failures are at most 2 s. */
+const LAG_MILLIS = 30_000
+
+/** What a sample says of stores and agents. */
+export const stores = (
+  sample: Pick<Overview, "agents" | "campaigns" | "commitsInDoubt" | "outbox">
+): ReadonlyArray<Check> => [
   sample.outbox === null
     ? fail("outbox", "the ledger does not answer")
     : sample.outbox.oldestAgeMillis > 10_000
@@ -158,6 +164,14 @@ const stores = (sample: Overview): ReadonlyArray<Check> => [
         "give each deployment a Redis of its own, or a REDIS_KEY_PREFIX"
       )]
       : []),
+  ...(sample.agents ?? []).filter(({ lagMillis }) => lagMillis > LAG_MILLIS).map(({ lagMillis, lastFailure, name }) =>
+    warn(
+      "agents",
+      `${name} has been due for ${Output.duration(lagMillis)}` +
+        (lastFailure === null ? "" : `; its last failure: ${lastFailure.message}`),
+      "agents go on by themselves once their stores answer"
+    )
+  ),
   ...sample.commitsInDoubt > 0
     ? [warn(
       "ledger",
