@@ -8,6 +8,7 @@ import * as HttpSource from "./HttpSource.ts"
 import type { Request } from "../Request.ts"
 import type { Call } from "./Call.ts"
 import type { Bound, CallContext } from "../Route.ts"
+import * as PacedCalls from "./PacedCalls.ts"
 import type { UseCases } from "../Startup.ts"
 
 type CallEffect = Effect.Effect<unknown, IssueFailure>
@@ -37,9 +38,12 @@ export const make = (requestTimeoutMillis: number, addressOf: (request: Request)
     }))
   }
 
-  const within = (useCases: UseCases, { input, route }: Call, context: CallContext): CallEffect => {
+  const paced = PacedCalls.make()
+
+  const within = (useCases: UseCases, { client, input, route }: Call, context: CallContext): CallEffect => {
     try {
-      const work = route.call(useCases, input, context)
+      const called = route.call(useCases, input, context)
+      const work = route.paced ? paced.run(client, called) : called
       return route.bound === "itself" || Exit.isExit(work) ? work : bounded(route.bound, work, context.timeoutMillis)
     } catch (defect) {
       return Exit.die(defect)
