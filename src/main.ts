@@ -90,7 +90,7 @@ const program = Effect.gen(function*() {
       Effect.locally(FiberRef.currentLoggers, HashSet.make<[Logger.Logger<unknown, unknown>]>(Logger.defaultLogger))
     )
   ),
-  Effect.provide(AppConfig.layer),
+  Effect.provide(AppConfig.layer("serves")),
   // An error that an operator can fix is one message; a defect prints its whole cause.
   Effect.tapErrorCause((cause) =>
     Cause.isInterruptedOnly(cause)

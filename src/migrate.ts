@@ -18,7 +18,7 @@ const program = Effect.gen(function*() {
   const message = applied.length === 0 ? "the schema is current" : `applied ${applied.join(", ")}`
   yield* Effect.sync(() => console.log(message))
 }).pipe(
-  Effect.provide(AppConfig.layer),
+  Effect.provide(AppConfig.layer("works")),
   Effect.catchAllCause((cause) =>
     Effect.sync(() => {
       const text = Cause.isFailType(cause) ? cause.error.message : SourceFrames.readable(Cause.pretty(cause))

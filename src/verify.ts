@@ -108,7 +108,7 @@ const program = (repairs: boolean) =>
   }).pipe(
     Effect.scoped,
     Effect.provideService(Backend.BootProgress, { waitFor: store, arrived: () => Effect.void }),
-    Effect.provide(AppConfig.layer),
+    Effect.provide(AppConfig.layer("works")),
     // Standard output is for the table, so only errors are logged.
     Logger.withMinimumLogLevel(LogLevel.Error),
     Effect.catchAllCause((cause) =>

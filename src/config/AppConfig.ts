@@ -71,9 +71,13 @@ const all = Config.all(
   Object.fromEntries(Object.entries(settings).map(([key, setting]) => [key, setting.config]))
 ) as Config.Config<Values>
 
+/** `serves`: the service. `works`: a program that works on its stores and ends, such as a migration. */
+export type Purpose = "serves" | "works"
+
 /** Reads and validates every setting from a provider; an empty variable counts as not set. */
 export const load = (
-  environment: Record<string, string | undefined>
+  environment: Record<string, string | undefined>,
+  purpose: Purpose = "serves"
 ): Effect.Effect<AppConfig["Type"], InvalidConfiguration> =>
   Effect.gen(function*() {
     const set = Object.entries(environment).filter(
@@ -106,7 +110,8 @@ export const load = (
         lines.push(`${name}: must be set; without it, tokens that were issued for others would be accepted`)
       }
     }
-    if (timeouts?.nodeEnv === "production") lines.push(...unsafeInProduction(timeouts, named))
+    const servesInProduction = purpose === "serves" && timeouts?.nodeEnv === "production"
+    if (servesInProduction) lines.push(...unsafeInProduction(timeouts, named))
     const adminKeyOf = (path: string) =>
       Either.try({
         try: () => readFileSync(path, "utf8").trim(),
@@ -125,7 +130,7 @@ export const load = (
       lines.push(`ADMIN_API_KEY_FILE: ${adminKey.value.left}`)
     }
     const keyInFile = Option.flatMap(adminKey, Either.getRight)
-    if (Either.isRight(read) && read.right.nodeEnv === "production") {
+    if (Either.isRight(read) && servesInProduction) {
       const given = [["ADMIN_API_KEY", read.right.adminApiKey], ["ADMIN_API_KEY_FILE", keyInFile]] as const
       for (const [name, key] of given) {
         if (Option.isNone(key) || secretBits(Redacted.value(key.value)) >= LEAST_SECRET_BITS) continue
@@ -151,10 +156,8 @@ export const load = (
   })
 
 /** The settings of this process, from its environment. Nothing else reads it. */
-export const layer: Layer.Layer<AppConfig, InvalidConfiguration> = Layer.effect(
-  AppConfig,
-  Effect.suspend(() => load(process.env))
-)
+export const layer = (purpose: Purpose): Layer.Layer<AppConfig, InvalidConfiguration> =>
+  Layer.effect(AppConfig, Effect.suspend(() => load(process.env, purpose)))
 
 /** The defaults with some settings replaced, for tests. */
 export const layerTest = (environment: Record<string, string> = {}): Layer.Layer<AppConfig, InvalidConfiguration> =>

@@ -317,6 +317,13 @@ describe("the posture at start", () => {
       }
     }))
 
+  it.effect("a program that serves no caller needs no decision on who may claim", () =>
+    Effect.gen(function*() {
+      const production = { NODE_ENV: "production", ADMIN_API_KEY: "a".repeat(32) }
+      expect((yield* AppConfig.load(production, "works")).production).toBe(true)
+      expect((yield* AppConfig.load(production, "works")).mayOpenAdministration).toBe(false)
+    }))
+
   it.effect("production takes no ADMIN_API_KEY that has a pattern", () =>
     Effect.gen(function*() {
       const load = (ADMIN_API_KEY: string, NODE_ENV = "production") =>
