@@ -15,6 +15,7 @@ import * as Redaction from "./config/Redaction.ts"
 import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./metrics/Exposition.ts"
 import * as ProcessMetrics from "./metrics/ProcessMetrics.ts"
+import * as ProtectionLog from "./telemetry/ProtectionLog.ts"
 import * as Tracing from "./telemetry/Tracing.ts"
 import * as FileLimit from "./http/connections/FileLimit.ts"
 import * as GuardedMount from "./http/GuardedMount.ts"
@@ -70,6 +71,7 @@ const service = Layer.effectDiscard(greet).pipe(
   Layer.merge(leaveInTime),
   Layer.merge(Exposition.layer),
   Layer.merge(ProcessMetrics.layer),
+  Layer.merge(ProtectionLog.layer),
   Layer.provideMerge(Layer.unwrapScoped(mounts)),
   Layer.provideMerge(Boot.layer)
 )

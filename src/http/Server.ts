@@ -14,13 +14,15 @@ import type { Request, Response } from "../rpc/Request.ts"
 import type { Route } from "../rpc/Route.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as Acceptors from "./connections/Acceptors.ts"
-import * as Bodies from "./protection/Bodies.ts"
 import * as Drain from "./connections/Drain.ts"
-import * as FairTurns from "./protection/FairTurns.ts"
 import * as Http1 from "./connections/Http1.ts"
 import * as Http2 from "./connections/Http2.ts"
 import { credentials, listen, type ListenFailed } from "./connections/Listening.ts"
 import * as NewConnections from "./connections/NewConnections.ts"
+import * as Bodies from "./protection/Bodies.ts"
+import * as ConnectionLimits from "./protection/ConnectionLimits.ts"
+import * as Entry from "./protection/Entry.ts"
+import * as FairTurns from "./protection/FairTurns.ts"
 import * as Offences from "./protection/Offences.ts"
 import * as StuckClients from "./protection/StuckClients.ts"
 import * as Health from "./Health.ts"
@@ -42,9 +44,9 @@ export class Listener extends Context.Tag("coupon/transport/Listener")<Listener,
 }>() {}
 
 /** More sockets on the port of `h1`, if the port can be shared. With TLS, handshakes take far longer than accepting. */
-const startAcceptors = (h1: http.Server, shares: boolean, maxConnections: number, failed: (cause: unknown) => void) =>
+const startAcceptors = (h1: http.Server, shares: boolean, options: Parameters<typeof Acceptors.start>[1]) =>
   shares
-    ? Effect.promise(() => Acceptors.start(h1, { maxConnections, failed }))
+    ? Effect.promise(() => Acceptors.start(h1, options))
     : Effect.succeed<Acceptors.Acceptors>({ close: (closed) => closed() })
 
 /** Streams of HTTP/2 that may be open: of calls in progress, and as many whose rejections wait or are not read. */
@@ -124,14 +126,23 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     const turns = FairTurns.make(router.serve)
     const serve = (request: Request, response: Response) =>
       turns.take(dispatcher.clientOf(request), FairTurns.weightOf(request), request, response)
-    const offences = Offences.make(dispatcher.clientOfSocket)
-    const { clientOf } = dispatcher
-    const { held } = dispatcher
+    const { clientOf, clientOfAddress, clientOfSocket, held } = dispatcher
+    const offences = Offences.make(clientOfSocket)
+    const limits = ConnectionLimits.make({ most: maxConnections, clientOf: clientOfSocket })
+    const refuses = (client: number | undefined) => offences.bars(client) || !limits.admits(client)
+    const refusesAddress = (address: string) => refuses(clientOfAddress(address))
     const bodies = Bodies.make({ clientOf, held, offences })
-    const h1 = Http1.make({ bodies, credentials: secure, maxConnections, offences, patience, serve })
-    const streamShares = Shares.make(STREAMS_A_CALL * config.maxInFlight)
-    const h2 = Http2.make({ bodies, clientOf, draining, patience, report, serve, shares: streamShares })
-    const connections = NewConnections.route(h1, h2.server, { offences, secure: tls, patienceMillis: patience.headers })
+    const h1 = Http1.make({ bodies, credentials: secure, offences, patience, serve })
+    const shares = Shares.make(STREAMS_A_CALL * config.maxInFlight)
+    const h2 = Http2.make({ bodies, clientOf, draining, limits, offences, patience, report, serve, shares })
+    Entry.guard(h1, refusesAddress)
+    const connections = NewConnections.route(h1, h2.server, {
+      clientOf: clientOfSocket,
+      limits,
+      refuses,
+      secure: tls,
+      patienceMillis: patience.headers
+    })
     const { sockets } = connections
     const { streams } = h2
 
@@ -144,10 +155,10 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
       const cutAfterMillis = Drain.drainMillis(config.shutdownTimeout)
       return Drain.drain({ acceptors, connections, cutAfterMillis, h1, h2, report })
     })
-    const shares = !tls && (yield* Effect.promise(() => Acceptors.mayShare(listenHost, port)))
-    const address = yield* Effect.acquireRelease(listen(h1, listenHost, port, shares), () => drain)
+    const sharesPort = !tls && (yield* Effect.promise(() => Acceptors.mayShare(listenHost, port)))
+    const address = yield* Effect.acquireRelease(listen(h1, listenHost, port, sharesPort), () => drain)
     h1.on("error", report)
-    acceptors = yield* startAcceptors(h1, shares, maxConnections, report)
+    acceptors = yield* startAcceptors(h1, sharesPort, { maxConnections, refuses: refusesAddress, failed: report })
     yield* measureConnections(maxConnections, connections.count)
     yield* measureHeld(held)
 

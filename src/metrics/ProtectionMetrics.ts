@@ -19,14 +19,28 @@ export type Protection =
   | "expired"
   /** A stream of HTTP/2, of which its client or all clients have too many. */
   | "streams"
+  /** A new connection of a client that has its share of them, none of which is idle. */
+  | "connection_share"
+  /** A new connection of a client that opened many of late. */
+  | "connection_rate"
+  /** A new connection while MAX_CONNECTIONS are open, none of which is idle. */
+  | "connection_limit"
+  /** An idle connection that made room for a new one. */
+  | "idle_connection"
+  /** The connections of a client that gave up many streams over HTTP/2, or a stream of such a client behind a proxy. */
+  | "resets"
+  /** A call of the operator plane beyond what its key, or all keys, may have at once. */
+  | "operator_calls"
+  /** An answer of the operator plane that its caller did not read. */
+  | "operator_unread"
 
-const protection = counters(
+const reasons = counters(
   "coupon_protection",
   "Requests, streams and connections that were refused or cut to protect other clients, by reason.",
   ["reason"]
 )
 
-const of = (reason: Protection) => protection({ reason })
+const of = (reason: Protection) => reasons({ reason })
 
 /** A counter for each reason, there from the start. */
 export const protections = {
@@ -36,5 +50,12 @@ export const protections = {
   tinyChunks: of("tiny_chunks"),
   longCalls: of("long_calls"),
   expired: of("expired"),
-  streams: of("streams")
+  streams: of("streams"),
+  share: of("connection_share"),
+  rate: of("connection_rate"),
+  limit: of("connection_limit"),
+  idle: of("idle_connection"),
+  resets: of("resets"),
+  operatorCalls: of("operator_calls"),
+  operatorUnread: of("operator_unread")
 }

@@ -13,9 +13,12 @@ const HTTP2_HELLO = Buffer.concat([
 ])
 
 const sockets = new Set<Net.Socket>()
-/** Connects, says `hello` and no more. */
-const idle = (instance: Instance, hello?: Buffer): Net.Socket => {
-  const socket = Net.connect(instance.port, "127.0.0.1", () => void (hello === undefined || socket.write(hello)))
+/** Connects from a loopback address, says `hello` and no more. */
+const idle = (instance: Instance, localAddress: string, hello?: Buffer): Net.Socket => {
+  const socket = Net.connect(
+    { port: instance.port, host: "127.0.0.1", localAddress },
+    () => void (hello === undefined || socket.write(hello))
+  )
   sockets.add(socket.on("error", () => {}).on("data", () => {}))
   return socket
 }
@@ -57,28 +60,34 @@ describe.runIf(process.platform === "linux")("the limit of open files", () => {
     sockets.clear()
   })
 
+  const crowds: ReadonlyArray<readonly [whose: string, from: (n: number) => string, refused: string]> = [
+    ["one client", () => "127.0.0.66", "connection_share"],
+    ["as many clients", (n) => `127.0.1.${n}`, "idle_connection"]
+  ]
   for (const [kind, hello] of [["silent", undefined], ["idle HTTP/2", HTTP2_HELLO]] as const) {
-    it(`as many ${kind} connections as files: the rest are refused, and those that are open are served`, async () => {
-      const instance = await startInstance({}, { openFiles: LIMIT })
-      const warned = /MAX_CONNECTIONS is lowered from 20000 to (\d+): this process may open 256 /.exec(instance.logs())
-      const allowed = Number(warned?.[1])
-      expect(allowed).toBeGreaterThanOrEqual(LIMIT / 4)
-      const { close, rpc, series } = client(instance)
-      const { campaignId } = await rpc("CreateCampaign", draft)
-      const crowd = Array.from({ length: LIMIT }, () => idle(instance, hello))
-      // One of those allowed is the client's.
-      await expect.poll(() => crowd.filter((socket) => socket.closed).length).toBe(LIMIT - allowed + 1)
-      expect(await rpc("IssueCoupon", { campaignId, userId: 1 })).toMatchObject({ message: "OK" })
-      expect(await series('coupon_connections{state="limit"}')).toBe(allowed)
-      expect(await series('coupon_connections{state="open"}')).toBe(allowed)
-      expect(await series("coupon_connections_refused_total")).toBe(LIMIT - allowed + 1)
-      expect(await series("coupon_samples_failed_total")).toBe(0)
-      expect(await served(instance)).toBe(false)
-      for (const socket of crowd) socket.destroy()
-      await expect.poll(() => served(instance)).toBe(true)
-      close()
-      expect(await instance.stop()).toBe(0)
-    })
+    for (const [whose, from, refused] of crowds) {
+      it(`as many ${kind} connections of ${whose} as files: all others are served`, async () => {
+        const instance = await startInstance({}, { openFiles: LIMIT })
+        const warning = /MAX_CONNECTIONS is lowered from 20000 to (\d+): this process may open 256 /
+        const warned = warning.exec(instance.logs())
+        const allowed = Number(warned?.[1])
+        expect(allowed).toBeGreaterThanOrEqual(LIMIT / 4)
+        const { close, rpc, series } = client(instance)
+        const { campaignId } = await rpc("CreateCampaign", draft)
+        const crowd = Array.from({ length: LIMIT - 2 }, (_, n) => idle(instance, from(n + 1), hello))
+        await expect.poll(() => crowd.filter((socket) => socket.closed).length)
+          .toBeGreaterThanOrEqual(LIMIT - 2 - allowed)
+        expect(await rpc("IssueCoupon", { campaignId, userId: 1 })).toMatchObject({ message: "OK" })
+        await expect.poll(() => served(instance)).toBe(true)
+        expect(await series('coupon_connections{state="limit"}')).toBe(allowed)
+        expect(await series('coupon_connections{state="open"}')).toBeLessThanOrEqual(allowed)
+        expect(await series(`coupon_protection_total{reason="${refused}"}`)).toBeGreaterThan(0)
+        expect(await series("coupon_samples_failed_total")).toBe(0)
+        for (const socket of crowd) socket.destroy()
+        close()
+        expect(await instance.stop()).toBe(0)
+      })
+    }
   }
 
   it("without one file more it serves on whom it has, and measures again afterwards", async () => {

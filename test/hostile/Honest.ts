@@ -89,34 +89,42 @@ const make = (where: Where, perSecond: number, send: (n: number, agent: http.Age
   }
 }
 
-const post = (where: Where, port: number, rpc: string, body: string, agent: http.Agent, headers = {}) => {
+const post = (where: Where, port: number, path: string, body: string, agent: http.Agent, headers = {}) => {
   const request = http.request({
     agent,
     host: "127.0.0.1",
     port,
     localAddress: where.from,
     method: "POST",
-    path: `/coupon.v1.CouponService/${rpc}`,
+    path,
     headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers }
   })
   request.end(body)
   return request
 }
 
+const ISSUE = "/coupon.v1.CouponService/IssueCoupon"
+const LIST = "/coupon.v1.CouponService/ListCampaigns"
+const INFO = JSON.stringify({ _tag: "Request", id: "1", tag: "Info", headers: [] })
+
 /** Claims, a probe of health and calls of an operator, side by side for so many seconds. */
 export const run = async (where: Where, seconds: number): Promise<Honest> => {
   const claims = make(where, CLAIMS_PER_SECOND, (n, agent) =>
-    post(where, where.port, "IssueCoupon", `{"campaignId":${where.campaignId},"userId":${where.firstUser + n}}`, agent))
+    post(where, where.port, ISSUE, `{"campaignId":${where.campaignId},"userId":${where.firstUser + n}}`, agent))
   const health = make(where, PROBES_PER_SECOND, () =>
     // A probe makes a connection of its own, as kubelets do.
     http.get({ host: "127.0.0.1", port: where.port, localAddress: where.from, path: "/readyz", agent: false }))
   const operators = make(
     where,
     OPERATOR_CALLS_PER_SECOND,
-    (_, agent) =>
-      post(where, where.operatorPort, "ListCampaigns", "{\"pageSize\":1}", agent, {
-        authorization: `Bearer ${where.key}`
-      })
+    // In turn by the public API and by the operator plane.
+    (n, agent) => {
+      const [path, body, type] = n % 2 === 0
+        ? [LIST, "{\"pageSize\":1}", "application/json"] as const
+        : ["/operator/rpc", INFO, "application/ndjson"] as const
+      const headers = { authorization: `Bearer ${where.key}`, "content-type": type }
+      return post(where, where.operatorPort, path, body, agent, headers)
+    }
   )
   const [a, b, c] = await Promise.all([claims.run(seconds), health.run(seconds), operators.run(seconds)])
   return { claims: a, health: b, operators: c }

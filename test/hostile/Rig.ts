@@ -37,7 +37,9 @@ const settings = {
   PUBLIC_ACCESS: "open",
   ADMIN_API_KEY: KEY,
   // Envoy's own address: the clients behind it have others.
-  TRUSTED_PROXIES: "127.0.0.1"
+  TRUSTED_PROXIES: "127.0.0.1",
+  // Fewer than one attacker's process may open.
+  MAX_CONNECTIONS: "10000"
 }
 
 const call = (port: number, agent: http.Agent, rpc: string, body: string): Promise<string> =>

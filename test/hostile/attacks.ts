@@ -1,6 +1,8 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
+import { connectionAttacks } from "./connectionAttacks.ts"
+import { operatorAttacks } from "./operatorAttacks.ts"
 import type { Wire } from "./Wire.ts"
 
 /** One way to take the service from others. No attack has a key or a token. */
@@ -346,5 +348,7 @@ export const attacks: ReadonlyArray<Attack> = [
       ]
       return asking(wire, 50, 500, (n) => bad[n % bad.length]!)
     }
-  }
+  },
+  ...connectionAttacks,
+  ...operatorAttacks
 ]

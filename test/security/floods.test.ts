@@ -3,6 +3,7 @@ import * as http2 from "node:http2"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as StuckClients from "../../src/http/protection/StuckClients.ts"
+import { protections } from "../../src/metrics/ProtectionMetrics.ts"
 import type { Running } from "../transport/Stub.ts"
 import { campaign, coupon, echo, ISSUE, json, request, start, until } from "../transport/Stub.ts"
 
@@ -20,8 +21,8 @@ afterAll(async () => {
 })
 
 /** A connection whose errors are ignored, and what is known of it. */
-const connect = async (port: number, reads = true) => {
-  const socket = net.connect(port, "127.0.0.1")
+const connect = async (port: number, reads = true, from = "127.0.0.1") => {
+  const socket = net.connect({ port, host: "127.0.0.1", localAddress: from })
   const chunks: Array<Buffer> = []
   let closed = false
   socket.on("close", () => (closed = true)).on("error", () => {})
@@ -139,16 +140,42 @@ const flood = async (client: Awaited<ReturnType<typeof connect>>, round: (n: num
 }
 
 describe("floods over HTTP/2 end their connection, and no other", () => {
-  it("rapid reset: streams opened and cancelled at once", async () => {
-    const client = await connect(server.port)
+  const cancel = Buffer.from([0, 0, 0, 8])
+  const body = frame(0, 1, 0, Buffer.from(issue))
+  const ofStream = (one: Buffer, id: number) => {
+    const copy = Buffer.from(one)
+    copy.writeUInt32BE(id, 5)
+    return copy
+  }
+  it.each([
+    ["opened and reset", (id: number) => [frame(1, 4, id, headers), frame(3, 0, id, cancel)]],
+    [
+      "opened, complete, and reset",
+      (id: number) => [frame(1, 4, id, headers), ofStream(body, id), frame(3, 0, id, cancel)]
+    ],
+    ["that the server has to reset", (id: number) => [frame(1, 4, id, headers), frame(8, 0, id, Buffer.alloc(4))]]
+  ])("streams %s, and the next connections of their client", async (_, round) => {
+    const from = `127.0.1.${1 + Math.floor(Math.random() * 250)}`
+    const client = await connect(server.port, true, from)
     client.socket.write(Buffer.concat([PREFACE, SETTINGS]))
-    const cancel = Buffer.from([0, 0, 0, 8])
-    const pair = (n: number) => {
-      const id = 2 * n + 1
-      return Buffer.concat([frame(1, 4, id, headers), frame(3, 0, id, cancel)])
-    }
-    await flood(client, pair, 60_000)
+    await flood(client, (n) => Buffer.concat(round(2 * n + 1)), 60_000)
     await until(client.closed)
+    await serves(server.port)
+  })
+
+  it("streams that end with their connections, again and again", async () => {
+    const from = "127.0.2.1"
+    // Waits for its body, where another type would be answered.
+    const type = Buffer.from("application/json")
+    const ofJson = Buffer.concat([headers, Buffer.from([0x0f, 0x10, type.length]), type])
+    const barred = protections.barred.value()
+    for (let n = 0; protections.barred.value() === barred && n < 200; n++) {
+      const client = await connect(server.port, true, from)
+      const streams = Array.from({ length: 50 }, (_, k) => frame(1, 4, 2 * k + 1, ofJson))
+      client.socket.end(Buffer.concat([PREFACE, SETTINGS, ...streams]))
+      await until(client.closed)
+    }
+    expect(protections.barred.value()).toBeGreaterThan(barred)
     await serves(server.port)
   })
 

@@ -96,7 +96,7 @@ describe("a client of which connections were cut", () => {
       (socket) => (socket as unknown as { readonly place: number | undefined }).place,
       () => time
     )
-    const bars = (name: keyof typeof sockets) => offences.bars(sockets[name] as never)
+    const bars = (name: keyof typeof sockets) => offences.bars(sockets[name].place)
     for (let n = 0; n < 100; n++) {
       offences.add(sockets.its as never)
       offences.add(sockets.proxys as never)

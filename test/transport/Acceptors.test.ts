@@ -1,6 +1,7 @@
 import * as net from "node:net"
 import { describe, expect, it } from "vitest"
 import * as Acceptors from "../../src/http/connections/Acceptors.ts"
+import * as Entry from "../../src/http/protection/Entry.ts"
 
 const listening = async (options: net.ListenOptions) => {
   const server = net.createServer()
@@ -13,7 +14,7 @@ const closed = (one: { readonly close: (done: () => void) => void }) =>
 describe.runIf(process.platform === "linux")("acceptors", () => {
   it("let in many connections in one turn of the event loop", async () => {
     const { port, server } = await listening({ port: 0, reusePort: true })
-    const acceptors = await Acceptors.start(server, { maxConnections: 1_000, failed: () => {} })
+    const acceptors = await Acceptors.start(server, { maxConnections: 1_000, refuses: () => false, failed: () => {} })
     const accepted: Array<net.Socket> = []
     const turns = new Set<number>()
     let turn = 0
@@ -45,17 +46,19 @@ describe.runIf(process.platform === "linux")("acceptors", () => {
     }
   })
 
-  it("let in no more than may be open, whichever process accepted them", async () => {
+  it("close connections of peers that are refused, whichever socket accepts them", async () => {
     const { port, server } = await listening({ port: 0, reusePort: true })
-    const acceptors = await Acceptors.start(server, { maxConnections: 50, failed: () => {} })
+    const refuses = (address: string) => address === "127.0.0.3"
+    Entry.guard(server, refuses)
+    const acceptors = await Acceptors.start(server, { maxConnections: 50, refuses, failed: () => {} })
     const open = new Set<net.Socket>()
-    server.on("connection", (socket: net.Socket) => {
-      if (socket.destroyed) return
-      open.add(socket)
+    server.on("connection", (socket: net.Socket) => open.add(socket))
+    const clients = Array.from({ length: 80 }, (_, n) => {
+      const localAddress = n % 2 === 0 ? "127.0.0.3" : "127.0.0.1"
+      return net.connect({ port, host: "127.0.0.1", localAddress }).resume().on("error", () => {})
     })
-    const clients = Array.from({ length: 80 }, () => net.connect(port, "127.0.0.1").on("error", () => {}))
-    await expect.poll(() => clients.filter((client) => client.destroyed).length).toBe(30)
-    expect(open.size).toBe(50)
+    await expect.poll(() => clients.filter((client) => client.destroyed).length).toBe(40)
+    await expect.poll(() => open.size).toBe(40)
     for (const socket of [...clients, ...open]) socket.destroy()
     await Promise.all([closed(server), closed(acceptors)])
   })

@@ -251,6 +251,7 @@ describe("an answer that cannot be written", () => {
         clientOf: () => 0,
         clientOfSocket: () => undefined,
         held: Shares.make(1),
+        clientOfAddress: () => undefined,
         admits: () => true,
         shed: () => {},
         refused: () => {},

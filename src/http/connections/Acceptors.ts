@@ -1,5 +1,5 @@
 import * as net from "node:net"
-import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
+import * as Entry from "../protection/Entry.ts"
 
 /** More sockets that listen on a server's own address and port, so that a crowd of new connections gets in. */
 export interface Acceptors {
@@ -46,31 +46,27 @@ export const mayShare = (host: string, port: number): Promise<boolean> =>
  */
 export const start = async (
   server: net.Server,
-  options: { readonly maxConnections: number; readonly failed: (cause: Error) => void }
+  options: {
+    readonly maxConnections: number
+    /** As `Entry.guard` has it. */
+    readonly refuses: (address: string) => boolean
+    readonly failed: (cause: Error) => void
+  }
 ): Promise<Acceptors> => {
   const { address, port } = server.address() as net.AddressInfo
-  let open = 0
   const all: Array<net.Server> = []
   const closeAll = (closed: () => void) => {
     let left = all.length
     if (left === 0) closed()
     for (const one of all) one.close(() => --left === 0 && closed())
   }
-  server.on("connection", (socket: net.Socket) => {
-    open++
-    socket.once("close", () => open--)
-    // Its own bound counts what it accepted itself.
-    if (open > options.maxConnections) {
-      RequestMetrics.connectionsRefused.add()
-      socket.destroy()
-    }
-  })
   // Fewer do, if no more can be had.
   try {
     for (let i = countFor(options.maxConnections); i > 0; i--) {
       // As node:http has its own.
       const one = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
         server.emit("connection", socket))
+      Entry.guard(one, options.refuses)
       await new Promise<void>((resolve, reject) => {
         one.once("error", reject)
         one.listen({ host: address, port, backlog: BACKLOG, reusePort: true }, () => {

@@ -1,6 +1,5 @@
 import * as http from "node:http"
 import * as https from "node:https"
-import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
 import type { Bodies } from "../protection/Bodies.ts"
@@ -26,7 +25,6 @@ const CIPHERS = [
 export const make = (options: {
   readonly bodies: Bodies
   readonly credentials: Credentials | undefined
-  readonly maxConnections: number
   readonly offences: Offences
   readonly patience: Patience
   readonly serve: (request: Request, response: Response) => void
@@ -49,7 +47,5 @@ export const make = (options: {
     ALPNProtocols: ["h2", "http/1.1"],
     handshakeTimeout: patience.headers
   }, serve)
-  server.maxConnections = options.maxConnections
-  server.on("drop", () => RequestMetrics.connectionsRefused.add())
   return server
 }

@@ -6,8 +6,11 @@ import { guarded } from "../../rpc/Guarded.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
 import type { Bodies } from "../protection/Bodies.ts"
+import { type ConnectionLimits, connectionOf, requestBegan, requestEnded } from "../protection/ConnectionLimits.ts"
 import { dropRest } from "./DropRest.ts"
 import { MAX_HEADER_BYTES } from "./Http1.ts"
+import type { Offences } from "../protection/Offences.ts"
+import * as WastedStreams from "../protection/WastedStreams.ts"
 
 /** The HTTP/2 server, and what is open on it. It listens nowhere: connections are handed to it. */
 export interface Http2 {
@@ -20,26 +23,32 @@ export interface Http2 {
 const MAX_STREAMS = 100
 
 /**
- * Streams that a client may open and reset again ("rapid reset", CVE-2023-44487) before its connection is ended: a
- * burst, as when the users behind one proxy give up together, and a rate that is allowed for ever.
+ * Streams that a client may open and reset again before nghttp2 ends its connection, which it does in the middle of
+ * what one read brought. What a client wastes in all its connections is bounded by `WastedStreams`.
  */
 const STREAM_RESET_BURST = 2_000
 const STREAM_RESETS_PER_SECOND = 100
+
+/** A client that was sent GOAWAY for its idleness ends the connection within this time, or the server does. */
+const GOODBYE_MILLIS = 1_000
 
 /** A session that begins while `draining` is aborted is sent GOAWAY at once. */
 export const make = (options: {
   readonly bodies: Bodies
   readonly clientOf: (request: Request) => number
   readonly draining: AbortSignal
+  readonly limits: ConnectionLimits
+  readonly offences: Offences
   readonly patience: Patience
   readonly report: (cause: unknown) => void
   readonly serve: (request: Request, response: Response) => void
   /** The streams that are open, of all clients. */
   readonly shares: Shares
 }): Http2 => {
-  const { bodies, clientOf, draining, patience, report, serve, shares } = options
+  const { bodies, clientOf, draining, limits, offences, patience, report, serve, shares } = options
   const sessions = new Set<http2.ServerHttp2Session>()
   const streams = new Set<http2.ServerHttp2Stream>()
+  const wasted = WastedStreams.make({ limits, offences })
   const server = http2.createServer({
     streamResetBurst: STREAM_RESET_BURST,
     streamResetRate: STREAM_RESETS_PER_SECOND,
@@ -47,10 +56,13 @@ export const make = (options: {
   }, (request, response) => {
     const { stream } = request
     const client = clientOf(request)
+    if (!wasted.admits(client, stream)) return
     if (!shares.take(client, 1)) {
       protections.streams.add()
       return stream.close(http2.constants.NGHTTP2_REFUSED_STREAM)
     }
+    const session = stream.session!
+    requestBegan(session)
     bodies.guard(stream, client)
     // HTTP/1.1 has requestTimeout. In HTTP/2, Node leaves a stream open whose body never ends.
     const cancel = guarded(report, () => request.stream.close(http2.constants.NGHTTP2_CANCEL))
@@ -62,15 +74,26 @@ export const make = (options: {
     stream.once("close", () => {
       streams.delete(stream)
       shares.give(client, 1)
+      requestEnded(session)
+      if (stream.aborted) wasted.wasted(client, session)
     })
     stream.once("finish", () => dropRest(stream))
     serve(request, response)
   })
   server.setTimeout(patience.http2Idle)
-  server.on("timeout", (session: http2.ServerHttp2Session) => session.close())
+  server.on("timeout", (session: http2.ServerHttp2Session) => {
+    session.close()
+    const { socket } = connectionOf(session) ?? {}
+    if (socket !== undefined) setTimeout(() => socket.destroy(), GOODBYE_MILLIS).unref()
+  })
   server.on("session", (session) => {
     sessions.add(session)
     session.once("close", () => sessions.delete(session))
+    // In place of Node's own listener, which makes a request and a response of each stream first.
+    session.removeAllListeners("stream")
+    session.on("stream", (stream: http2.ServerHttp2Stream, ...rest: ReadonlyArray<unknown>) => {
+      if (wasted.begins(session, stream)) server.emit("stream", stream, ...rest)
+    })
     if (draining.aborted) session.close()
   })
   // Without these listeners a connection that breaks would end the process.

@@ -2,7 +2,7 @@ import type * as http from "node:http"
 import type * as http2 from "node:http2"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
-import type { Offences } from "../protection/Offences.ts"
+import { belongs, type Connection, type ConnectionLimits, connectionOf } from "../protection/ConnectionLimits.ts"
 import { sniff } from "./ProtocolSniffer.ts"
 
 /** The connections of a port. */
@@ -22,8 +22,11 @@ export interface NewConnections {
 export const route = (
   h1: http.Server,
   h2: http2.Http2Server,
-  { offences, patienceMillis, secure }: {
-    readonly offences: Offences
+  { clientOf, limits, patienceMillis, refuses, secure }: {
+    readonly clientOf: (socket: Socket) => number | undefined
+    readonly limits: ConnectionLimits
+    /** Whether a client's new connections are closed at once. */
+    readonly refuses: (client: number | undefined) => boolean
     readonly secure: boolean
     readonly patienceMillis: number
   }
@@ -40,11 +43,19 @@ export const route = (
   const serveHttp2 = (socket: Socket) => {
     // Half-open connections are an affair of HTTP/1.1 clients; an HTTP/2 client that says FIN is gone.
     socket.allowHalfOpen = false
+    const connection = connectionOf(socket)
+    const begun = (session: http2.ServerHttp2Session) => {
+      if (connection !== undefined) limits.beginsSession(connection, session)
+    }
+    // Node makes the session in this call.
+    h2.once("session", begun)
     h2.emit("connection", socket)
+    h2.removeListener("session", begun)
   }
   if (secure) {
     h1.on("connection", (raw: Socket) => {
-      if (offences.bars(raw)) return void raw.destroy()
+      if (refuses(clientOf(raw))) return void raw.destroy()
+      limits.take(raw)
       const name = peer(raw)
       handshaking.set(name, raw)
       undecided.add(raw)
@@ -55,7 +66,8 @@ export const route = (
     })
   }
   h1.on(connected, (socket: Socket) => {
-    if (!secure && offences.bars(socket)) return void socket.destroy()
+    if (!secure && refuses(clientOf(socket))) return void socket.destroy()
+    if (!secure) limits.take(socket)
     sockets.add(socket)
     socket.once("close", () => {
       sockets.delete(socket)
@@ -63,7 +75,13 @@ export const route = (
     })
     if (secure) {
       const name = peer(socket)
-      undecided.delete(handshaking.get(name)!)
+      const raw = handshaking.get(name)
+      const connection: Connection | undefined = raw === undefined ? undefined : connectionOf(raw)
+      if (connection !== undefined) {
+        connection.socket = socket
+        belongs(socket, connection)
+      }
+      undecided.delete(raw!)
       handshaking.delete(name)
       // Agreed upon in the handshake: nothing to guess.
       if ((socket as TLSSocket).alpnProtocol === "h2") serveHttp2(socket)

@@ -6,8 +6,10 @@ import { CLIENTS } from "../../rpc/admission/ClientAddress.ts"
 export interface Offences {
   /** A connection was cut for what its client did. */
   readonly add: (socket: Socket) => void
-  /** Whether the client's new connections are closed at once, which costs a tenth of a millisecond. Counts those. */
-  readonly bars: (socket: Socket) => boolean
+  /** The client wasted so much that its next connections are closed, for 8 s. */
+  readonly bar: (socket: Socket) => void
+  /** Whether the client's new connections are closed at once. Counts those. `undefined`: a trusted proxy. */
+  readonly bars: (client: number | undefined) => boolean
 }
 
 /** Cuts that a client may cause at once: several users behind one address may have a program that misbehaves. */
@@ -29,13 +31,14 @@ export const make = (
     at[client] = time
     return spent[client]!
   }
+  const charge = (socket: Socket, cuts: number) => {
+    const client = clientOf(socket)
+    if (client !== undefined) spent[client] = Math.min(look(client) + cuts, 2 * BURST)
+  }
   return {
-    add: (socket) => {
-      const client = clientOf(socket)
-      if (client !== undefined) spent[client] = Math.min(look(client) + 1, 2 * BURST)
-    },
-    bars: (socket) => {
-      const client = clientOf(socket)
+    add: (socket) => charge(socket, 1),
+    bar: (socket) => charge(socket, 2 * BURST),
+    bars: (client) => {
       if (client === undefined || spent[client]! < BURST || look(client) < BURST) return false
       protections.barred.add()
       return true

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
+import { requestBegan, requestEnded } from "./ConnectionLimits.ts"
 import type { Offences } from "./Offences.ts"
 
 /** Requests of one connection that are begun before their answers are written. */
@@ -84,6 +85,7 @@ export const make = (serve: Serve, offences: Offences): Serve => {
     const { socket } = this.req
     const state = (socket as Counted)[UNANSWERED]!
     state.begun--
+    requestEnded(socket)
     const next = state.waiting.shift()
     if (next !== undefined) begin(socket, state, next[0], next[1])
     else if (state.held && state.begun <= 1) release(socket, state)
@@ -91,6 +93,7 @@ export const make = (serve: Serve, offences: Offences): Serve => {
   const begin = (socket: Socket, state: Unanswered, request: IncomingMessage, response: ServerResponse) => {
     if (++state.begun >= MOST_BEGUN && !state.held) hold(socket, state)
     response.on("finish", answered)
+    requestBegan(socket)
     serve(request, response)
   }
   return (request, response) => {

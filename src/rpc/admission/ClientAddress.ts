@@ -62,6 +62,8 @@ export interface ClientAddresses {
   readonly ofRequest: (request: Request) => number
   /** The client of a connection; `undefined` for a trusted proxy, which has many, and for a connection that is gone. */
   readonly ofSocket: (socket: Socket) => number | undefined
+  /** The client of a connection from this address. */
+  readonly ofAddress: (address: string) => number | undefined
 }
 
 /**
@@ -79,8 +81,8 @@ export const make = (trusted: BlockList): ClientAddresses => {
     return (hash ^ hash >>> 13) & (CLIENTS - 1)
   }
   const isTrusted = isTrustedBy(trusted)
-  const known = (socket: Socket) => {
-    const address = plain(socket.remoteAddress ?? "")
+  const known = (peer: string) => {
+    const address = plain(peer)
     return address === "" ? GONE : isTrusted(address) ? TRUSTED : placeOf(networkOf(address))
   }
 
@@ -91,7 +93,9 @@ export const make = (trusted: BlockList): ClientAddresses => {
       : request.socket as Tagged & Socket
     if (owner === undefined || owner === null) return GONE
     let place = owner[CLIENT]
-    if (place === undefined) owner[CLIENT] = place = known(isStream ? owner.socket! : request.socket)
+    if (place === undefined) {
+      owner[CLIENT] = place = known((isStream ? owner.socket! : request.socket).remoteAddress ?? "")
+    }
     if (place !== TRUSTED) return place
     const socket = isStream ? owner.socket : request.socket
     const proxy = plain(socket?.remoteAddress ?? "")
@@ -101,7 +105,11 @@ export const make = (trusted: BlockList): ClientAddresses => {
   return {
     ofRequest,
     ofSocket: (socket) => {
-      const place = (socket as Tagged)[CLIENT] ??= known(socket)
+      const place = (socket as Tagged)[CLIENT] ??= known(socket.remoteAddress ?? "")
+      return place === TRUSTED || place === GONE ? undefined : place
+    },
+    ofAddress: (address) => {
+      const place = known(address)
       return place === TRUSTED || place === GONE ? undefined : place
     }
   }

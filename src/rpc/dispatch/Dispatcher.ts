@@ -29,6 +29,8 @@ export interface Dispatcher {
   readonly clientOf: (request: Request) => number
   /** As `ClientAddresses.ofSocket` has it. */
   readonly clientOfSocket: (socket: Socket) => number | undefined
+  /** As `ClientAddresses.ofAddress` has it. */
+  readonly clientOfAddress: (address: string) => number | undefined
   /** Whether a call would begin now. If not, its body need not be read. */
   readonly admits: (route: Route, client: number) => boolean
   /** Counts a call that does not begin, and calls `answer` with the reason, perhaps later; `answer` must not throw. */
@@ -163,6 +165,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
     refused: (route, failure) => metricsOf(route).rejected(failure?._tag),
     clientOf: admission.clients.ofRequest,
     clientOfSocket: admission.clients.ofSocket,
+    clientOfAddress: admission.clients.ofAddress,
     admits: calls.admits,
     shed,
     dispatch: (call) => {
