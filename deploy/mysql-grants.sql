@@ -10,6 +10,10 @@ GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.campaign_raises TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.admin_audit TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.admin_audit_facts TO 'coupon'@'%';
+-- Places are only added to the chain; its end moves on.
+GRANT SELECT, INSERT ON coupon.admin_audit_chain TO 'coupon'@'%';
+GRANT SELECT, UPDATE (sequence, hash, audit_id) ON coupon.admin_audit_head TO 'coupon'@'%';
 -- A key is made and revoked; its role and its secret never change.
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON coupon.api_keys TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_phases TO 'coupon'@'%';

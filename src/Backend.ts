@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Backoff from "./base/Backoff.ts"
 import { AppConfig } from "./config/AppConfig.ts"
+import type { AuditChain } from "./ports/AuditChain.ts"
 import type { AuditLog } from "./ports/AuditLog.ts"
 import type { CampaignStore } from "./ports/CampaignStore.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
@@ -31,6 +32,7 @@ import * as RedisEventStream from "./redis/RedisEventStream.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
 import * as LibSqlApiKeyStore from "./sql/libsql/admin/LibSqlApiKeyStore.ts"
+import * as LibSqlAuditChain from "./sql/libsql/admin/LibSqlAuditChain.ts"
 import * as LibSqlAuditLog from "./sql/libsql/admin/LibSqlAuditLog.ts"
 import * as LibSqlDeployment from "./sql/libsql/admin/LibSqlDeployment.ts"
 import * as LibSqlLedgerFacts from "./sql/libsql/admin/LibSqlLedgerFacts.ts"
@@ -41,6 +43,7 @@ import * as LibSqlCampaignStore from "./sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
 import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
+import * as MySqlAuditChain from "./sql/mysql/admin/MySqlAuditChain.ts"
 import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
 import * as MySqlDeployment from "./sql/mysql/admin/MySqlDeployment.ts"
 import * as MySqlLedgerFacts from "./sql/mysql/admin/MySqlLedgerFacts.ts"
@@ -145,6 +148,7 @@ export type Stores =
   | Ledger
   | LedgerFacts
   | AuditLog
+  | AuditChain
   | ApiKeyStore
   | Outbox
   | Gate
@@ -158,6 +162,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     LibSqlLedger.layer,
     LibSqlLedgerFacts.layer,
     LibSqlAuditLog.layer,
+    LibSqlAuditChain.layer,
     LibSqlApiKeyStore.layer,
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
@@ -196,6 +201,7 @@ export const layerDistributed: Layer.Layer<
       Layer.merge(MySqlLedger.layer, MySqlOutbox.layer).pipe(Layer.provide(RecentBatches.layer)),
       MySqlLedgerFacts.layer,
       MySqlAuditLog.layer,
+      MySqlAuditChain.layer,
       MySqlApiKeyStore.layer,
       MySqlCampaignPhases.layer,
       MySqlDeployment.layer

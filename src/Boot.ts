@@ -10,6 +10,7 @@ import * as Issuance from "./UseCases.ts"
 import { IssueCoupon } from "./claim/IssueCoupon.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
 import { Startup, type UseCases } from "./rpc/Startup.ts"
+import * as RefusedActsLog from "./operator/audit/RefusedActsLog.ts"
 import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
 import { ApiKeys } from "./security/ApiKeys.ts"
 import { Guard } from "./security/Guard.ts"
@@ -47,7 +48,7 @@ export const make = Effect.gen(function*() {
   })
 
   const useCases = Issuance.layer.pipe(Layer.provide(TracedPorts.layer), Layer.provide(MeteredPorts.layer))
-  const services = Layer.merge(useCases, Security.layer)
+  const services = Layer.merge(useCases, Layer.provide(Security.layer, RefusedActsLog.layer))
   const build = Layer.buildWithScope(Layer.provideMerge(services, Backend.layer), scope).pipe(
     // The ledger may be away again right after it was reached.
     Effect.tap((context) => Effect.provide(Backend.awaited("the API keys in the ledger", Posture.check), context)),

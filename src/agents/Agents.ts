@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
 import { Gate } from "../ports/Gate.ts"
 import * as Agent from "./Agent.ts"
+import * as AuditSeal from "./audit/AuditSeal.ts"
 import * as CampaignSearch from "./CampaignSearch.ts"
 import { OutboxRelay } from "./outbox/OutboxRelay.ts"
 import * as OutboxWatch from "./outbox/OutboxWatch.ts"
@@ -32,6 +33,7 @@ export const make = Effect.gen(function*() {
   const starts = yield* StartWatch.make
   const search = yield* CampaignSearch.make
   const outbox = yield* OutboxWatch.make
+  const seal = yield* AuditSeal.make
   const suspicion = yield* Stream.toPull((yield* Gate).suspicions)
 
   const agents: ReadonlyArray<Agent.Agent> = [
@@ -86,6 +88,13 @@ export const make = Effect.gen(function*() {
       title: "the watch of the outbox's backlog",
       runOnce: outbox.runOnce,
       every: Duration.seconds(2)
+    },
+    {
+      // Until it has its place, an act can be removed without a trace.
+      name: "audit_seal",
+      title: "the sealing of the audit log",
+      runOnce: seal.runOnce,
+      every: Duration.seconds(1)
     },
     {
       name: "void_removal",

@@ -1,5 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import { VERSION } from "../config/Version.ts"
+import * as LogCommand from "./commands/LogCommand.ts"
 import * as OperatorCommands from "./commands/OperatorCommands.ts"
 import { backup } from "./commands/BackupCommand.ts"
 import { campaign } from "./commands/CampaignCommands.ts"
@@ -22,7 +23,7 @@ const root = Command.make("coupon").pipe(
     backup,
     keys,
     OperatorCommands.settings,
-    OperatorCommands.log
+    LogCommand.log
   ])
 )
 

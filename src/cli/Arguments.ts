@@ -4,6 +4,9 @@ const FLAGS: ReadonlySet<string> = new Set([
   "--codes",
   "--discard",
   "--changed",
+  "--verify",
+  "--follow",
+  "--export",
   "--no-end",
   "--allow-past-end"
 ])

@@ -135,3 +135,11 @@ export const ofOperatorCall = (failure: OperatorCallFailure | CliFailure): CliFa
       return answered(publicTags[failure._tag], failure.message)
   }
 }
+
+/** An answer that ends without its last event was cut short: its verdict would not cover all campaigns. */
+export const cutShort = new CliFailure({
+  exit: "UNAVAILABLE",
+  code: "UNREACHABLE",
+  message: "the answer ended before it was complete",
+  hint: "the instance may have stopped: try again"
+})

@@ -70,7 +70,7 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },
   {
     usage: "log [--campaign ID] [--limit N] [--before ID]",
-    text: "administrative acts, newest first: who, what, before, after",
+    text: "administrative acts, done and refused, newest first: who, from where, what, before, after",
     role: "VIEWER"
   },
   {

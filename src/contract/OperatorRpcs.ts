@@ -169,6 +169,9 @@ export const Key = Schema.Struct({
   revokedAt: Schema.NullOr(Millis)
 })
 
+/** An older instance does not send it. */
+const known = Schema.optionalWith(Schema.NullOr(Schema.String), { default: () => null })
+
 /** One administrative act, as the ledger remembers it; see `AuditLog`. */
 export const AuditRecord = Schema.Struct({
   /** Ascending with time, with gaps. */
@@ -179,8 +182,38 @@ export const AuditRecord = Schema.Struct({
   campaignId: Schema.NullOr(Schema.Number),
   /** Any JSON; `null`: nothing. */
   before: Schema.Unknown,
-  after: Schema.Unknown
+  after: Schema.Unknown,
+  /** Who acted, besides the name, and with which outcome. `null`: not known, as in rows of earlier versions. */
+  keyId: known,
+  role: known,
+  address: known,
+  requestId: known,
+  /** `DONE` or `REFUSED`. */
+  outcome: known
 })
+
+/** A place in the chain of the audit log. `record` is `null` where the act is missing. */
+export const AuditLink = Schema.Struct({
+  sequence: Schema.Number,
+  hash: Schema.String,
+  record: Schema.NullOr(AuditRecord)
+})
+
+const Hash = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/))
+
+/**
+ * The verification of the audit log's chain: how far it is, what is wrong (at most 1,000 flaws), and the end. `kind`:
+ * the act is missing or changed, the place is missing, the chain ends before its head (places were removed), or it does
+ * not hold what a copy elsewhere holds.
+ */
+export const ChainEvent = Schema.Union(
+  Schema.TaggedStruct("Progress", { acts: Count }),
+  Schema.TaggedStruct("Flaw", {
+    sequence: Schema.Number,
+    kind: Schema.Literal("ActMissing", "ActChanged", "PlaceMissing", "TailMissing", "OtherHistory")
+  }),
+  Schema.TaggedStruct("Done", { acts: Count, hash: Schema.String, flaws: Count, unsealed: Count })
+)
 
 /** A phase that a campaign has reached; see `issuance/CampaignPhases`. */
 export const PhaseEvent = Schema.Struct({
@@ -236,6 +269,23 @@ export class OperatorRpcs extends RpcGroup.make(
     },
     success: Schema.Array(AuditRecord),
     error: OperatorFailure
+  }).annotate(RequiredRole, "VIEWER"),
+  /** Acts in the order of the chain, after a place, at most `limit` (1 to 1,000): none is missed, none comes twice. */
+  Rpc.make("AuditLinks", {
+    payload: { after: Schema.NonNegativeInt, limit: Schema.Int.pipe(Schema.between(1, 1_000)) },
+    success: Schema.Struct({
+      links: Schema.Array(AuditLink),
+      /** The end of the chain. */
+      head: Schema.Struct({ sequence: Schema.Number, hash: Schema.String })
+    }),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "VIEWER"),
+  /** Verifies the chain of the audit log. `expected`: a place and its hash, from a copy that is kept elsewhere. */
+  Rpc.make("VerifyAuditLog", {
+    payload: { expected: Schema.optional(Schema.Struct({ sequence: Schema.NonNegativeInt, hash: Hash })) },
+    success: ChainEvent,
+    error: OperatorFailure,
+    stream: true
   }).annotate(RequiredRole, "VIEWER"),
   /** The phases that a campaign has reached, the newest first, at most `limit` (1 to 1,000). */
   Rpc.make("Phases", {

@@ -36,3 +36,15 @@ const rejected = counters(
 export const rejections = Object.fromEntries(reasons.map((reason) => [reason, rejected({ reason })])) as Readonly<
   Record<Reason, ReturnType<typeof rejected>>
 >
+
+const refused = counters(
+  "coupon_refused_acts",
+  "Administrative acts that were refused, by record: row of its own, summed up in one, or failed to be written.",
+  ["record"]
+)
+
+export const refusedActs = {
+  row: refused({ record: "row" }),
+  summed: refused({ record: "summed" }),
+  failed: refused({ record: "failed" })
+}

@@ -43,10 +43,15 @@ export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup>
       // Without the annotation a call would be open to all, so the strictest role is required.
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
       const source = sources.of(clientId)
-      return Guard.admit(startup, { authorization: headers["authorization"], source }, required).pipe(
+      const caller = { authorization: headers["authorization"], source, call: rpc._tag }
+      return Guard.admit(startup, caller, required).pipe(
         Effect.mapError((rejection) => rejectionOf(rejection, rpc._tag, required, startup.waitingFor())),
-        Effect.flatMap((principal) =>
-          Effect.provideService(next, Caller, { principal, actor: Actor.of(principal, source) }))
+        Effect.flatMap((principal) => {
+          const work = Effect.provideService(next, Caller, { principal, actor: Actor.of(principal, source) })
+          if (required === "VIEWER") return work
+          return Effect.tapError(work, ({ _tag }) =>
+            Effect.sync(() => startup.current()?.guard.actFailed(caller, principal, _tag)))
+        })
       )
     }))
 )

@@ -66,7 +66,7 @@ export const make: Effect.Effect<(actor: Actor) => Stream.Stream<Event, Failure,
         // A copy holds every code: no byte of it is sent before the audit log has its record.
         const facts = { bytes: snapshot.bytes, sha256: snapshot.sha256 }
         const act = { action: "backup.create", campaignId: undefined, before: undefined, after: facts }
-        const record = audit.append({ ...changeBy(actor), ...act })
+        const record = audit.append({ ...changeBy(actor), ...act, outcome: "DONE" })
         yield* troubles().length === 0 ? record : Effect.ignore(record)
         yield* Effect.annotateLogs(Effect.logWarning("an operator takes a backup of the ledger"), facts)
         yield* send(snapshot, (event) => events.offer(event))

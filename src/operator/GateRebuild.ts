@@ -50,7 +50,7 @@ export const make: Effect.Effect<
       tell({ _tag: "Started", campaignId, coupons: campaign.issuedCount })
       const { condition, generation, hydrated } = yield* gate.inspect(campaignId)
       const act = { action: "gate.rebuild", campaignId, before: undefined, after: { discard } }
-      yield* audit.append({ ...changeBy(actor), ...act })
+      yield* audit.append({ ...changeBy(actor), ...act, outcome: "DONE" })
       yield* Effect.annotateLogs(
         Effect.logWarning("an operator has the gate rebuilt from the ledger"),
         { campaignId, discard }

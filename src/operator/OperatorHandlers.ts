@@ -4,6 +4,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
 import * as Violations from "./Violations.ts"
+import { AuditChain } from "../ports/AuditChain.ts"
+import * as AuditRows from "./audit/AuditRows.ts"
+import * as ChainVerification from "./audit/ChainVerification.ts"
 import { AuditLog } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
 import { GateFacts } from "../ports/GateFacts.ts"
@@ -168,13 +171,17 @@ export const layer = (stopped: Effect.Effect<void>) =>
       AuditLog: ({ beforeId, campaignId, limit }) =>
         call("AuditLog", Effect.gen(function*() {
           const records = yield* Effect.flatMap(AuditLog, (audit) => audit.list({ beforeId, campaignId, limit }))
-          return records.map((record) => ({
-            ...record,
-            campaignId: record.campaignId ?? null,
-            before: record.before ?? null,
-            after: record.after ?? null
-          }))
+          return records.map(AuditRows.toContract)
         })),
+      AuditLinks: ({ after, limit }) =>
+        call("AuditLinks", Effect.gen(function*() {
+          const chain = yield* AuditChain
+          const { head } = yield* chain.seal(limit)
+          const links = (yield* chain.links(after, limit)).map(({ hash, record, sequence }) =>
+            ({ sequence, hash, record: record === undefined ? null : AuditRows.toContract(record) }))
+          return { links, head }
+        })),
+      VerifyAuditLog: ({ expected }) => stream("VerifyAuditLog", ChainVerification.verify(expected)),
       Phases: ({ campaignId, limit }) =>
         call("Phases", Effect.gen(function*() {
           const events = yield* Effect.flatMap(CampaignPhases, (phases) => phases.history(campaignId, limit))

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type { AuditChain } from "../ports/AuditChain.ts"
 import type { AuditLog } from "../ports/AuditLog.ts"
 import type { CampaignPhases } from "../ports/CampaignPhases.ts"
 import type { Gate } from "../ports/Gate.ts"
@@ -17,6 +18,7 @@ import type { ApiKeys } from "../security/ApiKeys.ts"
 /** The services that the operator's calls use, once the stores are there. */
 export type Ports =
   | AuditLog
+  | AuditChain
   | Agents
   | ApiKeys
   | CampaignPhases

@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type { Actor } from "../domain/Actor.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { ChangeRecord } from "../domain/ChangeRecord.ts"
 import type { EpochMillis } from "../domain/Time.ts"
@@ -17,8 +18,13 @@ export interface AuditedAction {
   readonly after: unknown
 }
 
+/** `REFUSED`: it was not allowed, or could not be done. */
+export type Outcome = "DONE" | "REFUSED"
+
 /** An act that is to be recorded, and who did it. */
-export interface AuditEntry extends AuditedAction, ChangeRecord {}
+export interface AuditEntry extends AuditedAction, ChangeRecord {
+  readonly outcome: Outcome
+}
 
 /** An act as it was recorded. */
 export interface AuditRecord extends AuditedAction {
@@ -26,7 +32,9 @@ export interface AuditRecord extends AuditedAction {
   readonly id: number
   /** By the ledger's clock. */
   readonly at: EpochMillis
-  readonly actor: string
+  readonly actor: Actor
+  /** `undefined`: done, recorded by a version that knew no other outcome. */
+  readonly outcome: Outcome | undefined
 }
 
 /**

@@ -3,7 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import { PermissionDenied, RateLimited, Unauthenticated, Unavailable } from "../domain/Failure.ts"
+import * as Actor from "../domain/Actor.ts"
 import type { RequestSource } from "../domain/Actor.ts"
+import { RefusedActs } from "./RefusedActs.ts"
 import { ApiKeys } from "./ApiKeys.ts"
 import type { Principal } from "../domain/Principal.ts"
 import { anonymous, anonymousAdmin } from "../domain/Principal.ts"
@@ -24,6 +26,8 @@ export interface Caller {
   /** The value of the header `Authorization`. */
   readonly authorization: string | undefined
   readonly source: RequestSource
+  /** The call, whose refusal the audit log records. `undefined`: reading a page is no administrative act. */
+  readonly call: string | undefined
 }
 
 /** Decides who may call what, in all protocols. */
@@ -44,12 +48,15 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
     access: Access,
     userId?: bigint
   ) => Effect.Effect<Principal, Rejection>
+  /** Records that an administrative act of a caller whom it admitted failed, and why: the tag of the failure. */
+  readonly actFailed: (caller: Caller, principal: Principal, reason: string) => void
 }>() {}
 
 /** Admits every call, for tests. */
 export const open: Guard["Type"] = {
   publicIsOpen: true,
   mayListCodes: () => true,
+  actFailed: () => {},
   admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
 
@@ -74,6 +81,8 @@ interface Refusal {
   readonly failure: Rejection
   /** `undefined`: a store is away, which is not the caller's fault. */
   readonly reason: Reason | undefined
+  /** Whose key it is, where it is a valid one. */
+  readonly principal?: Principal
 }
 
 /** What a guesser sends, or the holder of what is no longer valid. Not expired tokens: honest clients send those. */
@@ -96,6 +105,7 @@ export const make = Effect.gen(function*() {
   const tokens = yield* UserTokens
   const buckets = TokenBuckets.make()
   const wrong = WrongCredentials.make()
+  const refusedActs = yield* RefusedActs
   const keyForPublic = config.publicAccess === "key"
 
   /** Logs a rejected call. Never the secret: of a key of ours, its id. */
@@ -120,6 +130,13 @@ export const make = Effect.gen(function*() {
       else wrong.count(address)
     }
     CredentialMetrics.rejections[final.reason!].add()
+    if (isRole(access) && caller.call !== undefined) {
+      const keyId = credential === undefined ? undefined : idOf(credential)
+      const actor = refusal.principal === undefined
+        ? Actor.of({ name: "unauthenticated", role: "NONE", ...keyId === undefined ? {} : { keyId } }, caller.source)
+        : Actor.of(refusal.principal, caller.source)
+      refusedActs.note({ actor, call: caller.call, reason: final.reason! })
+    }
     return Effect.zipRight(trace(credential, access, address, final), Effect.fail(final.failure))
   }
 
@@ -128,7 +145,9 @@ export const make = Effect.gen(function*() {
     const { keyId, requestsPerSecond } = principal
     if (keyId === undefined || requestsPerSecond === undefined) return Effect.succeed(principal)
     const wait = buckets.take(keyId, requestsPerSecond)
-    return wait === 0 ? Effect.succeed(principal) : refuse(new RateLimited({ retryAfterSeconds: wait }), "rate")
+    return wait === 0
+      ? Effect.succeed(principal)
+      : Effect.fail({ failure: new RateLimited({ retryAfterSeconds: wait }), reason: "rate", principal })
   }
 
   const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeAway)
@@ -143,7 +162,7 @@ export const make = Effect.gen(function*() {
       const missing = lacking(role, access)
       if (missing === undefined) return Effect.succeed(principal)
       const reason = `this call needs ${missing}, and the key "${name}" is of role ${role}`
-      return refuse(new PermissionDenied({ reason }), "role")
+      return Effect.fail({ failure: new PermissionDenied({ reason }), reason: "role", principal })
     })
 
   const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
@@ -212,6 +231,10 @@ export const make = Effect.gen(function*() {
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
     mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
+    actFailed: (caller, principal, reason) => {
+      if (caller.call === undefined) return
+      refusedActs.note({ actor: Actor.of(principal, caller.source), call: caller.call, reason })
+    },
     admit: (caller, access, userId) => {
       const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
@@ -226,7 +249,8 @@ export const make = Effect.gen(function*() {
   })
 })
 
-export const layer: Layer.Layer<Guard, never, AppConfig | ApiKeys | UserTokens> = Layer.effect(Guard, make)
+export const layer: Layer.Layer<Guard, never, AppConfig | ApiKeys | RefusedActs | UserTokens> =
+  Layer.effect(Guard, make)
 
 const notReady = new Unavailable({ retryAfterSeconds: 1 })
 

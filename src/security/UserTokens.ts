@@ -47,7 +47,9 @@ const REMEMBERED_MILLIS = 60_000
 
 const rejectionOf = (error: unknown): TokenRejected | IssuerUnavailable => {
   if (error instanceof TokenRejected) return error
-  if (error instanceof errors.JWTExpired) return new TokenRejected({ kind: "expired", message: "the token has expired" })
+  if (error instanceof errors.JWTExpired) {
+    return new TokenRejected({ kind: "expired", message: "the token has expired" })
+  }
   if (error instanceof errors.JWTClaimValidationFailed) {
     const problem = error.reason === "missing" ? "is missing" : "is not the one asked for"
     return new TokenRejected({ kind: "claims", message: `the token's ${error.claim} ${problem}` })

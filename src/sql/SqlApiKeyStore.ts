@@ -44,7 +44,8 @@ export const make = (dialect: ApiKeyDialect): Effect.Effect<ApiKeyStore["Type"],
       insert: (key, change) => {
         const { id, name, requestsPerSecond, role } = key
         const after = { id, name, role, requestsPerSecond }
-        return Effect.mapBoth(dialect.insert(key, { ...change, action: "key.create", before: undefined, after }), {
+        const entry = { ...change, action: "key.create", outcome: "DONE", before: undefined, after } as const
+        return Effect.mapBoth(dialect.insert(key, entry), {
           onFailure: unavailable,
           onSuccess: () => undefined
         })
@@ -57,7 +58,7 @@ export const make = (dialect: ApiKeyDialect): Effect.Effect<ApiKeyStore["Type"],
           const { name, requestsPerSecond, role } = key
           const before = { id, name, role, requestsPerSecond }
           yield* Effect.mapError(
-            dialect.revoke(id, { ...change, action: "key.revoke", before, after: undefined }),
+            dialect.revoke(id, { ...change, action: "key.revoke", outcome: "DONE", before, after: undefined }),
             unavailable
           )
           return true

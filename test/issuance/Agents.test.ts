@@ -22,6 +22,7 @@ import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate } from "../../src/ports/Gate.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
+import { AuditChain } from "../../src/ports/AuditChain.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 
@@ -49,6 +50,7 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
     return Context.make(Gate, wrap(yield* Gate)).pipe(
       Context.add(CampaignStore, wrap(yield* CampaignStore)),
       Context.add(Ledger, wrap(yield* Ledger)),
+      Context.add(AuditChain, wrap(yield* AuditChain)),
       Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
       Context.add(CampaignPhases, wrap(yield* CampaignPhases))
@@ -79,7 +81,7 @@ describe("agents", () => {
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
           "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
-          "void_removal"
+          "audit_seal", "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

@@ -13,6 +13,7 @@ import {
   CouponSoldOut,
   RecordNotFound
 } from "../../src/domain/Failure.ts"
+import { AuditChain } from "../../src/ports/AuditChain.ts"
 import { type AuditEntry, AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
 import { type CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
 import {
@@ -157,7 +158,7 @@ const make = Effect.sync(() => {
 
   const recordAct = ({ changeId, ...entry }: AuditEntry) => {
     if (records.some((record) => record.changeId === changeId)) return
-    const actor = Array.from(entry.actor.name).slice(0, 200).join("")
+    const actor = { ...entry.actor, name: Array.from(entry.actor.name).slice(0, 200).join("") }
     records.push({ ...entry, changeId, actor, id: records.length + 1, at: Date.now() })
   }
 
@@ -223,7 +224,7 @@ const make = Effect.sync(() => {
         const { campaignId } = control.addCampaign({ ...draft, createdAt: now, updatedAt: now })
         voided.set(changeId, now)
         changes.set(changeId, campaignId)
-        recordAct({ changeId, actor, ...creationAct(draft), campaignId })
+        recordAct({ changeId, actor, outcome: "DONE", ...creationAct(draft), campaignId })
         return Effect.succeed(find(campaignId)!)
       }),
     find: (campaignId) => read(() => find(campaignId)),
@@ -253,7 +254,7 @@ const make = Effect.sync(() => {
         if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
         campaigns.set(campaignId, next)
         changes.set(change.changeId, campaignId)
-        recordAct({ changeId: change.changeId, actor: change.actor, ...changeAct(change) })
+        recordAct({ changeId: change.changeId, actor: change.actor, outcome: "DONE", ...changeAct(change) })
         emit({ _tag: "Changed", id: change.changeId, campaignId, terms: termsOf(next) })
         return fate === "commit"
           ? { _tag: "Changed" as const, campaign: find(campaignId)! }
@@ -368,6 +369,14 @@ const make = Effect.sync(() => {
       })
   })
 
+  /** Its acts get no places. */
+  const noChain = AuditChain.of({
+    seal: () => Effect.succeed({ sealed: 0, head: { sequence: 0, hash: "0".repeat(64) } }),
+    head: Effect.succeed({ sequence: 0, hash: "0".repeat(64) }),
+    links: () => Effect.succeed([]),
+    unsealed: Effect.sync(() => records.length)
+  })
+
   const audit = AuditLog.of({
     append: (entry) => read(() => recordAct(entry)),
     list: ({ beforeId = Infinity, campaignId, limit }) =>
@@ -424,9 +433,12 @@ const make = Effect.sync(() => {
     Context.add(Ledger, ledger),
     Context.add(Outbox, box),
     Context.add(CampaignPhases, phases),
-    Context.add(AuditLog, audit)
+    Context.add(AuditLog, audit),
+    Context.add(AuditChain, noChain)
   )
 })
 
-export const layer: Layer.Layer<TestLedger | AuditLog | CampaignStore | Ledger | Outbox | CampaignPhases> = Layer
+export const layer: Layer.Layer<
+  TestLedger | AuditChain | AuditLog | CampaignStore | Ledger | Outbox | CampaignPhases
+> = Layer
   .effectContext(make)

@@ -39,6 +39,8 @@ describe("the operator plane, once a key is configured", () => {
     ListKeys: (client) => client.ListKeys(),
     RevokeKey: (client) => client.RevokeKey({ id: "unknown" }),
     AuditLog: (client) => client.AuditLog({ limit: 1 }),
+    AuditLinks: (client) => client.AuditLinks({ after: 0, limit: 1 }),
+    VerifyAuditLog: (client) => Stream.runDrain(client.VerifyAuditLog({})),
     Phases: (client) => client.Phases({ campaignId: 1_000_000, limit: 1 })
   }
 
@@ -81,7 +83,9 @@ describe("the operator plane, once a key is configured", () => {
     })
   })
 
-  const reading: ReadonlyArray<Call> = ["Info", "Overview", "Audit", "Settings", "AuditLog", "Phases"]
+  const reading: ReadonlyArray<Call> = [
+    "Info", "Overview", "Audit", "Settings", "AuditLog", "AuditLinks", "VerifyAuditLog", "Phases"
+  ]
   const allowed: ReadonlyArray<readonly [role: string, may: ReadonlyArray<Call>]> = [
     ["ISSUER", []],
     ["VIEWER", reading],

@@ -4,7 +4,10 @@ import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
-import { AuditLog } from "../../src/ports/AuditLog.ts"
+import { AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
+
+const shown = ({ action, actor, after, before, campaignId }: AuditRecord) =>
+  [actor.name, action, campaignId, before, after]
 
 /** The `AuditLog` port's semantics, on whichever store the layer provides. */
 export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void =>
@@ -16,6 +19,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
         yield* audit.append({
           ...changeBy(named("anonymous")),
           action: "key.create",
+          outcome: "DONE",
           campaignId: undefined,
           before: undefined,
           after: { name: "운영 'key' \\ \" \n", roles: [] }
@@ -24,12 +28,13 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
           audit.append({
             ...changeBy(named(`ops '${n}'`)),
             action: "gate.rebuild",
+            outcome: "DONE",
             campaignId: 7,
             before: n,
             after: null
           }))
         const all = yield* audit.list({ beforeId: undefined, limit: 3, campaignId: undefined })
-        expect(all.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after]))
+        expect(all.map(shown))
           .toEqual([
             ["ops '3'", "gate.rebuild", 7, 3, null],
             ["ops '2'", "gate.rebuild", 7, 2, null],
@@ -39,7 +44,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
           Math.abs(at - began) < 60_000
         )).toBe(true)
         const rest = yield* audit.list({ beforeId: all.at(-1)!.id, limit: 3, campaignId: undefined })
-        expect(rest.map(({ action, actor, after, before, campaignId }) => [actor, action, campaignId, before, after]))
+        expect(rest.map(shown))
           .toEqual([
             ["anonymous", "key.create", undefined, undefined, { name: "운영 'key' \\ \" \n", roles: [] }]
           ])
@@ -52,15 +57,35 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
       Effect.gen(function*() {
         const audit = yield* AuditLog
         const change = changeBy(named("쿠".repeat(500)))
-        yield* audit.append({ ...change, action: "key.revoke", campaignId: undefined, before: 1, after: 2 })
+        const act = { action: "key.revoke", outcome: "DONE", campaignId: undefined, before: 1, after: 2 } as const
+        yield* audit.append({ ...change, ...act })
         const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId: undefined })
-        expect(newest!.actor).toBe("쿠".repeat(200))
+        expect(newest!.actor.name).toBe("쿠".repeat(200))
+      }))
+
+    it.effect("keeps who acted, from where, by which request, and with which outcome", () =>
+      Effect.gen(function*() {
+        const audit = yield* AuditLog
+        const actor = {
+          name: "ops",
+          keyId: "0123456789abcdef",
+          role: "OPERATOR",
+          address: "2001:db8:0:1:2:3:4:5",
+          requestId: "a".repeat(64)
+        }
+        const act = { action: "act.refuse", campaignId: 11, before: undefined, after: { call: "PauseCampaign" } }
+        yield* audit.append({ ...changeBy(actor), ...act, outcome: "REFUSED" })
+        yield* audit.append({ ...changeBy(named("ops")), ...act, outcome: "DONE" })
+        const [newest, older] = yield* audit.list({ beforeId: undefined, limit: 2, campaignId: 11 })
+        expect(older).toMatchObject({ actor, outcome: "REFUSED" })
+        expect(newest).toMatchObject({ actor: named("ops"), outcome: "DONE" })
       }))
 
     it.effect("records an act once that is appended again under its change id", () =>
       Effect.gen(function*() {
         const audit = yield* AuditLog
-        const entry = { ...changeBy(named("twice")), action: "gate.rebuild", campaignId: 9, before: null, after: null }
+        const act = { action: "gate.rebuild", outcome: "DONE", campaignId: 9, before: null, after: null } as const
+        const entry = { ...changeBy(named("twice")), ...act }
         yield* audit.append(entry)
         yield* audit.append(entry)
         expect(yield* audit.list({ beforeId: undefined, limit: 5, campaignId: 9 })).toHaveLength(1)

@@ -77,7 +77,7 @@ export const exercise = <E>(
         }
         expect(yield* acts(from.campaignId)).toMatchObject([
           {
-            actor: "mover",
+            actor: named("mover"),
             action: "campaign.update",
             before: shown,
             after: {
@@ -89,7 +89,7 @@ export const exercise = <E>(
               version: 2
             }
           },
-          { actor: "maker", action: "campaign.create", before: undefined, after: shown }
+          { actor: named("maker"), action: "campaign.create", before: undefined, after: shown }
         ])
       }))
 

@@ -176,7 +176,7 @@ for (const kind of privateDatabases()) {
       expect(yield* ledger.tally(campaignId)).toEqual({ issued: 5, unrelayed: 0, version: 2 })
       expect(yield* outbox.purgeVoid(3_600_000)).toBe(0)
 
-      const act = { action: "key.create", campaignId, before: undefined, after: { name } }
+      const act = { action: "key.create", outcome: "DONE" as const, campaignId, before: undefined, after: { name } }
       yield* audit.append({ ...changeBy(named("test")), ...act })
       const [newest] = yield* audit.list({ beforeId: undefined, limit: 1, campaignId })
       expect([newest!.action, newest!.after]).toEqual(["key.create", { name }])

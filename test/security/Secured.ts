@@ -12,6 +12,7 @@ import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
 import { Guard } from "../../src/security/Guard.ts"
 import { ProductionNote } from "../../src/security/ProductionNote.ts"
 import type { Role } from "../../src/domain/Role.ts"
+import { RefusedActs, type RefusedAct } from "../../src/security/RefusedActs.ts"
 import * as Security from "../../src/security/Security.ts"
 import type { Running } from "../transport/Stub.ts"
 import { echo, start } from "../transport/Stub.ts"
@@ -64,6 +65,8 @@ export interface Secured extends Running {
   readonly key: (role: Role, requestsPerSecond?: number) => Promise<string>
   /** Who created campaigns. */
   readonly actors: ReadonlyArray<Actor>
+  /** Administrative acts that were refused. */
+  readonly refused: ReadonlyArray<RefusedAct>
 }
 
 /** The real server with the real guard over use cases that echo. */
@@ -74,9 +77,11 @@ export const startSecured = async (
   note: ProductionNote["Type"] = memoryNote()
 ): Promise<Secured> => {
   const scope = Effect.runSync(Scope.make())
+  const refused: Array<RefusedAct> = []
   const context = await Effect.runPromise(Layer.buildWithScope(
     Security.layer.pipe(Layer.provide([
       Layer.succeed(ApiKeyStore, store),
+      Layer.succeed(RefusedActs, { note: (act) => void refused.push(act) }),
       Layer.succeed(ProductionNote, note),
       AppConfig.layerTest({ OPEN_ADMINISTRATION: "loopback", ...environment })
     ])),
@@ -103,6 +108,7 @@ export const startSecured = async (
     apiKeys,
     guard: Context.get(context, Guard),
     actors,
+    refused,
     key: async (role, requestsPerSecond) =>
       (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }, named("test")))).secret,
     close: async () => {

@@ -93,7 +93,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       expect(yield* keys.configured).toBe(true)
 
       const acts = yield* audit.list({ beforeId: undefined, limit: 10, campaignId: undefined })
-      expect(acts.map(({ action, actor }) => [action, actor])).toEqual([
+      expect(acts.map(({ action, actor }) => [action, actor.name])).toEqual([
         ["key.revoke", "the ADMIN"],
         ["key.create", "anonymous"],
         ["key.create", "bootstrap"]

@@ -6,18 +6,10 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { VerifiedCampaign, VerifyEvent } from "../../contract/OperatorRpcs.ts"
 import * as VerificationReport from "../VerificationReport.ts"
-import { CliFailure, usage } from "../CliFailure.ts"
+import { CliFailure, cutShort } from "../CliFailure.ts"
 import { campaignId, show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
-
-/** An answer that ends without its last event was cut short: its verdict would not cover all campaigns. */
-const cutShort = new CliFailure({
-  exit: "UNAVAILABLE",
-  code: "UNREACHABLE",
-  message: "the answer ended before it was complete",
-  hint: "the instance may have stopped: try again"
-})
 
 const verification = <const Name extends string>(name: Name) => Command.make(
   name,
@@ -120,48 +112,3 @@ export const settings = Command.make(
           ))
       }))
 ).pipe(Command.withDescription("shows the settings in effect; secrets stay secret"))
-
-export const log = Command.make(
-  "log",
-  {
-    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
-    campaign: Options.integer("campaign").pipe(Options.withDescription("only acts on this campaign"), Options.optional),
-    before: Options.integer("before").pipe(Options.withDescription("only acts with a smaller id"), Options.optional),
-    ...Connection.options
-  },
-  ({ before, campaign, limit, ...given }) =>
-    withOperator(given, (client, { json }) =>
-      Effect.gen(function*() {
-        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
-        const acts = yield* client.AuditLog({
-          limit,
-          ...Option.isSome(before) ? { beforeId: before.value } : {},
-          ...Option.isSome(campaign) ? { campaignId: campaign.value } : {}
-        })
-        yield* show(json, acts, () =>
-          acts.length === 0 ? "nothing was recorded" : Output.table(
-            ["id", "at", "who", "what", "campaign", "change"],
-            acts.map(({ action, actor, after, at, before, campaignId, id }) =>
-              [id, Output.time(at), actor, action, campaignId ?? "", change(before, after)])
-          ))
-      }))
-).pipe(Command.withDescription("lists administrative acts, the newest first: who, what, before, after"))
-
-const fields = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? value as Readonly<Record<string, unknown>> : {}
-
-const brief = (value: unknown): string => {
-  const text = typeof value === "string" ? value : JSON.stringify(value)
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text
-}
-
-/** The fields that differ; `--json` has both records in full. */
-const change = (before: unknown, after: unknown): string => {
-  const [was, is] = [fields(before), fields(after)]
-  return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name) => {
-    const [from, to] = [was[name] ?? undefined, is[name] ?? undefined]
-    if (JSON.stringify(from) === JSON.stringify(to)) return []
-    const now = to === undefined ? "none" : brief(to)
-    return [from === undefined ? `${name} ${now}` : `${name} ${brief(from)} -> ${now}`]
-  }).join(", ")
-}

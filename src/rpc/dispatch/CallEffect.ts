@@ -68,8 +68,13 @@ export const make = (requestTimeoutMillis: number, addressOf: (request: Request)
     }
     const isOfUser = access === "SELF" || access === "READ_SELF"
     const userId = isOfUser ? (call.input as { readonly userId: bigint }).userId : undefined
-    return Effect.flatMap(useCases.guard.admit({ authorization: call.authorization, source }, access, userId), (principal) =>
-      within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata }))
+    const caller = { authorization: call.authorization, source, call: call.route.method.name }
+    return Effect.flatMap(useCases.guard.admit(caller, access, userId), (principal) => {
+      const work = within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata })
+      return isPublic || call.route.bound !== "write"
+        ? work
+        : Effect.tapError(work, ({ _tag }) => Effect.sync(() => useCases.guard.actFailed(caller, principal, _tag)))
+    })
   }
 
   return { open, guarded }

@@ -12,6 +12,7 @@ import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/
 import { integer } from "../text/Literals.ts"
 import { isMarker, type Marker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { untilKnown } from "../UntilKnown.ts"
+import { libsqlFacts } from "./admin/LibSqlAuditLog.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import { phaseDialect } from "./LibSqlCampaignPhases.ts"
 import { makeStatements, runBatch } from "./Statements.ts"
@@ -31,13 +32,13 @@ const prefixCondition = (prefix: string): string => {
 
 /** The audit log's row of the campaign that the statement before it has just written; none if it wrote nothing. */
 const auditRow = (
-  { action, actor, after, before, changeId }: Omit<AuditEntry, "campaignId">,
+  { action, actor, after, before, changeId }: Omit<AuditEntry, "campaignId" | "outcome">,
   now: number,
   marker: Marker
 ): InStatement => ({
   sql: `INSERT INTO admin_audit (${actColumns})
 SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMarker(marker)}`,
-  args: [changeId, now, actorText(actor.name), action, stateText(before), stateText(after), changeId]
+  args: [changeId, now, actorText(actor), action, stateText(before), stateText(after), changeId]
 })
 
 const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Array<InStatement> => [
@@ -52,6 +53,7 @@ const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Ar
     args: [changeId, now]
   },
   auditRow({ changeId, actor, ...creationAct(draft) }, now, "CREATED"),
+  libsqlFacts({ changeId, actor }, "DONE"),
   {
     sql: `SELECT ${columns()} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
     args: [changeId]
@@ -78,6 +80,7 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
       args: [changeId, from.campaignId, now]
     },
     auditRow({ changeId, actor, ...changeAct(change) }, now, "CHANGED"),
+    libsqlFacts(change, "DONE"),
     {
       sql: `DELETE FROM campaign_raises WHERE campaign_id = ? AND ${applies}`,
       args: [from.campaignId]

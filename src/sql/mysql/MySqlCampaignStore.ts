@@ -10,7 +10,7 @@ import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
 import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
-import { mysqlAct } from "./admin/MySqlAuditLog.ts"
+import { mysqlAct, mysqlFacts } from "./admin/MySqlAuditLog.ts"
 import { batchKey, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
 import { phaseDialect } from "./MySqlCampaignPhases.ts"
 import { named, script, type Script } from "./Script.ts"
@@ -43,6 +43,7 @@ ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
     `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
+    mysqlFacts(entry, "DONE"),
     `INSERT INTO outbox (${markerColumns})
 VALUES (${markerValues("CREATED", batchKey(changeId), "@campaign", "@now")})`,
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = @campaign`),
@@ -79,6 +80,7 @@ SELECT ${markerValues("CHANGED", batchKey(changeId), "id", "@now")} FROM campaig
     `INSERT INTO admin_audit (${actColumns})
 SELECT ${mysqlAct(entry, `IF(version = ${version} + 1, @now, NULL)`, "id")}
 FROM campaigns WHERE id = ${id} AND @applies = 1`,
+    mysqlFacts(entry, "DONE"),
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = ${id}`),
     named("applies", "SELECT @applies AS applies"),
     "COMMIT"

@@ -7,11 +7,12 @@ import * as SqlApiKeyStore from "../../SqlApiKeyStore.ts"
 import type { KeyEntry } from "../../SqlApiKeyStore.ts"
 import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
 import { LibSqlDriver } from "../LibSql.ts"
+import { libsqlFacts } from "./LibSqlAuditLog.ts"
 
 const make = Effect.flatMap(LibSqlDriver, (driver) => {
   const valid = "id = ? AND revoked_at IS NULL"
   const valuesOf = ({ action, actor, after, before, changeId }: KeyEntry, now: number) =>
-    [changeId, now, actorText(actor.name), action, null, stateText(before), stateText(after)] as const
+    [changeId, now, actorText(actor), action, null, stateText(before), stateText(after)] as const
   const batch = (statements: (now: number) => Array<InStatement>) =>
     Effect.uninterruptible(
       Effect.tryPromise({ try: () => driver.batch(statements(Date.now()), "write"), catch: (cause) => cause })
@@ -28,7 +29,8 @@ const make = Effect.flatMap(LibSqlDriver, (driver) => {
         {
           sql: `INSERT INTO admin_audit (${actColumns}) VALUES (?, ?, ?, ?, ?, ?, ?)`,
           args: [...valuesOf(entry, now)]
-        }
+        },
+        libsqlFacts(entry, entry.outcome)
       ]),
     revoke: (id, entry) =>
       batch((now) => [
@@ -36,6 +38,7 @@ const make = Effect.flatMap(LibSqlDriver, (driver) => {
           sql: `INSERT INTO admin_audit (${actColumns}) SELECT ?, ?, ?, ?, ?, ?, ? FROM api_keys WHERE ${valid}`,
           args: [...valuesOf(entry, now), id]
         },
+        libsqlFacts(entry, entry.outcome),
         { sql: `UPDATE api_keys SET revoked_at = ? WHERE ${valid}`, args: [now, id] }
       ])
   })

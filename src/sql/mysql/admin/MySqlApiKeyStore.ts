@@ -10,7 +10,7 @@ import { integer } from "../../text/Literals.ts"
 import { mysqlText, timeFromSql } from "../Literals.ts"
 import { script } from "../Script.ts"
 import * as Transactions from "../Transactions.ts"
-import { mysqlAct } from "./MySqlAuditLog.ts"
+import { mysqlAct, mysqlFacts } from "./MySqlAuditLog.ts"
 
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient
@@ -29,7 +29,8 @@ const make = Effect.gen(function*() {
       return transaction(
         `INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at)
 VALUES (${[id, name, role, secretHash].map(mysqlText).join(", ")}, ${rate}, UTC_TIMESTAMP(6))`,
-        `INSERT INTO admin_audit (${actColumns}) VALUES (${actOf(entry)})`
+        `INSERT INTO admin_audit (${actColumns}) VALUES (${actOf(entry)})`,
+        mysqlFacts(entry, entry.outcome)
       )
     },
     revoke: (id, entry) => {
@@ -37,6 +38,7 @@ VALUES (${[id, name, role, secretHash].map(mysqlText).join(", ")}, ${rate}, UTC_
       return transaction(
         `SELECT id FROM api_keys WHERE ${valid} FOR UPDATE`,
         `INSERT INTO admin_audit (${actColumns}) SELECT ${actOf(entry)} FROM api_keys WHERE ${valid}`,
+        mysqlFacts(entry, entry.outcome),
         `UPDATE api_keys SET revoked_at = UTC_TIMESTAMP(6) WHERE ${valid}`
       )
     }

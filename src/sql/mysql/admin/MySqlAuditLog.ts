@@ -2,20 +2,19 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../../config/AppConfig.ts"
-import { AuditLog, type AuditEntry } from "../../../ports/AuditLog.ts"
-import type { Row } from "../../Rows.ts"
+import type { ChangeRecord } from "../../../domain/ChangeRecord.ts"
+import { AuditLog, type AuditEntry, type Outcome } from "../../../ports/AuditLog.ts"
 import * as SqlAuditLog from "../../SqlAuditLog.ts"
-import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
+import { actColumns, actorText, factColumns, factValues, stateText } from "../../text/AuditLogText.ts"
 import { integer } from "../../text/Literals.ts"
-import { lockWaitSeconds, runText } from "../connection/MySql.ts"
-import { sessionSettings } from "../connection/SessionState.ts"
 import { batchKey, mysqlText, timeFromSql } from "../Literals.ts"
 import { classifyMysql, isDuplicateKey } from "../MySqlFailure.ts"
 import { script } from "../Script.ts"
+import * as Transactions from "../Transactions.ts"
 
 /** An act's values as literals; `at` and `campaignId` are expressions. */
 export const mysqlAct = (
-  { action, actor, after, before, changeId }: Omit<AuditEntry, "campaignId">,
+  { action, actor, after, before, changeId }: Omit<AuditEntry, "campaignId" | "outcome">,
   at: string,
   campaignId: string
 ): string => {
@@ -26,7 +25,7 @@ export const mysqlAct = (
   return [
     batchKey(changeId),
     at,
-    mysqlText(actorText(actor.name)),
+    mysqlText(actorText(actor)),
     mysqlText(action),
     campaignId,
     state(before),
@@ -34,26 +33,36 @@ export const mysqlAct = (
   ].join(", ")
 }
 
+const textOrNull = (value: string | null) => value === null ? "NULL" : mysqlText(value)
+
+/** Adds the facts of an act that its transaction has recorded before this; does nothing without one. */
+export const mysqlFacts = ({ actor, changeId }: ChangeRecord, outcome: Outcome): string =>
+  `INSERT INTO admin_audit_facts (${factColumns})
+SELECT change_id, ${factValues(actor, outcome).map(textOrNull).join(", ")}
+FROM admin_audit WHERE change_id = ${batchKey(changeId)}`
+
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient
-  const config = yield* AppConfig
-  const settings = sessionSettings(lockWaitSeconds(config.mysqlReplyTimeout))
+  const { read, send, settings } = Transactions.make(sql, yield* AppConfig)
 
   return SqlAuditLog.make({
     time: timeFromSql,
     insert: (entry) => {
       const campaign = entry.campaignId === undefined ? "NULL" : integer(entry.campaignId)
-      const { text } = script(
+      return send(script(
         ...settings,
-        `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, "SYSDATE(6)", campaign)})`
-      )
-      return Effect.scoped(Effect.flatMap(sql.reserve, (connection) => runText(connection, text))).pipe(
-        Effect.asVoid,
+        "START TRANSACTION",
+        `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, "SYSDATE(6)", campaign)})`,
+        mysqlFacts(entry, entry.outcome),
+        "COMMIT"
+      )).pipe(
+        Effect.mapError(({ cause }) => cause),
+        Effect.flatMap((sent) => sent._tag === "Left" ? Effect.fail(sent.left.cause) : Effect.void),
         Effect.catchIf((cause) => isDuplicateKey(cause, "admin_audit_change"), () => Effect.void),
         Effect.uninterruptible
       )
     },
-    read: (text) => sql.unsafe<Row>(text).unprepared,
+    read,
     classify: classifyMysql
   })
 })

@@ -1,0 +1,161 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { OperatorClient } from "../../client/OperatorClient.ts"
+import type { AuditLink, AuditRecord, ChainEvent } from "../../contract/OperatorRpcs.ts"
+import { CliFailure, cutShort, usage } from "../CliFailure.ts"
+import { show, withOperator } from "./Commands.ts"
+import * as Connection from "../Connection.ts"
+import * as Output from "../Output.ts"
+
+type Client = OperatorClient["Type"]
+type Link = typeof AuditLink.Type
+type Flaw = Extract<typeof ChainEvent.Type, { readonly _tag: "Flaw" }>
+
+/** Places in one answer. */
+const PAGE = 1_000
+
+const FOLLOW_PAUSE = "1 second"
+
+const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? value as Readonly<Record<string, unknown>> : {}
+
+const brief = (value: unknown): string => {
+  const text = typeof value === "string" ? value : JSON.stringify(value)
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text
+}
+
+/** The fields that differ; `--json` has both records in full. */
+const change = (before: unknown, after: unknown): string => {
+  const [was, is] = [fields(before), fields(after)]
+  return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name) => {
+    const [from, to] = [was[name] ?? undefined, is[name] ?? undefined]
+    if (JSON.stringify(from) === JSON.stringify(to)) return []
+    const now = to === undefined ? "none" : brief(to)
+    return [from === undefined ? `${name} ${now}` : `${name} ${brief(from)} -> ${now}`]
+  }).join(", ")
+}
+
+const columns = ["id", "at", "who", "from", "what", "campaign", "change"]
+
+const cells = ({ action, actor, address, after, at, before, campaignId, id }: typeof AuditRecord.Type) =>
+  [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", change(before, after)]
+
+const flawTexts: Record<Flaw["kind"], string> = {
+  ActMissing: "the act that had this place is gone",
+  ActChanged: "the act is not the one that got this place",
+  PlaceMissing: "the place is gone",
+  TailMissing: "the chain ends before it did",
+  OtherHistory: "the copy that was given has another act here"
+}
+
+/** `<sequence>:<hash>`, as the log line "the audit log is sealed" has them. */
+const parseExpected = (text: string) => {
+  const [, sequence, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? []
+  return sequence === undefined || hash === undefined
+    ? Effect.fail(usage("--expect must be <sequence>:<hash>, as a log line or an export has them"))
+    : Effect.succeed({ sequence: Number(sequence), hash })
+}
+
+const verify = (client: Client, expect: Option.Option<string>, json: boolean) =>
+  Effect.gen(function*() {
+    const expected = Option.isNone(expect) ? {} : { expected: yield* parseExpected(expect.value) }
+    let done: Extract<typeof ChainEvent.Type, { readonly _tag: "Done" }> | undefined
+    yield* Stream.runForEach(client.VerifyAuditLog(expected), (event) => {
+      if (event._tag === "Done") done = event
+      if (json) return Output.json(event)
+      if (event._tag === "Progress") return Output.progress(`${Output.counted(event.acts, "act")} looked at`)
+      return event._tag === "Flaw"
+        ? Output.line(`place ${event.sequence}: ${flawTexts[event.kind]}`)
+        : Output.progressDone
+    })
+    if (done === undefined) return yield* cutShort
+    if (done.flaws > 0) {
+      return yield* new CliFailure({
+        exit: "UNSOUND",
+        code: "VIOLATIONS",
+        message: `the audit log has ${Output.counted(done.flaws, "flaw")}`,
+        hint: "compare it with a backup, an export, or the log lines `the audit log is sealed`"
+      })
+    }
+    if (json) return
+    const more = done.unsealed === 0 ? "" : `; ${Output.counted(done.unsealed, "act")} not sealed yet`
+    yield* Output.line(`${Output.counted(done.acts, "act")}, the chain holds${more}`)
+    yield* Output.line(`keep this elsewhere: ${done.acts}:${done.hash}`)
+  })
+
+/** A line of an export. */
+const exported = ({ hash, record, sequence }: Link) => ({ sequence, hash, ...record ?? { missing: true } })
+
+/** Everything from a place on, to the end as it is then. */
+const pages = <R>(client: Client, after: number, each: (link: Link) => Effect.Effect<void, never, R>) =>
+  Effect.gen(function*() {
+    let last = after
+    for (;;) {
+      const { head, links } = yield* client.AuditLinks({ after: last, limit: PAGE })
+      for (const link of links) yield* each(link)
+      last = links.at(-1)?.sequence ?? last
+      if (links.length === 0 || last >= head.sequence) return last
+    }
+  })
+
+const follow = (client: Client, limit: number, json: boolean) =>
+  Effect.gen(function*() {
+    const { head } = yield* client.AuditLinks({ after: 0, limit: 1 })
+    const each = (link: Link) =>
+      json
+        ? Output.json(exported(link))
+        : Output.line(link.record === null
+          ? `place ${link.sequence}: ${flawTexts.ActMissing}`
+          : cells(link.record).filter((cell) => cell !== "").join("  "))
+    let last = Math.max(0, head.sequence - limit)
+    for (;;) {
+      last = yield* pages(client, last, each)
+      yield* Effect.sleep(FOLLOW_PAUSE)
+    }
+  })
+
+export const log = Command.make(
+  "log",
+  {
+    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    campaign: Options.integer("campaign").pipe(Options.withDescription("only acts on this campaign"), Options.optional),
+    before: Options.integer("before").pipe(Options.withDescription("only acts with a smaller id"), Options.optional),
+    verify: Options.boolean("verify").pipe(Options.withDescription("check that no act was changed or removed")),
+    expect: Options.text("expect").pipe(
+      Options.withDescription("with --verify: <sequence>:<hash> from a copy that is kept elsewhere"),
+      Options.optional
+    ),
+    follow: Options.boolean("follow").pipe(Options.withDescription("the last ones, and then each new one")),
+    export: Options.boolean("export").pipe(
+      Options.withDescription("all of them, the oldest first, a JSON object a line, with their hashes")
+    ),
+    ...Connection.options
+  },
+  ({ before, campaign, expect, export: all, follow: on, limit, verify: check, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        if ([all, on, check].filter((one) => one).length > 1) {
+          return yield* usage("--verify, --follow and --export exclude each other")
+        }
+        if (Option.isSome(expect) && !check) return yield* usage("--expect is for --verify")
+        if ((all || on || check) && (Option.isSome(before) || Option.isSome(campaign))) {
+          return yield* usage("--before and --campaign are for lists alone")
+        }
+        if (check) return yield* verify(client, expect, json)
+        if (all) return void (yield* pages(client, 0, (link) => Output.json(exported(link))))
+        if (on) return yield* follow(client, limit, json)
+        const acts = yield* client.AuditLog({
+          limit,
+          ...Option.isSome(before) ? { beforeId: before.value } : {},
+          ...Option.isSome(campaign) ? { campaignId: campaign.value } : {}
+        })
+        yield* show(json, acts, () =>
+          acts.length === 0 ? "nothing was recorded" : Output.table(columns, acts.map(cells)))
+      }))
+).pipe(
+  Command.withDescription("lists administrative acts, done and refused, the newest first: who, what, before, after")
+)

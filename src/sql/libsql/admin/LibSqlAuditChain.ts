@@ -1,0 +1,24 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AuditChain } from "../../../ports/AuditChain.ts"
+import * as SqlAuditChain from "../../SqlAuditChain.ts"
+import { unavailable } from "../../SqlFailure.ts"
+import { integer } from "../../text/Literals.ts"
+import { LibSqlDriver } from "../LibSql.ts"
+import { makeStatements } from "../Statements.ts"
+
+const make = Effect.map(LibSqlDriver, (driver) =>
+  SqlAuditChain.make({
+    time: Number,
+    changeId: "a.change_id",
+    now: () => integer(Date.now()),
+    read: makeStatements(driver).read,
+    // A transaction that writes has the whole file for itself.
+    commit: (statements) =>
+      Effect.uninterruptible(
+        Effect.tryPromise({ try: () => driver.batch([...statements], "write"), catch: unavailable })
+      )
+  }))
+
+/** The chain of the audit log in the embedded ledger's file. */
+export const layer: Layer.Layer<AuditChain, never, LibSqlDriver> = Layer.effect(AuditChain, make)

@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { exitCodes } from "../../src/cli/ExitCode.ts"
+import { startInstance, type Instance } from "../support/Instance.ts"
+import { coupon, startCommand } from "./Command.ts"
+
+const BOOTSTRAP = "the-first-key-of-all-0123456789abcdef"
+
+interface Act {
+  readonly sequence?: number
+  readonly hash?: string
+  readonly actor: string
+  readonly action: string
+  readonly after: Readonly<Record<string, unknown>>
+  readonly keyId: string | null
+  readonly role: string | null
+  readonly address: string | null
+  readonly requestId: string | null
+  readonly outcome: string | null
+}
+
+describe("coupon log", () => {
+  let instance: Instance
+  const as = (key: string) => coupon(instance.url, { COUPON_API_KEY: key })
+  beforeAll(async () => {
+    instance = await startInstance({ ADMIN_API_KEY: BOOTSTRAP })
+  })
+  afterAll(() => (instance as Instance | undefined)?.stop())
+
+  const lines = (out: string) => out.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Act)
+  const acts = async () => JSON.parse((await as(BOOTSTRAP)("log", "--json")).out) as ReadonlyArray<Act>
+
+  it("has who acted, from where, by which request, with which outcome: also of what was refused", async () => {
+    const admin = as(BOOTSTRAP)
+    const made = await admin("keys", "create", "--name", "viewer", "--role", "VIEWER", "--json")
+    const { id, secret } = JSON.parse(made.out) as { readonly id: string; readonly secret: string }
+    const created = await admin("campaign", "create", "--name", "c", "--limit", "5", "--json")
+    const { campaignId } = JSON.parse(created.out) as { readonly campaignId: number }
+    expect(await as(secret)("campaign", "pause", String(campaignId))).toMatchObject({ code: exitCodes.ACCESS.code })
+    expect(await as(secret)("keys", "list")).toMatchObject({ code: exitCodes.ACCESS.code })
+    const unknown = `cpn_0123456789abcdef_${"A".repeat(43)}`
+    expect(await as(unknown)("rebuild", String(campaignId))).toMatchObject({ code: exitCodes.ACCESS.code })
+    // Allowed, and not possible.
+    expect(await admin("campaign", "pause", "999999")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await admin("keys", "revoke", "unknown")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+
+    await expect.poll(async () => (await acts()).filter(({ outcome }) => outcome === "REFUSED").length).toBe(5)
+    const all = await acts()
+    const from = { address: "127.0.0.1", requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string }
+    const refused = (call: string, reason: string) =>
+      all.find(({ after, outcome }) => outcome === "REFUSED" && after["call"] === call && after["reason"] === reason)
+    const viewer = { actor: "viewer", keyId: id, role: "VIEWER", action: "act.refuse", ...from }
+    expect(refused("PauseCampaign", "role")).toMatchObject(viewer)
+    expect(refused("ListKeys", "role")).toMatchObject(viewer)
+    expect(refused("RebuildGate", "unknown_key")).toMatchObject({
+      actor: "unauthenticated", keyId: "0123456789abcdef", ...from
+    })
+    const ours = { actor: "bootstrap", keyId: null, role: "ADMIN", ...from }
+    expect(refused("PauseCampaign", "RecordNotFound")).toMatchObject(ours)
+    expect(refused("RevokeKey", "NotFound")).toMatchObject(ours)
+    for (const action of ["key.create", "campaign.create"]) {
+      expect(all.find((act) => act.action === action)).toMatchObject({ ...ours, outcome: "DONE" })
+    }
+    expect(new Set(all.map(({ requestId }) => requestId)).size).toBe(all.length)
+    expect(JSON.stringify(all)).not.toContain("A".repeat(43))
+    expect(JSON.stringify(all)).not.toContain(secret)
+  })
+
+  it("proves that it is whole, and that it holds what was kept elsewhere", async () => {
+    const admin = as(BOOTSTRAP)
+    const checked = await admin("log", "--verify")
+    expect(checked.code).toBe(0)
+    const [, sequence, hash] = /keep this elsewhere: (\d+):([0-9a-f]{64})/.exec(checked.out) ?? []
+    expect(Number(sequence)).toBeGreaterThanOrEqual(7)
+    // The log of the instance has the same.
+    await expect.poll(() => instance.logs()).toContain(hash)
+    expect(await admin("log", "--verify", "--expect", `${sequence!}:${hash!}`)).toMatchObject({ code: 0 })
+    const other = await admin("log", "--verify", "--expect", `3:${hash!}`)
+    expect(other).toMatchObject({ code: exitCodes.UNSOUND.code })
+    expect(other.out).toContain("place 3: the copy that was given has another act here")
+    expect(await admin("log", "--verify", "--expect", "x")).toMatchObject({ code: exitCodes.USAGE.code })
+    expect(await admin("log", "--verify", "--export")).toMatchObject({ code: exitCodes.USAGE.code })
+  })
+
+  it("is exported whole, the oldest first", async () => {
+    const { code, out } = await as(BOOTSTRAP)("log", "--export")
+    expect(code).toBe(0)
+    const rows = lines(out)
+    expect(rows.map(({ sequence }) => sequence)).toEqual(rows.map((_, index) => index + 1))
+    expect(rows.length).toBe((await acts()).length)
+    expect(rows.every(({ hash }) => /^[0-9a-f]{64}$/.test(hash!))).toBe(true)
+  })
+
+  it("can be followed: each act comes once, in its order", async () => {
+    const env = { COUPON_URL: instance.url, COUPON_API_KEY: BOOTSTRAP }
+    const command = startCommand(["log", "--follow", "--limit", "2", "--json"], env)
+    try {
+      await expect.poll(() => lines(command.out()).length, { timeout: 30_000 }).toBe(2)
+      for (let k = 0; k < 3; k++) await as(BOOTSTRAP)("campaign", "create", "--name", `f${k}`, "--limit", "1")
+      await expect.poll(() => lines(command.out()).length, { timeout: 30_000 }).toBe(5)
+      const seen = lines(command.out())
+      expect(seen.slice(2).map(({ after }) => after["name"])).toEqual(["f0", "f1", "f2"])
+      expect(new Set(seen.map(({ sequence }) => sequence)).size).toBe(5)
+    } finally {
+      command.kill("SIGINT")
+      await command.ended
+    }
+  })
+
+  it("is not filled by strangers: what is refused beyond a few is summed up", async () => {
+    const before = (await acts()).length
+    const pause = (k: number) =>
+      fetch(`${instance.url}/coupon.v1.CouponService/PauseCampaign`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer guess-${k}` },
+        body: '{"campaignId":1}'
+      })
+    for (let k = 0; k < 200; k++) expect([401, 429]).toContain((await pause(k)).status)
+    const metrics = async () =>
+      (await fetch(`${instance.url}/metrics`, { headers: { authorization: `Bearer ${BOOTSTRAP}` } })).text()
+    expect(await metrics()).toMatch(/^coupon_refused_acts_total\{record="summed"\} 1[67]\d$/m)
+    await expect.poll(async () => (await acts()).length).toBeLessThanOrEqual(50)
+    expect((await acts()).length - before).toBeLessThanOrEqual(31)
+  })
+})
