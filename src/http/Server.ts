@@ -52,13 +52,10 @@ const startAcceptors = (h1: http.Server, shares: boolean, options: Parameters<ty
 /** Streams of HTTP/2 that may be open: of calls in progress, and as many whose rejections wait or are not read. */
 const STREAMS_A_CALL = 2
 
-/** Cuts clients that do not read their answers, until the scope closes. */
-const cutStuckClients = (options: Parameters<typeof StuckClients.make>[0], report: (cause: unknown) => void) =>
+/** Runs `sweep` every so often, until the scope closes. */
+const sweepEvery = (millis: number, sweep: () => void, report: (cause: unknown) => void) =>
   Effect.acquireRelease(
-    Effect.sync(() => {
-      const sweep = guarded(report, StuckClients.make(options).sweep)
-      return setInterval(sweep, Math.min(5_000, options.patienceMillis / 4)).unref()
-    }),
+    Effect.sync(() => setInterval(guarded(report, sweep), millis).unref()),
     (timer) => Effect.sync(() => clearInterval(timer))
   )
 
@@ -146,7 +143,9 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     const { sockets } = connections
     const { streams } = h2
 
-    yield* cutStuckClients({ sockets, streams, patienceMillis: patience.reading }, report)
+    const stuck = StuckClients.make({ sockets, streams, patienceMillis: patience.reading })
+    yield* sweepEvery(Math.min(5_000, patience.reading / 4), stuck.sweep, report)
+    yield* sweepEvery(Math.min(2_500, patience.headers / 4), h2.sweep, report)
     let acceptors: Acceptors.Acceptors = { close: (closed) => closed() }
     const drain = Effect.suspend(() => {
       leaving.abort()

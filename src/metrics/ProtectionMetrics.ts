@@ -33,6 +33,10 @@ export type Protection =
   | "operator_calls"
   /** An answer of the operator plane that its caller did not read. */
   | "operator_unread"
+  /** A connection over HTTP/2 whose settings or headers did not come in time. */
+  | "unfinished"
+  /** A client that did not read its answers: a stream, or a connection over HTTP/1.1. */
+  | "unread"
 
 const reasons = counters(
   "coupon_protection",
@@ -57,5 +61,7 @@ export const protections = {
   idle: of("idle_connection"),
   resets: of("resets"),
   operatorCalls: of("operator_calls"),
-  operatorUnread: of("operator_unread")
+  operatorUnread: of("operator_unread"),
+  unfinished: of("unfinished"),
+  unread: of("unread")
 }

@@ -242,6 +242,55 @@ describe("floods over HTTP/2 end their connection, and no other", () => {
   })
 })
 
+describe("over HTTP/2, what does not come to a request is ended", () => {
+  const begun = frame(1, 0, 1, Buffer.from([0x83]))
+  it.each([
+    ["a preface without settings", [PREFACE]],
+    ["headers without an end", [PREFACE, SETTINGS, begun]]
+  ])("%s, long before an idle connection", async (_, opening) => {
+    const patient = await start({ patience: { headers: 200, http2Idle: 3_600_000 } })
+    const before = protections.unfinished.value()
+    const [idle, client] = [await connect(patient.port), await connect(patient.port)]
+    idle.socket.write(Buffer.concat([PREFACE, SETTINGS]))
+    client.socket.write(Buffer.concat(opening))
+    await until(client.closed)
+    expect(protections.unfinished.value() - before).toBe(1)
+    expect(idle.closed()).toBe(false)
+    idle.socket.destroy()
+    await patient.close()
+  })
+
+  it.each([
+    ["a frame without its payload", [PREFACE, SETTINGS, frame(4, 0, 0, Buffer.alloc(60)).subarray(0, 20)], undefined],
+    ["pings alone", [PREFACE, SETTINGS], frame(6, 0, 0, Buffer.alloc(8))],
+    ["a frame, byte by byte", [PREFACE, SETTINGS, frame(0, 0, 0, Buffer.alloc(16_000)).subarray(0, 9)], Buffer.alloc(1)]
+  ])("%s", async (_, opening, again) => {
+    const client = await connect(hasty.port)
+    client.socket.write(Buffer.concat(opening))
+    const drip = setInterval(() => again !== undefined && client.socket.write(again), 20)
+    await until(client.closed)
+    clearInterval(drip)
+    await serves(hasty.port)
+  })
+
+  it("but no connection that has a stream, or had one of late", async () => {
+    const session = http2.connect(hasty.url)
+    let closed = false
+    session.on("error", () => {}).on("close", () => closed = true)
+    const ask = () =>
+      new Promise((resolve) => {
+        const stream = session.request({ ":method": "POST", ":path": ISSUE, ...json })
+        stream.on("response", (reply) => resolve(reply[":status"])).on("error", resolve)
+        stream.resume().end(issue)
+      })
+    // Longer than a session may last without a stream.
+    const end = performance.now() + 1_000
+    while (performance.now() < end && !closed) expect(await ask()).toBe(200)
+    expect(closed).toBe(false)
+    await until(() => closed)
+  })
+})
+
 describe("clients that ask and never read", () => {
   const codes = Array.from({ length: 10_000 }, (_, i) => ({ ...coupon, id: i + 1, code: coupon.code.repeat(20) }))
   const large = {
@@ -313,5 +362,34 @@ describe("clients that ask and never read", () => {
       sweep()
     }
     expect([...new Set(destroyed)]).toEqual(["stuck"])
+  })
+})
+
+describe("what is no request", () => {
+  it("writes no line above INFO for each time it comes, whatever it is", async () => {
+    const other = await start()
+    const get = { method: "GET", path: `/coupon.v1.CouponService/GetCampaign?message=%ff&encoding=proto&base64=1` }
+    const grpc = { "content-type": "application/grpc-web" }
+    const asks: ReadonlyArray<Parameters<typeof request>[1]> = [
+      { path: ISSUE, headers: json, body: "{" },
+      { path: ISSUE, headers: json, body: "{\"campaignId\":-1}" },
+      { path: ISSUE, headers: { ...json, "content-encoding": "gzip" }, body: issue },
+      { path: ISSUE, headers: { ...json, "connect-timeout-ms": "x" }, body: issue },
+      { path: ISSUE, headers: { "content-type": "application/proto" }, body: "\x08" },
+      { path: ISSUE, headers: grpc, body: "\0\0\0\0\x09" },
+      { path: ISSUE, headers: grpc, body: "\xff".repeat(20) },
+      { path: "/grpc.health.v1.Health/Check", headers: grpc, body: "\0\0\0\0\x09" },
+      { path: "/nowhere", headers: json, body: "{}" },
+      { path: ISSUE, method: "PUT", headers: json, body: "{}" },
+      get
+    ]
+    for (const ask of asks) for (let n = 0; n < 20; n++) await request(other.port, ask).catch(() => undefined)
+    for (let n = 0; n < 20; n++) {
+      const client = await connect(other.port)
+      client.socket.end("\x16\x03\x01\r\n\r\n")
+      await until(client.closed)
+    }
+    expect(other.logs.filter((line) => /level=(?:WARN|ERROR|FATAL)/.test(line)).length).toBeLessThan(asks.length)
+    await other.close()
   })
 })

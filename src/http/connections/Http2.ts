@@ -7,6 +7,7 @@ import type { Request, Response } from "../../rpc/Request.ts"
 import type { Patience } from "../Patience.ts"
 import type { Bodies } from "../protection/Bodies.ts"
 import { type ConnectionLimits, connectionOf, requestBegan, requestEnded } from "../protection/ConnectionLimits.ts"
+import * as UnfinishedSessions from "../protection/UnfinishedSessions.ts"
 import { dropRest } from "./DropRest.ts"
 import { MAX_HEADER_BYTES } from "./Http1.ts"
 import type { Offences } from "../protection/Offences.ts"
@@ -17,6 +18,8 @@ export interface Http2 {
   readonly server: http2.Http2Server
   readonly sessions: ReadonlySet<http2.ServerHttp2Session>
   readonly streams: ReadonlySet<http2.ServerHttp2Stream>
+  /** Ends sessions that come to nothing; runs from a timer. */
+  readonly sweep: () => void
 }
 
 /** Of one session. */
@@ -49,6 +52,14 @@ export const make = (options: {
   const sessions = new Set<http2.ServerHttp2Session>()
   const streams = new Set<http2.ServerHttp2Stream>()
   const wasted = WastedStreams.make({ limits, offences })
+  /** Open streams of each session. */
+  const open = new WeakMap<http2.Http2Session, number>()
+  const unfinished = UnfinishedSessions.make({
+    headersMillis: patience.headers,
+    idleMillis: patience.http2Idle,
+    openStreams: (session) => open.get(session) ?? 0,
+    sessions
+  })
   const server = http2.createServer({
     streamResetBurst: STREAM_RESET_BURST,
     streamResetRate: STREAM_RESETS_PER_SECOND,
@@ -71,8 +82,10 @@ export const make = (options: {
     request.once("end", clear)
     request.once("close", clear)
     streams.add(stream)
+    open.set(session, (open.get(session) ?? 0) + 1)
     stream.once("close", () => {
       streams.delete(stream)
+      open.set(session, open.get(session)! - 1)
       shares.give(client, 1)
       requestEnded(session)
       if (stream.aborted) wasted.wasted(client, session)
@@ -88,10 +101,12 @@ export const make = (options: {
   })
   server.on("session", (session) => {
     sessions.add(session)
+    unfinished.begun(session)
     session.once("close", () => sessions.delete(session))
     // In place of Node's own listener, which makes a request and a response of each stream first.
     session.removeAllListeners("stream")
     session.on("stream", (stream: http2.ServerHttp2Stream, ...rest: ReadonlyArray<unknown>) => {
+      unfinished.requested(session, stream.id!)
       if (wasted.begins(session, stream)) server.emit("stream", stream, ...rest)
     })
     if (draining.aborted) session.close()
@@ -99,5 +114,5 @@ export const make = (options: {
   // Without these listeners a connection that breaks would end the process.
   server.on("sessionError", () => {})
   server.on("clientError", (_error: Error, socket: Socket) => socket.destroy())
-  return { server, sessions, streams }
+  return { server, sessions, streams, sweep: unfinished.sweep }
 }

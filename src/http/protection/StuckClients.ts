@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
+import { protections } from "../../metrics/ProtectionMetrics.ts"
 
 /** A client that takes more than this is slow, but not stuck. */
 const PROGRESS_BYTES = 65_536
@@ -35,8 +36,16 @@ export const make = (options: {
   return {
     sweep: () => {
       const time = now()
-      for (const socket of sockets) if (stuck(socket, socket.bytesWritten, time)) socket.destroy()
-      for (const stream of streams) if (stuck(stream, 0, time)) stream.close(constants.NGHTTP2_CANCEL)
+      for (const socket of sockets) {
+        if (!stuck(socket, socket.bytesWritten, time)) continue
+        protections.unread.add()
+        socket.destroy()
+      }
+      for (const stream of streams) {
+        if (!stuck(stream, 0, time)) continue
+        protections.unread.add()
+        stream.close(constants.NGHTTP2_CANCEL)
+      }
     }
   }
 }
