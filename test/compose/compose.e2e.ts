@@ -300,6 +300,15 @@ describe("docker compose up --build --scale backend-app=3", () => {
       for (const one of [made.secret, ...readdirSync(secrets).map(secret)]) expect(log).not.toContain(one)
     })
 
+    it("instances trust the Envoy of their own deployment, by its address", async () => {
+      const [envoy] = await production.containers("envoy")
+      const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+      const address = await docker(["inspect", envoy!, "--format", format])
+      for (const service of ["backend-app", "backend-app-primary"]) {
+        expect(await production.compose("exec", "-T", service, "printenv", "TRUSTED_PROXIES")).toBe(address)
+      }
+    })
+
     it("instances know no URL but their own, and cannot read the others' secrets", async () => {
       for (const service of ["backend-app", "backend-app-primary"]) {
         const inside = (...command: ReadonlyArray<string>) => production.compose("exec", "-T", service, ...command)
