@@ -13,9 +13,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { OperatorFailure } from "../contract/OperatorErrors.ts"
+import { type OperatorFailure, Rejection } from "../contract/OperatorErrors.ts"
 import { OperatorRpcs, PATH, Writes } from "../contract/OperatorRpcs.ts"
 import { type NoAnswer, TimedOut, UnexpectedAnswer, Unreachable, unreachable } from "./ClientFailure.ts"
 import { type ClientOptions, DEFAULT_TIMEOUT_MILLIS } from "./ClientOptions.ts"
@@ -52,8 +53,16 @@ const noAnswer = (url: string, cause: unknown, writes: boolean): NoAnswer => {
   return new UnexpectedAnswer({ url: `${url}${PATH}`, status, text })
 }
 
+const decodeRejection = Schema.decodeUnknownOption(Schema.parseJson(Rejection))
+
+/** What the instance answered before it read the call; nothing for any other answer. */
+const rejectionIn = (cause: unknown): Option.Option<Rejection> =>
+  cause instanceof ResponseError ? decodeRejection(cause.description) : Option.none()
+
 const failureOf = (url: string, writes: boolean) => (failure: OperatorFailure | RpcClientError): OperatorCallFailure =>
-  failure._tag === "RpcClientError" ? noAnswer(url, failure.cause, writes) : failure
+  failure._tag === "RpcClientError"
+    ? Option.getOrElse(rejectionIn(failure.cause), () => noAnswer(url, failure.cause, writes))
+    : failure
 
 type AnyCall = (payload: unknown) =>
   & Effect.Effect<unknown, OperatorFailure | RpcClientError>
@@ -72,7 +81,16 @@ export const make = (
           HttpClient.mapRequest((request) =>
             key === undefined ? request : HttpClientRequest.bearerToken(request, Redacted.value(key))
           ),
-          HttpClient.filterStatusOk,
+          // What is answered before a call is read, e.g. for a wrong key, is JSON with an HTTP status.
+          HttpClient.transformResponse(Effect.flatMap((response) =>
+            response.status === 200 ? Effect.succeed(response) : Effect.flatMap(
+              Effect.orElseSucceed(response.text, () => ""),
+              (description) => {
+                const { request } = response
+                return Effect.fail(new ResponseError({ request, response, reason: "StatusCode", description }))
+              }
+            )
+          )),
           HttpClient.transformResponse(Effect.filterOrFail(
             // Any other type holds no line of the protocol, and the call would wait for one until its timeout.
             (response) => response.headers["content-type"]?.startsWith("application/ndjson") === true,

@@ -22,7 +22,9 @@ import * as Verification from "./Verification.ts"
 import { effectiveSettings } from "./EffectiveSettings.ts"
 import * as GateRebuild from "./GateRebuild.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
-import { InvalidArgument, NotFound, type OperatorFailure } from "../contract/OperatorErrors.ts"
+import { InvalidArgument, NotFound, type OperatorFailure, Overloaded } from "../contract/OperatorErrors.ts"
+import { protections } from "../metrics/ProtectionMetrics.ts"
+import { keyOf } from "./admission/OperatorSlots.ts"
 import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
 import {
   Caller,
@@ -85,6 +87,23 @@ export const layer = (stopped: Effect.Effect<void>) =>
         Stream.catchAllCause((cause) => Stream.fromEffect(failureOf(name, cause)))
       )
 
+    const underWay = new Set<string>()
+    /** Of what is expensive, each key has one at a time. */
+    const oneAKey = <A, E>(name: string, events: Stream.Stream<A, E, Caller>) =>
+      Stream.unwrapScoped(Effect.gen(function*() {
+        const { principal } = yield* Caller
+        const call = `${name} ${keyOf(principal)}`
+        if (underWay.has(call)) {
+          protections.operatorCalls.add()
+          return yield* new Overloaded({ message: `this key has a ${name} under way`, retryAfterSeconds: 1 })
+        }
+        yield* Effect.acquireRelease(
+          Effect.sync(() => underWay.add(call)),
+          () => Effect.sync(() => underWay.delete(call))
+        )
+        return events
+      }))
+
     const verify = (campaignId: number | undefined): Stream.Stream<typeof VerifyEvent.Type, Failure, Ports> => {
       const options = { limits: Verification.limitsOf(config), gateHere: true }
       const found = campaignId === undefined
@@ -138,11 +157,12 @@ export const layer = (stopped: Effect.Effect<void>) =>
           }
         }),
       Overview: () => Stream.interruptWhen(overview, stopped),
-      Audit: ({ campaignId }) => stream("Audit", verify(campaignId)),
+      Audit: ({ campaignId }) => oneAKey("Audit", stream("Audit", verify(campaignId))),
       RebuildGate: ({ campaignId, discard }) =>
-        Stream.unwrap(Effect.map(Caller, ({ actor }) =>
-          stream("RebuildGate", rebuild({ campaignId, discard, actor })))),
-      Backup: () => Stream.unwrap(Effect.map(Caller, ({ actor }) => stream("Backup", backup(actor)))),
+        oneAKey("RebuildGate", Stream.unwrap(Effect.map(Caller, ({ actor }) =>
+          stream("RebuildGate", rebuild({ campaignId, discard, actor }))))),
+      Backup: () =>
+        oneAKey("Backup", Stream.unwrap(Effect.map(Caller, ({ actor }) => stream("Backup", backup(actor))))),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
       CreateKey: (key) =>
         Effect.flatMap(Caller, ({ actor }) =>

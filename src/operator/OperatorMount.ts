@@ -2,11 +2,16 @@ import type * as http from "node:http"
 import { setTimeout } from "node:timers/promises"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type { AppConfig } from "../config/AppConfig.ts"
-import type { Startup } from "../rpc/Startup.ts"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { Principal } from "../domain/Principal.ts"
+import * as ClientAddress from "../rpc/admission/ClientAddress.ts"
+import { Startup } from "../rpc/Startup.ts"
+import type { Request, Response } from "../rpc/Request.ts"
 import type { Handler, Mounts } from "../http/Mounts.ts"
+import * as OperatorAccess from "./admission/OperatorAccess.ts"
 import type { OperatorServer } from "./OperatorServer.ts"
 import type { OperatorServices } from "./OperatorServices.ts"
 
@@ -43,6 +48,8 @@ export const make: Effect.Effect<
   AppConfig | OperatorServices | Startup | Scope.Scope
 > = Effect.gen(function*() {
   const runtime = yield* Effect.runtime<AppConfig | OperatorServices | Startup | Scope.Scope>()
+  const startup = yield* Startup
+  const addressOf = ClientAddress.makeAddressOf((yield* AppConfig).trustedNetworks)
   let server: Promise<OperatorServer> | undefined
   const load = async () => {
     for (const step of steps) {
@@ -52,7 +59,7 @@ export const make: Effect.Effect<
     const { make } = await import("./OperatorServer.ts")
     return Runtime.runPromise(runtime)(make)
   }
-  const mount: Handler = (request, response, draining) => {
+  const serveTo = (caller: Principal, request: Request, response: Response, draining: AbortSignal) => {
     if (server === undefined) {
       server = load()
       draining.addEventListener("abort", () => void server?.then(({ stop }) => stop(), () => {}))
@@ -61,12 +68,23 @@ export const make: Effect.Effect<
         Runtime.runFork(runtime)(Effect.logError("the operator plane could not be loaded", Cause.die(cause)))
       })
     }
-    server.then(({ serve }) => serve(request, response), () => {
+    server.then(({ serve }) => serve(request, response, caller), () => {
       ;(response as http.ServerResponse).writeHead(500, { "content-length": "0" })
       response.end()
     }).catch((defect) => {
       Runtime.runFork(runtime)(Effect.logError("a call of the operator plane failed unexpectedly", Cause.die(defect)))
       response.destroy()
+    })
+  }
+  const mount: Handler = (request, response, draining) => {
+    const identified = OperatorAccess.identify(startup, request, response, addressOf)
+    Effect.runFork(Effect.either(identified)).addObserver((exit) => {
+      if (response.destroyed) return
+      if (exit._tag === "Success" && Either.isRight(exit.value)) {
+        return serveTo(exit.value.right, request, response, draining)
+      }
+      const rejection = exit._tag === "Success" && Either.isLeft(exit.value) ? exit.value.left : undefined
+      OperatorAccess.reject(request, response, rejection, startup.waitingFor())
     })
   }
   return { "/operator/rpc": mount }

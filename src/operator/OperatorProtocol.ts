@@ -9,13 +9,15 @@ import * as Mailbox from "effect/Mailbox"
 import * as Runtime from "effect/Runtime"
 import { noSource, type RequestSource } from "../domain/Actor.ts"
 import * as HttpSource from "../rpc/dispatch/HttpSource.ts"
+import type { Principal } from "../domain/Principal.ts"
 import type { Request, Response } from "../rpc/Request.ts"
+import * as OperatorSlots from "./admission/OperatorSlots.ts"
 
 /** `@effect/rpc`'s protocol over requests of Node's two HTTP servers. */
 export interface OperatorProtocol {
   readonly protocol: RpcServer.Protocol["Type"]
   /** Serves one POST of newline-delimited JSON. Each answer is written as one line as soon as it is there. */
-  readonly serve: (request: Request, response: Response) => void
+  readonly serve: (request: Request, response: Response, caller: Principal) => void
   /** Where a request came from, while it is served. */
   readonly sourceOf: (clientId: number) => RequestSource
 }
@@ -28,9 +30,6 @@ export class OperatorSources extends Context.Tag("coupon/operator/OperatorSource
 
 const CONTENT_TYPE = "application/ndjson"
 
-/** The most calls at the same time: the plane serves a few people, and an Overview costs some queries a second. */
-const MOST_CALLS = 64
-
 /** The most calls in one request. A client of `@effect/rpc` sends one. */
 const MOST_MESSAGES = 16
 
@@ -39,6 +38,7 @@ interface Client {
   readonly response: Response
   readonly parser: RpcSerialization.Parser
   readonly source: RequestSource
+  readonly slot: OperatorSlots.Slot
 }
 
 const reject = (response: Response, status: number, message: string, headers: Record<string, string> = {}) => {
@@ -64,6 +64,7 @@ export const make = (options: {
     const run = Runtime.runFork(yield* Effect.runtime<never>())
     const disconnects = yield* Mailbox.make<number>()
     const clients = new Map<number, Client>()
+    const slots = OperatorSlots.make()
     let lastId = 0
     let writeRequest!: (clientId: number, message: FromClientEncoded) => Effect.Effect<void>
 
@@ -75,7 +76,9 @@ export const make = (options: {
           resume(Effect.void)
           return
         }
+        const late = setTimeout(() => OperatorSlots.endUnread(response), OperatorSlots.UNREAD_MILLIS).unref()
         const done = () => {
+          clearTimeout(late)
           response.removeListener("drain", done)
           response.removeListener("close", done)
           resume(Effect.void)
@@ -93,7 +96,12 @@ export const make = (options: {
           const client = clients.get(clientId)
           return client === undefined ? Effect.void : write(client, message)
         },
-        end: (clientId) => Effect.sync(() => clients.get(clientId)?.response.end()),
+        end: (clientId) =>
+          Effect.sync(() => {
+            const client = clients.get(clientId)
+            client?.response.end()
+            client?.slot.written()
+          }),
         clientIds: Effect.sync(() => new Set(clients.keys())),
         initialMessage: Effect.succeedNone,
         supportsAck: false,
@@ -102,7 +110,7 @@ export const make = (options: {
       })
     })
 
-    const start = (request: Request, response: Response, body: string) => {
+    const start = (request: Request, response: Response, body: string, caller: Principal) => {
       const parser = RpcSerialization.ndjson.unsafeMake()
       let messages: ReadonlyArray<FromClientEncoded>
       try {
@@ -117,12 +125,17 @@ export const make = (options: {
         reject(response, 400, `the body must be 1 to ${MOST_MESSAGES} messages of @effect/rpc with the tag Request`)
         return
       }
+      const slot = slots.take(caller, response)
+      if (slot === undefined) {
+        reject(response, 429, "as many calls of operators are under way as this key may have", { "retry-after": "1" })
+        return
+      }
       const id = ++lastId
       const source = HttpSource.make(request, response, options.addressOf)
       // Now, while the connection is there and the head is not sent.
       source.address()
       source.requestId()
-      clients.set(id, { response, parser, source })
+      clients.set(id, { response, parser, source, slot })
       response.once("close", () => {
         clients.delete(id)
         disconnects.unsafeOffer(id)
@@ -148,7 +161,7 @@ export const make = (options: {
     return {
       protocol,
       sourceOf: (clientId) => clients.get(clientId)?.source ?? noSource,
-      serve: (request, response) => {
+      serve: (request, response, caller) => {
         if (request.method !== "POST") {
           reject(response, 405, "calls of the operator plane are POSTed", { allow: "POST" })
           return
@@ -156,10 +169,6 @@ export const make = (options: {
         // Requires a type that a web page cannot send without a CORS preflight, so no foreign page can make a call.
         if (request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() !== CONTENT_TYPE) {
           reject(response, 415, `the content type must be ${CONTENT_TYPE}`)
-          return
-        }
-        if (clients.size >= MOST_CALLS) {
-          reject(response, 429, `${MOST_CALLS} calls of operators are under way`, { "retry-after": "1" })
           return
         }
         const chunks: Array<Buffer> = []
@@ -174,7 +183,7 @@ export const make = (options: {
         request.once("end", () => {
           if (response.headersSent || response.destroyed) return
           try {
-            start(request, response, Buffer.concat(chunks).toString())
+            start(request, response, Buffer.concat(chunks).toString(), caller)
           } catch (defect) {
             run(Effect.logError("a call of the operator plane failed unexpectedly", Cause.die(defect)))
             response.destroy()

@@ -51,7 +51,7 @@ describe("coupon log", () => {
     const viewer = { actor: "viewer", keyId: id, role: "VIEWER", action: "act.refuse", ...from }
     expect(refused("PauseCampaign", "role")).toMatchObject(viewer)
     expect(refused("ListKeys", "role")).toMatchObject(viewer)
-    expect(refused("RebuildGate", "unknown_key")).toMatchObject({
+    expect(refused("operator plane", "unknown_key")).toMatchObject({
       actor: "unauthenticated", keyId: "0123456789abcdef", ...from
     })
     const ours = { actor: "bootstrap", keyId: null, role: "ADMIN", ...from }

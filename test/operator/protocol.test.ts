@@ -63,12 +63,13 @@ describe("the operator plane on the wire", () => {
   }
 
   it("believes the header of the request, and not what the body says it were", async () => {
-    const { text } = await post(instance, call("Info", undefined, [["authorization", `Bearer ${KEY}`]]), {
-      "content-type": "application/ndjson"
-    })
-    expect(JSON.parse(text)).toMatchObject({
-      exit: { _tag: "Failure", cause: { _tag: "Fail", error: { _tag: "Unauthenticated" } } }
-    })
+    const { headers, status, text } = await post(
+      instance,
+      call("Info", undefined, [["authorization", `Bearer ${KEY}`]]),
+      { "content-type": "application/ndjson" }
+    )
+    expect({ status, type: headers.get("content-type") }).toEqual({ status: 401, type: "application/json" })
+    expect(JSON.parse(text)).toMatchObject({ _tag: "Unauthenticated" })
   })
 
   it("names what is wrong with a call, and no inside of its own", async () => {
@@ -112,30 +113,82 @@ describe("the operator plane on the wire", () => {
 })
 
 describe("the operator plane's bound", () => {
-  // An instance of its own: a call of another test whose end the server has not heard of yet would take one of the 64.
+  // An instance of its own: a call of another test whose end the server has not heard of yet would take a slot.
   let instance: Instance
+  const keys: Array<{ readonly id: string; readonly secret: string }> = []
   beforeAll(async () => {
     instance = await startInstance({ ADMIN_API_KEY: KEY })
+    for (const name of ["one", "two", "three"]) {
+      const { text } = await post(instance, call("CreateKey", { name, role: "VIEWER" }))
+      const { exit } = JSON.parse(text) as { readonly exit: { readonly value: (typeof keys)[number] } }
+      keys.push(exit.value)
+    }
   })
   afterAll(() => (instance as Instance | undefined)?.stop())
 
-  it("serves 64 at a time, and forgets those who have left", async () => {
-    const watchers = await Promise.all(Array.from({ length: 64 }, () =>
-      new Promise<{ readonly leave: () => void; readonly status: number }>((resolve, reject) => {
-        const options = { method: "POST", headers: NDJSON, agent: false }
-        const request = http.request(`${instance.url}${PATH}`, options, (response) => {
-          response.once("data", () => resolve({ leave: () => request.destroy(), status: response.statusCode! }))
-          // The caller that leaves receives this itself.
-          response.once("error", () => {})
-        })
-        request.once("error", reject)
-        request.end(call("Overview"))
-      })))
-    expect(watchers.map(({ status }) => status)).toEqual(Array(64).fill(200))
-    const { headers, status } = await post(instance, call("Info"))
-    expect({ status, retryAfter: headers.get("retry-after") }).toEqual({ status: 429, retryAfter: "1" })
+  const withKey = (secret: string) => ({ ...NDJSON, authorization: `Bearer ${secret}` })
+  const watch = (secret: string) =>
+    new Promise<{ readonly leave: () => void; readonly status: number }>((resolve, reject) => {
+      const options = { method: "POST", headers: withKey(secret), agent: false }
+      const request = http.request(`${instance.url}${PATH}`, options, (response) => {
+        response.once("data", () => resolve({ leave: () => request.destroy(), status: response.statusCode! }))
+        // The caller that leaves receives this itself.
+        response.once("error", () => {})
+      })
+      request.once("error", reject)
+      request.end(call("Overview"))
+    })
+
+  it("serves some of each key, keeps room for ADMIN, which revokes them, and forgets those who have left", async () => {
+    const [one, two, three] = keys
+    const secrets = [one!, two!].flatMap(({ secret }) => Array<string>(24).fill(secret))
+    const watchers = await Promise.all(secrets.map(watch))
+    expect(watchers.map(({ status }) => status)).toEqual(Array(48).fill(200))
+    // A third key finds no room; the first has all that a key may have.
+    for (const { secret } of [one!, three!]) {
+      const { headers, status } = await post(instance, call("Info"), withKey(secret))
+      expect({ status, retryAfter: headers.get("retry-after") }).toEqual({ status: 429, retryAfter: "1" })
+    }
+    const revoked = await post(instance, call("RevokeKey", { id: one!.id }))
+    expect(revoked.text).toContain("\"Success\"")
+    expect((await post(instance, call("Info"), withKey(one!.secret))).status).toBe(401)
     for (const { leave } of watchers) leave()
-    await expect.poll(async () => (await post(instance, call("Info"))).status).toBe(200)
+    await expect.poll(async () => (await post(instance, call("Info"), withKey(three!.secret))).status).toBe(200)
+  })
+
+  it("does not keep a slot for a caller that reads no answer", async () => {
+    const session = http2.connect(instance.url, { settings: { initialWindowSize: 0 } })
+    session.on("error", () => {})
+    const { secret } = keys[1]!
+    const streams = Array.from({ length: 90 }, () => {
+      const stream = session.request({ ":method": "POST", ":path": PATH, ...withKey(secret) })
+      stream.on("error", () => {}).end(call("Settings"))
+      return stream
+    })
+    // All are answered; of those that are not read, the last ones are kept for a while.
+    await expect.poll(() => streams.filter(({ closed }) => closed).length).toBeGreaterThanOrEqual(90 - 16)
+    expect((await post(instance, call("Info"), withKey(secret))).status).toBe(200)
+    await expect.poll(() => streams.every(({ closed }) => closed), { timeout: 30_000 }).toBe(true)
+    session.destroy()
+  }, 60_000)
+
+  it("is not loaded for strangers, whatever they send and read", async () => {
+    const stranger = await startInstance({ ADMIN_API_KEY: KEY })
+    try {
+      const session = http2.connect(stranger.url, { settings: { initialWindowSize: 0 } })
+      session.on("error", () => {})
+      for (const authorization of ["", "Bearer cpn_0123456789abcdef_0123456789012345678901234567890123456789012"]) {
+        for (let n = 0; n < 40; n++) {
+          const headers = { "content-type": "application/ndjson", ...authorization === "" ? {} : { authorization } }
+          session.request({ ":method": "POST", ":path": PATH, ...headers }).on("error", () => {}).write("{")
+        }
+      }
+      const { status } = await post(stranger, call("Info"))
+      expect(status).toBe(200)
+      session.destroy()
+    } finally {
+      await stranger.kill()
+    }
   })
 })
 
@@ -152,9 +205,8 @@ describe("the operator plane of an instance without its stores", () => {
         body: call("Audit", {})
       })
       const text = await reply.text()
-      expect(JSON.parse(text)).toMatchObject({
-        exit: { cause: { error: { _tag: "Unavailable", retryAfterSeconds: 1 } } }
-      })
+      expect(reply.status).toBe(503)
+      expect(JSON.parse(text)).toMatchObject({ _tag: "Unavailable", retryAfterSeconds: 1 })
       expect(text).toContain("127.0.0.1:1")
       expect(text).not.toContain("u:p")
     } finally {
