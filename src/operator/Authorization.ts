@@ -1,3 +1,4 @@
+import * as RpcSchema from "@effect/rpc/RpcSchema"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -35,6 +36,13 @@ const rejectionOf = (
   }
 }
 
+/** How often a stream's key is looked at again. Keys are at most 7 s old then, of the 10 that a revocation may take. */
+const RECHECK = "1 second"
+
+/** Fails once the caller has lost its rights; never succeeds. */
+const whileAdmitted = <E>(recheck: Effect.Effect<void, E>): Effect.Effect<never, E> =>
+  Effect.forever(Effect.zipRight(Effect.sleep(RECHECK), recheck))
+
 /** Admits a call by the same guard as all protocols, and provides the `Caller`, whose name the audit log records. */
 export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup> = Layer.effect(
   Authorization,
@@ -44,13 +52,20 @@ export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup>
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
       const source = sources.of(clientId)
       const caller = { authorization: headers["authorization"], source, call: rpc._tag }
+      const rejected = (rejection: Guard.Rejection) =>
+        rejectionOf(rejection, rpc._tag, required, startup.waitingFor())
       return Guard.admit(startup, caller, required).pipe(
-        Effect.mapError((rejection) => rejectionOf(rejection, rpc._tag, required, startup.waitingFor())),
+        Effect.mapError(rejected),
         Effect.flatMap((principal) => {
-          const work = Effect.provideService(next, Caller, { principal, actor: Actor.of(principal, source) })
+          const guard = startup.current()!.guard
+          const admitted = Effect.provideService(next, Caller, { principal, actor: Actor.of(principal, source) })
+          // A stream may last for days: it ends with the rights of its caller.
+          const work = RpcSchema.isStreamSchema(rpc.successSchema)
+            ? Effect.raceFirst(admitted, whileAdmitted(Effect.mapError(guard.recheck(caller, required), rejected)))
+            : admitted
           if (required === "VIEWER") return work
           return Effect.tapError(work, ({ _tag }) =>
-            Effect.sync(() => startup.current()?.guard.actFailed(caller, principal, _tag)))
+            Effect.sync(() => guard.actFailed(caller, principal, _tag)))
         })
       )
     }))

@@ -48,6 +48,11 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
     access: Access,
     userId?: bigint
   ) => Effect.Effect<Principal, Rejection>
+  /**
+   * Whether a call of administration that was admitted would be admitted still: its key was not revoked, at any
+   * instance, more than 10 s ago. Takes nothing of the key's rate, and is not counted.
+   */
+  readonly recheck: (caller: Caller, role: Role) => Effect.Effect<void, Rejection>
   /** Records that an administrative act of a caller whom it admitted failed, and why: the tag of the failure. */
   readonly actFailed: (caller: Caller, principal: Principal, reason: string) => void
 }>() {}
@@ -56,6 +61,7 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
 export const open: Guard["Type"] = {
   publicIsOpen: true,
   mayListCodes: () => true,
+  recheck: () => Effect.void,
   actFailed: () => {},
   admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
@@ -152,18 +158,22 @@ export const make = Effect.gen(function*() {
 
   const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeAway)
 
-  const holder = (credential: string): Effect.Effect<Principal, Refusal> =>
+  const known = (credential: string): Effect.Effect<Principal, Refusal> =>
     Effect.flatMap(authenticate(credential), (found): Effect.Effect<Principal, Refusal> =>
-      typeof found === "string" ? refuse(unknownKey, `${found}_key`) : counted(found))
+      typeof found === "string" ? refuse(unknownKey, `${found}_key`) : Effect.succeed(found))
+
+  const holder = (credential: string): Effect.Effect<Principal, Refusal> => Effect.flatMap(known(credential), counted)
+
+  const mayCall = (principal: Principal, access: Access): Effect.Effect<Principal, Refusal> => {
+    const { name, role } = principal
+    const missing = lacking(role, access)
+    if (missing === undefined) return Effect.succeed(principal)
+    const reason = `this call needs ${missing}, and the key "${name}" is of role ${role}`
+    return Effect.fail({ failure: new PermissionDenied({ reason }), reason: "role", principal })
+  }
 
   const withKey = (credential: string, access: Access) =>
-    Effect.flatMap(holder(credential), (principal): Effect.Effect<Principal, Refusal> => {
-      const { name, role } = principal
-      const missing = lacking(role, access)
-      if (missing === undefined) return Effect.succeed(principal)
-      const reason = `this call needs ${missing}, and the key "${name}" is of role ${role}`
-      return Effect.fail({ failure: new PermissionDenied({ reason }), reason: "role", principal })
-    })
+    Effect.flatMap(holder(credential), (principal) => mayCall(principal, access))
 
   const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
     if (credential !== undefined) return withKey(credential, role)
@@ -231,6 +241,16 @@ export const make = Effect.gen(function*() {
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
     mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
+    recheck: ({ authorization }, role) => {
+      const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
+      if (credential !== undefined) {
+        const again = Effect.flatMap(known(credential), (principal) => mayCall(principal, role))
+        return Effect.asVoid(Effect.mapError(again, ({ failure }) => failure))
+      }
+      // Open administration: while the ledger is away, no first key can have closed it.
+      return Effect.catchAll(Effect.asVoid(administration(undefined, role)), ({ failure, reason }) =>
+        reason === undefined ? Effect.void : Effect.fail(failure))
+    },
     actFailed: (caller, principal, reason) => {
       if (caller.call === undefined) return
       refusedActs.note({ actor: Actor.of(principal, caller.source), call: caller.call, reason })

@@ -11,6 +11,7 @@ import type { StoredKey } from "./ApiKeyStore.ts"
 import { ApiKeyStore } from "./ApiKeyStore.ts"
 import type { Principal } from "../domain/Principal.ts"
 import { ProductionNote } from "./ProductionNote.ts"
+import * as NameSkeleton from "./NameSkeleton.ts"
 import { hashOf, idOf, newSecret, sameHash } from "./Secret.ts"
 
 /** After this long the keys are read again, in the background. */
@@ -40,14 +41,20 @@ interface Snapshot {
 }
 
 const NAME = /^[^\p{C}]{1,100}$/u
-/** Names that the audit log uses for others. */
-const RESERVED = /^(bootstrap|anonymous|user \d+)$/i
+/** Names that the audit log uses for others, and what looks like them. */
+const RESERVED = new Set(["bootstrap", "anonymous", "unauthenticated"].map(NameSkeleton.of))
+const USER = new RegExp(`^${NameSkeleton.of("user")}[\\dlos]+$`)
+
+const isReserved = (name: string): boolean => {
+  const skeleton = NameSkeleton.of(name)
+  return RESERVED.has(skeleton) || (USER.test(skeleton) && /\d/.test(name.normalize("NFKC")))
+}
 
 const checkName = (name: string): string | undefined =>
   !NAME.test(name) || name.trim() !== name || !isVisible(name)
     ? "name must have 1 to 100 printable characters, none of them a space at either end"
-    : RESERVED.test(name)
-    ? `name must not be ${name}, which the audit log uses for others`
+    : isReserved(name)
+    ? `name must not be, or look like, ${name}, which the audit log uses for others`
     : undefined
 
 export const make = Effect.gen(function*() {

@@ -232,11 +232,26 @@ describe("keys held in the process", () => {
           "x".repeat(101),
           "\u3164",
           "\u2800",
-          "\u202ex"
+          "\u202ex",
+          // They look like names of others, to a reader of the log.
+          "B00TSTRAP",
+          "\u0412ootstrap",
+          "b\u043e\u043etstr\u0430p",
+          "boot\u200bstrap",
+          "boot-strap",
+          "\uff42\uff4f\uff4f\uff54\uff53\uff54\uff52\uff41\uff50",
+          "an\u03bfnym\u03bfus",
+          "unauthentlcated",
+          "us\u0435r 7",
+          "user\u00a017"
         ]
       ) {
         const rejected = yield* Effect.flip(here.create({ name, role: "VIEWER" }, named("test")))
         expect(rejected._tag, name).toBe("KeyRejected")
+      }
+      for (const name of ["boot", "strap", "user", "users", "user service", "useful 7", "쿠폰", "Ανώνυμος", "deploy 7"]) {
+        expect(yield* Effect.either(here.create({ name, role: "VIEWER" }, named("test"))), name)
+          .toMatchObject({ _tag: "Right" })
       }
       for (const requestsPerSecond of [0, -1, 1.5, Number.NaN, 1_000_001]) {
         expect((yield* Effect.flip(here.create({ name: "k", role: "VIEWER", requestsPerSecond }, named("test"))))._tag)
