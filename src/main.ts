@@ -64,7 +64,7 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
 const mounts = Effect.gen(function*() {
   // A shop's sales figures are confidential. METRICS_PORT serves them without a key, to be reached by Prometheus alone.
   const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
-  return Server.layerWith({ ...metrics, ...yield* OperatorMount.make })
+  return Server.layerWith({}, undefined, {}, { ...metrics, ...yield* OperatorMount.make })
 })
 
 const service = Layer.effectDiscard(greet).pipe(

@@ -69,7 +69,7 @@ const unexpected = (url: string, status: number | undefined, text: string): CliF
     message,
     hint: status === 404
       ? "a proxy may hide the operator plane from the public: the repository's Envoy serves it on a listener of its " +
-        "own, http://127.0.0.1:8081 (--url or COUPON_URL)"
+        "own, http://127.0.0.1:8081; and with ADMIN_PORT set, an instance serves it there alone (--url or COUPON_URL)"
       : "a proxy or another server may have answered"
   })
 }

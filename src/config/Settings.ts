@@ -219,6 +219,21 @@ export const settings = {
       Config.validate({ message: "must be an integer from 0 to 65535", validation: (n) => n >= 0 && n <= 65535 })
     ))
   } satisfies Setting<Option.Option<number>>,
+  adminPort: {
+    name: "ADMIN_PORT",
+    description: "port of its own for operators, which the public cannot fill (0 to 65535): the operator plane and " +
+      "/metrics move there, health and the API are there too; unless set, all are on PORT",
+    default: "",
+    config: Config.option(Config.integer("ADMIN_PORT").pipe(
+      Config.validate({ message: "must be an integer from 0 to 65535", validation: (n) => n >= 0 && n <= 65535 })
+    ))
+  } satisfies Setting<Option.Option<number>>,
+  adminHost: {
+    name: "ADMIN_HOST",
+    description: "address of ADMIN_PORT",
+    default: "127.0.0.1",
+    config: Config.nonEmptyString("ADMIN_HOST").pipe(Config.withDefault("127.0.0.1"))
+  } satisfies Setting<string>,
   nodeEnv: oneOf(
     "NODE_ENV",
     "in production it does not start without an ADMIN key, nor before it is said who may claim " +

@@ -2,6 +2,7 @@ import type * as http from "node:http"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { AppConfig } from "../config/AppConfig.ts"
 import { Health as HealthService } from "../contract/gen/grpc/health/v1/health_pb.ts"
 import * as RequestMetrics from "../metrics/RequestMetrics.ts"
@@ -17,7 +18,7 @@ import * as Acceptors from "./connections/Acceptors.ts"
 import * as Drain from "./connections/Drain.ts"
 import * as Http1 from "./connections/Http1.ts"
 import * as Http2 from "./connections/Http2.ts"
-import { credentials, listen, type ListenFailed } from "./connections/Listening.ts"
+import { type Credentials, credentials, listen, type ListenFailed } from "./connections/Listening.ts"
 import * as NewConnections from "./connections/NewConnections.ts"
 import * as Bodies from "./protection/Bodies.ts"
 import * as ConnectionLimits from "./protection/ConnectionLimits.ts"
@@ -48,6 +49,9 @@ const startAcceptors = (h1: http.Server, shares: boolean, options: Parameters<ty
   shares
     ? Effect.promise(() => Acceptors.start(h1, options))
     : Effect.succeed<Acceptors.Acceptors>({ close: (closed) => closed() })
+
+/** Of ADMIN_PORT: operators, probes and scrapes are few. */
+export const ADMIN_CONNECTIONS = 64
 
 /** Streams of HTTP/2 that may be open: of calls in progress, and as many whose rejections wait or are not read. */
 const STREAMS_A_CALL = 2
@@ -107,18 +111,36 @@ const makeRouter = (
   return { health, router }
 }
 
-const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) =>
-  Effect.gen(function*() {
-    const config = yield* AppConfig
-    const startup = yield* Startup
-    const secure = yield* credentials(config)
-    const tls = secure !== undefined
-    const dispatcher = yield* Dispatcher.make
-    const { report } = dispatcher
-    const { listenHost, maxConnections, port } = config
+/** What all ports of the service have in common. */
+interface Shared {
+  readonly config: AppConfig["Type"]
+  readonly startup: Startup["Type"]
+  readonly dispatcher: Dispatcher.Dispatcher
+  readonly secure: Credentials | undefined
+  readonly patience: Patience
+  readonly routes: ReadonlyArray<Route>
+  /** Aborted when the service begins to drain. */
+  readonly draining: AbortSignal
+  /** Drains all ports at once; each adds its own to `drains` when it listens. */
+  readonly drainAll: Effect.Effect<void>
+  readonly drains: Array<Effect.Effect<void>>
+}
 
-    const leaving = new AbortController()
-    const draining = leaving.signal
+/** Where one port is, what is served there besides the RPCs and health, and for how many connections. */
+interface Place {
+  readonly host: string
+  readonly port: number
+  readonly mounts: Mounts
+  readonly maxConnections: number
+  /** The setting that names the port. */
+  readonly setting: "PORT" | "ADMIN_PORT"
+}
+
+const open = (shared: Shared, { host, maxConnections, mounts, port, setting }: Place) =>
+  Effect.gen(function*() {
+    const { config, dispatcher, draining, patience, routes, secure, startup } = shared
+    const tls = secure !== undefined
+    const { report } = dispatcher
     const { health, router } = makeRouter(mounts, routes, { config, dispatcher, draining, startup, tls })
     const turns = FairTurns.make(router.serve)
     const serve = (request: Request, response: Response) =>
@@ -148,31 +170,65 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience) 
     yield* sweepEvery(Math.min(2_500, patience.headers / 4), h2.sweep, report)
     let acceptors: Acceptors.Acceptors = { close: (closed) => closed() }
     const drain = Effect.suspend(() => {
-      leaving.abort()
       health.changed()
       router.closeAfterAnswers()
       const cutAfterMillis = Drain.drainMillis(config.shutdownTimeout)
       return Drain.drain({ acceptors, connections, cutAfterMillis, h1, h2, report })
     })
-    const sharesPort = !tls && (yield* Effect.promise(() => Acceptors.mayShare(listenHost, port)))
-    const address = yield* Effect.acquireRelease(listen(h1, listenHost, port, sharesPort), () => drain)
+    const sharesPort = setting === "PORT" && !tls && (yield* Effect.promise(() => Acceptors.mayShare(host, port)))
+    const address = yield* Effect.acquireRelease(
+      Effect.tap(listen(h1, { host, port, reusePort: sharesPort, setting }), () => {
+        shared.drains.push(drain)
+      }),
+      () => shared.drainAll
+    )
     h1.on("error", report)
     acceptors = yield* startAcceptors(h1, sharesPort, { maxConnections, refuses: refusesAddress, failed: report })
-    yield* measureConnections(maxConnections, connections.count)
-    yield* measureHeld(held)
+    if (setting === "PORT") yield* measureConnections(maxConnections, connections.count)
 
-    const host = address.address
-    const bracketed = address.family === "IPv6" ? `[${host}]` : host
-    return { host, port: address.port, url: `${tls ? "https" : "http"}://${bracketed}:${address.port}` }
+    const bracketed = address.family === "IPv6" ? `[${address.address}]` : address.address
+    const url = `${tls ? "https" : "http"}://${bracketed}:${address.port}`
+    return { host: address.address, port: address.port, url }
   })
 
-/** Listens on HOST and PORT for HTTP/1.1 and HTTP/2 (prior knowledge), and serves `mounts` next to the RPCs. */
+const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, forOperators: Mounts) =>
+  Effect.gen(function*() {
+    const config = yield* AppConfig
+    const startup = yield* Startup
+    const secure = yield* credentials(config)
+    const dispatcher = yield* Dispatcher.make
+    const leaving = new AbortController()
+    const drains: Array<Effect.Effect<void>> = []
+    const drainAll = yield* Effect.cached(Effect.suspend(() => {
+      leaving.abort()
+      return Effect.all(drains, { concurrency: "unbounded", discard: true })
+    }))
+    const draining = leaving.signal
+    const shared: Shared = { config, startup, dispatcher, secure, patience, routes, draining, drainAll, drains }
+    const { adminHost, adminPort, listenHost, maxConnections, port } = config
+    const apart = Option.isSome(adminPort)
+    if (apart) {
+      const place = { host: adminHost, port: adminPort.value, mounts: forOperators, maxConnections: ADMIN_CONNECTIONS }
+      const bound = yield* open(shared, { ...place, setting: "ADMIN_PORT" })
+      yield* Effect.logInfo(`operators at port ${bound.port} of ${bound.host}`)
+    }
+    const all = apart ? mounts : { ...mounts, ...forOperators }
+    const listener = yield* open(shared, { host: listenHost, port, mounts: all, maxConnections, setting: "PORT" })
+    yield* measureHeld(dispatcher.held)
+    return listener
+  })
+
+/**
+ * Listens on HOST and PORT for HTTP/1.1 and HTTP/2 (prior knowledge), and serves `mounts` next to the RPCs. What is
+ * `forOperators` is served there too, unless ADMIN_PORT is set: then on that port alone, next to the RPCs and health.
+ */
 export const layerWith = (
   mounts: Mounts,
   routes: ReadonlyArray<Route> = CouponRoutes.routes,
-  patience: Partial<Patience> = {}
+  patience: Partial<Patience> = {},
+  forOperators: Mounts = {}
 ): Layer.Layer<Listener, ListenFailed, AppConfig | Startup> =>
-  Layer.scoped(Listener, make(mounts, routes, { ...DEFAULT_PATIENCE, ...patience }))
+  Layer.scoped(Listener, make(mounts, routes, { ...DEFAULT_PATIENCE, ...patience }, forOperators))
 
 /**
  * The RPCs and health on HOST and PORT. When its scope closes, the server drains: it stops accepting, finishes what was

@@ -17,6 +17,9 @@ const filesOfStores = (mysqlPoolSize: number): number => 2 * mysqlPoolSize + 32
 /** The server of METRICS_PORT lets in 32. */
 const METRICS_FILES = 34
 
+/** ADMIN_PORT lets in 64, with a few that are being closed. */
+const ADMIN_FILES = 72
+
 /** What clients get at least, where the process itself needs nearly all. */
 const LEAST_SHARE = 1 / 4
 
@@ -46,7 +49,8 @@ export const ownFiles = (config: AppConfig["Type"]): number =>
   OWN_FILES +
   Acceptors.countFor(config.maxConnections) +
   (config.embedded ? 0 : filesOfStores(config.mysqlPoolSize)) +
-  (Option.isSome(config.metricsPort) ? METRICS_FILES : 0)
+  (Option.isSome(config.metricsPort) ? METRICS_FILES : 0) +
+  (Option.isSome(config.adminPort) ? ADMIN_FILES : 0)
 
 /** MAX_CONNECTIONS, or less where the process may have only `limit` file descriptors. */
 export const connectionsWithin = (limit: number, config: AppConfig["Type"]): number =>

@@ -15,18 +15,22 @@ export class ListenFailed extends Data.TaggedError("ListenFailed")<{
 /** Listens on the address. `reusePort`: other sockets of this process will listen there too. */
 export const listen = (
   server: net.Server,
-  host: string,
-  port: number,
-  reusePort: boolean
+  { host, port, reusePort, setting }: {
+    readonly host: string
+    readonly port: number
+    readonly reusePort: boolean
+    /** That names the port. */
+    readonly setting: "PORT" | "ADMIN_PORT"
+  }
 ): Effect.Effect<net.AddressInfo, ListenFailed> =>
   Effect.async<net.AddressInfo, ListenFailed>((resume) => {
     const onError = (cause: NodeJS.ErrnoException) => {
       const why = cause.code === "EADDRINUSE"
-        ? "something else listens there; stop it, or set PORT to another one (0 picks a free one)"
+        ? `something else listens there; stop it, or set ${setting} to another one (0 picks a free one)`
         : cause.code === "EACCES"
-        ? "this user may not; set PORT to 1024 or more"
+        ? `this user may not; set ${setting} to 1024 or more`
         : cause.code === "EADDRNOTAVAIL" || cause.code === "ENOTFOUND"
-        ? "this machine has no such address; set HOST"
+        ? `this machine has no such address; set ${setting === "PORT" ? "HOST" : "ADMIN_HOST"}`
         : cause.message
       resume(Effect.fail(new ListenFailed({ message: `cannot listen on ${host} port ${port}: ${why}`, cause })))
     }
