@@ -42,8 +42,9 @@ export type KeyFlaw = "unknown" | "revoked"
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   /**
    * Makes a key. It is valid at once at this instance, within 1 s at every other one. Names have 1 to 100 printable
-   * characters and do not look like those that the audit log uses for others; `requestsPerSecond` is a whole number from 1 to 1,000,000.
-   * `create` and `revoke` enter the audit log as done by `actor`, as `key.create` and `key.revoke`.
+   * characters and do not look like those that the audit log uses for others; `requestsPerSecond` is a whole number
+   * from 1 to 1,000,000. `create` and `revoke` enter the audit log as done by `actor`, as `key.create` and
+   * `key.revoke`.
    */
   readonly create: (key: {
     readonly name: string
