@@ -7,7 +7,8 @@ import * as Trial from "./trial.ts"
 const SECONDS = 2
 
 /** Attacks that the service stands. */
-const standing = attacks.filter(({ name }) => /^pipelining(?:-tiny|-claims)?$/.test(name))
+const standing = attacks.filter(({ name }) =>
+  /^(?:pipelining(?:-tiny|-claims)?|operator-unread(?:-wrong-key)?)$/.test(name))
 
 describe("an honest client beside an attacker", () => {
   let rig: Rig.Rig
