@@ -5,6 +5,7 @@ import { protections } from "../../src/metrics/ProtectionMetrics.ts"
 import * as RequestMetrics from "../../src/metrics/RequestMetrics.ts"
 import * as Metrics from "../../src/metrics/Metrics.ts"
 import * as Shares from "../../src/rpc/admission/Shares.ts"
+import type { Handler } from "../../src/http/Mounts.ts"
 import type { Running } from "../transport/Stub.ts"
 import { ISSUE, json, request, start, until } from "../transport/Stub.ts"
 
@@ -40,6 +41,30 @@ describe("what clients share", () => {
     held.give(1, 1_000)
     expect(fill(2)).toBe(500)
     expect(held.total()).toBe(4_000)
+  })
+})
+
+describe("a client that leaves", () => {
+  it("ends nothing, also if the reader of its body goes at the same time", async () => {
+    let gone = false
+    const mount: Handler = (incoming) => {
+      const listener = () => {}
+      incoming.on("error", listener)
+      // After Node has looked for a listener, and before it emits.
+      incoming.on("aborted", () =>
+        process.nextTick(() =>
+          process.nextTick(() => {
+            incoming.removeListener("error", listener)
+            gone = true
+          })))
+    }
+    const other = await start({ mounts: { "/left": mount } })
+    const client = connect(other.port, "127.0.0.7")
+    client.socket.write("POST /left HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+    setTimeout(() => client.socket.destroy(), 50)
+    await until(() => gone)
+    expect((await request(other.port, { path: ISSUE, headers: json, body: claim })).status).toBe(200)
+    await other.close()
   })
 })
 

@@ -26,6 +26,8 @@ const UNCOUNTED_BYTES = 2_048
 const ANY_CHUNKS = 256
 const LEAST_AVERAGE_BYTES = 32
 
+const ignore = () => {}
+
 /** How a body goes on. */
 type Verdict = "Taken" | "TinyChunks" | "NoRoom"
 
@@ -80,6 +82,15 @@ export const make = (options: {
     received = 0
     chunks = 0
     held = 0
+
+    /**
+     * Node emits the error of a client that left only if there is a listener, and a turn later, when a reader that has
+     * finished may have removed the last one: that would end the process.
+     */
+    override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+      if (error !== null) this.on("error", ignore)
+      super._destroy(error, callback)
+    }
 
     /** Node calls this for each chunk that its parser found, and with `null` for the end. */
     override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
