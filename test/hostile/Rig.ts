@@ -9,7 +9,8 @@ import { freePort, startDatabase, startRedis, type DatabaseKind } from "../suppo
 /** A form of the service that attacks are tried on; each attack has an instance of its own. */
 export interface Rig {
   readonly name: string
-  readonly start: () => Promise<Victim>
+  /** `env`: settings besides those of the rig. */
+  readonly start: (env?: Readonly<Record<string, string>>) => Promise<Victim>
   readonly stop: () => Promise<void>
 }
 
@@ -20,6 +21,7 @@ export interface Victim {
   readonly port: number
   /** Where an operator's calls go. */
   readonly operatorPort: number
+  readonly metricsPort: number
   readonly key: string
   readonly sale: number
   readonly full: number
@@ -29,8 +31,16 @@ export interface Victim {
 const KEY = "hostile-test-4b1f0c7e9d2a85631fe0"
 export const CODES = 10_000
 
-/** What an instance takes at most, in bytes, whatever one attacker does. */
-export const MEMORY_BOUND = 512e6
+/**
+ * What an instance takes at most, in bytes, whatever its clients do; SECURITY.md has the same formula. 200 MB are the
+ * process itself with what V8 does not give back at once.
+ */
+export const memoryBound = (settings: {
+  readonly heldBytes: number
+  readonly maxConnections: number
+  readonly maxInFlight: number
+}): number =>
+  200e6 + 2 * settings.heldBytes + 2 * settings.maxInFlight * 16e3 + settings.maxConnections * 12e3 + 20e6
 
 const settings = {
   NODE_ENV: "production",
@@ -130,14 +140,16 @@ export const make = async (options: {
   const { full, sale } = await prepare(first).finally(() => first.stop())
   return {
     name: `${options.database ?? "embedded"}${options.envoy === undefined ? "" : ", through Envoy"}`,
-    start: async () => {
-      const instance = await startInstance({ ...given, ...stores.env(), METRICS_PORT: String(await freePort()) })
+    start: async (env = {}) => {
+      const metricsPort = await freePort()
+      const instance = await startInstance({ ...given, ...stores.env(), ...env, METRICS_PORT: String(metricsPort) })
       const envoy = options.envoy === undefined ? undefined : await startEnvoy(options.envoy, [instance.port])
       await envoy?.until([instance.port])
       return {
         instance,
         port: envoy === undefined ? instance.port : Number(new URL(envoy.url).port),
         operatorPort: envoy === undefined ? instance.port : Number(new URL(envoy.operatorUrl).port),
+        metricsPort,
         key: KEY,
         sale,
         full,

@@ -9,8 +9,13 @@ import type { Wire } from "./Wire.ts"
 export interface Attack {
   readonly name: string
   readonly what: string
+  /** Settings that the instance needs for it. */
+  readonly env?: Readonly<Record<string, string>>
   readonly run: (wire: Wire) => Promise<void>
 }
+
+/** In production a page has no codes for callers without a key. */
+const LISTING = { NODE_ENV: "development" }
 
 const SERVICE = "/coupon.v1.CouponService"
 const JSON_TYPE = { "content-type": "application/json" }
@@ -131,16 +136,19 @@ const unfinishedBodies = (
 export const attacks: ReadonlyArray<Attack> = [
   {
     name: "pages",
+    env: LISTING,
     what: "GetCampaign, the largest page, 110 a second (162 kbit/s), answers read",
     run: (wire) => asking(wire, 16, 110, () => call("GetCampaign", page(wire)))
   },
   {
     name: "pages-brotli",
+    env: LISTING,
     what: "the same with Accept-Encoding: br",
     run: (wire) => asking(wire, 16, 110, () => call("GetCampaign", page(wire), "Accept-Encoding: br\r\n"))
   },
   {
     name: "pages-grpc",
+    env: LISTING,
     what: "the same over gRPC with gzip",
     run: async (wire) => {
       const session = wire.session()
@@ -152,6 +160,7 @@ export const attacks: ReadonlyArray<Attack> = [
   },
   {
     name: "pages-tokens",
+    env: LISTING,
     what: "the same by GET, each from another coupon on, so that no page is asked for twice",
     run: (wire) =>
       asking(wire, 16, 110, (n) => {
@@ -166,6 +175,7 @@ export const attacks: ReadonlyArray<Attack> = [
   },
   {
     name: "pages-burst",
+    env: LISTING,
     what: "GetCampaign, a burst of 1.5 MB on 256 connections, then silence; answers read",
     run: async (wire) => {
       const burst = Buffer.concat(Array.from({ length: 32 }, () => call("GetCampaign", page(wire))))
@@ -179,6 +189,7 @@ export const attacks: ReadonlyArray<Attack> = [
   },
   {
     name: "pages-unread",
+    env: LISTING,
     what: "GetCampaign over HTTP/2, 64 connections of 250 streams with a window of 0: no answer is read",
     run: (wire) =>
       keeping(wire, 64, (session) => {
@@ -187,6 +198,7 @@ export const attacks: ReadonlyArray<Attack> = [
   },
   {
     name: "pages-unread-http1",
+    env: LISTING,
     what: "GetCampaign over HTTP/1.1, 1,000 connections whose answers are not read",
     run: (wire) => crowd(wire, 1_000, (socket) => socket.write(call("GetCampaign", page(wire))))
   },

@@ -98,11 +98,21 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
   }
 }
 
-/** Has an honest client call an instance of its own for so many seconds while the attack goes on. */
-export const run = async (rig: Rig, attack: Attack | undefined, seconds: number): Promise<Trial> => {
-  const victim = await rig.start()
+/**
+ * Has an honest client call an instance of its own for so many seconds while the attack goes on. `look` sees the
+ * instance after it.
+ */
+export const run = async (
+  rig: Rig,
+  attack: Attack | undefined,
+  seconds: number,
+  look: (victim: Victim) => Promise<void> = async () => {}
+): Promise<Trial> => {
+  const victim = await rig.start(attack?.env)
   try {
-    return await against(victim, attack, seconds)
+    const trial = await against(victim, attack, seconds)
+    await look(victim)
+    return trial
   } finally {
     await victim.stop()
   }
