@@ -88,6 +88,24 @@ describe("requests that come before their answers over HTTP/1.1", () => {
   })
 })
 
+it.each(["application/grpc", "application/grpc+proto", "application/grpc-web"])(
+  "an answer whose request has lost its socket already is counted all the same: %s over HTTP/1.1",
+  async (type) => {
+    const server = await start()
+    // The adapter gives up the rest of a request of gRPC before its answer is written; once this ended the process.
+    const head = `POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nTE: trailers\r\n`
+    for (const body of ["\0\0\0\0\0", "\0\0\0\0\x03abc", "\0\0\0\0\x09x"]) {
+      const { closed, socket, text } = await connect(server.port)
+      socket.write(`${head}Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      await until(closed)
+      expect(text()).toMatch(/^HTTP\/1\.1 \d{3} /)
+    }
+    const next = { path: ISSUE, headers: json, body: "{\"campaignId\":1,\"userId\":1}" }
+    expect((await request(server.port, next)).status).toBe(200)
+    await server.close()
+  }
+)
+
 describe("a client of which connections were cut", () => {
   it("is let in again after a while, and others always", () => {
     let time = 0

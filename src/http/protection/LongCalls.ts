@@ -42,16 +42,17 @@ export const bound = (options: {
     }
     const timer = setTimeout(expire, expiryMillis).unref()
     const leave = () => end(response)
-    const isHttp1 = !("stream" in request)
+    // At the end Node may have parted the request from its socket.
+    const socket = "stream" in request ? undefined : request.socket
     // Without this, Node would hold an answer for a client that sent FIN: it may still read.
-    if (isHttp1) {
+    if (!("stream" in request)) {
       markEndless(request)
       request.socket.once("end", leave)
     }
     response.once("close", () => {
       calls.give(client, 1)
       clearTimeout(timer)
-      if (isHttp1) request.socket.removeListener("end", leave)
+      socket?.removeListener("end", leave)
     })
     handler(request, response, draining)
   }

@@ -20,6 +20,7 @@ type Serve = (request: IncomingMessage, response: ServerResponse) => void
 
 /** What one connection has unanswered. */
 interface Unanswered {
+  readonly socket: Socket
   begun: number
   held: boolean
   /** Whether an answer without an end is under way, behind which no other one will ever be written. */
@@ -28,6 +29,11 @@ interface Unanswered {
 }
 
 const UNANSWERED = Symbol("unanswered")
+
+/** An answer that is under way. When it is written, Node may have parted its request from the socket already. */
+interface Owned extends ServerResponse {
+  [UNANSWERED]?: Unanswered
+}
 
 interface Counted extends Socket {
   [UNANSWERED]?: Unanswered
@@ -38,7 +44,7 @@ interface Counted extends Socket {
 const stateOf = (socket: Counted): Unanswered => {
   const known = socket[UNANSWERED]
   if (known !== undefined) return known
-  const state: Unanswered = { begun: 0, held: false, endless: false, waiting: [] }
+  const state: Unanswered = { socket, begun: 0, held: false, endless: false, waiting: [] }
   socket[UNANSWERED] = state
   // A resume that was asked for before the hold takes effect after it. Node stops reading at this event.
   socket.on("resume", () => state.held && socket.emit("pause"))
@@ -81,17 +87,18 @@ export const make = (serve: Serve, offences: Offences): Serve => {
     // 64 KiB of small requests would take 80 ms.
     if (socket.parser?.onIncoming !== undefined) socket.parser.onIncoming = stopParsing
   }
-  function answered(this: ServerResponse): void {
-    const { socket } = this.req
-    const state = (socket as Counted)[UNANSWERED]!
+  function answered(this: Owned): void {
+    const state = this[UNANSWERED]!
+    const { socket } = state
     state.begun--
     requestEnded(socket)
     const next = state.waiting.shift()
     if (next !== undefined) begin(socket, state, next[0], next[1])
     else if (state.held && state.begun <= 1) release(socket, state)
   }
-  const begin = (socket: Socket, state: Unanswered, request: IncomingMessage, response: ServerResponse) => {
+  const begin = (socket: Socket, state: Unanswered, request: IncomingMessage, response: Owned) => {
     if (++state.begun >= MOST_BEGUN && !state.held) hold(socket, state)
+    response[UNANSWERED] = state
     response.on("finish", answered)
     requestBegan(socket)
     serve(request, response)
