@@ -35,7 +35,8 @@ describe("Instance", () => {
       const env = await (await fetch(`${instance.url}/`)).json() as Record<string, string>
       expect(env).toMatchObject({ PORT: "0", LOG_LEVEL: "debug" })
       expect(Object.keys(env).sort()).toEqual([
-        ...["DATA_DIR", "HOME", "HOST", "LOG_FORMAT", "LOG_LEVEL", "NODE_COMPILE_CACHE", "PATH", "PORT"]
+        ...["DATA_DIR", "HOME", "HOST", "LOG_FORMAT", "LOG_LEVEL", "NODE_COMPILE_CACHE"],
+        ...["OPEN_ADMINISTRATION", "PATH", "PORT"]
       ])
       expect(Fs.existsSync(env["DATA_DIR"] ?? "")).toBe(true)
       expect(await instance.stop()).toBe(7)
