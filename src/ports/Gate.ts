@@ -62,6 +62,17 @@ export interface GateState {
   readonly oldestPendingMillis: number
 }
 
+/** Of a gate that is another deployment's nothing else is known. */
+export const foreignState: GateState = {
+  condition: "Foreign",
+  generation: undefined,
+  hydrated: false,
+  issued: 0,
+  pending: 0,
+  version: 0,
+  oldestPendingMillis: 0
+}
+
 /**
  * Whether a hydration may begin: `Granted`; `Hydrated`: no need; `Busy`: another token holds an unexpired lease;
  * `Foreign`: never, the gate is another deployment's.

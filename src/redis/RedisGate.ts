@@ -5,7 +5,14 @@ import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
-import { Gate, type GateState, type HydrateGrant, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
+import {
+  foreignState,
+  Gate,
+  type GateState,
+  type HydrateGrant,
+  type ReserveAnswer,
+  type ReserveRequest
+} from "../ports/Gate.ts"
 import { decode, eventArguments, GateKeys, isList, isNumber, isText, noAnswer } from "./GateKeys.ts"
 import { RedisClient } from "./RedisClient.ts"
 
@@ -75,16 +82,6 @@ type InspectReply = [
   pending: number,
   version: number
 ]
-
-const foreignState: GateState = {
-  condition: "Foreign",
-  generation: undefined,
-  hydrated: false,
-  issued: 0,
-  pending: 0,
-  version: 0,
-  oldestPendingMillis: 0
-}
 
 /**
  * The gate in Redis (docs/internals/protocol.md, "The gate"): one script an operation, one EVALSHA a call.

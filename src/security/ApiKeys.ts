@@ -35,7 +35,7 @@ export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ reado
 /** A key cannot be as asked; `message` says why. */
 export class KeyRejected extends Data.TaggedError("KeyRejected")<{ readonly message: string }> {}
 
-/** What is wrong with a secret. `revoked` is told to the holder of that key's secret alone. */
+/** What is wrong with a secret. Only the holder of a key's secret receives `revoked`. */
 export type KeyFlaw = "unknown" | "revoked"
 
 /** API keys: who holds one may do what its role says. */

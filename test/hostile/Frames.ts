@@ -1,11 +1,13 @@
 /** Frames of HTTP/2 (RFC 9113), written by hand: an attacker sends what no client library lets it send. */
 
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+/** The first bytes of a client. */
+export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 const END_STREAM = 1
 const END_HEADERS = 4
 
-const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer => {
+/** A frame of this type, with these flags, on this stream. */
+export const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer => {
   const head = Buffer.alloc(9)
   head.writeUIntBE(payload.length, 0, 3)
   head[3] = type

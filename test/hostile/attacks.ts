@@ -2,6 +2,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
 import { connectionAttacks } from "./connectionAttacks.ts"
+import { frame, hello, PREFACE } from "./Frames.ts"
 import { operatorAttacks } from "./operatorAttacks.ts"
 import type { Wire } from "./Wire.ts"
 
@@ -323,18 +324,16 @@ export const attacks: ReadonlyArray<Attack> = [
     name: "unfinished",
     what: "3,000 connections that stop within the headers, the preface or a frame",
     run: (wire) => {
-      const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-      const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])
       // HEADERS without END_HEADERS, and a frame whose payload does not come.
-      const headers = Buffer.from([0, 0, 1, 1, 0, 0, 0, 0, 1, 0x83])
-      const frame = Buffer.from([0, 64, 0, 4, 0, 0, 0, 0, 0])
+      const headers = frame(1, 0, 1, Buffer.from([0x83]))
+      const incomplete = Buffer.from([0, 64, 0, 4, 0, 0, 0, 0, 0])
       const openings = [
         Buffer.from("POST /coup"),
         Buffer.from(HEAD(`${SERVICE}/IssueCoupon`, "application/json", "Content-Length: 100\r\n").slice(0, -2)),
-        preface.subarray(0, 10),
-        preface,
-        Buffer.concat([preface, settings, headers]),
-        Buffer.concat([preface, settings, frame])
+        PREFACE.subarray(0, 10),
+        PREFACE,
+        Buffer.concat([hello(), headers]),
+        Buffer.concat([hello(), incomplete])
       ]
       let next = 0
       return crowd(wire, 3_000, (socket) => socket.write(openings[next++ % openings.length]!))

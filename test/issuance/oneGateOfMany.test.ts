@@ -8,7 +8,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { CampaignId } from "../../src/domain/Campaign.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
 import * as EventStream from "../../src/ports/EventStream.ts"
-import { Gate, type GateState, GateUnavailable } from "../../src/ports/Gate.ts"
+import { foreignState, Gate, GateUnavailable } from "../../src/ports/Gate.ts"
 import { GateRebuilder } from "../../src/agents/GateRebuilder.ts"
 import * as Issuance from "../../src/UseCases.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
@@ -30,16 +30,6 @@ interface Trouble {
 }
 
 const HOUR = 3_600_000
-const foreignState: GateState = {
-  condition: "Foreign",
-  generation: undefined,
-  hydrated: false,
-  issued: 0,
-  pending: 0,
-  version: 0,
-  oldestPendingMillis: 0
-}
-
 /** The service, whose agents run only when a test has them, on gates of which some are in trouble. */
 const world = (trouble: Trouble, settings: Record<string, string> = {}) => {
   const gate = Layer.map(MemoryGate.layer, (context) => {

@@ -4,6 +4,7 @@ import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as StuckClients from "../../src/http/protection/StuckClients.ts"
 import { protections } from "../../src/metrics/ProtectionMetrics.ts"
+import { frame, PREFACE } from "../hostile/Frames.ts"
 import type { Running } from "../transport/Stub.ts"
 import { campaign, coupon, echo, ISSUE, json, request, start, until } from "../transport/Stub.ts"
 
@@ -111,15 +112,6 @@ describe("what is too large is refused before it is held", () => {
   })
 })
 
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-const frame = (type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)) => {
-  const head = Buffer.alloc(9)
-  head.writeUIntBE(payload.length, 0, 3)
-  head[3] = type
-  head[4] = flags
-  head.writeUInt32BE(stream, 5)
-  return Buffer.concat([head, payload])
-}
 const SETTINGS = frame(4, 0, 0)
 /** HPACK: `:method POST`, `:scheme http` from the static table, then literals. */
 const literal = (name: number, value: string) => Buffer.concat([Buffer.from([name, value.length]), Buffer.from(value)])

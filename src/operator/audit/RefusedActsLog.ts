@@ -8,7 +8,7 @@ import { refusedActs } from "../../metrics/CredentialMetrics.ts"
 import { AuditLog } from "../../ports/AuditLog.ts"
 import { RefusedActs } from "../../security/RefusedActs.ts"
 
-/** Rows of single acts: so many at once, and then one in half a minute. At most 2,900 a day, whoever knocks. */
+/** Rows of single acts: so many at once, and then one in half a minute. At most 2,900 a day. */
 const ROWS = { burst: 30, perSecond: 1 / 30 }
 const SUMMARY_MILLIS = 60_000
 
