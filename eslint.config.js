@@ -50,8 +50,13 @@ const directions = {
     packages: /^(effect\/|jose$|node:)/,
     because: "who may do what depends on no store, no transport and no use case"
   },
-  agents: {
+  webhooks: {
     inside: ["base", "domain", "config", "ports", "metrics"],
+    packages: /^(effect\/|undici$|ipaddr\.js$|node:)/,
+    because: "webhooks follow the event log over the ports; they know no store, and no claim waits for them"
+  },
+  agents: {
+    inside: ["base", "domain", "config", "ports", "metrics", "webhooks"],
     packages: /^(effect\/|node:crypto$)/,
     because: "agents work over the ports, below the use cases that wake them"
   },

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Networks from "./Networks.ts"
+import * as SecretsKey from "./SecretsKey.ts"
 import { checkSecret, LEAST_SECRET_BITS, secretBits } from "./Setting.ts"
 import { settings } from "./Settings.ts"
 import { readFileSync } from "node:fs"
@@ -26,6 +27,8 @@ export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values
   readonly listenHost: string
   /** TRUSTED_PROXIES. */
   readonly trustedNetworks: BlockList
+  /** WEBHOOK_ALLOWED_NETWORKS. */
+  readonly webhookNetworks: BlockList
 }>() {}
 
 /** The settings are invalid, alone or together. `message` lists every error, one per line, without any secret. */
@@ -101,7 +104,12 @@ export const load = (
     for (const [one, other] of [["TLS_CERT_FILE", "TLS_KEY_FILE"], ["TLS_KEY_FILE", "TLS_CERT_FILE"]] as const) {
       if (named(one) && !named(other)) lines.push(`${other}: must be set when ${one} is`)
     }
-    for (const [one, other] of [["ADMIN_API_KEY", "ADMIN_API_KEY_FILE"], ["JWT_JWKS_URL", "JWT_JWKS_FILE"]] as const) {
+    const alternatives = [
+      ["ADMIN_API_KEY", "ADMIN_API_KEY_FILE"],
+      ["JWT_JWKS_URL", "JWT_JWKS_FILE"],
+      ["SECRETS_KEY", "SECRETS_KEY_FILE"]
+    ] as const
+    for (const [one, other] of alternatives) {
       if (named(one) && named(other)) lines.push(`${one}: is set, and ${other} too; set one of them`)
     }
     if (named("JWT_JWKS_URL") || named("JWT_JWKS_FILE")) {
@@ -112,24 +120,27 @@ export const load = (
     }
     const servesInProduction = purpose === "serves" && timeouts?.nodeEnv === "production"
     if (servesInProduction) lines.push(...unsafeInProduction(timeouts, named))
-    const adminKeyOf = (path: string) =>
-      Either.try({
-        try: () => readFileSync(path, "utf8").trim(),
-        catch: (error) => `cannot be read: ${(error as Error).message}`
-      }).pipe(
-        Either.flatMap((text) =>
-          Either.mapLeft(
-            checkSecret(text),
-            (error) => `its content ${problems(error)[0]!.replace(/^configuration: /, "")}`
+    /** A setting from the file that names it; `parse` checks its content. */
+    const fromFile = <A>(
+      name: string,
+      path: Option.Option<string>,
+      parse: (text: string) => Either.Either<A, ConfigError.ConfigError>
+    ): Option.Option<A> =>
+      Option.flatMap(path, (file) => {
+        const content = Either.try({
+          try: () => readFileSync(file, "utf8").trim(),
+          catch: (error) => `cannot be read: ${(error as Error).message}`
+        }).pipe(
+          Either.flatMap((text) =>
+            Either.mapLeft(parse(text), (error) => `its content ${problems(error)[0]!.replace(/^configuration: /, "")}`)
           )
         )
-      )
-    const adminKeyFile = Either.isRight(read) ? read.right.adminApiKeyFile : Option.none()
-    const adminKey = Option.map(adminKeyFile, adminKeyOf)
-    if (Option.isSome(adminKey) && Either.isLeft(adminKey.value)) {
-      lines.push(`ADMIN_API_KEY_FILE: ${adminKey.value.left}`)
-    }
-    const keyInFile = Option.flatMap(adminKey, Either.getRight)
+        if (Either.isLeft(content)) lines.push(`${name}: ${content.left}`)
+        return Either.getRight(content)
+      })
+    const files = Either.getOrUndefined(read)
+    const keyInFile = fromFile("ADMIN_API_KEY_FILE", files?.adminApiKeyFile ?? Option.none(), checkSecret)
+    const secretsInFile = fromFile("SECRETS_KEY_FILE", files?.secretsKeyFile ?? Option.none(), SecretsKey.parse)
     if (Either.isRight(read) && servesInProduction) {
       const given = [["ADMIN_API_KEY", read.right.adminApiKey], ["ADMIN_API_KEY_FILE", keyInFile]] as const
       for (const [name, key] of given) {
@@ -140,7 +151,10 @@ export const load = (
     if (Either.isLeft(read) || lines.length > 0) return yield* Effect.fail(invalid(lines))
     const values = read.right
     const embedded = Option.isNone(values.mysqlUrl)
-    const trusted = Networks.parse(values.trustedProxies)
+    const networks = (texts: ReadonlyArray<string>) => {
+      const parsed = Networks.parse(texts)
+      return typeof parsed === "string" ? new BlockList() : parsed
+    }
     const listenHost = Option.getOrElse(values.host, () => embedded ? "127.0.0.1" : "0.0.0.0")
     return {
       ...values,
@@ -150,7 +164,9 @@ export const load = (
       mayOpenAdministration: values.nodeEnv !== "production" && (
         values.openAdministration === "yes" || values.openAdministration === "loopback" && isLoopback(listenHost)
       ),
-      trustedNetworks: typeof trusted === "string" ? new BlockList() : trusted,
+      secretsKey: Option.orElse(values.secretsKey, () => secretsInFile),
+      trustedNetworks: networks(values.trustedProxies),
+      webhookNetworks: networks(values.webhookAllowedNetworks),
       production: values.nodeEnv === "production"
     }
   })

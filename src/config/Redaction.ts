@@ -49,6 +49,8 @@ const places: ReadonlyArray<readonly [RegExp, string]> = [
   [/(\bHeaders\.\w{1,20}: ")[^]*(" is an invalid header value)/g, `$1${MASK}$2`],
   // API keys of this service (their id stays), and tokens (JWT).
   [/\b(cpn_[0-9a-f]{16}_)[\w-]{43}/g, `$1${MASK}`],
+  // Secrets of webhooks.
+  [/\b(whsec_)[\w+/-]{16,}={0,2}/g, `$1${MASK}`],
   [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, MASK]
 ]
 

@@ -61,6 +61,34 @@ export const duration = (
   }
 }
 
+/** Durations separated by commas, at least one. */
+export const durations = (
+  name: string,
+  description: string,
+  initial: string,
+  min: string,
+  max: string
+): Setting<ReadonlyArray<Duration.Duration>> => {
+  const read = (text: string) => Option.all(text.split(",").map((part) => DurationText.parse(part.trim())))
+  const [minimum, maximum] = [min, max].map((text) => Option.getOrThrow(DurationText.parse(text)))
+  const bounds = { minimum: minimum!, maximum: maximum! }
+  const words = `${DurationText.format(bounds.minimum)} to ${DurationText.format(bounds.maximum)} each`
+  return {
+    name,
+    description: `${description} (${words})`,
+    default: initial,
+    config: Config.string(name).pipe(
+      Config.mapOrFail((text) =>
+        Option.match(Option.filter(read(text), (all) => all.every(Duration.between(bounds))), {
+          onNone: () => invalid(`must be durations of ${words}, such as ${initial}`),
+          onSome: Either.right
+        })
+      ),
+      Config.withDefault(Option.getOrThrow(read(initial)))
+    )
+  }
+}
+
 export const oneOf = <const A extends string>(
   name: string,
   description: string,

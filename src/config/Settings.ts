@@ -4,7 +4,10 @@ import * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Networks from "./Networks.ts"
-import { checkSecret, duration, file, integer, LEAST_SECRET, list, oneOf, url, type Setting } from "./Setting.ts"
+import {
+  checkSecret, duration, durations, file, integer, LEAST_SECRET, list, oneOf, url, type Setting
+} from "./Setting.ts"
+import { parse as parseSecretsKey, type SecretsKeys } from "./SecretsKey.ts"
 import type { StoreUrl } from "./StoreUrl.ts"
 
 const isMysql = ({ path, scheme }: StoreUrl): boolean => scheme === "mysql" && /^[^/]+$/.test(path)
@@ -29,6 +32,11 @@ const parseHeaders = (
     // The text may hold a secret: the message does not repeat it.
     catch: () => ConfigError.InvalidData([], "must be name=value pairs, separated by commas and percent-encoded")
   })
+
+const networksError = (networks: ReadonlyArray<string>): string | undefined => {
+  const parsed = Networks.parse(networks)
+  return typeof parsed === "string" ? parsed : undefined
+}
 
 /** Every setting of the service. The environment variable of each is its `name`. */
 export const settings = {
@@ -110,10 +118,7 @@ export const settings = {
   trustedProxies: list(
     "TRUSTED_PROXIES",
     "proxies whose X-Forwarded-For names the client, separated by commas, e.g. 10.0.0.0/8; unless set, none",
-    (networks) => {
-      const parsed = Networks.parse(networks)
-      return typeof parsed === "string" ? parsed : undefined
-    }
+    networksError
   ),
   maxConnections: integer(
     "MAX_CONNECTIONS",
@@ -297,6 +302,33 @@ export const settings = {
     }
   ),
   reflection: oneOf("REFLECTION", "whether gRPC clients may ask for the API's description", ["on", "off"], "on"),
+  secretsKey: {
+    name: "SECRETS_KEY",
+    description: "keys that seal the secrets of webhooks at rest, as <id>:<32 bytes in base64>, separated by commas, " +
+      "the newest first; unless set, webhooks are off",
+    default: "",
+    config: Config.string("SECRETS_KEY").pipe(Config.mapOrFail(parseSecretsKey), Config.option)
+  } satisfies Setting<Option.Option<Redacted.Redacted<SecretsKeys>>>,
+  secretsKeyFile: file("SECRETS_KEY_FILE", "file that holds SECRETS_KEY, as orchestrators mount secrets"),
+  webhookAllowHttp: oneOf(
+    "WEBHOOK_ALLOW_HTTP",
+    "whether webhooks may go to http:// too, for a network of your own",
+    ["on", "off"],
+    "off"
+  ),
+  webhookAllowedNetworks: list(
+    "WEBHOOK_ALLOWED_NETWORKS",
+    "networks that are not public and that webhooks may go to, separated by commas, e.g. 10.0.0.0/8; link-local, " +
+      "multicast and metadata addresses stay refused",
+    networksError
+  ),
+  webhookRetries: durations(
+    "WEBHOOK_RETRIES",
+    "pauses after failed deliveries of a batch, separated by commas; the last one repeats",
+    "5s,5m,30m,2h,5h,10h,10h",
+    "50ms",
+    "24h"
+  ),
   otlpEndpoint: url(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "collector that traces and metrics are sent to by OTLP, as JSON over HTTP; unless set, neither",
