@@ -17,7 +17,7 @@ const directions = {
   domain: {
     inside: ["base"],
     packages: /^effect\//,
-    files: { "domain/CouponCode.ts": /^node:crypto$/, "domain/ChangeRecord.ts": /^node:crypto$/ },
+    files: { "domain/codes/RandomBytes.ts": /^node:crypto$/, "domain/ChangeRecord.ts": /^node:crypto$/ },
     because: "the domain imports effect alone"
   },
   config: {

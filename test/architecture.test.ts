@@ -154,7 +154,7 @@ const allowed: ReadonlyArray<readonly [file: string, code: string]> = [
     "src/domain/X.ts",
     `import * as Either from "effect/Either"\nimport { codes } from "./CouponCode.ts"\nexport const x = [Either, codes]`
   ],
-  ["src/domain/CouponCode.ts", `import { randomFillSync } from "node:crypto"\nexport const x = randomFillSync`],
+  ["src/domain/codes/RandomBytes.ts", `import { randomFillSync } from "node:crypto"\nexport const x = randomFillSync`],
   ["src/base/X.ts", `import * as Schedule from "effect/Schedule"\nexport const x = Schedule`],
   ["src/ports/X.ts", `import { rootMessage } from "../base/RootMessage.ts"\nexport const x = rootMessage`],
   ["src/claim/X.ts", `import type { Coupon } from "../domain/Coupon.ts"\nexport type X = Coupon`],

@@ -44,7 +44,10 @@ export const make = (setBits: number): CouponCache => {
   const issuedAt = new Float64Array(slots)
   const codes = new Uint16Array(slots * CouponCode.LENGTH)
   const texts = Buffer.from(codes.buffer)
-  /** Coupons that were asked for. A user who asks again is likely to go on, and the reply is cached with the object. */
+  /**
+   * Coupons that were asked for. A user who asks again is likely to go on, and the reply is cached with the object. And
+   * those whose codes have another length than the default format's.
+   */
   const asked = new Array<Coupon | undefined>(slots).fill(undefined)
   /** Of each set, the slot that is replaced next. */
   const oldest = new Uint8Array(mask + 1)
@@ -68,7 +71,8 @@ export const make = (setBits: number): CouponCache => {
       const code = texts.toString("utf16le", slot * CODE_BYTES, (slot + 1) * CODE_BYTES)
       return asked[slot] = { campaignId, id: fields[slot * FIELDS + 3]!, userId, code, issuedAt: issuedAt[slot]! }
     },
-    remember: ({ campaignId, code, id, issuedAt: at, userId }) => {
+    remember: (coupon) => {
+      const { campaignId, code, id, issuedAt: at, userId } = coupon
       whole[0] = userId
       const [low, high] = [halves[0]!, halves[1]!]
       const set = setOf(campaignId, low, high, mask)
@@ -77,13 +81,15 @@ export const make = (setBits: number): CouponCache => {
         slot = set * WAYS + oldest[set]!
         oldest[set] = (oldest[set]! + 1) % WAYS
       }
-      asked[slot] = undefined
+      const isPacked = code.length === CouponCode.LENGTH
+      asked[slot] = isPacked ? undefined : coupon
       const first = slot * FIELDS
       fields[first] = campaignId
       fields[first + 1] = low
       fields[first + 2] = high
       fields[first + 3] = id
       issuedAt[slot] = at
+      if (!isPacked) return
       for (let i = 0; i < CouponCode.LENGTH; i++) codes[slot * CouponCode.LENGTH + i] = code.charCodeAt(i)
     },
     forget: (campaignId) => {
