@@ -17,6 +17,15 @@ describe("the cache of coupons", () => {
     expect(cache.find(3, 1n)).toBeUndefined()
   })
 
+  it("gives back codes of any length, also of a slot that had one of another length", () => {
+    const cache = CouponCache.make(0)
+    for (const code of ["SUMMER-0011-ABCD", "1", CouponCode.generate(), "🎟️".repeat(5), "x".repeat(63)]) {
+      const one = { ...coupon(1, 1n), code }
+      cache.remember(one)
+      expect(cache.find(1, 1n)).toEqual(one)
+    }
+  })
+
   it("holds the latest coupons of a set, whose oldest gives way", () => {
     const cache = CouponCache.make(0)
     const given = [1, 2, 3, 4, 5].map((id) => coupon(1, BigInt(id), id))

@@ -203,13 +203,15 @@ export const parseCodeFormat = (input: CodeFormatInput): Either.Either<CodeForma
       : yield* reject(".check", "would leave out nearly all codes: no check character of theirs is in the alphabet")
   })
 
+const grouped = (count: number): string => count.toLocaleString("en-US")
+
 /** Why a format has not enough codes for so many coupons; `undefined`: it has. */
 export const flawOfSpace = (format: CodeFormat, couponLimit: number): InvalidArgument | undefined => {
   const { space } = compile(format)
   if (space >= couponLimit * CODES_PER_COUPON) return undefined
   return new InvalidArgument({
     field: "codeFormat.pattern",
-    reason: `makes ${space.toLocaleString("en-US")} codes, too few for ${couponLimit.toLocaleString("en-US")} coupons: ` +
-      `each needs ${CODES_PER_COUPON.toLocaleString("en-US")}, so that codes cannot be guessed; add more #`
+    reason: `makes ${grouped(space)} codes, too few for ${grouped(couponLimit)} coupons: ` +
+      `each needs ${grouped(CODES_PER_COUPON)}, so that codes cannot be guessed; add more #`
   })
 }
