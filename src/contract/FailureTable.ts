@@ -3,11 +3,8 @@ import * as Data from "effect/Data"
 import type { Coupon } from "../domain/Coupon.ts"
 import * as Failures from "../domain/Failure.ts"
 
-/** A coupon as the API shows it: without its number within the campaign. */
-export type HeldCoupon = Omit<Coupon, "id">
-
 /** `CouponAlreadyClaimed` as a client decodes it from the error's detail. */
-export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: HeldCoupon }> {}
+export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: Coupon }> {}
 
 /** A defect of the service. Its cause is only in the log of the instance that answered. */
 export class InternalServerError extends Data.TaggedError("InternalServerError") {}
@@ -27,7 +24,7 @@ export interface Carried {
   /** The Retry-After header or trailer, in seconds. */
   readonly retryAfterSeconds: number
   /** The error's detail `coupon.v1.Coupon`. */
-  readonly coupon: HeldCoupon | undefined
+  readonly coupon: Coupon | undefined
 }
 
 /** One failure: its code and message, what it carries, and how a client reads it back. */
@@ -37,7 +34,7 @@ export interface Entry<F> {
   readonly reason?: (failure: F) => string
   /** Seconds, not yet rounded. */
   readonly retryAfter?: (failure: F) => number
-  readonly coupon?: (failure: F) => HeldCoupon
+  readonly coupon?: (failure: F) => Coupon
   /** `undefined`: the answer lacks what this failure has to carry. */
   readonly decode: (carried: Carried) => F | undefined
 }

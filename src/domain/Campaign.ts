@@ -40,6 +40,8 @@ export interface Campaign extends CampaignTerms {
   /** See `openedAt` and `soldOutAt` of `CampaignPhase`. */
   readonly openedAt: EpochMillis | undefined
   readonly soldOutAt: EpochMillis | undefined
+  /** The ledger's clock when all of this was read. */
+  readonly readAt: EpochMillis
 }
 
 /** The fields of a new campaign, validated by `parseDraft`. */

@@ -108,7 +108,9 @@ const pageOf = ({ campaign, coupons, nextPageToken }: CampaignPage, codes: Array
     issuedCoupons: codes,
     issuedCouponsTruncated: nextPageToken !== undefined,
     issuedCouponsWithheld: coupons === undefined,
-    nextPageToken: nextPageToken ?? ""
+    nextPageToken: nextPageToken ?? "",
+    serverTime: formatRfc3339(campaign.readAt),
+    remaining: BigInt(Math.max(0, campaign.couponLimit - campaign.issuedCount))
   })
 
 const getCampaign = Routes.make({
@@ -135,6 +137,15 @@ const getCampaign = Routes.make({
   sizeOf: ({ coupons }) => (coupons?.length ?? 0) * CODE_BYTES
 })
 
+/** A coupon as the API shows it. */
+const couponOf = (coupon: Coupon) => ({
+  campaignId: coupon.campaignId,
+  userId: coupon.userId,
+  code: coupon.code,
+  issuedAt: formatRfc3339(coupon.issuedAt),
+  number: coupon.id
+})
+
 const getCoupon = Routes.make({
   method: CouponService.method.getCoupon,
   bound: "read",
@@ -143,14 +154,7 @@ const getCoupon = Routes.make({
     Effect.flatMap(parseCampaignId(input.campaignId), (campaignId) =>
       Effect.flatMap(parseUserId(input.userId), (userId) => useCases.campaigns.getCoupon(campaignId, userId))),
   respond: (coupon) =>
-    create(GetCouponResponseSchema, {
-      coupon: {
-        campaignId: coupon.campaignId,
-        userId: coupon.userId,
-        code: coupon.code,
-        issuedAt: formatRfc3339(coupon.issuedAt)
-      }
-    })
+    create(GetCouponResponseSchema, { coupon: couponOf(coupon) })
 })
 
 /** The campaign that a change is for, the version it expects, and who asks for it. */
@@ -263,7 +267,12 @@ const issueCoupon = Routes.make({
     else useCases.issueCoupon.begin(request.right, continuation)
   },
   respond: (coupon: Coupon) =>
-    create(IssueCouponResponseSchema, { message: "OK", code: coupon.code, issuedAt: formatRfc3339(coupon.issuedAt) }),
+    create(IssueCouponResponseSchema, {
+      message: "OK",
+      code: coupon.code,
+      issuedAt: issuedText(coupon.issuedAt),
+      number: coupon.id
+    }),
   readJson: (bytes) => {
     // Latin-1 is enough to recognise a text of ASCII, and bytes beyond it do not match.
     const match = PLAIN_ISSUE.exec((bytes as Buffer).toString("latin1", 0, 128))
@@ -273,7 +282,7 @@ const issueCoupon = Routes.make({
   },
   writeJson: (coupon) => {
     const code = PLAIN_CODE.test(coupon.code) ? `"${coupon.code}"` : JSON.stringify(coupon.code)
-    return `{"message":"OK","code":${code},"issuedAt":"${issuedText(coupon.issuedAt)}"}`
+    return `{"message":"OK","code":${code},"issuedAt":"${issuedText(coupon.issuedAt)}","number":${coupon.id}}`
   }
 })
 

@@ -31,7 +31,8 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
       updatedAt: time(row.updated_at),
       phase: phaseOf(facts),
       openedAt: openedAt(facts),
-      soldOutAt: soldOutAt(facts)
+      soldOutAt: soldOutAt(facts),
+      readAt: facts.now
     }
   },
   /** Needs every column of campaigns. */

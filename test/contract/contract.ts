@@ -133,7 +133,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
 
         const issued = await http.post("IssueCoupon", { campaignId, userId: 1001 })
         expect(issued.status).toBe(200)
-        expect(issued.json()).toEqual({ message: "OK", code: isCode, issuedAt: isTime })
+        expect(issued.json()).toEqual({ message: "OK", code: isCode, issuedAt: isTime, number: 1 })
         const { code, issuedAt } = issued.json()
 
         const read = await http.post("GetCampaign", { campaignId })
@@ -154,10 +154,12 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           phase: "CAMPAIGN_PHASE_OPEN",
           openedAt: read.json()["createdAt"],
           soldOutAt: "",
-          issuedCouponsWithheld: false
+          issuedCouponsWithheld: false,
+          serverTime: isTime,
+          remaining: "999"
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
-        expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt } })
+        expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt, number: 1 } })
       })
 
       it("says what failed by message, code and HTTP status", async () => {
@@ -189,7 +191,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         })
         const [detail] = again.json()["details"] as Array<{ readonly value: string }>
         expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64"))).toEqual(
-          create(CouponSchema, { campaignId, userId: 1n, ...first.json() as { code: string; issuedAt: string } })
+          create(CouponSchema, { campaignId, userId: 1n, ...first.json() as { code: string; issuedAt: string; number: number } })
         )
       })
 

@@ -50,7 +50,13 @@ describe("grpcurl", () => {
       status: "CAMPAIGN_STATUS_ACTIVE"
     })
     expect(await call("GetCoupon", { campaignId, userId: "9223372036854775807" })).toEqual({
-      coupon: { campaignId, userId: "9223372036854775807", code: issued["code"], issuedAt: issued["issuedAt"] }
+      coupon: {
+        campaignId,
+        userId: "9223372036854775807",
+        code: issued["code"],
+        issuedAt: issued["issuedAt"],
+        number: 1
+      }
     })
   })
 

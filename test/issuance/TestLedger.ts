@@ -107,6 +107,7 @@ const make = Effect.sync(() => {
         phase: "OPEN",
         openedAt: undefined,
         soldOutAt: undefined,
+        readAt: 0,
         ...terms
       }
       const { createdAt } = campaign
@@ -141,7 +142,8 @@ const make = Effect.sync(() => {
       issuedCount: facts.issuedCount,
       phase: phaseOf(facts),
       openedAt: openedAt(facts),
-      soldOutAt: soldOutAt(facts)
+      soldOutAt: soldOutAt(facts),
+      readAt: facts.now
     }
   }
 

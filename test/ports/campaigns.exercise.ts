@@ -57,6 +57,7 @@ export const exercise = <E>(
           version: 2,
           announcedLimit: 7,
           updatedAt: expect.any(Number),
+          readAt: expect.any(Number),
           phase: "ENDED" as const
         }
         expect(verdict).toEqual({ _tag: "Changed", campaign: expected })
@@ -190,7 +191,7 @@ export const exercise = <E>(
 
         const id = batchId()
         const created = yield* createCampaign(draft({ name: "in doubt" }), { changeId: id })
-        expect(yield* campaigns.resolveChange(id)).toEqual(created)
+        expect(yield* campaigns.resolveChange(id)).toEqual({ ...created, readAt: expect.any(Number) })
         const never = batchId()
         expect(yield* campaigns.resolveChange(never)).toBeUndefined()
         expect((yield* Effect.flip(createCampaign(draft({ name: "never" }), { changeId: never })))._tag)

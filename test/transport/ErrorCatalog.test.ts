@@ -198,7 +198,8 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
               campaignId: 1,
               userId: 1001n,
               code: coupon.code,
-              issuedAt: "2025-06-25T00:00:00Z"
+              issuedAt: "2025-06-25T00:00:00Z",
+              number: 1
             })
           ]
         )

@@ -73,7 +73,8 @@ describe("JSON", () => {
                       "\"issuedCouponsTruncated\":false,\"nextPageToken\":\"\"," +
         "\"status\":\"CAMPAIGN_STATUS_ACTIVE\",\"endTime\":\"\"," +
                 "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\"," +
-                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false}"
+                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false,\"serverTime\":\"2025-06-26T00:00:00Z\"," +
+        "\"remaining\":\"1000\"}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
       issuedCoupons: [coupon.code],
@@ -83,10 +84,10 @@ describe("JSON", () => {
       endTime: "2025-07-01T00:00:00Z"
     })
     expect((await post(ISSUE, "{\"campaignId\":1,\"userId\":1001}")).body).toBe(
-      "{\"message\":\"OK\",\"code\":\"가나다라마바사012\",\"issuedAt\":\"2025-06-25T00:00:00Z\"}"
+      "{\"message\":\"OK\",\"code\":\"가나다라마바사012\",\"issuedAt\":\"2025-06-25T00:00:00Z\",\"number\":1}"
     )
     expect(JSON.parse((await post(GET_COUPON, "{\"campaignId\":1,\"userId\":1001}")).body)).toEqual({
-      coupon: { campaignId: 1, userId: "1001", code: coupon.code, issuedAt: "2025-06-25T00:00:00Z" }
+      coupon: { campaignId: 1, userId: "1001", code: coupon.code, issuedAt: "2025-06-25T00:00:00Z", number: 1 }
     })
     expect((await post(CREATE, "{\"name\":\"a\",\"couponLimit\":\"5\",\"startTime\":\"2025-06-25T00:00:00Z\"}")).body)
       .toBe(

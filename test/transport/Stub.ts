@@ -38,7 +38,8 @@ export const campaign: Campaign = {
   updatedAt: Date.UTC(2025, 5, 24, 1, 2, 3, 4),
   phase: "OPEN",
   openedAt: Date.UTC(2025, 5, 25),
-  soldOutAt: undefined
+  soldOutAt: undefined,
+  readAt: Date.UTC(2025, 5, 26)
 }
 
 /** No call needs a key, and there are none. */

@@ -44,6 +44,7 @@ export const get = Command.make(
         yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () =>
           Output.facts({
             code: coupon.code,
+            number: coupon.number === 0 ? undefined : coupon.number,
             user: String(coupon.userId),
             campaign: coupon.campaignId,
             issued: coupon.issuedAt
