@@ -9,6 +9,7 @@ GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
 GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.campaign_raises TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.campaign_requests TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.admin_audit TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.admin_audit_facts TO 'coupon'@'%';
 -- Places are only added to the chain; its end moves on.

@@ -5,12 +5,13 @@ import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
 import { untilResolved } from "../claim/UntilResolved.ts"
 import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { Actor } from "../domain/Actor.ts"
 import type {
-  Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignUpdate, ExpectedVersion
+  Campaign, CampaignDraft, CampaignId, CampaignOrder, CampaignSettings, CampaignUpdate, ExpectedVersion
 } from "../domain/Campaign.ts"
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
@@ -19,7 +20,7 @@ import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain
 import { rootMessage } from "../base/RootMessage.ts"
 import { Gate } from "../ports/Gate.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
-import { CampaignStore } from "../ports/CampaignStore.ts"
+import { CampaignStore, type CreationRequest } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
 
@@ -42,7 +43,11 @@ export interface ChangeRequest {
  * records each change that is made, with its `actor`.
  */
 export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChanges")<CampaignChanges, {
-  readonly create: (draft: CampaignDraft, actor: Actor) => Effect.Effect<Campaign, Unavailable | OutcomeUnknown>
+  /** `Conflict`: a campaign of other settings was made by a call of the same id. */
+  readonly create: (
+    order: CampaignOrder,
+    actor: Actor
+  ) => Effect.Effect<Campaign, InvalidArgument | Conflict | Unavailable | OutcomeUnknown>
   readonly update: (
     request: ChangeRequest,
     update: CampaignUpdate
@@ -60,6 +65,13 @@ const untilConfigured = Backoff.schedule({ firstMillis: 10, lastMillis: 100 })
 
 /** How often a change is decided again because another operator changed the campaign meanwhile. */
 const ATTEMPTS = 20
+
+/** What calls of one id have to agree on. Times are instants, however they were written. */
+const contentOf = ({ couponLimit, endTime, name, startTime }: CampaignDraft): string =>
+  createHash("sha256").update(JSON.stringify([name, couponLimit, startTime, endTime ?? null])).digest("hex")
+
+/** The server that knew of the campaign is not the one that was asked for it. */
+const lostSight = new Unavailable({ retryAfterSeconds: 1, cause: "the campaign of a repeated call is not there" })
 
 const storeDown = (failure: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause: failure.cause })
 
@@ -115,6 +127,29 @@ export const make = Effect.gen(function*() {
       ))
     )
 
+  /** Makes a campaign, and finds out what became of a commit in doubt. */
+  const made = (draft: CampaignDraft, request: CreationRequest | undefined, actor: Actor) =>
+    Effect.suspend(() => {
+      const record = changeBy(actor)
+      return Effect.catchTags(campaigns.create({ ...record, draft, request }), {
+        LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
+        CommitInDoubt: (failure) =>
+          Effect.flatMap(resolve(record.changeId, failure), (campaign) =>
+            campaign === undefined ? Effect.fail(notDone(failure)) : Effect.succeed(campaign))
+      })
+    })
+
+  /** The campaign that the same call has made before; `undefined`: there is none. */
+  const createdBy = (
+    request: CreationRequest | undefined
+  ): Effect.Effect<Campaign | undefined, Conflict | Unavailable> =>
+    request === undefined
+      ? Effect.succeed(undefined)
+      : Effect.flatMap(Effect.mapError(campaigns.findCreated(request.id), storeDown), (found) =>
+        found === undefined || found.content === request.content
+          ? Effect.succeed(found?.campaign)
+          : Effect.fail(new Conflict()))
+
   const change = <E>(
     { actor, campaignId, expected }: ChangeRequest,
     action: string,
@@ -162,15 +197,15 @@ export const make = Effect.gen(function*() {
     Effect.catchTag(change(request, action, decide), "InvalidArgument", (failure) => Effect.die(failure))
 
   return CampaignChanges.of({
-    create: (draft, actor) =>
-      Effect.suspend(() => {
-        const record = changeBy(actor)
-        return Effect.catchTags(campaigns.create({ ...record, draft }), {
-          LedgerUnavailable: (failure) => Effect.fail(storeDown(failure)),
-          CommitInDoubt: (failure) =>
-            Effect.flatMap(resolve(record.changeId, failure), (campaign) =>
-              campaign === undefined ? Effect.fail(notDone(failure)) : Effect.succeed(campaign))
-        })
+    create: ({ draft, requestId, tooLate }, actor) =>
+      Effect.gen(function*() {
+        const request = requestId === undefined ? undefined : { id: requestId, content: contentOf(draft) }
+        const before = yield* createdBy(request)
+        if (before !== undefined) return before
+        if (tooLate !== undefined) return yield* tooLate
+        return yield* Effect.catchTag(made(draft, request, actor), "RequestRepeated", () =>
+          Effect.flatMap(createdBy(request), (campaign) =>
+            campaign === undefined ? Effect.fail(lostSight) : Effect.succeed(campaign)))
       }),
     update: (request, update) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>

@@ -146,9 +146,9 @@ export const make = Effect.gen(function*() {
       campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
 
   return Campaigns.of({
-    create: (draft, actor) =>
+    create: (order, actor) =>
       // Prepares the gate before the first claim. If that fails, the first claim rebuilds it.
-      Effect.tap(create(draft, actor), ({ campaignId }) => {
+      Effect.tap(create(order, actor), ({ campaignId }) => {
         known.touch(campaignId)
         return Effect.zipRight(Effect.forkIn(rebuilder.ensure(campaignId), scope), phases.look(campaignId))
       }),

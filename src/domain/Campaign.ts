@@ -52,6 +52,15 @@ export interface CampaignDraft {
   readonly endTime: EpochMillis | undefined
 }
 
+/** A call that opens a campaign, validated by `parseOrder`. */
+export interface CampaignOrder {
+  readonly draft: CampaignDraft
+  /** The caller's name for this call: repeated, it opens no second campaign. `undefined`: it has none. */
+  readonly requestId: string | undefined
+  /** Why no campaign is opened any more. One that the same call has opened in time is still its answer. */
+  readonly tooLate: InvalidArgument | undefined
+}
+
 /** The settings of a campaign that an operator may change. */
 export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" | "startTime" | "endTime">
 
@@ -70,6 +79,8 @@ export type ExpectedVersion = number | undefined
 
 export const MAX_NAME_LENGTH = 100
 export const MAX_COUPON_LIMIT = 10_000_000
+export const MAX_REQUEST_ID_LENGTH = 64
+
 const reject = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
 
 /** Length is counted in Unicode code points: a syllable of 여름 counts one. */
@@ -97,28 +108,37 @@ const parseWindow = <A extends { readonly startTime: EpochMillis; readonly endTi
 /** An end in the past is mostly a typing error: the campaign would be over, and every claim would be rejected. */
 const isOver = (endTime: EpochMillis | undefined, now: EpochMillis): boolean => endTime !== undefined && endTime <= now
 
-const endHasPassed = reject(
-  "endTime",
-  "has passed already: the campaign would be over; set allowPastEnd if that is meant"
-)
+const endHasPassed = new InvalidArgument({
+  field: "endTime",
+  reason: "has passed already: the campaign would be over; set allowPastEnd if that is meant"
+})
+
+/** An empty id is none. Length is counted in Unicode code points. */
+const parseRequestId = (requestId: string): Either.Either<string | undefined, InvalidArgument> =>
+  Array.from(requestId).length > MAX_REQUEST_ID_LENGTH
+    ? reject("requestId", `must be at most ${MAX_REQUEST_ID_LENGTH} characters`)
+    : Either.right(requestId === "" ? undefined : requestId)
 
 /**
  * Validates the fields of a new campaign as a client sent them. Fails with the first field that breaks its rule. An end
  * before `now` is rejected unless `allowPastEnd` is set.
  */
-export const parseDraft = (input: {
+export const parseOrder = (input: {
   readonly name: string
   readonly couponLimit: bigint
   readonly startTime: string
   readonly endTime: string
   readonly allowPastEnd: boolean
-}, now: EpochMillis): Either.Either<CampaignDraft, InvalidArgument> =>
+  readonly requestId: string
+}, now: EpochMillis): Either.Either<CampaignOrder, InvalidArgument> =>
   Either.gen(function*() {
     const name = yield* parseName(input.name)
     const couponLimit = yield* parseLimit(input.couponLimit)
     const startTime = yield* parseRfc3339("startTime", input.startTime)
     const draft = yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime) })
-    return !input.allowPastEnd && isOver(draft.endTime, now) ? yield* endHasPassed : draft
+    const requestId = yield* parseRequestId(input.requestId)
+    if (input.allowPastEnd || !isOver(draft.endTime, now)) return { draft, requestId, tooLate: undefined }
+    return requestId === undefined ? yield* Either.left(endHasPassed) : { draft, requestId, tooLate: endHasPassed }
   })
 
 /**
@@ -162,7 +182,8 @@ export const patched = ({ allowPastEnd, patch }: CampaignUpdate, now: EpochMilli
 (campaign: Campaign): Either.Either<CampaignSettings, InvalidArgument | CampaignEnded> => {
   if (campaign.status === "ENDED") return Either.left(new CampaignEnded())
   // The end that the campaign already has is accepted, so that a repeated call gets the same answer.
-  if (!allowPastEnd && patch.endTime !== campaign.endTime && isOver(patch.endTime, now)) return endHasPassed
+  const isNewEnd = patch.endTime !== campaign.endTime
+  if (!allowPastEnd && isNewEnd && isOver(patch.endTime, now)) return Either.left(endHasPassed)
   return Either.flatMap(parseWindow({ ...settingsOf(campaign), ...patch }), (settings) =>
     settings.couponLimit < campaign.issuedCount
       ? Either.left(belowIssued(campaign.issuedCount))

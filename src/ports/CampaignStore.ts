@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Campaign, CampaignDraft, CampaignId, CampaignSettings, CampaignStatus } from "../domain/Campaign.ts"
 import type { ChangeRecord } from "../domain/ChangeRecord.ts"
@@ -6,10 +7,23 @@ import type { CampaignPhase } from "../domain/CampaignPhase.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
 
+/** The call that a campaign was made by, of which there is one for good. */
+export interface CreationRequest {
+  /** 1 to 64 characters, compared byte by byte. */
+  readonly id: string
+  /** The SHA-256 of what was asked for, as 64 lower-case hexadecimal digits. */
+  readonly content: string
+}
+
 /** A new campaign. */
 export interface CampaignCreation extends ChangeRecord {
   readonly draft: CampaignDraft
+  /** `undefined`: the caller has given the call no id. */
+  readonly request: CreationRequest | undefined
 }
+
+/** A campaign was made by a call of this id before, which `findCreated` finds: nothing was stored, now or later. */
+export class RequestRepeated extends Data.TaggedError("RequestRepeated") {}
 
 /** A change of a campaign's settings. */
 export interface CampaignChange extends ChangeRecord {
@@ -55,10 +69,21 @@ export interface FoundCampaigns {
 /** The campaigns of the ledger. Everything here is durable when its effect succeeds. */
 export class CampaignStore extends Context.Tag("coupon/issuance/CampaignStore")<CampaignStore, {
   /**
-   * Stores a campaign (status ACTIVE, version 1, nothing issued), with its row in the audit log, and returns it as
-   * stored. `CommitInDoubt`: it may have been stored; `resolveChange` settles it.
+   * Stores a campaign (status ACTIVE, version 1, nothing issued), with its row in the audit log and its request's id,
+   * and returns it as stored. Of calls with one id, at whatever instances, one succeeds. `CommitInDoubt`: it may have
+   * been stored; `resolveChange` settles it.
    */
-  readonly create: (creation: CampaignCreation) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt>
+  readonly create: (
+    creation: CampaignCreation
+  ) => Effect.Effect<Campaign, LedgerUnavailable | CommitInDoubt | RequestRepeated>
+
+  /** The campaign, as it is now, that a call of this id has made, and what that call asked for; `undefined`: none. */
+  readonly findCreated: (
+    requestId: string
+  ) => Effect.Effect<
+    { readonly campaign: Campaign; readonly content: CreationRequest["content"] } | undefined,
+    LedgerUnavailable
+  >
 
   /**
    * Applies a change under the lock of the campaign's row: settings, version + 1, the event for the gates and the row

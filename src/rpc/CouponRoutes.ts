@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Actor from "../domain/Actor.ts"
 import type { Campaign, CampaignStatus as DomainStatus } from "../domain/Campaign.ts"
-import { parseCampaignId, parseDraft, parseExpectedVersion, parsePatch } from "../domain/Campaign.ts"
+import { parseCampaignId, parseOrder, parseExpectedVersion, parsePatch } from "../domain/Campaign.ts"
 import { type CampaignPhase as DomainPhase, campaignPhases } from "../domain/CampaignPhase.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
@@ -79,7 +79,7 @@ const createCampaign = Routes.make({
   access: "OPERATOR",
   call: (useCases, input, { principal, source }) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(parseDraft(input, now), (draft) => useCases.campaigns.create(draft, Actor.of(principal, source)))),
+      Effect.flatMap(parseOrder(input, now), (order) => useCases.campaigns.create(order, Actor.of(principal, source)))),
   respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
 })
 

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { CampaignChange, CampaignCreation, CampaignStore } from "../ports/CampaignStore.ts"
+import { RequestRepeated } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { makeRows, type Row } from "./Rows.ts"
 import { campaignColumns, campaignTable, foundCampaigns, listText, rejectedChange } from "./text/CampaignText.ts"
@@ -23,8 +24,12 @@ export interface CampaignDialect {
     campaignId: CampaignId,
     text: () => string
   ) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
+  /** A request's id as a literal of its column, which has bytes. */
+  readonly requestId: (id: string) => string
   /** Stores a campaign, and returns its row. */
   readonly create: (creation: CampaignCreation) => Effect.Effect<Row, LedgerUnavailable | CommitInDoubt>
+  /** Whether a creation failed because its request's id is taken. */
+  readonly isRepeated: (cause: unknown) => boolean
   /** Makes a change if it applies, and returns the campaign's row as it is then; `undefined`: there is none. */
   readonly change: (
     change: CampaignChange
@@ -34,7 +39,7 @@ export interface CampaignDialect {
 
 /** What all ledgers do alike with campaigns. */
 export const make = (dialect: CampaignDialect): CampaignStore["Type"] => {
-  const { announceRaise, forbidAndRead, key, now, prefix, read, time } = dialect
+  const { announceRaise, forbidAndRead, isRepeated, key, now, prefix, read, requestId, time } = dialect
   const rowsOf = makeRows(time)
   const found = ([row]: ReadonlyArray<Row>) => row === undefined ? undefined : rowsOf.campaign(row)
   const campaigns = () => `SELECT ${campaignColumns(now())} FROM ${campaignTable}`
@@ -42,7 +47,23 @@ export const make = (dialect: CampaignDialect): CampaignStore["Type"] => {
   const readNow = (text: () => string) => Effect.suspend(() => read(text()))
 
   return {
-    create: (creation) => Effect.map(dialect.create(creation), rowsOf.campaign),
+    create: (creation) =>
+      Effect.mapBoth(dialect.create(creation), {
+        onFailure: (failure) =>
+          failure._tag === "LedgerUnavailable" && isRepeated(failure.cause) ? new RequestRepeated() : failure,
+        onSuccess: rowsOf.campaign
+      }),
+
+    findCreated: (id) =>
+      Effect.map(
+        readNow(() =>
+          `SELECT ${campaignColumns(now())}, HEX(q.content) AS content FROM ${campaignTable}
+JOIN campaign_requests AS q ON q.campaign_id = c.id WHERE q.request_id = ${requestId(id)}`),
+        ([row]) =>
+          row === undefined
+            ? undefined
+            : { campaign: rowsOf.campaign(row), content: String(row.content).toLowerCase() }
+      ),
 
     change: (change) =>
       Effect.map(dialect.change(change), ({ applies, row }) => {

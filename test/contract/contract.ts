@@ -66,6 +66,9 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
     [{ startTime: "2025-06-25T00:00:61Z" }, "startTime"],
     [{ colour: "red" }, "colour"],
     [{ limit: 5 }, "limit"],
+    [{ requestId: "r".repeat(65) }, "requestId"],
+    [{ requestId: "🎟️".repeat(33) }, "requestId"],
+    [{ requestId: 5 }, "requestId"],
     [{ coupon_limits: 5 }, "coupon_limits"]
   ] as const).map(([fields, field]) =>
     ["CreateCampaign", { name: "bad", couponLimit: 5, startTime: OPEN, ...fields }, field] as const
@@ -191,7 +194,11 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         })
         const [detail] = again.json()["details"] as Array<{ readonly value: string }>
         expect(fromBinary(CouponSchema, Buffer.from(detail?.value ?? "", "base64"))).toEqual(
-          create(CouponSchema, { campaignId, userId: 1n, ...first.json() as { code: string; issuedAt: string; number: number } })
+          create(CouponSchema, {
+            campaignId,
+            userId: 1n,
+            ...first.json() as { code: string; issuedAt: string; number: number }
+          })
         )
       })
 
@@ -253,6 +260,26 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         for (const method of ["GetCampaign", "GetCoupon", "ListCampaigns"]) {
           expect([(await http.post(method, more)).status, (await http.get(method, more)).status]).toEqual([200, 200])
         }
+      })
+
+      it("opens one campaign for a request, also when many ask at once and after a restart", async () => {
+        const requestId = `r ${Math.random()} 여름 🎟️`
+        const fields = { name: "once", couponLimit: 7, startTime: "2025-06-25T09:00:00+09:00", requestId }
+        const all = await Promise.all(Array.from({ length: 12 }, () => open(fields)))
+        expect(new Set(all).size).toBe(1)
+        // The same instant, written in another way.
+        expect(await open({ ...fields, startTime: OPEN })).toBe(all[0])
+        for (const other of [{ name: "twice" }, { couponLimit: 8 }, { endTime: "2098-01-01T00:00:00Z" }]) {
+          const reply = await http.post("CreateCampaign", { ...fields, ...other })
+          expect([reply.status, reply.json()]).toEqual([409, { code: "aborted", message: "CONFLICT" }])
+        }
+        await subject.restart()
+        connect()
+        expect(await open(fields)).toBe(all[0])
+        expect(await open({ ...fields, requestId: `${requestId}.` })).not.toBe(all[0])
+        expect(await open({ ...fields, requestId: "" })).not.toBe(await open({ ...fields, requestId: "" }))
+        expect(await open({ requestId: `${requestId}${"x".repeat(64 - Array.from(requestId).length)}` }))
+          .toBeGreaterThan(all[0]!)
       })
 
       it("takes a leap second, and a window that is over where that is asked for", async () => {
@@ -495,9 +522,15 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const { campaignId } = await clients.next().createCampaign(draft)
         expect(campaignId).toBeGreaterThan(0)
         const issued = await clients.next().issueCoupon({ campaignId, userId: BigInt(LARGEST) })
-        expect(issued).toMatchObject({ message: "OK", code: isCode, issuedAt: isTime })
+        expect(issued).toMatchObject({ message: "OK", code: isCode, issuedAt: isTime, number: 1 })
         expect((await clients.next().getCoupon({ campaignId, userId: BigInt(LARGEST) })).coupon).toEqual(
-          create(CouponSchema, { campaignId, userId: BigInt(LARGEST), code: issued.code, issuedAt: issued.issuedAt })
+          create(CouponSchema, {
+            campaignId,
+            userId: BigInt(LARGEST),
+            code: issued.code,
+            issuedAt: issued.issuedAt,
+            number: 1
+          })
         )
         const campaign = await clients.next().getCampaign({ campaignId })
         expect(campaign).toMatchObject({
@@ -510,7 +543,9 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           issuedCouponsTruncated: false,
           nextPageToken: "",
           status: CampaignStatus.ACTIVE,
-          version: 1n
+          version: 1n,
+          serverTime: isTime,
+          remaining: 2n
         })
         const { campaign: updated } = await clients.next().updateCampaign({
           campaignId,
@@ -554,13 +589,13 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect(await refusal(client().issueCoupon({ campaignId: early, userId: 1n })))
           .toEqual({ code: Code.FailedPrecondition, message: "CAMPAIGN_NOT_STARTED" })
         const { campaignId } = await client().createCampaign(draft)
-        const { code, issuedAt } = await client().issueCoupon({ campaignId, userId: 1n })
+        const { code, issuedAt, number } = await client().issueCoupon({ campaignId, userId: 1n })
         expect(await refusal(client().issueCoupon({ campaignId, userId: 2n })))
           .toEqual({ code: Code.FailedPrecondition, message: "COUPON_SOLD_OUT" })
         expect(await refusal(client().issueCoupon({ campaignId, userId: 1n }))).toEqual({
           code: Code.AlreadyExists,
           message: "COUPON_ALREADY_CLAIMED",
-          coupon: create(CouponSchema, { campaignId, userId: 1n, code, issuedAt })
+          coupon: create(CouponSchema, { campaignId, userId: 1n, code, issuedAt, number })
         })
         expect(await refusal(client().getCoupon({ campaignId, userId: 2n })))
           .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
@@ -588,7 +623,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       const before = (await http.post("GetCampaign", { campaignId })).json()
       await subject.restart()
       connect()
-      expect((await http.post("GetCampaign", { campaignId })).json()).toEqual(before)
+      const after = (await http.post("GetCampaign", { campaignId })).json()
+      expect(after).toEqual({ ...before, serverTime: isTime })
       for (const [k, code] of codes.entries()) {
         expect((await http.post("GetCoupon", { campaignId, userId: k + 1 })).json()).toMatchObject({ coupon: { code } })
         expect((await issue(campaignId, k + 1)).json()["message"]).toBe("COUPON_ALREADY_CLAIMED")

@@ -1,6 +1,6 @@
 import * as Either from "effect/Either"
 import { describe, expect, it } from "vitest"
-import { parseDraft, parsePatch } from "../../src/domain/Campaign.ts"
+import { parseOrder, parsePatch } from "../../src/domain/Campaign.ts"
 import * as DisplayName from "../../src/domain/DisplayName.ts"
 import { formatRfc3339, parseRfc3339 } from "../../src/domain/Time.ts"
 import { nearest } from "../../src/rpc/Nearest.ts"
@@ -63,7 +63,7 @@ describe("a window", () => {
   const now = Date.UTC(2026, 0, 1)
   const input = { name: "x", couponLimit: 1n, startTime: "2025-01-01T00:00:00Z" }
   const draft = (endTime: string, allowPastEnd = false) =>
-    Either.match(parseDraft({ ...input, endTime, allowPastEnd }, now), {
+    Either.match(parseOrder({ ...input, endTime, allowPastEnd, requestId: "" }, now), {
       onLeft: ({ field }) => field,
       onRight: () => "taken"
     })

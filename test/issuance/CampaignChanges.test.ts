@@ -5,7 +5,9 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import type { CampaignTerms } from "../../src/domain/Campaign.ts"
+import { named } from "../../src/domain/Actor.ts"
+import type { CampaignOrder, CampaignTerms } from "../../src/domain/Campaign.ts"
+import { InvalidArgument } from "../../src/domain/Failure.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
 import * as EventStream from "../../src/ports/EventStream.ts"
@@ -130,6 +132,37 @@ describe("CampaignChanges", () => {
       expect(yield* campaigns.resume(request(campaignId))).toMatchObject({ status: "ACTIVE", version: 3 })
       ledger.onChange = () => Effect.succeed("unavailable")
       expect((yield* Effect.flip(campaigns.end(request(campaignId))))._tag).toBe("Unavailable")
+    }).pipe(Effect.provide(world)))
+
+  it.scopedLive("answers a repeated creation with the campaign that it has made", () =>
+    Effect.gen(function*() {
+      const { campaigns } = yield* scene
+      const ledger = yield* TestLedger
+      const order = { draft: { name: "once", couponLimit: 5, startTime: 0, endTime: 9_000 }, requestId: "r1" }
+      const create = (of: Partial<CampaignOrder>) =>
+        campaigns.create({ ...order, tooLate: undefined, ...of }, named("test"))
+      const tooLate = new InvalidArgument({ field: "endTime", reason: "test" })
+      expect(yield* Effect.flip(create({ tooLate }))).toBe(tooLate)
+      const [first, ...others] = yield* Effect.all(Array.from({ length: 5 }, () => create({})), {
+        concurrency: "unbounded"
+      })
+      for (const other of others) expect(other.campaignId).toBe(first!.campaignId)
+      // Also once its end has passed, and after it was changed.
+      expect((yield* create({ tooLate })).campaignId).toBe(first!.campaignId)
+      yield* campaigns.update(
+        { campaignId: first!.campaignId, expected: undefined, actor: named("test") },
+        { patch: { name: "renamed", endTime: undefined }, allowPastEnd: false }
+      )
+      expect(yield* create({})).toMatchObject({ campaignId: first!.campaignId, name: "renamed" })
+      for (const other of [{ name: "other" }, { couponLimit: 6 }, { startTime: 1 }, { endTime: undefined }]) {
+        const failure = yield* Effect.flip(create({ draft: { ...order.draft, ...other } }))
+        expect(failure._tag).toBe("Conflict")
+      }
+      expect((yield* create({ requestId: "r2" })).campaignId).not.toBe(first!.campaignId)
+      const none = yield* create({ requestId: undefined })
+      expect((yield* create({ requestId: undefined })).campaignId).not.toBe(none.campaignId)
+      ledger.down = true
+      expect((yield* Effect.flip(create({})))._tag).toBe("Unavailable")
     }).pipe(Effect.provide(world)))
 
   it.scopedLive("decides again when another operator was faster, unless a version was expected", () =>

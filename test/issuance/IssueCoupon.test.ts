@@ -492,7 +492,7 @@ describe("Campaigns", () => {
       const ledger = yield* TestLedger
       const campaigns = yield* Campaigns
       const draft = { name: "pages", couponLimit: 100, startTime: 0, endTime: undefined }
-      const { campaignId } = yield* campaigns.create(draft, named("test"))
+      const { campaignId } = yield* campaigns.create({ draft, requestId: undefined, tooLate: undefined }, named("test"))
       const other = ledger.addCampaign()
       for (const user of [1, 2, 3, 4, 5]) yield* claim(campaignId, user)
       const pages: Array<ReadonlyArray<number>> = []

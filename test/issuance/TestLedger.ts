@@ -15,7 +15,7 @@ import {
 } from "../../src/domain/Failure.ts"
 import { AuditChain } from "../../src/ports/AuditChain.ts"
 import { type AuditEntry, AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
-import { type CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
+import { type CampaignChange, CampaignStore, RequestRepeated } from "../../src/ports/CampaignStore.ts"
 import {
   type Claim,
   type ClaimBatch,
@@ -64,6 +64,8 @@ const make = Effect.sync(() => {
   const records: Array<AuditRecord & { readonly changeId: string }> = []
   /** Committed changes, and what they changed. */
   const changes = new Map<string, CampaignId>()
+  /** The campaigns that calls with an id have made. */
+  const requests = new Map<string, { readonly campaignId: CampaignId; readonly content: string }>()
   const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
   /** What the table of phases holds. */
   const phaseRecords = new Map<CampaignId, {
@@ -219,15 +221,22 @@ const make = Effect.sync(() => {
   }
 
   const store = CampaignStore.of({
-    create: ({ actor, changeId, draft }) =>
-      Effect.flatMap(up, () => {
+    create: ({ actor, changeId, draft, request }) =>
+      Effect.flatMap(up, (): Effect.Effect<Campaign, CommitInDoubt | RequestRepeated> => {
+        if (request !== undefined && requests.has(request.id)) return Effect.fail(new RequestRepeated())
         if (voided.has(changeId)) return Effect.fail(new CommitInDoubt({ cause: "test" }))
         const now = Date.now()
         const { campaignId } = control.addCampaign({ ...draft, createdAt: now, updatedAt: now })
         voided.set(changeId, now)
         changes.set(changeId, campaignId)
+        if (request !== undefined) requests.set(request.id, { campaignId, content: request.content })
         recordAct({ changeId, actor, outcome: "DONE", ...creationAct(draft), campaignId })
         return Effect.succeed(find(campaignId)!)
+      }),
+    findCreated: (id) =>
+      read(() => {
+        const made = requests.get(id)
+        return made === undefined ? undefined : { campaign: find(made.campaignId)!, content: made.content }
       }),
     find: (campaignId) => read(() => find(campaignId)),
     change: (change) =>

@@ -1,5 +1,6 @@
 import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
@@ -200,6 +201,49 @@ export const exercise = <E>(
           yield* campaigns.list({ beforeId: undefined, limit: 10, status: undefined, namePrefix: "never", phases: [] })
         )
           .toEqual({ campaigns: [], nextBeforeId: undefined })
+      }))
+
+    it.effect("makes one campaign of a request's id, however many ask at once", () =>
+      Effect.gen(function*() {
+        const made = (id: string, content = "ab".repeat(32), changeId = batchId()) =>
+          campaigns.create({ changeId, actor: named("test"), draft: draft({ name: id }), request: { id, content } })
+        const tried = yield* Effect.forEach(
+          Array.from({ length: 8 }, () => made("여름 🎟️ 'x'")),
+          Effect.either,
+          { concurrency: 8 }
+        )
+        const [campaign, ...others] = tried.flatMap(Either.match({
+          onLeft: (failure) => {
+            expect(failure._tag).toBe("RequestRepeated")
+            return []
+          },
+          onRight: (one) => [one]
+        }))
+        expect(others).toEqual([])
+        expect(yield* campaigns.findCreated("여름 🎟️ 'x'")).toEqual({
+          campaign: { ...campaign, readAt: expect.any(Number) },
+          content: "ab".repeat(32)
+        })
+        expect(yield* acts(campaign!.campaignId)).toHaveLength(1)
+        // Ids are compared byte by byte: not by case, form or spaces at the end.
+        for (const id of ["여름 🎟️ 'X'", "여름 🎟️ 'x' ", "여름 🎟️ 'x'".normalize("NFD"), "a\u0000", "가".repeat(64)]) {
+          expect(yield* campaigns.findCreated(id)).toBeUndefined()
+          const other = yield* made(id, "cd".repeat(32))
+          expect(yield* campaigns.findCreated(id)).toMatchObject({
+            campaign: { campaignId: other.campaignId },
+            content: "cd".repeat(32)
+          })
+        }
+        // What was forbidden leaves its id free.
+        const late = batchId()
+        expect(yield* campaigns.resolveChange(late)).toBeUndefined()
+        expect((yield* Effect.flip(made("free", undefined, late)))._tag).toBe("CommitInDoubt")
+        expect(yield* campaigns.findCreated("free")).toBeUndefined()
+        yield* made("free")
+        // It stays the same campaign's, whatever becomes of that.
+        yield* campaigns.change(changeOf(campaign!, { name: "renamed" }))
+        expect(yield* campaigns.findCreated("여름 🎟️ 'x'")).toMatchObject({ campaign: { name: "renamed", version: 2 } })
+        expect((yield* Effect.flip(made("여름 🎟️ 'x'")))._tag).toBe("RequestRepeated")
       }))
 
     it.effect("lists newest first, by status and by the letters that a name begins with", () =>

@@ -34,7 +34,7 @@ export const campaigns = Effect.serviceFunctions(CampaignStore)
 
 /** Creates a campaign, by a change id of its own and the actor `test` unless a test says otherwise. */
 export const createCampaign = (draft: CampaignDraft, { actor = "test", changeId = batchId() } = {}) =>
-  campaigns.create({ changeId, actor: named(actor), draft })
+  campaigns.create({ changeId, actor: named(actor), draft, request: undefined })
 
 /** `Issued`, or why not. */
 export const tagsOf = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<string> =>
@@ -88,7 +88,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(created).toMatchObject({ ...terms, issuedCount: 0, status: "ACTIVE", version: 1 })
         expect(created.createdAt).toBe(created.updatedAt)
         expect(Math.abs(created.createdAt - before)).toBeLessThan(HOUR)
-        expect(yield* campaigns.find(created.campaignId)).toEqual(created)
+        expect(yield* campaigns.find(created.campaignId)).toEqual({ ...created, readAt: expect.any(Number) })
         const open = yield* createCampaign(draft())
         expect(open.endTime).toBeUndefined()
         expect(open.campaignId).toBeGreaterThan(created.campaignId)

@@ -83,7 +83,8 @@ const suite = (kind: DatabaseKind) =>
         const campaign = yield* Context.get(context, CampaignStore).create({
           changeId: "c".repeat(32),
           actor: named("test"),
-          draft: { name: "one", couponLimit: 5, startTime: 0, endTime: undefined }
+          draft: { name: "one", couponLimit: 5, startTime: 0, endTime: undefined },
+          request: undefined
         })
         const claim = (user: number) => ({
           batchId: user.toString(16).padStart(32, "0"),

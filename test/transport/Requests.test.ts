@@ -73,7 +73,8 @@ describe("JSON", () => {
                       "\"issuedCouponsTruncated\":false,\"nextPageToken\":\"\"," +
         "\"status\":\"CAMPAIGN_STATUS_ACTIVE\",\"endTime\":\"\"," +
                 "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\"," +
-                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false,\"serverTime\":\"2025-06-26T00:00:00Z\"," +
+                "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false," +
+        "\"serverTime\":\"2025-06-26T00:00:00Z\"," +
         "\"remaining\":\"1000\"}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
@@ -190,17 +191,17 @@ describe("JSON", () => {
     [
       CREATE,
       "{\"colour\":1}",
-      "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"
+      "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd, requestId"
     ],
     [
       CREATE,
       "{\"\":1}",
-      "\"\" is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd"
+      "\"\" is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd, requestId"
     ],
     [CREATE, "{\"\\u202ename\":1}", "\"\\u202ename\" is not a field of this call: did you mean name?"],
     [CREATE, `{"${"xy".repeat(500)}":1}`,
       `"${"xy".repeat(20)}..." is not a field of this call: ` +
-        "it takes name, couponLimit, startTime, endTime, allowPastEnd"]
+        "it takes name, couponLimit, startTime, endTime, allowPastEnd, requestId"]
   ])("%s %s: %s", async (path, body, reason) => {
     for (const way of [path, `${path}?adapter`]) {
       const reply = await post(way, body)

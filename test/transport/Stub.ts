@@ -75,7 +75,7 @@ export const echo: UseCases = {
   ...unguarded,
   issueCoupon: issuing((campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })),
   campaigns: {
-    create: (draft) => Effect.succeed({ ...campaign, ...draft }),
+    create: ({ draft }) => Effect.succeed({ ...campaign, ...draft }),
     get: (campaignId) =>
       Effect.succeed({ campaign: { ...campaign, campaignId }, coupons: [], nextPageToken: undefined }),
     getWithoutCodes: (campaignId) =>

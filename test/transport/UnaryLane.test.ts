@@ -38,7 +38,7 @@ const useCases: UseCases = {
   issueCoupon: issuing((_, userId) => answer(userId)),
   campaigns: {
     ...echo.campaigns,
-    create: (draft) => Effect.succeed({ ...campaign, ...draft, campaignId: draft.couponLimit }),
+    create: ({ draft }) => Effect.succeed({ ...campaign, ...draft, campaignId: draft.couponLimit }),
     getCoupon: (_, userId) => answer(userId) as Effect.Effect<typeof coupon, Failures.RecordNotFound>
   }
 }

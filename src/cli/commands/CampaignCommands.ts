@@ -1,18 +1,22 @@
-import { type JsonObject, toJson } from "@bufbuild/protobuf"
+import { type JsonObject, type MessageInitShape, toJson } from "@bufbuild/protobuf"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import { randomUUID } from "node:crypto"
+import * as Backoff from "../../base/Backoff.ts"
 import {
   type Campaign,
   CampaignPhase,
   CampaignSchema,
   CampaignStatus,
+  type CreateCampaignRequestSchema,
   CreateCampaignResponseSchema,
   type GetCampaignResponse,
   GetCampaignResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import { CliFailure, usage } from "../CliFailure.ts"
+import { CliFailure, ofCall, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
@@ -75,6 +79,42 @@ const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
     updated: campaign.updatedAt
   })
 
+/** How often a creation is sent at most: its id makes repeating it safe. */
+const ATTEMPTS = 4
+
+const pause = Backoff.make({ firstMillis: 200, lastMillis: 2_000 })
+
+/** Whether a call that changes something may have been done. */
+const mayBeDone = (failure: CallFailure): boolean =>
+  failure._tag === "OutcomeUnknown" || ("mayBeDone" in failure && failure.mayBeDone)
+
+/**
+ * Sends a creation until its outcome is known. If an attempt may have been done and none succeeded, the failure says
+ * how to go on: the next one may be answered that nothing was done, which is true of that one alone.
+ */
+const createSafely = (
+  client: CouponClient["Type"],
+  request: MessageInitShape<typeof CreateCampaignRequestSchema>,
+  repetition: string
+) =>
+  Effect.gen(function*() {
+    let isOpen = false
+    for (let attempt = 1;; attempt++) {
+      const sent = yield* Effect.either(client.createCampaign(request))
+      if (Either.isRight(sent)) return sent.right
+      const failure = sent.left
+      isOpen ||= mayBeDone(failure)
+      const isPassing = mayBeDone(failure) || failure._tag === "Unavailable" || failure._tag === "Unreachable"
+      if (!isOpen || (!isPassing && failure._tag !== "Overloaded")) return yield* failure
+      if (attempt === ATTEMPTS) {
+        const { code, message } = ofCall(failure)
+        const hint = `it may have been done. To do it once and no more, repeat it with ${repetition}`
+        return yield* new CliFailure({ exit: "UNKNOWN", code, message, hint })
+      }
+      yield* Effect.sleep(pause(attempt))
+    }
+  })
+
 const create = Command.make(
   "create",
   {
@@ -83,19 +123,29 @@ const create = Command.make(
     start: Options.withDefault(start, "now"),
     end: Options.optional(end),
     allowPastEnd,
+    requestId: Options.text("request-id").pipe(
+      Options.withDescription("1 to 64 characters of your own: repeated with them, it opens no second campaign"),
+      Options.optional
+    ),
     ...Connection.options
   },
-  ({ allowPastEnd, end, limit, name, start, ...given }) =>
+  ({ allowPastEnd, end, limit, name, requestId, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const startTime = yield* Instant.parse("--start", start)
         const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
-        const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd }
-        const reply = yield* client.createCampaign(request)
+        const id = Option.getOrElse(requestId, () => randomUUID())
+        if (id === "") return yield* usage("--request-id must have 1 to 64 characters")
+        const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id }
+        const reply = yield* createSafely(
+          client,
+          request,
+          `--request-id '${id}' --start ${startTime}${endTime === "" ? "" : ` --end ${endTime}`}`
+        )
         yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () =>
           `campaign ${reply.campaignId}`)
       }))
-).pipe(Command.withDescription("opens a campaign; not safe to repeat"))
+).pipe(Command.withDescription("opens a campaign; with --request-id and --start, safe to repeat"))
 
 /** Every code, page by page. */
 const codesOf = (client: CouponClient["Type"], campaignId: number, first: GetCampaignResponse, json: boolean) =>

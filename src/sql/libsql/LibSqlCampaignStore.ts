@@ -6,6 +6,7 @@ import { type CampaignChange, type CampaignCreation, CampaignStore } from "../..
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
 import * as SqlCampaignStore from "../SqlCampaignStore.ts"
+import { errorField } from "../SqlFailure.ts"
 import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
@@ -41,7 +42,7 @@ SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMark
   args: [changeId, now, actorText(actor), action, stateText(before), stateText(after), changeId]
 })
 
-const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Array<InStatement> => [
+const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: number): Array<InStatement> => [
   {
     sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at) " +
       "VALUES (?, ?, ?, ?, ?, ?)",
@@ -54,6 +55,11 @@ const creation = ({ actor, changeId, draft }: CampaignCreation, now: number): Ar
   },
   auditRow({ changeId, actor, ...creationAct(draft) }, now, "CREATED"),
   libsqlFacts({ changeId, actor }, "DONE"),
+  ...request === undefined ? [] : [{
+    sql: "INSERT INTO campaign_requests (campaign_id, request_id, content, created_at) " +
+      "SELECT campaign_id, ?, ?, ? FROM outbox WHERE batch_id = ?",
+    args: [Buffer.from(request.id, "utf8"), Buffer.from(request.content, "hex"), now, changeId]
+  }],
   {
     sql: `SELECT ${columns()} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
     args: [changeId]
@@ -113,6 +119,8 @@ export const make = Effect.gen(function*() {
     time: Number,
     prefix: prefixCondition,
     key: (id) => `'${id}'`,
+    requestId: (id) => `x'${Buffer.from(id, "utf8").toString("hex")}'`,
+    isRepeated: (cause) => String(errorField(cause, "message")).includes("campaign_requests.request_id"),
     read,
     forbidAndRead,
     create: (of) => Effect.map(commit((now) => creation(of, now)), ([row]) => row!),

@@ -27,6 +27,9 @@ export const timeFromSql = (value: unknown): EpochMillis => {
 export const timeToSql = (time: EpochMillis): string =>
   `'${new Date(time).toISOString().slice(0, 23).replace("T", " ")}'`
 
+/** The bytes of a text in UTF-8 as a literal. */
+export const bytes = (text: string): string => `x'${Buffer.from(text, "utf8").toString("hex")}'`
+
 /** Any text as a MySQL literal: as hexadecimal digits it needs no escaping, whatever the SQL mode. */
 export const mysqlText = (text: string): string =>
   text === "" ? "''" : `_utf8mb4 x'${Buffer.from(text, "utf8").toString("hex")}'`

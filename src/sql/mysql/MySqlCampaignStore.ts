@@ -8,11 +8,12 @@ import { unavailable } from "../SqlFailure.ts"
 import { actColumns } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
-import { integer } from "../text/Literals.ts"
+import { hexadecimal, integer } from "../text/Literals.ts"
 import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { mysqlAct, mysqlFacts } from "./admin/MySqlAuditLog.ts"
-import { batchKey, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
+import { batchKey, bytes, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
 import { phaseDialect } from "./MySqlCampaignPhases.ts"
+import { isDuplicateKey, REQUEST_KEY } from "./MySqlFailure.ts"
 import { named, script, type Script } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
 
@@ -29,7 +30,7 @@ const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSq
  */
 const creation = (
   settings: ReadonlyArray<string>,
-  { actor, changeId, draft }: CampaignCreation
+  { actor, changeId, draft, request }: CampaignCreation
 ): Script<"campaign"> => {
   const entry = { changeId, actor, ...creationAct(draft) }
   const at = "(SELECT created_at FROM campaigns WHERE id = @campaign AND created_at = @now)"
@@ -46,6 +47,10 @@ ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
     mysqlFacts(entry, "DONE"),
     `INSERT INTO outbox (${markerColumns})
 VALUES (${markerValues("CREATED", batchKey(changeId), "@campaign", "@now")})`,
+    ...request === undefined ? [] : [
+      `INSERT INTO campaign_requests (campaign_id, request_id, content, created_at)
+VALUES (@campaign, ${bytes(request.id)}, x'${hexadecimal(request.content)}', @now)`
+    ],
     named("campaign", `SELECT ${columns} FROM ${campaignTable} WHERE c.id = @campaign`),
     "COMMIT"
   )
@@ -98,6 +103,8 @@ export const make = ({ forbidAndRead, read, run, settings }: Transactions.Transa
     time: timeFromSql,
     prefix: likePrefix,
     key: batchKey,
+    requestId: bytes,
+    isRepeated: (cause) => isDuplicateKey(cause, REQUEST_KEY),
     read,
     forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, text()),
     create: (of) => Effect.map(run(creation(settings, of)), ({ rows }) => rows("campaign")[0]!),

@@ -53,6 +53,9 @@ const byNumber: { readonly [errno: number]: SqlFailure } = {
 
 const DUPLICATE_KEY = 1062
 
+/** The key of the requests by which campaigns were made. */
+export const REQUEST_KEY = "campaign_requests_id"
+
 /** mysql2 refuses a command on a connection that it knows to be closed, by this message alone. */
 const CLOSED_STATE = "Can't add new command when connection is in closed state"
 
@@ -77,6 +80,7 @@ export const classifyMysql = (error: unknown): SqlFailure => {
   if (errno === undefined) return "InDoubt"
   if (errno === DUPLICATE_KEY) {
     if (isDuplicateKey(error, "coupons_code")) return "CodeTaken"
+    if (isDuplicateKey(error, REQUEST_KEY)) return "Rejected"
     // The claims that hold a coupon were left out under the campaign's lock; an engine whose snapshot lags behind its
     // locks may still find one here, and sees it next time. Any other key is the marker's: this batch was voided.
     // A coupon id taken twice means a counter that is behind its coupons: `verify` shows it, and no attempt will help.

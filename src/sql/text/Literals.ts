@@ -6,6 +6,12 @@ export const integer = (value: number | bigint): string => {
   return value.toString()
 }
 
+/** Hexadecimal digits for a literal. Anything else is a bug of the caller. */
+export const hexadecimal = (digits: string): string => {
+  if (!/^(?:[0-9a-f]{2})+$/.test(digits)) throw new Error(`not hexadecimal: ${digits}`)
+  return digits
+}
+
 /** The claims as a JSON array of `[user, code]`. User ids keep all 64 bits, because the server's JSON has integers. */
 export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
   let json = "["
