@@ -19,6 +19,9 @@ GRANT SELECT, UPDATE (sequence, hash, audit_id) ON coupon.admin_audit_head TO 'c
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON coupon.api_keys TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_phases TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.campaign_phase_log TO 'coupon'@'%';
+-- Events are added, and removed by EVENT_RETENTION; none is changed.
+GRANT SELECT, INSERT, DELETE ON coupon.campaign_events TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE ON coupon.campaign_event_heads TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
 -- To check that the schema is the right one.

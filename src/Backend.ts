@@ -11,13 +11,14 @@ import type { AuditChain } from "./ports/AuditChain.ts"
 import type { AuditLog } from "./ports/AuditLog.ts"
 import type { CampaignStore } from "./ports/CampaignStore.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
-import { Deployment } from "./ports/Deployment.ts"
+import { Deployment } from "./ports/operation/Deployment.ts"
+import type { EventLog } from "./ports/EventLog.ts"
 import * as EventStream from "./ports/EventStream.ts"
 import type { Gate } from "./ports/Gate.ts"
-import type { GateFacts } from "./ports/GateFacts.ts"
+import type { GateFacts } from "./ports/operation/GateFacts.ts"
 import type { Ledger, LedgerUnavailable } from "./ports/Ledger.ts"
 import type { LedgerFacts } from "./ports/LedgerFacts.ts"
-import type { LedgerBackup } from "./ports/LedgerBackup.ts"
+import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
 import type { Outbox } from "./ports/Outbox.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
 import { rootMessage } from "./base/RootMessage.ts"
@@ -40,6 +41,7 @@ import * as LibSql from "./sql/libsql/LibSql.ts"
 import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
 import * as LibSqlCampaignPhases from "./sql/libsql/LibSqlCampaignPhases.ts"
 import * as LibSqlCampaignStore from "./sql/libsql/LibSqlCampaignStore.ts"
+import * as LibSqlEventLog from "./sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
 import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
@@ -51,6 +53,7 @@ import * as MySql from "./sql/mysql/connection/MySql.ts"
 import * as MySqlBackup from "./sql/mysql/MySqlBackup.ts"
 import * as MySqlCampaignPhases from "./sql/mysql/MySqlCampaignPhases.ts"
 import * as MySqlCampaignStore from "./sql/mysql/MySqlCampaignStore.ts"
+import * as MySqlEventLog from "./sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
 import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
 import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
@@ -143,6 +146,7 @@ export type Stores =
   | CampaignPhases
   | CampaignStore
   | Deployment
+  | EventLog
   | EventStream.EventStream
   | GateFacts
   | Ledger
@@ -166,7 +170,8 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     LibSqlApiKeyStore.layer,
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
-    LibSqlOutbox.layer
+    LibSqlOutbox.layer,
+    LibSqlEventLog.layer
   ).pipe(
     Layer.merge(LibSqlBackup.layer),
     Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
@@ -204,7 +209,8 @@ export const layerDistributed: Layer.Layer<
       MySqlAuditChain.layer,
       MySqlApiKeyStore.layer,
       MySqlCampaignPhases.layer,
-      MySqlDeployment.layer
+      MySqlDeployment.layer,
+      MySqlEventLog.layer
     ).pipe(Layer.merge(MySqlBackup.layer), Layer.provide(layerMySql), Layer.mapError(unusable)),
     Layer.provideMerge(redisThere, Layer.mapError(RedisClient.layer, unusable))
   ))

@@ -3,6 +3,7 @@ import * as Agents from "./agents/Agents.ts"
 import * as CampaignChanges from "./campaigns/CampaignChanges.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
+import * as EventNews from "./agents/events/EventNews.ts"
 import * as GateRebuilder from "./agents/GateRebuilder.ts"
 import * as GroupCommit from "./claim/GroupCommit.ts"
 import * as HeldCoupons from "./agents/HeldCoupons.ts"
@@ -23,5 +24,5 @@ export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
-  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer))
+  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer))
 )

@@ -8,6 +8,7 @@ import { Gate } from "../ports/Gate.ts"
 import * as Agent from "./Agent.ts"
 import * as AuditSeal from "./audit/AuditSeal.ts"
 import * as CampaignSearch from "./CampaignSearch.ts"
+import * as EventLogUpkeep from "./events/EventLogUpkeep.ts"
 import { OutboxRelay } from "./outbox/OutboxRelay.ts"
 import * as OutboxWatch from "./outbox/OutboxWatch.ts"
 import { PhaseWatch } from "./PhaseWatch.ts"
@@ -34,6 +35,7 @@ export const make = Effect.gen(function*() {
   const search = yield* CampaignSearch.make
   const outbox = yield* OutboxWatch.make
   const seal = yield* AuditSeal.make
+  const eventLog = yield* EventLogUpkeep.make
   const suspicion = yield* Stream.toPull((yield* Gate).suspicions)
 
   const agents: ReadonlyArray<Agent.Agent> = [
@@ -88,6 +90,12 @@ export const make = Effect.gen(function*() {
       title: "the watch of the outbox's backlog",
       runOnce: outbox.runOnce,
       every: Duration.seconds(2)
+    },
+    {
+      name: "event_log",
+      title: "the upkeep of the event logs",
+      runOnce: eventLog.runOnce,
+      every: Duration.seconds(1)
     },
     {
       // Until it has its place, an act can be removed without a trace.

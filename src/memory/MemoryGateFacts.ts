@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { GateFacts } from "../ports/GateFacts.ts"
+import { GateFacts } from "../ports/operation/GateFacts.ts"
 
 /** The gate in the process goes by the process's clock, and has no settings of its own. */
 export const layer: Layer.Layer<GateFacts> = Layer.succeed(

@@ -78,4 +78,38 @@ export class EventLog extends Context.Tag("coupon/issuance/EventLog")<EventLog, 
     since: EpochMillis,
     limit: number
   ) => Effect.Effect<ReadonlyArray<EventLogHead>, LedgerUnavailable>
+
+  /**
+   * Appends what the logs of these campaigns lack of what is committed. The relay does so in the transaction in which
+   * it settles outbox events; this is for campaigns whose events it does not settle. Instances may append side by side:
+   * each event is there once. Returns the campaigns that lacked something. May have happened even if it fails.
+   */
+  readonly append: (
+    campaignIds: ReadonlyArray<CampaignId>
+  ) => Effect.Effect<ReadonlyArray<CampaignId>, LedgerUnavailable>
+
+  /**
+   * Campaigns whose logs may lack something: of the `size` campaigns after this id, and those with events that have
+   * waited in the outbox for a second. `nextAfterId`: where to look next; `undefined`: these were the last campaigns.
+   */
+  readonly lagging: (
+    afterId: CampaignId,
+    size: number
+  ) => Effect.Effect<
+    { readonly campaignIds: ReadonlyArray<CampaignId>; readonly nextAfterId: CampaignId | undefined },
+    LedgerUnavailable
+  >
+
+  /**
+   * Removes the oldest events of the `size` campaigns after this id that are older than this, at most 1,000 a campaign,
+   * and never one that comes after an event that stays. Sequences go on as if they were there. `nextAfterId` as above.
+   */
+  readonly remove: (
+    olderThanMillis: number,
+    afterId: CampaignId,
+    size: number
+  ) => Effect.Effect<
+    { readonly removed: number; readonly nextAfterId: CampaignId | undefined },
+    LedgerUnavailable
+  >
 }>() {}

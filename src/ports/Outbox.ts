@@ -21,18 +21,29 @@ export interface OutboxBacklog {
   readonly oldestAgeMillis: number
 }
 
+/** What a poll did. */
+export interface Polled {
+  readonly taken: number
+  readonly settled: number
+  /** Campaigns whose logs got events. */
+  readonly appended: ReadonlyArray<CampaignId>
+}
+
 /** Events, each committed together with the fact that it announces. Delivered at least once, in no particular order. */
 export class Outbox extends Context.Tag("coupon/issuance/Outbox")<Outbox, {
   /**
    * Takes at most `limit` events that no other instance is publishing right now, hands them to `publish`, and deletes
-   * those whose ids it returns; the others stay for a later poll. If `publish` fails, all stay. Returns how many events
-   * were taken and how many settled. Events of the campaigns `except` are left for a later poll.
+   * those whose ids it returns; the others stay for a later poll. If `publish` fails, all stay. Events of the campaigns
+   * `except` are left for a later poll.
+   *
+   * In the transaction that deletes them, the event log of every campaign whose events were taken gets what it lacks,
+   * also if nothing of it was settled, and those of `except` too (`EventLog`).
    */
   readonly poll: <E, R>(
     limit: number,
     publish: (events: ReadonlyArray<OutboxEvent>) => Effect.Effect<ReadonlyArray<string>, E, R>,
     except?: ReadonlyArray<CampaignId>
-  ) => Effect.Effect<{ readonly taken: number; readonly settled: number }, LedgerUnavailable | E, R>
+  ) => Effect.Effect<Polled, LedgerUnavailable | E, R>
 
   readonly backlog: Effect.Effect<OutboxBacklog, LedgerUnavailable>
 

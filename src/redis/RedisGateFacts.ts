@@ -1,7 +1,7 @@
 import { ReplyError } from "ioredis"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { GateFacts } from "../ports/GateFacts.ts"
+import { GateFacts } from "../ports/operation/GateFacts.ts"
 import { RedisClient } from "./RedisClient.ts"
 
 /** The fields of INFO that say whether Redis may throw away what it holds. */

@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import type { EpochMillis } from "../domain/Time.ts"
-import { Deployment } from "../ports/Deployment.ts"
+import { Deployment } from "../ports/operation/Deployment.ts"
 import { LedgerUnavailable } from "../ports/Ledger.ts"
 import type { Row } from "./Rows.ts"
 

@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Agent from "../../src/agents/Agent.ts"
 import * as Agents from "../../src/agents/Agents.ts"
+import * as EventNews from "../../src/agents/events/EventNews.ts"
 import * as GateRebuilder from "../../src/agents/GateRebuilder.ts"
 import * as HeldCoupons from "../../src/agents/HeldCoupons.ts"
 import * as KnownCampaigns from "../../src/agents/KnownCampaigns.ts"
@@ -18,6 +19,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
 import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate } from "../../src/ports/Gate.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
@@ -29,7 +31,7 @@ import * as TestLedgerLayer from "./TestLedger.ts"
 const nouns = Layer.mergeAll(Reconciler.layer, ReservationReaper.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
-  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer))
+  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer))
 )
 
 /** The ports, with each effect and call of them counted; `gate.suspicions` emits what `suspicions` does. */
@@ -53,6 +55,7 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
       Context.add(AuditChain, wrap(yield* AuditChain)),
       Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
+      Context.add(EventLog, wrap(yield* EventLog)),
       Context.add(CampaignPhases, wrap(yield* CampaignPhases))
     )
   })).pipe(
@@ -81,7 +84,7 @@ describe("agents", () => {
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
           "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
-          "audit_seal", "void_removal"
+          "event_log", "audit_seal", "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import * as EventNews from "../../src/agents/events/EventNews.ts"
 import * as GateRebuilder from "../../src/agents/GateRebuilder.ts"
 import * as KnownCampaigns from "../../src/agents/KnownCampaigns.ts"
 import * as OutboxRelay from "../../src/agents/outbox/OutboxRelay.ts"
@@ -59,7 +60,7 @@ const noted = (line: Line) =>
 
 const world = (line: Line) =>
   Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, ReservationReaper.layer).pipe(
-    Layer.provideMerge(PhaseWatch.layer),
+    Layer.provideMerge(Layer.merge(PhaseWatch.layer, EventNews.layer)),
     Layer.provideMerge(KnownCampaigns.layer),
     Layer.provideMerge(Layer.merge(noted(line), TestLedgerLayer.layer)),
     Layer.provideMerge(
@@ -99,7 +100,7 @@ describe("the event stream, where it is on", () => {
         // Its campaign is left out for a second.
         yield* until(Effect.either(relay.runOnce), (poll) => Either.isRight(poll) && poll.right.settled > 0)
         expect(line.steps).toEqual(["publish 1 2 after undefined", "confirm 1 2 after event 2"])
-        expect(yield* relay.runOnce).toEqual({ taken: 0, settled: 0 })
+        expect(yield* relay.runOnce).toMatchObject({ taken: 0, settled: 0 })
       })
     ))
 

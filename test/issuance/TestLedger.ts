@@ -26,7 +26,9 @@ import {
   type ResolvedVerdict
 } from "../../src/ports/Ledger.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
+import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
+import { changePayload, settingsState } from "../../src/sql/events/EventCandidates.ts"
 import { changeAct, creationAct } from "../../src/sql/text/CampaignText.ts"
 
 /** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
@@ -51,6 +53,8 @@ export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
   readonly change: (campaignId: CampaignId, settings: Partial<Campaign>) => void
   /** Forgets coupons with a greater id, as a restored backup would. */
   readonly restore: (campaignId: CampaignId, lastId: number) => void
+  /** The campaign's log, as far as it was appended to. */
+  readonly events: (campaignId: CampaignId) => ReadonlyArray<CampaignEvent>
 }>() {}
 
 const make = Effect.sync(() => {
@@ -75,6 +79,70 @@ const make = Effect.sync(() => {
     dueAt: number | undefined
     readonly log: Array<PhaseReached>
   }>()
+  /** What was committed, in order, and how much of it is in the log. */
+  const logs = new Map<CampaignId, {
+    readonly facts: Array<Omit<CampaignEvent, "campaignId" | "sequence">>
+    readonly events: Array<CampaignEvent>
+    movedAt: number
+    removed: number
+    /** The version under which the log has that the end has passed. */
+    endedVersion: number
+  }>()
+  const note = (
+    campaignId: CampaignId,
+    type: CampaignEvent["type"],
+    more: Partial<Pick<CampaignEvent, "firstNumber" | "lastNumber" | "payload" | "at">> = {}
+  ) => {
+    const { facts } = logs.get(campaignId)!
+    facts.push({ type, firstNumber: 0, lastNumber: 0, payload: {}, at: Date.now(), ...more })
+  }
+  const noteSoldOut = ({ campaignId, couponLimit, version }: Campaign) =>
+    note(campaignId, "campaign.sold_out", { payload: { version, couponLimit } })
+  /** The end of a campaign passes before whatever comes after it. */
+  const noteEnd = ({ campaignId, endTime, status, version }: Campaign) => {
+    const log = logs.get(campaignId)!
+    if (status === "ENDED" || endTime === undefined || endTime > Date.now() || log.endedVersion >= version) return
+    log.endedVersion = version
+    note(campaignId, "campaign.ended", {
+      payload: { version, endTime: settingsState(campaigns.get(campaignId)!).endTime },
+      at: endTime
+    })
+  }
+  const noteChange = (before: Campaign, after: Campaign) => {
+    noteEnd(before)
+    const { campaignId, couponLimit, status, version } = after
+    const type = before.status === status
+      ? "campaign.updated"
+      : status === "ENDED"
+      ? "campaign.ended"
+      : status === "PAUSED"
+      ? "campaign.paused"
+      : "campaign.resumed"
+    note(campaignId, type, { payload: changePayload(version, settingsState(after), settingsState(before)) })
+    if (before.couponLimit !== couponLimit && held(campaignId).length === couponLimit) noteSoldOut(after)
+  }
+  /** Moves facts to the log; neighbouring ranges become one. Returns the campaigns whose logs moved. */
+  const appendTo = (campaignIds: ReadonlyArray<CampaignId>, withEnds: boolean) =>
+    [...new Set(campaignIds)].filter((campaignId) => {
+      const log = logs.get(campaignId)
+      if (log === undefined) return false
+      if (withEnds) noteEnd(campaigns.get(campaignId)!)
+      const length = log.events.length
+      for (const fact of log.facts.splice(0)) {
+        const last = log.events.length > length ? log.events.at(-1) : undefined
+        if (fact.type === "coupon.issued" && last?.type === "coupon.issued") {
+          log.events.splice(-1, 1, { ...last, lastNumber: fact.lastNumber, at: fact.at })
+        } else log.events.push({ ...fact, campaignId, sequence: log.removed + log.events.length + 1 })
+      }
+      if (log.events.length === length) return false
+      log.movedAt = Date.now()
+      return true
+    })
+  const headOf = (campaignId: CampaignId) => {
+    const log = logs.get(campaignId)
+    const sequence = log === undefined ? 0 : log.removed + log.events.length
+    return sequence === 0 ? [] : [{ campaignId, sequence, movedAt: log!.movedAt }]
+  }
   const factsOf = (campaign: Campaign): PhaseFacts => ({
     ...campaign,
     ...phaseRecords.get(campaign.campaignId)!,
@@ -122,15 +190,22 @@ const make = Effect.sync(() => {
       })
       campaigns.set(campaign.campaignId, campaign)
       coupons.set(campaign.campaignId, [])
+      logs.set(campaign.campaignId, { facts: [], events: [], movedAt: 0, removed: 0, endedVersion: 0 })
+      note(campaign.campaignId, "campaign.created", {
+        payload: changePayload(1, settingsState(campaign), undefined)
+      })
+      appendTo([campaign.campaignId], false)
       return campaign
     },
     change: (campaignId, settings) => {
       const before = campaigns.get(campaignId)!
       const terms: Campaign = { ...before, ...settings, version: before.version + 1 }
+      noteChange(before, terms)
       campaigns.set(campaignId, terms)
       outbox.set(`change ${terms.version}`, { _tag: "Changed", id: `change ${terms.version}`, campaignId, terms })
     },
-    restore: (campaignId, lastId) => void coupons.set(campaignId, held(campaignId).slice(0, lastId))
+    restore: (campaignId, lastId) => void coupons.set(campaignId, held(campaignId).slice(0, lastId)),
+    events: (campaignId) => logs.get(campaignId)?.events ?? []
   }
 
   const up = Effect.suspend(() => control.down ? Effect.fail(new LedgerUnavailable({ cause: "test" })) : Effect.void)
@@ -215,6 +290,12 @@ const make = Effect.sync(() => {
       return { _tag: "Issued", coupon }
     })
     if (issued.length > 0) {
+      note(batch.campaignId, "coupon.issued", {
+        firstNumber: issued[0]!.id,
+        lastNumber: issued.at(-1)!.id,
+        at: now
+      })
+      if (issued.at(-1)!.id === campaign!.couponLimit) noteSoldOut(campaign!)
       emit({ _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
     }
     return verdicts
@@ -263,6 +344,7 @@ const make = Effect.sync(() => {
           to.status !== campaign.status || to.startTime !== campaign.startTime || to.endTime !== campaign.endTime
         ) record.since = Date.now()
         if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
+        noteChange(campaigns.get(campaignId)!, next)
         campaigns.set(campaignId, next)
         changes.set(change.changeId, campaignId)
         recordAct({ changeId: change.changeId, actor: change.actor, outcome: "DONE", ...changeAct(change) })
@@ -355,7 +437,7 @@ const make = Effect.sync(() => {
           .map((event) =>
             event._tag === "Changed" ? { ...event, terms: termsOf(campaigns.get(event.campaignId)!) } : event
           )
-        if (events.length === 0) return { taken: 0, settled: 0 }
+        if (events.length === 0) return { taken: 0, settled: 0, appended: appendTo(except, false) }
         for (const { id } of events) publishing.add(id)
         const settled = yield* Effect.ensuring(
           publish(events),
@@ -364,7 +446,8 @@ const make = Effect.sync(() => {
           })
         )
         for (const id of settled) outbox.delete(id)
-        return { taken: events.length, settled: settled.length }
+        const appended = appendTo([...events.map(({ campaignId }) => campaignId), ...except], false)
+        return { taken: events.length, settled: settled.length, appended }
       }),
     backlog: read(() => {
       const now = Date.now()
@@ -439,7 +522,45 @@ const make = Effect.sync(() => {
       )
   })
 
+  const eventLog = EventLog.of({
+    read: (campaignId, afterSequence, limit) =>
+      read(() => control.events(campaignId).filter(({ sequence }) => sequence > afterSequence).slice(0, limit)),
+    head: (campaignId) => read(() => headOf(campaignId)[0]?.sequence ?? 0),
+    heads: (campaignIds) => read(() => campaignIds.flatMap(headOf)),
+    movedSince: (since, limit) =>
+      read(() =>
+        [...logs.keys()].flatMap(headOf).filter(({ movedAt }) => movedAt >= since)
+          .toSorted((a, b) => a.movedAt - b.movedAt).slice(0, limit)
+      ),
+    append: (campaignIds) => read(() => appendTo(campaignIds, true)),
+    lagging: (afterId, size) =>
+      read(() => {
+        const page = [...campaigns.values()].filter(({ campaignId }) => campaignId > afterId).slice(0, size)
+        const lags = ({ campaignId, endTime = Infinity, status, version }: Campaign) => {
+          const { endedVersion, facts } = logs.get(campaignId)!
+          return facts.length > 0 || (status !== "ENDED" && endTime <= Date.now() && endedVersion < version)
+        }
+        return {
+          campaignIds: page.filter(lags).map(({ campaignId }) => campaignId),
+          nextAfterId: page.length === size ? page.at(-1)!.campaignId : undefined
+        }
+      }),
+    remove: (olderThanMillis, afterId, size) =>
+      read(() => {
+        const page = [...logs].filter(([campaignId]) => campaignId > afterId).slice(0, size)
+        let removed = 0
+        for (const [, log] of page) {
+          const kept = log.events.findIndex(({ at }) => at >= Date.now() - olderThanMillis)
+          const old = log.events.splice(0, Math.min(1_000, kept < 0 ? log.events.length : kept))
+          log.removed += old.length
+          removed += old.length
+        }
+        return { removed, nextAfterId: page.length === size ? page.at(-1)![0] : undefined }
+      })
+  })
+
   return Context.make(TestLedger, control).pipe(
+    Context.add(EventLog, eventLog),
     Context.add(CampaignStore, store),
     Context.add(Ledger, ledger),
     Context.add(Outbox, box),
@@ -450,6 +571,6 @@ const make = Effect.sync(() => {
 })
 
 export const layer: Layer.Layer<
-  TestLedger | AuditChain | AuditLog | CampaignStore | Ledger | Outbox | CampaignPhases
+  TestLedger | AuditChain | AuditLog | CampaignStore | EventLog | Ledger | Outbox | CampaignPhases
 > = Layer
   .effectContext(make)

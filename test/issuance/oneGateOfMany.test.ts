@@ -95,7 +95,7 @@ describe("a campaign whose gate is in trouble", () => {
       yield* ledger.issue(batchOf(well, [1]))
       // Two events a poll: those of the ill one fill more than that.
       expect(yield* Effect.flip(relay.runOnce)).toBeInstanceOf(GateUnavailable)
-      expect(yield* relay.runOnce).toEqual({ taken: 1, settled: 1 })
+      expect(yield* relay.runOnce).toMatchObject({ taken: 1, settled: 1 })
       expect([...control.outbox.values()].map(({ campaignId }) => campaignId)).toEqual([ill, ill, ill, ill, ill])
       // With nothing else to do, it is a failure of the relay.
       expect(yield* Effect.flip(relay.runOnce)).toBeInstanceOf(GateUnavailable)

@@ -65,7 +65,7 @@ export const exercise = <E>(
         expect(yield* campaigns.find(from.campaignId)).toEqual(expected)
         expect((yield* ledger.tally(from.campaignId))!.version).toBe(2)
         const seen: Array<OutboxEvent> = []
-        expect(yield* outbox.poll(10, settle(seen))).toEqual({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(10, settle(seen))).toMatchObject({ taken: 1, settled: 1 })
         const { couponLimit, endTime, startTime, status } = change.to
         const terms = { campaignId: from.campaignId, couponLimit, endTime, startTime, status, version: 2 }
         expect(seen).toEqual([{ _tag: "Changed", id: change.changeId, campaignId: from.campaignId, terms }])

@@ -1,7 +1,7 @@
 import { expect, layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { Deployment } from "../../src/ports/Deployment.ts"
+import { Deployment } from "../../src/ports/operation/Deployment.ts"
 
 /** What every ledger knows of its deployment; `layer` builds on a ledger that was never served. */
 export const exercise = <E>(name: string, layer: Layer.Layer<Deployment, E>): void =>

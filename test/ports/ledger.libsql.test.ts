@@ -15,6 +15,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
+import * as LibSqlEventLog from "../../src/sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
 import * as LibSqlCampaignPhases from "../../src/sql/libsql/LibSqlCampaignPhases.ts"
@@ -24,6 +25,7 @@ import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
+import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import { expectMarkers } from "./outboxMarkers.ts"
@@ -41,6 +43,7 @@ const ledgerIn = (dataDir: string) =>
     LibSqlAuditLog.layer,
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
+    LibSqlEventLog.layer,
     LibSqlOutbox.layer
   ).pipe(
     Layer.provideMerge(LibSql.layer),
@@ -49,6 +52,7 @@ const ledgerIn = (dataDir: string) =>
 
 LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
+EventLogExercise.exercise("EventLog on libSQL", ledgerIn(directory("events")))
 AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))

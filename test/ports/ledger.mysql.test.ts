@@ -19,6 +19,7 @@ import { groupCommit } from "../../src/sql/mysql/GroupCommitText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
+import * as MySqlEventLog from "../../src/sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
 import { sessionSettings } from "../../src/sql/mysql/connection/SessionState.ts"
@@ -34,6 +35,7 @@ import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
+import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
@@ -49,6 +51,7 @@ const layerOn = (url: string, more: Record<string, string> = {}) =>
     MySqlAuditLog.layer,
     MySqlCampaignPhases.layer,
     MySqlDeployment.layer,
+    MySqlEventLog.layer,
     MySqlOutbox.layer
   ).pipe(
     Layer.provide(RecentBatches.layer),
@@ -96,6 +99,7 @@ const procedure = readFileSync(new URL("../../migrations/mysql/0004_issue_batch.
 for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
+  EventLogExercise.exercise(`EventLog on ${kind}`, layerFor(kind))
   AuditLogExercise.exercise(`AuditLog on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))
@@ -451,7 +455,7 @@ for (const kind of availableDatabases()) {
             expect([...mine, ...theirs].toSorted()).toEqual(batches.map((batch) => batch.batchId).toSorted())
             // Nothing is left to take, yet a poll says so without waiting and leaves no lock that a commit would wait
             // for.
-            expect(yield* second.poll(10, () => none)).toEqual({ taken: 0, settled: 0 })
+            expect(yield* second.poll(10, () => none)).toMatchObject({ taken: 0, settled: 0 })
             yield* second.poll(10, () => Effect.zipRight(ledger.issue(batchOf(campaignId, [4])), Effect.succeed([])))
             expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["Issued"])
             return mine

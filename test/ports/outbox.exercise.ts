@@ -23,11 +23,11 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const outbox = yield* Outbox
         const { campaignId } = yield* (createCampaign(draft()))
         const unused = Effect.dieMessage("there is nothing to publish")
-        expect(yield* outbox.poll(10, () => unused)).toEqual({ taken: 0, settled: 0 })
+        expect(yield* outbox.poll(10, () => unused)).toMatchObject({ taken: 0, settled: 0 })
         expect(yield* outbox.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
         // A batch that issues nothing says nothing.
         yield* Effect.flatMap(Ledger, (ledger) => ledger.issue(batchOf(campaignId + 1_000, [1])))
-        expect(yield* outbox.poll(10, () => unused)).toEqual({ taken: 0, settled: 0 })
+        expect(yield* outbox.poll(10, () => unused)).toMatchObject({ taken: 0, settled: 0 })
       }))
 
     it.effect("leaves the events of some campaigns for later, however many they are", () =>
@@ -40,10 +40,10 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         const [a, b, c] = ids as [number, number, number]
         const batches = [batchOf(a, [1]), batchOf(a, [2]), batchOf(a, [3]), batchOf(b, [1]), batchOf(c, [1])]
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
-        expect(yield* outbox.poll(2, settleAll, [a, b])).toEqual({ taken: 1, settled: 1 })
-        expect(yield* outbox.poll(2, settleAll, [a])).toEqual({ taken: 1, settled: 1 })
-        expect(yield* outbox.poll(2, settleAll, [a])).toEqual({ taken: 0, settled: 0 })
-        expect(yield* outbox.poll(10, settleAll)).toEqual({ taken: 3, settled: 3 })
+        expect(yield* outbox.poll(2, settleAll, [a, b])).toMatchObject({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(2, settleAll, [a])).toMatchObject({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(2, settleAll, [a])).toMatchObject({ taken: 0, settled: 0 })
+        expect(yield* outbox.poll(10, settleAll)).toMatchObject({ taken: 3, settled: 3 })
       }))
 
     it.effect("hands out the coupons of each batch until they are settled", () =>
@@ -63,7 +63,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect((yield* outbox.backlog).events).toBe(3)
         const seen: Array<OutboxEvent> = []
         const keep = (events: ReadonlyArray<OutboxEvent>) => Effect.sync(() => void seen.push(...events))
-        expect(yield* outbox.poll(10, (events) => Effect.as(keep(events), [batches[0]!.batchId]))).toEqual({
+        expect(yield* outbox.poll(10, (events) => Effect.as(keep(events), [batches[0]!.batchId]))).toMatchObject({
           taken: 3,
           settled: 1
         })
@@ -76,9 +76,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(byId.get(batches[2]!.batchId))
           .toMatchObject({ campaignId: a, coupons: [{ id: 4, userId: 4n }, { id: 5, userId: 5n }] })
         expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 2, version: 1 })
-        expect(yield* outbox.poll(1, settleAll)).toEqual({ taken: 1, settled: 1 })
-        expect(yield* outbox.poll(10, () => Effect.succeed([]))).toEqual({ taken: 1, settled: 0 })
-        expect(yield* drain).toEqual({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(1, settleAll)).toMatchObject({ taken: 1, settled: 1 })
+        expect(yield* outbox.poll(10, () => Effect.succeed([]))).toMatchObject({ taken: 1, settled: 0 })
+        expect(yield* drain).toMatchObject({ taken: 1, settled: 1 })
         expect(yield* ledger.tally(a)).toEqual({ issued: 5, unrelayed: 0, version: 1 })
       }))
 
@@ -98,7 +98,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         yield* Deferred.await(entered)
         yield* Fiber.interrupt(fiber)
         expect((yield* outbox.backlog).events).toBe(1)
-        expect(yield* drain).toEqual({ taken: 1, settled: 1 })
+        expect(yield* drain).toMatchObject({ taken: 1, settled: 1 })
         expect(yield* outbox.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
       }))
 
@@ -121,7 +121,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(yield* outbox.poll(10, (events) => Effect.sync(() => {
           seen.push(...events)
           return events.map((event) => event.id)
-        }))).toEqual({ taken: 3, settled: 3 })
+        }))).toMatchObject({ taken: 3, settled: 3 })
         expect(seen.find((event) => event.id === issued.batchId)?._tag).toBe("Issued")
         expect(seen.find((event) => event.id === first)).toEqual({
           _tag: "Changed",
@@ -159,7 +159,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         yield* Effect.promise(() =>
           expect.poll(() => Effect.runPromise(Effect.map(outbox.purgeVoid(0), (n) => purged += n))).toBe(2)
         )
-        expect(yield* drain).toEqual({ taken: 1, settled: 1 })
+        expect(yield* drain).toMatchObject({ taken: 1, settled: 1 })
       }))
 
     let purged = 0

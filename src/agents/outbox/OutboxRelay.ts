@@ -12,11 +12,13 @@ import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../ports/Outbox.ts"
 import * as CouponSinks from "./CouponSinks.ts"
 import type { SinkUnavailable } from "./CouponSinks.ts"
+import { EventNews } from "../events/EventNews.ts"
 import { PhaseWatch } from "../PhaseWatch.ts"
 
 /**
  * Polls the outbox, hands the coupons to every sink (the last is the gate, which confirms the reservations), and
- * settles the events. At least once: an event is deleted only after every sink has it.
+ * settles the events. At least once: an event is deleted only after every sink has it. The transaction that deletes
+ * them appends to the campaigns' logs what these lack, once.
  */
 export class OutboxRelay extends Context.Tag("coupon/issuance/OutboxRelay")<OutboxRelay, {
   /** Asks for a poll soon: this instance has committed an event. */
@@ -49,6 +51,7 @@ export const make = Effect.gen(function*() {
   const handOver = yield* CouponSinks.make
   const outbox = yield* Outbox
   const phases = yield* PhaseWatch
+  const news = yield* EventNews
   const wakes = yield* Queue.sliding<void>(1)
 
   /** Publishes the events of one campaign; returns their ids. */
@@ -90,7 +93,8 @@ export const make = Effect.gen(function*() {
   const poll = Effect.suspend(() => {
     const now = performance.now()
     for (const [campaignId, { until }] of putOff) if (until <= now) putOff.delete(campaignId)
-    return Effect.tap(outbox.poll(config.relayBatchSize, publish, [...putOff.keys()]), ({ settled }) => {
+    return Effect.tap(outbox.poll(config.relayBatchSize, publish, [...putOff.keys()]), ({ appended, settled }) => {
+      news.publish(appended)
       const [first] = putOff.values()
       return settled === 0 && first !== undefined ? first.failure : Effect.void
     })

@@ -5,18 +5,20 @@ import type { AuditEntry } from "../../ports/AuditLog.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { Row } from "../Rows.ts"
+import { createdPayload } from "../events/EventCandidates.ts"
 import * as SqlCampaignStore from "../SqlCampaignStore.ts"
 import { errorField } from "../SqlFailure.ts"
 import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
+import { createdText } from "../text/EventLogText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
-import { isMarker, type Marker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
+import { changedMarker, isMarker, type Marker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { untilKnown } from "../UntilKnown.ts"
 import { libsqlFacts } from "./admin/LibSqlAuditLog.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import { phaseDialect } from "./LibSqlCampaignPhases.ts"
-import { makeStatements, runBatch } from "./Statements.ts"
+import { libsqlText, makeStatements, runBatch } from "./Statements.ts"
 
 const MAX_ATTEMPTS = 4
 
@@ -26,10 +28,8 @@ const now = (): string => integer(Date.now())
 const columns = (): string => campaignColumns(now())
 
 /** `substr` compares letter for letter, where LIKE would fold the case of ASCII. */
-const prefixCondition = (prefix: string): string => {
-  const text = `CAST(x'${Buffer.from(prefix, "utf8").toString("hex")}' AS TEXT)`
-  return `substr(c.name, 1, ${Array.from(prefix).length}) = ${text}`
-}
+const prefixCondition = (prefix: string): string =>
+  `substr(c.name, 1, ${Array.from(prefix).length}) = ${libsqlText(prefix)}`
 
 /** The audit log's row of the campaign that the statement before it has just written; none if it wrote nothing. */
 const auditRow = (
@@ -53,6 +53,11 @@ const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: nu
     sql: `INSERT INTO outbox (${markerColumns}) VALUES (${markerValues("CREATED", "?", "last_insert_rowid()", "?")})`,
     args: [changeId, now]
   },
+  ...createdText(
+    `(SELECT campaign_id FROM outbox WHERE batch_id = '${changeId}')`,
+    integer(now),
+    libsqlText(JSON.stringify(createdPayload(draft)))
+  ),
   auditRow({ changeId, actor, ...creationAct(draft) }, now, "CREATED"),
   libsqlFacts({ changeId, actor }, "DONE"),
   ...request === undefined ? [] : [{
@@ -82,8 +87,8 @@ WHERE id = ? AND version = ? AND current_coupon <= ?`,
     },
     {
       // changes() tells of the statement before this one.
-      sql: `INSERT INTO outbox (${markerColumns}) SELECT ${markerValues("CHANGED", "?", "?", "?")} WHERE changes() > 0`,
-      args: [changeId, from.campaignId, now]
+      sql: changedMarker("?", "?", "id = ? AND changes() > 0"),
+      args: [changeId, now, from.campaignId]
     },
     auditRow({ changeId, actor, ...changeAct(change) }, now, "CHANGED"),
     libsqlFacts(change, "DONE"),

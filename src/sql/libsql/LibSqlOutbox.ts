@@ -1,17 +1,26 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { CampaignId } from "../../domain/CampaignId.ts"
 import { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { Outbox } from "../../ports/Outbox.ts"
 import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
 import { couponColumns, makeRows, type Row } from "../Rows.ts"
+import { appendStatements, campaignsOf, findCandidates } from "../events/SqlEventLog.ts"
+import { untilKnown } from "../UntilKnown.ts"
+import { LibSqlDriver } from "./LibSql.ts"
+import { eventLogDialect, noLock } from "./LibSqlEventLog.ts"
+import { runBatch } from "./Statements.ts"
 
 const rowsOf = makeRows(Number)
 
+const logOf = { text: eventLogDialect, time: Number }
+
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
-export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(function*() {
+export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver> = Effect.gen(function*() {
   const sql = yield* SqlClient
+  const driver = yield* LibSqlDriver
   // One process owns the file, so a lock of its own keeps two polls from taking the same event; no transaction stays
   // open while events are published, which would stop every commit.
   const polling = yield* Effect.makeSemaphore(1)
@@ -22,6 +31,25 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
   ): Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable> =>
     Effect.mapError(sql.unsafe<Row>(text, args), unavailable)
 
+  /** Appends to the logs, and deletes what is settled, in one transaction. */
+  const finish = (campaignIds: ReadonlyArray<CampaignId>, settled: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const candidates = yield* findCandidates(logOf, { read: run, settled: new Set<CampaignId>() }, campaignIds)
+      const statements = [
+        ...appendStatements(candidates, eventLogDialect, noLock),
+        ...(settled.length === 0 ? [] : [{
+          sql: "DELETE FROM outbox WHERE batch_id IN (SELECT value FROM json_each(?))",
+          args: [JSON.stringify(settled)]
+        }])
+      ]
+      if (statements.length > 0) {
+        yield* untilKnown(runBatch(driver, () => statements, () => undefined), { attempts: 1 }).pipe(
+          Effect.catchTag("CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause)))
+        )
+      }
+      return campaignsOf(candidates)
+    })
+
   const poll: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
     polling.withPermits(1)(Effect.gen(function*() {
       const taken = (yield* run(
@@ -29,7 +57,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
           `WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ?`,
         [limit]
       )).map(outboxRow)
-      if (taken.length === 0) return { taken: 0, settled: 0 }
+      if (taken.length === 0) return { taken: 0, settled: 0, appended: yield* finish(except, []) }
       const ranges = couponRanges(taken)
       const changed = changedCampaigns(taken)
       const coupons = ranges === "" ? [] : yield* run(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
@@ -37,10 +65,8 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
       const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms))
       const published = new Set(yield* publish(events))
       const settled = events.map((event) => event.id).filter((id) => published.has(id))
-      if (settled.length > 0) {
-        yield* run("DELETE FROM outbox WHERE batch_id IN (SELECT value FROM json_each(?))", [JSON.stringify(settled)])
-      }
-      return { taken: taken.length, settled: settled.length }
+      const logs = [...new Set([...taken.map(({ campaignId }) => campaignId), ...except])]
+      return { taken: taken.length, settled: settled.length, appended: yield* finish(logs, settled) }
     }))
 
   const backlog: Outbox["Type"]["backlog"] = Effect.map(
@@ -72,4 +98,4 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient> = Effect.gen(
 })
 
 /** The outbox in the embedded ledger's file. */
-export const layer: Layer.Layer<Outbox, never, SqlClient> = Layer.effect(Outbox, make)
+export const layer: Layer.Layer<Outbox, never, SqlClient | LibSqlDriver> = Layer.effect(Outbox, make)

@@ -9,6 +9,9 @@ import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import type { FailedAttempt } from "../UntilKnown.ts"
 import { classifyLibsql } from "./LibSqlFailure.ts"
 
+/** Any text as a literal: as hexadecimal digits it needs no escaping. */
+export const libsqlText = (text: string): string => `CAST(x'${Buffer.from(text, "utf8").toString("hex")}' AS TEXT)`
+
 /** The statements that ledger and campaigns run on the file by themselves. */
 export const makeStatements = (driver: Client) => {
   const run = (

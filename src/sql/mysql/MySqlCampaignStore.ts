@@ -3,13 +3,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../config/AppConfig.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
+import { createdPayload } from "../events/EventCandidates.ts"
 import * as SqlCampaignStore from "../SqlCampaignStore.ts"
 import { unavailable } from "../SqlFailure.ts"
 import { actColumns } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
+import { createdText } from "../text/EventLogText.ts"
 import { hexadecimal, integer } from "../text/Literals.ts"
-import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
+import { changedMarker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { mysqlAct, mysqlFacts } from "./admin/MySqlAuditLog.ts"
 import { batchKey, bytes, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
 import { phaseDialect } from "./MySqlCampaignPhases.ts"
@@ -43,6 +45,7 @@ VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)},
 ${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
+    ...createdText("@campaign", "@now", mysqlText(JSON.stringify(createdPayload(draft)))),
     `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
     mysqlFacts(entry, "DONE"),
     `INSERT INTO outbox (${markerColumns})
@@ -80,8 +83,7 @@ start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version 
 WHERE id = ${id} AND version = ${version} AND @applies = 1`,
     `DELETE FROM campaign_raises WHERE campaign_id = ${id} AND @applies = 1`,
     ...changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", phaseDialect),
-    `INSERT INTO outbox (${markerColumns})
-SELECT ${markerValues("CHANGED", batchKey(changeId), "id", "@now")} FROM campaigns WHERE id = ${id} AND @applies = 1`,
+    changedMarker(batchKey(changeId), "@now", `id = ${id} AND @applies = 1`),
     `INSERT INTO admin_audit (${actColumns})
 SELECT ${mysqlAct(entry, `IF(version = ${version} + 1, @now, NULL)`, "id")}
 FROM campaigns WHERE id = ${id} AND @applies = 1`,

@@ -13,10 +13,14 @@ import { couponColumns, makeRows, type Row } from "../Rows.ts"
 import { endTransaction } from "./connection/SentText.ts"
 import { named, script } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
+import { appendStatements, campaignsOf, findCandidates } from "../events/SqlEventLog.ts"
+import { eventLogDialect, lockHeads } from "./MySqlEventLog.ts"
 import { unavailable } from "../SqlFailure.ts"
 import { batchKey, timeFromSql } from "./Literals.ts"
 
 const rowsOf = makeRows(timeFromSql)
+
+const logOf = { text: eventLogDialect, time: timeFromSql }
 
 type Needs = SqlClient | AppConfig | RecentBatches
 
@@ -47,7 +51,7 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
 
   const poll: Outbox["Type"]["poll"] = (limit, publish, except) =>
     Effect.flatMap(isEmpty, (empty) =>
-      empty ? Effect.succeed({ taken: 0, settled: 0 }) : takeAndPublish(limit, publish, except))
+      empty ? Effect.succeed({ taken: 0, settled: 0, appended: [] }) : takeAndPublish(limit, publish, except))
 
   /** The rows stay locked while they are published. If this connection dies, they come back: at least once. */
   const takeAndPublish: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
@@ -56,10 +60,19 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
         const connection = yield* Effect.mapError(sql.reserve, unavailable)
         const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
         const rowsBy = (text: string) => Effect.map(run(text), (rows) => rows as ReadonlyArray<Row>)
+        /** Appends to the logs, and deletes what is settled, in one text: no lock waits for this process. */
+        const finish = (campaignIds: ReadonlyArray<CampaignId>, settled: ReadonlyArray<string>) =>
+          Effect.gen(function*() {
+            const finding = { read: rowsBy, settled: new Set<CampaignId>() }
+            const candidates = yield* findCandidates(logOf, finding, campaignIds)
+            const deletion = settled.length === 0 ? [] : [`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`]
+            yield* run([...appendStatements(candidates, logOf.text, lockHeads), ...deletion, "COMMIT"].join(";\n"))
+            return campaignsOf(candidates)
+          })
         const work = Effect.gen(function*() {
           const take = taking(limit, except)
           const taken = take.results(yield* run(take.text)).rows("taken").map(outboxRow)
-          if (taken.length === 0) return { taken: 0, settled: 0 }
+          if (taken.length === 0) return { taken: 0, settled: 0, appended: yield* finish(except, []) }
           const known = new Map<string, ReadonlyArray<Coupon>>()
           for (const { id } of taken) {
             const coupons = recent.take(id)
@@ -74,10 +87,10 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
           const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms), known)
           const published = new Set(yield* restore(publish(events)))
           const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
-          if (settled.length > 0) yield* run(`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`)
-          return { taken: taken.length, settled: settled.length }
+          const logs = [...new Set([...taken.map(({ campaignId }) => campaignId), ...except])]
+          return { taken: taken.length, settled: settled.length, appended: yield* finish(logs, settled) }
         })
-        return yield* Effect.onError(Effect.tap(work, () => run("COMMIT")), () => endTransaction(connection))
+        return yield* Effect.onError(work, () => endTransaction(connection))
       }))
     )
 

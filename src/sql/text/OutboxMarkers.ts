@@ -2,27 +2,31 @@
 export type Marker = "CHANGED" | "CREATED" | "VOID"
 
 /**
- * `kind` and `last_id` of each. A creation is stored as a VOID with the version that it made: the relay leaves it alone
- * and it is purged with the others. The check of the table knows no fourth kind, and a wider one would copy it under a
- * lock that every commit waits for.
+ * `last_id` of a marker of the kind VOID. A creation is stored as a VOID with the version that it made: the relay
+ * leaves it alone and it is purged with the others. The check of the table knows no fourth kind, and a wider one would
+ * copy it under a lock that every commit waits for.
  */
-const stored: Readonly<Record<Marker, readonly [kind: "CHANGED" | "VOID", lastId: 0 | 1]>> = {
-  CHANGED: ["CHANGED", 0],
-  CREATED: ["VOID", 1],
-  VOID: ["VOID", 0]
-}
+const voidLastId: Readonly<Record<Exclude<Marker, "CHANGED">, 0 | 1>> = { CREATED: 1, VOID: 0 }
 
 /** The columns that `markerValues` has values for. */
 export const markerColumns = "kind, last_id, batch_id, campaign_id, created_at"
 
 /** The row of a marker; all but its kind are expressions. */
-export const markerValues = (marker: Marker, key: string, campaignId: string, now: string): string => {
-  const [kind, lastId] = stored[marker]
-  return `'${kind}', ${lastId}, ${key}, ${campaignId}, ${now}`
-}
+export const markerValues = (
+  marker: Exclude<Marker, "CHANGED">,
+  key: string,
+  campaignId: string,
+  now: string
+): string => `'VOID', ${voidLastId[marker]}, ${key}, ${campaignId}, ${now}`
+
+/**
+ * Inserts the marker of a change, from the campaign as it is after it: `first_id` is its new version and `last_id` how
+ * many coupons were issued before, which is the change's place among the coupons. Older programs write zeros.
+ */
+export const changedMarker = (key: string, now: string, where: string): string =>
+  `INSERT INTO outbox (kind, first_id, last_id, batch_id, campaign_id, created_at)
+SELECT 'CHANGED', version, current_coupon, ${key}, id, ${now} FROM campaigns WHERE ${where}`
 
 /** The condition that a row is such a marker. */
-export const isMarker = (marker: Marker): string => {
-  const [kind, lastId] = stored[marker]
-  return `kind = '${kind}' AND last_id = ${lastId}`
-}
+export const isMarker = (marker: Marker): string =>
+  marker === "CHANGED" ? "kind = 'CHANGED'" : `kind = 'VOID' AND last_id = ${voidLastId[marker]}`

@@ -1,6 +1,6 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
-import { Deployment } from "../../../ports/Deployment.ts"
+import { Deployment } from "../../../ports/operation/Deployment.ts"
 import * as SqlDeployment from "../../SqlDeployment.ts"
 
 /** The row in the embedded ledger's file. */

@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { LedgerUnavailable } from "./Ledger.ts"
+import type { LedgerUnavailable } from "../Ledger.ts"
 
 /** No copy was made; `message` says why, e.g. that the disk is full. */
 export class BackupFailed extends Data.TaggedError("BackupFailed")<{ readonly message: string }> {}

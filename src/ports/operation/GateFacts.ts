@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { EpochMillis } from "../domain/Time.ts"
-import type { GateUnavailable } from "./Gate.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { GateUnavailable } from "../Gate.ts"
 
 /** What the gate's store tells of itself: for an operator, never for a request. */
 export class GateFacts extends Context.Tag("coupon/issuance/GateFacts")<GateFacts, {

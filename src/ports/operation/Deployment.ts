@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { EpochMillis } from "../domain/Time.ts"
-import type { LedgerUnavailable } from "./Ledger.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { LedgerUnavailable } from "../Ledger.ts"
 
 /** What the ledger knows of the deployment that it belongs to. */
 export interface DeploymentFacts {

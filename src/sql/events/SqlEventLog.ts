@@ -1,0 +1,279 @@
+import * as Effect from "effect/Effect"
+import type { CampaignStatus } from "../../domain/Campaign.ts"
+import type { CampaignId } from "../../domain/CampaignId.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { CampaignEvent, CampaignEventType, EventLog, EventLogHead, EventPayload } from "../../ports/EventLog.ts"
+import type { LedgerUnavailable } from "../../ports/Ledger.ts"
+import {
+  type EventCandidate,
+  eventCandidates,
+  type LoggedCampaign,
+  type LoggedChange,
+  type SettingsState,
+  settingsState
+} from "./EventCandidates.ts"
+import type { Row } from "../Rows.ts"
+import * as Text from "../text/EventLogText.ts"
+
+/** Acts of the audit log that are read at a time. */
+const ACTS = 200
+
+/** Events of a campaign that are removed at a time. */
+const REMOVED = 1_000
+
+/** A campaign whose relay does nothing for so long gets its events without it. */
+const WAITING_MILLIS = 1_000
+
+type Read = (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
+
+/** The event log of a ledger, where the databases differ. */
+export interface SqlEventLogDialect {
+  readonly text: Text.EventLogDialect
+  readonly time: (value: unknown) => EpochMillis
+  /** A time of so many milliseconds ago by the ledger's clock, as an expression. */
+  readonly ago: (millis: number) => string
+  readonly read: Read
+  /** Waits for the transactions that hold the rows of these campaigns; with them all earlier clocks are past. */
+  readonly passLocks: (campaignIds: ReadonlyArray<CampaignId>) => Effect.Effect<void, LedgerUnavailable>
+  /**
+   * A transaction of statements, which are given what takes the locks of heads. In doubt counts as failed: all of this
+   * may be repeated.
+   */
+  readonly commit: (
+    statements: (
+      lock: (campaignIds: ReadonlyArray<CampaignId>) => ReadonlyArray<string>
+    ) => ReadonlyArray<string>
+  ) => Effect.Effect<void, LedgerUnavailable>
+}
+
+const optional = <A>(value: unknown, of: (value: unknown) => A): A | undefined =>
+  value === null || value === undefined ? undefined : of(value)
+
+/** Who finds out what the logs lack. */
+export interface Finding {
+  /** Reads on the connection of its transaction, or on any. */
+  readonly read: Read
+  /** Ends that have passed are events only if no coupon can come before them any more. */
+  readonly settled: ReadonlySet<CampaignId>
+}
+
+const loggedCampaign = (row: Row, time: SqlEventLogDialect["time"], settled: boolean): LoggedCampaign => ({
+  campaignId: Number(row.id),
+  settings: {
+    name: row.name as string,
+    couponLimit: Number(row.coupon_limit),
+    status: row.status as CampaignStatus,
+    startTime: time(row.start_time),
+    endTime: optional(row.end_time, time)
+  },
+  version: Number(row.version),
+  createdAt: time(row.created_at),
+  issued: Number(row.current_coupon),
+  lastIssuedAt: optional(row.last_issued_at, time),
+  settledAt: settled ? time(row.ledger_now) : undefined,
+  logged: {
+    lastNumber: Number(row.logged_id ?? 0),
+    version: Number(row.logged_version ?? 0),
+    ended: Number(row.ended_version ?? 0)
+  }
+})
+
+/** The candidates of these campaigns' logs, by what this reads. */
+export const findCandidates = (
+  { text, time }: Pick<SqlEventLogDialect, "text" | "time">,
+  { read, settled }: Finding,
+  campaignIds: ReadonlyArray<CampaignId>
+): Effect.Effect<ReadonlyArray<EventCandidate>, LedgerUnavailable> => {
+  const timeOf = (campaignId: CampaignId, id: number) =>
+    id === 0
+      ? Effect.succeed(undefined)
+      : Effect.map(read(Text.couponTime(campaignId, id)), ([row]) => optional(row?.issued_at, time))
+
+  /** How many coupons were issued by then: ids are in the order of time. For changes of older programs. */
+  const issuedBy = (campaignId: CampaignId, at: EpochMillis, from: number, upTo: number) =>
+    Effect.gen(function*() {
+      let [least, most] = [from, upTo]
+      while (least < most) {
+        const middle = Math.ceil((least + most) / 2)
+        const issuedAt = yield* timeOf(campaignId, middle)
+        if (issuedAt !== undefined && issuedAt <= at) least = middle
+        else most = middle - 1
+      }
+      return least
+    })
+
+  /** The acts that made the versions after this one, in their order. */
+  const actsSince = (campaignId: CampaignId, version: number) =>
+    Effect.gen(function*() {
+      const acts = new Map<number, { readonly at: EpochMillis; readonly row: Row }>()
+      let beforeId: number | undefined
+      for (;;) {
+        const rows = yield* read(Text.changeActs(campaignId, beforeId, ACTS))
+        for (const row of rows) {
+          const made = Number((JSON.parse(row.after_state as string) as { readonly version: unknown }).version)
+          if (made > version) acts.set(made, { at: time(row.at), row })
+          else return acts
+        }
+        if (rows.length < ACTS) return acts
+        beforeId = Number(rows.at(-1)!.id)
+      }
+    })
+
+  const changesOf = (campaign: LoggedCampaign, markers: ReadonlyMap<number, number>) =>
+    Effect.gen(function*() {
+      const { campaignId, createdAt, issued, logged, settings } = campaign
+      const acts = yield* actsSince(campaignId, logged.version)
+      const changes: Array<LoggedChange> = []
+      let last = logged.lastNumber
+      for (let version = logged.version + 1; version <= campaign.version; version++) {
+        const act = acts.get(version)
+        if (act === undefined && version > 1) continue
+        const state = (name: "before_state" | "after_state") =>
+          optional(act?.row[name], (text) => JSON.parse(text as string) as SettingsState)
+        const at = act?.at ?? createdAt
+        // An older program keeps no record of a creation, or none that says what the campaign was like.
+        const earliest = acts.get(2)?.row.before_state as string | null | undefined
+        const after = state("after_state") ??
+          (earliest == null ? settingsState(settings) : JSON.parse(earliest) as SettingsState)
+        const before = state("before_state")
+        last = version === 1 ? 0 : markers.get(version) ?? (yield* issuedBy(campaignId, at, last, issued))
+        changes.push({ version, at, before, after, issued: last, issuedAt: yield* timeOf(campaignId, last) })
+      }
+      return changes
+    })
+
+  return Effect.gen(function*() {
+    if (campaignIds.length === 0) return []
+    const campaigns = (yield* read(Text.loggedCampaigns(campaignIds, text)))
+      .map((row) => loggedCampaign(row, time, settled.has(Number(row.id))))
+    const changed = campaigns.filter(({ logged, version }) => logged.version < version)
+    // After the versions were read: a marker goes away only with the transaction that appends its event.
+    const markers = changed.length === 0
+      ? []
+      : yield* read(Text.changeMarkers(changed.map(({ campaignId }) => campaignId)))
+    const found: Array<EventCandidate> = []
+    for (const campaign of campaigns) {
+      const own = markers.filter((row) => Number(row.campaign_id) === campaign.campaignId)
+      const changes = campaign.logged.version < campaign.version
+        ? yield* changesOf(campaign, new Map(own.map((row) => [Number(row.version), Number(row.issued)])))
+        : []
+      found.push(...eventCandidates(campaign, changes))
+    }
+    return found
+  })
+}
+
+export const campaignsOf = (candidates: ReadonlyArray<EventCandidate>): ReadonlyArray<CampaignId> =>
+  [...new Set(candidates.map(({ campaignId }) => campaignId))].toSorted((a, b) => a - b)
+
+/**
+ * The statements by which a transaction that holds the locks of their heads appends candidates; first the rows of
+ * campaigns that have no head yet.
+ */
+export const appendStatements = (
+  candidates: ReadonlyArray<EventCandidate>,
+  text: Text.EventLogDialect,
+  lock: (campaignIds: ReadonlyArray<CampaignId>) => ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  if (candidates.length === 0) return []
+  const created = candidates.filter(({ version }) => version === 1)
+  return [
+    ...(created.length === 0 ? [] : [Text.missingHeads(campaignsOf(created), text)]),
+    ...lock(campaignsOf(candidates)),
+    ...Text.appendText(candidates, text)
+  ]
+}
+
+/** What all ledgers do alike with the log. */
+export const make = (dialect: SqlEventLogDialect): EventLog["Type"] => {
+  const { ago, commit, passLocks, read, text, time } = dialect
+
+  const event = (row: Row): CampaignEvent => ({
+    campaignId: Number(row.campaign_id),
+    sequence: Number(row.sequence),
+    type: row.type as CampaignEventType,
+    firstNumber: Number(row.first_id),
+    lastNumber: Number(row.last_id),
+    payload: row.payload === null ? {} : JSON.parse(row.payload as string) as EventPayload,
+    at: time(row.at)
+  })
+
+  const head = (row: Row): EventLogHead => ({
+    campaignId: Number(row.campaign_id),
+    sequence: Number(row.sequence),
+    movedAt: time(row.moved_at)
+  })
+
+  const append: EventLog["Type"]["append"] = (campaignIds) =>
+    Effect.gen(function*() {
+      if (campaignIds.length === 0) return []
+      yield* passLocks(campaignIds)
+      const candidates = yield* findCandidates(dialect, { read, settled: new Set(campaignIds) }, campaignIds)
+      const logs = campaignsOf(candidates)
+      if (logs.length > 0) yield* commit((lock) => appendStatements(candidates, text, lock))
+      return logs
+    })
+
+  const heads: EventLog["Type"]["heads"] = (campaignIds) =>
+    campaignIds.length === 0
+      ? Effect.succeed([])
+      : Effect.map(read(Text.headsOf(campaignIds)), (rows) => rows.map(head))
+
+  const lastOfPage = (afterId: CampaignId, size: number) =>
+    Effect.map(read(Text.lastOfPage(afterId, size)), ([row]) => ({
+      lastId: optional(row!.id, Number),
+      isFull: Number(row!.size) === size
+    }))
+
+  return {
+    read: (campaignId, afterSequence, limit) =>
+      Effect.map(read(Text.eventsAfter(campaignId, afterSequence, limit)), (rows) => rows.map(event)),
+
+    head: (campaignId) => Effect.map(heads([campaignId]), ([found]) => found?.sequence ?? 0),
+
+    heads,
+
+    movedSince: (since, limit) =>
+      Effect.map(
+        Effect.suspend(() => read(Text.headsMovedSince(text.time(since), limit))),
+        (rows) => rows.map(head)
+      ),
+
+    append,
+
+    lagging: (afterId, size) =>
+      Effect.gen(function*() {
+        const { isFull, lastId } = yield* lastOfPage(afterId, size)
+        const waiting = yield* Effect.suspend(() => read(Text.waitingCampaigns(ago(WAITING_MILLIS), size)))
+        const rows = lastId === undefined
+          ? []
+          : yield* Effect.suspend(() => read(Text.laggingCampaigns(afterId, lastId, text)))
+        const campaignIds = new Set([
+          ...waiting.map((row) => Number(row.campaign_id)),
+          ...rows.map((row) => Number(row.id))
+        ])
+        return {
+          campaignIds: [...campaignIds],
+          nextAfterId: isFull ? lastId : undefined
+        }
+      }),
+
+    remove: (olderThanMillis, afterId, size) =>
+      Effect.gen(function*() {
+        const { isFull, lastId } = yield* lastOfPage(afterId, size)
+        const [clock] = yield* Effect.suspend(() => read(`SELECT ${text.now()} AS ledger_now`))
+        const before = time(clock!.ledger_now) - olderThanMillis
+        const rows = lastId === undefined ? [] : yield* read(Text.removable(afterId, lastId, text.time(before)))
+        let removed = 0
+        for (const row of rows) {
+          const campaignId = Number(row.campaign_id)
+          const first = yield* read(Text.firstEvents(campaignId, Number(row.removed_sequence), REMOVED))
+          const kept = first.findIndex(({ at }) => time(at) >= before)
+          const last = first.at(kept < 0 ? -1 : kept - 1)!
+          yield* commit((lock) => [...lock([campaignId]), ...Text.removeText(campaignId, Number(last.sequence))])
+          removed += kept < 0 ? first.length : kept
+        }
+        return { removed, nextAfterId: isFull ? lastId : undefined }
+      })
+  }
+}

@@ -1,0 +1,57 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { EventLog } from "../../ports/EventLog.ts"
+import * as SqlEventLog from "../events/SqlEventLog.ts"
+import { unavailable } from "../SqlFailure.ts"
+import type { EventLogDialect } from "../text/EventLogText.ts"
+import { integer } from "../text/Literals.ts"
+import { untilKnown } from "../UntilKnown.ts"
+import { LibSqlDriver } from "./LibSql.ts"
+import { libsqlText, makeStatements, runBatch } from "./Statements.ts"
+
+/** The process's clock is the ledger's. */
+const now = (): string => integer(Date.now())
+
+export const eventLogDialect: EventLogDialect = {
+  now,
+  greater: "MAX",
+  time: integer,
+  jsonTime: (time) => time,
+  candidates: (json) =>
+    `(SELECT key AS n, value ->> 0 AS campaign_id, value ->> 1 AS version, value ->> 2 AS reaches,
+  value ->> 3 AS ended, value ->> 4 AS type, value ->> 5 AS first_id, value ->> 6 AS last_id, value ->> 7 AS payload,
+  value ->> 8 AS at FROM json_each(${libsqlText(json)})
+) AS e JOIN campaign_event_heads AS h ON h.campaign_id = e.campaign_id`,
+  moveHeads: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence, last_id = excluded.last_id, " +
+    "version = excluded.version, ended_version = excluded.ended_version, moved_at = excluded.moved_at",
+  insertIgnore: "INSERT OR IGNORE"
+}
+
+/** A transaction has the file to itself. */
+export const noLock = (): ReadonlyArray<string> => []
+
+const MAX_ATTEMPTS = 4
+
+export const make: Effect.Effect<EventLog["Type"], never, LibSqlDriver> = Effect.gen(function*() {
+  const driver = yield* LibSqlDriver
+  const { read } = makeStatements(driver)
+  return SqlEventLog.make({
+    text: eventLogDialect,
+    time: Number,
+    ago: (millis) => integer(Date.now() - millis),
+    read,
+    // No transaction stays open from one turn of the event loop to the next.
+    passLocks: () => Effect.void,
+    commit: (statements) =>
+      Effect.uninterruptible(untilKnown(
+        runBatch(driver, () => [...statements(noLock)], () => undefined),
+        { attempts: MAX_ATTEMPTS }
+      )).pipe(
+        Effect.asVoid,
+        Effect.catchTag("CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause)))
+      )
+  })
+})
+
+/** The event log in the embedded ledger's file. */
+export const layer: Layer.Layer<EventLog, never, LibSqlDriver> = Layer.effect(EventLog, make)

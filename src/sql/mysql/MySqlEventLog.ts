@@ -1,0 +1,72 @@
+import { SqlClient } from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AppConfig } from "../../config/AppConfig.ts"
+import type { CampaignId } from "../../domain/CampaignId.ts"
+import { EventLog } from "../../ports/EventLog.ts"
+import * as SqlEventLog from "../events/SqlEventLog.ts"
+import { unavailable } from "../SqlFailure.ts"
+import type { EventLogDialect } from "../text/EventLogText.ts"
+import { integer } from "../text/Literals.ts"
+import { mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
+import { script } from "./Script.ts"
+import * as Transactions from "./Transactions.ts"
+
+/** In UTC whatever the session's time zone, for reads do not set it. */
+const NOW = "UTC_TIMESTAMP(6)"
+
+/**
+ * The heads are looked up by the rows of the array, never scanned: their locks are those of their transaction alone.
+ * `VALUES()`, because MariaDB knows no other way.
+ */
+export const eventLogDialect: EventLogDialect = {
+  now: () => NOW,
+  greater: "GREATEST",
+  time: (time) => `CAST(${timeToSql(time)} AS DATETIME(6))`,
+  jsonTime: (time) => new Date(time).toISOString().slice(0, 23).replace("T", " "),
+  candidates: (json) =>
+    `JSON_TABLE(${mysqlText(json)}, '$[*]' COLUMNS (
+  n FOR ORDINALITY,
+  campaign_id INT PATH '$[0]',
+  version BIGINT PATH '$[1]',
+  reaches INT PATH '$[2]',
+  ended BIGINT PATH '$[3]',
+  type VARCHAR(40) CHARACTER SET ascii COLLATE ascii_bin PATH '$[4]',
+  first_id INT PATH '$[5]',
+  last_id INT PATH '$[6]',
+  payload VARCHAR(8000) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[7]',
+  at DATETIME(6) PATH '$[8]'
+)) AS e STRAIGHT_JOIN campaign_event_heads AS h FORCE INDEX (PRIMARY) ON h.campaign_id = e.campaign_id`,
+  moveHeads: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence), last_id = VALUES(last_id), " +
+    "version = VALUES(version), ended_version = VALUES(ended_version), moved_at = VALUES(moved_at)",
+  insertIgnore: "INSERT IGNORE"
+}
+
+/** Takes the locks of these heads, always in the same order. */
+export const lockHeads = (campaignIds: ReadonlyArray<CampaignId>): ReadonlyArray<string> => [
+  "SELECT campaign_id FROM campaign_event_heads FORCE INDEX (PRIMARY) " +
+  `WHERE campaign_id IN (${campaignIds.map(integer).join(",")}) ORDER BY campaign_id FOR UPDATE`
+]
+
+export const make: Effect.Effect<EventLog["Type"], never, SqlClient | AppConfig> = Effect.gen(function*() {
+  const { read, run, settings } = Transactions.make(yield* SqlClient, yield* AppConfig)
+  const transaction = (statements: ReadonlyArray<string>) =>
+    run(script(...settings, "START TRANSACTION", ...statements, "COMMIT")).pipe(
+      Effect.asVoid,
+      Effect.catchTag("CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause)))
+    )
+  return SqlEventLog.make({
+    text: eventLogDialect,
+    time: timeFromSql,
+    ago: (millis) => `${NOW} - INTERVAL ${integer(millis * 1_000)} MICROSECOND`,
+    read,
+    passLocks: (campaignIds) =>
+      transaction([
+        `SELECT id FROM campaigns WHERE id IN (${campaignIds.map(integer).join(",")}) ORDER BY id FOR UPDATE`
+      ]),
+    commit: (statements) => transaction(statements(lockHeads))
+  })
+})
+
+/** The event log in MySQL or MariaDB. */
+export const layer: Layer.Layer<EventLog, never, SqlClient | AppConfig> = Layer.effect(EventLog, make)

@@ -1,0 +1,157 @@
+import type { CampaignId } from "../../domain/CampaignId.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { EventCandidate } from "../events/EventCandidates.ts"
+import { integer } from "./Literals.ts"
+
+/** What the dialects say differently of the event log. */
+export interface EventLogDialect {
+  /** The ledger's clock, as an expression. */
+  readonly now: () => string
+  readonly greater: "GREATEST" | "MAX"
+  /** A time as the table has it, and as an element of JSON. */
+  readonly time: (time: EpochMillis) => string
+  readonly jsonTime: (time: EpochMillis) => string | number
+  /**
+   * Each element of a JSON array of arrays as a row `e` (columns n, campaign_id, version, reaches, ended, type,
+   * first_id, last_id, payload, at, in that order), joined with its campaign's row `h` of `campaign_event_heads`.
+   */
+  readonly candidates: (json: string) => string
+  /** Turns an INSERT of rows of heads into an update of the rows that are there. */
+  readonly moveHeads: string
+  /** Inserts rows of heads; none where there is one. */
+  readonly insertIgnore: "INSERT IGNORE" | "INSERT OR IGNORE"
+}
+
+const list = (campaignIds: ReadonlyArray<CampaignId>): string => campaignIds.map(integer).join(",")
+
+const json = (candidates: ReadonlyArray<EventCandidate>, dialect: EventLogDialect): string =>
+  JSON.stringify(candidates.map(({ at, campaignId, ended, firstNumber, lastNumber, payload, reaches, type, version }) =>
+    [
+      ...[campaignId, version, reaches, ended, type, firstNumber, lastNumber],
+      Object.keys(payload).length === 0 ? null : JSON.stringify(payload),
+      dialect.jsonTime(at)
+    ]
+  ))
+
+/** What brings the log forward, under the lock of its head. */
+const ADVANCES = "(e.version > h.version OR e.reaches > h.last_id " +
+  "OR (e.ended > h.ended_version AND e.ended >= h.version))"
+
+/**
+ * Appends what these candidates add to the logs, in a transaction that holds the locks of their heads. The end of each
+ * log is read under that lock, so sequences have no gap and each coupon is in one range, whichever instance appends.
+ */
+export const appendText = (
+  candidates: ReadonlyArray<EventCandidate>,
+  dialect: EventLogDialect
+): ReadonlyArray<string> => {
+  const { greater, moveHeads, now } = dialect
+  const source = dialect.candidates(json(candidates, dialect))
+  const further = (logged: string, of: string) => `${greater}(MAX(h.${logged}), MAX(e.${of}))`
+  return [
+    `INSERT INTO campaign_events (campaign_id, sequence, type, first_id, last_id, payload, at)
+SELECT h.campaign_id, h.sequence + ROW_NUMBER() OVER (PARTITION BY h.campaign_id ORDER BY e.n), e.type,
+  CASE WHEN e.last_id = 0 THEN 0 ELSE ${greater}(e.first_id, h.last_id + 1) END, e.last_id, e.payload, e.at
+FROM ${source}
+WHERE ${ADVANCES}`,
+    `INSERT INTO campaign_event_heads (campaign_id, sequence, last_id, version, ended_version, moved_at)
+SELECT h.campaign_id, MAX(h.sequence) + COUNT(*), ${further("last_id", "reaches")}, ${further("version", "version")},
+  ${further("ended_version", "ended")}, ${now()}
+FROM ${source}
+WHERE ${ADVANCES}
+GROUP BY h.campaign_id
+${moveHeads}`
+  ]
+}
+
+/** The heads of campaigns that have none: they are older than the log, or made by a program that does not know it. */
+export const missingHeads = (campaignIds: ReadonlyArray<CampaignId>, { insertIgnore, now }: EventLogDialect): string =>
+  `${insertIgnore} INTO campaign_event_heads (campaign_id, moved_at)
+SELECT id, ${now()} FROM campaigns WHERE id IN (${list(campaignIds)})`
+
+/** The log of a campaign that is being made, in its transaction: its head, and its first event. */
+export const createdText = (campaignId: string, now: string, payload: string): ReadonlyArray<string> => [
+  `INSERT INTO campaign_event_heads (campaign_id, sequence, version, moved_at) VALUES (${campaignId}, 1, 1, ${now})`,
+  `INSERT INTO campaign_events (campaign_id, sequence, type, payload, at)
+VALUES (${campaignId}, 1, 'campaign.created', ${payload}, ${now})`
+]
+
+/** Campaigns with the ends of their logs, as one statement sees both. */
+export const loggedCampaigns = (campaignIds: ReadonlyArray<CampaignId>, { now }: EventLogDialect): string =>
+  `SELECT c.id, c.name, c.coupon_limit, c.current_coupon, c.status, c.start_time, c.end_time, c.version, c.created_at,
+  l.issued_at AS last_issued_at, h.campaign_id AS head, h.last_id AS logged_id, h.version AS logged_version,
+  h.ended_version, ${now()} AS ledger_now
+FROM campaigns AS c LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id
+LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.current_coupon
+WHERE c.id IN (${list(campaignIds)})`
+
+/** Campaigns after one id, up to another one, whose logs lack something. */
+export const laggingCampaigns = (after: CampaignId, upTo: CampaignId, { now }: EventLogDialect): string =>
+  `SELECT c.id FROM campaigns AS c LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id
+WHERE c.id > ${integer(after)} AND c.id <= ${integer(upTo)} AND (h.campaign_id IS NULL OR h.last_id < c.current_coupon
+  OR h.version < c.version OR (c.status <> 'ENDED' AND c.end_time <= ${now()} AND h.ended_version < c.version))
+ORDER BY c.id`
+
+/** The id that a look at `size` campaigns after this one ends with. */
+export const lastOfPage = (after: CampaignId, size: number): string =>
+  `SELECT MAX(id) AS id, COUNT(*) AS size FROM (
+  SELECT id FROM campaigns WHERE id > ${integer(after)} ORDER BY id LIMIT ${integer(size)}
+) AS page`
+
+/** Campaigns of events that have waited in the outbox since before this time, of the first `limit` of them. */
+export const waitingCampaigns = (before: string, limit: number): string =>
+  `SELECT DISTINCT campaign_id FROM (
+  SELECT campaign_id FROM outbox WHERE kind IN ('ISSUED', 'CHANGED') AND created_at < ${before} LIMIT ${integer(limit)}
+) AS waiting`
+
+/** What changed a campaign, the latest first, from the audit log; refused acts left no trace in the campaign. */
+export const changeActs = (campaignId: CampaignId, beforeId: number | undefined, limit: number): string =>
+  `SELECT a.id, a.at, a.before_state, a.after_state FROM admin_audit AS a
+LEFT JOIN admin_audit_facts AS f ON f.change_id = a.change_id
+WHERE a.campaign_id = ${integer(campaignId)}${beforeId === undefined ? "" : ` AND a.id < ${integer(beforeId)}`}
+  AND a.action LIKE 'campaign.%' AND a.after_state IS NOT NULL AND COALESCE(f.outcome, 'DONE') = 'DONE'
+ORDER BY a.id DESC LIMIT ${integer(limit)}`
+
+/** How many coupons had been issued at each change whose marker is there; markers of older programs do not say. */
+export const changeMarkers = (campaignIds: ReadonlyArray<CampaignId>): string =>
+  `SELECT campaign_id, first_id AS version, last_id AS issued FROM outbox
+WHERE kind = 'CHANGED' AND campaign_id IN (${list(campaignIds)}) AND first_id > 0`
+
+/** When a coupon was issued. */
+export const couponTime = (campaignId: CampaignId, id: number): string =>
+  `SELECT issued_at FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id = ${integer(id)}`
+
+const eventColumns = "campaign_id, sequence, type, first_id, last_id, payload, at"
+
+export const eventsAfter = (campaignId: CampaignId, afterSequence: number, limit: number): string =>
+  `SELECT ${eventColumns} FROM campaign_events
+WHERE campaign_id = ${integer(campaignId)} AND sequence > ${integer(afterSequence)}
+ORDER BY sequence LIMIT ${integer(limit)}`
+
+export const headsOf = (campaignIds: ReadonlyArray<CampaignId>): string =>
+  "SELECT campaign_id, sequence, moved_at FROM campaign_event_heads " +
+  `WHERE campaign_id IN (${list(campaignIds)}) AND sequence > 0`
+
+export const headsMovedSince = (since: string, limit: number): string =>
+  "SELECT campaign_id, sequence, moved_at FROM campaign_event_heads " +
+  `WHERE moved_at >= ${since} AND sequence > 0 ORDER BY moved_at LIMIT ${integer(limit)}`
+
+/** Campaigns after one id, up to another one, whose first event is older than a time. */
+export const removable = (after: CampaignId, upTo: CampaignId, before: string): string =>
+  `SELECT h.campaign_id, h.removed_sequence FROM campaign_event_heads AS h
+JOIN campaign_events AS e ON e.campaign_id = h.campaign_id AND e.sequence = h.removed_sequence + 1
+WHERE h.campaign_id > ${integer(after)} AND h.campaign_id <= ${integer(upTo)} AND e.at < ${before}
+ORDER BY h.campaign_id`
+
+/** The times of a campaign's first events, of which at most `limit` are removed at a time. */
+export const firstEvents = (campaignId: CampaignId, afterSequence: number, limit: number): string =>
+  `SELECT sequence, at FROM campaign_events
+WHERE campaign_id = ${integer(campaignId)} AND sequence > ${integer(afterSequence)} ORDER BY sequence
+LIMIT ${integer(limit)}`
+
+/** Removes a campaign's events up to a sequence, and notes it; repeating it does no harm. */
+export const removeText = (campaignId: CampaignId, upTo: number): ReadonlyArray<string> => [
+  `UPDATE campaign_event_heads SET removed_sequence = ${integer(upTo)}
+WHERE campaign_id = ${integer(campaignId)} AND removed_sequence < ${integer(upTo)}`,
+  `DELETE FROM campaign_events WHERE campaign_id = ${integer(campaignId)} AND sequence <= ${integer(upTo)}`
+]
