@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { networkOf } from "../base/Address.ts"
+import * as ClientBudgets from "../base/ClientBudgets.ts"
+import * as Clients from "../base/Clients.ts"
 import * as TokenBucket from "../base/TokenBucket.ts"
 
 /** A rejected call, for the log. */
@@ -28,35 +30,20 @@ const RATE = { burst: 100, perSecond: 1 }
 const MINUTE = 60_000
 /** Lines about single clients: an attack from many addresses must not fill the log either. */
 const LINES = { burst: 20, perSecond: 20 / 60 }
-/** Clients that are remembered, 200 bytes each. Beyond, the one that was added first is forgotten. */
-const MAX_CLIENTS = 16_384
 
-interface Client {
-  readonly bucket: TokenBucket.TokenBucket
-  loggedAt: number
-}
-
-/** `now`: milliseconds that never go back. `every`: runs work after so many milliseconds, once. */
+/** `now`: milliseconds that never go back. `after`: runs work after so many milliseconds, once. */
 export const make = (
   now: () => number = () => performance.now(),
   after: (millis: number, work: () => void) => void = (millis, work) => void setTimeout(work, millis).unref()
 ): WrongCredentials => {
-  const clients = new Map<string, Client>()
+  const budgets = ClientBudgets.make(RATE, now)
+  /** When there was a line about a client, by its place. */
+  const loggedAt = new Float64Array(Clients.CLIENTS).fill(Number.NEGATIVE_INFINITY)
   const lines = TokenBucket.make(LINES, now())
   /** What was left out since the last summary. */
   let leftOut = 0
   let of = new Set<string>()
   let last: RejectedCall | undefined
-
-  const clientOf = (address: string): Client => {
-    const network = networkOf(address)
-    let client = clients.get(network)
-    if (client === undefined) {
-      if (clients.size >= MAX_CLIENTS) clients.delete(clients.keys().next().value!)
-      clients.set(network, client = { bucket: TokenBucket.make(RATE, now()), loggedAt: Number.NEGATIVE_INFINITY })
-    }
-    return client
-  }
 
   const sumUp = () => {
     const annotations = { calls: leftOut, clients: of.size }
@@ -69,24 +56,21 @@ export const make = (
   }
 
   return {
-    wait: (address) => {
-      const client = clients.get(networkOf(address))
-      return client === undefined ? 0 : TokenBucket.look(client.bucket, RATE, now())
-    },
-    count: (address) => void TokenBucket.take(clientOf(address).bucket, RATE, now()),
+    wait: (address) => budgets.wait(Clients.of(address)),
+    count: (address) => budgets.charge(Clients.of(address), 1),
     log: (call) => {
       const { address, annotations, message, runtime } = call
-      const client = clientOf(address)
+      const client = Clients.of(address)
       const time = now()
-      if (time - client.loggedAt >= MINUTE && TokenBucket.take(lines, LINES, time) === 0) {
-        client.loggedAt = time
+      if (time - loggedAt[client]! >= MINUTE && TokenBucket.take(lines, LINES, time) === 0) {
+        loggedAt[client] = time
         Runtime.runFork(runtime)(Effect.annotateLogs(Effect.logWarning(message), { ...annotations, address }))
         return
       }
       if (last === undefined) after(MINUTE, sumUp)
       last = call
       leftOut++
-      if (of.size < MAX_CLIENTS) of.add(networkOf(address))
+      if (of.size < Clients.CLIENTS) of.add(networkOf(address))
     }
   }
 }

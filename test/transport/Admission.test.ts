@@ -2,6 +2,7 @@ import { BlockList } from "node:net"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import * as Networks from "../../src/config/Networks.ts"
 import * as Admission from "../../src/rpc/admission/Admission.ts"
+import { CLIENTS } from "../../src/base/Clients.ts"
 import * as ClientAddress from "../../src/rpc/admission/ClientAddress.ts"
 import * as PacedRejections from "../../src/rpc/admission/PacedRejections.ts"
 import type { Request } from "../../src/rpc/Request.ts"
@@ -169,7 +170,7 @@ describe("a client's place", () => {
   it("tells addresses apart, nearly always", () => {
     const places = new Set(Array.from({ length: 250 }, (_, i) => open(from(`192.0.2.${i}`))))
     expect(places.size).toBeGreaterThan(220)
-    for (const place of places) expect(place >= 0 && place < ClientAddress.CLIENTS).toBe(true)
+    for (const place of places) expect(place >= 0 && place < CLIENTS).toBe(true)
   })
 
   it("is one for a /64 of IPv6", () => {

@@ -2,8 +2,8 @@ import type { ServerHttp2Session } from "node:http2"
 import type { Socket } from "node:net"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
-import { CLIENTS } from "../../rpc/admission/ClientAddress.ts"
-import * as ClientBudgets from "./ClientBudgets.ts"
+import { CLIENTS } from "../../base/Clients.ts"
+import * as ClientBudgets from "../../base/ClientBudgets.ts"
 
 /** An open connection, as the limits see it. */
 export interface Connection {

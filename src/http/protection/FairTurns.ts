@@ -1,4 +1,4 @@
-import { CLIENTS } from "../../rpc/admission/ClientAddress.ts"
+import { CLIENTS } from "../../base/Clients.ts"
 import type { Request, Response } from "../../rpc/Request.ts"
 
 /** Claims as most clients send them. */

@@ -1,6 +1,6 @@
 import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
-import * as ClientBudgets from "./ClientBudgets.ts"
+import * as ClientBudgets from "../../base/ClientBudgets.ts"
 import { type Connection, type ConnectionLimits, connectionOf } from "./ConnectionLimits.ts"
 import type { Offences } from "./Offences.ts"
 

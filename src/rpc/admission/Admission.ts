@@ -1,4 +1,5 @@
 import type { BlockList } from "node:net"
+import { CLIENTS } from "../../base/Clients.ts"
 import { Overloaded } from "../../domain/Failure.ts"
 import * as RequestMetrics from "../../metrics/RequestMetrics.ts"
 import * as ClientAddress from "./ClientAddress.ts"
@@ -46,7 +47,7 @@ export const make = (options: {
       RequestMetrics.rejectionsHeld.set(rejections.held())
     }
   })
-  const own = new Int32Array(ClientAddress.CLIENTS)
+  const own = new Int32Array(CLIENTS)
   // Made once: an error takes its stack trace when it is made, and its answer is kept by the catalog.
   const advice = Array.from({ length: LONGEST_ADVICE }, (_, i) => new Overloaded({ retryAfterSeconds: i + 1 }))
   let inFlight = 0

@@ -1,13 +1,9 @@
-import { randomInt } from "node:crypto"
 import { type BlockList, isIP, type Socket } from "node:net"
-import { networkOf, plain } from "../../base/Address.ts"
+import { plain } from "../../base/Address.ts"
+import * as Clients from "../../base/Clients.ts"
 import type { Request } from "../Request.ts"
 
-/** Places that clients share: the length of the tables that are kept of them. */
-export const CLIENTS = 4_096
-
-/** For a connection that is gone. */
-const GONE = 0
+const { GONE } = Clients
 const TRUSTED = -1
 
 const CLIENT = Symbol("client")
@@ -67,23 +63,15 @@ export interface ClientAddresses {
 }
 
 /**
- * A client as a number below `CLIENTS`, by a hash that differs in each process: no client can choose with
- * which other one it shares a number. The client is the peer of the connection, or behind a trusted proxy the last
+ * Clients as numbers (`Clients.of`). The client is the peer of the connection, or behind a trusted proxy the last
  * address in X-Forwarded-For that is no proxy. (X-Envoy-External-Address is not read: proxies that do not know it pass
  * on what a client sent.)
  */
 export const make = (trusted: BlockList): ClientAddresses => {
-  const seed = randomInt(2 ** 31)
-  const placeOf = (address: string) => {
-    let hash = seed
-    for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193)
-    hash = Math.imul(hash ^ hash >>> 15, 0x2c1b3c6d)
-    return (hash ^ hash >>> 13) & (CLIENTS - 1)
-  }
   const isTrusted = isTrustedBy(trusted)
   const known = (peer: string) => {
     const address = plain(peer)
-    return address === "" ? GONE : isTrusted(address) ? TRUSTED : placeOf(networkOf(address))
+    return address === "" ? GONE : isTrusted(address) ? TRUSTED : Clients.of(address)
   }
 
   const ofRequest = (request: Request): number => {
@@ -99,7 +87,7 @@ export const make = (trusted: BlockList): ClientAddresses => {
     if (place !== TRUSTED) return place
     const socket = isStream ? owner.socket : request.socket
     const proxy = plain(socket?.remoteAddress ?? "")
-    return placeOf(networkOf(forwardedAddress(request.rawHeaders, proxy, isTrusted)))
+    return Clients.of(forwardedAddress(request.rawHeaders, proxy, isTrusted))
   }
 
   return {

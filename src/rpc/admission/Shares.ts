@@ -1,4 +1,4 @@
-import { CLIENTS } from "./ClientAddress.ts"
+import { CLIENTS } from "../../base/Clients.ts"
 
 /** Something of which there is so much in all and which clients hold: bytes, streams, calls without an end. */
 export interface Shares {
