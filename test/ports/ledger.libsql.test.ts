@@ -2,6 +2,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
@@ -12,6 +13,7 @@ import * as Path from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
@@ -19,6 +21,7 @@ import * as LibSqlEventLog from "../../src/sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
 import * as LibSqlCampaignPhases from "../../src/sql/libsql/LibSqlCampaignPhases.ts"
+import * as LibSqlLedgerFacts from "../../src/sql/libsql/admin/LibSqlLedgerFacts.ts"
 import * as LibSqlDeployment from "../../src/sql/libsql/admin/LibSqlDeployment.ts"
 import * as LibSqlOutbox from "../../src/sql/libsql/LibSqlOutbox.ts"
 import * as AuditLogExercise from "./auditLog.exercise.ts"
@@ -92,6 +95,47 @@ describe("the embedded ledger's file", () => {
 
   it.effect("marks a creation by a kind of its own", () =>
     Effect.provide(expectMarkers((id) => `'${id}'`), ledgerIn(directory("markers"))))
+
+  it.live("is verified page by page, as of one moment, while coupons are issued, and leaves the loop to others", () =>
+    Effect.gen(function*() {
+      const campaigns = yield* CampaignStore
+      const ledger = yield* Ledger
+      const sql = yield* SqlClient
+      const { campaignId } = yield* createCampaign(draft({ couponLimit: 10_000 }))
+      const largest = 2n ** 63n - 1n
+      yield* ledger.issue(batchOf(campaignId, [largest, ...users(1, 299)]))
+      const factsBy = (page: number) => Effect.flatMap(LibSqlLedgerFacts.make(page), ({ facts }) => facts(campaignId))
+      const exact = (issued: number) => ({
+        counter: issued,
+        coupons: issued,
+        users: issued,
+        codes: issued,
+        highestId: issued
+      })
+      for (const page of [7, 100, 300, 301]) {
+        expect(yield* factsBy(page)).toMatchObject({ ...exact(300), unrelayed: 300, couponLimit: 10_000 })
+      }
+
+      // A claim is a turn of the loop: it finds its time between any two pages.
+      const counting = yield* Effect.fork(factsBy(10))
+      const nextTurn = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      let next = 1_000
+      while ((yield* Fiber.status(counting))._tag !== "Done") {
+        yield* ledger.issue(batchOf(campaignId, [next++]))
+        yield* nextTurn
+      }
+      const facts = (yield* Fiber.join(counting))!
+      expect(facts).toMatchObject(exact(facts.counter))
+      expect((yield* campaigns.find(campaignId))!.issuedCount - facts.counter).toBeGreaterThan(90)
+
+      yield* sql.unsafe(`UPDATE coupons SET id = 50000 WHERE campaign_id = ${campaignId} AND id = 3`).unprepared
+      expect(yield* factsBy(50)).toMatchObject({ highestId: 50_000 })
+      yield* sql.unsafe(`UPDATE coupons SET code = 'x' WHERE campaign_id = ${campaignId} AND id = 4`).unprepared
+      yield* sql.unsafe(`DELETE FROM coupons WHERE campaign_id = ${campaignId} AND id = 5`).unprepared
+      const { counter, coupons } = (yield* factsBy(50))!
+      expect(coupons).toBe(counter - 1)
+      expect(yield* Effect.flatMap(LibSqlLedgerFacts.make(50), (audit) => audit.facts(campaignId + 1))).toBeUndefined()
+    }).pipe(Effect.provide(ledgerIn(directory("facts")))))
 
   it.live("keeps what it has when opened again", () =>
     Effect.gen(function*() {

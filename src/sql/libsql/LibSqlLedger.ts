@@ -1,6 +1,7 @@
 import type { InStatement, ResultSet } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Steps from "../../base/Steps.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import { Ledger, type Claim, type ClaimBatch } from "../../ports/Ledger.ts"
 import type { CommitFacts } from "../ClaimDecision.ts"
@@ -63,7 +64,7 @@ export const make = Effect.gen(function*() {
   const driver = yield* LibSqlDriver
   const { forbidAndRead, read } = makeStatements(driver)
 
-  return SqlLedger.make({
+  const ledger = SqlLedger.make({
     time: Number,
     read,
     forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, () => text),
@@ -77,6 +78,12 @@ export const make = Effect.gen(function*() {
     attempt: (batch, claims) =>
       runBatch(driver, (now) => groupCommit(batch, claims, now), (results, now) =>
         readFacts(batch.campaignId, now, results))
+  })
+  return Ledger.of({
+    ...ledger,
+    // A rebuild reads page after page, and the driver answers at once.
+    listCoupons: (campaignId, afterId, limit) =>
+      Effect.zipLeft(ledger.listCoupons(campaignId, afterId, limit), Steps.turn)
   })
 })
 

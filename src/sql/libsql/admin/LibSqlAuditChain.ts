@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Steps from "../../../base/Steps.ts"
 import { AuditChain } from "../../../ports/AuditChain.ts"
 import * as SqlAuditChain from "../../SqlAuditChain.ts"
 import { unavailable } from "../../SqlFailure.ts"
@@ -12,7 +13,8 @@ const make = Effect.map(LibSqlDriver, (driver) =>
     time: Number,
     changeId: "a.change_id",
     now: () => integer(Date.now()),
-    read: makeStatements(driver).read,
+    // A thousand links are read in 10 ms, and a whole log would be read in one turn of the event loop.
+    read: (text) => Steps.step(makeStatements(driver).read(text)),
     // A transaction that writes has the whole file for itself.
     commit: (statements) =>
       Effect.uninterruptible(
