@@ -1,6 +1,6 @@
 -- The rights of the serving user. An administrator runs this after the first migration, and again after an upgrade that
 -- adds tables or a procedure. The service can change or delete no row of coupons or of the audit log, no role or secret
--- of a key, and no table.
+-- of a key, no limit that a key had, and no table.
 
 GRANT SELECT, INSERT, UPDATE
     (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at)
@@ -15,14 +15,17 @@ GRANT SELECT, INSERT ON coupon.admin_audit_facts TO 'coupon'@'%';
 -- Places are only added to the chain; its end moves on.
 GRANT SELECT, INSERT ON coupon.admin_audit_chain TO 'coupon'@'%';
 GRANT SELECT, UPDATE (sequence, hash, audit_id) ON coupon.admin_audit_head TO 'coupon'@'%';
--- A key is made and revoked; its role and its secret never change.
+-- A key is made and revoked; its role and its secret never change. New limits are added to the former ones.
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON coupon.api_keys TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.api_key_limits TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.api_key_ends TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE (last_day) ON coupon.api_key_use TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_phases TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.campaign_phase_log TO 'coupon'@'%';
 -- Events are added, and removed by EVENT_RETENTION; none is changed.
 GRANT SELECT, INSERT, DELETE ON coupon.campaign_events TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_event_heads TO 'coupon'@'%';
--- The migration makes its identity; an instance notes when it first served in production.
+-- The migration makes its identity; an instance notes when it first served in production. Writes of keys lock the row.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
 -- To check that the schema is the right one.
 GRANT SELECT ON coupon.schema_migrations TO 'coupon'@'%';

@@ -4,10 +4,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "./config/AppConfig.ts"
+import { KeyWatch } from "./agents/KeyWatch.ts"
 import * as Backend from "./Backend.ts"
 import { Campaigns } from "./campaigns/Campaigns.ts"
 import * as Issuance from "./UseCases.ts"
 import { IssueCoupon } from "./claim/IssueCoupon.ts"
+import { LedgerUnavailable } from "./ports/Ledger.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
 import { Startup, type UseCases } from "./rpc/Startup.ts"
 import * as RefusedActsLog from "./operator/audit/RefusedActsLog.ts"
@@ -29,6 +31,10 @@ export class BootFailure extends Context.Tag("coupon/BootFailure")<BootFailure, 
   readonly failed: Effect.Effect<never, Unbootable>
 }>() {}
 
+/** What the agent `key_watch` does, by the keys that this process holds. */
+const keyWatch = Layer.effect(KeyWatch, Effect.map(ApiKeys, ({ upkeep }) =>
+  KeyWatch.of({ runOnce: Effect.mapError(upkeep, ({ cause }) => new LedgerUnavailable({ cause })) })))
+
 /**
  * Builds the stores and the use cases in the background, so that the service listens from its first second and reports
  * what it waits for. Stores that cannot be reached are tried again without end.
@@ -47,8 +53,9 @@ export const make = Effect.gen(function*() {
     arrived: (store) => Effect.sync(() => void waiting.delete(store))
   })
 
+  const security = Layer.provide(Security.layer, RefusedActsLog.layer)
   const useCases = Issuance.layer.pipe(Layer.provide(TracedPorts.layer), Layer.provide(MeteredPorts.layer))
-  const services = Layer.merge(useCases, Layer.provide(Security.layer, RefusedActsLog.layer))
+  const services = useCases.pipe(Layer.provide(keyWatch), Layer.provideMerge(security))
   const build = Layer.buildWithScope(Layer.provideMerge(services, Backend.layer), scope).pipe(
     // The ledger may be away again right after it was reached.
     Effect.tap((context) => Effect.provide(Backend.awaited("the API keys in the ledger", Posture.check), context)),

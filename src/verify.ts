@@ -17,11 +17,13 @@ import * as HeldCoupons from "./agents/HeldCoupons.ts"
 import * as KnownCampaigns from "./agents/KnownCampaigns.ts"
 import { Outbox } from "./ports/Outbox.ts"
 import * as MainProgram from "./MainProgram.ts"
+import * as ChainVerification from "./operator/audit/ChainVerification.ts"
 import * as Verification from "./operator/Verification.ts"
 import * as Redaction from "./config/Redaction.ts"
 import * as SourceFrames from "./SourceFrames.ts"
 
-const usage = `Verifies a deployment against the invariants of docs/internals/protocol.md. It may be serving meanwhile.
+const usage = `Verifies a deployment against the invariants of docs/internals/protocol.md, and that no act of its audit
+log was changed or removed. It may be serving meanwhile.
 
   npm run verify               one line a campaign; exit code 0: all hold, 1: some do not, 2: it could not be checked
   npm run verify -- --repair   also has gates that disagree with the ledger rebuilt from it; never changes the ledger
@@ -35,6 +37,18 @@ MYSQL_REPLY_TIMEOUT.
 
 /** How long the stores may take to answer at first: an operator waits. */
 const PATIENCE = Duration.seconds(20)
+
+/** The chain of the audit log: its flaws, and its end. */
+const chain = Effect.gen(function*() {
+  const flaws: Array<string> = []
+  let end = { acts: 0, flaws: 0, unsealed: 0 }
+  yield* Stream.runForEach(ChainVerification.verify(undefined), (event) =>
+    Effect.sync(() => {
+      if (event._tag === "Flaw") flaws.push(VerificationReport.flawLine(event))
+      else if (event._tag === "Done") end = event
+    }))
+  return { flaws, end }
+})
 
 const inspect = (limits: Violations.Limits) =>
   Effect.gen(function*() {
@@ -87,7 +101,16 @@ const verify = (repairs: boolean) =>
         }`
         : `${found.violations.length} violations${repairable ? "; --repair rebuilds the gates concerned" : ""}`
     )
-    if (found.violations.length > 0) process.exitCode = 1
+    const audited = yield* chain
+    for (const flaw of audited.flaws) yield* print(`audit log, ${flaw}`)
+    yield* print(
+      `audit log: ${
+        audited.end.flaws === 0
+          ? VerificationReport.chainLine(audited.end)
+          : `${counted(audited.end.flaws, "flaw")}; compare it with a backup or an export`
+      }`
+    )
+    if (found.violations.length > 0 || audited.end.flaws > 0) process.exitCode = 1
   })
 
 const store = (name: string) => Effect.logDebug(`waiting for ${name}`)

@@ -9,6 +9,7 @@ import * as Agent from "./Agent.ts"
 import * as AuditSeal from "./audit/AuditSeal.ts"
 import * as CampaignSearch from "./CampaignSearch.ts"
 import * as EventLogUpkeep from "./events/EventLogUpkeep.ts"
+import { KeyWatch } from "./KeyWatch.ts"
 import { OutboxRelay } from "./outbox/OutboxRelay.ts"
 import * as OutboxWatch from "./outbox/OutboxWatch.ts"
 import { PhaseWatch } from "./PhaseWatch.ts"
@@ -36,6 +37,7 @@ export const make = Effect.gen(function*() {
   const outbox = yield* OutboxWatch.make
   const seal = yield* AuditSeal.make
   const eventLog = yield* EventLogUpkeep.make
+  const keys = yield* KeyWatch
   const suspicion = yield* Stream.toPull((yield* Gate).suspicions)
 
   const agents: ReadonlyArray<Agent.Agent> = [
@@ -103,6 +105,13 @@ export const make = Effect.gen(function*() {
       title: "the sealing of the audit log",
       runOnce: seal.runOnce,
       every: Duration.seconds(1)
+    },
+    {
+      // Here, and not where a key is used: a claim waits for no row of a key.
+      name: "key_watch",
+      title: "the record of which keys are used",
+      runOnce: keys.runOnce,
+      every: Duration.seconds(10)
     },
     {
       name: "void_removal",

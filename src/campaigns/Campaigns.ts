@@ -37,6 +37,8 @@ export interface CampaignList {
 
 /** Which campaigns to list. `status` `undefined`, no `phases` and an empty `namePrefix` do not filter. */
 export interface CampaignFilter {
+  /** `undefined`: all; else these alone, whatever the rest says. Not part of what a page token is for. */
+  readonly only?: ReadonlySet<CampaignId> | undefined
   readonly status: CampaignStatus | undefined
   readonly phases: ReadonlyArray<CampaignPhase>
   readonly namePrefix: string

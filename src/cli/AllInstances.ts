@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises"
 import { isIP } from "node:net"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
@@ -27,6 +28,9 @@ const SEARCH_PAUSE = "2 seconds"
 
 /** Pause between rounds while no instance answers. */
 const RETRY_PAUSE = "1 second"
+
+/** For so long an instance whose stream has ended counts as known: it is called again at once, if it still serves. */
+const RESUME_MILLIS = 3_000
 
 /** Once an instance was reached, the samples fail after this many rounds in a row that reach none. */
 const MAX_MISSED_ROUNDS = 60
@@ -72,6 +76,12 @@ export const make = (
     const queue = yield* Queue.unbounded<Take.Take<Overview, CliFailure>>()
     const clients = new Map<string, OperatorClient["Type"]>()
     const known = new Set<string>()
+    /** Instances whose streams have ended, with the time until which they count as known. */
+    const resuming = new Map<string, number>()
+    /** When the latest sample of an instance was taken. A stream that begins again has that sample once more. */
+    const takenAt = new Map<string, number>()
+    /** Taken by a stream that ends, so that its instance is called again without a pause. */
+    const ended = yield* Queue.sliding<void>(1)
     let quiet = 0
 
     const clientOf = (target: string) =>
@@ -95,20 +105,25 @@ export const make = (
               if (known.has(sample.instance)) return Effect.as(Deferred.succeed(met, false), false)
               followed = sample.instance
               known.add(followed)
+              resuming.delete(followed)
             }
-            const offer = sample.seconds < LEAST_SECONDS ? Effect.void : Queue.offer(queue, Take.of(sample))
+            const isNew = sample.at !== takenAt.get(followed)
+            takenAt.set(followed, sample.at)
+            const offer = isNew && sample.seconds >= LEAST_SECONDS ? Queue.offer(queue, Take.of(sample)) : Effect.void
             return Effect.as(Effect.zipRight(Deferred.succeed(met, true), offer), true)
           })).pipe(
           Effect.ensuring(Effect.sync(() => {
             if (followed === undefined) return
             known.delete(followed)
+            resuming.set(followed, performance.now() + RESUME_MILLIS)
             quiet = 0
           })),
           Effect.mapError(ofOperatorCall),
           Effect.matchEffect({
             onFailure: (failure) => Deferred.fail(met, failure),
             onSuccess: () => Deferred.succeed(met, false)
-          })
+          }),
+          Effect.zipRight(Effect.suspend(() => followed === undefined ? Effect.void : Queue.offer(ended, undefined)))
         )
         const fiber = yield* Effect.forkIn(follow, scope)
         return yield* Deferred.await(met).pipe(Effect.timeoutFail({
@@ -116,6 +131,9 @@ export const make = (
           onTimeout: () => ofNoAnswer(new TimedOut({ url: target, mayBeDone: false }))
         }), Effect.tapError(() => Fiber.interruptFork(fiber)))
       })
+
+    /** A pause between rounds, which ends when an instance is to be called again. */
+    const pause = (length: Duration.DurationInput) => Effect.raceFirst(Effect.sleep(length), Queue.take(ended))
 
     let reached = false
     let missed = 0
@@ -143,13 +161,17 @@ export const make = (
       // A stream that ended meanwhile has set `quiet` to 0.
       quiet = answers.includes(true) || quiet < before ? 0 : before + 1
       if (known.size === 0) yield* Effect.sleep(RETRY_PAUSE)
-      else if (quiet >= QUIET_ROUNDS) yield* Effect.sleep(SEARCH_PAUSE)
+      else if (quiet >= QUIET_ROUNDS) yield* pause(SEARCH_PAUSE)
     })
     yield* Effect.forkIn(Effect.forever(round), scope)
 
     return {
       samples: Stream.flattenTake(Stream.fromQueue(queue)),
-      known: () => known,
+      known: () => {
+        const now = performance.now()
+        for (const [name, until] of resuming) if (until <= now) resuming.delete(name)
+        return new Set([...known, ...resuming.keys()])
+      },
       settled: () => quiet >= QUIET_ROUNDS
     }
   })

@@ -45,7 +45,7 @@ const exits: { readonly [Tag in Answered]: { readonly exit: Exit; readonly hint?
   },
   PermissionDenied: {
     exit: "ACCESS",
-    hint: "use a key with a higher role; an ADMIN makes one by `coupon keys create`"
+    hint: "use a key with a higher role, or with other limits; an ADMIN makes one by `coupon keys create`"
   },
   InternalServerError: { exit: "FAILED", hint: "the cause is in the log of the instance that answered" }
 }
@@ -131,6 +131,9 @@ export const ofOperatorCall = (failure: OperatorCallFailure | CliFailure): CliFa
     case "NotFound":
       // It may be a key, so the hint about campaigns would mislead.
       return new CliFailure({ exit: "NOT_FOUND", code: table.RecordNotFound.message, message: failure.message })
+    case "Conflict":
+      // Of keys: the hint about versions of campaigns would mislead.
+      return new CliFailure({ exit: "PRECONDITION", code: table.Conflict.message, message: failure.message })
     default:
       return answered(publicTags[failure._tag], failure.message)
   }

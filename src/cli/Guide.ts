@@ -74,11 +74,21 @@ export const entries: ReadonlyArray<Entry> = [
     role: "VIEWER"
   },
   {
-    usage: "keys create --name N --role R [--rate N]",
+    usage: "keys create --name N --role R [--rate N] [--expires T] [--networks A,B] [--campaigns 1,2]",
     text: "makes an API key; its secret is all of standard output",
     role: "ADMIN"
   },
   { usage: "keys list", text: "lists every key that ever was, without secrets", role: "ADMIN" },
+  {
+    usage: "keys limit KEY [--expires T] [--networks A,B] [--campaigns 1,2]",
+    text: "changes the limits of a key; never and any remove one",
+    role: "ADMIN"
+  },
+  {
+    usage: "keys rotate KEY [--overlap 24h] [--expires T]",
+    text: "replaces a key by a new one; its secret is all of standard output",
+    role: "ADMIN"
+  },
   { usage: "keys revoke KEY", text: "ends the validity of a key", role: "ADMIN" }
 ]
 

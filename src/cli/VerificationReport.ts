@@ -1,4 +1,4 @@
-import type { VerifiedCampaign, Violation } from "../contract/OperatorRpcs.ts"
+import type { ChainEvent, VerifiedCampaign, Violation } from "../contract/OperatorRpcs.ts"
 import * as Output from "./Output.ts"
 
 const HEADER = ["campaign", "limit", "coupons", "counter", "gate", "holders", "on their way", "reserved", "verdict"]
@@ -24,6 +24,26 @@ export const table = (rows: ReadonlyArray<typeof VerifiedCampaign.Type>): string
       row.violations.length === 0 ? "ok" : [...new Set(row.violations.map(({ invariant }) => invariant))].join(" ")
     ])
   )
+
+export type Flaw = Extract<typeof ChainEvent.Type, { readonly _tag: "Flaw" }>
+
+const flawTexts: Record<Flaw["kind"], string> = {
+  ActMissing: "the act that had this place is gone",
+  ActChanged: "the act is not the one that got this place",
+  PlaceMissing: "the place is gone",
+  TailMissing: "the chain ends before it did",
+  OtherHistory: "the copy that was given has another act here"
+}
+
+/** A flaw of the audit log as one line. */
+export const flawLine = ({ kind, sequence }: Pick<Flaw, "kind" | "sequence">): string =>
+  `place ${sequence}: ${flawTexts[kind]}`
+
+/** What was found of a chain without a flaw. */
+export const chainLine = ({ acts, unsealed }: { readonly acts: number; readonly unsealed: number }): string => {
+  const more = unsealed === 0 ? "" : `; ${Output.counted(unsealed, "act")} not sealed yet`
+  return `${Output.counted(acts, "act")}, the chain holds${more}`
+}
 
 /** A violation as one line. */
 export const line = ({ campaignId, invariant, text }: typeof Violation.Type): string =>

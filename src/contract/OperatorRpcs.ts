@@ -19,6 +19,15 @@ export const Role = Schema.Literal(...roles)
 export class RequiredRole extends Context.Tag("coupon/operator/RequiredRole")<RequiredRole, RoleName>() {}
 
 /**
+ * Annotates a call with the campaigns that it is about, for keys that are limited to some: `named`: the one of its
+ * `campaignId`, and without that the caller's own; `own`: none, or the caller's own; `all`: not for such keys.
+ */
+export class TouchedCampaigns extends Context.Tag("coupon/operator/TouchedCampaigns")<
+  TouchedCampaigns,
+  "named" | "own" | "all"
+>() {}
+
+/**
  * Annotates a call that changes something and is not safe to repeat: without an answer, it may have been done.
  * RebuildGate is not among them, because repeating it is harmless.
  */
@@ -80,7 +89,11 @@ export const Info = Schema.Struct({
   waitingFor: Schema.Array(Schema.String),
   /** Whether administration needs no key, because none is configured. */
   open: Schema.Boolean,
-  caller: Schema.Struct({ name: Schema.String, role: Schema.String })
+  caller: Schema.Struct({ name: Schema.String, role: Schema.String }),
+  /** Keys that expire within 14 days. An older instance does not send it, nor one whose ledger is away. */
+  expiringKeys: Schema.optional(Schema.Array(
+    Schema.Struct({ id: Schema.String, name: Schema.String, expiresAt: Millis })
+  ))
 })
 
 /** A setting in effect, written as its variable. `value` is `***` if it may hold a secret, and empty if it is unset. */
@@ -157,6 +170,11 @@ export const BackupEvent = Schema.Union(
   })
 )
 
+/** An older instance does not send it. */
+const known = Schema.optionalWith(Schema.NullOr(Schema.String), { default: () => null })
+
+const knownNumber = Schema.optionalWith(Schema.NullOr(Schema.Number), { default: () => null })
+
 /** An API key without its secret. */
 export const Key = Schema.Struct({
   id: Schema.String,
@@ -165,12 +183,25 @@ export const Key = Schema.Struct({
   /** `null`: no limit of its own. */
   requestsPerSecond: Schema.NullOr(Schema.Number),
   createdAt: Millis,
-  /** `null`: valid. */
-  revokedAt: Schema.NullOr(Millis)
+  /** `null`: it was not. */
+  revokedAt: Schema.NullOr(Millis),
+  /** The limits of `KeyLimits`. `null`: none; an older instance does not send them. */
+  expiresAt: knownNumber,
+  networks: Schema.optionalWith(Schema.NullOr(Schema.Array(Schema.String)), { default: () => null }),
+  campaigns: Schema.optionalWith(Schema.NullOr(Schema.Array(Schema.Number)), { default: () => null }),
+  /** The key that replaced it, and when it ends for that. */
+  replacedBy: known,
+  endsAt: knownNumber,
+  /** The last day, in UTC, on which it was used: `2026-06-25`. */
+  lastUsedOn: known
 })
 
-/** An older instance does not send it. */
-const known = Schema.optionalWith(Schema.NullOr(Schema.String), { default: () => null })
+/** Limits that are asked for: `null` for none; one that is missing stays as it is. */
+const limits = {
+  expiresAt: Schema.optional(Schema.NullOr(Millis)),
+  networks: Schema.optional(Schema.NullOr(Schema.Array(Schema.String))),
+  campaigns: Schema.optional(Schema.NullOr(Schema.Array(CampaignId)))
+}
 
 /** One administrative act, as the ledger remembers it; see `AuditLog`. */
 export const AuditRecord = Schema.Struct({
@@ -227,9 +258,14 @@ export const PhaseEvent = Schema.Struct({
 
 /** The control plane: what an operator's console and command ask of an instance. Each call is one POST. */
 export class OperatorRpcs extends RpcGroup.make(
-  Rpc.make("Info", { success: Info, error: OperatorFailure }).annotate(RequiredRole, "VIEWER"),
-  /** Once a second, what this instance does and what waits in the stores. Ends with its caller or the instance. */
-  Rpc.make("Overview", { success: Overview, error: OperatorFailure, stream: true }).annotate(RequiredRole, "VIEWER"),
+  Rpc.make("Info", { success: Info, error: OperatorFailure })
+    .annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "own"),
+  /**
+   * Once a second, what this instance does and what waits in the stores. Ends with its caller or the instance, and else
+   * after ten minutes: the caller calls again. The first sample may then be one that it has.
+   */
+  Rpc.make("Overview", { success: Overview, error: OperatorFailure, stream: true })
+    .annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "own"),
   /**
    * Verifies every campaign, or one, against the invariants (the wire name is an old one). Reads each coupon: about a
    * second a million.
@@ -239,27 +275,58 @@ export class OperatorRpcs extends RpcGroup.make(
     success: VerifyEvent,
     error: OperatorFailure,
     stream: true
-  }).annotate(RequiredRole, "VIEWER"),
+  }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "named"),
   /** Rebuilds a campaign's gate from the ledger while it serves. `discard`: forget what the gate holds first. */
   Rpc.make("RebuildGate", {
     payload: changing({ campaignId: CampaignId, discard: Schema.Boolean }),
     success: RebuildEvent,
     error: OperatorFailure,
     stream: true
-  }).annotate(RequiredRole, "OPERATOR"),
+  }).annotate(RequiredRole, "OPERATOR").annotate(TouchedCampaigns, "named"),
   /** The whole ledger as it is at one moment, while it serves: every code, and the hashes of all keys. */
-  Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true }).annotate(RequiredRole, "ADMIN"),
+  Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true })
+    .annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all"),
   Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure })
-    .annotate(RequiredRole, "VIEWER"),
+    .annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "own"),
   /** The only answer that shows the secret. */
   Rpc.make("CreateKey", {
-    payload: changing({ name: Schema.String, role: Role, requestsPerSecond: Schema.optional(Schema.Number) }),
+    payload: changing({
+      name: Schema.String,
+      role: Role,
+      requestsPerSecond: Schema.optional(Schema.Number),
+      ...limits
+    }),
     success: Schema.Struct({ id: Schema.String, secret: Schema.String }),
     error: OperatorFailure
-  }).annotate(RequiredRole, "ADMIN").annotate(Writes, true),
-  Rpc.make("ListKeys", { success: Schema.Array(Key), error: OperatorFailure }).annotate(RequiredRole, "ADMIN"),
+  }).annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all").annotate(Writes, true),
+  Rpc.make("ListKeys", { success: Schema.Array(Key), error: OperatorFailure })
+    .annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all"),
   Rpc.make("RevokeKey", { payload: changing({ id: Schema.String }), success: Schema.Void, error: OperatorFailure })
-    .annotate(RequiredRole, "ADMIN").annotate(Writes, true),
+    .annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all").annotate(Writes, true),
+  /** Changes the limits of a valid key. Its running streams end. */
+  Rpc.make("LimitKey", {
+    payload: changing({ id: Schema.String, ...limits }),
+    success: Schema.Void,
+    error: OperatorFailure
+  }).annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all").annotate(Writes, true),
+  /**
+   * Makes a key in the place of another one, which ends after the overlap: of the same name, role and limits. It lives
+   * as long as the other was to, unless `expiresAt` says otherwise. The only answer that shows the secret.
+   */
+  Rpc.make("RotateKey", {
+    payload: changing({
+      id: Schema.String,
+      overlapMillis: Schema.NonNegativeInt,
+      expiresAt: Schema.optional(Schema.NullOr(Millis))
+    }),
+    success: Schema.Struct({
+      id: Schema.String,
+      secret: Schema.String,
+      formerEndsAt: Millis,
+      expiresAt: Schema.NullOr(Millis)
+    }),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all").annotate(Writes, true),
   /** The newest first, at most `limit` (1 to 1,000); `beforeId`: only those older than it. */
   Rpc.make("AuditLog", {
     payload: {
@@ -269,7 +336,7 @@ export class OperatorRpcs extends RpcGroup.make(
     },
     success: Schema.Array(AuditRecord),
     error: OperatorFailure
-  }).annotate(RequiredRole, "VIEWER"),
+  }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "named"),
   /** Acts in the order of the chain, after a place, at most `limit` (1 to 1,000): none is missed, none comes twice. */
   Rpc.make("AuditLinks", {
     payload: { after: Schema.NonNegativeInt, limit: Schema.Int.pipe(Schema.between(1, 1_000)) },
@@ -279,18 +346,18 @@ export class OperatorRpcs extends RpcGroup.make(
       head: Schema.Struct({ sequence: Schema.Number, hash: Schema.String })
     }),
     error: OperatorFailure
-  }).annotate(RequiredRole, "VIEWER"),
+  }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "all"),
   /** Verifies the chain of the audit log. `expected`: a place and its hash, from a copy that is kept elsewhere. */
   Rpc.make("VerifyAuditLog", {
     payload: { expected: Schema.optional(Schema.Struct({ sequence: Schema.NonNegativeInt, hash: Hash })) },
     success: ChainEvent,
     error: OperatorFailure,
     stream: true
-  }).annotate(RequiredRole, "VIEWER"),
+  }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "all"),
   /** The phases that a campaign has reached, the newest first, at most `limit` (1 to 1,000). */
   Rpc.make("Phases", {
     payload: { campaignId: CampaignId, limit: Schema.Int.pipe(Schema.between(1, 1_000)) },
     success: Schema.Array(PhaseEvent),
     error: OperatorFailure
-  }).annotate(RequiredRole, "VIEWER")
+  }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "named")
 ).middleware(Authorization) {}

@@ -43,7 +43,13 @@ const guard = (
     headers,
     handler: (request, response, draining) => {
       const source = HttpSource.make(request, response, addressOf)
-      const caller = { authorization: request.headers.authorization, source, call: undefined }
+      const caller: Guard.Caller = {
+        authorization: request.headers.authorization,
+        source,
+        call: undefined,
+        // Metrics are of the instance, and name no campaign.
+        touches: "own"
+      }
       Effect.runFork(Effect.either(Guard.admit(startup, caller, role))).addObserver((exit) => {
         if (exit._tag === "Success" && Either.isRight(exit.value)) return admitted(request, response, draining)
         request.resume()

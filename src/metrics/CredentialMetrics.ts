@@ -1,4 +1,4 @@
-import { counters } from "./Metrics.ts"
+import { counters, gauges } from "./Metrics.ts"
 
 /** Why a caller's credentials were not enough. */
 export const reasons = [
@@ -9,6 +9,12 @@ export const reasons = [
   /** No such key, or not its secret. */
   "unknown_key",
   "revoked_key",
+  /** The key has expired, or was replaced some time ago. */
+  "expired_key",
+  /** The key may not be used from the client's address. */
+  "network",
+  /** The key may not touch the campaign. */
+  "campaign",
   /** The key's role is too low. */
   "role",
   /** The key has no calls left in this second. */
@@ -48,3 +54,9 @@ export const refusedActs = {
   summed: refused({ record: "summed" }),
   failed: refused({ record: "failed" })
 }
+
+/** Set by the agent `key_watch`. */
+export const expiring = gauges(
+  "coupon_keys_expiring",
+  "Valid API keys that expire within 14 days and have no successor, of the whole deployment."
+)()

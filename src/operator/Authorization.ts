@@ -6,9 +6,10 @@ import * as Option from "effect/Option"
 import * as Actor from "../domain/Actor.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as Guard from "../security/Guard.ts"
-import { Overloaded, PermissionDenied, type Rejection, Unauthenticated } from "../contract/OperatorErrors.ts"
+import type { Rejection } from "../contract/OperatorErrors.ts"
+import { Overloaded, PermissionDenied, Unauthenticated, Unavailable } from "../contract/OperatorErrors.ts"
 import { storesAway } from "./OperatorFailures.ts"
-import { Authorization, Caller, RequiredRole } from "../contract/OperatorRpcs.ts"
+import { Authorization, Caller, RequiredRole, TouchedCampaigns } from "../contract/OperatorRpcs.ts"
 import { OperatorSources } from "./OperatorProtocol.ts"
 
 /** The guard's rejection in the operator plane's terms. */
@@ -39,19 +40,28 @@ const rejectionOf = (
 /** How often a stream's key is looked at again. Keys are at most 7 s old then, of the 10 that a revocation may take. */
 const RECHECK = "1 second"
 
-/** Fails once the caller has lost its rights; never succeeds. */
-const whileAdmitted = <E>(recheck: Effect.Effect<void, E>): Effect.Effect<never, E> =>
-  Effect.forever(Effect.zipRight(Effect.sleep(RECHECK), recheck))
+/** What the stream returned, it returned by other limits. Another call is answered by those that are in effect. */
+const limitedAnew = new Unavailable({ message: "the limits of this key were changed", retryAfterSeconds: 1 })
+
+/** Fails once the caller has lost its rights, or has other limits; never succeeds. */
+const whileAdmitted = <E>(recheck: Effect.Effect<boolean, E>): Effect.Effect<never, E | Unavailable> =>
+  Effect.forever(Effect.zipRight(
+    Effect.sleep(RECHECK),
+    Effect.filterOrFail(recheck, (isSame) => isSame, () => limitedAnew)
+  ))
 
 /** Admits a call by the same guard as all protocols, and provides the `Caller`, whose name the audit log records. */
 export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup> = Layer.effect(
   Authorization,
   Effect.map(Effect.zip(Startup, OperatorSources), ([startup, sources]) =>
-    Authorization.of(({ clientId, headers, next, rpc }) => {
+    Authorization.of(({ clientId, headers, next, payload, rpc }) => {
       // Without the annotation a call would be open to all, so the strictest role is required.
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
       const source = sources.of(clientId)
-      const caller = { authorization: headers["authorization"], source, call: rpc._tag }
+      // Likewise it would be open to keys that are limited to campaigns.
+      const touched = Option.getOrElse(Context.getOption(rpc.annotations, TouchedCampaigns), () => "all" as const)
+      const touches = touched === "named" ? (payload as { readonly campaignId?: number }).campaignId ?? "own" : touched
+      const caller = { authorization: headers["authorization"], source, call: rpc._tag, touches }
       const rejected = (rejection: Guard.Rejection) =>
         rejectionOf(rejection, rpc._tag, required, startup.waitingFor())
       return Guard.admit(startup, caller, required).pipe(
@@ -61,7 +71,10 @@ export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup>
           const admitted = Effect.provideService(next, Caller, { principal, actor: Actor.of(principal, source) })
           // A stream may last for days: it ends with the rights of its caller.
           const work = RpcSchema.isStreamSchema(rpc.successSchema)
-            ? Effect.raceFirst(admitted, whileAdmitted(Effect.mapError(guard.recheck(caller, required), rejected)))
+            ? Effect.raceFirst(
+              admitted,
+              whileAdmitted(Effect.mapError(guard.recheck(caller, required, principal), rejected))
+            )
             : admitted
           if (required === "VIEWER") return work
           return Effect.tapError(work, ({ _tag }) =>

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -14,15 +15,15 @@ import { CampaignStore } from "../ports/CampaignStore.ts"
 import { LedgerFacts, type SessionFact } from "../ports/LedgerFacts.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
-import { ApiKeys, KeyRejected } from "../security/ApiKeys.ts"
-import { anonymousAdmin } from "../domain/Principal.ts"
+import { ApiKeys, type KeyConflict, KeyRejected } from "../security/ApiKeys.ts"
+import { anonymousAdmin, type Principal } from "../domain/Principal.ts"
 import { VERSION } from "../config/Version.ts"
 import * as Backup from "./Backup.ts"
 import * as Verification from "./Verification.ts"
 import { effectiveSettings } from "./EffectiveSettings.ts"
 import * as GateRebuild from "./GateRebuild.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
-import { InvalidArgument, NotFound, type OperatorFailure, Overloaded } from "../contract/OperatorErrors.ts"
+import { Conflict, InvalidArgument, NotFound, type OperatorFailure, Overloaded } from "../contract/OperatorErrors.ts"
 import { protections } from "../metrics/ProtectionMetrics.ts"
 import { keyOf } from "./admission/OperatorSlots.ts"
 import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
@@ -58,6 +59,25 @@ const factsOf = <E>(store: {
     // The store read its clock at some time between request and reply.
     return { now, askedAt: Math.round((sentAt + Date.now()) / 2), settings, session: session.map(sessionRow) }
   }).pipe(Effect.disconnect, Effect.timeout("1 second"), Effect.option, Effect.map(Option.getOrNull))
+
+/** Keys that expire soon; none while the ledger does not answer. */
+const expiringOf = ({ expiring }: ApiKeys["Type"]) =>
+  expiring.pipe(
+    Effect.map((keys) => keys.map(({ id, limits, name }) => ({ id, name, expiresAt: limits.expiresAt! }))),
+    Effect.disconnect,
+    Effect.timeoutTo({ duration: "1 second", onTimeout: () => [], onSuccess: (keys) => keys }),
+    Effect.orElseSucceed(() => [])
+  )
+
+/** What the failures of keys are on the wire. */
+const creationFailures = {
+  KeyRejected: ({ message }: KeyRejected) => Effect.fail(new InvalidArgument({ message })),
+  KeyConflict: ({ message }: KeyConflict) => Effect.fail(new Conflict({ message }))
+}
+const keyFailures = {
+  ...creationFailures,
+  KeyNotFound: () => Effect.fail(new NotFound({ message: "there is no such key" }))
+}
 
 /** Every call, over the ports of this service. `stopped` completes when the instance begins to stop. */
 export const layer = (stopped: Effect.Effect<void>) =>
@@ -104,10 +124,13 @@ export const layer = (stopped: Effect.Effect<void>) =>
         return events
       }))
 
-    const verify = (campaignId: number | undefined): Stream.Stream<typeof VerifyEvent.Type, Failure, Ports> => {
+    const verify = (
+      campaignId: number | undefined,
+      only: Principal["campaigns"]
+    ): Stream.Stream<typeof VerifyEvent.Type, Failure, Ports> => {
       const options = { limits: Verification.limitsOf(config), gateHere: true }
       const found = campaignId === undefined
-        ? Verification.findings(options)
+        ? Verification.findings(options, only)
         : Stream.fromIterableEffect(Effect.filterOrFail(
           Verification.findingOf(campaignId, options),
           (findings) => findings.length > 0,
@@ -133,8 +156,9 @@ export const layer = (stopped: Effect.Effect<void>) =>
       // Answers even if no store does, because it reports that they are away.
       Info: () =>
         Effect.gen(function*() {
-          const { principal: { keyId, name, role } } = yield* Caller
+          const { principal: { campaigns, keyId, name, role } } = yield* Caller
           const context = services.current()
+          const expiring = context === undefined ? [] : yield* expiringOf(Context.get(context, ApiKeys))
           const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
             [factsOf(Context.get(context, LedgerFacts)), factsOf(Context.get(context, GateFacts))],
             { concurrency: 2 }
@@ -153,46 +177,71 @@ export const layer = (stopped: Effect.Effect<void>) =>
             ready: context !== undefined && startup.waitingFor().length === 0,
             waitingFor: startup.waitingFor(),
             open: keyId === undefined && name === anonymousAdmin.name,
-            caller: { name, role }
+            caller: { name, role },
+            // The holder of a key for some campaigns need not know of the others.
+            expiringKeys: expiring.filter(({ id }) => campaigns === undefined || id === keyId)
           }
         }),
-      Overview: () => Stream.interruptWhen(overview, stopped),
-      Audit: ({ campaignId }) => oneAKey("Audit", stream("Audit", verify(campaignId))),
+      Overview: () =>
+        Stream.unwrap(Effect.map(Caller, ({ principal }) => OverviewSampler.ofCall(overview, principal, stopped))),
+      Audit: ({ campaignId }) =>
+        oneAKey("Audit", Stream.unwrap(Effect.map(Caller, ({ principal }) =>
+          stream("Audit", verify(campaignId, principal.campaigns))))),
       RebuildGate: ({ campaignId, discard }) =>
         oneAKey("RebuildGate", Stream.unwrap(Effect.map(Caller, ({ actor }) =>
           stream("RebuildGate", rebuild({ campaignId, discard, actor }))))),
       Backup: () =>
         oneAKey("Backup", Stream.unwrap(Effect.map(Caller, ({ actor }) => stream("Backup", backup(actor))))),
       Settings: () => Effect.sync(() => effectiveSettings(config)),
-      CreateKey: (key) =>
+      CreateKey: ({ campaigns, expiresAt, name, networks, requestsPerSecond, role }) =>
         Effect.flatMap(Caller, ({ actor }) =>
           call("CreateKey", Effect.flatMap(ApiKeys, (keys) =>
             // The first key closes administration: with a lesser role, its maker would be locked out.
             Effect.filterOrFail(
               keys.configured,
-              (configured) => configured || key.role === "ADMIN",
+              (configured) => configured || role === "ADMIN",
               () => new KeyRejected({ message: FIRST_KEY })
             ).pipe(
-              Effect.zipRight(keys.create(key, actor))
-            )).pipe(
-            Effect.catchTag("KeyRejected", ({ message }) => Effect.fail(new InvalidArgument({ message })))
-          ))),
+              Effect.zipRight(
+                keys.create({ name, role, requestsPerSecond, limits: { campaigns, expiresAt, networks } }, actor)
+              )
+            )).pipe(Effect.catchTags(creationFailures)))),
       ListKeys: () =>
         call("ListKeys", Effect.map(Effect.flatMap(ApiKeys, ({ list }) => list), (keys) =>
-          keys.map((key) => ({
+          keys.map(({ limits, replaced, requestsPerSecond, revokedAt, lastUsedOn, ...key }) => ({
             ...key,
-            requestsPerSecond: key.requestsPerSecond ?? null,
-            revokedAt: key.revokedAt ?? null
+            requestsPerSecond: requestsPerSecond ?? null,
+            revokedAt: revokedAt ?? null,
+            expiresAt: limits.expiresAt ?? null,
+            networks: limits.networks ?? null,
+            campaigns: limits.campaigns ?? null,
+            replacedBy: replaced?.by ?? null,
+            endsAt: replaced?.endsAt ?? null,
+            lastUsedOn: lastUsedOn ?? null
           })))),
       RevokeKey: ({ id }) =>
         Effect.flatMap(Caller, ({ actor }) =>
           call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id, actor)), (found) =>
-            found ? Effect.void : Effect.fail(new NotFound({ message: "there is no such key" }))))),
+            found ? Effect.void : keyFailures.KeyNotFound()))),
+      LimitKey: ({ id, ...limits }) =>
+        Effect.flatMap(Caller, ({ actor }) =>
+          call("LimitKey", Effect.flatMap(ApiKeys, (keys) => keys.limit(id, limits, actor)).pipe(
+            Effect.catchTags(keyFailures)
+          ))),
+      RotateKey: ({ expiresAt, id, overlapMillis }) =>
+        Effect.flatMap(Caller, ({ actor }) =>
+          call("RotateKey", Effect.flatMap(ApiKeys, (keys) =>
+            keys.rotate(id, { expiresAt, overlap: Duration.millis(overlapMillis) }, actor)).pipe(
+            Effect.map((key) => ({ ...key, expiresAt: key.expiresAt ?? null })),
+            Effect.catchTags(keyFailures)
+          ))),
       AuditLog: ({ beforeId, campaignId, limit }) =>
-        call("AuditLog", Effect.gen(function*() {
-          const records = yield* Effect.flatMap(AuditLog, (audit) => audit.list({ beforeId, campaignId, limit }))
-          return records.map(AuditRows.toContract)
-        })),
+        Effect.flatMap(Caller, ({ principal }) =>
+          call("AuditLog", Effect.gen(function*() {
+            const query = { beforeId, campaignId, limit, only: principal.campaigns }
+            const records = yield* Effect.flatMap(AuditLog, (audit) => audit.list(query))
+            return records.map(AuditRows.toContract)
+          }))),
       AuditLinks: ({ after, limit }) =>
         call("AuditLinks", Effect.gen(function*() {
           const chain = yield* AuditChain

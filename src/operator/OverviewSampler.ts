@@ -5,6 +5,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { mayTouch, type Principal } from "../domain/Principal.ts"
 import { Gate, type GateState } from "../ports/Gate.ts"
 import { Agents } from "../agents/Agents.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
@@ -124,6 +125,23 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
       ...stores
     }
   })
+
+/** A call has samples for this long. Then its client calls again, by which a lost one ends, and proxies can balance. */
+export const LIFE = Duration.minutes(10)
+
+/** A sample as a caller may see it: of campaigns, those that its key may touch. The rest is of the whole instance. */
+const visibleTo = (principal: Principal) => (overview: Overview): Overview =>
+  principal.campaigns === undefined
+    ? overview
+    : { ...overview, campaigns: overview.campaigns.filter(({ campaignId }) => mayTouch(principal, campaignId)) }
+
+/** The samples of one call. They end between two of them, after `LIFE`, or at once when `stopped` completes. */
+export const ofCall = (
+  samples: Stream.Stream<Overview>,
+  principal: Principal,
+  stopped: Effect.Effect<void>
+): Stream.Stream<Overview> =>
+  samples.pipe(Stream.map(visibleTo(principal)), Stream.haltAfter(LIFE), Stream.interruptWhen(stopped))
 
 /**
  * One sample a second for all watchers together, and none without watchers. A further watcher gets the latest sample at

@@ -44,16 +44,21 @@ export const findingOf = (
     return [{ observation, violations: Violations.violationsOf(observation, options.limits) }]
   })
 
-/** Verifies every campaign, by ascending id, one after another, so that claims keep the stores' capacity. */
+const allIds: Stream.Stream<CampaignId, LedgerUnavailable, LedgerFacts> = Stream.paginateChunkEffect(0, (afterId) =>
+  Effect.gen(function*() {
+    const ids = yield* Effect.flatMap(LedgerFacts, (ledger) => ledger.campaignIds(afterId, PAGE))
+    return [Chunk.fromIterable(ids), ids.length < PAGE ? Option.none<number>() : Option.some(ids.at(-1)!)] as const
+  }))
+
+/**
+ * Verifies every campaign, or every one of `only`, by ascending id, one after another, so that claims keep the stores'
+ * capacity.
+ */
 export const findings = (
-  options: { readonly limits: Violations.Limits; readonly gateHere: boolean }
+  options: { readonly limits: Violations.Limits; readonly gateHere: boolean },
+  only?: ReadonlySet<CampaignId>
 ): Stream.Stream<Finding, LedgerUnavailable | GateUnavailable, LedgerFacts | Gate> =>
-  Stream.paginateChunkEffect(0, (afterId) =>
-    Effect.gen(function*() {
-      const ids = yield* Effect.flatMap(LedgerFacts, (ledger) => ledger.campaignIds(afterId, PAGE))
-      return [ids, ids.length < PAGE ? Option.none() : Option.some(ids.at(-1)!)] as const
-    }).pipe(Effect.map(([ids, next]) => [Chunk.fromIterable(ids), next] as const))
-  ).pipe(
+  (only === undefined ? allIds : Stream.fromIterable([...only].sort((a, b) => a - b))).pipe(
     // One campaign may take seconds: each finding is emitted as soon as it is known.
     Stream.rechunk(1),
     Stream.mapEffect((campaignId) => findingOf(campaignId, options)),

@@ -49,11 +49,13 @@ export class AuditLog extends Context.Tag("coupon/issuance/AuditLog")<AuditLog, 
   readonly append: (entry: AuditEntry) => Effect.Effect<void, LedgerUnavailable | CommitInDoubt>
   /**
    * Acts with `id < beforeId` (`undefined`: from the newest on), newest first, at most `limit`; of one campaign if
-   * `campaignId` is given. An act whose transaction takes long may appear below one that was listed before it.
+   * `campaignId` is given, and of these alone if `only` is. An act whose transaction takes long may appear below one
+   * that was listed before it.
    */
   readonly list: (query: {
     readonly beforeId: number | undefined
     readonly limit: number
     readonly campaignId: CampaignId | undefined
+    readonly only?: ReadonlySet<CampaignId> | undefined
   }) => Effect.Effect<ReadonlyArray<AuditRecord>, LedgerUnavailable>
 }>() {}

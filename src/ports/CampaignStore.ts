@@ -54,6 +54,8 @@ export interface CampaignQuery {
   readonly namePrefix: string
   /** In one of these phases by the ledger's clock; empty: in any. */
   readonly phases: ReadonlyArray<CampaignPhase>
+  /** These campaigns alone, at most 100; `undefined`: any. */
+  readonly only?: ReadonlySet<CampaignId> | undefined
 }
 
 /** With a filter, a list looks at no more campaigns than these: a table of millions must not be read for one page. */

@@ -77,6 +77,7 @@ const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
   bound: "write",
   access: "OPERATOR",
+  touches: "all",
   call: (useCases, input, { principal, source }) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.flatMap(parseOrder(input, now), (order) => useCases.campaigns.create(order, Actor.of(principal, source)))),
@@ -205,14 +206,19 @@ const listCampaigns = Routes.make({
   method: CouponService.method.listCampaigns,
   bound: "read",
   access: "VIEWER",
-  call: (useCases, { namePrefix, pageSize, pageToken, phases, status }) => {
+  touches: "own",
+  call: (useCases, { namePrefix, pageSize, pageToken, phases, status }, { principal }) => {
     const wanted = fromWire.get(status)
     if (wanted === undefined && status !== CampaignStatus.UNSPECIFIED) {
       return Effect.fail(new InvalidArgument({ field: "status", reason: "must be one that campaigns have" }))
     }
     const some = phases.map((phase) => phasesFromWire.get(phase))
     return some.every((phase) => phase !== undefined)
-      ? useCases.campaigns.list({ status: wanted, phases: some, namePrefix }, pageSize, pageToken)
+      ? useCases.campaigns.list(
+        { status: wanted, phases: some, namePrefix, only: principal.campaigns },
+        pageSize,
+        pageToken
+      )
       : Effect.fail(new InvalidArgument({ field: "phases", reason: "must be some that campaigns have" }))
   },
   respond: ({ campaigns, nextPageToken }) =>

@@ -4,7 +4,7 @@ import type * as Effect from "effect/Effect"
 import type { IssueFailure } from "../domain/Failure.ts"
 import type { Continuation } from "../claim/Continuation.ts"
 import type { UseCases } from "./Startup.ts"
-import type { Principal } from "../domain/Principal.ts"
+import type { Principal, Touches } from "../domain/Principal.ts"
 import type { RequestSource } from "../domain/Actor.ts"
 import { isRole, type Access, type Role } from "../domain/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
@@ -60,6 +60,8 @@ export interface Route {
   readonly bound: Bound
   /** Who may call it, which `Dispatcher` has `Guard` decide. */
   readonly access: Access
+  /** The campaigns that a call is about. */
+  readonly touches: (input: unknown) => Touches
   /** Whether `access` is none of the roles. */
   readonly isPublic: boolean
   /** Both throw `InvalidArgument`. */
@@ -105,6 +107,16 @@ type AccessTo<I extends DescMessage> =
   | Role
   | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE")
 
+/**
+ * A message that names a campaign is about that campaign. Any other call says what it does for a key that is limited to
+ * campaigns: `own` if it returns only those of `CallContext.principal`, `all` if it is not for such a key.
+ */
+type TouchesOf<I extends DescMessage> = MessageShape<I> extends { readonly campaignId: number }
+  ? { readonly touches?: never }
+  : { readonly touches: "own" | "all" }
+
+const campaignOf = (input: unknown): Touches => (input as { readonly campaignId: number }).campaignId
+
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
 export const make = <I extends DescMessage, O extends DescMessage, Answer, E = never>(spec: {
   readonly method: DescMethodUnary<I, O>
@@ -127,16 +139,17 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     context: CallContext
   ) => Effect.Effect<Answer, IssueFailure | E>
   readonly begin?: Begin<Fields<I>, Answer, IssueFailure | E>
-}): Route => {
+} & TouchesOf<I>): Route => {
   const options: JsonOptions = spec.registry === undefined ? jsonOptions : { ...jsonOptions, registry: spec.registry }
   // What changes something must not be answered with success for a field that means nothing.
   const general = decodeJson(spec.method.input, { registry: spec.registry, rejectUnknown: spec.bound === "write" })
-  const { readJson } = spec
+  const { readJson, touches } = spec as { readonly readJson?: Route["decodeJson"]; readonly touches?: Touches }
   return {
     method: spec.method,
     path: `/${spec.method.parent.typeName}/${spec.method.name}`,
     bound: spec.bound,
     access: spec.access,
+    touches: touches === undefined ? campaignOf : () => touches,
     isPublic: !isRole(spec.access),
     decodeJson: readJson === undefined ? general : (bytes) => readJson(bytes) ?? general(bytes),
     decodeJsonMessage: general,

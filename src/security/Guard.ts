@@ -7,8 +7,8 @@ import * as Actor from "../domain/Actor.ts"
 import type { RequestSource } from "../domain/Actor.ts"
 import { RefusedActs } from "./RefusedActs.ts"
 import { ApiKeys } from "./ApiKeys.ts"
-import type { Principal } from "../domain/Principal.ts"
-import { anonymous, anonymousAdmin } from "../domain/Principal.ts"
+import type { Principal, Touches } from "../domain/Principal.ts"
+import { anonymous, anonymousAdmin, mayTouch } from "../domain/Principal.ts"
 import type { Access, Role } from "../domain/Role.ts"
 import { allows, isRole } from "../domain/Role.ts"
 import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
@@ -28,6 +28,8 @@ export interface Caller {
   readonly source: RequestSource
   /** The call, whose refusal the audit log records. `undefined`: reading a page is no administrative act. */
   readonly call: string | undefined
+  /** The campaigns that the call is about. */
+  readonly touches: Touches
 }
 
 /** Decides who may call what, in all protocols. */
@@ -49,10 +51,11 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
     userId?: bigint
   ) => Effect.Effect<Principal, Rejection>
   /**
-   * Whether a call of administration that was admitted would be admitted still: its key was not revoked, at any
-   * instance, more than 10 s ago. Takes nothing of the key's rate, and is not counted.
+   * Fails unless a call of administration that was admitted as `principal` would be admitted still: its key has not
+   * expired, and was not revoked, or forbidden it, at any instance, more than 10 s ago. `false`: by other limits than
+   * when it was admitted. Takes nothing of the key's rate, and is not counted.
    */
-  readonly recheck: (caller: Caller, role: Role) => Effect.Effect<void, Rejection>
+  readonly recheck: (caller: Caller, role: Role, principal: Principal) => Effect.Effect<boolean, Rejection>
   /** Records that an administrative act of a caller whom it admitted failed, and why: the tag of the failure. */
   readonly actFailed: (caller: Caller, principal: Principal, reason: string) => void
 }>() {}
@@ -61,7 +64,7 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
 export const open: Guard["Type"] = {
   publicIsOpen: true,
   mayListCodes: () => true,
-  recheck: () => Effect.void,
+  recheck: () => Effect.succeed(true),
   actFailed: () => {},
   admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
@@ -77,7 +80,9 @@ const lacking = (role: Principal["role"], access: Access): string | undefined =>
 const BEARER = /^bearer +([\x21-\x7e]+) *$/i
 
 const SEND_KEY = "send it as \"Authorization: Bearer <key>\""
-const unknownKey = new Unauthenticated({ reason: "the API key is unknown or revoked" })
+/** Nothing tells what is wrong with a key, not even its holder: the log and the metrics do. */
+const invalidKey = new Unauthenticated({ reason: "the API key is unknown, revoked or expired" })
+const wrongNetwork = new PermissionDenied({ reason: "the API key may not be used from this address" })
 const notBearer = new Unauthenticated({ reason: `the Authorization header is not of the form "Bearer <key>"` })
 
 const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
@@ -93,7 +98,8 @@ interface Refusal {
 
 /** What a guesser sends, or the holder of what is no longer valid. Not expired tokens: honest clients send those. */
 const WRONG: ReadonlySet<Reason | undefined> = new Set<Reason>([
-  "malformed", "unknown_key", "revoked_key", "token_malformed", "token_signature", "token_claims"
+  "malformed", "unknown_key", "revoked_key", "expired_key", "network", "token_malformed", "token_signature",
+  "token_claims"
 ])
 
 const refuse = (failure: Rejection, reason: Reason | undefined) => Effect.fail<Refusal>({ failure, reason })
@@ -156,13 +162,27 @@ export const make = Effect.gen(function*() {
       : Effect.fail({ failure: new RateLimited({ retryAfterSeconds: wait }), reason: "rate", principal })
   }
 
-  const authenticate = (credential: string) => Effect.mapError(keys.authenticate(credential), storeAway)
+  const authenticate = (credential: string, { source }: Caller) =>
+    Effect.mapError(keys.authenticate(credential, source.address), storeAway)
 
-  const known = (credential: string): Effect.Effect<Principal, Refusal> =>
-    Effect.flatMap(authenticate(credential), (found): Effect.Effect<Principal, Refusal> =>
-      typeof found === "string" ? refuse(unknownKey, `${found}_key`) : Effect.succeed(found))
+  /** A key's holder, if the key may touch what the call is about. */
+  const withinLimits = (principal: Principal, { touches }: Caller): Effect.Effect<Principal, Refusal> => {
+    if (mayTouch(principal, touches)) return Effect.succeed(principal)
+    const what = touches === "all" ? "call" : `campaign ${touches}`
+    const reason = `the key "${principal.name}" is limited to other campaigns, without this ${what}`
+    return Effect.fail({ failure: new PermissionDenied({ reason }), reason: "campaign", principal })
+  }
 
-  const holder = (credential: string): Effect.Effect<Principal, Refusal> => Effect.flatMap(known(credential), counted)
+  const known = (credential: string, caller: Caller): Effect.Effect<Principal, Refusal> =>
+    Effect.flatMap(authenticate(credential, caller), (found): Effect.Effect<Principal, Refusal> =>
+      typeof found !== "string"
+        ? Effect.succeed(found)
+        : found === "network"
+        ? refuse(wrongNetwork, found)
+        : refuse(invalidKey, `${found}_key`))
+
+  const holder = (credential: string, caller: Caller): Effect.Effect<Principal, Refusal> =>
+    Effect.flatMap(Effect.flatMap(known(credential, caller), counted), (principal) => withinLimits(principal, caller))
 
   const mayCall = (principal: Principal, access: Access): Effect.Effect<Principal, Refusal> => {
     const { name, role } = principal
@@ -172,11 +192,15 @@ export const make = Effect.gen(function*() {
     return Effect.fail({ failure: new PermissionDenied({ reason }), reason: "role", principal })
   }
 
-  const withKey = (credential: string, access: Access) =>
-    Effect.flatMap(holder(credential), (principal) => mayCall(principal, access))
+  const withKey = (credential: string, access: Access, caller: Caller) =>
+    Effect.flatMap(holder(credential, caller), (principal) => mayCall(principal, access))
 
-  const administration = (credential: string | undefined, role: Role): Effect.Effect<Principal, Refusal> => {
-    if (credential !== undefined) return withKey(credential, role)
+  const administration = (
+    credential: string | undefined,
+    role: Role,
+    caller: Caller
+  ): Effect.Effect<Principal, Refusal> => {
+    if (credential !== undefined) return withKey(credential, role, caller)
     const reason = `this call needs an API key with the rights of ${role}; ${SEND_KEY}`
     const missing = refuse(new Unauthenticated({ reason }), "missing")
     if (!config.mayOpenAdministration) return missing
@@ -219,37 +243,44 @@ export const make = Effect.gen(function*() {
           `ISSUER; ${SEND_KEY.replace("key", "token or key")}`
         return refuse(new Unauthenticated({ reason }), "missing")
       }
-      if (looksLikeKey(credential)) return withKey(credential, access)
+      if (looksLikeKey(credential)) return withKey(credential, access, caller)
       // ADMIN_API_KEY may have any form.
-      return Effect.flatMap(authenticate(credential), (found) =>
-        typeof found === "string" ? withToken(credential, tokens, userId, caller) : withKey(credential, access))
+      return Effect.flatMap(authenticate(credential, caller), (found) =>
+        typeof found === "string" ? withToken(credential, tokens, userId, caller) : withKey(credential, access, caller))
     }
     if (keyForPublic) {
       if (credential === undefined) {
         return refuse(new Unauthenticated({ reason: `this call needs an API key; ${SEND_KEY}` }), "missing")
       }
-      return withKey(credential, access)
+      return withKey(credential, access, caller)
     }
-    // No credential is needed. A key is checked nevertheless, so that a revoked one fails, its rate is kept, and its
-    // holder sees the codes. ADMIN_API_KEY may have any form. Other credentials, such as a token for a proxy in front,
-    // are ignored.
+    // No credential is needed. A key is checked nevertheless, so that a revoked one fails, its rate and its limits are
+    // kept, and its holder sees the codes. ADMIN_API_KEY may have any form. Other credentials, such as a token for a
+    // proxy in front, are ignored.
     if (credential === undefined) return Effect.succeed(anonymous)
-    if (looksLikeKey(credential)) return holder(credential)
-    return Effect.map(authenticate(credential), (found) => typeof found === "string" ? anonymous : found)
+    if (looksLikeKey(credential)) return holder(credential, caller)
+    return Effect.map(authenticate(credential, caller), (found) => typeof found === "string" ? anonymous : found)
   }
 
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
     mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
-    recheck: ({ authorization }, role) => {
+    recheck: (caller, role, principal) => {
+      const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
       if (credential !== undefined) {
-        const again = Effect.flatMap(known(credential), (principal) => mayCall(principal, role))
-        return Effect.asVoid(Effect.mapError(again, ({ failure }) => failure))
+        return known(credential, caller).pipe(
+          Effect.flatMap((holder) => withinLimits(holder, caller)),
+          Effect.flatMap((holder) => mayCall(holder, role)),
+          Effect.mapBoth({
+            onFailure: ({ failure }) => failure,
+            onSuccess: ({ limitsVersion }) => limitsVersion === principal.limitsVersion
+          })
+        )
       }
       // Open administration: while the ledger is away, no first key can have closed it.
-      return Effect.catchAll(Effect.asVoid(administration(undefined, role)), ({ failure, reason }) =>
-        reason === undefined ? Effect.void : Effect.fail(failure))
+      return Effect.catchAll(Effect.as(administration(undefined, role, caller), true), ({ failure, reason }) =>
+        reason === undefined ? Effect.succeed(true) : Effect.fail(failure))
     },
     actFailed: (caller, principal, reason) => {
       if (caller.call === undefined) return
@@ -262,7 +293,7 @@ export const make = Effect.gen(function*() {
       const admitted = authorization !== undefined && credential === undefined && asked
         ? refuse(notBearer, "malformed")
         : isRole(access)
-        ? administration(credential, access)
+        ? administration(credential, access, caller)
         : publicCall(caller, credential, access, userId)
       return Effect.catchAll(admitted, refused(caller, credential, access))
     }

@@ -1,7 +1,8 @@
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { AppConfig } from "../config/AppConfig.ts"
-import { ApiKeys, type KeysUnavailable } from "./ApiKeys.ts"
+import { ApiKeys, isValid, type KeysUnavailable } from "./ApiKeys.ts"
 import { ProductionNote } from "./ProductionNote.ts"
 
 /** There is no ADMIN key in production; `message` says what to do. */
@@ -25,6 +26,10 @@ const CLOSED =
   "administration is closed, and there is no ADMIN key: no campaign can be created here. Set ADMIN_API_KEY_FILE or " +
   "ADMIN_API_KEY (openssl rand -base64 32), or, to try the service out, OPEN_ADMINISTRATION=yes"
 
+const EXPIRED =
+  "every ADMIN key has expired or was replaced, so administration is not possible: set ADMIN_API_KEY_FILE or " +
+  "ADMIN_API_KEY (openssl rand -base64 32), and make a key (coupon keys create --role ADMIN)"
+
 const closedByNote = (nodeEnv: string, hasAdmin: boolean) =>
   `NODE_ENV is ${nodeEnv}, but this ledger has been served in production: administration stays closed. If this ` +
   `instance belongs to that deployment, start it with the same settings as the others` +
@@ -43,11 +48,15 @@ export const check: Effect.Effect<
   const { adminApiKey, mayOpenAdministration, nodeEnv, production } = yield* AppConfig
   const keys = yield* ApiKeys
   const note = yield* ProductionNote
-  const hasAdmin = adminApiKey._tag === "Some" ||
-    (yield* keys.list).some((key) => key.role === "ADMIN" && key.revokedAt === undefined)
+  const admins = (yield* keys.list).filter((key) => key.role === "ADMIN" && key.revokedAt === undefined)
+  const hasAdmin = adminApiKey._tag === "Some" || admins.length > 0
   if (production) {
     if (!hasAdmin) return yield* new AdministrationUnguarded({ message: REJECTION })
     yield* note.leave
+    // An instance that is started again goes on serving users.
+    const now = yield* Clock.currentTimeMillis
+    const isLockedOut = adminApiKey._tag === "None" && !admins.some((key) => isValid(key, now))
+    if (isLockedOut) yield* Effect.logWarning(EXPIRED)
   } else if (yield* note.found) yield* Effect.logWarning(closedByNote(nodeEnv, hasAdmin))
   else if (mayOpenAdministration && !(yield* keys.configured)) yield* Effect.logWarning(OPEN)
   else if (!hasAdmin) yield* Effect.logWarning(CLOSED)

@@ -6,6 +6,12 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
  */
 export const hashOf = (secret: string): Buffer => createHash("sha256").update(secret).digest()
 
+/**
+ * The hash of a key that was made with limits. Programs that know no limits, of an earlier version, then do not know
+ * the key, and neither does this one if the row of its limits is gone.
+ */
+export const limitedHashOf = (secret: string): Buffer => hashOf(`limited ${secret}`)
+
 /** In constant time, whatever the secrets' lengths: their hashes are compared. */
 export const sameHash = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)
 

@@ -1,67 +1,219 @@
-import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import type { ChangeRecord } from "../domain/ChangeRecord.ts"
 import type { Role } from "../domain/Role.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { AuditEntry } from "../ports/AuditLog.ts"
 import { KeysUnavailable } from "../security/ApiKeys.ts"
-import { ApiKeyStore, type StoredKey } from "../security/ApiKeyStore.ts"
+import { ApiKeyStore, type NewKey, type StoredKey } from "../security/ApiKeyStore.ts"
+import type { KeyLimits } from "../security/KeyLimits.ts"
 import type { Row } from "./Rows.ts"
-
-type NewKey = Parameters<ApiKeyStore["Type"]["insert"]>[0]
+import { actColumns } from "./text/AuditLogText.ts"
+import { integer } from "./text/Literals.ts"
 
 /** What the audit log is to have of a write. */
 export type KeyEntry = Omit<AuditEntry, "campaignId">
 
-/** The keys, where the databases differ. Both writes are one transaction with their row of the audit log. */
-export interface ApiKeyDialect {
+/** The keys, where the databases differ. */
+export interface ApiKeyDialect<Statement> {
   readonly time: (value: unknown) => EpochMillis
-  readonly insert: (key: NewKey, entry: KeyEntry) => Effect.Effect<unknown, unknown>
-  /** Does nothing to a key that was revoked before, and then adds no row to the audit log either. */
-  readonly revoke: (id: string, entry: KeyEntry) => Effect.Effect<unknown, unknown>
+  /** Any text, and a time, as literals. */
+  readonly text: (text: string) => string
+  readonly at: (time: EpochMillis) => string
+  /** The clock, and its day in UTC, as expressions. */
+  readonly now: () => string
+  readonly today: () => string
+  /** A change id as a literal. */
+  readonly changeId: (id: string) => string
+  /** An act's values, as `actColumns` has them. */
+  readonly act: (entry: KeyEntry, now: string) => string
+  /** Adds the facts of an act, if it was recorded. */
+  readonly facts: (entry: KeyEntry) => Statement
+  /** What an INSERT that finds its key does instead. */
+  readonly onSameKey: string
+  readonly later: "GREATEST" | "MAX"
+  readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, unknown>
+  /** Runs these as one transaction, after all others of keys. */
+  readonly commit: (statements: ReadonlyArray<string | Statement>) => Effect.Effect<unknown, unknown>
 }
 
 const unavailable = (cause: unknown) => new KeysUnavailable({ cause })
 
-/** What all ledgers do alike with keys. */
-export const make = (dialect: ApiKeyDialect): Effect.Effect<ApiKeyStore["Type"], never, SqlClient> =>
-  Effect.map(SqlClient, (sql) => {
-    const keyOf = (row: Row): StoredKey => ({
-      id: row.id as string,
-      name: row.name as string,
-      role: row.role as Role,
-      secretHash: row.secret_hash as string,
-      requestsPerSecond: row.requests_per_second === null ? undefined : Number(row.requests_per_second),
-      createdAt: dialect.time(row.created_at),
-      revokedAt: row.revoked_at === null ? undefined : dialect.time(row.revoked_at)
-    })
-    const all = Effect.mapBoth(sql.unsafe<Row>("SELECT * FROM api_keys ORDER BY created_at, id"), {
+/** The limits in effect, as `l`, and the end, as `e`, of keys `k`. Joined: a subquery that is killed would be NULL. */
+const withLimits = "LEFT JOIN (SELECT key_id, MAX(version) AS version FROM api_key_limits GROUP BY key_id) AS m " +
+  "ON m.key_id = k.id LEFT JOIN api_key_limits AS l ON l.key_id = m.key_id AND l.version = m.version " +
+  "LEFT JOIN api_key_ends AS e ON e.key_id = k.id"
+
+/** What the audit log shows of a key: no field without a value. */
+const state = (key: Pick<NewKey, "id" | "name" | "role" | "requestsPerSecond" | "limits">) => {
+  const { id, limits, name, requestsPerSecond, role } = key
+  return { id, name, role, requestsPerSecond, ...limitState(limits) }
+}
+
+const limitState = ({ campaigns, expiresAt, networks }: KeyLimits) => ({
+  expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
+  networks,
+  campaigns
+})
+
+const list = (value: unknown): ReadonlyArray<never> | undefined =>
+  value === null ? undefined : JSON.parse(String(value)) as ReadonlyArray<never>
+
+/**
+ * What all ledgers do alike with keys. Each write begins with its row of the audit log, which is recorded only if the
+ * write applies; the other statements do nothing without that row.
+ */
+export const make = <Statement>(dialect: ApiKeyDialect<Statement>): ApiKeyStore["Type"] => {
+  const { act, at, changeId, commit, facts, later, now, onSameKey, read, text, time, today } = dialect
+  const maybe = <A>(value: A | undefined, literal: (value: A) => string) =>
+    value === undefined ? "NULL" : literal(value)
+
+  const keyOf = (row: Row): StoredKey => ({
+    id: row.id as string,
+    name: row.name as string,
+    role: row.role as Role,
+    secretHash: row.secret_hash as string,
+    requestsPerSecond: row.requests_per_second === null ? undefined : Number(row.requests_per_second),
+    limits: {
+      expiresAt: row.expires_at === null ? undefined : time(row.expires_at),
+      networks: list(row.networks),
+      campaigns: list(row.campaigns)
+    },
+    limitsVersion: Number(row.version ?? 0),
+    createdAt: time(row.created_at),
+    revokedAt: row.revoked_at === null ? undefined : time(row.revoked_at),
+    replaced: row.successor === null ? undefined : { by: row.successor as string, endsAt: time(row.ends_at) },
+    lastUsedOn: row.last_day === null ? undefined : String(row.last_day)
+  })
+
+  const all = Effect.mapBoth(
+    Effect.suspend(() =>
+      read(
+        `SELECT ${now()} AS ledger_now, k.*, l.version, l.expires_at, l.networks, l.campaigns, ` +
+          "e.successor, e.ends_at, u.last_day FROM deployment AS d LEFT JOIN api_keys AS k ON 1 = 1 " +
+          `${withLimits} LEFT JOIN api_key_use AS u ON u.key_id = k.id ORDER BY k.created_at, k.id`
+      )
+    ),
+    {
       onFailure: unavailable,
-      onSuccess: (rows) => rows.map(keyOf)
+      // The deployment has one row; without a key it has the clock alone.
+      onSuccess: (rows) => ({
+        now: time(rows[0]!.ledger_now),
+        keys: rows.filter(({ id }) => id !== null).map(keyOf)
+      })
+    }
+  )
+
+  /** Runs a write whose act is recorded for the rows of `from`; `false`: there were none, and it did nothing. */
+  const write = (
+    entry: KeyEntry,
+    from: (now: string) => string,
+    statements: (recorded: string, now: string) => ReadonlyArray<string>
+  ): Effect.Effect<boolean, KeysUnavailable> =>
+    Effect.suspend(() => {
+      const [id, time] = [changeId(entry.changeId), now()]
+      return commit([
+        `INSERT INTO admin_audit (${actColumns}) SELECT ${act(entry, time)} FROM ${from(time)}`,
+        facts(entry),
+        ...statements(`admin_audit AS a WHERE a.change_id = ${id}`, time)
+      ]).pipe(
+        Effect.zipRight(read(`SELECT COUNT(*) AS acts FROM admin_audit WHERE change_id = ${id}`)),
+        Effect.mapBoth({ onFailure: unavailable, onSuccess: ([row]) => Number(row!.acts) === 1 })
+      )
     })
 
-    return ApiKeyStore.of({
-      all,
-      insert: (key, change) => {
-        const { id, name, requestsPerSecond, role } = key
-        const after = { id, name, role, requestsPerSecond }
-        const entry = { ...change, action: "key.create", outcome: "DONE", before: undefined, after } as const
-        return Effect.mapBoth(dialect.insert(key, entry), {
-          onFailure: unavailable,
-          onSuccess: () => undefined
-        })
-      },
-      revoke: (id, change) =>
-        Effect.gen(function*() {
-          const key = (yield* all).find((one) => one.id === id)
-          if (key === undefined) return false
-          if (key.revokedAt !== undefined) return true
-          const { name, requestsPerSecond, role } = key
-          const before = { id, name, role, requestsPerSecond }
-          yield* Effect.mapError(
-            dialect.revoke(id, { ...change, action: "key.revoke", outcome: "DONE", before, after: undefined }),
-            unavailable
-          )
-          return true
-        })
-    })
+  const newLimits = (id: string, version: number, limits: KeyLimits, recorded: string, now: string) => {
+    const { campaigns, expiresAt, networks } = limits
+    const values = [
+      text(id),
+      integer(version),
+      maybe(expiresAt, at),
+      ...[networks, campaigns].map((some) => maybe(some, (of) => text(JSON.stringify(of)))),
+      now
+    ]
+    return "INSERT INTO api_key_limits (key_id, version, expires_at, networks, campaigns, set_at) " +
+      `SELECT ${values.join(", ")} FROM ${recorded}`
+  }
+
+  const newKey = (key: NewKey, recorded: string, now: string): ReadonlyArray<string> => {
+    const { id, limits, name, requestsPerSecond, role, secretHash } = key
+    const values = [...[id, name, role, secretHash].map(text), maybe(requestsPerSecond, integer), now]
+    const isLimited = Object.values(limits).some((limit) => limit !== undefined)
+    return [
+      "INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at) " +
+      `SELECT ${values.join(", ")} FROM ${recorded}`,
+      ...isLimited ? [newLimits(id, 1, limits, recorded, now)] : []
+    ]
+  }
+
+  /** The key, if it is as it was read, and was neither revoked nor replaced. */
+  const unchanged = ({ id, limitsVersion }: StoredKey) =>
+    "api_keys AS k LEFT JOIN api_key_limits AS l ON l.key_id = k.id " +
+    `AND l.version > ${integer(limitsVersion)} LEFT JOIN api_key_ends AS e ON e.key_id = k.id ` +
+    `WHERE k.id = ${text(id)} AND k.revoked_at IS NULL AND l.key_id IS NULL AND e.key_id IS NULL`
+
+  const entryOf = (change: ChangeRecord, action: string, before: unknown, after: unknown): KeyEntry =>
+    ({ ...change, action, outcome: "DONE", before, after })
+
+  return ApiKeyStore.of({
+    all,
+    insert: (key, change) =>
+      write(
+        entryOf(change, "key.create", undefined, state(key)),
+        (now) =>
+          "(SELECT 1 AS one) AS o LEFT JOIN " +
+          `(SELECT k.id FROM api_keys AS k ${withLimits} WHERE k.name = ${text(key.name)} AND k.revoked_at IS NULL ` +
+          `AND e.key_id IS NULL AND (l.expires_at IS NULL OR l.expires_at > ${now})) AS taken ON 1 = 1 ` +
+          "WHERE taken.id IS NULL",
+        (recorded, now) => newKey(key, recorded, now)
+      ),
+    revoke: (id, change) =>
+      Effect.gen(function*() {
+        const key = (yield* all).keys.find((one) => one.id === id)
+        if (key === undefined) return false
+        if (key.revokedAt !== undefined) return true
+        yield* write(
+          entryOf(change, "key.revoke", state(key), undefined),
+          () => `api_keys AS k WHERE k.id = ${text(id)} AND k.revoked_at IS NULL`,
+          (recorded, now) => [
+            `UPDATE api_keys SET revoked_at = ${now} WHERE id = ${text(id)} AND revoked_at IS NULL ` +
+            `AND EXISTS (SELECT 1 FROM ${recorded})`
+          ]
+        )
+        return true
+      }),
+    limit: (key, limits, change) =>
+      write(
+        entryOf(change, "key.limit", { id: key.id, name: key.name, ...limitState(key.limits) }, {
+          id: key.id,
+          name: key.name,
+          ...limitState(limits)
+        }),
+        () => unchanged(key),
+        (recorded, now) => [newLimits(key.id, key.limitsVersion + 1, limits, recorded, now)]
+      ),
+    rotate: (key, { endsAt, successor }, change) =>
+      write(
+        entryOf(change, "key.rotate", state(key), {
+          ...state(successor),
+          formerEndsAt: new Date(endsAt).toISOString()
+        }),
+        () => unchanged(key),
+        (recorded, now) => [
+          ...newKey(successor, recorded, now),
+          "INSERT INTO api_key_ends (key_id, successor, ends_at) " +
+          `SELECT ${text(key.id)}, ${text(successor.id)}, ${at(endsAt)} FROM ${recorded}`
+        ]
+      ),
+    noteUse: (ids) =>
+      ids.length === 0 ? Effect.void : Effect.mapBoth(
+        Effect.suspend(() =>
+          commit([
+            "INSERT INTO api_key_use (key_id, last_day) VALUES " +
+            ids.map((id) => `(${text(id)}, ${today()})`).join(", ") +
+            ` ${onSameKey} last_day = ${later}(last_day, ${today()})`
+          ])
+        ),
+        { onFailure: unavailable, onSuccess: () => undefined }
+      )
   })
+}

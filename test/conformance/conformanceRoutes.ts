@@ -93,6 +93,7 @@ const unary = Routes.make({
   // Keeps its timeout itself and is served by the lane whatever encodings the client accepts, like IssueCoupon.
   bound: "itself",
   access: "ANYONE",
+  touches: "own",
   call: (_, input, { metadata, timeoutMillis }) => {
     const request = message<typeof UnaryRequestSchema>(input)
     return answer(UnaryRequestSchema, request, request.responseDefinition, timeoutMillis, metadata!)
@@ -107,6 +108,7 @@ const idempotentUnary = Routes.make({
   method: ConformanceService.method.idempotentUnary,
   bound: "read",
   access: "ANYONE",
+  touches: "own",
   call: (_, input, { metadata, timeoutMillis }) => {
     const request = message<typeof IdempotentUnaryRequestSchema>(input)
     return answer(IdempotentUnaryRequestSchema, request, request.responseDefinition, timeoutMillis, metadata!)

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process"
+import { createClient } from "@libsql/client"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { deferral, impatient, loadFor, startFor } from "../e2e/scenario.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
@@ -58,6 +59,7 @@ for (const kind of availableDatabases()) {
       const { code, text } = await verify(env)
       expect(text).toMatch(/^ +1 +10 +3 +3 +hydrated +3 +0 +0 +ok$/m)
       expect(text).toContain("2 campaigns, every invariant holds")
+      expect(text).toContain("audit log: 2 acts, the chain holds")
       expect(code).toBe(0)
     })
 
@@ -100,6 +102,23 @@ for (const kind of availableDatabases()) {
       expect(await sql(`SELECT current_coupon FROM campaigns WHERE id = ${first}`)).toEqual([{ current_coupon: 2 }])
     })
 
+    it("finds an act of the audit log that was changed, and one that is gone", async () => {
+      const { env, first, instance, sql } = await deployment()
+      // Until it has its place, a change of an act leaves no trace.
+      await expect.poll(async () => (await sql("SELECT * FROM admin_audit_chain")).length).toBe(2)
+      await instance.stop()
+      await sql(`UPDATE admin_audit SET actor = 'another' WHERE campaign_id = ${first}`)
+      const changed = await verify(env)
+      expect(changed.text).toContain("every invariant holds")
+      expect(changed.text).toContain("audit log, place 1: the act is not the one that got this place")
+      expect(changed.text).toContain("audit log: 1 flaw")
+      expect(changed.code).toBe(1)
+      await sql(`DELETE FROM admin_audit WHERE campaign_id = ${first}`)
+      const gone = await verify(env, "--repair")
+      expect(gone.text).toContain("audit log, place 1: the act that had this place is gone")
+      expect(gone.code).toBe(1)
+    })
+
     it("finds a reservation and an event that no agent handles (I9)", async () => {
       const { env, first, instance, key, sql } = await deployment()
       await instance.stop()
@@ -129,7 +148,15 @@ describe("the verification of the embedded stores", () => {
     const { code, text } = await verify(env)
     expect(text).toMatch(/^ +1 +2 +1 +1 +- /m)
     expect(text).toContain("1 campaign, every invariant holds")
+    expect(text).toContain("audit log: 1 act, the chain holds")
     expect(code).toBe(0)
+    const file = createClient({ url: `file:${dataDir}/coupon.db` })
+    await file.execute("UPDATE admin_audit SET after_state = '{}'")
+    file.close()
+    expect(await verify(env)).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("audit log, place 1: the act is not the one that got this place")
+    })
   })
 
   it("explains itself, and does not guess what an unknown argument means", async () => {

@@ -25,6 +25,7 @@ import { Gate } from "../../src/ports/Gate.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
 import { AuditChain } from "../../src/ports/AuditChain.ts"
+import { KeyWatch } from "../../src/agents/KeyWatch.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 
@@ -53,6 +54,7 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
       Context.add(CampaignStore, wrap(yield* CampaignStore)),
       Context.add(Ledger, wrap(yield* Ledger)),
       Context.add(AuditChain, wrap(yield* AuditChain)),
+      Context.add(KeyWatch, wrap(yield* KeyWatch)),
       Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
       Context.add(EventLog, wrap(yield* EventLog)),
@@ -84,7 +86,7 @@ describe("agents", () => {
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
           "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
-          "event_log", "audit_seal", "void_removal"
+          "event_log", "audit_seal", "key_watch", "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

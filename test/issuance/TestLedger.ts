@@ -14,6 +14,7 @@ import {
   RecordNotFound
 } from "../../src/domain/Failure.ts"
 import { AuditChain } from "../../src/ports/AuditChain.ts"
+import { KeyWatch } from "../../src/agents/KeyWatch.ts"
 import { type AuditEntry, AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
 import { type CampaignChange, CampaignStore, RequestRepeated } from "../../src/ports/CampaignStore.ts"
 import {
@@ -366,11 +367,11 @@ const make = Effect.sync(() => {
           campaigns.set(campaignId, { ...campaign, announcedLimit: Math.max(campaign.announcedLimit, couponLimit) })
         }
       }),
-    list: ({ beforeId = Infinity, limit, namePrefix, phases, status }) =>
+    list: ({ beforeId = Infinity, limit, namePrefix, only, phases, status }) =>
       read(() => {
         const found = [...campaigns.keys()].toReversed().map((id) => find(id)!)
           .filter((of) =>
-            of.campaignId < beforeId && of.name.startsWith(namePrefix) &&
+            of.campaignId < beforeId && (only?.has(of.campaignId) ?? true) && of.name.startsWith(namePrefix) &&
             (status === undefined || of.status === status) &&
             (phases.length === 0 || phases.includes(of.phase))
           )
@@ -473,10 +474,11 @@ const make = Effect.sync(() => {
 
   const audit = AuditLog.of({
     append: (entry) => read(() => recordAct(entry)),
-    list: ({ beforeId = Infinity, campaignId, limit }) =>
+    list: ({ beforeId = Infinity, campaignId, limit, only }) =>
       read(() =>
         records.filter((record) =>
-          record.id < beforeId && (campaignId === undefined || record.campaignId === campaignId)
+          record.id < beforeId && (campaignId === undefined || record.campaignId === campaignId) &&
+          (only === undefined || (record.campaignId !== undefined && only.has(record.campaignId)))
         ).toReversed().slice(0, limit).map(({ changeId: _, ...record }) => record)
       )
   })
@@ -566,11 +568,12 @@ const make = Effect.sync(() => {
     Context.add(Outbox, box),
     Context.add(CampaignPhases, phases),
     Context.add(AuditLog, audit),
-    Context.add(AuditChain, noChain)
+    Context.add(AuditChain, noChain),
+    Context.add(KeyWatch, { runOnce: Effect.void })
   )
 })
 
 export const layer: Layer.Layer<
-  TestLedger | AuditChain | AuditLog | CampaignStore | EventLog | Ledger | Outbox | CampaignPhases
+  TestLedger | AuditChain | AuditLog | CampaignStore | EventLog | KeyWatch | Ledger | Outbox | CampaignPhases
 > = Layer
   .effectContext(make)

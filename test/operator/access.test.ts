@@ -38,6 +38,8 @@ describe("the operator plane, once a key is configured", () => {
     CreateKey: (client) => client.CreateKey({ name: "another", role: "VIEWER" }),
     ListKeys: (client) => client.ListKeys(),
     RevokeKey: (client) => client.RevokeKey({ id: "unknown" }),
+    LimitKey: (client) => client.LimitKey({ id: "unknown", expiresAt: null }),
+    RotateKey: (client) => client.RotateKey({ id: "unknown", overlapMillis: 0 }),
     AuditLog: (client) => client.AuditLog({ limit: 1 }),
     AuditLinks: (client) => client.AuditLinks({ after: 0, limit: 1 }),
     VerifyAuditLog: (client) => Stream.runDrain(client.VerifyAuditLog({})),
@@ -63,8 +65,8 @@ describe("the operator plane, once a key is configured", () => {
   }
 
   /** Makes a key as the command prints it: the secret is all of standard output. */
-  const keyOf = async (role: string, ...args: ReadonlyArray<string>) => {
-    const { code, err, out } = await as(BOOTSTRAP)("keys", "create", "--name", `test ${role}`, "--role", role, ...args)
+  const keyOf = async (role: string, name = `test ${role}`) => {
+    const { code, err, out } = await as(BOOTSTRAP)("keys", "create", "--name", name, "--role", role)
     expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("shown only once") as string })
     return out.trim()
   }
@@ -90,7 +92,7 @@ describe("the operator plane, once a key is configured", () => {
     ["ISSUER", []],
     ["VIEWER", reading],
     ["OPERATOR", [...reading, "RebuildGate"]],
-    ["ADMIN", [...reading, "RebuildGate", "Backup", "CreateKey", "ListKeys", "RevokeKey"]]
+    ["ADMIN", [...reading, "RebuildGate", "Backup", "CreateKey", "ListKeys", "RevokeKey", "LimitKey", "RotateKey"]]
   ]
   for (const [role, may] of allowed) {
     it(`lets a key with the role ${role} make the calls of that role, and no other`, async () => {
@@ -100,7 +102,7 @@ describe("the operator plane, once a key is configured", () => {
         call,
         !may.includes(call as Call)
           ? "PERMISSION_DENIED"
-          : ["RebuildGate", "RevokeKey", "Phases"].includes(call)
+          : ["RebuildGate", "RevokeKey", "LimitKey", "RotateKey", "Phases"].includes(call)
           ? "RECORD_NOT_FOUND"
           : "OK"
       ])
@@ -111,7 +113,7 @@ describe("the operator plane, once a key is configured", () => {
   }
 
   it("tells a role that is too low what it takes", async () => {
-    const { code, err, out } = await as(await keyOf("VIEWER"))("rebuild", "1")
+    const { code, err, out } = await as(await keyOf("VIEWER", "lesser"))("rebuild", "1")
     expect(err).toMatch(/^RebuildGate is for the role OPERATOR: .*\nuse a key with a higher role/)
     expect({ code, out }).toEqual({ code: exitCodes.ACCESS.code, out: "" })
   })

@@ -59,4 +59,32 @@ describe("a running stream of the operator plane", () => {
     await expect.poll(() => samples.other, { timeout: 30_000 }).toBeGreaterThan(ofOther + 1)
     await Effect.runPromise(Fiber.interrupt(lasting))
   })
+
+  it("ends when its key expires, or gets other limits, at whichever instance", async () => {
+    const [here, there] = cluster.urls() as [string, string]
+    const admin = coupon(here, { COUPON_API_KEY: BOOTSTRAP })
+    const keyOf = async (name: string, ...args: ReadonlyArray<string>) => {
+      const { out } = await admin("keys", "create", "--name", name, "--role", "VIEWER", "--json", ...args)
+      return JSON.parse(out) as { readonly id: string; readonly secret: string }
+    }
+    const elsewhere = await keyOf("moved")
+    const narrowed = await keyOf("narrowed")
+    const kept = await keyOf("kept", "--expires", "+1d", "--networks", "127.0.0.0/8,::1")
+    const expiring = await keyOf("expiring", "--expires", "+20s")
+    const samples = { elsewhere: 0, narrowed: 0, expiring: 0, kept: 0 }
+    const streams = Effect.runFork(Effect.all([
+      watch(there, elsewhere.secret, () => samples.elsewhere++),
+      watch(there, narrowed.secret, () => samples.narrowed++),
+      watch(there, expiring.secret, () => samples.expiring++)
+    ], { concurrency: 3 }))
+    const lasting = Effect.runFork(watch(there, kept.secret, () => samples.kept++))
+    await expect.poll(() => Math.min(...Object.values(samples)), { timeout: 30_000 }).toBeGreaterThan(1)
+    expect(await admin("keys", "limit", elsewhere.id, "--networks", "203.0.113.0/24")).toMatchObject({ code: 0 })
+    expect(await admin("keys", "limit", narrowed.id, "--campaigns", "1")).toMatchObject({ code: 0 })
+    // The second may call again, and sees what it may see now.
+    expect(await Effect.runPromise(Fiber.join(streams))).toEqual(["PermissionDenied", "Unavailable", "Unauthenticated"])
+    const seen = samples.kept
+    await expect.poll(() => samples.kept, { timeout: 30_000 }).toBeGreaterThan(seen + 1)
+    await Effect.runPromise(Fiber.interrupt(lasting))
+  })
 })

@@ -51,6 +51,13 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
         expect((yield* audit.list({ beforeId: all[0]!.id, limit: 1, campaignId: 7 })).map(({ before }) => before))
           .toEqual([2])
         expect(yield* audit.list({ beforeId: undefined, limit: 5, campaignId: 8 })).toEqual([])
+        // For a key that is limited to campaigns: none of another campaign, and none without one.
+        const only = (...ids: ReadonlyArray<number>) =>
+          Effect.map(audit.list({ beforeId: undefined, limit: 4, campaignId: undefined, only: new Set(ids) }), (acts) =>
+            acts.map(({ campaignId }) => campaignId))
+        expect(yield* only(7, 9)).toEqual([7, 7, 7])
+        expect(yield* only(8)).toEqual([])
+        expect(yield* only()).toEqual([])
       }))
 
     it.effect("cuts an actor's name rather than losing the act", () =>

@@ -253,7 +253,12 @@ export const exercise = <E>(
         yield* campaigns.change(changeOf(made[1]!, { status: "ENDED" }))
         const list = (
           namePrefix: string,
-          more: { readonly beforeId?: number; readonly limit?: number; readonly status?: "ACTIVE" | "ENDED" } = {}
+          more: {
+            readonly beforeId?: number
+            readonly limit?: number
+            readonly status?: "ACTIVE" | "ENDED"
+            readonly only?: ReadonlySet<number>
+          } = {}
         ) =>
           Effect.map(
             campaigns.list({ beforeId: undefined, limit: 100, status: undefined, namePrefix, phases: [], ...more }),
@@ -268,6 +273,12 @@ export const exercise = <E>(
         expect(yield* list("목록", { status: "ENDED" })).toEqual(["목록_1"])
         expect(yield* list("목록", { status: "ACTIVE", beforeId: made[3]!.campaignId })).toEqual(["목록_2!%", "목록_1 "])
         expect(yield* list("", { limit: 2 })).toEqual(["XYZ", "xyz"])
+        // For a key that is limited to campaigns: pages of those alone, by whatever filter.
+        const only = new Set([made[0]!, made[2]!, made[5]!].map(({ campaignId }) => campaignId))
+        expect(yield* list("", { only })).toEqual(["xyz", "목록_2!%", "목록_1 "])
+        expect(yield* list("", { only, limit: 1, beforeId: made[5]!.campaignId })).toEqual(["목록_2!%"])
+        expect(yield* list("목록_1", { only, status: "ACTIVE" })).toEqual(["목록_1 "])
+        expect(yield* list("", { only: new Set() })).toEqual([])
         expect(yield* campaigns.startTimes([made[0]!.campaignId, 2_147_483_647])).toEqual([
           { campaignId: made[0]!.campaignId, startTime: made[0]!.startTime }
         ])

@@ -6,10 +6,11 @@ import * as Scope from "effect/Scope"
 import { type Actor, named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
-import { ApiKeys } from "../../src/security/ApiKeys.ts"
-import type { StoredKey } from "../../src/security/ApiKeyStore.ts"
+import { ApiKeys, isValid } from "../../src/security/ApiKeys.ts"
+import type { NewKey, StoredKey } from "../../src/security/ApiKeyStore.ts"
 import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
 import { Guard } from "../../src/security/Guard.ts"
+import { isLimited, type LimitsChange } from "../../src/security/KeyLimits.ts"
 import { ProductionNote } from "../../src/security/ProductionNote.ts"
 import type { Role } from "../../src/domain/Role.ts"
 import { RefusedActs, type RefusedAct } from "../../src/security/RefusedActs.ts"
@@ -20,28 +21,70 @@ import { echo, start } from "../transport/Stub.ts"
 export const ADMIN = "bootstrap-key-for-tests-0123456789abcdef"
 
 /** Keys in memory: as good as a table for tests of what is in front of it. */
-export const memoryStore = (): {
+export interface MemoryStore {
   readonly store: ApiKeyStore["Type"]
   readonly rows: Map<string, StoredKey>
+  /** Which keys were noted as used, each time. */
+  readonly uses: Array<ReadonlyArray<string>>
+  /** Milliseconds by which the store's clock is ahead of the process's. */
+  ahead: number
   reads: number
-} => {
+}
+
+export const memoryStore = (): MemoryStore => {
   const rows = new Map<string, StoredKey>()
-  const memory = {
+  const now = () => Date.now() + memory.ahead
+  const add = (key: NewKey) =>
+    void rows.set(key.id, {
+      ...key,
+      createdAt: now(),
+      revokedAt: undefined,
+      replaced: undefined,
+      lastUsedOn: undefined,
+      limitsVersion: isLimited(key.limits) ? 1 : 0
+    })
+  const isAsRead = (key: StoredKey) => {
+    const row = rows.get(key.id)
+    return row?.limitsVersion === key.limitsVersion && row.revokedAt === undefined && row.replaced === undefined
+  }
+  const memory: MemoryStore = {
     rows,
+    uses: [],
+    ahead: 0,
     reads: 0,
     store: ApiKeyStore.of({
       insert: (key) =>
-        Effect.sync(() => void rows.set(key.id, { ...key, createdAt: Date.now(), revokedAt: undefined })),
+        Effect.sync(() => {
+          const taken = [...rows.values()].some((row) =>
+            row.name === key.name && row.replaced === undefined && isValid(row, now()))
+          if (!taken) add(key)
+          return !taken
+        }),
       all: Effect.sync(() => {
         memory.reads++
-        return [...rows.values()]
+        return { now: now(), keys: [...rows.values()] }
       }),
       revoke: (id) =>
         Effect.sync(() => {
           const row = rows.get(id)
-          if (row !== undefined) rows.set(id, { ...row, revokedAt: row.revokedAt ?? Date.now() })
+          if (row !== undefined) rows.set(id, { ...row, revokedAt: row.revokedAt ?? now() })
           return row !== undefined
-        })
+        }),
+      limit: (key, limits) =>
+        Effect.sync(() => {
+          const applies = isAsRead(key)
+          if (applies) rows.set(key.id, { ...key, limits, limitsVersion: key.limitsVersion + 1 })
+          return applies
+        }),
+      rotate: (key, { endsAt, successor }) =>
+        Effect.sync(() => {
+          const applies = isAsRead(key)
+          if (!applies) return false
+          rows.set(key.id, { ...key, replaced: { by: successor.id, endsAt } })
+          add(successor)
+          return true
+        }),
+      noteUse: (ids) => Effect.sync(() => void memory.uses.push(ids))
     })
   }
   return memory
@@ -62,7 +105,7 @@ export interface Secured extends Running {
   readonly apiKeys: ApiKeys["Type"]
   readonly guard: Guard["Type"]
   /** The secret of a new key. */
-  readonly key: (role: Role, requestsPerSecond?: number) => Promise<string>
+  readonly key: (role: Role, requestsPerSecond?: number, limits?: LimitsChange) => Promise<string>
   /** Who created campaigns. */
   readonly actors: ReadonlyArray<Actor>
   /** Administrative acts that were refused. */
@@ -89,6 +132,7 @@ export const startSecured = async (
   ))
   const apiKeys = Context.get(context, ApiKeys)
   const actors: Array<Actor> = []
+  const made = new Map<Role, number>()
   const running = await start({
     // What the guard makes of HOST is tried; the server itself stays on loopback.
     environment: { ...environment, HOST: "127.0.0.1" },
@@ -109,8 +153,13 @@ export const startSecured = async (
     guard: Context.get(context, Guard),
     actors,
     refused,
-    key: async (role, requestsPerSecond) =>
-      (await Effect.runPromise(apiKeys.create({ name: `the ${role}`, role, requestsPerSecond }, named("test")))).secret,
+    key: async (role, requestsPerSecond, limits) => {
+      // Valid keys do not share a name.
+      const nth = (made.get(role) ?? 0) + 1
+      made.set(role, nth)
+      const name = nth === 1 ? `the ${role}` : `the ${role} ${nth}`
+      return (await Effect.runPromise(apiKeys.create({ name, role, requestsPerSecond, limits }, named("test")))).secret
+    },
     close: async () => {
       await running.close()
       await Effect.runPromise(Scope.close(scope, Exit.void))

@@ -74,7 +74,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     const secret = given === "last" ? good.slice(0, -1) + (good.endsWith("A") ? "B" : "A") : given
     expect(await refusal(clientOf(protocol, server.url, secret).createCampaign(draft))).toEqual({
       code: Code.Unauthenticated,
-      message: "UNAUTHENTICATED: the API key is unknown or revoked"
+      message: "UNAUTHENTICATED: the API key is unknown, revoked or expired"
     })
   })
 
@@ -125,7 +125,7 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
     await client.createCampaign(draft)
     const id = secret.split("_")[1]!
     expect(await Effect.runPromise(server.apiKeys.revoke(id, named("test")))).toBe(true)
-    const message = "UNAUTHENTICATED: the API key is unknown or revoked"
+    const message = "UNAUTHENTICATED: the API key is unknown, revoked or expired"
     expect(await refusal(client.createCampaign(draft))).toEqual({ code: Code.Unauthenticated, message })
     expect(await refusal(client.issueCoupon({ campaignId: 1, userId: 7n }))).toEqual({
       code: Code.Unauthenticated,

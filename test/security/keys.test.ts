@@ -1,5 +1,6 @@
 import { it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
@@ -11,12 +12,15 @@ import { afterAll, describe, expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
+import * as CredentialMetrics from "../../src/metrics/CredentialMetrics.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 import { ApiKeys, KeysUnavailable } from "../../src/security/ApiKeys.ts"
-import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
+import { ApiKeyStore, type NewKey } from "../../src/security/ApiKeyStore.ts"
+import { type LimitsChange, unlimited } from "../../src/security/KeyLimits.ts"
 import * as KeyRing from "../../src/security/KeyRing.ts"
 import * as Posture from "../../src/security/Posture.ts"
 import { ProductionNote } from "../../src/security/ProductionNote.ts"
+import { hashOf } from "../../src/security/Secret.ts"
 import * as TokenBuckets from "../../src/security/TokenBuckets.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
@@ -26,6 +30,9 @@ import * as MySqlApiKeyStore from "../../src/sql/mysql/admin/MySqlApiKeyStore.ts
 import * as MySqlAuditLog from "../../src/sql/mysql/admin/MySqlAuditLog.ts"
 import { availableDatabases, databaseOn } from "../support/servers.ts"
 import { memoryNote, memoryStore } from "./Secured.ts"
+
+/** A client's address, where none matters. */
+const anywhere = () => "192.0.2.1"
 
 const directory = mkdtempSync(Path.join(tmpdir(), "coupon-keys-"))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -67,7 +74,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       )
       expect(yield* keys.configured).toBe(true)
       expect(first.secret).toMatch(new RegExp(`^cpn_${first.id}_[A-Za-z0-9_-]{43}$`))
-      const rows = yield* store.all
+      const rows = (yield* store.all).keys
       expect(rows.map(({ id, name, requestsPerSecond, role }) => ({ id, name, requestsPerSecond, role }))).toEqual([
         { id: first.id, name: "쿠폰 'ops' \\ \"x\"", role: "OPERATOR", requestsPerSecond: undefined },
         { id: second.id, name: "shop", role: "ISSUER", requestsPerSecond: 1_000_000 }
@@ -80,11 +87,11 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
 
       expect(yield* keys.revoke("0000000000000000", named("test"))).toBe(false)
       expect(yield* keys.revoke(first.id, named("the ADMIN"))).toBe(true)
-      const revokedAt = (yield* store.all)[0]!.revokedAt
+      const revokedAt = (yield* store.all).keys[0]!.revokedAt
       expect(yield* keys.revoke(first.id, named("test"))).toBe(true)
-      expect((yield* store.all)[0]!.revokedAt).toBe(revokedAt)
-      expect(yield* keys.authenticate(first.secret)).toBe("revoked")
-      expect(yield* keys.authenticate(second.secret)).toEqual({
+      expect((yield* store.all).keys[0]!.revokedAt).toBe(revokedAt)
+      expect(yield* keys.authenticate(first.secret, anywhere)).toBe("revoked")
+      expect(yield* keys.authenticate(second.secret, anywhere)).toEqual({
         name: "shop",
         role: "ISSUER",
         keyId: second.id,
@@ -115,17 +122,127 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
         name: "twice",
         role: "VIEWER",
         requestsPerSecond: 7,
+        limits: unlimited,
         secretHash: "0".repeat(64)
       } as const
-      const { secretHash: _, ...shown } = key
+      const { limits: _, secretHash: __, ...shown } = key
       const revoke = Effect.suspend(() => store.revoke(key.id, changeBy(named("test"))))
-      yield* store.insert(key, changeBy(named("test")))
-      expect((yield* Effect.flip(store.insert(key, changeBy(named("test")))))._tag).toBe("KeysUnavailable")
+      expect(yield* store.insert(key, changeBy(named("test")))).toBe(true)
+      // The name is taken; and of another name, the id.
+      expect(yield* store.insert(key, changeBy(named("test")))).toBe(false)
+      const sameId = store.insert({ ...key, name: "thrice" }, changeBy(named("test")))
+      expect((yield* Effect.flip(sameId))._tag).toBe("KeysUnavailable")
       expect(yield* since).toEqual([{ action: "key.create", before: undefined, after: shown }])
       expect(yield* Effect.all([revoke, revoke], { concurrency: 2 })).toEqual([true, true])
       expect((yield* since)[0]).toEqual({ action: "key.revoke", before: shown, after: undefined })
       expect(yield* since).toHaveLength(2)
     }))
+
+  it.scopedLive("gives a name to one valid key alone, however many ask at the same time", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layer)
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
+      const by = () => changeBy(named("test"))
+      const race = (name: string) =>
+        Effect.all(Array.from({ length: 8 }, () => Effect.suspend(() => store.insert(newKey({ name }), by()))), {
+          concurrency: "unbounded"
+        })
+      const won = (outcomes: ReadonlyArray<boolean>) => outcomes.filter((one) => one).length
+      expect(won(yield* race("one name"))).toBe(1)
+      // A name is compared letter for letter.
+      expect(yield* store.insert(newKey({ name: "One name" }), by())).toBe(true)
+      const named_ = Effect.map(store.all, ({ keys }) => keys.filter(({ name }) => name === "one name"))
+      const [first] = yield* named_
+      yield* store.revoke(first!.id, by())
+      expect(won(yield* race("one name"))).toBe(1)
+      // An expired key has given up its name.
+      const soon = (yield* store.all).now + 1_000
+      yield* store.limit((yield* named_).at(-1)!, { ...unlimited, expiresAt: soon }, by())
+      expect(won(yield* race("one name"))).toBe(0)
+      yield* Effect.repeat(store.all, { until: ({ now }) => now > soon })
+      expect(won(yield* race("one name"))).toBe(1)
+      const acts = yield* audit.list({ beforeId: undefined, limit: 100, campaignId: undefined })
+      const created = acts.filter(({ action, after }) =>
+        action === "key.create" && (after as { readonly name: string }).name === "one name")
+      expect(created).toHaveLength(3)
+    }))
+
+  it.scopedLive("keeps limits, each change of them, and what replaced a key", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layer)
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
+      const by = () => changeBy(named("test"))
+      const { now } = yield* store.all
+      const limits = {
+        expiresAt: now + 86_400_000,
+        networks: ["10.0.0.0/8", "2001:db8::/32"],
+        campaigns: [1, 2_147_483_647]
+      }
+      const key = newKey({ name: "limited", limits })
+      expect(yield* store.insert(key, by())).toBe(true)
+      const stored = (id: string) => Effect.map(store.all, ({ keys }) => keys.find((one) => one.id === id)!)
+      const first = yield* stored(key.id)
+      expect(first).toMatchObject({ limits, limitsVersion: 1, replaced: undefined, lastUsedOn: undefined })
+
+      const wider = { ...unlimited, campaigns: [1] }
+      expect(yield* store.limit(first, wider, by())).toBe(true)
+      // By what was read before the change, nothing is done, and nothing recorded.
+      expect(yield* store.limit(first, unlimited, by())).toBe(false)
+      const successor = newKey({ name: "limited", limits: wider })
+      expect(yield* store.rotate(first, { successor, endsAt: now + 1_000 }, by())).toBe(false)
+      const second = yield* stored(key.id)
+      expect(second).toMatchObject({ limits: wider, limitsVersion: 2 })
+
+      const rotations = yield* Effect.all(
+        [1, 2].map((k) =>
+          store.rotate(second, { successor: newKey({ name: "limited", limits: wider }), endsAt: now + k }, by())),
+        { concurrency: 2 }
+      )
+      expect(rotations.toSorted()).toEqual([false, true])
+      const replaced = yield* stored(key.id)
+      const next = yield* stored(replaced.replaced!.by)
+      expect(next).toMatchObject({ name: "limited", limits: wider, limitsVersion: 1, replaced: undefined })
+      expect(yield* store.limit(replaced, unlimited, by())).toBe(false)
+      expect(yield* store.revoke(next.id, by())).toBe(true)
+      expect(yield* store.limit(next, unlimited, by())).toBe(false)
+
+      const acts = yield* audit.list({ beforeId: undefined, limit: 4, campaignId: undefined })
+      const of = (state: unknown) => state as { readonly [field: string]: unknown }
+      expect(acts.map(({ action, after, before }) => [action, of(before)?.["id"], of(after)?.["id"]])).toEqual([
+        ["key.revoke", next.id, undefined],
+        ["key.rotate", key.id, next.id],
+        ["key.limit", key.id, key.id],
+        ["key.create", undefined, key.id]
+      ])
+      expect(of(acts[2]!.before)).toMatchObject({ networks: limits.networks, campaigns: limits.campaigns })
+      expect(of(acts[2]!.after)).toEqual({ id: key.id, name: "limited", campaigns: [1] })
+      expect(of(acts[1]!.after)).toHaveProperty("formerEndsAt")
+      expect(JSON.stringify(acts)).not.toContain(successor.secretHash)
+    }))
+
+  it.scopedLive("knows the last day on which a key was used", () =>
+    Effect.gen(function*() {
+      const store = Context.get(yield* Layer.build(layer), ApiKeyStore)
+      const keys = [newKey({ name: "used a" }), newKey({ name: "used b" })]
+      for (const key of keys) yield* store.insert(key, changeBy(named("test")))
+      const ids = keys.map(({ id }) => id)
+      yield* Effect.all(Array.from({ length: 4 }, () => store.noteUse(ids)), { concurrency: 4 })
+      yield* store.noteUse([])
+      const { keys: stored, now } = yield* store.all
+      const day = new Date(now).toISOString().slice(0, 10)
+      expect(stored.filter(({ id }) => ids.includes(id)).map(({ lastUsedOn }) => lastUsedOn)).toEqual([day, day])
+    }))
+})
+
+let keysMade = 0
+
+const newKey = (key: Partial<NewKey> & { readonly name: string }): NewKey => ({
+  id: (++keysMade).toString(16).padStart(16, "a"),
+  role: "VIEWER",
+  requestsPerSecond: undefined,
+  limits: unlimited,
+  secretHash: "b".repeat(64),
+  ...key
 })
 
 /** Two instances over one store that can be away. */
@@ -161,25 +278,25 @@ describe("keys held in the process", () => {
   it.scoped("a key made elsewhere is known within a second, one revoked elsewhere is gone within ten", () =>
     Effect.gen(function*() {
       const { here, there } = yield* scene
-      expect(yield* there.authenticate("cpn_0123456789abcdef_" + "A".repeat(43))).toBe("unknown")
+      expect(yield* there.authenticate("cpn_0123456789abcdef_" + "A".repeat(43), anywhere)).toBe("unknown")
       const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" }, named("test"))
       yield* TestClock.adjust("1001 millis")
-      expect(yield* there.authenticate(secret)).toMatchObject({ name: "k" })
+      expect(yield* there.authenticate(secret, anywhere)).toMatchObject({ name: "k" })
       yield* here.revoke(id, named("test"))
       yield* TestClock.adjust("10001 millis")
-      expect(yield* there.authenticate(secret)).toBe("revoked")
+      expect(yield* there.authenticate(secret, anywhere)).toBe("revoked")
     }))
 
   it.scoped("that holds while the store is away, too: what is older than ten seconds is not believed", () =>
     Effect.gen(function*() {
       const { here, leave, there } = yield* scene
       const { secret } = yield* here.create({ name: "k", role: "VIEWER" }, named("test"))
-      expect(yield* there.authenticate(secret)).toMatchObject({ name: "k" })
+      expect(yield* there.authenticate(secret, anywhere)).toMatchObject({ name: "k" })
       leave()
       yield* TestClock.adjust("9 seconds")
-      expect(yield* there.authenticate(secret)).toMatchObject({ name: "k" })
+      expect(yield* there.authenticate(secret, anywhere)).toMatchObject({ name: "k" })
       yield* TestClock.adjust("2 seconds")
-      expect((yield* Effect.flip(there.authenticate(secret)))._tag).toBe("KeysUnavailable")
+      expect((yield* Effect.flip(there.authenticate(secret, anywhere)))._tag).toBe("KeysUnavailable")
       // What has closed stays closed without asking; what was never read is not known.
       expect(yield* there.configured).toBe(true)
     }))
@@ -207,7 +324,7 @@ describe("keys held in the process", () => {
     Effect.gen(function*() {
       const { comeBack, here, leave, memory } = yield* scene
       const guess = (k: number) =>
-        Effect.either(here.authenticate(`cpn_${k.toString(16).padStart(16, "0")}_${"A".repeat(43)}`))
+        Effect.either(here.authenticate(`cpn_${k.toString(16).padStart(16, "0")}_${"A".repeat(43)}`, anywhere))
       yield* Effect.forEach(Array.from({ length: 1_000 }, (_, k) => k), guess, { concurrency: "unbounded" })
       expect(memory.reads).toBe(1)
       leave()
@@ -216,6 +333,173 @@ describe("keys held in the process", () => {
       yield* Effect.forEach(Array.from({ length: 1_000 }, (_, k) => k), guess, { concurrency: "unbounded" })
       expect(memory.reads - before).toBe(1)
       comeBack()
+    }))
+
+  it.scoped("an expired key is refused at that moment, also while the store is away, and whatever clock is wrong", () =>
+    Effect.gen(function*() {
+      const { here, leave, memory, there } = yield* scene
+      // The store's clock decides.
+      memory.ahead = 3_600_000
+      const expiresAt = Date.now() + memory.ahead + 8_000
+      const { secret } = yield* here.create({ name: "k", role: "VIEWER", limits: { expiresAt } }, named("test"))
+      for (const at of [here, there]) expect(yield* at.authenticate(secret, anywhere)).toMatchObject({ name: "k" })
+      leave()
+      yield* TestClock.adjust("7 seconds")
+      for (const at of [here, there]) expect(yield* at.authenticate(secret, anywhere)).toMatchObject({ name: "k" })
+      yield* TestClock.adjust("1001 millis")
+      for (const at of [here, there]) expect(yield* at.authenticate(secret, anywhere)).toBe("expired")
+    }))
+
+  it.scoped("a replaced key ends after the overlap, or when it would have expired", () =>
+    Effect.gen(function*() {
+      const { here, memory, there } = yield* scene
+      const day = 86_400_000
+      const former = yield* here.create(
+        {
+          name: "k",
+          role: "ISSUER",
+          requestsPerSecond: 9,
+          limits: { campaigns: [7], expiresAt: Date.now() + 30 * day }
+        },
+        named("test")
+      )
+      const next = yield* here.rotate(former.id, { overlap: Duration.hours(24) }, named("test"))
+      const [, row] = [...memory.rows.values()]
+      expect(row).toMatchObject({ name: "k", role: "ISSUER", requestsPerSecond: 9, limits: { campaigns: [7] } })
+      // It lives as long as the former one was to.
+      expect(Math.abs(next.expiresAt! - Date.now() - 30 * day)).toBeLessThan(60_000)
+      expect(yield* there.authenticate(former.secret, anywhere)).toMatchObject({ keyId: former.id })
+      expect(yield* there.authenticate(next.secret, anywhere)).toMatchObject({ keyId: next.id })
+      expect((yield* Effect.flip(here.rotate(former.id, { overlap: Duration.zero }, named("test"))))._tag)
+        .toBe("KeyConflict")
+      memory.ahead = day
+      yield* TestClock.adjust("24 hours")
+      expect(yield* there.authenticate(former.secret, anywhere)).toBe("expired")
+      expect(yield* there.authenticate(next.secret, anywhere)).toMatchObject({ keyId: next.id })
+
+      const short = yield* here.create(
+        { name: "short", role: "VIEWER", limits: { expiresAt: Date.now() + day + 5_000 } },
+        named("test")
+      )
+      const { expiresAt, formerEndsAt } = yield* here.rotate(
+        short.id,
+        { overlap: Duration.hours(1), expiresAt: null },
+        named("test")
+      )
+      expect(formerEndsAt - Date.now() - day).toBeLessThanOrEqual(5_000)
+      expect(expiresAt).toBeUndefined()
+      const tooLong = here.rotate(next.id, { overlap: Duration.days(31) }, named("test"))
+      expect((yield* Effect.flip(tooLong))._tag).toBe("KeyRejected")
+      expect((yield* Effect.flip(here.rotate("0".repeat(16), { overlap: Duration.zero }, named("test"))))._tag)
+        .toBe("KeyNotFound")
+    }))
+
+  it.scoped("a key is refused from elsewhere than its networks, in whichever form the address comes", () =>
+    Effect.gen(function*() {
+      const { here, there } = yield* scene
+      const networks = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]
+      const { secret } = yield* here.create({ name: "k", role: "VIEWER", limits: { networks } }, named("test"))
+      const from = (address: string) => there.authenticate(secret, () => address)
+      for (const address of ["10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203", "192.0.2.7", "2001:db8:1::9"]) {
+        expect(yield* from(address), address).toMatchObject({ name: "k" })
+      }
+      const others = [
+        "11.0.0.1", "192.0.2.8", "::ffff:11.0.0.1", "2001:db9::1", "::10.1.2.3", "64:ff9b::a01:203", "::1", "", "unix",
+        "10.1.2.3, 1.1.1.1", "fe80::1%eth0"
+      ]
+      for (const address of others) expect(yield* from(address), address).toBe("network")
+      // A wrong secret learns nothing of the key.
+      expect(yield* there.authenticate(`${secret.slice(0, -3)}abc`, () => "10.1.2.3")).toBe("unknown")
+    }))
+
+  it.scoped("a key without the row of its limits, or with one that cannot be read, opens nothing", () =>
+    Effect.gen(function*() {
+      const { here, memory } = yield* scene
+      const limits = { networks: ["10.0.0.0/8"] }
+      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER", limits }, named("test"))
+      const row = memory.rows.get(id)!
+      memory.rows.set(id, { ...row, limits: unlimited, limitsVersion: 0 })
+      yield* TestClock.adjust("11 seconds")
+      expect(yield* here.authenticate(secret, () => "10.1.2.3")).toBe("unknown")
+      // What an earlier version, which knows no limits, compares.
+      expect(row.secretHash).not.toBe(hashOf(secret).toString("hex"))
+      memory.rows.set(id, { ...row, limits: { ...row.limits, networks: ["everywhere"] } })
+      yield* TestClock.adjust("11 seconds")
+      expect(yield* here.authenticate(secret, () => "10.1.2.3")).toBe("network")
+    }))
+
+  it.scoped("limits change at once here, within ten seconds elsewhere, and not those of a key that is over", () =>
+    Effect.gen(function*() {
+      const { here, there } = yield* scene
+      const { id, secret } = yield* here.create({ name: "k", role: "VIEWER" }, named("test"))
+      expect(yield* there.authenticate(secret, anywhere)).toMatchObject({ name: "k" })
+      yield* here.limit(id, { networks: ["10.0.0.0/8"] }, named("test"))
+      expect(yield* here.authenticate(secret, anywhere)).toBe("network")
+      yield* TestClock.adjust("10001 millis")
+      expect(yield* there.authenticate(secret, anywhere)).toBe("network")
+      // What is not given stays; null takes a limit away.
+      yield* here.limit(id, { campaigns: [3] }, named("test"))
+      expect(yield* here.authenticate(secret, anywhere)).toBe("network")
+      yield* here.limit(id, { networks: null }, named("test"))
+      expect(yield* here.authenticate(secret, anywhere)).toMatchObject({ campaigns: new Set([3]), limitsVersion: 3 })
+      yield* here.revoke(id, named("test"))
+      expect((yield* Effect.flip(here.limit(id, { campaigns: null }, named("test"))))._tag).toBe("KeyConflict")
+      expect((yield* Effect.flip(here.limit("0".repeat(16), {}, named("test"))))._tag).toBe("KeyNotFound")
+    }))
+
+  it.scoped("a second valid key of a name, and limits that are none, are refused", () =>
+    Effect.gen(function*() {
+      const { here } = yield* scene
+      yield* here.create({ name: "shop", role: "ISSUER" }, named("test"))
+      const same = here.create({ name: "shop", role: "VIEWER" }, named("test"))
+      expect((yield* Effect.flip(same))._tag).toBe("KeyConflict")
+      const day = 86_400_000
+      const wrong: ReadonlyArray<LimitsChange> = [
+        { expiresAt: Date.now() - 1 },
+        { expiresAt: Date.now() + 4_000 * day },
+        { expiresAt: Number.NaN },
+        { networks: [] },
+        { networks: ["10.0.0.0/33"] },
+        { networks: ["example.com"] },
+        { networks: Array.from({ length: 33 }, (_, k) => `10.0.0.${k}`) },
+        { campaigns: [] },
+        { campaigns: [0] },
+        { campaigns: [1.5] },
+        { campaigns: Array.from({ length: 101 }, (_, k) => k + 1) }
+      ]
+      for (const limits of wrong) {
+        const rejected = yield* Effect.flip(here.create({ name: "k", role: "VIEWER", limits }, named("test")))
+        expect(rejected._tag, JSON.stringify(limits)).toBe("KeyRejected")
+      }
+      const admin = here.create({ name: "k", role: "ADMIN", limits: { campaigns: [1] } }, named("test"))
+      expect((yield* Effect.flip(admin))._tag).toBe("KeyRejected")
+    }))
+
+  it.scoped("use is recorded once a day and key, by no call, and again after a failure", () =>
+    Effect.gen(function*() {
+      const { here, memory } = yield* scene
+      const keys = [
+        yield* here.create({ name: "a", role: "VIEWER" }, named("test")),
+        yield* here.create(
+          { name: "b", role: "VIEWER", limits: { expiresAt: Date.now() + 86_400_000 } },
+          named("test")
+        ),
+        yield* here.create({ name: "c", role: "VIEWER", limits: { networks: ["10.0.0.0/8"] } }, named("test"))
+      ]
+      const useAll = Effect.forEach([...keys, ...keys], ({ secret }) => here.authenticate(secret, anywhere))
+      yield* useAll
+      expect(memory.uses).toEqual([])
+      yield* here.upkeep
+      yield* useAll
+      yield* here.upkeep
+      const ids = keys.slice(0, 2).map(({ id }) => id).toSorted()
+      expect(memory.uses).toEqual([ids])
+      expect(CredentialMetrics.expiring.value()).toBe(1)
+      memory.ahead = 86_400_000
+      yield* useAll
+      yield* here.upkeep
+      expect(memory.uses).toEqual([ids, ids])
+      expect(CredentialMetrics.expiring.value()).toBe(0)
     }))
 
   it.scoped("a name that the audit log uses for others, or a rate that is none, is refused", () =>
@@ -243,6 +527,12 @@ describe("keys held in the process", () => {
           "an\u03bfnym\u03bfus",
           "unauthentlcated",
           "us\u0435r 7",
+          // In capitals of Greek, in Lisu, Cherokee and Coptic.
+          "\u0392\u039f\u039f\u03a4\u0405\u03a4R\u0391\u03a1",
+          "\ua4d0\ua4f3\ua4f3\ua4d4\ua4e2\ua4d4\ua4e3\ua4ee\ua4d1",
+          "\u13f4ootst\u13a1ap",
+          "an\u2c9fnym\u2c9eus",
+          "AN\u039fNY\u039cOUS",
           "user\u00a017"
         ]
       ) {

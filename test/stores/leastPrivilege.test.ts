@@ -4,6 +4,7 @@ import { Redis } from "ioredis"
 import * as MySql from "mysql2/promise"
 import * as Fs from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { coupon } from "../operator/Command.ts"
 import { contract } from "../contract/contract.ts"
 import { startCluster } from "../e2e/cluster.ts"
 import { deferral } from "../e2e/scenario.ts"
@@ -11,6 +12,8 @@ import { nodeProgram, startInstance } from "../support/Instance.ts"
 import { gateKey, privateDatabases, query } from "../support/servers.ts"
 import { hasOpenssl, makeCertificates } from "./certificates.ts"
 import { startSecureStores, type SecureStores } from "./leastPrivilege.ts"
+
+const BOOTSTRAP = "the-first-key-of-all-0123456789abcdef"
 
 const root = Path.resolve(import.meta.dirname, "../..")
 const kind = privateDatabases().at(-1)
@@ -90,6 +93,12 @@ const suite = (on: NonNullable<typeof kind>) => {
       ["UPDATE api_keys SET role = 'ADMIN'", 1143],
       ["UPDATE api_keys SET secret_hash = ''", 1143],
       ["UPDATE api_keys SET name = ''", 1143],
+      ["UPDATE api_key_limits SET campaigns = NULL", 1142],
+      ["DELETE FROM api_key_limits", 1142],
+      ["UPDATE api_key_ends SET ends_at = NOW()", 1142],
+      ["DELETE FROM api_key_ends", 1142],
+      ["UPDATE api_key_use SET key_id = ''", 1143],
+      ["DELETE FROM api_key_use", 1142],
       ["UPDATE campaigns SET id = id + 1", 1143],
       ["UPDATE campaigns SET created_at = NOW()", 1143],
       ["UPDATE deployment SET identity = ''", 1143],
@@ -116,6 +125,33 @@ const suite = (on: NonNullable<typeof kind>) => {
         }
       } finally {
         connection.destroy()
+      }
+    })
+
+    it("of MySQL may do what every write of keys needs", async () => {
+      const instance = await startInstance({ ...stores.env, ADMIN_API_KEY: BOOTSTRAP })
+      try {
+        const admin = coupon(instance.url, { COUPON_API_KEY: BOOTSTRAP })
+        const made = async (...args: ReadonlyArray<string>) => {
+          const { code, err, out } = await admin("keys", ...args, "--json")
+          expect({ code, err }, args[0]).toEqual({ code: 0, err: "" })
+          return JSON.parse(out) as { readonly id: string; readonly secret: string }
+        }
+        const { id, secret } = await made("create", "--name", "least", "--role", "VIEWER", "--expires", "+1d")
+        await made("limit", id, "--networks", "127.0.0.0/8,::1")
+        const next = await made("rotate", id, "--overlap", "1h")
+        for (const key of [secret, next.secret]) {
+          expect(await coupon(instance.url, { COUPON_API_KEY: key })("settings")).toMatchObject({ code: 0 })
+        }
+        await made("revoke", id)
+        // The agent that records it runs each 10 s.
+        await expect.poll(async () => {
+          const { out } = await admin("keys", "list", "--json")
+          const keys = JSON.parse(out) as ReadonlyArray<{ readonly id: string; readonly lastUsedOn: string | null }>
+          return keys.find((key) => key.id === next.id)?.lastUsedOn
+        }, { timeout: 60_000 }).toMatch(/^\d{4}-\d\d-\d\d$/)
+      } finally {
+        await instance.stop()
       }
     })
 

@@ -48,7 +48,11 @@ export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
   apiKeys: {
     create: () => Effect.die("no keys here"),
     list: Effect.succeed([]),
+    expiring: Effect.succeed([]),
     revoke: () => Effect.succeed(false),
+    limit: () => Effect.die("no keys here"),
+    rotate: () => Effect.die("no keys here"),
+    upkeep: Effect.void,
     authenticate: () => Effect.succeed("unknown"),
     configured: Effect.succeed(false)
   }

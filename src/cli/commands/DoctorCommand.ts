@@ -12,6 +12,7 @@ import { CliFailure, ofOperatorCall } from "../CliFailure.ts"
 import { withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Advice from "../Advice.ts"
+import * as KeyAdvice from "../KeyAdvice.ts"
 import * as Output from "../Output.ts"
 
 /** The result of one check. `fail` makes the command end with UNSOUND, `warn` does not. */
@@ -222,6 +223,7 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
           "set ADMIN_API_KEY, or make a key: coupon keys create --name me --role ADMIN"
         )
         : ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`),
+      ...(info.expiringKeys ?? []).map((key) => warn("keys", KeyAdvice.text(key, info.now))),
       ...clocks(info, sentAt, roundTrip),
       ...sessions(info.ledger)
     )

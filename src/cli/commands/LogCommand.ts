@@ -5,14 +5,14 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { OperatorClient } from "../../client/OperatorClient.ts"
 import type { AuditLink, AuditRecord, ChainEvent } from "../../contract/OperatorRpcs.ts"
-import { CliFailure, cutShort, usage } from "../CliFailure.ts"
+import { CliFailure, cutShort, ofOperatorCall, usage } from "../CliFailure.ts"
 import { show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import * as VerificationReport from "../VerificationReport.ts"
 
 type Client = OperatorClient["Type"]
 type Link = typeof AuditLink.Type
-type Flaw = Extract<typeof ChainEvent.Type, { readonly _tag: "Flaw" }>
 
 /** Places in one answer. */
 const PAGE = 1_000
@@ -43,14 +43,6 @@ const columns = ["id", "at", "who", "from", "what", "campaign", "change"]
 const cells = ({ action, actor, address, after, at, before, campaignId, id }: typeof AuditRecord.Type) =>
   [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", change(before, after)]
 
-const flawTexts: Record<Flaw["kind"], string> = {
-  ActMissing: "the act that had this place is gone",
-  ActChanged: "the act is not the one that got this place",
-  PlaceMissing: "the place is gone",
-  TailMissing: "the chain ends before it did",
-  OtherHistory: "the copy that was given has another act here"
-}
-
 /** `<sequence>:<hash>`, as the log line "the audit log is sealed" has them. */
 const parseExpected = (text: string) => {
   const [, sequence, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? []
@@ -68,7 +60,7 @@ const verify = (client: Client, expect: Option.Option<string>, json: boolean) =>
       if (json) return Output.json(event)
       if (event._tag === "Progress") return Output.progress(`${Output.counted(event.acts, "act")} looked at`)
       return event._tag === "Flaw"
-        ? Output.line(`place ${event.sequence}: ${flawTexts[event.kind]}`)
+        ? Output.line(VerificationReport.flawLine(event))
         : Output.progressDone
     })
     if (done === undefined) return yield* cutShort
@@ -81,8 +73,7 @@ const verify = (client: Client, expect: Option.Option<string>, json: boolean) =>
       })
     }
     if (json) return
-    const more = done.unsealed === 0 ? "" : `; ${Output.counted(done.unsealed, "act")} not sealed yet`
-    yield* Output.line(`${Output.counted(done.acts, "act")}, the chain holds${more}`)
+    yield* Output.line(VerificationReport.chainLine(done))
     yield* Output.line(`keep this elsewhere: ${done.acts}:${done.hash}`)
   })
 
@@ -101,6 +92,9 @@ const pages = <R>(client: Client, after: number, each: (link: Link) => Effect.Ef
     }
   })
 
+/** While nothing answers, it asks again for so long: an instance may be restarted, or the ledger away. */
+const MAX_SILENT_MILLIS = 60_000
+
 const follow = (client: Client, limit: number, json: boolean) =>
   Effect.gen(function*() {
     const { head } = yield* client.AuditLinks({ after: 0, limit: 1 })
@@ -108,11 +102,23 @@ const follow = (client: Client, limit: number, json: boolean) =>
       json
         ? Output.json(exported(link))
         : Output.line(link.record === null
-          ? `place ${link.sequence}: ${flawTexts.ActMissing}`
+          ? VerificationReport.flawLine({ kind: "ActMissing", sequence: link.sequence })
           : cells(link.record).filter((cell) => cell !== "").join("  "))
     let last = Math.max(0, head.sequence - limit)
+    let answeredAt = performance.now()
     for (;;) {
-      last = yield* pages(client, last, each)
+      const newer = pages(client, last, (link) =>
+        Effect.zipRight(each(link), Effect.sync(() => {
+          last = link.sequence
+        })))
+      yield* Effect.catchAll(newer, (failure) => {
+        const isPassing = ofOperatorCall(failure).exit === "UNAVAILABLE" &&
+          performance.now() - answeredAt < MAX_SILENT_MILLIS
+        return isPassing ? Effect.succeed(undefined) : Effect.fail(failure)
+      }).pipe(Effect.tap((end) =>
+        Effect.sync(() => {
+          if (end !== undefined) answeredAt = performance.now()
+        })))
       yield* Effect.sleep(FOLLOW_PAUSE)
     }
   })

@@ -24,19 +24,19 @@ export const identify = (
   addressOf: (request: Request) => string
 ): Effect.Effect<Principal, Guard.Rejection> => {
   const { authorization } = request.headers
+  const source = HttpSource.make(request, response, addressOf)
   // The guard counts a call against its key's rate and records a rejection, each once a call.
   const asked = Effect.suspend(() => {
-    const source = HttpSource.make(request, response, addressOf)
     // Now, while the connection is there: the audit log names both.
     source.address()
     source.requestId()
-    // Which call it is stands in the body, which is not read.
-    return Guard.admit(startup, { authorization, source, call: "operator plane" }, LEAST)
+    // Which call it is, and on which campaign, stands in the body, which is not read.
+    return Guard.admit(startup, { authorization, source, call: "operator plane", touches: "own" }, LEAST)
   })
   const secret = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
   const keys = startup.current()?.apiKeys
   if (secret === undefined || keys === undefined) return asked
-  return Effect.matchEffect(keys.authenticate(secret), {
+  return Effect.matchEffect(keys.authenticate(secret, source.address), {
     onFailure: () => asked,
     onSuccess: (found): Effect.Effect<Principal, Guard.Rejection> =>
       typeof found === "object" && found.role !== "NONE" && allows(found.role, LEAST) ? Effect.succeed(found) : asked

@@ -68,7 +68,12 @@ export const make = (requestTimeoutMillis: number, addressOf: (request: Request)
     }
     const isOfUser = access === "SELF" || access === "READ_SELF"
     const userId = isOfUser ? (call.input as { readonly userId: bigint }).userId : undefined
-    const caller = { authorization: call.authorization, source, call: call.route.method.name }
+    const caller = {
+      authorization: call.authorization,
+      source,
+      call: call.route.method.name,
+      touches: call.route.touches(call.input)
+    }
     return Effect.flatMap(useCases.guard.admit(caller, access, userId), (principal) => {
       const work = within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata })
       return isPublic || call.route.bound !== "write"

@@ -1,7 +1,7 @@
 import type { Actor } from "../../domain/Actor.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { AuditRecord, Outcome } from "../../ports/AuditLog.ts"
-import { integer } from "./Literals.ts"
+import { integer, isOneOf } from "./Literals.ts"
 import type { Row } from "../Rows.ts"
 
 /** The columns of an act besides its id, key and time, in the order of their values. */
@@ -33,10 +33,12 @@ export const listActs = (query: {
   readonly beforeId: number | undefined
   readonly limit: number
   readonly campaignId: number | undefined
+  readonly only?: ReadonlySet<number> | undefined
 }): string => {
   const conditions = [
     ...(query.beforeId === undefined ? [] : [`a.id < ${integer(query.beforeId)}`]),
-    ...(query.campaignId === undefined ? [] : [`a.campaign_id = ${integer(query.campaignId)}`])
+    ...(query.campaignId === undefined ? [] : [`a.campaign_id = ${integer(query.campaignId)}`]),
+    ...(query.only === undefined ? [] : [isOneOf("a.campaign_id", query.only)])
   ]
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")} `
   return "SELECT a.id, a.at, a.actor, a.action, a.campaign_id, a.before_state, a.after_state, " +

@@ -4,7 +4,7 @@ import { formatRfc3339 } from "../../domain/Time.ts"
 import type { AuditedAction } from "../../ports/AuditLog.ts"
 import type { CampaignChange, CampaignQuery, FoundCampaigns } from "../../ports/CampaignStore.ts"
 import { MAX_LIST_SCAN } from "../../ports/CampaignStore.ts"
-import { integer } from "./Literals.ts"
+import { integer, isOneOf } from "./Literals.ts"
 
 /**
  * Every column of a campaign, the limit announced for it, and what its phase is derived from, as `Rows` reads them,
@@ -38,8 +38,11 @@ const phaseCondition = (phases: ReadonlyArray<CampaignPhase>, now: string): stri
 
 /** The statements of a list; `prefix` is the condition that a name begins with a text, in the dialect's way. */
 export const listText = (query: CampaignQuery, now: string, prefix: (text: string) => string) => {
-  const { beforeId, limit, namePrefix, phases, status } = query
-  const before = beforeId === undefined ? [] : [`c.id < ${integer(beforeId)}`]
+  const { beforeId, limit, namePrefix, only, phases, status } = query
+  const before = [
+    ...(beforeId === undefined ? [] : [`c.id < ${integer(beforeId)}`]),
+    ...(only === undefined ? [] : [isOneOf("c.id", only)])
+  ]
   const filters = [
     ...(status === undefined ? [] : [`c.status = '${status}'`]),
     ...(phases.length === 0 ? [] : [phaseCondition(phases, now)]),

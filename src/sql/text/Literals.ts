@@ -12,6 +12,10 @@ export const hexadecimal = (digits: string): string => {
   return digits
 }
 
+/** The condition that an expression is one of these ids. */
+export const isOneOf = (expression: string, ids: ReadonlySet<number>): string =>
+  ids.size === 0 ? "1 = 0" : `${expression} IN (${[...ids].map(integer).join(", ")})`
+
 /** The claims as a JSON array of `[user, code]`. User ids keep all 64 bits, because the server's JSON has integers. */
 export const claimsJson = (claims: ReadonlyArray<Claim>): string => {
   let json = "["

@@ -1,48 +1,44 @@
-import type { SqlClient } from "@effect/sql/SqlClient"
 import type { InStatement } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ApiKeyStore } from "../../../security/ApiKeyStore.ts"
 import * as SqlApiKeyStore from "../../SqlApiKeyStore.ts"
-import type { KeyEntry } from "../../SqlApiKeyStore.ts"
-import { actColumns, actorText, stateText } from "../../text/AuditLogText.ts"
+import { actorText, stateText } from "../../text/AuditLogText.ts"
+import { integer } from "../../text/Literals.ts"
 import { LibSqlDriver } from "../LibSql.ts"
+import { libsqlText, makeStatements } from "../Statements.ts"
 import { libsqlFacts } from "./LibSqlAuditLog.ts"
 
-const make = Effect.flatMap(LibSqlDriver, (driver) => {
-  const valid = "id = ? AND revoked_at IS NULL"
-  const valuesOf = ({ action, actor, after, before, changeId }: KeyEntry, now: number) =>
-    [changeId, now, actorText(actor), action, null, stateText(before), stateText(after)] as const
-  const batch = (statements: (now: number) => Array<InStatement>) =>
-    Effect.uninterruptible(
-      Effect.tryPromise({ try: () => driver.batch(statements(Date.now()), "write"), catch: (cause) => cause })
-    )
-  return SqlApiKeyStore.make({
+const make = Effect.map(LibSqlDriver, (driver) => {
+  const textOrNull = (text: string | null) => text === null ? "NULL" : libsqlText(text)
+  return SqlApiKeyStore.make<InStatement>({
     time: Number,
-    insert: ({ id, name, requestsPerSecond, role, secretHash }, entry) =>
-      batch((now) => [
-        {
-          sql: "INSERT INTO api_keys (id, name, role, secret_hash, requests_per_second, created_at) " +
-            "VALUES (?, ?, ?, ?, ?, ?)",
-          args: [id, name, role, secretHash, requestsPerSecond ?? null, now]
-        },
-        {
-          sql: `INSERT INTO admin_audit (${actColumns}) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-          args: [...valuesOf(entry, now)]
-        },
-        libsqlFacts(entry, entry.outcome)
-      ]),
-    revoke: (id, entry) =>
-      batch((now) => [
-        {
-          sql: `INSERT INTO admin_audit (${actColumns}) SELECT ?, ?, ?, ?, ?, ?, ? FROM api_keys WHERE ${valid}`,
-          args: [...valuesOf(entry, now), id]
-        },
-        libsqlFacts(entry, entry.outcome),
-        { sql: `UPDATE api_keys SET revoked_at = ? WHERE ${valid}`, args: [now, id] }
-      ])
+    text: libsqlText,
+    at: integer,
+    now: () => integer(Date.now()),
+    today: () => libsqlText(new Date().toISOString().slice(0, 10)),
+    changeId: libsqlText,
+    act: ({ action, actor, after, before, changeId }, now) =>
+      [
+        libsqlText(changeId),
+        now,
+        libsqlText(actorText(actor)),
+        libsqlText(action),
+        "NULL",
+        textOrNull(stateText(before)),
+        textOrNull(stateText(after))
+      ].join(", "),
+    facts: (entry) => libsqlFacts(entry, entry.outcome),
+    onSameKey: "ON CONFLICT (key_id) DO UPDATE SET",
+    later: "MAX",
+    read: makeStatements(driver).read,
+    // A transaction that writes has the whole file for itself.
+    commit: (statements) =>
+      Effect.uninterruptible(
+        Effect.tryPromise({ try: () => driver.batch([...statements], "write"), catch: (cause) => cause })
+      )
   })
 })
 
 /** The keys in the embedded ledger's file. */
-export const layer: Layer.Layer<ApiKeyStore, never, SqlClient | LibSqlDriver> = Layer.effect(ApiKeyStore, make)
+export const layer: Layer.Layer<ApiKeyStore, never, LibSqlDriver> = Layer.effect(ApiKeyStore, make)

@@ -10,7 +10,7 @@ import type { Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
 import { integer } from "../../text/Literals.ts"
-import { libsqlText } from "../Literals.ts"
+import { libsqlText } from "../Statements.ts"
 
 /** Coupons that one statement counts. It takes some 5 ms of the event loop, in which no claim is served. */
 const PAGE = 10_000
