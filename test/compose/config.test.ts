@@ -45,10 +45,13 @@ describe("docker-compose.yml", () => {
     expect(services["backend-app-primary"]).toEqual(services["backend-app"])
     // Envoy finds all by one name: by two it keeps instances twice that exchange their addresses at a restart.
     expect(services["backend-app"]?.networks?.["edge"]?.aliases).toEqual(["instances"])
-    expect(readFileSync("envoy/envoy.yaml", "utf8").match(/address: \S+, port_value: 8080/g)).toEqual([
+    expect(readFileSync("envoy/envoy.yaml", "utf8").match(/address: \S+, port_value: 808./g)).toEqual([
       "address: 0.0.0.0, port_value: 8080",
-      "address: instances, port_value: 8080"
+      "address: 0.0.0.0, port_value: 8081",
+      "address: instances, port_value: 8080",
+      "address: instances, port_value: 8081"
     ])
+    expect(services["backend-app"]?.environment?.["ADMIN_PORT"]).toBe("8081")
     for (const [name, service] of Object.entries(services)) {
       expect(service.read_only, name).toBe(true)
       expect(service.cap_drop, name).toEqual(["ALL"])

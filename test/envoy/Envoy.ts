@@ -79,8 +79,8 @@ export interface Host {
 }
 
 /** Reads what the admin interface answers to `/clusters?format=json`. */
-export const hostsOf = (json: string): ReadonlyArray<Host> =>
-  ((JSON.parse(json) as ClusterStatus).cluster_statuses.find(({ name }) => name === "coupon")?.host_statuses ?? []).map(
+export const hostsOf = (json: string, cluster = "coupon"): ReadonlyArray<Host> =>
+  ((JSON.parse(json) as ClusterStatus).cluster_statuses.find(({ name }) => name === cluster)?.host_statuses ?? []).map(
     (host) => ({
       address: host.address.socket_address.address,
       port: host.address.socket_address.port_value,
@@ -92,16 +92,20 @@ export const hostsOf = (json: string): ReadonlyArray<Host> =>
     })
   )
 
-/** Everything is in its access log, unless `env` says otherwise. */
+/**
+ * Everything is in its access log, unless `env` says otherwise. `adminPorts`: the instances' ports for operators, if
+ * they are apart.
+ */
 export const startEnvoy = async (
   program: string,
   ports: ReadonlyArray<number>,
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  adminPorts: ReadonlyArray<number> = ports
 ): Promise<Envoy> => {
   const [port, adminPort, operatorPort, statusPort] =
     [await freePort(), await freePort(), await freePort(), await freePort()]
-  const backend = (name: string) =>
-    `              - endpoint: {address: {socket_address: {address: ${name}, port_value: 8080}}}\n`
+  const backend = (name: string, at: number) =>
+    `              - endpoint: {address: {socket_address: {address: ${name}, port_value: ${at}}}}\n`
   let yaml = Fs.readFileSync(configuration, "utf8")
   // The admin interface itself, and the cluster by which the listener `status` reaches it.
   if (yaml.split("port_value: 9902").length !== 3) throw new Error("envoy/envoy.yaml does not name port 9902 twice")
@@ -109,11 +113,9 @@ export const startEnvoy = async (
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 9901}", `{address: 127.0.0.1, port_value: ${statusPort}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8080}", `{address: 127.0.0.1, port_value: ${port}}`)
   yaml = replace(yaml, "{address: 0.0.0.0, port_value: 8081}", `{address: 127.0.0.1, port_value: ${operatorPort}}`)
-  yaml = replace(
-    yaml,
-    backend("instances"),
-    ports.map((one) => backend("127.0.0.1").replace("8080", String(one))).join("")
-  )
+  const all = (of: ReadonlyArray<number>) => of.map((one) => backend("127.0.0.1", one)).join("")
+  yaml = replace(yaml, backend("instances", 8080), all(ports))
+  yaml = replace(yaml, backend("instances", 8081), all(adminPorts))
   const dir = temporaryDirectory("envoy")
   Fs.writeFileSync(Path.join(dir, "envoy.yaml"), yaml)
   if (program.includes("/")) Fs.symlinkSync(Path.resolve(program), Path.join(dir, "envoy"))
@@ -165,8 +167,14 @@ export const startEnvoy = async (
       await pause(20)
     }
   }
+  // It looks at each of an instance's two ports for itself.
+  const operable = async () =>
+    hostsOf(await admin("/clusters?format=json"), "operators").filter((host) => host.healthy).length
   const until = (wanted: ReadonlyArray<number>) =>
-    waitFor(`see ${wanted.join(", ")}`, async () => String(await healthy()) === String([...wanted].sort()))
+    waitFor(
+      `see ${wanted.join(", ")}`,
+      async () => String(await healthy()) === String([...wanted].sort()) && await operable() === wanted.length
+    )
 
   await waitFor("start", async () => (await admin("/ready")).startsWith("LIVE"))
   return {

@@ -261,7 +261,7 @@ describe("Envoy", () => {
         await envoy.until([all()[0]!])
         instances.at(0).pause()
         const asked = [run("keys", "revoke", "0123456789abcdef"), run("settings")]
-        await expect.poll(() => envoy.admin("/stats?filter=cluster.coupon.upstream_rq_active$"))
+        await expect.poll(() => envoy.admin("/stats?filter=cluster.operators.upstream_rq_active$"))
           .toContain("upstream_rq_active: 2")
         await instances.at(0).kill()
         const [revoke, read] = await Promise.all(asked)

@@ -142,8 +142,18 @@ export const make = async (options: {
     name: `${options.database ?? "embedded"}${options.envoy === undefined ? "" : ", through Envoy"}`,
     start: async (env = {}) => {
       const metricsPort = await freePort()
-      const instance = await startInstance({ ...given, ...stores.env(), ...env, METRICS_PORT: String(metricsPort) })
-      const envoy = options.envoy === undefined ? undefined : await startEnvoy(options.envoy, [instance.port])
+      // As in the compose file: behind Envoy, operators have a port of their own.
+      const adminPort = options.envoy === undefined ? undefined : await freePort()
+      const instance = await startInstance({
+        ...given,
+        ...stores.env(),
+        ...env,
+        METRICS_PORT: String(metricsPort),
+        ...adminPort === undefined ? {} : { ADMIN_PORT: String(adminPort) }
+      })
+      const envoy = adminPort === undefined
+        ? undefined
+        : await startEnvoy(options.envoy!, [instance.port], {}, [adminPort])
       await envoy?.until([instance.port])
       return {
         instance,
