@@ -335,10 +335,15 @@ describe("Envoy", () => {
           "PauseCampaign application/json 200",
           "nowhere - 404"
         ])
-        // Each by itself, without a restart.
+        // Each by itself, without a restart. A request is logged by what is set when Envoy is done with it, which may be
+        // after its client has the answer.
+        const idle = () =>
+          expect.poll(() => one.admin("/stats?filter=http.public.downstream_rq_active$")).toContain("rq_active: 0")
+        await idle()
         await one.admin("/runtime_modify?coupon.access_log.refusals=10000", "POST")
         await http.post("IssueCoupon", { campaignId, userId: "77" })
         await http.post("GetCampaign", { campaignId })
+        await idle()
         await one.admin("/runtime_modify?coupon.access_log.refusals=0&coupon.access_log.successes=10000", "POST")
         await http.post("IssueCoupon", { campaignId, userId: "78" })
         await http.post("GetCampaign", { campaignId })
