@@ -17,7 +17,11 @@ const directions = {
   domain: {
     inside: ["base"],
     packages: /^effect\//,
-    files: { "domain/codes/RandomBytes.ts": /^node:crypto$/, "domain/ChangeRecord.ts": /^node:crypto$/ },
+    files: {
+      "domain/codes/RandomBytes.ts": /^node:crypto$/,
+      "domain/codes/Permutation.ts": /^node:crypto$/,
+      "domain/ChangeRecord.ts": /^node:crypto$/
+    },
     because: "the domain imports effect alone"
   },
   config: {

@@ -3,7 +3,7 @@
 -- of a key, no limit that a key had, and no table.
 
 GRANT SELECT, INSERT, UPDATE
-    (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at)
+    (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at, code_spec, code_count)
   ON coupon.campaigns TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
@@ -27,10 +27,17 @@ GRANT SELECT, INSERT, DELETE ON coupon.campaign_events TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_event_heads TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production. Writes of keys lock the row.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
+-- A code of a pool is added, and removed if its import is given up; it never changes.
+GRANT SELECT, INSERT, DELETE ON coupon.code_pool TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE ON coupon.code_imports TO 'coupon'@'%';
+GRANT SELECT, INSERT, DELETE ON coupon.code_import_chunks TO 'coupon'@'%';
+GRANT SELECT, INSERT ON coupon.coupon_batches TO 'coupon'@'%';
 -- To check that the schema is the right one.
 GRANT SELECT ON coupon.schema_migrations TO 'coupon'@'%';
--- It runs with the user's own rights. Leave this out if the migration that creates it was rejected.
+-- They run with the user's own rights. Leave one out if the migration that creates it was rejected.
 GRANT EXECUTE ON PROCEDURE coupon.issue_batch TO 'coupon'@'%';
+GRANT EXECUTE ON PROCEDURE coupon.issue_batch_by TO 'coupon'@'%';
+GRANT EXECUTE ON PROCEDURE coupon.issue_pool_batch TO 'coupon'@'%';
 
 -- MySQL only, to find the primary of a replication group. MariaDB has no such table: there this last statement fails.
 GRANT SELECT ON performance_schema.replication_group_members TO 'coupon'@'%';

@@ -10,6 +10,7 @@ import { AppConfig } from "./config/AppConfig.ts"
 import type { AuditChain } from "./ports/AuditChain.ts"
 import type { AuditLog } from "./ports/AuditLog.ts"
 import type { CampaignStore } from "./ports/CampaignStore.ts"
+import type { CodeImports } from "./ports/CodeImports.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
 import { Deployment } from "./ports/operation/Deployment.ts"
 import type { EventLog } from "./ports/EventLog.ts"
@@ -41,6 +42,7 @@ import * as LibSql from "./sql/libsql/LibSql.ts"
 import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
 import * as LibSqlCampaignPhases from "./sql/libsql/LibSqlCampaignPhases.ts"
 import * as LibSqlCampaignStore from "./sql/libsql/LibSqlCampaignStore.ts"
+import * as LibSqlCodeImports from "./sql/libsql/LibSqlCodeImports.ts"
 import * as LibSqlEventLog from "./sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
@@ -53,6 +55,7 @@ import * as MySql from "./sql/mysql/connection/MySql.ts"
 import * as MySqlBackup from "./sql/mysql/MySqlBackup.ts"
 import * as MySqlCampaignPhases from "./sql/mysql/MySqlCampaignPhases.ts"
 import * as MySqlCampaignStore from "./sql/mysql/MySqlCampaignStore.ts"
+import * as MySqlCodeImports from "./sql/mysql/MySqlCodeImports.ts"
 import * as MySqlEventLog from "./sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
 import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
@@ -145,6 +148,7 @@ const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ fa
 export type Stores =
   | CampaignPhases
   | CampaignStore
+  | CodeImports
   | Deployment
   | EventLog
   | EventStream.EventStream
@@ -163,6 +167,7 @@ export type Stores =
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
   Layer.mergeAll(
     LibSqlCampaignStore.layer,
+    LibSqlCodeImports.layer,
     LibSqlLedger.layer,
     LibSqlLedgerFacts.layer,
     LibSqlAuditLog.layer,
@@ -203,6 +208,7 @@ export const layerDistributed: Layer.Layer<
     Layer.succeed(StoreHealth, { troubles: () => [] }),
     Layer.mergeAll(
       MySqlCampaignStore.layer,
+      MySqlCodeImports.layer,
       Layer.merge(MySqlLedger.layer, MySqlOutbox.layer).pipe(Layer.provide(RecentBatches.layer)),
       MySqlLedgerFacts.layer,
       MySqlAuditLog.layer,

@@ -7,6 +7,7 @@ import { AppConfig } from "./config/AppConfig.ts"
 import { KeyWatch } from "./agents/KeyWatch.ts"
 import * as Backend from "./Backend.ts"
 import { Campaigns } from "./campaigns/Campaigns.ts"
+import { CodePools } from "./campaigns/CodePools.ts"
 import * as Issuance from "./UseCases.ts"
 import { IssueCoupon } from "./claim/IssueCoupon.ts"
 import { LedgerUnavailable } from "./ports/Ledger.ts"
@@ -65,6 +66,7 @@ export const make = Effect.gen(function*() {
       current = {
         issueCoupon: Context.get(context, IssueCoupon),
         campaigns: Context.get(context, Campaigns),
+        codePools: Context.get(context, CodePools),
         guard: Context.get(context, Guard),
         apiKeys: Context.get(context, ApiKeys)
       }

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto"
 import { untilResolved } from "../claim/UntilResolved.ts"
 import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
+import { codesText } from "../domain/codes/CampaignCodes.ts"
 import type { Actor } from "../domain/Actor.ts"
 import type {
   Campaign, CampaignDraft, CampaignId, CampaignOrder, CampaignSettings, CampaignUpdate, ExpectedVersion
@@ -67,8 +68,12 @@ const untilConfigured = Backoff.schedule({ firstMillis: 10, lastMillis: 100 })
 const ATTEMPTS = 20
 
 /** What calls of one id have to agree on. Times are instants, however they were written. */
-const contentOf = ({ couponLimit, endTime, name, startTime }: CampaignDraft): string =>
-  createHash("sha256").update(JSON.stringify([name, couponLimit, startTime, endTime ?? null])).digest("hex")
+const contentOf = ({ codes, couponLimit, endTime, name, startTime }: CampaignDraft): string => {
+  // Without a text the codes are the default ones, and the content is what it was before campaigns had others.
+  const text = codesText(codes)
+  const content = [name, couponLimit, startTime, endTime ?? null, ...text === undefined ? [] : [text]]
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex")
+}
 
 /** The server that knew of the campaign is not the one that was asked for it. */
 const lostSight = new Unavailable({ retryAfterSeconds: 1, cause: "the campaign of a repeated call is not there" })

@@ -5,6 +5,7 @@ import * as OperatorCommands from "./commands/OperatorCommands.ts"
 import { backup } from "./commands/BackupCommand.ts"
 import { campaign } from "./commands/CampaignCommands.ts"
 import { get, issue } from "./commands/CouponCommands.ts"
+import { codes } from "./commands/CodesCommand.ts"
 import { doctor } from "./commands/DoctorCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
 import { watch } from "./commands/WatchCommand.ts"
@@ -13,6 +14,7 @@ const root = Command.make("coupon").pipe(
   Command.withDescription("operates coupon-issuance: a client of its API and of its operator plane"),
   Command.withSubcommands([
     campaign,
+    codes,
     issue,
     get,
     watch,

@@ -29,6 +29,7 @@ const exits: { readonly [Tag in Answered]: { readonly exit: Exit; readonly hint?
   CampaignNotStarted: { exit: "PRECONDITION", hint: "`coupon campaign get` shows when it starts" },
   CouponAlreadyClaimed: { exit: "PRECONDITION" },
   CampaignEnded: { exit: "PRECONDITION" },
+  CodesExhausted: { exit: "PRECONDITION" },
   CampaignPaused: { exit: "PRECONDITION", hint: "`coupon campaign resume` resumes it" },
   CouponSoldOut: { exit: "PRECONDITION", hint: "`coupon campaign update --limit` raises the limit" },
   Conflict: {

@@ -40,6 +40,18 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "campaign pause ID", text: "strict: once it answers, nothing more is issued", role: "OPERATOR" },
   { usage: "campaign resume ID", text: "lets a paused campaign issue again", role: "OPERATOR" },
   { usage: "campaign end ID", text: "ends a campaign for good", role: "OPERATOR" },
+  {
+    usage: "codes preview [--pattern P] [--alphabet A]",
+    text: "draws codes of a format, and counts how many there are; asks no service",
+    role: "anyone"
+  },
+  {
+    usage: "codes import ID FILE [--dry-run]",
+    text: "imports own codes into a campaign's pool; safe to repeat",
+    role: "OPERATOR"
+  },
+  { usage: "codes status ID", text: "how many codes a pool has, and its imports", role: "VIEWER" },
+  { usage: "codes abort ID IMPORT", text: "gives an import up that is not finished", role: "OPERATOR" },
   { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
   {

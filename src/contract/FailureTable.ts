@@ -85,6 +85,11 @@ export const table = {
     message: "COUPON_SOLD_OUT",
     decode: () => new Failures.CouponSoldOut()
   },
+  CodesExhausted: {
+    code: "FailedPrecondition",
+    message: "CODES_EXHAUSTED",
+    decode: () => new Failures.CodesExhausted()
+  },
   Overloaded: {
     code: "ResourceExhausted",
     message: "OVERLOADED",

@@ -5,6 +5,8 @@ import * as DisplayName from "./DisplayName.ts"
 import type { EpochMillis } from "./Time.ts"
 import { parseRfc3339 } from "./Time.ts"
 import { CampaignEnded, InvalidArgument } from "./Failure.ts"
+import { type CampaignCodes, type CodesInput, defaultCodes, parseCodes, sameCodes } from "./codes/CampaignCodes.ts"
+import { flawOfSpace } from "./codes/CodeFormat.ts"
 
 export * from "./CampaignId.ts"
 
@@ -33,6 +35,10 @@ export interface Campaign extends CampaignTerms {
   readonly announcedLimit: number
   /** Coupons issued so far: always the number of coupon rows (invariant I2). */
   readonly issuedCount: number
+  /** Where its codes come from. Fixed once a coupon is issued. */
+  readonly codes: CampaignCodes
+  /** How many codes its pool has: those of all imports that were finished. */
+  readonly codeCount: number
   readonly createdAt: EpochMillis
   readonly updatedAt: EpochMillis
   /** The phase at the time of reading, by the ledger's clock. */
@@ -50,6 +56,7 @@ export interface CampaignDraft {
   readonly couponLimit: number
   readonly startTime: EpochMillis
   readonly endTime: EpochMillis | undefined
+  readonly codes: CampaignCodes
 }
 
 /** A call that opens a campaign, validated by `parseOrder`. */
@@ -62,7 +69,7 @@ export interface CampaignOrder {
 }
 
 /** The settings of a campaign that an operator may change. */
-export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" | "startTime" | "endTime">
+export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" | "startTime" | "endTime" | "codes">
 
 /** New values for some settings; absent ones stay. A present `endTime: undefined` removes the end. */
 export type CampaignPatch = Partial<Omit<CampaignSettings, "status">>
@@ -105,6 +112,14 @@ const parseWindow = <A extends { readonly startTime: EpochMillis; readonly endTi
     ? reject("endTime", "must be later than startTime")
     : Either.right(of)
 
+/** Drawn codes need a format with codes enough. What a pool has is not known before it is imported. */
+const parseSpace = <A extends { readonly couponLimit: number; readonly codes: CampaignCodes }>(
+  of: A
+): Either.Either<A, InvalidArgument> => {
+  const flaw = of.codes._tag === "Generated" ? flawOfSpace(of.codes.format, of.couponLimit) : undefined
+  return flaw === undefined ? Either.right(of) : Either.left(flaw)
+}
+
 /** An end in the past is mostly a typing error: the campaign would be over, and every claim would be rejected. */
 const isOver = (endTime: EpochMillis | undefined, now: EpochMillis): boolean => endTime !== undefined && endTime <= now
 
@@ -130,12 +145,14 @@ export const parseOrder = (input: {
   readonly endTime: string
   readonly allowPastEnd: boolean
   readonly requestId: string
-}, now: EpochMillis): Either.Either<CampaignOrder, InvalidArgument> =>
+} & CodesInput, now: EpochMillis): Either.Either<CampaignOrder, InvalidArgument> =>
   Either.gen(function*() {
     const name = yield* parseName(input.name)
     const couponLimit = yield* parseLimit(input.couponLimit)
     const startTime = yield* parseRfc3339("startTime", input.startTime)
-    const draft = yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime) })
+    const codes = (yield* parseCodes(input)) ?? defaultCodes
+    yield* parseSpace({ couponLimit, codes })
+    const draft = yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime), codes })
     const requestId = yield* parseRequestId(input.requestId)
     if (input.allowPastEnd || !isOver(draft.endTime, now)) return { draft, requestId, tooLate: undefined }
     return requestId === undefined ? yield* Either.left(endHasPassed) : { draft, requestId, tooLate: endHasPassed }
@@ -151,16 +168,21 @@ export const parsePatch = (input: {
   readonly startTime?: string | undefined
   readonly endTime?: string | undefined
   readonly allowPastEnd: boolean
-}): Either.Either<CampaignUpdate, InvalidArgument> =>
+} & CodesInput): Either.Either<CampaignUpdate, InvalidArgument> =>
   Either.gen(function*() {
+    if (input.codeSource === "GENERATED" && input.codeFormat === undefined) {
+      return yield* reject("codeFormat", "must be there with codeSource GENERATED")
+    }
+    const codes = yield* parseCodes(input)
     const patch = {
       ...(input.name === undefined ? {} : { name: yield* parseName(input.name) }),
       ...(input.couponLimit === undefined ? {} : { couponLimit: yield* parseLimit(input.couponLimit) }),
       ...(input.startTime === undefined ? {} : { startTime: yield* parseRfc3339("startTime", input.startTime) }),
-      ...(input.endTime === undefined ? {} : { endTime: yield* parseEnd(input.endTime) })
+      ...(input.endTime === undefined ? {} : { endTime: yield* parseEnd(input.endTime) }),
+      ...(codes === undefined ? {} : { codes })
     }
     if (Object.keys(patch).length === 0) {
-      return yield* reject("body", "must set one of name, couponLimit, startTime and endTime")
+      return yield* reject("body", "must set one of name, couponLimit, startTime, endTime, codeFormat and codeSource")
     }
     return { patch, allowPastEnd: input.allowPastEnd }
   })
@@ -171,8 +193,8 @@ export const parseExpectedVersion = (value: bigint): Either.Either<ExpectedVersi
     ? reject("expectedVersion", "must be a version, or 0 for any")
     : Either.right(value === 0n ? undefined : Number(value))
 
-const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
-  ({ name, couponLimit, status, startTime, endTime })
+const settingsOf = ({ codes, couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
+  ({ name, couponLimit, status, startTime, endTime, codes })
 
 /**
  * Each kind of change takes a campaign and returns its new settings. They equal the old ones if the change is already
@@ -187,7 +209,29 @@ export const patched = ({ allowPastEnd, patch }: CampaignUpdate, now: EpochMilli
   return Either.flatMap(parseWindow({ ...settingsOf(campaign), ...patch }), (settings) =>
     settings.couponLimit < campaign.issuedCount
       ? Either.left(belowIssued(campaign.issuedCount))
-      : Either.right(settings))
+      : withCodesEnough(campaign, settings))
+}
+
+/** Rules that only a change of the codes or a higher limit can break. */
+const withCodesEnough = (
+  campaign: Campaign,
+  settings: CampaignSettings
+): Either.Either<CampaignSettings, InvalidArgument> => {
+  const { codeCount, codes, couponLimit, issuedCount } = campaign
+  const others = !sameCodes(codes, settings.codes)
+  if (others && issuedCount > 0) {
+    return reject(
+      settings.codes._tag === codes._tag ? "codeFormat" : "codeSource",
+      `is fixed: ${issuedCount} coupons are issued`
+    )
+  }
+  const raised = settings.couponLimit > couponLimit
+  if (settings.codes._tag === "Generated") {
+    return others || raised ? parseSpace(settings) : Either.right(settings)
+  }
+  return raised && settings.couponLimit > codeCount
+    ? reject("couponLimit", `must not be above the ${codeCount} codes of the pool: import more first`)
+    : Either.right(settings)
 }
 
 const withStatus = (
@@ -209,7 +253,7 @@ export const belowIssued = (issued: number): InvalidArgument =>
 
 export const sameSettings = (a: CampaignSettings, b: CampaignSettings): boolean =>
   a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status &&
-  a.startTime === b.startTime && a.endTime === b.endTime
+  a.startTime === b.startTime && a.endTime === b.endTime && sameCodes(a.codes, b.codes)
 
 /** The terms for the gate. During a raise they have the new limit: the gate's must never be below the ledger's. */
 export const gateTerms = (campaign: Campaign): CampaignTerms => ({ ...campaign, couponLimit: campaign.announcedLimit })

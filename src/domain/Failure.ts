@@ -22,6 +22,9 @@ export class CampaignPaused extends Data.TaggedError("CampaignPaused") {}
 /** All coupons of the campaign are issued: always a fact (docs/internals/protocol.md, invariants I8 and I8b). */
 export class CouponSoldOut extends Data.TaggedError("CouponSoldOut") {}
 
+/** Every code of the campaign's pool is a coupon's, and its limit is not reached: more codes have to be imported. */
+export class CodesExhausted extends Data.TaggedError("CodesExhausted") {}
+
 /** Shed because a queue is full. Nothing was done; try again after `retryAfterSeconds`. */
 export class Overloaded extends Data.TaggedError("Overloaded")<{ readonly retryAfterSeconds: number }> {}
 
@@ -58,6 +61,7 @@ export type ClaimRejection =
   | CampaignEnded
   | CampaignPaused
   | CouponSoldOut
+  | CodesExhausted
 
 /** Everything a claim may fail with. */
 export type ClaimFailure = ClaimRejection | Overloaded | Unavailable | OutcomeUnknown | DeadlineExceeded

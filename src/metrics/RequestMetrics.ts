@@ -49,7 +49,8 @@ const OUTCOMES: ReadonlyArray<Tag> = [
 
 /** The outcomes that a claim has besides. */
 const CLAIM_OUTCOMES: ReadonlyArray<Tag> = [
-  "RecordNotFound", "CampaignNotStarted", "CouponAlreadyClaimed", "CampaignEnded", "CampaignPaused", "CouponSoldOut"
+  "RecordNotFound", "CampaignNotStarted", "CouponAlreadyClaimed", "CampaignEnded", "CampaignPaused", "CouponSoldOut",
+  "CodesExhausted"
 ]
 
 /** The label of an outcome: the failure's message, or `OK`. A tag that the table does not know labels itself. */

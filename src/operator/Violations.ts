@@ -19,14 +19,15 @@ export interface Limits {
 /** An invariant (docs/internals/protocol.md) that does not hold; `repairable`: by a rebuild of the gate. */
 export interface Violation {
   readonly campaignId: number | undefined
-  readonly invariant: "I1" | "I2" | "I3" | "I9" | "G1" | "G2"
+  readonly invariant: "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "G1" | "G2"
   readonly text: string
   readonly repairable: boolean
 }
 
 /** The violations of one campaign. A gate that is not hydrated claims nothing: the next claim rebuilds it. */
 export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): ReadonlyArray<Violation> => {
-  const { campaignId, codes, counter, couponLimit, coupons, highestId, unrelayed, users } = ledger
+  const { campaignId, codeCount, codes, counter, couponLimit, coupons, highestId, unrelayed, users } = ledger
+  const { otherCodes, poolCodes } = ledger
   const found: Array<Violation> = []
   const say = (invariant: Violation["invariant"], text: string, repairable = false) =>
     found.push({ campaignId, invariant, text, repairable })
@@ -35,6 +36,8 @@ export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): Rea
   if (highestId !== coupons) say("I2", `${coupons} coupons are numbered up to ${highestId}`)
   if (users !== coupons) say("I3", `${coupons} coupons belong to ${users} users`)
   if (codes !== coupons) say("I3", `${coupons} coupons have ${codes} different codes`)
+  if (otherCodes > 0) say("P1", `${otherCodes} coupons have codes that are not the pool's of their numbers`)
+  if (poolCodes !== codeCount) say("P2", `code_count is ${codeCount}, the pool has ${poolCodes} codes up to there`)
   if (gate === undefined) return found
   if (gate.after.condition === "Broken") say("G2", "the gate's keys cannot be read, or are of another type", true)
   if (gate.after.condition === "Foreign") {

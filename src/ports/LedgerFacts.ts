@@ -16,6 +16,12 @@ export interface CampaignFacts {
   readonly codes: number
   /** The highest number of a coupon; 0 if there is none. Numbers leave no gap, so it equals `coupons`. */
   readonly highestId: number
+  /** `code_count`: how many codes its pool has. */
+  readonly codeCount: number
+  /** The codes of the pool up to that number; it equals `codeCount`. */
+  readonly poolCodes: number
+  /** Coupons of a pool's campaign whose code is not the pool's of their number; 0 where codes are drawn. */
+  readonly otherCodes: number
   /** Coupons of outbox events that the relay has not settled. */
   readonly unrelayed: number
 }

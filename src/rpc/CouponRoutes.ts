@@ -11,6 +11,8 @@ import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
 import { InvalidArgument } from "../domain/Failure.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
+import { codeRoutes } from "./codes/CodeRoutes.ts"
+import { codesFromWire, codesToWire } from "./codes/CodesOnWire.ts"
 import type { ChangeRequest } from "../campaigns/CampaignChanges.ts"
 import { type CampaignPage, MAX_ANONYMOUS_PAGE_SIZE } from "../campaigns/Campaigns.ts"
 import type { ClaimRequest } from "../claim/IssueCoupon.ts"
@@ -70,7 +72,9 @@ const fields = (campaign: Campaign) => ({
   version: BigInt(campaign.version),
   phase: phasesOnWire[campaign.phase],
   openedAt: timeOr(campaign.openedAt),
-  soldOutAt: timeOr(campaign.soldOutAt)
+  soldOutAt: timeOr(campaign.soldOutAt),
+  ...codesToWire(campaign.codes),
+  codeCount: BigInt(campaign.codeCount)
 })
 
 const createCampaign = Routes.make({
@@ -80,15 +84,18 @@ const createCampaign = Routes.make({
   touches: "all",
   call: (useCases, input, { principal, source }) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(parseOrder(input, now), (order) => useCases.campaigns.create(order, Actor.of(principal, source)))),
+      Effect.flatMap(
+        Either.flatMap(codesFromWire(input), (codes) => parseOrder({ ...input, ...codes }, now)),
+        (order) => useCases.campaigns.create(order, Actor.of(principal, source))
+      )),
   respond: (campaign) => create(CreateCampaignResponseSchema, { campaignId: campaign.campaignId })
 })
 
 const anonymousPageSize = (pageSize: number): number =>
   pageSize === 0 ? MAX_ANONYMOUS_PAGE_SIZE : Math.min(pageSize, MAX_ANONYMOUS_PAGE_SIZE)
 
-/** What a code takes in an answer, in bytes. */
-const CODE_BYTES = 32
+/** What a code takes in an answer, in bytes, if it is like the first of its page. */
+const bytesOf = (coupon: Coupon | undefined): number => coupon === undefined ? 0 : 2 + 3 * coupon.code.length
 
 /** Stands for the codes of a page, whose text is kept: quotes within other fields are escaped. */
 const PLACE = "codes"
@@ -135,7 +142,7 @@ const getCampaign = Routes.make({
     return text.replace(PLACED, () => codesText(coupons))
   },
   paced: true,
-  sizeOf: ({ coupons }) => (coupons?.length ?? 0) * CODE_BYTES
+  sizeOf: ({ coupons }) => (coupons?.length ?? 0) * bytesOf(coupons?.[0])
 })
 
 /** A coupon as the API shows it. */
@@ -174,7 +181,8 @@ const updateCampaign = Routes.make({
   access: "OPERATOR",
   call: (useCases, input, context) =>
     Effect.flatMap(requestOf(input, context), (request) =>
-      Effect.flatMap(parsePatch(input), (update) => useCases.campaigns.update(request, update))),
+      Effect.flatMap(Either.flatMap(codesFromWire(input), (codes) => parsePatch({ ...input, ...codes })), (update) =>
+        useCases.campaigns.update(request, update))),
   respond: (campaign) => create(UpdateCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
 })
 
@@ -235,8 +243,8 @@ const listCampaigns = Routes.make({
 const PLAIN_ISSUE =
   /^\s*\{\s*"campaignId"\s*:\s*(0|[1-9]\d{0,8})\s*,\s*"userId"\s*:\s*(?:(0|[1-9]\d{0,14})|"(0|[1-9]\d{0,17})")\s*\}\s*$/
 
-/** Nothing that JSON would escape, as codes are: the general writer costs a microsecond. */
-const PLAIN_CODE = /^[\d가-힣]*$/
+/** Nothing that JSON would escape, as most codes are: the general writer costs a microsecond. */
+const PLAIN_CODE = /^[\w가-힣-]*$/
 
 let lastIssuedAt = 0
 let lastIssuedText = formatRfc3339(lastIssuedAt)
@@ -302,5 +310,6 @@ export const routes: ReadonlyArray<Route> = [
   pauseCampaign,
   resumeCampaign,
   endCampaign,
-  listCampaigns
+  listCampaigns,
+  ...codeRoutes
 ]

@@ -80,10 +80,52 @@ const shownName = (name: string): string => {
   return /^\w+$/.test(text) ? text : `"${text}"`
 }
 
-const rejectField = (name: string, known: ReadonlyArray<string>): InvalidArgument => {
+const rejectField = (path: string, name: string, known: ReadonlyArray<string>): InvalidArgument => {
   const meant = nearest(name, known)
   const hint = meant === undefined ? `it takes ${known.join(", ")}` : `did you mean ${meant}?`
-  return refuse(shownName(name), `is not a field of this call: ${hint}`)
+  return refuse(path + shownName(name), `is not a field of this call: ${hint}`)
+}
+
+type Fields = ReadonlyMap<string, DescField>
+
+const knownFields = new WeakMap<DescMessage, Fields>()
+
+/** The fields of a message by both of their names. */
+const fieldsOf = (desc: DescMessage): Fields => {
+  const known = knownFields.get(desc)
+  if (known !== undefined) return known
+  const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
+  knownFields.set(desc, fields)
+  return fields
+}
+
+/** Messages of this API in fields of others; those of Google have JSON of their own. */
+const isOwnMessage = (field: DescField): field is DescField & { readonly message: DescMessage } =>
+  field.fieldKind === "message" && field.message.typeName.startsWith("coupon.")
+
+/** Throws for what protobuf-es would ignore or read as something else, also in messages within. */
+const checkFields = (object: object, fields: Fields, path: string, rejectUnknown: boolean): void => {
+  if (rejectUnknown) {
+    const unknown = Object.keys(object).find((name) => !fields.has(name))
+    if (unknown !== undefined) {
+      throw rejectField(path, unknown, [...new Set(Array.from(fields.values(), ({ jsonName }) => jsonName))])
+    }
+  }
+  for (const [name, field] of fields) {
+    const value: unknown = Object.hasOwn(object, name) ? (object as Record<string, unknown>)[name] : undefined
+    if (value === undefined) continue
+    // protobuf-es reads such strings by BigInt(), which accepts "0x10" and " 1 " too.
+    if (is64(field) && typeof value === "string" && !integral(value)) {
+      throw refuse(path + field.jsonName, "must be an integer")
+    }
+    if (field.enum !== undefined && !isEnumOf(field, value)) {
+      throw refuse(path + field.jsonName, reason(field, value, ""))
+    }
+    if (isOwnMessage(field) && value !== null) {
+      if (typeof value !== "object" || Array.isArray(value)) throw refuse(path + field.jsonName, "must be an object")
+      checkFields(value, fieldsOf(field.message), `${path}${field.jsonName}.`, rejectUnknown)
+    }
+  }
 }
 
 /**
@@ -97,8 +139,7 @@ export const decodeJson = <Desc extends DescMessage>(
 ): (bytes: Uint8Array) => MessageShape<Desc> => {
   const { rejectUnknown = false, registry } = settings
   const options = { ignoreUnknownFields: true, ...registry === undefined ? {} : { registry } }
-  const jsonNames = desc.fields.map(({ jsonName }) => jsonName)
-  const fields = new Map(desc.fields.flatMap((field) => [[field.jsonName, field], [field.name, field]] as const))
+  const fields = fieldsOf(desc)
   const reviver = exactly(fields) as (key: string, value: unknown) => unknown
   return (bytes) => {
     let text: string
@@ -120,18 +161,7 @@ export const decodeJson = <Desc extends DescMessage>(
     } catch {
       throw refuse("body", "must not repeat a key")
     }
-    if (rejectUnknown) {
-      const unknown = Object.keys(object).find((name) => !fields.has(name))
-      if (unknown !== undefined) throw rejectField(unknown, jsonNames)
-    }
-    for (const [name, field] of fields) {
-      const value: unknown = Object.hasOwn(object, name) ? object[name] : undefined
-      // protobuf-es reads such strings by BigInt(), which accepts "0x10" and " 1 " too.
-      if (is64(field) && typeof value === "string" && !integral(value)) {
-        throw refuse(field.jsonName, "must be an integer")
-      }
-      if (field.enum !== undefined && !isEnumOf(field, value)) throw refuse(field.jsonName, reason(field, value, ""))
-    }
+    checkFields(object, fields, "", rejectUnknown)
     try {
       return fromJson(desc, object, options)
     } catch (error) {

@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
 import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
+import { isPool } from "../domain/codes/CampaignCodes.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import {
   CampaignEnded,
   CampaignNotStarted,
   CampaignPaused,
+  CodesExhausted,
   type ClaimRejection,
   CouponAlreadyClaimed,
   CouponSoldOut,
@@ -21,6 +23,10 @@ export interface LockedCampaign {
   readonly status: CampaignStatus
   readonly startTime: EpochMillis
   readonly endTime: EpochMillis | undefined
+  /** The text that its codes are drawn by (`codesText`). Other codes were not inserted. */
+  readonly codes: string | undefined
+  /** How many codes its pool has. */
+  readonly codeCount: number
 }
 
 /** What a group commit did. */
@@ -46,7 +52,7 @@ export const decideWithoutReading = (
 ): ReadonlyArray<ClaimVerdict> | undefined => {
   const { campaign, campaignId, inserted, now } = facts
   if (campaign === undefined) return claims.map(() => rejected(new RecordNotFound()))
-  if (inserted === claims.length) {
+  if (inserted === claims.length && !isPool(campaign.codes)) {
     return claims.map(({ code, userId }, index) => ({
       _tag: "Issued",
       coupon: { campaignId, id: campaign.issuedCount + index + 1, userId, code, issuedAt: now }
@@ -57,7 +63,8 @@ export const decideWithoutReading = (
 
 /**
  * The verdict of each claim, in order, given the coupons its users hold after the commit. A coupon is this batch's if
- * and only if it has the claim's code. The precedence of rejections is the public contract's (DESIGN, section 1).
+ * and only if its number is one of those that the batch took under the lock. The precedence of rejections is the public
+ * contract's (docs/reference/errors.md).
  */
 export const decide = (
   facts: CommitFacts,
@@ -65,9 +72,10 @@ export const decide = (
   held: ReadonlyArray<Coupon>
 ): ReadonlyArray<ClaimVerdict> => {
   const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
+  const issuedBefore = facts.campaign?.issuedCount ?? 0
   const verdicts = claims.map((claim): ClaimVerdict => {
     const coupon = byUser.get(claim.userId)
-    const isOwn = coupon !== undefined && coupon.code === claim.code
+    const isOwn = coupon !== undefined && coupon.id > issuedBefore && coupon.id <= issuedBefore + facts.inserted
     return isOwn ? { _tag: "Issued", coupon } : rejected(rejection(facts, coupon))
   })
   const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
@@ -99,21 +107,25 @@ const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | un
   const isOver = campaign.endTime !== undefined && now >= campaign.endTime
   if (campaign.status === "ENDED" || isOver) return new CampaignEnded()
   if (campaign.status === "PAUSED") return new CampaignPaused()
-  if (campaign.issuedCount + inserted >= campaign.couponLimit) return new CouponSoldOut()
+  const issued = campaign.issuedCount + inserted
+  if (issued >= campaign.couponLimit) return new CouponSoldOut()
+  if (isPool(campaign.codes) && issued >= campaign.codeCount) return new CodesExhausted()
   throw new Error("the ledger rejected a claim although the campaign is open, has coupons left and the user holds none")
 }
 
 /**
  * What an in-doubt batch that is now forbidden came to, given the coupons its users hold; in the order of the claims.
+ * `isOwn`: whether a coupon is the batch's; by default, if it has the code that was drawn for the claim.
  */
 export const resolution = (
   claims: ReadonlyArray<Claim>,
-  held: ReadonlyArray<Coupon>
+  held: ReadonlyArray<Coupon>,
+  isOwn: (coupon: Coupon, code: string) => boolean = (coupon, code) => coupon.code === code
 ): ReadonlyArray<ResolvedVerdict> => {
   const byUser = new Map<UserId, Coupon>(held.map((coupon) => [coupon.userId, coupon]))
   return claims.map(({ code, userId }): ResolvedVerdict => {
     const coupon = byUser.get(userId)
     if (coupon === undefined) return { _tag: "NotIssued" }
-    return { _tag: coupon.code === code ? "Issued" : "HeldAlready", coupon }
+    return { _tag: isOwn(coupon, code) ? "Issued" : "HeldAlready", coupon }
   })
 }

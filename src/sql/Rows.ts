@@ -1,6 +1,7 @@
 import type { Campaign, CampaignStatus, CampaignTerms } from "../domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, soldOutAt } from "../domain/CampaignPhase.ts"
 import type { Coupon } from "../domain/Coupon.ts"
+import { codesFromText } from "../domain/codes/CampaignCodes.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 
 /** A row as a driver returns it: integers as numbers, strings or bigints, times in the form of the dialect. */
@@ -27,6 +28,8 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
       name: row.name as string,
       announcedLimit: Math.max(Number(row.coupon_limit), Number(row.announced_limit ?? 0)),
       issuedCount: facts.issuedCount,
+      codes: codesFromText(codesOf(row)),
+      codeCount: Number(row.code_count),
       createdAt: facts.createdAt,
       updatedAt: time(row.updated_at),
       phase: phaseOf(facts),
@@ -40,6 +43,9 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
   /** Needs the columns of `campaignColumns`. */
   phaseFacts: (row: Row): PhaseFacts => phaseFacts(row, time)
 })
+
+/** The text of `codesText` by which a campaign's codes are drawn. */
+export const codesOf = (row: Row): string | undefined => row.code_spec === null ? undefined : row.code_spec as string
 
 type Time = (value: unknown) => EpochMillis
 

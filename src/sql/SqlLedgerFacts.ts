@@ -25,6 +25,9 @@ const factsOf = (campaignId: CampaignId, row: Row): CampaignFacts => ({
   users: Number(row.users),
   codes: Number(row.codes),
   highestId: Number(row.highest_id),
+  codeCount: Number(row.code_count),
+  poolCodes: Number(row.pool_codes),
+  otherCodes: Number(row.other_codes),
   unrelayed: Number(row.unrelayed)
 })
 

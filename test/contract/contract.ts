@@ -69,6 +69,20 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
     [{ requestId: "r".repeat(65) }, "requestId"],
     [{ requestId: "🎟️".repeat(33) }, "requestId"],
     [{ requestId: 5 }, "requestId"],
+    [{ codeFormat: "####" }, "codeFormat"],
+    [{ codeFormat: { pattern: "SUMMER" } }, "codeFormat.pattern"],
+    [{ codeFormat: { pattern: "####" } }, "codeFormat.pattern"],
+    [{ codeFormat: { pattern: "#".repeat(64) } }, "codeFormat.pattern"],
+    [{ codeFormat: { pattern: "COUPON-##########" } }, "codeFormat.pattern"],
+    [{ codeFormat: { alphabet: "CODE_ALPHABET_LATIN" } }, "codeFormat.alphabet"],
+    [{ codeFormat: { patern: "##########" } }, "codeFormat.patern"],
+    [{ codeFormat: { pattern: 5 } }, "pattern"],
+    [{ codeFormat: { alphabet: 99 } }, "codeFormat.alphabet"],
+    [{ codeFormat: { characters: "AA" } }, "codeFormat.characters"],
+    [{ codeFormat: { characters: "e\u0301x" } }, "codeFormat.characters"],
+    [{ codeFormat: { pattern: "##########C", check: "CODE_CHECK_DAMM" } }, "codeFormat.check"],
+    [{ codeFormat: {}, codeSource: "CODE_SOURCE_POOL" }, "codeFormat"],
+    [{ codeSource: 99 }, "codeSource"],
     [{ coupon_limits: 5 }, "coupon_limits"]
   ] as const).map(([fields, field]) =>
     ["CreateCampaign", { name: "bad", couponLimit: 5, startTime: OPEN, ...fields }, field] as const
@@ -159,7 +173,9 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           soldOutAt: "",
           issuedCouponsWithheld: false,
           serverTime: isTime,
-          remaining: "999"
+          remaining: "999",
+          codeSource: "CODE_SOURCE_GENERATED",
+          codeCount: "0"
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
         expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt, number: 1 } })
@@ -239,6 +255,45 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           startTime: OPEN,
           endTime: "2098-12-31T23:59:59.500Z"
         })
+      })
+
+      it("issues codes of the campaign's format, which is fixed from then on", async () => {
+        const codeFormat = { alphabet: "CODE_ALPHABET_CROCKFORD32", pattern: "SUMMER-####-####-C" }
+        const campaignId = await open({ codeFormat })
+        const code = expect.stringMatching(/^SUMMER-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]$/)
+        const first = await issue(campaignId, 1)
+        expect(first.json()).toMatchObject({ message: "OK", code })
+        const { json } = await http.post("GetCampaign", { campaignId })
+        expect(json()).toMatchObject({
+          issuedCoupons: [code],
+          codeFormat: { ...codeFormat, check: "CODE_CHECK_DAMM" },
+          codeSource: "CODE_SOURCE_GENERATED"
+        })
+        const again = await http.post("UpdateCampaign", { campaignId, codeFormat })
+        expect([again.status, again.json()["campaign"]]).toEqual([200, expect.objectContaining({ version: "1" })])
+        for (const change of [{ codeFormat: {} }, { codeSource: "CODE_SOURCE_POOL" }]) {
+          const changed = await http.post("UpdateCampaign", { campaignId, ...change })
+          const field = Object.keys(change)[0]!
+          expect([changed.status, changed.json()["message"]])
+            .toEqual([400, `INVALID_ARGUMENT: ${field} is fixed: 1 coupons are issued`])
+        }
+        const raised = await http.post("UpdateCampaign", { campaignId, couponLimit: 10_000_000 })
+        expect([raised.status, raised.json()["message"]])
+          .toEqual([400, expect.stringMatching(/^INVALID_ARGUMENT: codeFormat.pattern makes 1,099,511,627,776 codes/)])
+      })
+
+      it("changes the format of a campaign that has issued nothing", async () => {
+        const campaignId = await open()
+        const codeFormat = { alphabet: "CODE_ALPHABET_DIGITS", pattern: "7-############" }
+        const changed = await http.post("UpdateCampaign", { campaignId, codeFormat })
+        expect(changed.json()).toMatchObject({ campaign: { codeFormat, version: "2" } })
+        for (const userId of [1, 2, 3]) {
+          const { json } = await issue(campaignId, userId)
+          expect(json()["code"]).toMatch(/^7-\d{12}$/)
+          expect((await issue(campaignId, userId)).status).toBe(409)
+          const held = await http.post("GetCoupon", { campaignId, userId })
+          expect(held.json()).toMatchObject({ coupon: { code: json()["code"] } })
+        }
       })
 
       it("takes any positive 64-bit user id, as string or number, without losing a digit", async () => {

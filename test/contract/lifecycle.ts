@@ -45,7 +45,9 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         version: "2",
         phase: "CAMPAIGN_PHASE_OPEN",
         openedAt: isTime,
-        soldOutAt: ""
+        soldOutAt: "",
+        codeSource: "CODE_SOURCE_GENERATED",
+        codeCount: "0"
       })
       expect(await made("Update", { campaignId, couponLimit: "7", startTime: "2025-06-26T09:00:00+09:00" }))
         .toMatchObject({
@@ -104,7 +106,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         expect(await refused("Update", { campaignId, ...fields }), JSON.stringify(fields))
           .toEqual([
             400,
-            expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime /)
+            expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime, .*codeSource$/)
           ])
       }
       for (const method of ["Pause", "Resume", "End"]) {
@@ -414,7 +416,9 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         version: "1",
         phase: "CAMPAIGN_PHASE_OPEN",
         openedAt: isTime,
-        soldOutAt: ""
+        soldOutAt: "",
+        codeSource: "CODE_SOURCE_GENERATED",
+        codeCount: "0"
       })
       const idsOf = async (status: string) =>
         (await pageOf({ namePrefix: prefix, status })).campaigns.map(({ id }) => id)

@@ -30,6 +30,8 @@ export interface LoadGenerator {
   readonly history: ReadonlyArray<Attempt>
   /** Opens a campaign through the instance; throws unless that succeeds. */
   readonly openCampaign: (url: string, couponLimit: number) => Promise<number>
+  /** A campaign with a pool of as many own codes as its limit, which is imported in chunks, each sent twice. */
+  readonly openPool: (url: string, couponLimit: number) => Promise<number>
   /** One IssueCoupon; never throws. A client that leaves when `signal` says so has `NO_ANSWER`. */
   readonly claim: (url: string, wish: Wish, signal?: AbortSignal) => Promise<Attempt>
   /** Claims for the user, through the instances in turn, until the answer is definite. */
@@ -132,6 +134,26 @@ export const makeLoad = (): LoadGenerator => {
       const reply = await post(url, "CreateCampaign", JSON.stringify({ name: "load", couponLimit, startTime: started }))
       if (reply.status !== 200) throw new Error(`CreateCampaign answered ${reply.status} ${reply.text}`)
       return (JSON.parse(reply.text) as { readonly campaignId: number }).campaignId
+    },
+    openPool: async (url, couponLimit) => {
+      const call = async (method: string, body: unknown) => {
+        const reply = await post(url, method, JSON.stringify(body))
+        if (reply.status !== 200) throw new Error(`${method} answered ${reply.status} ${reply.text}`)
+        return JSON.parse(reply.text) as { readonly campaignId: number }
+      }
+      const terms = { name: "pool", couponLimit, startTime: started, codeSource: "CODE_SOURCE_POOL" }
+      const { campaignId } = await call("CreateCampaign", terms)
+      await call("StartImport", { campaignId, requestId: "load" })
+      const CHUNK = 1_000
+      for (let chunkIndex = 0; chunkIndex * CHUNK < couponLimit; chunkIndex++) {
+        const codes = Array.from(
+          { length: Math.min(CHUNK, couponLimit - chunkIndex * CHUNK) },
+          (_, k) => `POOL-${campaignId}-${String(chunkIndex * CHUNK + k).padStart(7, "0")}`
+        )
+        for (let turn = 0; turn < 2; turn++) await call("AppendCodes", { campaignId, importId: 1, chunkIndex, codes })
+      }
+      await call("FinishImport", { campaignId, importId: 1 })
+      return campaignId
     },
     claim,
     insist: async (urls, wish) => {

@@ -217,6 +217,20 @@ export const mutations = [
         to: "(${lastId}) - @inserted + 1, (${lastId})"
       }
     ]
+  },
+  {
+    name: "poolBySearch",
+    what: "a coupon gets a code of the pool that no coupon has, instead of the one of its number",
+    patches: [
+      withoutProcedure,
+      {
+        file: "sql/mysql/GroupCommitText.ts",
+        from: "ON p.campaign_id = c.id AND p.number = c.current_coupon + w.n",
+        to: "ON p.campaign_id = c.id AND p.number = (SELECT q.number FROM code_pool AS q WHERE q.campaign_id = c.id " +
+          "AND NOT EXISTS (SELECT 1 FROM coupons AS u WHERE u.campaign_id = c.id AND u.code = q.code) " +
+          "ORDER BY q.code LIMIT 1)"
+      }
+    ]
   }
 ] as const satisfies ReadonlyArray<Mutation>
 

@@ -153,7 +153,9 @@ export const run = async (
   try {
     const { changing, limits, weights, worn } = campaignsOf(seconds)
     const wornId = await openWornCampaign(rig.databaseUrl, worn.limit, worn.taken, FIRST_EARLIER_USER)
-    const fresh = await Promise.all(limits.map((limit) => load.openCampaign(rig.urls()[0]!, limit)))
+    const fresh = await Promise.all(limits.map((limit, k) =>
+      // One of them hands out own codes.
+      k === 1 ? load.openPool(rig.urls()[0]!, limit) : load.openCampaign(rig.urls()[0]!, limit)))
     const changingId = await load.openCampaign(rig.urls()[0]!, changing.limit)
     const campaignIds = [...fresh, wornId, changingId]
     const earlier = await query(

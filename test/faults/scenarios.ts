@@ -305,6 +305,14 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
   inexactCounter: {
     what: "several users share one batch, and there is room for all",
     play: (stage) => rush(stage, 50)
+  },
+  poolBySearch: {
+    what: "users claim one after the other from a pool of own codes",
+    play: async (stage) => {
+      const { a, b, load } = stage
+      const campaignId = await load.openPool(urlOf(a), 20)
+      for (let userId = 1; userId <= 10; userId++) await insist(stage, userId % 2 === 0 ? a : b, campaignId, userId)
+    }
   }
 }
 

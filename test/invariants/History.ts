@@ -28,6 +28,7 @@ export const NOTHING_ISSUED: ReadonlySet<Outcome> = new Set<FailureMessage>([
   "CAMPAIGN_ENDED",
   "CAMPAIGN_PAUSED",
   "COUPON_SOLD_OUT",
+  "CODES_EXHAUSTED",
   "OVERLOADED",
   "UNAVAILABLE"
 ])

@@ -12,6 +12,8 @@ export interface LedgerView {
   readonly coupons: ReadonlyArray<{ readonly id: number; readonly userId: string; readonly code: string }>
   /** Outbox rows of the campaign that the relay has not settled. */
   readonly unsettled: number
+  /** Of a campaign with a pool: its codes by their numbers, as many as the campaign says. */
+  readonly pool?: { readonly codeCount: number; readonly codes: ReadonlyMap<number, string> } | undefined
   /** Users of the coupons that those rows stand for. */
   readonly unsettledUsers: ReadonlySet<string>
 }
@@ -40,18 +42,23 @@ export interface Reader {
 }
 
 const CAMPAIGNS = "SELECT id FROM campaigns ORDER BY id"
-const CAMPAIGN = "SELECT coupon_limit AS couponLimit, current_coupon AS counter FROM campaigns WHERE id = ?"
+// A ledger of an earlier version has no columns of codes.
+const CAMPAIGN = "SELECT *, coupon_limit AS couponLimit, current_coupon AS counter FROM campaigns WHERE id = ?"
+const POOL = "SELECT number, code FROM code_pool WHERE campaign_id = ? ORDER BY number"
 const COUPONS = "SELECT id, user_id AS userId, code FROM coupons WHERE campaign_id = ? ORDER BY id"
 const UNSETTLED =
   "SELECT kind, first_id AS firstId, last_id AS lastId FROM outbox WHERE campaign_id = ? AND kind <> 'VOID'"
 
 type Row = Record<string, unknown>
 
+const isPool = (campaign: Row | undefined): boolean => campaign?.["code_spec"] === "POOL"
+
 const view = (
   campaignId: number,
   campaign: Row | undefined,
   coupons: ReadonlyArray<Row>,
-  outbox: ReadonlyArray<Row>
+  outbox: ReadonlyArray<Row>,
+  pool: ReadonlyArray<Row>
 ): LedgerView => {
   if (campaign === undefined) throw new Error(`the ledger has no campaign ${campaignId}`)
   const rows = coupons.map((row) => ({
@@ -66,6 +73,15 @@ const view = (
     limit: Number(campaign["couponLimit"]),
     counter: Number(campaign["counter"]),
     coupons: rows,
+    pool: isPool(campaign)
+      ? {
+        codeCount: Number(campaign["code_count"]),
+        codes: new Map(
+          pool.map((row) => [Number(row["number"]), String(row["code"])] as const)
+            .filter(([number]) => number <= Number(campaign["code_count"]))
+        )
+      }
+      : undefined,
     unsettled: outbox.length,
     unsettledUsers: new Set(rows.filter(({ id }) => isUnsettled(id)).map(({ userId }) => userId))
   }
@@ -140,7 +156,8 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
       await connection.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
       try {
         const [campaign] = await rows(CAMPAIGN, [campaignId])
-        return view(campaignId, campaign, await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId]))
+        const pool = isPool(campaign) ? await rows(POOL, [campaignId]) : []
+        return view(campaignId, campaign, await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId]), pool)
       } finally {
         await connection.query("COMMIT")
       }
@@ -166,7 +183,8 @@ const openSqlite = (dataDir: string): Reader => {
       database.exec("BEGIN")
       try {
         const [campaign] = rows(CAMPAIGN, campaignId)
-        return view(campaignId, campaign, rows(COUPONS, campaignId), rows(UNSETTLED, campaignId))
+        const pool = isPool(campaign) ? rows(POOL, campaignId) : []
+        return view(campaignId, campaign, rows(COUPONS, campaignId), rows(UNSETTLED, campaignId), pool)
       } finally {
         database.exec("COMMIT")
       }

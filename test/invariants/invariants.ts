@@ -8,8 +8,8 @@ import { openStores, type GateView, type LedgerView, type Stores } from "./Snaps
 const some = (what: ReadonlyArray<string>) =>
   what.slice(0, 5).join(", ") + (what.length > 5 ? `, … (${what.length} in all)` : "")
 
-/** I1, I2, I3 and the numbering of coupons: what the ledger's rows alone must satisfy, always. */
-export const ledgerViolations = ({ campaignId, counter, coupons, limit }: LedgerView): ReadonlyArray<string> => {
+/** I1, I2, I3, P1, P2 and the numbering of coupons: what the ledger's rows alone must satisfy, always. */
+export const ledgerViolations = ({ campaignId, counter, coupons, limit, pool }: LedgerView): ReadonlyArray<string> => {
   const violations: Array<string> = []
   const say = (name: string, text: string) => violations.push(`${name} campaign ${campaignId}: ${text}`)
   const twice = (values: ReadonlyArray<string>) => {
@@ -25,6 +25,15 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit }: Ledger
   if (users.length > 0) say("I3", `users with more than one coupon: ${some(users)}`)
   const codes = twice(coupons.map(({ code }) => code))
   if (codes.length > 0) say("I3", `codes given more than once: ${some(codes)}`)
+  if (pool !== undefined) {
+    const others = coupons.filter(({ code, id }) => pool.codes.get(id) !== code)
+    if (others.length > 0) {
+      say("P1", `coupons whose code is not the pool's of their number: ${some(others.map(({ id }) => String(id)))}`)
+    }
+    if (pool.codes.size !== pool.codeCount) {
+      say("P2", `of the ${pool.codeCount} codes of the pool ${pool.codes.size} are there`)
+    }
+  }
   return violations
 }
 

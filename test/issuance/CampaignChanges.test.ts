@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { named } from "../../src/domain/Actor.ts"
-import type { CampaignOrder, CampaignTerms } from "../../src/domain/Campaign.ts"
+import type { CampaignDraft, CampaignOrder, CampaignTerms } from "../../src/domain/Campaign.ts"
 import { InvalidArgument } from "../../src/domain/Failure.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
@@ -138,7 +139,8 @@ describe("CampaignChanges", () => {
     Effect.gen(function*() {
       const { campaigns } = yield* scene
       const ledger = yield* TestLedger
-      const order = { draft: { name: "once", couponLimit: 5, startTime: 0, endTime: 9_000 }, requestId: "r1" }
+      const draft = { name: "once", couponLimit: 5, startTime: 0, endTime: 9_000, codes: defaultCodes }
+      const order = { draft, requestId: "r1" }
       const create = (of: Partial<CampaignOrder>) =>
         campaigns.create({ ...order, tooLate: undefined, ...of }, named("test"))
       const tooLate = new InvalidArgument({ field: "endTime", reason: "test" })
@@ -154,8 +156,15 @@ describe("CampaignChanges", () => {
         { patch: { name: "renamed", endTime: undefined }, allowPastEnd: false }
       )
       expect(yield* create({})).toMatchObject({ campaignId: first!.campaignId, name: "renamed" })
-      for (const other of [{ name: "other" }, { couponLimit: 6 }, { startTime: 1 }, { endTime: undefined }]) {
-        const failure = yield* Effect.flip(create({ draft: { ...order.draft, ...other } }))
+      const different: ReadonlyArray<Partial<CampaignDraft>> = [
+        { name: "other" },
+        { couponLimit: 6 },
+        { startTime: 1 },
+        { endTime: undefined },
+        { codes: { _tag: "Pool" } }
+      ]
+      for (const other of different) {
+        const failure = yield* Effect.flip(create({ draft: { ...draft, ...other } }))
         expect(failure._tag).toBe("Conflict")
       }
       expect((yield* create({ requestId: "r2" })).campaignId).not.toBe(first!.campaignId)

@@ -1,6 +1,7 @@
 import * as AuditLogExercise from "../ports/auditLog.exercise.ts"
 import * as CampaignsExercise from "../ports/campaigns.exercise.ts"
 import * as EventLogExercise from "../ports/eventLog.exercise.ts"
+import * as CodeImportsExercise from "../ports/codeImports.exercise.ts"
 import * as LedgerExercise from "../ports/ledger.exercise.ts"
 import * as OutboxExercise from "../ports/outbox.exercise.ts"
 import * as TestLedger from "./TestLedger.ts"
@@ -10,4 +11,5 @@ LedgerExercise.exercise("Ledger in memory", TestLedger.layer)
 CampaignsExercise.exercise("Campaigns in memory", TestLedger.layer)
 OutboxExercise.exercise("Outbox in memory", TestLedger.layer)
 EventLogExercise.exercise("EventLog in memory", TestLedger.layer)
+CodeImportsExercise.exercise("CodeImports in memory", TestLedger.layer)
 AuditLogExercise.exercise("AuditLog in memory", TestLedger.layer)

@@ -3,12 +3,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Campaign, CampaignId, CampaignTerms } from "../../src/domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
+import type { ChangeRecord } from "../../src/domain/ChangeRecord.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
-import * as CouponCode from "../../src/domain/CouponCode.ts"
+import { codesText, defaultCodes, sameCodes } from "../../src/domain/codes/CampaignCodes.ts"
+import { drawCodes } from "../../src/domain/codes/DrawCodes.ts"
 import {
   CampaignEnded,
   CampaignNotStarted,
   CampaignPaused,
+  CodesExhausted,
   CouponAlreadyClaimed,
   CouponSoldOut,
   RecordNotFound
@@ -16,6 +19,17 @@ import {
 import { AuditChain } from "../../src/ports/AuditChain.ts"
 import { KeyWatch } from "../../src/agents/KeyWatch.ts"
 import { type AuditEntry, AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
+import {
+  type AppendVerdict,
+  type ChunkResult,
+  type CodeImport,
+  CodeImports,
+  type EndVerdict,
+  type ImportKey,
+  type ImportState,
+  type StartVerdict
+} from "../../src/ports/CodeImports.ts"
+import { sort } from "../../src/sql/codes/SqlCodeImports.ts"
 import { type CampaignChange, CampaignStore, RequestRepeated } from "../../src/ports/CampaignStore.ts"
 import {
   type Claim,
@@ -172,6 +186,8 @@ const make = Effect.sync(() => {
         endTime: undefined,
         version: 1,
         issuedCount: 0,
+        codes: defaultCodes,
+        codeCount: 0,
         createdAt: 0,
         // An ended campaign ended just now.
         updatedAt: Date.now(),
@@ -245,20 +261,32 @@ const make = Effect.sync(() => {
   const termsOf = ({ campaignId, couponLimit, endTime, startTime, status, version }: Campaign): CampaignTerms =>
     ({ campaignId, couponLimit, endTime, startTime, status, version })
 
+  /** The coupons of each batch. */
+  const batches = new Map<string, ReadonlySet<number>>()
+  /** Codes by their numbers, less one; of them the campaign has `codeCount`. */
+  const pools = new Map<CampaignId, Array<string>>()
+  const poolOf = (campaignId: CampaignId) => pools.get(campaignId) ?? []
+
   /** The claims of batches whose codes had to be drawn anew. */
   const recoded = new WeakMap<ClaimBatch, ReadonlyArray<Claim>>()
   const claimsOf = (batch: ClaimBatch) => recoded.get(batch) ?? batch.claims
 
-  /** A code is one user's: if another user has one of these, all are drawn again. */
+  /**
+   * A code is one user's: if another user has one of these, all are drawn again. So are those of a campaign that has no
+   * default codes.
+   */
   const drawAgain = (batch: ClaimBatch) => {
+    const source = campaigns.get(batch.campaignId)?.codes ?? defaultCodes
+    if (source._tag === "Pool") return
+    const draw = drawCodes(source.format)
     const codes = new Set(held(batch.campaignId).map(({ code }) => code))
     const fresh = batch.claims.filter(({ userId }) =>
       !held(batch.campaignId).some((coupon) => coupon.userId === userId)
     )
     const taken = fresh.some(({ code }) => codes.has(code)) ||
       new Set(fresh.map(({ code }) => code)).size < fresh.length
-    if (taken) {
-      recoded.set(batch, batch.claims.map(({ userId }) => ({ userId, code: CouponCode.generate() })))
+    if (taken || codesText(source) !== undefined) {
+      recoded.set(batch, batch.claims.map(({ userId }) => ({ userId, code: draw() })))
     }
   }
 
@@ -279,11 +307,15 @@ const make = Effect.sync(() => {
       if (held(batch.campaignId).length >= campaign.couponLimit) {
         return { _tag: "Rejected", reason: new CouponSoldOut() }
       }
+      const isPool = campaign.codes._tag === "Pool"
+      if (isPool && held(batch.campaignId).length >= campaign.codeCount) {
+        return { _tag: "Rejected", reason: new CodesExhausted() }
+      }
       const coupon = {
         campaignId: batch.campaignId,
         id: held(batch.campaignId).length + 1,
         userId,
-        code,
+        code: isPool ? poolOf(batch.campaignId)[held(batch.campaignId).length]! : code,
         issuedAt: now
       }
       held(batch.campaignId).push(coupon)
@@ -291,6 +323,7 @@ const make = Effect.sync(() => {
       return { _tag: "Issued", coupon }
     })
     if (issued.length > 0) {
+      batches.set(batch.batchId, new Set(issued.map(({ id }) => id)))
       note(batch.campaignId, "coupon.issued", {
         firstNumber: issued[0]!.id,
         lastNumber: issued.at(-1)!.id,
@@ -330,6 +363,7 @@ const make = Effect.sync(() => {
         const { from: { campaignId, version }, to } = change
         const campaign = find(campaignId)
         if (campaign?.version !== version) return { _tag: "Stale" as const }
+        if (campaign.issuedCount > 0 && !sameCodes(campaign.codes, to.codes)) return { _tag: "Stale" as const }
         if (campaign.issuedCount > to.couponLimit) return { _tag: "BelowIssued" as const, issued: campaign.issuedCount }
         const next: Campaign = {
           ...campaign,
@@ -405,7 +439,10 @@ const make = Effect.sync(() => {
         return claimsOf(batch).map(({ code, userId }): ResolvedVerdict => {
           const coupon = held(batch.campaignId).find((coupon) => coupon.userId === userId)
           if (coupon === undefined) return { _tag: "NotIssued" }
-          return coupon.code === code ? { _tag: "Issued", coupon } : { _tag: "HeldAlready", coupon }
+          const isOwn = campaigns.get(batch.campaignId)?.codes._tag === "Pool"
+            ? batches.get(batch.batchId)?.has(coupon.id) === true
+            : coupon.code === code
+          return isOwn ? { _tag: "Issued", coupon } : { _tag: "HeldAlready", coupon }
         })
       }),
     findCoupons: (campaignId, userIds) => read(() => held(campaignId).filter(({ userId }) => userIds.includes(userId))),
@@ -561,7 +598,106 @@ const make = Effect.sync(() => {
       })
   })
 
+  interface Imported {
+    codeImport: CodeImport
+    readonly firstNumber: number
+    readonly chunks: Array<{ readonly text: string; readonly result: ChunkResult }>
+  }
+  const imports = new Map<CampaignId, Array<Imported>>()
+  const importsOf = (campaignId: CampaignId) => imports.get(campaignId) ?? []
+  const importOf = ({ campaignId, importId }: ImportKey) => importsOf(campaignId)[importId - 1]
+  const act = (action: string, campaignId: CampaignId, { actor, changeId }: ChangeRecord, after: unknown) =>
+    recordAct({ changeId, actor, action, outcome: "DONE", campaignId, before: undefined, after })
+  const ended = (of: Imported, state: ImportState) => {
+    of.codeImport = { ...of.codeImport, state, updatedAt: Date.now() }
+    return { _tag: "Ended" as const, codeImport: of.codeImport }
+  }
+
+  const codeImports = CodeImports.of({
+    start: ({ campaignId, requestId, ...record }) =>
+      read((): StartVerdict => {
+        const campaign = campaigns.get(campaignId)
+        if (campaign === undefined) return { _tag: "NoCampaign" }
+        const all = importsOf(campaignId)
+        const same = all.find(({ codeImport }) => codeImport.requestId === requestId)
+        if (same !== undefined) return { _tag: "Started", codeImport: same.codeImport }
+        if (campaign.codes._tag !== "Pool") return { _tag: "NoPool" }
+        const other = all.find(({ codeImport }) => codeImport.state === "OPEN")
+        if (other !== undefined) return { _tag: "OtherOpen", codeImport: other.codeImport }
+        const now = Date.now()
+        const codeImport: CodeImport = {
+          campaignId, requestId, importId: all.length + 1, state: "OPEN", chunks: 0, received: 0, accepted: 0,
+          duplicateInFile: 0, duplicateInCampaign: 0, invalid: 0, startedAt: now, updatedAt: now
+        }
+        imports.set(campaignId, [...all, { codeImport, firstNumber: campaign.codeCount + 1, chunks: [] }])
+        act("codes.import.start", campaignId, record, { importId: codeImport.importId, requestId })
+        return { _tag: "Started", codeImport }
+      }),
+    append: (key, index, codes) =>
+      read((): AppendVerdict => {
+        const of = importOf(key)
+        if (of === undefined) return { _tag: "NoImport" }
+        const text = JSON.stringify(codes)
+        const chunk = of.chunks[index]
+        if (chunk !== undefined) {
+          return chunk.text === text
+            ? { _tag: "Appended", codeImport: of.codeImport, result: chunk.result }
+            : { _tag: "OtherCodes" }
+        }
+        const { codeImport, firstNumber } = of
+        if (codeImport.state !== "OPEN") return { _tag: "NotOpen", codeImport }
+        if (index > codeImport.chunks) return { _tag: "OutOfOrder", expected: codeImport.chunks }
+        const pool = poolOf(key.campaignId)
+        const { accepted, result, tally } = sort(codes, new Map(pool.map((code, at) => [code, at + 1])), firstNumber)
+        pools.set(key.campaignId, [...pool, ...accepted.toReversed()])
+        of.chunks.push({ text, result })
+        of.codeImport = {
+          ...codeImport,
+          chunks: index + 1,
+          received: codeImport.received + codes.length,
+          accepted: codeImport.accepted + accepted.length,
+          duplicateInFile: codeImport.duplicateInFile + tally.DUPLICATE_IN_FILE,
+          duplicateInCampaign: codeImport.duplicateInCampaign + tally.DUPLICATE_IN_CAMPAIGN,
+          invalid: codeImport.invalid + tally.INVALID,
+          updatedAt: Date.now()
+        }
+        return { _tag: "Appended", codeImport: of.codeImport, result }
+      }),
+    finish: ({ campaignId, chunks, importId, ...record }) =>
+      read((): EndVerdict => {
+        const of = importOf({ campaignId, importId })
+        if (of === undefined) return { _tag: "NoImport" }
+        const { codeImport } = of
+        if (codeImport.state === "FINISHED") return { _tag: "Ended", codeImport }
+        if (codeImport.state !== "OPEN") return { _tag: "NotOpen", codeImport }
+        if (codeImport.chunks !== chunks) return { _tag: "Changed" }
+        const codeCount = of.firstNumber - 1 + codeImport.accepted
+        campaigns.set(campaignId, { ...campaigns.get(campaignId)!, codeCount })
+        act("codes.import.finish", campaignId, record, { importId, codeCount })
+        return ended(of, "FINISHED")
+      }),
+    abort: ({ campaignId, importId, ...record }) =>
+      read((): EndVerdict => {
+        const of = importOf({ campaignId, importId })
+        if (of === undefined) return { _tag: "NoImport" }
+        const { codeImport } = of
+        if (codeImport.state === "FINISHED") return { _tag: "NotOpen", codeImport }
+        if (codeImport.state === "ABORTED") return { _tag: "Ended", codeImport }
+        pools.set(campaignId, poolOf(campaignId).slice(0, of.firstNumber - 1))
+        of.chunks.length = 0
+        act("codes.import.abort", campaignId, record, undefined)
+        return ended(of, "ABORTED")
+      }),
+    find: (key) => read(() => importOf(key)?.codeImport),
+    list: (campaignId, beforeId, limit) =>
+      read(() =>
+        importsOf(campaignId).map(({ codeImport }) => codeImport).filter(({ importId }) => importId < beforeId)
+          .toReversed().slice(0, limit)
+      )
+  })
+
   return Context.make(TestLedger, control).pipe(
+    Context.add(CodeImports, codeImports),
     Context.add(EventLog, eventLog),
     Context.add(CampaignStore, store),
     Context.add(Ledger, ledger),
@@ -574,6 +710,15 @@ const make = Effect.sync(() => {
 })
 
 export const layer: Layer.Layer<
-  TestLedger | AuditChain | AuditLog | CampaignStore | EventLog | KeyWatch | Ledger | Outbox | CampaignPhases
+  | TestLedger
+  | AuditChain
+  | AuditLog
+  | CampaignStore
+  | CodeImports
+  | EventLog
+  | KeyWatch
+  | Ledger
+  | Outbox
+  | CampaignPhases
 > = Layer
   .effectContext(make)

@@ -17,13 +17,13 @@ const HOUR = 3_600_000
 const change = (campaignId: number, to: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
     const from = (yield* campaigns.find(campaignId))!
-    const { couponLimit, endTime, name, startTime, status } = from
+    const { codes, couponLimit, endTime, name, startTime, status } = from
     const verdict = yield* campaigns.change({
       changeId: batchId(),
       actor: named("test"),
       action: "campaign.update",
       from,
-      to: { couponLimit, endTime, name, startTime, status, ...to }
+      to: { codes, couponLimit, endTime, name, startTime, status, ...to }
     })
     if (verdict._tag !== "Changed") throw new Error(verdict._tag)
     return verdict.campaign

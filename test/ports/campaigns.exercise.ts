@@ -11,8 +11,9 @@ import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import { batchId, batchOf, campaigns, createCampaign, draft, tagsOf, users } from "./ledger.exercise.ts"
 
-const settingsOf = ({ couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
-  ({ name, couponLimit, status, startTime, endTime })
+const settingsOf = (
+  { codes, couponLimit, endTime, name, startTime, status }: Campaign
+): CampaignSettings => ({ name, couponLimit, status, startTime, endTime, codes })
 
 const changeOf = (from: Campaign, to: Partial<CampaignSettings>, action = "campaign.update"): CampaignChange => ({
   changeId: batchId(),

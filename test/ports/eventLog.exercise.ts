@@ -20,8 +20,8 @@ const issue = (campaignId: number, first: number, count: number) =>
 const change = (campaignId: number, settings: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
     const from = (yield* campaigns.find(campaignId))!
-    const { couponLimit, endTime, name, startTime, status } = from
-    const to = { couponLimit, endTime, name, startTime, status, ...settings }
+    const { codes, couponLimit, endTime, name, startTime, status } = from
+    const to = { codes, couponLimit, endTime, name, startTime, status, ...settings }
     const verdict = yield* campaigns.change({
       changeId: batchId(),
       actor: named("test"),

@@ -4,6 +4,10 @@ import type * as Layer from "effect/Layer"
 import { randomBytes } from "node:crypto"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
+import * as Either from "effect/Either"
+import { type CodeFormat, parseCodeFormat } from "../../src/domain/codes/CodeFormat.ts"
+import { normaliseCode } from "../../src/domain/codes/CodeInput.ts"
+import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import type { CampaignDraft, CampaignSettings } from "../../src/domain/Campaign.ts"
 import type { UserId } from "../../src/domain/Coupon.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
@@ -26,6 +30,7 @@ export const draft = (overrides: Partial<CampaignDraft> = {}): CampaignDraft => 
   couponLimit: 1_000,
   startTime: Date.UTC(2025, 5, 25),
   endTime: undefined,
+  codes: defaultCodes,
   ...overrides
 })
 
@@ -60,8 +65,8 @@ export const expectConsistent = (campaignId: number, issued: number) =>
 const set = (campaignId: number, settings: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
     const from = (yield* campaigns.find(campaignId))!
-    const { couponLimit, endTime, name, startTime, status } = from
-    const to = { couponLimit, endTime, name, startTime, status, ...settings }
+    const { codes, couponLimit, endTime, name, startTime, status } = from
+    const to = { codes, couponLimit, endTime, name, startTime, status, ...settings }
     const verdict = yield* campaigns.change({
       changeId: batchId(),
       actor: named("test"),
@@ -237,6 +242,59 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
           "Issued"
         ])
         yield* expectConsistent(campaignId, 3)
+      }))
+
+    it.effect("issues codes of the campaign's format, also when that has just changed", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const format = (fields: { readonly characters: string; readonly pattern: string }) =>
+          Either.getOrThrow(parseCodeFormat({ alphabet: undefined, check: undefined, ...fields }))
+        const first = format({ characters: "ABCDEFGHJKLM", pattern: "SUMMER-########-C" })
+        const second = format({ characters: "🎟☂漢字🍊🍋🍇🍉", pattern: `${"#".repeat(40)}${"-".repeat(23)}` })
+        const { campaignId, codes } = yield* createCampaign(draft({ codes: { _tag: "Generated", format: first } }))
+        expect(codes).toEqual({ _tag: "Generated", format: first })
+        expect((yield* campaigns.find(campaignId))!.codes).toEqual(codes)
+        const matches = (format: CodeFormat) =>
+          Effect.gen(function*() {
+            const coupons = yield* ledger.listCoupons(campaignId, 0, 1_000)
+            for (const { code } of coupons) expect(normaliseCode(format, code)).toBe(code)
+            return coupons.length
+          })
+        // An instance that knows the format, by a batch that issues nothing.
+        yield* set(campaignId, { status: "PAUSED" })
+        expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1])))).toEqual(["CampaignPaused"])
+        yield* set(campaignId, { status: "ACTIVE", codes: { _tag: "Generated", format: second } })
+        const issued = yield* ledger.issue(batchOf(campaignId, users(1, 20)))
+        expect(tagsOf(issued)).toEqual(users(1, 20).map(() => "Issued"))
+        expect(yield* matches(second)).toBe(20)
+        expect(issued).toEqual((yield* ledger.listCoupons(campaignId, 0, 20)).map((coupon) =>
+          ({ _tag: "Issued", coupon })))
+        // By whatever path a second batch takes, and with claims that have to be sorted out.
+        const next = yield* ledger.issue(batchOf(campaignId, users(21, 20)))
+        expect(tagsOf(next)).toEqual(users(21, 20).map(() => "Issued"))
+        const mixed = yield* ledger.issue(batchOf(campaignId, [1, 41]))
+        expect(tagsOf(mixed)).toEqual(["CouponAlreadyClaimed", "Issued"])
+        expect(yield* matches(second)).toBe(41)
+        yield* expectConsistent(campaignId, 41)
+      }))
+
+    it.effect("keeps the codes' format once a coupon is issued", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const from = yield* createCampaign(draft())
+        const format = Either.getOrThrow(
+          parseCodeFormat({ alphabet: "DIGITS", characters: "", pattern: "#".repeat(16), check: undefined })
+        )
+        const change = {
+          actor: named("test"),
+          action: "campaign.update",
+          from,
+          to: { ...from, codes: { _tag: "Generated" as const, format } }
+        }
+        yield* ledger.issue(batchOf(from.campaignId, [1]))
+        expect(yield* campaigns.change({ ...change, changeId: batchId() })).toEqual({ _tag: "Stale" })
+        expect((yield* campaigns.find(from.campaignId))!.codes).toEqual(defaultCodes)
+        yield* expectConsistent(from.campaignId, 1)
       }))
 
     it.effect("resolves a batch that committed, one that others overtook and one that never arrived", () =>

@@ -17,6 +17,7 @@ import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
+import * as LibSqlCodeImports from "../../src/sql/libsql/LibSqlCodeImports.ts"
 import * as LibSqlEventLog from "../../src/sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
@@ -27,6 +28,7 @@ import * as LibSqlOutbox from "../../src/sql/libsql/LibSqlOutbox.ts"
 import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
+import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
@@ -43,6 +45,7 @@ const ledgerIn = (dataDir: string) =>
   Layer.mergeAll(
     LibSqlCampaignStore.layer,
     LibSqlLedger.layer,
+    LibSqlCodeImports.layer,
     LibSqlAuditLog.layer,
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
@@ -59,6 +62,7 @@ EventLogExercise.exercise("EventLog on libSQL", ledgerIn(directory("events")))
 AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))
+CodeImportsExercise.exercise("CodeImports on libSQL", ledgerIn(directory("codes")))
 DeploymentExercise.exercise("on libSQL", ledgerIn(directory("deployment")))
 
 /** A process that holds a data directory from the moment this resolves until it is killed. */

@@ -19,6 +19,7 @@ import { groupCommit } from "../../src/sql/mysql/GroupCommitText.ts"
 import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
+import * as MySqlCodeImports from "../../src/sql/mysql/MySqlCodeImports.ts"
 import * as MySqlEventLog from "../../src/sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
@@ -34,6 +35,7 @@ import { availableDatabases, databaseOn, type DatabaseKind } from "../support/se
 import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
+import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
@@ -48,6 +50,7 @@ const layerOn = (url: string, more: Record<string, string> = {}) =>
   Layer.mergeAll(
     MySqlCampaignStore.layer,
     MySqlLedger.layer,
+    MySqlCodeImports.layer,
     MySqlAuditLog.layer,
     MySqlCampaignPhases.layer,
     MySqlDeployment.layer,
@@ -94,7 +97,10 @@ const waiting = (other: Effect.Effect.Success<ReturnType<typeof session>>) =>
   )
 
 /** What creates the procedure of the usual commit. */
-const procedure = readFileSync(new URL("../../migrations/mysql/0004_issue_batch.optional.sql", import.meta.url), "utf8")
+const procedure = readFileSync(
+  new URL("../../migrations/mysql/0012_issue_batch_by.optional.sql", import.meta.url),
+  "utf8"
+)
 
 for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
@@ -103,6 +109,7 @@ for (const kind of availableDatabases()) {
   AuditLogExercise.exercise(`AuditLog on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))
+  CodeImportsExercise.exercise(`CodeImports on ${kind}`, layerFor(kind))
   DeploymentExercise.exercise(`on ${kind}`, layerFor(kind))
 
   describe(`the ledger's transactions on ${kind}`, () => {
@@ -384,7 +391,7 @@ for (const kind of availableDatabases()) {
       Effect.gen(function*() {
         const { context, create, ledger, url } = yield* scene()
         const { campaignId } = yield* create(draft())
-        yield* (yield* session(url)).run("DROP PROCEDURE issue_batch")
+        yield* (yield* session(url)).run("DROP PROCEDURE issue_batch_by")
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 3])))).toEqual(["CouponAlreadyClaimed", "Issued"])
         yield* expectConsistent(campaignId, 3).pipe(Effect.provide(context))
@@ -395,16 +402,16 @@ for (const kind of availableDatabases()) {
         const { url } = yield* database(kind)
         const other = yield* session(url)
         const optional = (yield* Migrations.load("mysql")).filter(({ isOptional }) => isOptional)
-        expect(optional.map(({ name }) => name)).toEqual(["issue_batch"])
+        expect(optional.map(({ name }) => name)).toEqual(["issue_batch", "issue_batch_by", "issue_pool_batch"])
         yield* MySql.migrate(MySql.parseUrl(Redacted.make(url)))
-        yield* other.run(`DROP PROCEDURE issue_batch; DELETE FROM schema_migrations WHERE id = ${optional[0]!.id}`)
+        yield* other.run(`DROP PROCEDURE issue_batch_by; DELETE FROM schema_migrations WHERE name = 'issue_batch_by'`)
         yield* Effect.scoped(Layer.build(layerOn(url)))
         expect(
           yield* other.run(
             "SELECT routine_name AS name FROM information_schema.routines WHERE routine_schema = DATABASE()"
           )
         )
-          .toEqual([{ name: "issue_batch" }])
+          .toEqual([{ name: "issue_batch" }, { name: "issue_batch_by" }, { name: "issue_pool_batch" }])
       }))
 
     it.scopedLive("gives a ledger keys of its own in Redis, but one that is older those that its instances use", () =>
@@ -460,7 +467,7 @@ for (const kind of availableDatabases()) {
             expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [5])))).toEqual(["Issued"])
             return mine
           }))
-        expect(settled).toEqual({ taken: 2, settled: 2 })
+        expect(settled).toMatchObject({ taken: 2, settled: 2 })
       }))
 
     it.scopedLive("migrates once when instances start together, and refuses a schema that lacks a part", () =>

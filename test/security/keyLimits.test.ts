@@ -26,7 +26,13 @@ const requestsOn = (campaignId: number): {
   pauseCampaign: { campaignId },
   resumeCampaign: { campaignId },
   endCampaign: { campaignId },
-  listCampaigns: {}
+  listCampaigns: {},
+  startImport: { campaignId, requestId: "r" },
+  appendCodes: { campaignId, importId: 1, codes: ["A"] },
+  finishImport: { campaignId, importId: 1 },
+  getImport: { campaignId, importId: 1 },
+  listImports: { campaignId },
+  abortImport: { campaignId, importId: 1 }
 })
 
 const transports = {

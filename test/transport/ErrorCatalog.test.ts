@@ -47,6 +47,11 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
   CampaignEnded: { failure: new Failures.CampaignEnded(), code: Code.FailedPrecondition, message: "CAMPAIGN_ENDED" },
   CampaignPaused: { failure: new Failures.CampaignPaused(), code: Code.FailedPrecondition, message: "CAMPAIGN_PAUSED" },
   CouponSoldOut: { failure: new Failures.CouponSoldOut(), code: Code.FailedPrecondition, message: "COUPON_SOLD_OUT" },
+  CodesExhausted: {
+    failure: new Failures.CodesExhausted(),
+    code: Code.FailedPrecondition,
+    message: "CODES_EXHAUSTED"
+  },
   Overloaded: {
     failure: new Failures.Overloaded({ retryAfterSeconds: 0.2 }),
     code: Code.ResourceExhausted,

@@ -6,6 +6,8 @@ import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Context from "effect/Context"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
+import type { CodeImport } from "../../src/ports/CodeImports.ts"
 import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { ClaimFailure, IssueFailure } from "../../src/domain/Failure.ts"
@@ -30,6 +32,8 @@ export const campaign: Campaign = {
   announcedLimit: 1000,
   couponLimit: 1000,
   issuedCount: 0,
+  codes: defaultCodes,
+  codeCount: 0,
   status: "ACTIVE",
   startTime: Date.UTC(2025, 5, 25),
   endTime: undefined,
@@ -40,6 +44,21 @@ export const campaign: Campaign = {
   openedAt: Date.UTC(2025, 5, 25),
   soldOutAt: undefined,
   readAt: Date.UTC(2025, 5, 26)
+}
+
+export const codeImport: CodeImport = {
+  campaignId: 1,
+  importId: 1,
+  requestId: "first",
+  state: "OPEN",
+  chunks: 1,
+  received: 3,
+  accepted: 2,
+  duplicateInFile: 1,
+  duplicateInCampaign: 0,
+  invalid: 0,
+  startedAt: Date.UTC(2025, 5, 24),
+  updatedAt: Date.UTC(2025, 5, 24, 1)
 }
 
 /** No call needs a key, and there are none. */
@@ -78,6 +97,19 @@ export const issuing = (
 export const echo: UseCases = {
   ...unguarded,
   issueCoupon: issuing((campaignId, userId) => Effect.succeed({ ...coupon, campaignId, userId })),
+  codePools: {
+    start: (campaignId, requestId) => Effect.succeed({ ...codeImport, campaignId, requestId }),
+    append: (key, index, codes) =>
+      Effect.succeed({
+        codeImport: { ...codeImport, ...key, chunks: index + 1 },
+        accepted: codes.length,
+        rejected: [{ index: 1, reason: "INVALID", text: "is empty" }]
+      }),
+    finish: (key, { dryRun }) => Effect.succeed({ codeImport: { ...codeImport, ...key, state: "FINISHED" }, dryRun }),
+    abort: (key) => Effect.succeed({ ...codeImport, ...key, state: "ABORTED" }),
+    find: (key) => Effect.succeed({ ...codeImport, ...key }),
+    list: (campaignId) => Effect.succeed({ imports: [{ ...codeImport, campaignId }], nextBeforeId: 1 })
+  },
   campaigns: {
     create: ({ draft }) => Effect.succeed({ ...campaign, ...draft }),
     get: (campaignId) =>
@@ -99,6 +131,14 @@ export const echo: UseCases = {
 export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
   ...unguarded,
   issueCoupon: issuing(() => exit as Effect.Effect<never, ClaimFailure>),
+  codePools: {
+    start: () => exit as Effect.Effect<never, never>,
+    append: () => exit as Effect.Effect<never, never>,
+    finish: () => exit as Effect.Effect<never, never>,
+    abort: () => exit as Effect.Effect<never, never>,
+    find: () => exit as Effect.Effect<never, never>,
+    list: () => exit as Effect.Effect<never, never>
+  },
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,
     get: () => exit as Effect.Effect<never, never>,

@@ -11,6 +11,8 @@ import {
   CampaignPhase,
   CampaignSchema,
   CampaignStatus,
+  CodeAlphabet,
+  CodeSource,
   type CreateCampaignRequestSchema,
   CreateCampaignResponseSchema,
   type GetCampaignResponse,
@@ -18,6 +20,7 @@ import {
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure, ofCall, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
+import * as CodeOptions from "./CodeOptions.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
@@ -64,6 +67,16 @@ const statusPhases = {
 const wordsOf = <Words extends object>(words: Words) =>
   Object.keys(words) as [keyof Words & string, ...Array<keyof Words & string>]
 
+const shapeOf = (
+  { codeCount, codeFormat, codeSource }: Pick<Campaign, "codeFormat" | "codeSource" | "codeCount">
+): string => {
+  if (codeSource === CodeSource.POOL) return `a pool of ${codeCount}`
+  if (codeFormat === undefined) return ""
+  const { alphabet, characters, pattern } = codeFormat
+  const named = Object.entries(CodeAlphabet).find(([, value]) => value === alphabet)?.[0]
+  return `${pattern} of ${characters === "" ? named ?? alphabet : characters}`
+}
+
 const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
   Output.facts({
     campaign: campaign.id,
@@ -74,6 +87,7 @@ const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
     end: campaign.endTime,
     opened: campaign.openedAt,
     "sold out": campaign.soldOutAt,
+    codes: shapeOf(campaign),
     version: String(campaign.version),
     created: campaign.createdAt,
     updated: campaign.updatedAt
@@ -127,16 +141,22 @@ const create = Command.make(
       Options.withDescription("1 to 64 characters of your own: repeated with them, it opens no second campaign"),
       Options.optional
     ),
+    pool: CodeOptions.pool,
+    ...CodeOptions.options,
     ...Connection.options
   },
-  ({ allowPastEnd, end, limit, name, requestId, start, ...given }) =>
+  ({ allowPastEnd, end, limit, name, pool, requestId, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const startTime = yield* Instant.parse("--start", start)
         const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
+        if (pool && CodeOptions.isGiven(given)) {
+          return yield* usage("--pool excludes --pattern, --alphabet, --characters and --check")
+        }
+        const codes = { ...CodeOptions.toWire(given), codeSource: CodeOptions.sourceOf(pool) }
         const id = Option.getOrElse(requestId, () => randomUUID())
         if (id === "") return yield* usage("--request-id must have 1 to 64 characters")
-        const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id }
+        const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id, ...codes }
         const reply = yield* createSafely(
           client,
           request,
@@ -211,20 +231,28 @@ const update = Command.make(
     noEnd: Options.boolean("no-end").pipe(Options.withDescription("the campaign has no end")),
     allowPastEnd,
     expectedVersion,
+    pool: CodeOptions.pool,
+    ...CodeOptions.options,
     ...Connection.options
   },
-  ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, start, ...given }) =>
+  ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, pool, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         if (noEnd && Option.isSome(end)) return yield* usage("--end and --no-end exclude one another")
-        if (!noEnd && [name, limit, start, end].every((option) => Option.isNone<string | number>(option))) {
-          return yield* usage("say what to change: --name, --limit, --start, --end or --no-end")
+        if (pool && CodeOptions.isGiven(given)) {
+          return yield* usage("--pool excludes --pattern, --alphabet, --characters and --check")
+        }
+        const keepsCodes = !pool && !CodeOptions.isGiven(given)
+        if (keepsCodes && !noEnd && [name, limit, start, end].every((of) => Option.isNone<string | number>(of))) {
+          return yield* usage("say what to change: --name, --limit, --start, --end, --no-end, --pattern or --pool")
         }
         // Fields that are absent stay as they are.
         const request = {
           campaignId,
           expectedVersion: versionOf(expectedVersion),
           allowPastEnd,
+          ...CodeOptions.toWire(given),
+          codeSource: CodeOptions.sourceOf(pool),
           ...Option.isSome(name) ? { name: name.value } : {},
           ...Option.isSome(limit) ? { couponLimit: BigInt(limit.value) } : {},
           ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},
@@ -233,7 +261,7 @@ const update = Command.make(
         const { campaign } = yield* client.updateCampaign(request)
         yield* changed(json, campaign)
       }))
-).pipe(Command.withDescription("changes name, limit, start or end; what is not given stays as it is"))
+).pipe(Command.withDescription("changes name, limit, start, end or codes; what is not given stays as it is"))
 
 /** A change of status, which has no settings of its own. */
 const turn = (word: "pause" | "resume" | "end", description: string) =>

@@ -23,7 +23,7 @@ export interface EventCandidate {
 /** A campaign as the ledger has it, read in one statement with the end of its log. */
 export interface LoggedCampaign {
   readonly campaignId: CampaignId
-  readonly settings: CampaignSettings
+  readonly settings: LoggedSettings
   readonly version: number
   readonly createdAt: EpochMillis
   readonly issued: number
@@ -37,6 +37,9 @@ export interface LoggedCampaign {
   /** How far the log goes: coupons, version, and the version under which it has that the end has passed. */
   readonly logged: { readonly lastNumber: number; readonly version: number; readonly ended: number }
 }
+
+/** The settings that events tell. Where codes come from is for the audit log. */
+export type LoggedSettings = Omit<CampaignSettings, "codes">
 
 /** Settings as the audit log has them. */
 export interface SettingsState {
@@ -59,7 +62,7 @@ export interface LoggedChange {
   readonly issuedAt: EpochMillis | undefined
 }
 
-export const settingsState = ({ couponLimit, endTime, name, startTime, status }: CampaignSettings): SettingsState => ({
+export const settingsState = ({ couponLimit, endTime, name, startTime, status }: LoggedSettings): SettingsState => ({
   name,
   couponLimit,
   status,
@@ -80,7 +83,7 @@ export const changePayload = (
 }
 
 /** Of the event of a creation. */
-export const createdPayload = (draft: Omit<CampaignSettings, "status">): EventPayload =>
+export const createdPayload = (draft: Omit<LoggedSettings, "status">): EventPayload =>
   changePayload(1, settingsState({ ...draft, status: "ACTIVE" }), undefined)
 
 const typeOf = ({ after, before }: LoggedChange): CampaignEventType => {

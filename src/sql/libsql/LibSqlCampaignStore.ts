@@ -1,6 +1,7 @@
 import type { InStatement } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { codesText } from "../../domain/codes/CampaignCodes.ts"
 import type { AuditEntry } from "../../ports/AuditLog.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
@@ -11,7 +12,7 @@ import { errorField } from "../SqlFailure.ts"
 import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { createdText } from "../text/EventLogText.ts"
-import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
+import { campaignColumns, campaignTable, changeAct, changesCodes, creationAct } from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
 import { changedMarker, isMarker, type Marker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { untilKnown } from "../UntilKnown.ts"
@@ -44,9 +45,12 @@ SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMark
 
 const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: number): Array<InStatement> => [
   {
-    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at) " +
-      "VALUES (?, ?, ?, ?, ?, ?)",
-    args: [draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now]
+    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at, code_spec) " +
+      "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    args: [
+      ...[draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now],
+      codesText(draft.codes) ?? null
+    ]
   },
   createdPhases("last_insert_rowid()", integer(now)),
   {
@@ -78,10 +82,10 @@ const alteration = (change: CampaignChange, now: number): Array<InStatement> => 
   return [
     {
       sql: `UPDATE campaigns SET name = ?, coupon_limit = ?, status = ?, start_time = ?, end_time = ?,
-version = version + 1, updated_at = ?
-WHERE id = ? AND version = ? AND current_coupon <= ?`,
+version = version + 1, updated_at = ?, code_spec = ?
+WHERE id = ? AND version = ? AND current_coupon <= ?${changesCodes(change) ? " AND current_coupon = 0" : ""}`,
       args: [
-        ...[to.name, to.couponLimit, to.status, to.startTime, to.endTime ?? null, now],
+        ...[to.name, to.couponLimit, to.status, to.startTime, to.endTime ?? null, now, codesText(to.codes) ?? null],
         ...[from.campaignId, from.version, to.couponLimit]
       ]
     },

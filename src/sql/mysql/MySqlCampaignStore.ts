@@ -2,13 +2,14 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../config/AppConfig.ts"
+import { type CampaignCodes, codesText } from "../../domain/codes/CampaignCodes.ts"
 import { type CampaignChange, type CampaignCreation, CampaignStore } from "../../ports/CampaignStore.ts"
 import { createdPayload } from "../events/EventCandidates.ts"
 import * as SqlCampaignStore from "../SqlCampaignStore.ts"
 import { unavailable } from "../SqlFailure.ts"
 import { actColumns } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
-import { campaignColumns, campaignTable, changeAct, creationAct } from "../text/CampaignText.ts"
+import { campaignColumns, campaignTable, changeAct, changesCodes, creationAct } from "../text/CampaignText.ts"
 import { createdText } from "../text/EventLogText.ts"
 import { hexadecimal, integer } from "../text/Literals.ts"
 import { changedMarker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
@@ -26,6 +27,11 @@ const columns = campaignColumns(NOW)
 
 const end = (time: number | undefined) => time === undefined ? "NULL" : timeToSql(time)
 
+const codeSpec = (codes: CampaignCodes): string => {
+  const text = codesText(codes)
+  return text === undefined ? "NULL" : mysqlText(text)
+}
+
 /**
  * A new campaign, its row in the audit log and its marker, which the relay leaves alone. `at` violates NOT NULL unless
  * the row is this transaction's own (see `groupCommit` on servers that go on alone).
@@ -40,9 +46,9 @@ const creation = (
     ...settings,
     "START TRANSACTION",
     "SET @now = SYSDATE(6)",
-    `INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at)
+    `INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at, code_spec)
 VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)},
-${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now)`,
+${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now, ${codeSpec(draft.codes)})`,
     "SET @campaign = LAST_INSERT_ID()",
     createdPhases("@campaign", "@now"),
     ...createdText("@campaign", "@now", mysqlText(JSON.stringify(createdPayload(draft)))),
@@ -71,15 +77,19 @@ const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Sc
   const id = integer(from.campaignId)
   const version = integer(from.version)
   const limit = integer(to.couponLimit)
+  const [setCodes, noneIssued] = changesCodes(change)
+    ? [`, code_spec = ${codeSpec(to.codes)}`, " AND current_coupon = 0"]
+    : ["", ""]
   return script(
     ...settings,
     "START TRANSACTION",
     `SELECT version FROM campaigns WHERE id = ${id} FOR UPDATE`,
     "SET @now = SYSDATE(6)",
     `SELECT COUNT(*) INTO @applies FROM campaigns
-WHERE id = ${id} AND version = ${version} AND current_coupon <= ${limit}`,
+WHERE id = ${id} AND version = ${version} AND current_coupon <= ${limit}${noneIssued}`,
     `UPDATE campaigns SET name = ${mysqlText(to.name)}, coupon_limit = ${limit}, status = '${to.status}',
-start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)}, version = version + 1, updated_at = @now
+start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)},
+version = version + 1, updated_at = @now${setCodes}
 WHERE id = ${id} AND version = ${version} AND @applies = 1`,
     `DELETE FROM campaign_raises WHERE campaign_id = ${id} AND @applies = 1`,
     ...changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", phaseDialect),

@@ -80,6 +80,8 @@ export const classifyMysql = (error: unknown): SqlFailure => {
   if (errno === undefined) return "InDoubt"
   if (errno === DUPLICATE_KEY) {
     if (isDuplicateKey(error, "coupons_code")) return "CodeTaken"
+    // A chunk of an import, which is sorted out then (`SqlCodeImports`).
+    if (isDuplicateKey(error, "code_pool_code")) return "Rejected"
     if (isDuplicateKey(error, REQUEST_KEY)) return "Rejected"
     // The claims that hold a coupon were left out under the campaign's lock; an engine whose snapshot lags behind its
     // locks may still find one here, and sees it next time. Any other key is the marker's: this batch was voided.

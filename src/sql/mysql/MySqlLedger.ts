@@ -4,12 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../config/AppConfig.ts"
+import { isPool } from "../../domain/codes/CampaignCodes.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import {
   CommitInDoubt,
   Ledger,
   type Claim,
-  type ClaimBatch,
   type ClaimVerdict,
   type LedgerUnavailable
 } from "../../ports/Ledger.ts"
@@ -22,11 +22,11 @@ import * as HeldConnections from "./connection/HeldConnections.ts"
 import { runText } from "./connection/MySql.ts"
 import { settle, type SentText } from "./connection/SentText.ts"
 import { groupCommit } from "./GroupCommitText.ts"
-import { timeFromSql } from "./Literals.ts"
+import { batchKey, timeFromSql } from "./Literals.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import type { Results } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
-import { isNotCallable, wholeBatchCall, wholeBatchFacts } from "./WholeBatchCall.ts"
+import { isNotCallable, poolCodes, wholeBatchCall, wholeBatchFacts } from "./WholeBatchCall.ts"
 
 /** How often a batch is sent at most, when each attempt ended in a way that proves it did nothing. */
 const MAX_ATTEMPTS = 6
@@ -50,16 +50,17 @@ const readFacts = (campaignId: CampaignId, { rows }: Results<"campaign" | "facts
   }
 }
 
-/** The verdicts on a batch that was committed as a whole, from the row of its facts. */
+/** The verdicts on a batch that was committed as a whole, from the row of its facts; `codes`: those of a pool. */
 const readWhole = (
   campaignId: CampaignId,
   claims: ReadonlyArray<Claim>,
-  facts: Row
+  facts: Row,
+  codes: ReadonlyArray<string> | undefined
 ): ReadonlyArray<Extract<ClaimVerdict, { readonly _tag: "Issued" }>> => {
   const [issued, issuedAt] = [Number(facts.issued), timeFromSql(facts.at_time)]
   return claims.map(({ code, userId }, index) => ({
     _tag: "Issued",
-    coupon: { campaignId, id: issued + index + 1, userId, code, issuedAt }
+    coupon: { campaignId, id: issued + index + 1, userId, code: codes === undefined ? code : codes[index]!, issuedAt }
   }))
 }
 
@@ -101,9 +102,9 @@ export const make = Effect.gen(function*() {
   const doWithout = (cause: SqlError): Effect.Effect<void> => {
     callableAt = performance.now() + NOT_CALLABLE_MILLIS
     return Effect.logWarning(
-      "the procedure issue_batch cannot be called, so every commit costs more than it has to; the schema's owner " +
-        "installs it by migrations/mysql/0004_issue_batch.optional.sql, and the serving user needs EXECUTE on it " +
-        "(deploy/mysql-grants.sql)"
+      "a procedure of the schema cannot be called, so every commit costs more than it has to; the schema's owner " +
+        "installs issue_batch_by and issue_pool_batch by migrations/mysql/*.optional.sql, and the serving user needs " +
+        "EXECUTE on them (deploy/mysql-grants.sql)"
     ).pipe(Effect.annotateLogs({ cause: String(cause.cause) }))
   }
 
@@ -125,13 +126,13 @@ export const make = Effect.gen(function*() {
    * connection that failed is in doubt, as ever.
    */
   const commitWhole = (
-    batch: ClaimBatch
+    batch: SqlLedger.PlannedBatch
   ): Effect.Effect<ReadonlyArray<ClaimVerdict> | undefined, LedgerUnavailable | CommitInDoubt> =>
     Effect.suspend(() => {
-      const { batchId, campaignId, claims } = batch
+      const { batchId, campaignId, claims, codes } = batch
       if (performance.now() < callableAt || isSortedOut(campaignId)) return Effect.succeed(undefined)
       return Effect.flatMap(
-        sendWhole(wholeBatchCall(batchId, campaignId, claims)),
+        sendWhole(wholeBatchCall(batchId, campaignId, claims, codes)),
         Either.match({
           onLeft: ({ cause, failure }): Effect.Effect<undefined, LedgerUnavailable | CommitInDoubt> => {
             if (failure === "InDoubt") return Effect.fail(new CommitInDoubt({ cause }))
@@ -145,7 +146,7 @@ export const make = Effect.gen(function*() {
             Effect.sync(() => {
               const facts = wholeBatchFacts(results)
               if (facts === undefined) return void sortOutFromNowOn(campaignId)
-              const verdicts = readWhole(campaignId, claims, facts)
+              const verdicts = readWhole(campaignId, claims, facts, isPool(codes) ? poolCodes(results) : undefined)
               recent.remember(batchId, verdicts.map(({ coupon }) => coupon))
               return verdicts
             })
@@ -155,6 +156,7 @@ export const make = Effect.gen(function*() {
 
   return SqlLedger.make({
     time: timeFromSql,
+    key: batchKey,
     read: transactions.read,
     forbidAndRead: transactions.forbidAndRead,
     // Each index by its name: by its statistics MySQL 9.7 may rather look all of a campaign up by another one, and sort
@@ -166,9 +168,9 @@ export const make = Effect.gen(function*() {
       `SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE campaign_id = ${integer(campaignId)} ` +
       `AND id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}`,
     retries: { attempts: MAX_ATTEMPTS, patienceMillis: transactions.patienceMillis },
-    attempt: ({ batchId, campaignId }, claims) =>
+    attempt: ({ batchId, campaignId, claims, codes }) =>
       Effect.map(
-        transactions.send(groupCommit(transactions.settings, batchId, campaignId, claims)),
+        transactions.send(groupCommit(transactions.settings, batchId, campaignId, claims, codes)),
         Either.map((results) => readFacts(campaignId, results))
       ),
     commitWhole

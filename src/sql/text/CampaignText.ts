@@ -1,5 +1,6 @@
 import type { Campaign, CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
+import { defaultCodes, sameCodes } from "../../domain/codes/CampaignCodes.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import type { AuditedAction } from "../../ports/AuditLog.ts"
 import type { CampaignChange, CampaignQuery, FoundCampaigns } from "../../ports/CampaignStore.ts"
@@ -77,13 +78,15 @@ export const foundCampaigns = (
     : { campaigns, nextBeforeId: lastId }
 
 /** Settings as the audit shows them. */
-const state = ({ couponLimit, endTime, name, startTime, status }: CampaignSettings, version: number) => ({
+const state = ({ codes, couponLimit, endTime, name, startTime, status }: CampaignSettings, version: number) => ({
   name,
   couponLimit,
   status,
   startTime: formatRfc3339(startTime),
   endTime: endTime === undefined ? null : formatRfc3339(endTime),
-  version
+  version,
+  // The default is left out, as in the acts of before.
+  ...sameCodes(codes, defaultCodes) ? {} : { codes: codes._tag === "Pool" ? "POOL" : codes.format }
 })
 
 export const creationAct = (draft: Omit<CampaignSettings, "status">): AuditedAction => ({
@@ -99,6 +102,9 @@ export const changeAct = ({ action, from, to }: CampaignChange): AuditedAction =
   before: state(from, from.version),
   after: state(to, from.version + 1)
 })
+
+/** Whether a change sets where codes come from: only then is the column written, and nothing may be issued. */
+export const changesCodes = ({ from, to }: CampaignChange): boolean => !sameCodes(from.codes, to.codes)
 
 /** Why a change did not apply, given the campaign as its transaction saw it. */
 export const rejectedChange = ({ from, to }: CampaignChange, now: Campaign | undefined) =>

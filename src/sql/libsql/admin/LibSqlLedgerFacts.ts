@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Steps from "../../../base/Steps.ts"
 import type { CampaignId } from "../../../domain/Campaign.ts"
+import { isPool } from "../../../domain/codes/CampaignCodes.ts"
 import { LedgerFacts } from "../../../ports/LedgerFacts.ts"
 import { unrelayedCoupons } from "../../OutboxRows.ts"
-import type { Row } from "../../Rows.ts"
+import { codesOf, type Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
 import { integer } from "../../text/Literals.ts"
@@ -35,7 +36,8 @@ const factsInPages = (
     const id = integer(campaignId)
     const read = (text: string) => Steps.step(sql.unsafe<Row>(text).unprepared)
     const [campaign] = yield* read(
-      `SELECT c.coupon_limit, c.current_coupon, k.highest_id, o.unrelayed FROM campaigns AS c
+      `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, k.highest_id, o.unrelayed
+FROM campaigns AS c
 CROSS JOIN (SELECT COALESCE(MAX(id), 0) AS highest_id FROM coupons WHERE campaign_id = ${id}) AS k
 CROSS JOIN ${unrelayedCoupons(id)} WHERE c.id = ${id}`
     )
@@ -64,7 +66,23 @@ COUNT(DISTINCT ${column}) FILTER (WHERE id <= ${highest}) AS different, MAX(${co
     const { coupons } = yield* countAlong("id")
     const users = (yield* countAlong("user_id")).different
     const codes = (yield* countAlong("code")).different
-    return { ...campaign, coupons, users, codes }
+    /** Adds the counts of pages of numbers up to this one. */
+    const sumUp = (upTo: number, text: (from: string, to: string) => string) =>
+      Effect.gen(function*() {
+        let sum = 0
+        for (let from = 1; from <= upTo; from += page) {
+          const [row] = yield* read(text(integer(from), integer(Math.min(upTo, from + page - 1))))
+          sum += Number(row!.counted)
+        }
+        return sum
+      })
+    const poolCodes = yield* sumUp(Number(campaign.code_count), (from, to) =>
+      `SELECT COUNT(*) AS counted FROM code_pool WHERE campaign_id = ${id} AND number BETWEEN ${from} AND ${to}`)
+    const otherCodes = !isPool(codesOf(campaign)) ? 0 : yield* sumUp(Number(highest), (from, to) =>
+      `SELECT COUNT(*) AS counted FROM coupons AS h
+LEFT JOIN code_pool AS p ON p.campaign_id = h.campaign_id AND p.number = h.id
+WHERE h.campaign_id = ${id} AND h.id BETWEEN ${from} AND ${to} AND p.code IS NOT h.code`)
+    return { ...campaign, coupons, users, codes, pool_codes: poolCodes, other_codes: otherCodes }
   })
 
 /** `page`: coupons that one statement counts at most. */

@@ -4,9 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../../config/AppConfig.ts"
 import type { CampaignId } from "../../../domain/Campaign.ts"
+import { isPool } from "../../../domain/codes/CampaignCodes.ts"
 import { LedgerFacts } from "../../../ports/LedgerFacts.ts"
 import { unrelayedCoupons } from "../../OutboxRows.ts"
-import type { Row } from "../../Rows.ts"
+import { codesOf, type Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
 import { integer } from "../../text/Literals.ts"
@@ -64,6 +65,21 @@ const atOneMoment = <A>(
       Effect.ensuring(endTransaction(connection))
     )))
 
+/** Counts a page of a pool's codes. */
+const poolText = (campaignId: CampaignId, after: number, codeCount: number, page: number): string =>
+  `SELECT COUNT(*) AS size, COUNT(*) AS counted, MAX(number) AS last FROM (
+  SELECT number FROM code_pool FORCE INDEX (PRIMARY)
+  WHERE campaign_id = ${integer(campaignId)} AND number > ${integer(after)} AND number <= ${integer(codeCount)}
+  ORDER BY number LIMIT ${integer(page)}
+) AS p`
+
+/** Counts the coupons of a page whose codes are not the pool's of their numbers. */
+const otherText = (campaignId: CampaignId, after: number, page: number): string =>
+  `SELECT COUNT(*) AS size, COUNT(CASE WHEN p.code <=> h.code THEN NULL ELSE 1 END) AS counted, MAX(h.id) AS last FROM (
+  SELECT id, code FROM coupons FORCE INDEX (PRIMARY)
+  WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(after)} ORDER BY id LIMIT ${integer(page)}
+) AS h LEFT JOIN code_pool AS p ON p.campaign_id = ${integer(campaignId)} AND p.number = h.id`
+
 /** The row of a campaign's facts, page by page. */
 const factsInPages = (
   sql: SqlClient,
@@ -84,7 +100,7 @@ const factsInPages = (
           }
         })
       const [campaign] = yield* read(
-        `SELECT c.coupon_limit, c.current_coupon, o.unrelayed
+        `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, o.unrelayed
 FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
 WHERE c.id = ${integer(campaignId)}`
       )
@@ -92,7 +108,30 @@ WHERE c.id = ${integer(campaignId)}`
       const all = yield* countAlong("PRIMARY")
       const users = (yield* countAlong("coupons_user")).different
       const codes = (yield* countAlong("coupons_code")).different
-      return { ...campaign, coupons: all.coupons, users, codes, highest_id: all.last ?? 0 }
+      /** Adds the counts of pages that each begin after a number. */
+      const sumUp = (text: (after: number) => string) =>
+        Effect.gen(function*() {
+          let sum = 0
+          for (let after = 0;;) {
+            const [row] = yield* read(text(after))
+            if (Number(row!.size) === 0) return sum
+            sum += Number(row!.counted)
+            after = Number(row!.last)
+          }
+        })
+      const poolCodes = Number(campaign.code_count) === 0
+        ? 0
+        : yield* sumUp((after) => poolText(campaignId, after, Number(campaign.code_count), page))
+      const otherCodes = isPool(codesOf(campaign)) ? yield* sumUp((after) => otherText(campaignId, after, page)) : 0
+      return {
+        ...campaign,
+        coupons: all.coupons,
+        users,
+        codes,
+        highest_id: all.last ?? 0,
+        pool_codes: poolCodes,
+        other_codes: otherCodes
+      }
     }))
 
 /** Settings that the durability of a commit depends on. */

@@ -13,7 +13,46 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEijQEKFUNyZWF0ZUNhbXBhaWduUmVxdWVzdBIMCgRuYW1lGAEgASgJEhQKDGNvdXBvbl9saW1pdBgCIAEoAxISCgpzdGFydF90aW1lGAMgASgJEhAKCGVuZF90aW1lGAQgASgJEhYKDmFsbG93X3Bhc3RfZW5kGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkiLQoWQ3JlYXRlQ2FtcGFpZ25SZXNwb25zZRITCgtjYW1wYWlnbl9pZBgBIAEoBSJQChJHZXRDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAki1AMKE0dldENhbXBhaWduUmVzcG9uc2USCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSFgoOaXNzdWVkX2NvdXBvbnMYCCADKAkSIAoYaXNzdWVkX2NvdXBvbnNfdHJ1bmNhdGVkGAkgASgIEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCRIfChdpc3N1ZWRfY291cG9uc193aXRoaGVsZBgRIAEoCBITCgtzZXJ2ZXJfdGltZRgSIAEoCRIRCglyZW1haW5pbmcYEyABKAMiOgoSSXNzdWVDb3Vwb25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMiVwoTSXNzdWVDb3Vwb25SZXNwb25zZRIPCgdtZXNzYWdlGAEgASgJEgwKBGNvZGUYAiABKAkSEQoJaXNzdWVkX2F0GAMgASgJEg4KBm51bWJlchgEIAEoBSI4ChBHZXRDb3Vwb25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMiNgoRR2V0Q291cG9uUmVzcG9uc2USIQoGY291cG9uGAEgASgLMhEuY291cG9uLnYxLkNvdXBvbiJfCgZDb3Vwb24SEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAxIMCgRjb2RlGAMgASgJEhEKCWlzc3VlZF9hdBgEIAEoCRIOCgZudW1iZXIYBSABKAUirQIKCENhbXBhaWduEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEikKBnN0YXR1cxgLIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxIQCghlbmRfdGltZRgMIAEoCRIPCgd2ZXJzaW9uGA0gASgDEicKBXBoYXNlGA4gASgOMhguY291cG9uLnYxLkNhbXBhaWduUGhhc2USEQoJb3BlbmVkX2F0GA8gASgJEhMKC3NvbGRfb3V0X2F0GBAgASgJIvIBChVVcGRhdGVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAxIRCgRuYW1lGAMgASgJSACIAQESGQoMY291cG9uX2xpbWl0GAQgASgDSAGIAQESFwoKc3RhcnRfdGltZRgFIAEoCUgCiAEBEhUKCGVuZF90aW1lGAYgASgJSAOIAQESFgoOYWxsb3dfcGFzdF9lbmQYByABKAhCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ipwEKFExpc3RDYW1wYWlnbnNSZXF1ZXN0EikKBnN0YXR1cxgBIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxITCgtuYW1lX3ByZWZpeBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIoCgZwaGFzZXMYBSADKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZSJYChVMaXN0Q2FtcGFpZ25zUmVzcG9uc2USJgoJY2FtcGFpZ25zGAEgAygLMhMuY291cG9uLnYxLkNhbXBhaWduEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqEAQoOQ2FtcGFpZ25TdGF0dXMSHwobQ0FNUEFJR05fU1RBVFVTX1VOU1BFQ0lGSUVEEAASGgoWQ0FNUEFJR05fU1RBVFVTX0FDVElWRRABEhoKFkNBTVBBSUdOX1NUQVRVU19QQVVTRUQQAhIZChVDQU1QQUlHTl9TVEFUVVNfRU5ERUQQAyq4AQoNQ2FtcGFpZ25QaGFzZRIeChpDQU1QQUlHTl9QSEFTRV9VTlNQRUNJRklFRBAAEhwKGENBTVBBSUdOX1BIQVNFX1NDSEVEVUxFRBABEhcKE0NBTVBBSUdOX1BIQVNFX09QRU4QAhIbChdDQU1QQUlHTl9QSEFTRV9TT0xEX09VVBADEhkKFUNBTVBBSUdOX1BIQVNFX1BBVVNFRBAEEhgKFENBTVBBSUdOX1BIQVNFX0VOREVEEAUy/QUKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw");
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEigQEKCkNvZGVGb3JtYXQSKQoIYWxwaGFiZXQYASABKA4yFy5jb3Vwb24udjEuQ29kZUFscGhhYmV0EhIKCmNoYXJhY3RlcnMYAiABKAkSDwoHcGF0dGVybhgDIAEoCRIjCgVjaGVjaxgEIAEoDjIULmNvdXBvbi52MS5Db2RlQ2hlY2si5QEKFUNyZWF0ZUNhbXBhaWduUmVxdWVzdBIMCgRuYW1lGAEgASgJEhQKDGNvdXBvbl9saW1pdBgCIAEoAxISCgpzdGFydF90aW1lGAMgASgJEhAKCGVuZF90aW1lGAQgASgJEhYKDmFsbG93X3Bhc3RfZW5kGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkSKgoLY29kZV9mb3JtYXQYByABKAsyFS5jb3Vwb24udjEuQ29kZUZvcm1hdBIqCgtjb2RlX3NvdXJjZRgIIAEoDjIVLmNvdXBvbi52MS5Db2RlU291cmNlIi0KFkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USEwoLY2FtcGFpZ25faWQYASABKAUiUAoSR2V0Q2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIsAEChNHZXRDYW1wYWlnblJlc3BvbnNlEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEhYKDmlzc3VlZF9jb3Vwb25zGAggAygJEiAKGGlzc3VlZF9jb3Vwb25zX3RydW5jYXRlZBgJIAEoCBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAkSKQoGc3RhdHVzGAsgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhAKCGVuZF90aW1lGAwgASgJEg8KB3ZlcnNpb24YDSABKAMSJwoFcGhhc2UYDiABKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZRIRCglvcGVuZWRfYXQYDyABKAkSEwoLc29sZF9vdXRfYXQYECABKAkSHwoXaXNzdWVkX2NvdXBvbnNfd2l0aGhlbGQYESABKAgSEwoLc2VydmVyX3RpbWUYEiABKAkSEQoJcmVtYWluaW5nGBMgASgDEioKC2NvZGVfZm9ybWF0GBQgASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYFSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZRISCgpjb2RlX2NvdW50GBYgASgDIjoKEklzc3VlQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIlcKE0lzc3VlQ291cG9uUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCRIMCgRjb2RlGAIgASgJEhEKCWlzc3VlZF9hdBgDIAEoCRIOCgZudW1iZXIYBCABKAUiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iXwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkSDgoGbnVtYmVyGAUgASgFIpkDCghDYW1wYWlnbhIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEhQKDGNvdXBvbl9saW1pdBgDIAEoAxIWCg5jdXJyZW50X2NvdXBvbhgEIAEoAxISCgpzdGFydF90aW1lGAUgASgJEhIKCmNyZWF0ZWRfYXQYBiABKAkSEgoKdXBkYXRlZF9hdBgHIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCRIqCgtjb2RlX2Zvcm1hdBgUIAEoCzIVLmNvdXBvbi52MS5Db2RlRm9ybWF0EioKC2NvZGVfc291cmNlGBUgASgOMhUuY291cG9uLnYxLkNvZGVTb3VyY2USEgoKY29kZV9jb3VudBgWIAEoAyLKAgoVVXBkYXRlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMSEQoEbmFtZRgDIAEoCUgAiAEBEhkKDGNvdXBvbl9saW1pdBgEIAEoA0gBiAEBEhcKCnN0YXJ0X3RpbWUYBSABKAlIAogBARIVCghlbmRfdGltZRgGIAEoCUgDiAEBEhYKDmFsbG93X3Bhc3RfZW5kGAcgASgIEioKC2NvZGVfZm9ybWF0GAggASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYCSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZUIHCgVfbmFtZUIPCg1fY291cG9uX2xpbWl0Qg0KC19zdGFydF90aW1lQgsKCV9lbmRfdGltZSI/ChZVcGRhdGVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkUKFFBhdXNlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPgoVUGF1c2VDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkYKFVJlc3VtZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj8KFlJlc3VtZUNhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24iQwoSRW5kQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPAoTRW5kQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiKnAQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEigKBnBoYXNlcxgFIAMoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpoCCgpDb2RlSW1wb3J0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJEikKBXN0YXRlGAQgASgOMhouY291cG9uLnYxLkNvZGVJbXBvcnRTdGF0ZRIOCgZjaHVua3MYBSABKAUSEAoIcmVjZWl2ZWQYBiABKAMSEAoIYWNjZXB0ZWQYByABKAMSGQoRZHVwbGljYXRlX2luX2ZpbGUYCCABKAMSHQoVZHVwbGljYXRlX2luX2NhbXBhaWduGAkgASgDEg8KB2ludmFsaWQYCiABKAMSEgoKc3RhcnRlZF9hdBgLIAEoCRISCgp1cGRhdGVkX2F0GAwgASgJIj0KElN0YXJ0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRISCgpyZXF1ZXN0X2lkGAIgASgJIkEKE1N0YXJ0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJgChJBcHBlbmRDb2Rlc1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJaW1wb3J0X2lkGAIgASgFEhMKC2NodW5rX2luZGV4GAMgASgFEg0KBWNvZGVzGAQgAygJIloKDFJlamVjdGVkQ29kZRINCgVpbmRleBgBIAEoBRIrCglyZWplY3Rpb24YAiABKA4yGC5jb3Vwb24udjEuQ29kZVJlamVjdGlvbhIOCgZyZWFzb24YAyABKAkifgoTQXBwZW5kQ29kZXNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoBRIpCghyZWplY3RlZBgCIAMoCzIXLmNvdXBvbi52MS5SZWplY3RlZENvZGUSKgoLY29kZV9pbXBvcnQYAyABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJmChNGaW5pc2hJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRIPCgdkcnlfcnVuGAMgASgIEhYKDmFsbG93X3JlamVjdGVkGAQgASgIIkIKFEZpbmlzaEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiOgoQR2V0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUiPwoRR2V0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJQChJMaXN0SW1wb3J0c1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWwoTTGlzdEltcG9ydHNSZXNwb25zZRIrCgxjb2RlX2ltcG9ydHMYASADKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPAoSQWJvcnRJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBSJBChNBYm9ydEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQqhAEKDkNhbXBhaWduU3RhdHVzEh8KG0NBTVBBSUdOX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkNBTVBBSUdOX1NUQVRVU19BQ1RJVkUQARIaChZDQU1QQUlHTl9TVEFUVVNfUEFVU0VEEAISGQoVQ0FNUEFJR05fU1RBVFVTX0VOREVEEAMquAEKDUNhbXBhaWduUGhhc2USHgoaQ0FNUEFJR05fUEhBU0VfVU5TUEVDSUZJRUQQABIcChhDQU1QQUlHTl9QSEFTRV9TQ0hFRFVMRUQQARIXChNDQU1QQUlHTl9QSEFTRV9PUEVOEAISGwoXQ0FNUEFJR05fUEhBU0VfU09MRF9PVVQQAxIZChVDQU1QQUlHTl9QSEFTRV9QQVVTRUQQBBIYChRDQU1QQUlHTl9QSEFTRV9FTkRFRBAFKrEBCgxDb2RlQWxwaGFiZXQSHQoZQ09ERV9BTFBIQUJFVF9VTlNQRUNJRklFRBAAEhgKFENPREVfQUxQSEFCRVRfSEFOR1VMEAESHQoZQ09ERV9BTFBIQUJFVF9DUk9DS0ZPUkQzMhACEhgKFENPREVfQUxQSEFCRVRfU0FGRTIwEAMSGAoUQ09ERV9BTFBIQUJFVF9ESUdJVFMQBBIVChFDT0RFX0FMUEhBQkVUX09XThAFKlUKCUNvZGVDaGVjaxIaChZDT0RFX0NIRUNLX1VOU1BFQ0lGSUVEEAASFwoTQ09ERV9DSEVDS19JU09fNzA2NBABEhMKD0NPREVfQ0hFQ0tfREFNTRACKloKCkNvZGVTb3VyY2USGwoXQ09ERV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVDT0RFX1NPVVJDRV9HRU5FUkFURUQQARIUChBDT0RFX1NPVVJDRV9QT09MEAIqrwEKD0NvZGVJbXBvcnRTdGF0ZRIhCh1DT0RFX0lNUE9SVF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkNPREVfSU1QT1JUX1NUQVRFX09QRU4QARIeChpDT0RFX0lNUE9SVF9TVEFURV9GSU5JU0hFRBACEh4KGkNPREVfSU1QT1JUX1NUQVRFX0FCT1JUSU5HEAMSHQoZQ09ERV9JTVBPUlRfU1RBVEVfQUJPUlRFRBAEKpsBCg1Db2RlUmVqZWN0aW9uEh4KGkNPREVfUkVKRUNUSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ09ERV9SRUpFQ1RJT05fSU5WQUxJRBABEiQKIENPREVfUkVKRUNUSU9OX0RVUExJQ0FURV9JTl9GSUxFEAISKAokQ09ERV9SRUpFQ1RJT05fRFVQTElDQVRFX0lOX0NBTVBBSUdOEAMy2AkKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgESTAoLU3RhcnRJbXBvcnQSHS5jb3Vwb24udjEuU3RhcnRJbXBvcnRSZXF1ZXN0Gh4uY291cG9uLnYxLlN0YXJ0SW1wb3J0UmVzcG9uc2USTAoLQXBwZW5kQ29kZXMSHS5jb3Vwb24udjEuQXBwZW5kQ29kZXNSZXF1ZXN0Gh4uY291cG9uLnYxLkFwcGVuZENvZGVzUmVzcG9uc2USTwoMRmluaXNoSW1wb3J0Eh4uY291cG9uLnYxLkZpbmlzaEltcG9ydFJlcXVlc3QaHy5jb3Vwb24udjEuRmluaXNoSW1wb3J0UmVzcG9uc2USSwoJR2V0SW1wb3J0EhsuY291cG9uLnYxLkdldEltcG9ydFJlcXVlc3QaHC5jb3Vwb24udjEuR2V0SW1wb3J0UmVzcG9uc2UiA5ACARJRCgtMaXN0SW1wb3J0cxIdLmNvdXBvbi52MS5MaXN0SW1wb3J0c1JlcXVlc3QaHi5jb3Vwb24udjEuTGlzdEltcG9ydHNSZXNwb25zZSIDkAIBEkwKC0Fib3J0SW1wb3J0Eh0uY291cG9uLnYxLkFib3J0SW1wb3J0UmVxdWVzdBoeLmNvdXBvbi52MS5BYm9ydEltcG9ydFJlc3BvbnNlYgZwcm90bzM");
+
+/**
+ * How the codes of a campaign look. There must be a million codes for each coupon of the limit.
+ *
+ * @generated from message coupon.v1.CodeFormat
+ */
+export type CodeFormat = Message<"coupon.v1.CodeFormat"> & {
+  /**
+   * @generated from field: coupon.v1.CodeAlphabet alphabet = 1;
+   */
+  alphabet: CodeAlphabet;
+
+  /**
+   * The alphabet OWN: 2 to 64 different characters in NFC, without marks, quotes, spaces, dashes, _ and dots.
+   *
+   * @generated from field: string characters = 2;
+   */
+  characters: string;
+
+  /**
+   * SUMMER-####-####-C: # is a random character, C the check character, after the last #. All else stands for itself;
+   * \# and \C for the characters # and C. At most 63 characters make a code. Empty: ten #.
+   *
+   * @generated from field: string pattern = 3;
+   */
+  pattern: string;
+
+  /**
+   * @generated from field: coupon.v1.CodeCheck check = 4;
+   */
+  check: CodeCheck;
+};
+
+/**
+ * Describes the message coupon.v1.CodeFormat.
+ * Use `create(CodeFormatSchema)` to create a new message.
+ */
+export const CodeFormatSchema: GenMessage<CodeFormat> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 0);
 
 /**
  * @generated from message coupon.v1.CreateCampaignRequest
@@ -56,11 +95,23 @@ export type CreateCampaignRequest = Message<"coupon.v1.CreateCampaignRequest"> &
 
   /**
    * The caller's own name for this request, 1 to 64 characters, e.g. a UUID; never used again for another campaign.
-   * Empty: none. The content that has to be the same is name, coupon_limit, start_time and end_time.
+   * Empty: none. The content that has to be the same is name, coupon_limit, start_time, end_time and codes.
    *
    * @generated from field: string request_id = 6;
    */
   requestId: string;
+
+  /**
+   * Absent: ten characters of HANGUL. Not with POOL.
+   *
+   * @generated from field: coupon.v1.CodeFormat code_format = 7;
+   */
+  codeFormat?: CodeFormat | undefined;
+
+  /**
+   * @generated from field: coupon.v1.CodeSource code_source = 8;
+   */
+  codeSource: CodeSource;
 };
 
 /**
@@ -68,7 +119,7 @@ export type CreateCampaignRequest = Message<"coupon.v1.CreateCampaignRequest"> &
  * Use `create(CreateCampaignRequestSchema)` to create a new message.
  */
 export const CreateCampaignRequestSchema: GenMessage<CreateCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 0);
+  messageDesc(file_coupon_v1_coupon, 1);
 
 /**
  * @generated from message coupon.v1.CreateCampaignResponse
@@ -85,7 +136,7 @@ export type CreateCampaignResponse = Message<"coupon.v1.CreateCampaignResponse">
  * Use `create(CreateCampaignResponseSchema)` to create a new message.
  */
 export const CreateCampaignResponseSchema: GenMessage<CreateCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 1);
+  messageDesc(file_coupon_v1_coupon, 2);
 
 /**
  * @generated from message coupon.v1.GetCampaignRequest
@@ -116,7 +167,7 @@ export type GetCampaignRequest = Message<"coupon.v1.GetCampaignRequest"> & {
  * Use `create(GetCampaignRequestSchema)` to create a new message.
  */
 export const GetCampaignRequestSchema: GenMessage<GetCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 2);
+  messageDesc(file_coupon_v1_coupon, 3);
 
 /**
  * @generated from message coupon.v1.GetCampaignResponse
@@ -241,6 +292,25 @@ export type GetCampaignResponse = Message<"coupon.v1.GetCampaignResponse"> & {
    * @generated from field: int64 remaining = 19;
    */
   remaining: bigint;
+
+  /**
+   * How codes are drawn; absent for ten characters of HANGUL, and with POOL.
+   *
+   * @generated from field: coupon.v1.CodeFormat code_format = 20;
+   */
+  codeFormat?: CodeFormat | undefined;
+
+  /**
+   * @generated from field: coupon.v1.CodeSource code_source = 21;
+   */
+  codeSource: CodeSource;
+
+  /**
+   * How many codes the pool has.
+   *
+   * @generated from field: int64 code_count = 22;
+   */
+  codeCount: bigint;
 };
 
 /**
@@ -248,7 +318,7 @@ export type GetCampaignResponse = Message<"coupon.v1.GetCampaignResponse"> & {
  * Use `create(GetCampaignResponseSchema)` to create a new message.
  */
 export const GetCampaignResponseSchema: GenMessage<GetCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 3);
+  messageDesc(file_coupon_v1_coupon, 4);
 
 /**
  * @generated from message coupon.v1.IssueCouponRequest
@@ -272,7 +342,7 @@ export type IssueCouponRequest = Message<"coupon.v1.IssueCouponRequest"> & {
  * Use `create(IssueCouponRequestSchema)` to create a new message.
  */
 export const IssueCouponRequestSchema: GenMessage<IssueCouponRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 4);
+  messageDesc(file_coupon_v1_coupon, 5);
 
 /**
  * @generated from message coupon.v1.IssueCouponResponse
@@ -286,8 +356,8 @@ export type IssueCouponResponse = Message<"coupon.v1.IssueCouponResponse"> & {
   message: string;
 
   /**
-   * The coupon's code: 10 characters, unique within the campaign, each of 가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허0123456789 (28
-   * syllables in NFC and 10 ASCII digits), drawn alike. Compare it as it is: no two characters of it are the same one.
+   * The coupon's code, unique within the campaign: 1 to 63 characters in NFC, as the campaign's code_format says; 10 of
+   * HANGUL by default. Compare it as it is: no two characters of it are the same one.
    *
    * @generated from field: string code = 2;
    */
@@ -313,7 +383,7 @@ export type IssueCouponResponse = Message<"coupon.v1.IssueCouponResponse"> & {
  * Use `create(IssueCouponResponseSchema)` to create a new message.
  */
 export const IssueCouponResponseSchema: GenMessage<IssueCouponResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 5);
+  messageDesc(file_coupon_v1_coupon, 6);
 
 /**
  * @generated from message coupon.v1.GetCouponRequest
@@ -335,7 +405,7 @@ export type GetCouponRequest = Message<"coupon.v1.GetCouponRequest"> & {
  * Use `create(GetCouponRequestSchema)` to create a new message.
  */
 export const GetCouponRequestSchema: GenMessage<GetCouponRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 6);
+  messageDesc(file_coupon_v1_coupon, 7);
 
 /**
  * @generated from message coupon.v1.GetCouponResponse
@@ -352,7 +422,7 @@ export type GetCouponResponse = Message<"coupon.v1.GetCouponResponse"> & {
  * Use `create(GetCouponResponseSchema)` to create a new message.
  */
 export const GetCouponResponseSchema: GenMessage<GetCouponResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 7);
+  messageDesc(file_coupon_v1_coupon, 8);
 
 /**
  * A coupon that a user holds. Also the error detail of COUPON_ALREADY_CLAIMED.
@@ -393,7 +463,7 @@ export type Coupon = Message<"coupon.v1.Coupon"> & {
  * Use `create(CouponSchema)` to create a new message.
  */
 export const CouponSchema: GenMessage<Coupon> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 8);
+  messageDesc(file_coupon_v1_coupon, 9);
 
 /**
  * A campaign without its coupons; the fields that GetCampaignResponse has too have the same numbers.
@@ -478,6 +548,25 @@ export type Campaign = Message<"coupon.v1.Campaign"> & {
    * @generated from field: string sold_out_at = 16;
    */
   soldOutAt: string;
+
+  /**
+   * How codes are drawn; absent for ten characters of HANGUL, and with POOL.
+   *
+   * @generated from field: coupon.v1.CodeFormat code_format = 20;
+   */
+  codeFormat?: CodeFormat | undefined;
+
+  /**
+   * @generated from field: coupon.v1.CodeSource code_source = 21;
+   */
+  codeSource: CodeSource;
+
+  /**
+   * How many codes the pool has.
+   *
+   * @generated from field: int64 code_count = 22;
+   */
+  codeCount: bigint;
 };
 
 /**
@@ -485,7 +574,7 @@ export type Campaign = Message<"coupon.v1.Campaign"> & {
  * Use `create(CampaignSchema)` to create a new message.
  */
 export const CampaignSchema: GenMessage<Campaign> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 9);
+  messageDesc(file_coupon_v1_coupon, 10);
 
 /**
  * @generated from message coupon.v1.UpdateCampaignRequest
@@ -539,6 +628,20 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
    * @generated from field: bool allow_past_end = 7;
    */
   allowPastEnd: boolean;
+
+  /**
+   * Absent: as it is. Format and source are fixed once a coupon is issued: INVALID_ARGUMENT.
+   *
+   * @generated from field: coupon.v1.CodeFormat code_format = 8;
+   */
+  codeFormat?: CodeFormat | undefined;
+
+  /**
+   * GENERATED needs a code_format.
+   *
+   * @generated from field: coupon.v1.CodeSource code_source = 9;
+   */
+  codeSource: CodeSource;
 };
 
 /**
@@ -546,7 +649,7 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
  * Use `create(UpdateCampaignRequestSchema)` to create a new message.
  */
 export const UpdateCampaignRequestSchema: GenMessage<UpdateCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 10);
+  messageDesc(file_coupon_v1_coupon, 11);
 
 /**
  * @generated from message coupon.v1.UpdateCampaignResponse
@@ -563,7 +666,7 @@ export type UpdateCampaignResponse = Message<"coupon.v1.UpdateCampaignResponse">
  * Use `create(UpdateCampaignResponseSchema)` to create a new message.
  */
 export const UpdateCampaignResponseSchema: GenMessage<UpdateCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 11);
+  messageDesc(file_coupon_v1_coupon, 12);
 
 /**
  * @generated from message coupon.v1.PauseCampaignRequest
@@ -587,7 +690,7 @@ export type PauseCampaignRequest = Message<"coupon.v1.PauseCampaignRequest"> & {
  * Use `create(PauseCampaignRequestSchema)` to create a new message.
  */
 export const PauseCampaignRequestSchema: GenMessage<PauseCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 12);
+  messageDesc(file_coupon_v1_coupon, 13);
 
 /**
  * @generated from message coupon.v1.PauseCampaignResponse
@@ -604,7 +707,7 @@ export type PauseCampaignResponse = Message<"coupon.v1.PauseCampaignResponse"> &
  * Use `create(PauseCampaignResponseSchema)` to create a new message.
  */
 export const PauseCampaignResponseSchema: GenMessage<PauseCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 13);
+  messageDesc(file_coupon_v1_coupon, 14);
 
 /**
  * @generated from message coupon.v1.ResumeCampaignRequest
@@ -628,7 +731,7 @@ export type ResumeCampaignRequest = Message<"coupon.v1.ResumeCampaignRequest"> &
  * Use `create(ResumeCampaignRequestSchema)` to create a new message.
  */
 export const ResumeCampaignRequestSchema: GenMessage<ResumeCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 14);
+  messageDesc(file_coupon_v1_coupon, 15);
 
 /**
  * @generated from message coupon.v1.ResumeCampaignResponse
@@ -645,7 +748,7 @@ export type ResumeCampaignResponse = Message<"coupon.v1.ResumeCampaignResponse">
  * Use `create(ResumeCampaignResponseSchema)` to create a new message.
  */
 export const ResumeCampaignResponseSchema: GenMessage<ResumeCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 15);
+  messageDesc(file_coupon_v1_coupon, 16);
 
 /**
  * @generated from message coupon.v1.EndCampaignRequest
@@ -669,7 +772,7 @@ export type EndCampaignRequest = Message<"coupon.v1.EndCampaignRequest"> & {
  * Use `create(EndCampaignRequestSchema)` to create a new message.
  */
 export const EndCampaignRequestSchema: GenMessage<EndCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 16);
+  messageDesc(file_coupon_v1_coupon, 17);
 
 /**
  * @generated from message coupon.v1.EndCampaignResponse
@@ -686,7 +789,7 @@ export type EndCampaignResponse = Message<"coupon.v1.EndCampaignResponse"> & {
  * Use `create(EndCampaignResponseSchema)` to create a new message.
  */
 export const EndCampaignResponseSchema: GenMessage<EndCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 17);
+  messageDesc(file_coupon_v1_coupon, 18);
 
 /**
  * @generated from message coupon.v1.ListCampaignsRequest
@@ -734,7 +837,7 @@ export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
  * Use `create(ListCampaignsRequestSchema)` to create a new message.
  */
 export const ListCampaignsRequestSchema: GenMessage<ListCampaignsRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 18);
+  messageDesc(file_coupon_v1_coupon, 19);
 
 /**
  * @generated from message coupon.v1.ListCampaignsResponse
@@ -761,7 +864,417 @@ export type ListCampaignsResponse = Message<"coupon.v1.ListCampaignsResponse"> &
  * Use `create(ListCampaignsResponseSchema)` to create a new message.
  */
 export const ListCampaignsResponseSchema: GenMessage<ListCampaignsResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 19);
+  messageDesc(file_coupon_v1_coupon, 20);
+
+/**
+ * An import of codes into a pool.
+ *
+ * @generated from message coupon.v1.CodeImport
+ */
+export type CodeImport = Message<"coupon.v1.CodeImport"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * 1, 2, 3 and so on within the campaign.
+   *
+   * @generated from field: int32 import_id = 2;
+   */
+  importId: number;
+
+  /**
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+
+  /**
+   * @generated from field: coupon.v1.CodeImportState state = 4;
+   */
+  state: CodeImportState;
+
+  /**
+   * How many chunks are stored: the index of the next one.
+   *
+   * @generated from field: int32 chunks = 5;
+   */
+  chunks: number;
+
+  /**
+   * How many codes came; the four that follow add up to it.
+   *
+   * @generated from field: int64 received = 6;
+   */
+  received: bigint;
+
+  /**
+   * @generated from field: int64 accepted = 7;
+   */
+  accepted: bigint;
+
+  /**
+   * Codes that came earlier in the same import.
+   *
+   * @generated from field: int64 duplicate_in_file = 8;
+   */
+  duplicateInFile: bigint;
+
+  /**
+   * Codes that the pool has from another import.
+   *
+   * @generated from field: int64 duplicate_in_campaign = 9;
+   */
+  duplicateInCampaign: bigint;
+
+  /**
+   * @generated from field: int64 invalid = 10;
+   */
+  invalid: bigint;
+
+  /**
+   * @generated from field: string started_at = 11;
+   */
+  startedAt: string;
+
+  /**
+   * @generated from field: string updated_at = 12;
+   */
+  updatedAt: string;
+};
+
+/**
+ * Describes the message coupon.v1.CodeImport.
+ * Use `create(CodeImportSchema)` to create a new message.
+ */
+export const CodeImportSchema: GenMessage<CodeImport> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 21);
+
+/**
+ * @generated from message coupon.v1.StartImportRequest
+ */
+export type StartImportRequest = Message<"coupon.v1.StartImportRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * The caller's own name for the import, 1 to 64 characters, e.g. a UUID.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message coupon.v1.StartImportRequest.
+ * Use `create(StartImportRequestSchema)` to create a new message.
+ */
+export const StartImportRequestSchema: GenMessage<StartImportRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 22);
+
+/**
+ * @generated from message coupon.v1.StartImportResponse
+ */
+export type StartImportResponse = Message<"coupon.v1.StartImportResponse"> & {
+  /**
+   * @generated from field: coupon.v1.CodeImport code_import = 1;
+   */
+  codeImport?: CodeImport | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.StartImportResponse.
+ * Use `create(StartImportResponseSchema)` to create a new message.
+ */
+export const StartImportResponseSchema: GenMessage<StartImportResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 23);
+
+/**
+ * @generated from message coupon.v1.AppendCodesRequest
+ */
+export type AppendCodesRequest = Message<"coupon.v1.AppendCodesRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * @generated from field: int32 import_id = 2;
+   */
+  importId: number;
+
+  /**
+   * 0, 1, 2 and so on.
+   *
+   * @generated from field: int32 chunk_index = 3;
+   */
+  chunkIndex: number;
+
+  /**
+   * 1 to 10,000 codes of 1 to 63 characters, without spaces; they are stored in NFC. The request has to be within
+   * MAX_BODY_BYTES.
+   *
+   * @generated from field: repeated string codes = 4;
+   */
+  codes: string[];
+};
+
+/**
+ * Describes the message coupon.v1.AppendCodesRequest.
+ * Use `create(AppendCodesRequestSchema)` to create a new message.
+ */
+export const AppendCodesRequestSchema: GenMessage<AppendCodesRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 24);
+
+/**
+ * @generated from message coupon.v1.RejectedCode
+ */
+export type RejectedCode = Message<"coupon.v1.RejectedCode"> & {
+  /**
+   * Its place in the chunk, from 0.
+   *
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * @generated from field: coupon.v1.CodeRejection rejection = 2;
+   */
+  rejection: CodeRejection;
+
+  /**
+   * Of an invalid code the rule, as the end of a sentence.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message coupon.v1.RejectedCode.
+ * Use `create(RejectedCodeSchema)` to create a new message.
+ */
+export const RejectedCodeSchema: GenMessage<RejectedCode> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 25);
+
+/**
+ * @generated from message coupon.v1.AppendCodesResponse
+ */
+export type AppendCodesResponse = Message<"coupon.v1.AppendCodesResponse"> & {
+  /**
+   * How many of the chunk's codes were taken.
+   *
+   * @generated from field: int32 accepted = 1;
+   */
+  accepted: number;
+
+  /**
+   * @generated from field: repeated coupon.v1.RejectedCode rejected = 2;
+   */
+  rejected: RejectedCode[];
+
+  /**
+   * The import as it is now.
+   *
+   * @generated from field: coupon.v1.CodeImport code_import = 3;
+   */
+  codeImport?: CodeImport | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.AppendCodesResponse.
+ * Use `create(AppendCodesResponseSchema)` to create a new message.
+ */
+export const AppendCodesResponseSchema: GenMessage<AppendCodesResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 26);
+
+/**
+ * @generated from message coupon.v1.FinishImportRequest
+ */
+export type FinishImportRequest = Message<"coupon.v1.FinishImportRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * @generated from field: int32 import_id = 2;
+   */
+  importId: number;
+
+  /**
+   * Answers as if it were finished, and leaves it open.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
+
+  /**
+   * Takes the other codes although some were rejected.
+   *
+   * @generated from field: bool allow_rejected = 4;
+   */
+  allowRejected: boolean;
+};
+
+/**
+ * Describes the message coupon.v1.FinishImportRequest.
+ * Use `create(FinishImportRequestSchema)` to create a new message.
+ */
+export const FinishImportRequestSchema: GenMessage<FinishImportRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 27);
+
+/**
+ * @generated from message coupon.v1.FinishImportResponse
+ */
+export type FinishImportResponse = Message<"coupon.v1.FinishImportResponse"> & {
+  /**
+   * @generated from field: coupon.v1.CodeImport code_import = 1;
+   */
+  codeImport?: CodeImport | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.FinishImportResponse.
+ * Use `create(FinishImportResponseSchema)` to create a new message.
+ */
+export const FinishImportResponseSchema: GenMessage<FinishImportResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 28);
+
+/**
+ * @generated from message coupon.v1.GetImportRequest
+ */
+export type GetImportRequest = Message<"coupon.v1.GetImportRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * @generated from field: int32 import_id = 2;
+   */
+  importId: number;
+};
+
+/**
+ * Describes the message coupon.v1.GetImportRequest.
+ * Use `create(GetImportRequestSchema)` to create a new message.
+ */
+export const GetImportRequestSchema: GenMessage<GetImportRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 29);
+
+/**
+ * @generated from message coupon.v1.GetImportResponse
+ */
+export type GetImportResponse = Message<"coupon.v1.GetImportResponse"> & {
+  /**
+   * @generated from field: coupon.v1.CodeImport code_import = 1;
+   */
+  codeImport?: CodeImport | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.GetImportResponse.
+ * Use `create(GetImportResponseSchema)` to create a new message.
+ */
+export const GetImportResponseSchema: GenMessage<GetImportResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 30);
+
+/**
+ * @generated from message coupon.v1.ListImportsRequest
+ */
+export type ListImportsRequest = Message<"coupon.v1.ListImportsRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * How many imports to return: 1 to 1,000; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before; empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message coupon.v1.ListImportsRequest.
+ * Use `create(ListImportsRequestSchema)` to create a new message.
+ */
+export const ListImportsRequestSchema: GenMessage<ListImportsRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 31);
+
+/**
+ * @generated from message coupon.v1.ListImportsResponse
+ */
+export type ListImportsResponse = Message<"coupon.v1.ListImportsResponse"> & {
+  /**
+   * @generated from field: repeated coupon.v1.CodeImport code_imports = 1;
+   */
+  codeImports: CodeImport[];
+
+  /**
+   * Asks for the page that follows; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message coupon.v1.ListImportsResponse.
+ * Use `create(ListImportsResponseSchema)` to create a new message.
+ */
+export const ListImportsResponseSchema: GenMessage<ListImportsResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 32);
+
+/**
+ * @generated from message coupon.v1.AbortImportRequest
+ */
+export type AbortImportRequest = Message<"coupon.v1.AbortImportRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * @generated from field: int32 import_id = 2;
+   */
+  importId: number;
+};
+
+/**
+ * Describes the message coupon.v1.AbortImportRequest.
+ * Use `create(AbortImportRequestSchema)` to create a new message.
+ */
+export const AbortImportRequestSchema: GenMessage<AbortImportRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 33);
+
+/**
+ * @generated from message coupon.v1.AbortImportResponse
+ */
+export type AbortImportResponse = Message<"coupon.v1.AbortImportResponse"> & {
+  /**
+   * @generated from field: coupon.v1.CodeImport code_import = 1;
+   */
+  codeImport?: CodeImport | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.AbortImportResponse.
+ * Use `create(AbortImportResponseSchema)` to create a new message.
+ */
+export const AbortImportResponseSchema: GenMessage<AbortImportResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 34);
 
 /**
  * What an operator has set a campaign to: whether it issues coupons inside its window. CampaignPhase is what it is now.
@@ -872,6 +1385,243 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 1);
 
 /**
+ * The characters that the random ones of a code are drawn from.
+ *
+ * @generated from enum coupon.v1.CodeAlphabet
+ */
+export const CodeAlphabet = {
+  /**
+   * OWN if there are characters, else HANGUL.
+   *
+   * @generated from enum value: CODE_ALPHABET_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * 가나다라마바사아자차카타파하거너더러머버서어저처커터퍼허0123456789, the default: 28 syllables in NFC and 10 ASCII digits.
+   *
+   * @generated from enum value: CODE_ALPHABET_HANGUL = 1;
+   */
+  HANGUL: 1,
+
+  /**
+   * 0123456789ABCDEFGHJKMNPQRSTVWXYZ: Crockford's Base 32.
+   *
+   * @generated from enum value: CODE_ALPHABET_CROCKFORD32 = 2;
+   */
+  CROCKFORD32: 2,
+
+  /**
+   * 23456789CFGHJMPQRVWX: no look-alikes, and no words.
+   *
+   * @generated from enum value: CODE_ALPHABET_SAFE20 = 3;
+   */
+  SAFE20: 3,
+
+  /**
+   * 0123456789
+   *
+   * @generated from enum value: CODE_ALPHABET_DIGITS = 4;
+   */
+  DIGITS: 4,
+
+  /**
+   * The field characters.
+   *
+   * @generated from enum value: CODE_ALPHABET_OWN = 5;
+   */
+  OWN: 5,
+} as const;
+
+/**
+ * The characters that the random ones of a code are drawn from.
+ *
+ * @generated from enum coupon.v1.CodeAlphabet
+ */
+export type CodeAlphabet = (typeof CodeAlphabet)[keyof typeof CodeAlphabet] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CodeAlphabet.
+ */
+export const CodeAlphabetSchema: GenEnum<CodeAlphabet> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 2);
+
+/**
+ * How the check character of a code is computed.
+ *
+ * @generated from enum coupon.v1.CodeCheck
+ */
+export const CodeCheck = {
+  /**
+   * DAMM if the alphabet has it, else ISO_7064. None, if the pattern has no C.
+   *
+   * @generated from enum value: CODE_CHECK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * ISO/IEC 7064: MOD 37,36 for letters A to Z and digits; for another alphabet of N characters, where N is even and 12
+   * or more, MOD N+1,N. Detects each wrong character, and 98 % of swapped neighbours or more.
+   *
+   * @generated from enum value: CODE_CHECK_ISO_7064 = 1;
+   */
+  ISO_7064: 1,
+
+  /**
+   * Damm's algorithm, for alphabets of 10 characters, of a multiple of 4, and of an odd number. Detects each wrong
+   * character and all swapped neighbours.
+   *
+   * @generated from enum value: CODE_CHECK_DAMM = 2;
+   */
+  DAMM: 2,
+} as const;
+
+/**
+ * How the check character of a code is computed.
+ *
+ * @generated from enum coupon.v1.CodeCheck
+ */
+export type CodeCheck = (typeof CodeCheck)[keyof typeof CodeCheck] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CodeCheck.
+ */
+export const CodeCheckSchema: GenEnum<CodeCheck> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 3);
+
+/**
+ * Where the codes of a campaign come from.
+ *
+ * @generated from enum coupon.v1.CodeSource
+ */
+export const CodeSource = {
+  /**
+   * In CreateCampaign GENERATED, in UpdateCampaign what it is.
+   *
+   * @generated from enum value: CODE_SOURCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Each is drawn when its coupon is issued.
+   *
+   * @generated from enum value: CODE_SOURCE_GENERATED = 1;
+   */
+  GENERATED: 1,
+
+  /**
+   * Coupon 1, 2, 3 and so on gets code 1, 2, 3 and so on of the pool that was imported.
+   *
+   * @generated from enum value: CODE_SOURCE_POOL = 2;
+   */
+  POOL: 2,
+} as const;
+
+/**
+ * Where the codes of a campaign come from.
+ *
+ * @generated from enum coupon.v1.CodeSource
+ */
+export type CodeSource = (typeof CodeSource)[keyof typeof CodeSource] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CodeSource.
+ */
+export const CodeSourceSchema: GenEnum<CodeSource> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 4);
+
+/**
+ * @generated from enum coupon.v1.CodeImportState
+ */
+export const CodeImportState = {
+  /**
+   * @generated from enum value: CODE_IMPORT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Takes chunks.
+   *
+   * @generated from enum value: CODE_IMPORT_STATE_OPEN = 1;
+   */
+  OPEN: 1,
+
+  /**
+   * Its codes are in the pool.
+   *
+   * @generated from enum value: CODE_IMPORT_STATE_FINISHED = 2;
+   */
+  FINISHED: 2,
+
+  /**
+   * Given up; its codes are being removed.
+   *
+   * @generated from enum value: CODE_IMPORT_STATE_ABORTING = 3;
+   */
+  ABORTING: 3,
+
+  /**
+   * Given up; nothing is left of it.
+   *
+   * @generated from enum value: CODE_IMPORT_STATE_ABORTED = 4;
+   */
+  ABORTED: 4,
+} as const;
+
+/**
+ * @generated from enum coupon.v1.CodeImportState
+ */
+export type CodeImportState = (typeof CodeImportState)[keyof typeof CodeImportState] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CodeImportState.
+ */
+export const CodeImportStateSchema: GenEnum<CodeImportState> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 5);
+
+/**
+ * @generated from enum coupon.v1.CodeRejection
+ */
+export const CodeRejection = {
+  /**
+   * @generated from enum value: CODE_REJECTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It breaks a rule, which reason says.
+   *
+   * @generated from enum value: CODE_REJECTION_INVALID = 1;
+   */
+  INVALID: 1,
+
+  /**
+   * It came earlier in the same import.
+   *
+   * @generated from enum value: CODE_REJECTION_DUPLICATE_IN_FILE = 2;
+   */
+  DUPLICATE_IN_FILE: 2,
+
+  /**
+   * The pool has it from another import.
+   *
+   * @generated from enum value: CODE_REJECTION_DUPLICATE_IN_CAMPAIGN = 3;
+   */
+  DUPLICATE_IN_CAMPAIGN: 3,
+} as const;
+
+/**
+ * @generated from enum coupon.v1.CodeRejection
+ */
+export type CodeRejection = (typeof CodeRejection)[keyof typeof CodeRejection] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CodeRejection.
+ */
+export const CodeRejectionSchema: GenEnum<CodeRejection> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 6);
+
+/**
  * In JSON, calls that change a campaign or create one reject fields that they do not know with INVALID_ARGUMENT, which
  * names the nearest field that they do. Claims and reads ignore such fields, as every call does in protobuf's binary
  * form.
@@ -886,6 +1636,7 @@ export const CampaignPhaseSchema: GenEnum<CampaignPhase> = /*@__PURE__*/
  *   CAMPAIGN_ENDED               failed_precondition   400   now >= end_time, or ended by an operator
  *   CAMPAIGN_PAUSED              failed_precondition   400   paused by an operator
  *   COUPON_SOLD_OUT              failed_precondition   400   the limit is reached
+ *   CODES_EXHAUSTED              failed_precondition   400   the pool has no code left; the limit is not reached
  *   OVERLOADED                   resource_exhausted    429   shed before a slot was taken; see Retry-After
  *   UNAVAILABLE                  unavailable           503   a store is down and nothing was issued; see Retry-After
  *   OUTCOME_UNKNOWN              aborted               409   the store failed in a commit: ask again, or look it up
@@ -944,9 +1695,9 @@ export const CouponService: GenService<{
     output: typeof GetCouponResponseSchema;
   },
   /**
-   * Changes name, limit, start or end. Fields that are absent stay as they are, and one of them must be there. The
-   * limit may go up, or down to what is issued (INVALID_ARGUMENT below that). Once answered, claims are decided by the
-   * new settings.
+   * Changes name, limit, start, end or codes. Fields that are absent stay as they are, and one of them must be there.
+   * The limit may go up, or down to what is issued (INVALID_ARGUMENT below that). Once answered, claims are decided by
+   * the new settings.
    *
    * @generated from rpc coupon.v1.CouponService.UpdateCampaign
    */
@@ -994,6 +1745,69 @@ export const CouponService: GenService<{
     methodKind: "unary";
     input: typeof ListCampaignsRequestSchema;
     output: typeof ListCampaignsResponseSchema;
+  },
+  /**
+   * Begins an import, or answers with that of the same request_id. CONFLICT: another one of the campaign is not over.
+   *
+   * @generated from rpc coupon.v1.CouponService.StartImport
+   */
+  startImport: {
+    methodKind: "unary";
+    input: typeof StartImportRequestSchema;
+    output: typeof StartImportResponseSchema;
+  },
+  /**
+   * Stores the next chunk; one that is stored already, by its index, is answered as it was. CONFLICT: the import is
+   * over. Codes that are not valid or not new are rejected, and the others are taken.
+   *
+   * @generated from rpc coupon.v1.CouponService.AppendCodes
+   */
+  appendCodes: {
+    methodKind: "unary";
+    input: typeof AppendCodesRequestSchema;
+    output: typeof AppendCodesResponseSchema;
+  },
+  /**
+   * Adds all codes that were taken to the pool, at once. INVALID_ARGUMENT if there is none, or if codes were rejected
+   * and allow_rejected is not set. CONFLICT: the import was aborted.
+   *
+   * @generated from rpc coupon.v1.CouponService.FinishImport
+   */
+  finishImport: {
+    methodKind: "unary";
+    input: typeof FinishImportRequestSchema;
+    output: typeof FinishImportResponseSchema;
+  },
+  /**
+   * Reads an import.
+   *
+   * @generated from rpc coupon.v1.CouponService.GetImport
+   */
+  getImport: {
+    methodKind: "unary";
+    input: typeof GetImportRequestSchema;
+    output: typeof GetImportResponseSchema;
+  },
+  /**
+   * Lists the imports of a campaign, newest first, a page at a time.
+   *
+   * @generated from rpc coupon.v1.CouponService.ListImports
+   */
+  listImports: {
+    methodKind: "unary";
+    input: typeof ListImportsRequestSchema;
+    output: typeof ListImportsResponseSchema;
+  },
+  /**
+   * Gives an import up and removes its codes, some thousands a call: repeat it until the state is ABORTED. CONFLICT: it
+   * is finished.
+   *
+   * @generated from rpc coupon.v1.CouponService.AbortImport
+   */
+  abortImport: {
+    methodKind: "unary";
+    input: typeof AbortImportRequestSchema;
+    output: typeof AbortImportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_coupon_v1_coupon, 0);

@@ -1,0 +1,205 @@
+import * as Data from "effect/Data"
+
+/** A file cannot be read as codes from this line on. */
+export class CodeFileFlaw extends Data.TaggedError("CodeFileFlaw")<{
+  /** From 1. */
+  readonly line: number
+  /** The end of a sentence that begins with the line. */
+  readonly reason: string
+}> {}
+
+/** A code as the file has it, and in which line. */
+export interface CodeLine {
+  readonly line: number
+  readonly code: string
+}
+
+/** Lines of one chunk of the file, and how many bytes of it were read up to there. */
+export interface CodeLines {
+  readonly codes: ReadonlyArray<CodeLine>
+  readonly bytes: number
+}
+
+/** How a file is written. */
+export type CodeFileFormat = "csv" | "ndjson"
+
+/** Longer lines are no codes; the rest of one is not even kept. */
+export const MAX_LINE = 65_536
+
+/** Of a character in UTF-8. */
+const MAX_BYTES = 4
+
+const LINE_FEED = 0x0a
+
+const tooLong = (line: number): CodeFileFlaw =>
+  new CodeFileFlaw({ line, reason: `has more than ${MAX_LINE.toLocaleString("en-US")} characters` })
+
+/** The fields of a line of CSV (RFC 4180). A quoted field ends in its line. */
+const fieldsOf = (text: string, line: number): ReadonlyArray<string> => {
+  if (!text.includes("\"")) return text.split(",")
+  const flaw = (reason: string) => new CodeFileFlaw({ line, reason })
+  const fields: Array<string> = []
+  let at = 0
+  for (;;) {
+    if (text[at] === "\"") {
+      let field = ""
+      for (at++;;) {
+        const quote = text.indexOf("\"", at)
+        if (quote < 0) throw flaw("has a quote (\") that does not end in it")
+        field += text.slice(at, quote)
+        at = quote + 1
+        if (text[at] !== "\"") break
+        field += "\""
+        at++
+      }
+      if (at < text.length && text[at] !== ",") throw flaw("has text after a quote (\") that ends a field")
+      fields.push(field)
+    } else {
+      const comma = text.indexOf(",", at)
+      const end = comma < 0 ? text.length : comma
+      const field = text.slice(at, end)
+      if (field.includes("\"")) throw flaw("has a quote (\") within a field that is not quoted")
+      fields.push(field)
+      at = end
+    }
+    if (at >= text.length) return fields
+    // After the comma; a line that ends with one has an empty last field.
+    at++
+    if (at === text.length) return [...fields, ""]
+  }
+}
+
+/** Takes the code out of each line, in their order; `undefined`: the line has none. */
+type TakeCode = (text: string, line: number) => string | undefined
+
+/**
+ * `column`: its name in the first line. Without one, a first line with a field `code` names the columns, and otherwise
+ * the first field of each line is the code.
+ */
+const csv = (column: string | undefined): TakeCode => {
+  let position: number | undefined
+  return (text, line) => {
+    const fields = fieldsOf(text, line)
+    if (position === undefined) {
+      const named = fields.findIndex((field) => field.trim().toLowerCase() === (column ?? "code").toLowerCase())
+      if (named < 0 && column !== undefined) {
+        throw new CodeFileFlaw({ line, reason: `names no column ${JSON.stringify(column)}` })
+      }
+      position = Math.max(0, named)
+      if (named >= 0) return undefined
+    }
+    const code = fields[position]
+    if (code === undefined) throw new CodeFileFlaw({ line, reason: `has ${fields.length} fields, and no code` })
+    return code
+  }
+}
+
+const ndjson = (field: string): TakeCode => (text, line) => {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new CodeFileFlaw({ line, reason: "is no JSON" })
+  }
+  const code = typeof value === "object" && value !== null && Object.hasOwn(value, field)
+    ? (value as Readonly<Record<string, unknown>>)[field]
+    : value
+  if (typeof code === "string") return code
+  throw new CodeFileFlaw({ line, reason: `must be a string, or an object whose ${JSON.stringify(field)} is one` })
+}
+
+/**
+ * Reads the codes of a file, as many at a time as come with one chunk of its bytes: what is held does not grow with the
+ * file. A byte-order mark, CRLF, and empty lines are taken. Throws `CodeFileFlaw` for what is not UTF-8, for NULs, long
+ * lines and whatever its format does not allow.
+ */
+export async function* readCodes(
+  chunks: AsyncIterable<Uint8Array>,
+  { column, format }: { readonly format: CodeFileFormat; readonly column: string | undefined }
+): AsyncGenerator<CodeLines> {
+  const take = format === "csv" ? csv(column) : ndjson(column ?? "code")
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+  let line = 0
+  /** The beginning of a line whose end has not come yet. */
+  let pending: Buffer = Buffer.alloc(0)
+  let bytes = 0
+
+  const isUtf8 = (text: Uint8Array): boolean => {
+    try {
+      decoder.decode(text)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  const codeIn = (text: string): CodeLine | undefined => {
+    line++
+    if (text.length > MAX_LINE) throw tooLong(line)
+    const content = text.endsWith("\r") ? text.slice(0, -1) : text
+    if (content.includes("\0")) throw new CodeFileFlaw({ line, reason: "holds a NUL: is the file UTF-16?" })
+    if (content === "") return undefined
+    const code = take(content, line)
+    return code === undefined ? undefined : { line, code }
+  }
+
+  /** The codes of whole lines. No byte of a character of several is a line feed. */
+  const codesIn = (whole: Uint8Array): ReadonlyArray<CodeLine> => {
+    const isBroken = !isUtf8(whole)
+    // Lines before the broken one are looked at first: the flaw of the first line is the one that is reported.
+    const text = isBroken ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(whole) : decoder.decode(whole)
+    const lines = (line === 0 ? text.replace(/^\ufeff/, "") : text).split("\n")
+    if (lines.at(-1) === "") lines.pop()
+    const codes: Array<CodeLine> = []
+    let start = 0
+    for (const one of lines) {
+      if (isBroken) {
+        const feed = whole.indexOf(LINE_FEED, start)
+        const end = feed < 0 ? whole.length : feed
+        if (!isUtf8(whole.subarray(start, end))) {
+          throw new CodeFileFlaw({ line: line + 1, reason: "has bytes that are not UTF-8" })
+        }
+        start = end + 1
+      }
+      const found = codeIn(one)
+      if (found !== undefined) codes.push(found)
+    }
+    return codes
+  }
+
+  for await (const chunk of chunks) {
+    bytes += chunk.length
+    const joined = pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([pending, chunk])
+    const end = joined.lastIndexOf(LINE_FEED) + 1
+    pending = joined.subarray(end)
+    const codes = codesIn(joined.subarray(0, end))
+    if (pending.length > MAX_LINE * MAX_BYTES) throw tooLong(line + 1)
+    if (codes.length > 0) yield { codes, bytes }
+  }
+  if (pending.length > 0) yield { codes: codesIn(pending), bytes }
+}
+
+/** Chunks by their codes alone, so that the same file has the same chunks again. */
+export async function* inChunks(
+  lines: AsyncIterable<CodeLines>,
+  limits: { readonly codes: number; readonly bytes: number }
+): AsyncGenerator<CodeLines> {
+  let codes: Array<CodeLine> = []
+  let size = 0
+  let bytes = 0
+  for await (const part of lines) {
+    bytes = part.bytes
+    for (const one of part.codes) {
+      // As JSON writes it: with quotes and a comma, and at most six bytes a unit.
+      const length = Buffer.byteLength(JSON.stringify(one.code)) + 1
+      if (codes.length > 0 && (codes.length >= limits.codes || size + length > limits.bytes)) {
+        yield { codes, bytes }
+        codes = []
+        size = 0
+      }
+      codes.push(one)
+      size += length
+    }
+  }
+  if (codes.length > 0) yield { codes, bytes }
+}
