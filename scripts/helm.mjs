@@ -1,0 +1,75 @@
+// npm run test:helm: checks the chart (deploy/helm) without a cluster: helm lint, its unit tests, and every document
+// that it can make against the schemas of Kubernetes and of the operators (test/helm/schemas). The programs are taken
+// from the PATH or .cache/bin, otherwise built with Go.
+import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const bin = join(root, ".cache/bin")
+const chart = "deploy/helm"
+// A helm that Go built takes itself for one of Kubernetes 1.20.
+const version = ["--kube-version", "1.31.0"]
+const schemas = "test/helm/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json"
+
+const run = (command, args, options = {}) => spawnSync(command, args, { cwd: root, encoding: "utf8", ...options })
+
+/** The program, from the PATH or built once. */
+const need = (name, source, ask) => {
+  const find = () => [name, join(bin, name)].find((one) => run(one, ask, { stdio: "ignore" }).status === 0)
+  let program = find()
+  if (program === undefined && run("go", ["version"], { stdio: "ignore" }).status === 0) {
+    console.error(`building ${name} with Go, once (go install ${source})`)
+    run("go", ["install", source], { cwd: "/", stdio: "inherit", env: { ...process.env, GOBIN: bin } })
+    program = find()
+  }
+  if (program === undefined) {
+    console.error(
+      `${name} is not on the PATH and could not be built. Install Go, then run this again; or:\ngo install ${source}`
+    )
+    process.exit(1)
+  }
+  return program
+}
+const helm = need("helm", "helm.sh/helm/v3/cmd/helm@v3.16.4", ["version"])
+const kubeconform = need("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform@v0.6.7", ["-v"])
+const unittest = need("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v0.6.3", ["--help"])
+
+let passed = 0
+const failures = []
+const check = (what, ok, output) => {
+  console.log(`${ok ? "ok    " : "FAILED"} ${what}`)
+  if (ok) passed++
+  else failures.push(`${what}\n${output}`)
+}
+
+// Everything on, everything optional off, and the default with what a deployment must say.
+const variants = readFileSync(join(root, "test/helm/variants.txt"), "utf8").split("\n")
+  .filter((line) => line.trim() !== "" && !line.startsWith("#"))
+  .map((line) => line.split("|").map((part) => part.trim()))
+for (const [name, expected, ...sets] of variants) {
+  const values = sets.flatMap((set) => ["--set-json", set])
+  const lint = run(helm, ["lint", "--strict", chart, ...version, ...values])
+  check(`helm lint: ${name}`, lint.status === 0, lint.stdout + lint.stderr)
+  const made = run(helm, ["template", "sale", chart, "--namespace", "shop", ...version, ...values])
+  check(`helm template: ${name}`, made.status === 0, made.stderr)
+  const valid = run(kubeconform, ["-strict", "-summary", "-schema-location", schemas], { input: made.stdout })
+  // A document without a schema is an error, so none is passed over.
+  const documents = /Summary: (\d+) resource/.exec(valid.stdout)?.[1]
+  const ok = valid.status === 0 && documents === expected
+  check(`kubeconform: ${name}, ${documents} documents`, ok, valid.stdout + valid.stderr)
+}
+
+// Proof that the schemas see: a field that does not exist.
+const input = run(helm, ["template", "sale", chart, ...version]).stdout.replace("enableServiceLinks", "enableLinks")
+const seen = run(kubeconform, ["-strict", "-schema-location", schemas], { input })
+const refused = seen.stdout.includes("'enableLinks' not allowed")
+check("kubeconform refuses a field that does not exist", refused, seen.stdout)
+
+const tests = run(unittest, [chart], { stdio: "inherit" })
+check("helm-unittest", tests.status === 0, "see above")
+
+for (const failure of failures) console.error(`\nFAILED ${failure}`)
+console.log(`${passed} passed, ${failures.length} failed`)
+process.exit(failures.length === 0 ? 0 : 1)
