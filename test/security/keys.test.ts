@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as TestClock from "effect/TestClock"
 import { randomBytes, randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -579,6 +580,28 @@ describe("the posture at start", () => {
         _tag: "Right"
       })
       expect(yield* check({}, [])).toMatchObject({ _tag: "Right" })
+    }))
+
+  it.scoped("an instance whose ADMIN keys have all expired starts and serves users, and says so", () =>
+    Effect.gen(function*() {
+      const memory = memoryStore()
+      const lines: Array<string> = []
+      const write = Logger.make(({ message }) => void lines.push(String(message)))
+      const logger = Logger.replace(Logger.defaultLogger, write)
+      const started = Effect.gen(function*() {
+        const context = yield* Layer.build(KeyRing.layer.pipe(
+          Layer.provideMerge(AppConfig.layerTest({ NODE_ENV: "production", PUBLIC_ACCESS: "open" })),
+          Layer.provideMerge(Layer.succeed(ProductionNote, memoryNote())),
+          Layer.provide(Layer.succeed(ApiKeyStore, memory.store))
+        ))
+        return yield* Effect.provide(Effect.either(Posture.check), context)
+      }).pipe(Effect.provide(logger))
+      yield* memory.store.insert(newKey({ name: "admin", role: "ADMIN" }), changeBy(named("test")))
+      expect(yield* started).toMatchObject({ _tag: "Right" })
+      expect(lines).toEqual([])
+      for (const [id, key] of memory.rows) memory.rows.set(id, { ...key, limits: { ...unlimited, expiresAt: -1 } })
+      expect(yield* started).toMatchObject({ _tag: "Right" })
+      expect(lines).toEqual([expect.stringContaining("every ADMIN key has expired")])
     }))
 
   it.scoped("notes that the ledger is served in production, and only if it is", () =>

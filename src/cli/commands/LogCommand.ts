@@ -14,8 +14,8 @@ import * as VerificationReport from "../VerificationReport.ts"
 type Client = OperatorClient["Type"]
 type Link = typeof AuditLink.Type
 
-/** Places in one answer. */
-const PAGE = 1_000
+/** Places in one answer, which is a few milliseconds of an embedded ledger. */
+const PAGE = 250
 
 const FOLLOW_PAUSE = "1 second"
 
