@@ -296,6 +296,88 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         }
       })
 
+      it("imports own codes, all or none, and hands them out by their numbers", async () => {
+        const campaignId = await open({ codeSource: "CODE_SOURCE_POOL", couponLimit: 10 })
+        const key = { campaignId, importId: 1 }
+        const started = await http.post("StartImport", { campaignId, requestId: "r-1" })
+        expect(started.json()).toEqual({
+          codeImport: {
+            ...key,
+            requestId: "r-1",
+            state: "CODE_IMPORT_STATE_OPEN",
+            chunks: 0,
+            ...{ received: "0", accepted: "0", duplicateInFile: "0", duplicateInCampaign: "0", invalid: "0" },
+            startedAt: isTime,
+            updatedAt: isTime
+          }
+        })
+        expect((await http.post("StartImport", { campaignId, requestId: "r-1" })).json()).toEqual(started.json())
+        const other = await http.post("StartImport", { campaignId, requestId: "r-2" })
+        expect([other.status, other.json()["message"]]).toEqual([409, "CONFLICT"])
+        const chunk = { ...key, chunkIndex: 0, codes: ["A-1", "A-2", "A 3", "A-1"] }
+        const appended = await http.post("AppendCodes", chunk)
+        expect(appended.json()).toMatchObject({
+          accepted: 2,
+          rejected: [
+            { index: 2, rejection: "CODE_REJECTION_INVALID", reason: expect.stringMatching(/^must not hold U\+0020/) },
+            { index: 3, rejection: "CODE_REJECTION_DUPLICATE_IN_FILE", reason: "" }
+          ],
+          codeImport: { chunks: 1, received: "4", accepted: "2" }
+        })
+        expect((await http.post("AppendCodes", chunk)).json()).toEqual(appended.json())
+        const exhausted = await issue(campaignId, 1)
+        expect([exhausted.status, exhausted.json()]).toEqual([
+          400,
+          { code: "failed_precondition", message: "CODES_EXHAUSTED" }
+        ])
+        const refusals: ReadonlyArray<readonly [method: string, body: Record<string, unknown>, message: RegExp]> = [
+          ["AppendCodes", { ...chunk, codes: ["A-1"] }, /^INVALID_ARGUMENT: codes must be those that chunk 0/],
+          ["AppendCodes", { ...chunk, chunkIndex: 2 }, /^INVALID_ARGUMENT: chunkIndex must be 1, the next one/],
+          ["AppendCodes", { ...chunk, chunkIndex: -1 }, /^INVALID_ARGUMENT: chunkIndex must not be negative/],
+          ["AppendCodes", { ...chunk, chunkIndex: 1, codes: [] }, /^INVALID_ARGUMENT: codes must be 1 to 10000, not 0/],
+          ["AppendCodes", { ...chunk, importId: 0 }, /^INVALID_ARGUMENT: importId must be positive|positive 32-bit/],
+          ["AppendCodes", { ...chunk, importId: 2 }, /^RECORD_NOT_FOUND$/],
+          ["FinishImport", key, /^INVALID_ARGUMENT: allowRejected must be set to go without 2 of 4 codes/],
+          ["StartImport", { campaignId, requestId: "" }, /^INVALID_ARGUMENT: requestId must be 1 to 64 characters/],
+          ["StartImport", { campaignId: 2_147_483_647, requestId: "r" }, /^RECORD_NOT_FOUND$/],
+          ["ListImports", { campaignId, pageToken: "x" }, /^INVALID_ARGUMENT: pageToken /]
+        ]
+        for (const [method, body, message] of refusals) {
+          expect((await http.post(method, body)).json()["message"], JSON.stringify(body)).toMatch(message)
+        }
+        const dry = await http.post("FinishImport", { ...key, dryRun: true, allowRejected: true })
+        expect(dry.json()).toMatchObject({ codeImport: { state: "CODE_IMPORT_STATE_OPEN" } })
+        const finished = await http.post("FinishImport", { ...key, allowRejected: true })
+        expect(finished.json()).toMatchObject({ codeImport: { state: "CODE_IMPORT_STATE_FINISHED", accepted: "2" } })
+        expect((await http.post("FinishImport", { ...key, allowRejected: true })).json()).toEqual(finished.json())
+        expect((await http.post("GetCampaign", { campaignId })).json()).toMatchObject({
+          codeSource: "CODE_SOURCE_POOL",
+          codeCount: "2"
+        })
+        const issued = await Promise.all([1, 2, 3].map((userId) => issue(campaignId, userId)))
+        expect(issued.map(({ json }) => json()["message"]).toSorted()).toEqual(["CODES_EXHAUSTED", "OK", "OK"])
+        const { issuedCoupons } = (await http.post("GetCampaign", { campaignId })).json()
+        expect((issuedCoupons as Array<string>).toSorted()).toEqual(["A-1", "A-2"])
+        const raised = await http.post("UpdateCampaign", { campaignId, couponLimit: 11 })
+        expect(raised.json()["message"]).toMatch(/^INVALID_ARGUMENT: couponLimit must not be above the 2 codes/)
+        const second = { campaignId, importId: 2 }
+        await http.post("StartImport", { campaignId, requestId: "r-2" })
+        await http.post("AppendCodes", { ...second, chunkIndex: 0, codes: ["A-2", "B-1"] })
+        expect((await http.post("GetImport", second)).json()).toMatchObject({
+          codeImport: { accepted: "1", duplicateInCampaign: "1" }
+        })
+        const aborted = await http.post("AbortImport", second)
+        expect(aborted.json()).toMatchObject({ codeImport: { state: "CODE_IMPORT_STATE_ABORTED" } })
+        expect((await http.post("AbortImport", key)).json()["message"]).toBe("CONFLICT")
+        const page = (await http.post("ListImports", { campaignId, pageSize: 1 })).json()
+        expect(page).toMatchObject({ codeImports: [{ importId: 2 }], nextPageToken: expect.stringMatching(/./) })
+        const rest = await http.post("ListImports", { campaignId, pageToken: page["nextPageToken"] })
+        expect(rest.json()).toMatchObject({ codeImports: [{ importId: 1 }], nextPageToken: "" })
+        const drawn = await open()
+        const refused = await http.post("StartImport", { campaignId: drawn, requestId: "r" })
+        expect(refused.json()["message"]).toMatch(/^INVALID_ARGUMENT: campaignId .* codeSource is POOL$/)
+      })
+
       it("takes any positive 64-bit user id, as string or number, without losing a digit", async () => {
         const campaignId = await open()
         expect((await issue(campaignId, LARGEST)).status).toBe(200)

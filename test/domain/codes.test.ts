@@ -14,7 +14,8 @@ import {
   isDefaultFormat,
   parseCodeFormat
 } from "../../src/domain/codes/CodeFormat.ts"
-import { normaliseCode } from "../../src/domain/codes/CodeInput.ts"
+import { normaliseCode, normaliseFor } from "../../src/domain/codes/CodeInput.ts"
+import { makeKey, permutation } from "../../src/domain/codes/Permutation.ts"
 import { drawCodes } from "../../src/domain/codes/DrawCodes.ts"
 
 const input = (fields: Partial<CodeFormatInput> = {}): CodeFormatInput =>
@@ -122,6 +123,16 @@ describe("a code format", () => {
   })
 })
 
+/** The chi-squared statistic of counts that should all be the same. */
+const chiSquared = (counts: ReadonlyArray<number>): number => {
+  const mean = counts.reduce((a, b) => a + b, 0) / counts.length
+  return counts.reduce((sum, count) => sum + (count - mean) ** 2 / mean, 0)
+}
+
+/** Six standard deviations above its mean: by the Wilson-Hilferty cube, less than one run in 10^8 is beyond. */
+const bound = (degrees: number): number =>
+  degrees * (1 - 2 / (9 * degrees) + 6 * Math.sqrt(2 / (9 * degrees))) ** 3
+
 describe("a drawn code", () => {
   it("matches its pattern, in NFC and of at most 63 code points", () => {
     fc.assert(fc.property(anyFormat, (of) => {
@@ -137,16 +148,6 @@ describe("a drawn code", () => {
           : expect(alphabet).toContain(characters[index]))
     }), RUNS)
   })
-
-  /** The chi-squared statistic of counts that should all be the same. */
-  const chiSquared = (counts: ReadonlyArray<number>): number => {
-    const mean = counts.reduce((a, b) => a + b, 0) / counts.length
-    return counts.reduce((sum, count) => sum + (count - mean) ** 2 / mean, 0)
-  }
-
-  /** Six standard deviations above its mean: by the Wilson-Hilferty cube, less than one run in 10^8 is beyond. */
-  const bound = (degrees: number): number =>
-    degrees * (1 - 2 / (9 * degrees) + 6 * Math.sqrt(2 / (9 * degrees))) ** 3
 
   it.each([
     ["HANGUL", format()],
@@ -318,9 +319,43 @@ describe("input that stands for a code", () => {
     expect(normaliseCode(format({ alphabet: "CROCKFORD32", pattern: "SUMMER-####-####" }), text)).toBe(code)
   })
 
+  it("of a pool is its code in NFC, without spaces around it", () => {
+    expect(normaliseFor({ _tag: "Pool" }, " a-1\n")).toBe("a-1")
+    expect(normaliseFor({ _tag: "Pool" }, "여".normalize("NFD"))).toBe("여")
+    for (const none of ["", "a b", "\u200b", "x".repeat(64), "\ud800"]) {
+      expect(normaliseFor({ _tag: "Pool" }, none)).toBeUndefined()
+    }
+    const digits = { _tag: "Generated", format: format({ alphabet: "DIGITS" }) } as const
+    expect(normaliseFor(digits, "01234-56789")).toBe("0123456789")
+  })
+
   it("keeps letters apart that an alphabet has in both cases", () => {
     const of = format({ characters: "aAb", pattern: "###" })
     expect(normaliseCode(of, "aAB")).toBe("aAb")
     expect(normaliseCode(of, "AaB")).toBe("Aab")
+  })
+})
+
+describe("a permutation by a key", () => {
+  it("has each number once, the same again, and another order for another key and chunk", () => {
+    fc.assert(fc.property(fc.integer({ min: 0, max: 3_000 }), fc.nat(1_000), (size, index) => {
+      const key = makeKey()
+      const order = [...permutation(key, index, size)]
+      expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: size }, (_, item) => item))
+      expect([...permutation(key, index, size)]).toEqual(order)
+      if (size > 30) {
+        expect([...permutation(key, index + 1, size)]).not.toEqual(order)
+        expect([...permutation(makeKey(), index, size)]).not.toEqual(order)
+      }
+    }), RUNS)
+  })
+
+  it("puts each item at each place equally often", () => {
+    const counts = Array.from({ length: 5 }, () => new Array<number>(5).fill(0))
+    const key = makeKey()
+    for (let index = 0; index < 10_000; index++) {
+      permutation(key, index, 5).forEach((item, place) => counts[item]![place]!++)
+    }
+    for (const places of counts) expect(chiSquared(places)).toBeLessThan(bound(4))
   })
 })

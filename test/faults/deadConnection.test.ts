@@ -38,6 +38,7 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
   const foreign = await MySql.createConnection({ uri: database.url, multipleStatements: true })
   defer(() => foreign.destroy())
   await foreign.query(migration("0001_core"))
+  await foreign.query(migration("0011_codes"))
   await foreign.query(migration("0012_issue_batch_by.optional"))
   await foreign.query(
     "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) " +

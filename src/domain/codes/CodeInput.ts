@@ -1,5 +1,7 @@
+import type { CampaignCodes } from "./CampaignCodes.ts"
 import { CROCKFORD_ALIASES, isSeparator } from "./CodeAlphabet.ts"
 import { type CodeFormat, compile, type CompiledFormat } from "./CodeFormat.ts"
+import { normalisePoolCode } from "./PoolCode.ts"
 
 /** Longer input is no code: what is left out of it is bounded, too. */
 const MAX_INPUT_LENGTH = 512
@@ -82,3 +84,10 @@ export const normaliseCode = (format: CodeFormat, input: string): string | undef
   return read(reader, withoutSeparators(input.normalize("NFC"))) ??
     read(reader, withoutSeparators(input.normalize("NFKC")))
 }
+
+/**
+ * The code that is meant by `input` in a campaign with these codes, as the ledger has it; `undefined`: none can be. A
+ * pool's codes are of any shape, so their case and separators matter.
+ */
+export const normaliseFor = (codes: CampaignCodes, input: string): string | undefined =>
+  codes._tag === "Pool" ? normalisePoolCode(input) : normaliseCode(codes.format, input)
