@@ -8,6 +8,7 @@ import { KeyWatch } from "./agents/KeyWatch.ts"
 import * as Backend from "./Backend.ts"
 import { Campaigns } from "./campaigns/Campaigns.ts"
 import { CodePools } from "./campaigns/CodePools.ts"
+import { Coupons } from "./campaigns/Coupons.ts"
 import * as Issuance from "./UseCases.ts"
 import { IssueCoupon } from "./claim/IssueCoupon.ts"
 import { LedgerUnavailable } from "./ports/Ledger.ts"
@@ -67,6 +68,7 @@ export const make = Effect.gen(function*() {
         issueCoupon: Context.get(context, IssueCoupon),
         campaigns: Context.get(context, Campaigns),
         codePools: Context.get(context, CodePools),
+        coupons: Context.get(context, Coupons),
         guard: Context.get(context, Guard),
         apiKeys: Context.get(context, ApiKeys)
       }

@@ -3,6 +3,7 @@ import * as Agents from "./agents/Agents.ts"
 import * as CampaignChanges from "./campaigns/CampaignChanges.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CodePools from "./campaigns/CodePools.ts"
+import * as Coupons from "./campaigns/Coupons.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
 import * as EventNews from "./agents/events/EventNews.ts"
 import * as GateRebuilder from "./agents/GateRebuilder.ts"
@@ -19,7 +20,7 @@ import * as ReservationReaper from "./agents/ReservationReaper.ts"
  * The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. Agents end after
  * the use cases: the last claims still need the relay.
  */
-export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, CodePools.layer).pipe(
+export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, CodePools.layer, Coupons.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
   Layer.provideMerge(Agents.layer),
   Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer)),

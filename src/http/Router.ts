@@ -6,11 +6,12 @@ import type { Dispatcher } from "../rpc/dispatch/Dispatcher.ts"
 import type { Request, Response } from "../rpc/Request.ts"
 import * as RequestHead from "../rpc/RequestHead.ts"
 import type { Route } from "../rpc/Route.ts"
+import type { StreamRoute } from "../rpc/streams/StreamRoute.ts"
 import * as UnaryLane from "../rpc/UnaryLane.ts"
 import * as BrowserHeaders from "./BrowserHeaders.ts"
 import { dropRest } from "./connections/DropRest.ts"
 import * as Cors from "./Cors.ts"
-import { finder, type Mounts } from "./Mounts.ts"
+import { finder, type Handler, type Mounts } from "./Mounts.ts"
 import type { Pages } from "./Pages.ts"
 
 /** Answers every request of the port: RPCs by the lane or the adapter, then mounts, then pages. */
@@ -29,16 +30,21 @@ export const make = (options: {
   readonly mounts: Mounts
   readonly pages: Pages
   readonly routes: ReadonlyArray<Route>
+  readonly streams: ReadonlyArray<StreamRoute>
+  /** Bounds calls that last, of all kinds together. */
+  readonly boundLong: (handler: Handler, paths: ReadonlySet<string>) => Handler
   readonly tls: boolean
 }): Router => {
-  const { dispatcher, draining, pages, routes, tls } = options
+  const { boundLong, dispatcher, draining, pages, routes, streams, tls } = options
   const { corsOrigins, maxBodyBytes } = options.config
   // The lane asks for every answer, and a variable is cheaper than the signal.
   let isDraining = draining.aborted
   draining.addEventListener("abort", () => isDraining = true)
   const lane = UnaryLane.make(routes, { dispatcher, maxBodyBytes, draining: () => isDraining })
-  const adapter = ConnectAdapter.make(routes, { dispatcher, maxBodyBytes })
-  const rpcs = new Set(routes.map(({ path }) => path))
+  const adapter = ConnectAdapter.make({ routes, streams }, { dispatcher, draining, maxBodyBytes })
+  const streamPaths = new Set(streams.map(({ path }) => path))
+  const serveStream = boundLong((request, response) => void adapter(request, response), streamPaths)
+  const rpcs = new Set([...routes, ...streams].map(({ path }) => path))
   const mountAt = finder(options.mounts)
   const cors = corsOrigins.length === 0 ? undefined : Cors.make(corsOrigins)
   const readHead = RequestHead.make()
@@ -68,6 +74,7 @@ export const make = (options: {
       BrowserHeaders.set(response, mountOf(pathOf(request))?.headers ?? BrowserHeaders.api, tls)
     }
     if (!isWellFormed(request, response)) return
+    if (request.method === "POST" && streamPaths.has(request.url!)) return serveStream(request, response, draining)
     if (adapter(request, response)) return
     // Read again: of an absolute target, `isWellFormed` leaves the path.
     const path = pathOf(request)

@@ -13,6 +13,8 @@ import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
 import { guarded } from "../rpc/Guarded.ts"
 import type { Request, Response } from "../rpc/Request.ts"
 import type { Route } from "../rpc/Route.ts"
+import * as CouponStreams from "../rpc/coupons/CouponStreams.ts"
+import type { StreamRoute } from "../rpc/streams/StreamRoute.ts"
 import { Startup } from "../rpc/Startup.ts"
 import * as Acceptors from "./connections/Acceptors.ts"
 import * as Drain from "./connections/Drain.ts"
@@ -28,7 +30,7 @@ import * as Offences from "./protection/Offences.ts"
 import * as StuckClients from "./protection/StuckClients.ts"
 import * as Health from "./Health.ts"
 import * as LongCalls from "./protection/LongCalls.ts"
-import { mountOf, type Mounts } from "./Mounts.ts"
+import { type Handler, mountOf, type Mounts } from "./Mounts.ts"
 import * as Pages from "./Pages.ts"
 import { DEFAULT_PATIENCE, type Patience } from "./Patience.ts"
 import * as Reflection from "./Reflection.ts"
@@ -84,18 +86,24 @@ const LONG_PATHS = new Set([
   ...Reflection.paths
 ])
 
-const boundLongCalls = (mounts: Mounts, clientOf: (request: Request) => number): Mounts => {
+type BoundLong = (handler: Handler, paths: ReadonlySet<string>) => Handler
+
+/** Bounds the calls that last, all of them together. */
+const makeBoundLong = (clientOf: (request: Request) => number): BoundLong => {
   const calls = Shares.make(LongCalls.MOST_LONG_CALLS)
-  const bound = ([path, mount]: [string, Mounts[string]]) =>
-    [path, LongCalls.bound({ calls, clientOf, handler: mountOf(mount).handler, paths: LONG_PATHS })] as const
-  return Object.fromEntries(Object.entries(mounts).map(bound))
+  return (handler, paths) => LongCalls.bound({ calls, clientOf, handler, paths })
 }
+
+const boundLongCalls = (mounts: Mounts, boundLong: BoundLong): Mounts =>
+  Object.fromEntries(
+    Object.entries(mounts).map(([path, mount]) => [path, boundLong(mountOf(mount).handler, LONG_PATHS)])
+  )
 
 /** Everything that answers requests, with gRPC's health and reflection among the mounts. */
 const makeRouter = (
   given: Mounts,
   routes: ReadonlyArray<Route>,
-  options: Omit<Parameters<typeof Router.make>[0], "mounts" | "pages" | "routes"> & {
+  options: Omit<Parameters<typeof Router.make>[0], "boundLong" | "mounts" | "pages" | "routes"> & {
     readonly startup: Startup["Type"]
   }
 ) => {
@@ -106,8 +114,9 @@ const makeRouter = (
   const names = services.map(({ typeName }) => typeName)
   const health = Health.make({ services: names, ready: pages.ready, draining: isDraining })
   const reflection = config.reflection === "on" ? Reflection.make([...services, HealthService]) : {}
-  const long = boundLongCalls({ ...reflection, ...health.mounts }, options.dispatcher.clientOf)
-  const router = Router.make({ ...options, mounts: { ...long, ...given }, pages, routes })
+  const boundLong = makeBoundLong(options.dispatcher.clientOf)
+  const long = boundLongCalls({ ...reflection, ...health.mounts }, boundLong)
+  const router = Router.make({ ...options, boundLong, mounts: { ...long, ...given }, pages, routes })
   return { health, router }
 }
 
@@ -119,6 +128,7 @@ interface Shared {
   readonly secure: Credentials | undefined
   readonly patience: Patience
   readonly routes: ReadonlyArray<Route>
+  readonly streams: ReadonlyArray<StreamRoute>
   /** Aborted when the service begins to drain. */
   readonly draining: AbortSignal
   /** Drains all ports at once; each adds its own to `drains` when it listens. */
@@ -141,7 +151,14 @@ const open = (shared: Shared, { host, maxConnections, mounts, port, setting }: P
     const { config, dispatcher, draining, patience, routes, secure, startup } = shared
     const tls = secure !== undefined
     const { report } = dispatcher
-    const { health, router } = makeRouter(mounts, routes, { config, dispatcher, draining, startup, tls })
+    const { health, router } = makeRouter(mounts, routes, {
+      config,
+      dispatcher,
+      draining,
+      startup,
+      streams: shared.streams,
+      tls
+    })
     const turns = FairTurns.make(router.serve)
     const serve = (request: Request, response: Response) =>
       turns.take(dispatcher.clientOf(request), FairTurns.weightOf(request), request, response)
@@ -204,7 +221,10 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, 
       return Effect.all(drains, { concurrency: "unbounded", discard: true })
     }))
     const draining = leaving.signal
-    const shared: Shared = { config, startup, dispatcher, secure, patience, routes, draining, drainAll, drains }
+    // The streams of the service go with its calls; a test's calls have none.
+    const streams = routes === CouponRoutes.routes ? CouponStreams.streams : []
+    const calls = { config, startup, dispatcher, routes, streams }
+    const shared: Shared = { ...calls, secure, patience, draining, drainAll, drains }
     const { adminHost, adminPort, listenHost, maxConnections, port } = config
     const apart = Option.isSome(adminPort)
     if (apart) {

@@ -4,6 +4,7 @@ import type * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { ClaimRejection } from "../domain/Failure.ts"
+import type { EpochMillis } from "../domain/Time.ts"
 
 /**
  * The ledger could not be reached, or rejected it, *before* anything can have been committed: the operation did not
@@ -50,6 +51,42 @@ export type ResolvedVerdict =
   | { readonly _tag: "HeldAlready"; readonly coupon: Coupon }
   | { readonly _tag: "NotIssued" }
 
+/** When coupons were issued: from then on, and before then; `undefined`: at any time. */
+export interface IssueWindow {
+  readonly from: EpochMillis | undefined
+  readonly before: EpochMillis | undefined
+}
+
+/** Which coupons of a campaign to read: a stretch of numbers, both ends included. */
+export interface CouponStretch extends IssueWindow {
+  readonly campaignId: CampaignId
+  readonly firstId: number
+  readonly lastId: number
+  /** The last one first. */
+  readonly descending: boolean
+  readonly limit: number
+}
+
+/** Which coupons of a user to read, in the order of their campaigns. */
+export interface UserCoupons extends IssueWindow {
+  readonly userId: UserId
+  /** Beyond this campaign in the direction of the list; `undefined`: from its beginning. */
+  readonly position: CampaignId | undefined
+  /** The newest campaign first. */
+  readonly descending: boolean
+  readonly limit: number
+}
+
+/** Of a user's coupons one read looks at so many campaigns, each of which is a look-up by key. */
+export const MAX_CAMPAIGNS_LOOKED_AT = 1_000
+
+/** What a read of a user's coupons found. */
+export interface FoundUserCoupons {
+  readonly coupons: ReadonlyArray<Coupon>
+  /** Where the next read goes on: `position` for it; `undefined`: there are no more campaigns. */
+  readonly next: CampaignId | undefined
+}
+
 /** How far the gate may lag behind the ledger, read in one statement. */
 export interface IssuedTally {
   /** `current_coupon`: coupons issued. */
@@ -92,6 +129,18 @@ export class Ledger extends Context.Tag("coupon/issuance/Ledger")<Ledger, {
     afterId: number,
     limit: number
   ) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
+
+  /** The coupons of the stretch that were issued in the window, in order, at most `limit`. Reads all of the stretch. */
+  readonly couponsAmong: (stretch: CouponStretch) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
+
+  /**
+   * A user's coupons in all campaigns, at most `limit`, by the keys that claims keep: it asks for each campaign, so a
+   * read ends after `MAX_CAMPAIGNS_LOOKED_AT` and may have found none before the last one.
+   */
+  readonly couponsOfUser: (query: UserCoupons) => Effect.Effect<FoundUserCoupons, LedgerUnavailable>
+
+  /** The coupon that has this code, letter for letter. */
+  readonly findByCode: (campaignId: CampaignId, code: string) => Effect.Effect<Coupon | undefined, LedgerUnavailable>
 
   /**
    * Issued, unrelayed and version in one statement, so that no commit falls between the two; `undefined`: no such

@@ -5,11 +5,12 @@ import {
 } from "@connectrpc/connect-node"
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol"
 import { createAsyncIterable, encodeEnvelope } from "@connectrpc/connect/protocol"
-import { codeToHttpStatus, codeToString, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect"
+import { codeToHttpStatus, codeToString, errorFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect"
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc"
 import { trailerFlag, trailerParse, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web"
-import { toJsonString } from "@bufbuild/protobuf"
-import { InvalidArgument } from "../domain/Failure.ts"
+import { type DescMessage, type JsonValue, toJsonString } from "@bufbuild/protobuf"
+import { InvalidArgument, type IssueFailure } from "../domain/Failure.ts"
+import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import { compressions } from "./admission/Compressions.ts"
 import * as BodyDeadline from "./BodyDeadline.ts"
 import type { Dispatcher } from "./dispatch/Dispatcher.ts"
@@ -18,12 +19,15 @@ import type { WireError } from "./ErrorCatalog.ts"
 import { INTERNAL, normalize, rejection, toConnectError, wireToConnectError } from "./ErrorCatalog.ts"
 import type { Route } from "./Route.ts"
 import type { Request, Response } from "./Request.ts"
+import type { AboutCampaign, StreamRoute } from "./streams/StreamRoute.ts"
 
 /**
  * Lets connect-es read JSON by our rules: it decodes a body's bytes to text by this hook, which passes on the canonical
  * form of what our own reader understood (exact integers), or throws our error, which connect-es passes on untouched.
  */
-const textDecoder = (route: Route) => ({
+const textDecoder = (
+  route: Pick<Route, "decodeJsonMessage" | "jsonOptions"> & { readonly method: { readonly input: DescMessage } }
+) => ({
   decode: (bytes: Uint8Array): string => {
     try {
       return toJsonString(route.method.input, route.decodeJsonMessage(bytes), route.jsonOptions)
@@ -45,10 +49,27 @@ interface Exchange {
 
 const exchange = createContextKey<Exchange | undefined>(undefined)
 
+interface Options {
+  readonly dispatcher: Dispatcher
+  readonly maxBodyBytes: number
+  /** Aborted when the server begins to drain. */
+  readonly draining: AbortSignal
+}
+
+/** All RPCs, by how they answer. */
+interface Rpcs {
+  readonly routes: ReadonlyArray<Route>
+  readonly streams: ReadonlyArray<StreamRoute>
+}
+
+const errorOfFailure = (failure: IssueFailure | undefined, route?: Route) => {
+  const wire = failure === undefined ? undefined : route?.wireOf(failure)
+  return wire === undefined ? toConnectError(failure) : wireToConnectError(wire)
+}
+
 const routerOf = (
-  routes: ReadonlyArray<Route>,
-  dispatcher: Dispatcher,
-  maxBodyBytes: number,
+  { routes, streams }: Rpcs,
+  { dispatcher, draining, maxBodyBytes }: Options,
   requireConnectProtocolHeader: boolean
 ): ReadonlyMap<string, UniversalHandler> => {
   const router = createConnectRouter({
@@ -81,12 +102,35 @@ const routerOf = (
             },
             failed: (failure) => {
               context.values.set(failedByRoute, true)
-              const wire = failure === undefined ? undefined : route.wireOf(failure)
-              reject(wire === undefined ? toConnectError(failure) : wireToConnectError(wire))
+              reject(errorOfFailure(failure, route))
             }
           })
         ),
       // connect-es reads textDecoder, but its public type does not name it.
+      { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }
+    )
+  }
+  for (const route of streams) {
+    // From the start, as the lane does for the others.
+    RequestMetrics.rpc(route.method.name)
+    router.rpc(
+      route.method,
+      (input, context) => {
+        const { request, response } = context.values.get(exchange)!
+        const call = {
+          route,
+          input: input as unknown as AboutCampaign,
+          timeoutMillis: context.timeoutMs(),
+          authorization: context.requestHeader.get("authorization") ?? undefined,
+          signal: context.signal,
+          request,
+          response
+        }
+        return dispatcher.streams.run(call, draining, (failure) => {
+          context.values.set(failedByRoute, true)
+          return errorOfFailure(failure)
+        })
+      },
       { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }
     )
   }
@@ -99,7 +143,10 @@ const json = (value: unknown) => encode(JSON.stringify(value))
 /** The protocol's bare 405 or 415 with what a person at the other end needs. */
 const explain = (status: number, handler: UniversalHandler, requestType: string | null): UniversalServerResponse => {
   const allow = [...new Set(handler.allowedMethods)].join(", ")
-  const types = "application/json, application/proto, application/grpc, application/grpc-web"
+  const connect = handler.method.methodKind === "unary"
+    ? "application/json, application/proto"
+    : "application/connect+json, application/connect+proto"
+  const types = `${connect}, application/grpc, application/grpc-web`
   const { body: text, type } = rejection(
     requestType ?? undefined,
     Code.Unknown,
@@ -119,6 +166,22 @@ const rewriteTrailer = (trailer: Headers, rewrite: (code: Code, message: string)
   const code = Number(trailer.get("grpc-status") ?? 0)
   const wire = code === 0 ? undefined : rewrite(code, decodeURIComponent(trailer.get("grpc-message") ?? ""))
   if (wire !== undefined) setTrailerStatus(trailer, errorOf(wire))
+}
+
+/** The flag of the last envelope of a stream of Connect, without that of compression. */
+const END_STREAM = 2
+
+/** Rewrites the error in the last envelope of a stream of Connect that connect-es raised itself. */
+const rewriteEndStream = (
+  envelope: Uint8Array,
+  rewrite: (code: Code, message: string) => WireError | undefined
+): Uint8Array => {
+  const end = JSON.parse(new TextDecoder().decode(envelope.subarray(5))) as { readonly error?: JsonValue }
+  if (end.error === undefined) return envelope
+  const error = errorFromJson(end.error, undefined, new ConnectError("", Code.Unknown))
+  const wire = rewrite(error.code, error.rawMessage)
+  if (wire === undefined) return envelope
+  return encodeEnvelope(END_STREAM, json({ ...end, error: { code: codeToString(wire.code), message: wire.message } }))
 }
 
 /**
@@ -147,6 +210,15 @@ const rewriteErrors = async (
     rewritten.delete("content-encoding")
     rewritten.set("content-length", String(bytes.length))
     return { status: codeToHttpStatus(wire.code), header: rewritten, body: createAsyncIterable([bytes]) }
+  }
+  if (type.startsWith("application/connect+")) {
+    return {
+      ...response,
+      body: (async function*() {
+        // An error's last envelope is short, hence not compressed.
+        for await (const chunk of body) yield chunk[0] === END_STREAM ? rewriteEndStream(chunk, rewrite) : chunk
+      })()
+    }
   }
   if (type.startsWith("application/grpc-web")) {
     return {
@@ -191,16 +263,13 @@ const capTimeout = (header: Headers) => {
  * Serves Connect, gRPC and gRPC-Web with connect-es: all that the unary lane leaves. Returns false, having touched
  * nothing, for a path that is no RPC.
  */
-export const make = (
-  routes: ReadonlyArray<Route>,
-  options: { readonly dispatcher: Dispatcher; readonly maxBodyBytes: number }
-): (request: Request, response: Response) => boolean => {
+export const make = (rpcs: Rpcs, options: Options): (request: Request, response: Response) => boolean => {
   const { dispatcher, maxBodyBytes } = options
-  const lax = routerOf(routes, dispatcher, maxBodyBytes, false)
+  const lax = routerOf(rpcs, options, false)
   // Two routers, because connect-es either demands a version or ignores it: curl need not send one, but no wrong one.
-  const strict = routerOf(routes, dispatcher, maxBodyBytes, true)
+  const strict = routerOf(rpcs, options, true)
 
-  const byPath = new Map(routes.map((route) => [route.path, route]))
+  const byPath = new Map([...rpcs.routes, ...rpcs.streams].map((route) => [route.path, route]))
 
   const handle = async (path: string, request: UniversalServerRequest): Promise<UniversalServerResponse> => {
     const isGet = request.method === "GET"

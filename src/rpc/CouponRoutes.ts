@@ -31,6 +31,8 @@ import {
   ResumeCampaignResponseSchema,
   UpdateCampaignResponseSchema
 } from "../contract/gen/coupon/v1/coupon_pb.ts"
+import { findCoupon, listCoupons } from "./coupons/CouponListRoutes.ts"
+import { couponOf, issuedText } from "./coupons/CouponMessages.ts"
 import type { Route } from "./Route.ts"
 import * as Routes from "./Route.ts"
 
@@ -145,15 +147,6 @@ const getCampaign = Routes.make({
   sizeOf: ({ coupons }) => (coupons?.length ?? 0) * bytesOf(coupons?.[0])
 })
 
-/** A coupon as the API shows it. */
-const couponOf = (coupon: Coupon) => ({
-  campaignId: coupon.campaignId,
-  userId: coupon.userId,
-  code: coupon.code,
-  issuedAt: formatRfc3339(coupon.issuedAt),
-  number: coupon.id
-})
-
 const getCoupon = Routes.make({
   method: CouponService.method.getCoupon,
   bound: "read",
@@ -246,18 +239,6 @@ const PLAIN_ISSUE =
 /** Nothing that JSON would escape, as most codes are: the general writer costs a microsecond. */
 const PLAIN_CODE = /^[\w가-힣-]*$/
 
-let lastIssuedAt = 0
-let lastIssuedText = formatRfc3339(lastIssuedAt)
-
-/** Coupons of one ledger batch share their time, and to write it is 3.5 % of a request's CPU. */
-const issuedText = (issuedAt: number): string => {
-  if (issuedAt !== lastIssuedAt) {
-    lastIssuedText = formatRfc3339(issuedAt)
-    lastIssuedAt = issuedAt
-  }
-  return lastIssuedText
-}
-
 const parseClaim = (
   input: { readonly campaignId: number; readonly userId: bigint },
   timeoutMillis: number | undefined
@@ -300,7 +281,7 @@ const issueCoupon = Routes.make({
   }
 })
 
-/** Every RPC of `coupon.v1.CouponService`. */
+/** Every RPC of `coupon.v1.CouponService` but its streams. */
 export const routes: ReadonlyArray<Route> = [
   createCampaign,
   getCampaign,
@@ -311,5 +292,7 @@ export const routes: ReadonlyArray<Route> = [
   resumeCampaign,
   endCampaign,
   listCampaigns,
-  ...codeRoutes
+  ...codeRoutes,
+  listCoupons,
+  findCoupon
 ]

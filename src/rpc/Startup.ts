@@ -3,6 +3,7 @@ import type { ApiKeys } from "../security/ApiKeys.ts"
 import type { Guard } from "../security/Guard.ts"
 import type { Campaigns } from "../campaigns/Campaigns.ts"
 import type { CodePools } from "../campaigns/CodePools.ts"
+import type { Coupons } from "../campaigns/Coupons.ts"
 import type { IssueCoupon } from "../claim/IssueCoupon.ts"
 
 /** The use cases, once the stores are there. */
@@ -10,6 +11,7 @@ export interface UseCases {
   readonly issueCoupon: IssueCoupon["Type"]
   readonly campaigns: Campaigns["Type"]
   readonly codePools: CodePools["Type"]
+  readonly coupons: Coupons["Type"]
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]

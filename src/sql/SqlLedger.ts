@@ -7,6 +7,7 @@ import { drawCodes } from "../domain/codes/DrawCodes.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { Claim, ClaimBatch, ClaimVerdict, CommitInDoubt, Ledger, LedgerUnavailable } from "../ports/Ledger.ts"
 import { type CommitFacts, type LockedCampaign, resolution, verdictsOn } from "./ClaimDecision.ts"
+import { couponByCode, type CouponDialect, couponsAmong, couponsOfUser } from "./text/CouponText.ts"
 import { integer } from "./text/Literals.ts"
 import { unrelayedCoupons } from "./OutboxRows.ts"
 import { codesOf, makeRows, type Row } from "./Rows.ts"
@@ -30,6 +31,7 @@ export interface LedgerDialect {
   /** The coupons that these users hold, of which there is at least one. */
   readonly couponsOf: (campaignId: CampaignId, userIds: ReadonlyArray<UserId>) => string
   readonly couponPage: (campaignId: CampaignId, afterId: number, limit: number) => string
+  readonly search: CouponDialect
   /** Sends the group commit of a batch once. */
   readonly attempt: (
     batch: PlannedBatch
@@ -67,7 +69,7 @@ const MAX_KNOWN = 10_000
 
 /** What all ledgers do alike: attempts, new codes, verdicts and resolution. */
 export const make = (dialect: LedgerDialect): Ledger["Type"] => {
-  const { attempt, commitWhole, couponPage, couponsOf, forbidAndRead, key, read, retries, time } = dialect
+  const { attempt, commitWhole, couponPage, couponsOf, forbidAndRead, key, read, retries, search, time } = dialect
   const couponOf = makeRows(time).coupon
 
   const findCoupons: Ledger["Type"]["findCoupons"] = (campaignId, userIds) =>
@@ -152,6 +154,23 @@ ON b.campaign_id = h.campaign_id AND b.batch_id = ${key(batchId)} AND h.id BETWE
 
     listCoupons: (campaignId, afterId, limit) =>
       Effect.map(read(couponPage(campaignId, afterId, limit)), (rows) => rows.map(couponOf)),
+
+    couponsAmong: (stretch) =>
+      Effect.map(read(couponsAmong(stretch, search)), (rows) => rows.map(couponOf)),
+
+    couponsOfUser: (query) =>
+      Effect.gen(function*() {
+        const text = couponsOfUser(query, search)
+        const [bound] = yield* read(text.bound)
+        const lastId = bound === undefined ? undefined : Number(bound.id)
+        const coupons = (yield* read(text.page(lastId))).map(couponOf)
+        return { coupons, next: coupons.length < query.limit ? lastId : coupons.at(-1)!.campaignId }
+      }),
+
+    findByCode: (campaignId, code) =>
+      Effect.map(read(couponByCode(campaignId, code, search)), (rows) =>
+        // MySQL pads what it compares with spaces.
+        rows.map(couponOf).find((coupon) => coupon.code === code)),
 
     tally: (campaignId) =>
       Effect.map(

@@ -2,7 +2,12 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf"
 import { Code } from "@connectrpc/connect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
-import { CampaignStatus, CouponSchema, GetCampaignRequestSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
+import {
+  CampaignStatus,
+  type Coupon,
+  CouponSchema,
+  GetCampaignRequestSchema
+} from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
 import { lifecycle } from "./lifecycle.ts"
 
@@ -100,6 +105,17 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
   ["GetCampaign", { campaignId: "x" }, "campaignId"],
   ["GetCampaign", { campaignId: 1, pageSize: -1 }, "pageSize"],
   ["GetCampaign", { campaignId: 1, pageToken: "nonsense" }, "pageToken"],
+  ["ListCoupons", {}, "campaignId"],
+  ["ListCoupons", { campaignId: -1 }, "campaignId"],
+  ["ListCoupons", { userId: "-1" }, "userId"],
+  ["ListCoupons", { campaignId: 1, pageSize: -1 }, "pageSize"],
+  ["ListCoupons", { campaignId: 1, pageToken: "nonsense" }, "pageToken"],
+  ["ListCoupons", { campaignId: 1, issuedFrom: "yesterday" }, "issuedFrom"],
+  ["ListCoupons", { campaignId: 1, issuedFrom: OPEN, issuedBefore: OPEN }, "issuedBefore"],
+  ["FindCoupon", { code: "x" }, "campaignId"],
+  ["FindCoupon", { campaignId: 1 }, "code"],
+  ["FindCoupon", { campaignId: 1, code: " \n " }, "code"],
+  ["FindCoupon", { campaignId: 1, code: "x".repeat(257) }, "code"],
   ["IssueCoupon", `{"campaignId":1,`, "body"],
   ["IssueCoupon", "", "body"],
   ["IssueCoupon", "null", "body"],
@@ -394,7 +410,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const campaignId = await open()
         const more = { campaignId, userId: 7, colour: "red", nested: { deep: [1, { x: null }] } }
         expect((await http.post("IssueCoupon", more)).json()).toMatchObject({ message: "OK" })
-        for (const method of ["GetCampaign", "GetCoupon", "ListCampaigns"]) {
+        for (const method of ["GetCampaign", "GetCoupon", "ListCampaigns", "ListCoupons"]) {
           expect([(await http.post(method, more)).status, (await http.get(method, more)).status]).toEqual([200, 200])
         }
       })
@@ -715,6 +731,46 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         ])
       })
 
+      it("exports every coupon, and from any number on", async () => {
+        const { campaignId } = await clients.next().createCampaign({ name: "c", couponLimit: 3_000n, startTime: OPEN })
+        const exported = async (afterNumber: number) => {
+          const coupons: Array<Coupon> = []
+          let lastNumber = 0
+          for await (const message of clients.next().exportCoupons({ campaignId, afterNumber })) {
+            coupons.push(...message.coupons)
+            lastNumber = message.lastNumber
+          }
+          return { coupons, lastNumber }
+        }
+        expect(await exported(0)).toEqual({ coupons: [], lastNumber: 0 })
+        const users = Array.from({ length: 1_234 }, (_, k) => BigInt(k + 1))
+        for (let k = 0; k < users.length; k += 50) {
+          await Promise.all(users.slice(k, k + 50).map((userId) => clients.next().issueCoupon({ campaignId, userId })))
+        }
+        const { coupons, lastNumber } = await exported(0)
+        expect(coupons.map(({ number }) => number)).toEqual(users.map(Number))
+        expect(lastNumber).toBe(users.length)
+        expect(new Set(coupons.map(({ userId }) => userId))).toEqual(new Set(users))
+        const of = coupons[41]!
+        expect((await clients.next().getCoupon({ campaignId, userId: of.userId })).coupon).toEqual(of)
+        for (const after of [1, 999, 1_000, 1_233]) {
+          expect((await exported(after)).coupons).toEqual(coupons.slice(after))
+        }
+        expect(await exported(1_234)).toEqual({ coupons: [], lastNumber: 0 })
+        expect(await exported(2_147_483_647)).toEqual({ coupons: [], lastNumber: 0 })
+        expect((await clients.next().findCoupon({ campaignId, code: of.code.normalize("NFD") })).coupon).toEqual(of)
+        expect((await clients.next().listCoupons({ campaignId, pageSize: 1_000 })).coupons)
+          .toEqual(coupons.slice(0, 1_000))
+        const none = clients.next().exportCoupons({ campaignId: 2_147_483_647 })
+        expect(await refusal(none[Symbol.asyncIterator]().next()))
+          .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        const afterNothing = { campaignId, afterNumber: -1 }
+        for (const [wrong, field] of [[{ campaignId: 0 }, "campaignId"], [afterNothing, "afterNumber"]] as const) {
+          expect(await refusal(clients.next().exportCoupons(wrong)[Symbol.asyncIterator]().next()))
+            .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(`^INVALID_ARGUMENT: ${field} `) })
+        }
+      })
+
       it("carries every failure", async () => {
         const client = () => clients.next()
         expect(await refusal(client().issueCoupon({ campaignId: 2_147_483_647, userId: 1n })))
@@ -751,6 +807,109 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       const message = Buffer.from(toBinary(GetCampaignRequestSchema, request)).toString("base64url")
       const reply = await http.request(`${path("GetCampaign")}?connect=v1&encoding=proto&base64=1&message=${message}`)
       expect([reply.status, reply.headers.get("content-type")]).toEqual([200, "application/proto"])
+    })
+
+    describe("coupons, read by those who operate", () => {
+      const listOf = async (of: Record<string, unknown>) => {
+        const numbers: Array<number> = []
+        let pages = 0
+        let pageToken = ""
+        do {
+          const reply = await http.post("ListCoupons", { ...of, pageToken })
+          expect(reply.status, reply.text).toBe(200)
+          const page = reply.json() as { readonly coupons: ReadonlyArray<{ number: number }>; nextPageToken: string }
+          numbers.push(...page.coupons.map(({ number }) => number))
+          pageToken = page.nextPageToken
+          pages++
+        } while (pageToken !== "")
+        return { numbers, pages }
+      }
+      const upTo = (count: number) => Array.from({ length: count }, (_, k) => k + 1)
+
+      it("lists those of a campaign, in both directions and of any time", async () => {
+        const campaignId = await open()
+        expect(await listOf({ campaignId })).toEqual({ numbers: [], pages: 1 })
+        const issued: Array<Record<string, unknown>> = []
+        for (const user of upTo(7)) issued.push((await issue(campaignId, user)).json())
+        expect((await http.post("ListCoupons", { campaignId, pageSize: 2, descending: true })).json()).toEqual({
+          coupons: [7, 6].map((number) => ({
+            campaignId,
+            userId: String(number),
+            code: issued[number - 1]!["code"],
+            issuedAt: issued[number - 1]!["issuedAt"],
+            number
+          })),
+          nextPageToken: expect.stringMatching(/./)
+        })
+        expect(await listOf({ campaignId })).toEqual({ numbers: upTo(7), pages: 1 })
+        expect(await listOf({ campaignId, pageSize: 3 })).toEqual({ numbers: upTo(7), pages: 3 })
+        expect(await listOf({ campaignId, pageSize: 7, descending: true }))
+          .toEqual({ numbers: upTo(7).toReversed(), pages: 1 })
+        expect(await listOf({ campaignId, pageSize: 2, descending: true }))
+          .toEqual({ numbers: upTo(7).toReversed(), pages: 4 })
+        expect(await listOf({ campaignId, userId: 3 })).toEqual({ numbers: [3], pages: 1 })
+        expect(await listOf({ campaignId, userId: 99 })).toEqual({ numbers: [], pages: 1 })
+        const times = issued.map(({ issuedAt }) => String(issuedAt))
+        const [from, before] = [times[2]!, times[5]!]
+        const within = times.flatMap((time, k) =>
+          Date.parse(time) >= Date.parse(from) && Date.parse(time) < Date.parse(before) ? [k + 1] : [])
+        const window = { campaignId, issuedFrom: from, issuedBefore: before, pageSize: 1 }
+        if (Date.parse(from) < Date.parse(before)) {
+          expect((await listOf(window)).numbers).toEqual(within)
+          expect((await listOf({ ...window, descending: true })).numbers).toEqual(within.toReversed())
+        }
+        expect((await listOf({ campaignId, issuedFrom: "2099-01-01T00:00:00Z" })).numbers).toEqual([])
+        const unknown = await http.post("ListCoupons", { campaignId: 2_147_483_647 })
+        expect(unknown.json()["message"]).toBe("RECORD_NOT_FOUND")
+        const { nextPageToken } = (await http.post("ListCoupons", { campaignId, pageSize: 1 })).json()
+        const others = [{ campaignId: campaignId - 1 }, { descending: true }, { userId: 1 }, { issuedFrom: OPEN }]
+        for (const other of others) {
+          const reply = await http.post("ListCoupons", { campaignId, ...other, pageToken: nextPageToken })
+          expect(reply.json()["message"]).toMatch(/^INVALID_ARGUMENT: pageToken /)
+        }
+        expect((await http.get("ListCoupons", { campaignId, pageSize: 3 })).status).toBe(200)
+      })
+
+      it("lists those of a user, in all campaigns", async () => {
+        const userId = String(10n ** 12n + BigInt(Math.floor(Math.random() * 1e12)))
+        const made = [await open(), await open(), await open(), await open()]
+        for (const k of [0, 1, 3]) await issue(made[k]!, userId)
+        const campaignsOf = async (of: Record<string, unknown>) => {
+          const found: Array<number> = []
+          let pageToken = ""
+          do {
+            const page = (await http.post("ListCoupons", { userId, ...of, pageToken })).json()
+            found.push(...(page["coupons"] as ReadonlyArray<{ campaignId: number }>).map((one) => one.campaignId))
+            pageToken = page["nextPageToken"] as string
+          } while (pageToken !== "")
+          return found.map((id) => made.indexOf(id))
+        }
+        expect(await campaignsOf({})).toEqual([0, 1, 3])
+        expect(await campaignsOf({ descending: true })).toEqual([3, 1, 0])
+        expect(await campaignsOf({ pageSize: 1 })).toEqual([0, 1, 3])
+        expect(await campaignsOf({ pageSize: 2, descending: true })).toEqual([3, 1, 0])
+        expect(await campaignsOf({ issuedBefore: "2020-01-01T00:00:00Z" })).toEqual([])
+      })
+
+      it("finds one by its code, however that is composed", async () => {
+        const campaignId = await open()
+        const { code } = (await issue(campaignId, 5)).json() as { readonly code: string }
+        const found = (await http.post("GetCoupon", { campaignId, userId: 5 })).json()
+        for (const form of [code, code.normalize("NFD"), ` ${code}\n`]) {
+          expect((await http.post("FindCoupon", { campaignId, code: form })).json()).toEqual(found)
+        }
+        // Separators and white space are no part of a code.
+        const spaced = Array.from(code).join(" - ")
+        expect((await http.post("FindCoupon", { campaignId, code: spaced })).json()).toEqual(found)
+        const others = [{ campaignId, code: "0" }, { campaignId: campaignId - 1, code }, {
+          campaignId: 2_147_483_647,
+          code
+        }]
+        for (const other of others) {
+          const reply = await http.post("FindCoupon", other)
+          expect([reply.status, reply.json()["message"]]).toEqual([404, "RECORD_NOT_FOUND"])
+        }
+      })
     })
 
     it("keeps everything across a restart", async () => {

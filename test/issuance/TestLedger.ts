@@ -38,6 +38,7 @@ import {
   CommitInDoubt,
   Ledger,
   LedgerUnavailable,
+  MAX_CAMPAIGNS_LOOKED_AT,
   type ResolvedVerdict
 } from "../../src/ports/Ledger.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
@@ -448,6 +449,26 @@ const make = Effect.sync(() => {
     findCoupons: (campaignId, userIds) => read(() => held(campaignId).filter(({ userId }) => userIds.includes(userId))),
     listCoupons: (campaignId, afterId, limit) =>
       read(() => held(campaignId).filter(({ id }) => id > afterId).slice(0, limit)),
+    couponsAmong: ({ before = Infinity, campaignId, descending, firstId, from = 0, lastId, limit }) =>
+      read(() => {
+        const found = held(campaignId).filter(({ id, issuedAt }) =>
+          id >= firstId && id <= lastId && issuedAt >= from && issuedAt < before)
+        return (descending ? found.toReversed() : found).slice(0, limit)
+      }),
+    couponsOfUser: ({ before = Infinity, descending, from = 0, limit, position, userId }) =>
+      read(() => {
+        const ids = descending ? [...campaigns.keys()].toReversed() : [...campaigns.keys()]
+        const looked = ids
+          .filter((id) => position === undefined || (descending ? id < position : id > position))
+          .slice(0, MAX_CAMPAIGNS_LOOKED_AT)
+        const found = looked.flatMap(held).filter((coupon) =>
+          coupon.userId === userId && coupon.issuedAt >= from && coupon.issuedAt < before)
+        const last = looked.length < MAX_CAMPAIGNS_LOOKED_AT ? undefined : looked.at(-1)
+        return found.length < limit
+          ? { coupons: found, next: last }
+          : { coupons: found.slice(0, limit), next: found[limit - 1]!.campaignId }
+      }),
+    findByCode: (campaignId, code) => read(() => held(campaignId).find((coupon) => coupon.code === code)),
     tally: (campaignId) =>
       read(() =>
         campaigns.has(campaignId)

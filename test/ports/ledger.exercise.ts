@@ -9,10 +9,16 @@ import { type CodeFormat, parseCodeFormat } from "../../src/domain/codes/CodeFor
 import { normaliseCode } from "../../src/domain/codes/CodeInput.ts"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import type { CampaignDraft, CampaignSettings } from "../../src/domain/Campaign.ts"
-import type { UserId } from "../../src/domain/Coupon.ts"
+import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
-import { Ledger, type ClaimBatch, type ClaimVerdict } from "../../src/ports/Ledger.ts"
+import {
+  type ClaimBatch,
+  type ClaimVerdict,
+  type CouponStretch,
+  Ledger,
+  type UserCoupons
+} from "../../src/ports/Ledger.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
 
 export const batchId = (): string => randomBytes(16).toString("hex")
@@ -99,6 +105,102 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(open.campaignId).toBeGreaterThan(created.campaignId)
         expect((yield* campaigns.newestCampaignIds(2))).toEqual([open.campaignId, created.campaignId])
         expect(yield* campaigns.find(2_147_483_647)).toBeUndefined()
+      }))
+
+    it.effect("reads stretches of coupons, in either direction and of any time", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* createCampaign(draft())
+        const early = yield* ledger.issue(batchOf(campaignId, users(1, 5)))
+        yield* Effect.sleep("3 millis")
+        yield* ledger.issue(batchOf(campaignId, users(6, 5)))
+        const whole = yield* ledger.listCoupons(campaignId, 0, 100)
+        const [first, sixth] = [whole[0]!, whole[5]!]
+        expect(first).toEqual(early[0]!._tag === "Issued" ? early[0]!.coupon : undefined)
+        expect(sixth.issuedAt).toBeGreaterThan(first.issuedAt)
+        const among = (of: Partial<CouponStretch>) =>
+          Effect.map(
+            ledger.couponsAmong({
+              campaignId,
+              firstId: 1,
+              lastId: 100,
+              descending: false,
+              limit: 100,
+              from: undefined,
+              before: undefined,
+              ...of
+            }),
+            (coupons) => {
+              expect(coupons).toEqual(coupons.map(({ id }) => whole[id - 1]))
+              return coupons.map(({ id }) => id)
+            }
+          )
+        expect(yield* among({})).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+        expect(yield* among({ firstId: 3, lastId: 8, limit: 4 })).toEqual([3, 4, 5, 6])
+        expect(yield* among({ firstId: 3, lastId: 8, limit: 4, descending: true })).toEqual([8, 7, 6, 5])
+        expect(yield* among({ from: sixth.issuedAt })).toEqual([6, 7, 8, 9, 10])
+        expect(yield* among({ before: sixth.issuedAt, descending: true })).toEqual([5, 4, 3, 2, 1])
+        expect(yield* among({ from: first.issuedAt, before: first.issuedAt + 1, limit: 2 })).toEqual([1, 2])
+        expect(yield* among({ from: sixth.issuedAt + 1 })).toEqual([])
+        expect(yield* among({ campaignId: 2_147_483_647 })).toEqual([])
+      }))
+
+    it.effect("finds what a user holds in all campaigns, a bounded look at a time", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const user = BigInt(`0x${batchId().slice(0, 12)}`) + 1n
+        const made = yield* Effect.forEach([1, 2, 3, 4, 5], () => createCampaign(draft()))
+        for (const k of [0, 2, 4]) yield* ledger.issue(batchOf(made[k]!.campaignId, [9, user]))
+        const query: UserCoupons = {
+          userId: user,
+          position: undefined,
+          descending: true,
+          limit: 10,
+          from: undefined,
+          before: undefined
+        }
+        const all = (of: Partial<UserCoupons>) =>
+          Effect.gen(function*() {
+            const found: Array<Coupon> = []
+            let position = of.position
+            do {
+              const read = yield* ledger.couponsOfUser({ ...query, ...of, position })
+              expect(read.coupons.length).toBeLessThanOrEqual(of.limit ?? 10)
+              found.push(...read.coupons)
+              position = read.next
+            } while (position !== undefined)
+            for (const coupon of found) expect(yield* ledger.findCoupons(coupon.campaignId, [user])).toEqual([coupon])
+            return found.map(({ campaignId }) => made.findIndex((one) => one.campaignId === campaignId))
+          })
+        expect(yield* all({})).toEqual([4, 2, 0])
+        expect(yield* all({ descending: false })).toEqual([0, 2, 4])
+        expect(yield* all({ limit: 1 })).toEqual([4, 2, 0])
+        expect(yield* all({ position: made[4]!.campaignId })).toEqual([2, 0])
+        expect(yield* all({ position: made[0]!.campaignId, descending: false, limit: 1 })).toEqual([2, 4])
+        const [coupon] = yield* ledger.findCoupons(made[2]!.campaignId, [user])
+        expect(yield* all({ before: 1 })).toEqual([])
+        expect(yield* all({ from: coupon!.issuedAt + HOUR })).toEqual([])
+        expect(yield* all({ from: coupon!.issuedAt, before: coupon!.issuedAt + 1 })).toContain(2)
+        expect(yield* all({ userId: user + 1n })).toEqual([])
+      }))
+
+    it.effect("finds a coupon by its code, letter for letter and in its campaign alone", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const { campaignId } = yield* createCampaign(draft())
+        const other = yield* createCampaign(draft())
+        yield* ledger.issue(batchOf(campaignId, users(1, 3)))
+        const coupons = yield* ledger.listCoupons(campaignId, 0, 10)
+        for (const coupon of coupons) {
+          expect(yield* ledger.findByCode(campaignId, coupon.code)).toEqual(coupon)
+          expect(yield* ledger.findByCode(other.campaignId, coupon.code)).toBeUndefined()
+        }
+        const { code } = coupons[0]!
+        const forms = ["", `${code} `, ` ${code}`, code.slice(1), code.normalize("NFD"), "' OR 1=1 -- ", "\u0000"]
+        for (const none of forms) {
+          // A code of ten digits has one form.
+          if (none !== code) expect(yield* ledger.findByCode(campaignId, none)).toBeUndefined()
+        }
       }))
 
     it.effect("issues a batch in the order of arrival and numbers its coupons from 1", () =>

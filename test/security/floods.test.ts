@@ -3,6 +3,7 @@ import * as http2 from "node:http2"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as StuckClients from "../../src/http/protection/StuckClients.ts"
+import * as StreamProgress from "../../src/rpc/streams/StreamProgress.ts"
 import { protections } from "../../src/metrics/ProtectionMetrics.ts"
 import { frame, PREFACE } from "../hostile/Frames.ts"
 import type { Running } from "../transport/Stub.ts"
@@ -342,18 +343,22 @@ describe("clients that ask and never read", () => {
       destroy: () => void destroyed.push(name)
     })
     const [slow, stuck, idle] = [client("slow"), client("stuck"), client("idle")]
+    // Streams of HTTP/2 do not count what they have written.
+    const stream = (name: string) => ({ writableLength: 1, close: () => void destroyed.push(name) })
+    const [slowStream, stuckStream] = [stream("slow stream"), stream("stuck stream")]
     const { sweep } = StuckClients.make({
       sockets: new Set([slow, stuck, idle]) as never,
-      streams: new Set(),
+      streams: new Set([slowStream, stuckStream]) as never,
       patienceMillis: 30_000,
       now: () => time
     })
     for (; time <= 60_000; time += 5_000) {
       slow.bytesWritten += 22_000
+      StreamProgress.add(slowStream, 22_000)
       idle.writableLength = time % 10_000 === 0 ? 0 : 1
       sweep()
     }
-    expect([...new Set(destroyed)]).toEqual(["stuck"])
+    expect([...new Set(destroyed)]).toEqual(["stuck", "stuck stream"])
   })
 })
 

@@ -32,7 +32,10 @@ const requestsOn = (campaignId: number): {
   finishImport: { campaignId, importId: 1 },
   getImport: { campaignId, importId: 1 },
   listImports: { campaignId },
-  abortImport: { campaignId, importId: 1 }
+  abortImport: { campaignId, importId: 1 },
+  listCoupons: { campaignId },
+  findCoupon: { campaignId, code: "x" },
+  exportCoupons: { campaignId }
 })
 
 const transports = {
@@ -61,8 +64,10 @@ describe.each(Object.entries(transports))("a key that is limited to a campaign, 
 
       const outcome = async (secret: string, rpc: Rpc, campaignId: number): Promise<string> => {
         const client = createClient(CouponService, transport(server.url))
-        const call = client[rpc] as (request: unknown, options: unknown) => Promise<unknown>
-        return call(requestsOn(campaignId)[rpc], { headers: bearer(secret) }).then(
+        const call = client[rpc] as (request: unknown, options: unknown) => Promise<unknown> | AsyncIterable<unknown>
+        const answer = call(requestsOn(campaignId)[rpc], { headers: bearer(secret) })
+        const ended = Symbol.asyncIterator in answer ? answer[Symbol.asyncIterator]().next() : answer
+        return ended.then(
           () => "OK",
           async (failure: unknown) => Code[(await refusal(Promise.reject(failure as Error))).code]!
         )

@@ -124,6 +124,21 @@ export const echo: UseCases = {
     end: ({ campaignId }) => Effect.succeed({ ...campaign, campaignId, status: "ENDED" }),
     list: ({ namePrefix }) =>
       Effect.succeed({ campaigns: [{ ...campaign, name: namePrefix }], nextPageToken: undefined })
+  },
+  coupons: {
+    list: ({ filter: { campaignId = 1, userId = 1001n } }) =>
+      Effect.succeed({ coupons: [{ ...coupon, campaignId, userId }], nextPageToken: undefined }),
+    find: (campaignId, code) => Effect.succeed({ ...coupon, campaignId, code }),
+    export: (campaignId, afterNumber) =>
+      Effect.sync(() => {
+        let left = [{ ...coupon, campaignId, id: afterNumber + 1 }]
+        const next = Effect.sync(() => {
+          const page = left.length === 0 ? undefined : left
+          left = []
+          return page
+        })
+        return { lastNumber: afterNumber + 1, next }
+      })
   }
 }
 
@@ -149,6 +164,11 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
     resume: () => exit as Effect.Effect<never, never>,
     end: () => exit as Effect.Effect<never, never>,
     list: () => exit as Effect.Effect<never, never>
+  },
+  coupons: {
+    list: () => exit as Effect.Effect<never, never>,
+    find: () => exit as Effect.Effect<never, never>,
+    export: () => exit as Effect.Effect<never, never>
   }
 })
 

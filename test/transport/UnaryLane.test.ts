@@ -256,6 +256,7 @@ describe("an answer that cannot be written", () => {
         shed: () => {},
         refused: () => {},
         report: (defect) => reported.push(defect),
+        streams: { run: () => { throw new Error("no streams here") } },
         dispatch: ({ answered, metadata }) => {
           // Fetch's Headers take it, Node's do not.
           metadata!.responseHeader.set("x-spoilt", "\u0001")

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http"
 import { constants } from "node:http2"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
 import type { Shares } from "../../rpc/admission/Shares.ts"
@@ -46,7 +47,7 @@ export const bound = (options: {
     const socket = "stream" in request ? undefined : request.socket
     // Without this, Node would hold an answer for a client that sent FIN: it may still read.
     if (!("stream" in request)) {
-      markEndless(request)
+      markEndless(request, response as ServerResponse)
       request.socket.once("end", leave)
     }
     response.once("close", () => {

@@ -66,13 +66,14 @@ const release = (socket: Socket, state: Unanswered) => {
 }
 
 /**
- * Says that the answer to a request of HTTP/1.1 has no end. Its client may send nothing more on that connection, which
- * is read all the same, so that its end is noticed.
+ * Says that the answer to a request of HTTP/1.1 lasts. Its client may send nothing more on that connection before that
+ * has ended. The connection is read all the same, so that its end is noticed.
  */
-export const markEndless = (request: IncomingMessage): void => {
+export const markEndless = (request: IncomingMessage, response: ServerResponse): void => {
   const state = stateOf(request.socket)
   state.endless = true
   state.waiting.length = 0
+  response.once("finish", () => state.endless = false)
 }
 
 /**

@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
+import * as StreamProgress from "../../rpc/streams/StreamProgress.ts"
 
 /** A client that takes more than this is slow, but not stuck. */
 const PROGRESS_BYTES = 65_536
@@ -42,7 +43,7 @@ export const make = (options: {
         socket.destroy()
       }
       for (const stream of streams) {
-        if (!stuck(stream, 0, time)) continue
+        if (!stuck(stream, StreamProgress.of(stream), time)) continue
         protections.unread.add()
         stream.close(constants.NGHTTP2_CANCEL)
       }

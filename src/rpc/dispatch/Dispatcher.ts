@@ -20,6 +20,7 @@ import * as RequestLog from "./RequestLog.ts"
 import type { Route } from "../Route.ts"
 import type { UseCases } from "../Startup.ts"
 import { Startup } from "../Startup.ts"
+import * as StreamCalls from "../streams/StreamCalls.ts"
 
 /** Runs calls: admission, readiness, timeouts, and the log of what went wrong. */
 export interface Dispatcher {
@@ -38,11 +39,18 @@ export interface Dispatcher {
   /** Runs one call if its caller may make it. Exactly one of `call.answered` and `call.failed` is called, once. */
   readonly dispatch: (call: Call) => void
   /** Counts a request that was rejected before it became a call: for a defect, or because it could not be read. */
-  readonly refused: (route: Route, failure: { readonly _tag: string } | undefined) => void
+  readonly refused: (route: Named, failure: { readonly _tag: string } | undefined) => void
   /** Bytes that are held for clients: large answers that are not read, and bodies, which the server counts. */
   readonly held: Shares.Shares
   /** Logs a defect of the transport itself. */
   readonly report: (cause: unknown) => void
+  /** Calls that answer with a stream. They are few and not counted among the calls in progress. */
+  readonly streams: StreamCalls.StreamCalls
+}
+
+/** What is counted under the name of its method. */
+interface Named {
+  readonly method: { readonly name: string }
 }
 
 /** Longest delay that a timer of the platform takes: 24.8 days. Longer timeouts are cut to it. */
@@ -61,8 +69,8 @@ const notReady = new Unavailable({ retryAfterSeconds: 1 })
 const nameOf = (exit: Outcome): string | undefined =>
   exit._tag === "Success" ? "OK" : exit.cause._tag === "Fail" ? exit.cause.error._tag : undefined
 
-const makeMetricsOf = (): (route: Route) => RequestMetrics.RpcMetrics => {
-  const known = new Map<Route, RequestMetrics.RpcMetrics>()
+const makeMetricsOf = (): (route: Named) => RequestMetrics.RpcMetrics => {
+  const known = new Map<Named, RequestMetrics.RpcMetrics>()
   return (route) => {
     let found = known.get(route)
     if (found === undefined) known.set(route, found = RequestMetrics.rpc(route.method.name))
@@ -88,6 +96,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const log = RequestLog.make(run)
   const held = Shares.make(config.heldBytes)
   const metricsOf = makeMetricsOf()
+  const streams = yield* StreamCalls.make(log.report)
 
   /** Whether the client may have so many bytes of answers more that it has not read. They are held until it has. */
   const mayAnswer = ({ client, response }: Call, bytes: number): boolean => {
@@ -161,6 +170,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   return {
     inFlight: calls.count,
     held,
+    streams,
     report: log.report,
     refused: (route, failure) => metricsOf(route).rejected(failure?._tag),
     clientOf: admission.clients.ofRequest,

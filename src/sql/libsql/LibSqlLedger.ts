@@ -92,6 +92,12 @@ export const make = Effect.gen(function*() {
     couponPage: (campaignId, afterId, limit) =>
       `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(afterId)} ` +
       `ORDER BY id LIMIT ${integer(limit)}`,
+    search: {
+      time: integer,
+      text: (text) => `CAST(x'${Buffer.from(text, "utf8").toString("hex")}' AS TEXT)`,
+      by: () => "",
+      join: "CROSS JOIN"
+    },
     retries: { attempts: MAX_ATTEMPTS },
     attempt: (batch) =>
       runBatch(driver, (now) => groupCommit(batch, now), (results, now) =>

@@ -22,7 +22,7 @@ import * as HeldConnections from "./connection/HeldConnections.ts"
 import { runText } from "./connection/MySql.ts"
 import { settle, type SentText } from "./connection/SentText.ts"
 import { groupCommit } from "./GroupCommitText.ts"
-import { batchKey, timeFromSql } from "./Literals.ts"
+import { batchKey, mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import type { Results } from "./Script.ts"
 import * as Transactions from "./Transactions.ts"
@@ -167,6 +167,7 @@ export const make = Effect.gen(function*() {
     couponPage: (campaignId, afterId, limit) =>
       `SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE campaign_id = ${integer(campaignId)} ` +
       `AND id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}`,
+    search: { time: timeToSql, text: mysqlText, by: (key) => ` FORCE INDEX (${key})`, join: "STRAIGHT_JOIN" },
     retries: { attempts: MAX_ATTEMPTS, patienceMillis: transactions.patienceMillis },
     attempt: ({ batchId, campaignId, claims, codes }) =>
       Effect.map(

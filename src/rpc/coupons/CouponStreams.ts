@@ -1,0 +1,27 @@
+import { create } from "@bufbuild/protobuf"
+import * as Effect from "effect/Effect"
+import { parseCampaignId } from "../../domain/Campaign.ts"
+import type { Coupon } from "../../domain/Coupon.ts"
+import { CouponService, ExportCouponsResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import { couponsOf } from "./CouponMessages.ts"
+import * as StreamRoute from "../streams/StreamRoute.ts"
+
+/** What a coupon takes in a message, in bytes. */
+const COUPON_BYTES = 80
+
+const exportCoupons = StreamRoute.make({
+  method: CouponService.method.exportCoupons,
+  access: "VIEWER",
+  open: ({ coupons }, { afterNumber, campaignId }) =>
+    Effect.gen(function*() {
+      const id = yield* parseCampaignId(campaignId)
+      const { lastNumber, next } = yield* coupons.export(id, afterNumber)
+      return Effect.map(next, (page) => page === undefined ? undefined : { lastNumber, page })
+    }),
+  respond: ({ lastNumber, page }: { readonly lastNumber: number; readonly page: ReadonlyArray<Coupon> }) =>
+    create(ExportCouponsResponseSchema, { coupons: couponsOf(page), lastNumber }),
+  sizeOf: ({ page }) => page.length * COUPON_BYTES
+})
+
+/** Every RPC of `coupon.v1.CouponService` that answers with a stream. */
+export const streams: ReadonlyArray<StreamRoute.StreamRoute> = [exportCoupons]
