@@ -2,7 +2,7 @@ import { BlockList } from "node:net"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import * as Networks from "../../src/config/Networks.ts"
 import * as Admission from "../../src/rpc/admission/Admission.ts"
-import { CLIENTS } from "../../src/base/Clients.ts"
+import * as Clients from "../../src/base/Clients.ts"
 import * as ClientAddress from "../../src/rpc/admission/ClientAddress.ts"
 import * as PacedRejections from "../../src/rpc/admission/PacedRejections.ts"
 import type { Request } from "../../src/rpc/Request.ts"
@@ -170,7 +170,19 @@ describe("a client's place", () => {
   it("tells addresses apart, nearly always", () => {
     const places = new Set(Array.from({ length: 250 }, (_, i) => open(from(`192.0.2.${i}`))))
     expect(places.size).toBeGreaterThan(220)
-    for (const place of places) expect(place >= 0 && place < CLIENTS).toBe(true)
+    for (const place of places) expect(place >= 0 && place < Clients.CLIENTS).toBe(true)
+  })
+
+  it("is one number for connections, requests and wrong credentials", () => {
+    const { ofAddress } = ClientAddress.make(networks("10.0.0.0/8"))
+    for (const address of ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:2::1"]) {
+      expect(ofAddress(address)).toBe(Clients.of(address))
+      expect(open(from(address))).toBe(Clients.of(address))
+      expect(behind(from("10.1.2.3", address))).toBe(Clients.of(address))
+    }
+    // A trusted proxy's connection has many clients; what it sends by itself is its own.
+    expect(ofAddress("10.1.2.3")).toBeUndefined()
+    expect(Clients.of("")).toBe(Clients.GONE)
   })
 
   it("is one for a /64 of IPv6", () => {
