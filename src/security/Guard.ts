@@ -168,7 +168,8 @@ export const make = Effect.gen(function*() {
   /** A key's holder, if the key may touch what the call is about. */
   const withinLimits = (principal: Principal, { touches }: Caller): Effect.Effect<Principal, Refusal> => {
     if (mayTouch(principal, touches)) return Effect.succeed(principal)
-    const what = touches === "all" ? "call" : `campaign ${touches}`
+    // 0: a call that names no campaign where it may, and then is about all.
+    const what = typeof touches === "number" && touches > 0 ? `campaign ${touches}` : "call"
     const reason = `the key "${principal.name}" is limited to other campaigns, without this ${what}`
     return Effect.fail({ failure: new PermissionDenied({ reason }), reason: "campaign", principal })
   }

@@ -97,6 +97,12 @@ describe.each(Object.entries(transports))("a key that is limited to a campaign, 
         const secret = await server.key("ISSUER", undefined, { campaigns: [OWN] })
         expect(await outcome(secret, "issueCoupon", OWN)).toBe("OK")
         expect(await outcome(secret, "pauseCampaign", OWN)).toBe("PermissionDenied")
+        // A user's coupons of all campaigns are not the key's own.
+        const reader = await server.key("VIEWER", undefined, { campaigns: [OWN] })
+        const client = createClient(CouponService, transport(server.url))
+        const all = client.listCoupons({ userId: 7n }, { headers: bearer(reader) })
+        expect((await refusal(all)).code).toBe(Code.PermissionDenied)
+        expect(await outcome(reader, "listCoupons", OWN)).not.toBe("PermissionDenied")
         // One that does not exist is refused like one that does.
         expect(await outcome(secret, "getCoupon", 2_000_000_000)).toBe("PermissionDenied")
         expect(await outcome(secret, "issueCoupon", -1)).toBe("PermissionDenied")
