@@ -96,7 +96,9 @@ const directions = {
     because: "telemetry watches the ports and exports what it sees; it knows no store and no transport"
   },
   rpc: {
-    inside: ["base", "domain", "config", "contract", "ports", "metrics", "security", "claim", "campaigns"],
+    inside: [
+      "base", "domain", "config", "contract", "ports", "metrics", "security", "claim", "campaigns", "webhooks"
+    ],
     packages:
       /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "calls reach the use cases, never a store, and know nothing of sockets"
@@ -108,7 +110,9 @@ const directions = {
     because: "sockets and mounts carry calls; they know no use case and no store"
   },
   operator: {
-    inside: ["base", "domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http"],
+    inside: [
+      "base", "domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http", "webhooks"
+    ],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },

@@ -26,6 +26,7 @@ const nanoseconds = (run: () => void, calls = 2_000_000): number => {
 const rpc = RequestMetrics.rpc("IssueCoupon")
 const counter = Metrics.counters("bench_counter", "")()
 const distribution = Metrics.distributions("bench_distribution", "", [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1])()
+const SERVICE = "coupon.v1.CouponService"
 let k = 0
 const print = (what: string, value: number) => console.log(`${what.padEnd(24)} ${value.toFixed(0).padStart(5)} ns`)
 print("a counter", nanoseconds(() => counter.add()))
@@ -34,7 +35,7 @@ print("the clock", nanoseconds(() => void performance.now()))
 print("a request", nanoseconds(() => rpc.ended("OK", performance.now())))
 
 const none = RequestTracing.defaultValue()
-print("tracing off", nanoseconds(() => void none.begin("IssueCoupon", undefined, undefined)))
+print("tracing off", nanoseconds(() => void none.begin("IssueCoupon", undefined, undefined, SERVICE)))
 
 const sink = Http.createServer((request, response) => void request.resume().on("end", () => response.end("{}")))
 await new Promise<void>((resolve) => sink.listen(0, "127.0.0.1", resolve))
@@ -45,11 +46,11 @@ await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
   const unsampled = makeRequests(tracer, nanos, { ratio: 0, perSecond: 1e9 })
   const sampled = makeRequests(tracer, nanos, { ratio: 1, perSecond: 1e9 })
   const input = { campaignId: 1, userId: 1n }
-  print("tracing on, unsampled", nanoseconds(() => void unsampled.begin("IssueCoupon", input, undefined)))
+  print("tracing on, unsampled", nanoseconds(() => void unsampled.begin("IssueCoupon", input, undefined, SERVICE)))
   const before = process.cpuUsage()
   const count = 20_000
   for (let k = 0; k < count; k++) {
-    sampled.begin("IssueCoupon", input, undefined)?.end("OK", Exit.void)
+    sampled.begin("IssueCoupon", input, undefined, SERVICE)?.end("OK", Exit.void)
     // Lets the exporter send: what that costs counts too.
     if (k % 500 === 0) yield* Effect.sleep(1)
   }

@@ -25,6 +25,11 @@ GRANT SELECT, INSERT ON coupon.campaign_phase_log TO 'coupon'@'%';
 -- Events are added, and removed by EVENT_RETENTION; none is changed.
 GRANT SELECT, INSERT, DELETE ON coupon.campaign_events TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_event_heads TO 'coupon'@'%';
+-- Endpoints come and go, cursors move, attempts and what was set aside are removed.
+GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.webhook_endpoints TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.webhook_cursors TO 'coupon'@'%';
+GRANT SELECT, INSERT, DELETE ON coupon.webhook_attempts TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.webhook_parked TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production. Writes of keys lock the row.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
 -- A code of a pool is added, and removed if its import is given up; it never changes.

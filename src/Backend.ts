@@ -22,6 +22,9 @@ import type { LedgerFacts } from "./ports/LedgerFacts.ts"
 import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
 import type { Outbox } from "./ports/Outbox.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
+import type { WebhookCursors } from "./ports/webhooks/WebhookCursors.ts"
+import type { WebhookEndpoints } from "./ports/webhooks/WebhookEndpoints.ts"
+import type { WebhookRecords } from "./ports/webhooks/WebhookRecords.ts"
 import { rootMessage } from "./base/RootMessage.ts"
 import { KeysUnavailable } from "./security/ApiKeys.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
@@ -46,6 +49,7 @@ import * as LibSqlCodeImports from "./sql/libsql/LibSqlCodeImports.ts"
 import * as LibSqlEventLog from "./sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
+import * as LibSqlWebhooks from "./sql/libsql/webhooks/LibSqlWebhooks.ts"
 import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
 import * as MySqlAuditChain from "./sql/mysql/admin/MySqlAuditChain.ts"
 import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
@@ -59,6 +63,7 @@ import * as MySqlCodeImports from "./sql/mysql/MySqlCodeImports.ts"
 import * as MySqlEventLog from "./sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
 import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
+import * as MySqlWebhooks from "./sql/mysql/webhooks/MySqlWebhooks.ts"
 import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
 
 /** The stores cannot be used, and waiting would not help; `message` says what to do. */
@@ -162,6 +167,9 @@ export type Stores =
   | Gate
   | LedgerBackup
   | StoreHealth
+  | WebhookCursors
+  | WebhookEndpoints
+  | WebhookRecords
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
@@ -178,7 +186,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     LibSqlOutbox.layer,
     LibSqlEventLog.layer
   ).pipe(
-    Layer.merge(LibSqlBackup.layer),
+    Layer.merge(Layer.merge(LibSqlBackup.layer, LibSqlWebhooks.layer)),
     Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
@@ -217,7 +225,11 @@ export const layerDistributed: Layer.Layer<
       MySqlCampaignPhases.layer,
       MySqlDeployment.layer,
       MySqlEventLog.layer
-    ).pipe(Layer.merge(MySqlBackup.layer), Layer.provide(layerMySql), Layer.mapError(unusable)),
+    ).pipe(
+      Layer.merge(Layer.merge(MySqlBackup.layer, MySqlWebhooks.layer)),
+      Layer.provide(layerMySql),
+      Layer.mapError(unusable)
+    ),
     Layer.provideMerge(redisThere, Layer.mapError(RedisClient.layer, unusable))
   ))
 )

@@ -21,6 +21,7 @@ import { Guard } from "./security/Guard.ts"
 import * as Posture from "./security/Posture.ts"
 import * as Security from "./security/Security.ts"
 import type { JwksUnusable } from "./security/UserTokens.ts"
+import { Webhooks } from "./webhooks/Webhooks.ts"
 import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
 import * as TracedPorts from "./telemetry/TracedPorts.ts"
 
@@ -69,6 +70,7 @@ export const make = Effect.gen(function*() {
         campaigns: Context.get(context, Campaigns),
         codePools: Context.get(context, CodePools),
         coupons: Context.get(context, Coupons),
+        webhooks: Context.get(context, Webhooks),
         guard: Context.get(context, Guard),
         apiKeys: Context.get(context, ApiKeys)
       }

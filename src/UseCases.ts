@@ -15,16 +15,25 @@ import * as OutboxRelay from "./agents/outbox/OutboxRelay.ts"
 import * as PhaseWatch from "./agents/PhaseWatch.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
+import * as WebhookDelivery from "./webhooks/delivery/WebhookDelivery.ts"
+import * as WebhookSender from "./webhooks/sending/WebhookSender.ts"
+import * as Webhooks from "./webhooks/Webhooks.ts"
 
 /**
  * The use cases and every background agent, over the ports Gate, Ledger, Outbox and CampaignPhases. Agents end after
  * the use cases: the last claims still need the relay.
  */
-export const layer = Layer.mergeAll(IssueCoupon.layer, Campaigns.layer, CodePools.layer, Coupons.layer).pipe(
+export const layer = Layer.mergeAll(
+  IssueCoupon.layer,
+  Campaigns.layer,
+  CodePools.layer,
+  Coupons.layer,
+  Webhooks.layer
+).pipe(
   Layer.provideMerge(Layer.mergeAll(CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
   Layer.provideMerge(Agents.layer),
-  Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer)),
+  Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, WebhookDelivery.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
-  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer))
+  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer, WebhookSender.layer))
 )

@@ -14,6 +14,8 @@ import { OutboxRelay } from "./outbox/OutboxRelay.ts"
 import * as OutboxWatch from "./outbox/OutboxWatch.ts"
 import { PhaseWatch } from "./PhaseWatch.ts"
 import { Reconciler } from "./Reconciler.ts"
+import { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
+import { EventNews } from "./events/EventNews.ts"
 import { ReservationReaper } from "./ReservationReaper.ts"
 import * as StartWatch from "./StartWatch.ts"
 import * as VoidRemoval from "./outbox/VoidRemoval.ts"
@@ -38,6 +40,8 @@ export const make = Effect.gen(function*() {
   const seal = yield* AuditSeal.make
   const eventLog = yield* EventLogUpkeep.make
   const keys = yield* KeyWatch
+  const webhooks = yield* WebhookDelivery
+  yield* (yield* EventNews).listen(webhooks.noticed)
   const suspicion = yield* Stream.toPull((yield* Gate).suspicions)
 
   const agents: ReadonlyArray<Agent.Agent> = [
@@ -98,6 +102,26 @@ export const make = Effect.gen(function*() {
       title: "the upkeep of the event logs",
       runOnce: eventLog.runOnce,
       every: Duration.seconds(1)
+    },
+    {
+      name: "webhooks",
+      title: "the delivery of webhooks",
+      runOnce: webhooks.runOnce,
+      every: Duration.millis(500),
+      wake: webhooks.woken
+    },
+    {
+      // Four times in the life of a lease.
+      name: "webhook_leases",
+      title: "the renewal of the leases of webhooks",
+      runOnce: webhooks.renew,
+      every: Duration.seconds(2)
+    },
+    {
+      name: "webhook_purge",
+      title: "the removal of old attempts of webhooks",
+      runOnce: webhooks.purge,
+      every: Duration.minutes(10)
     },
     {
       // Until it has its place, an act can be removed without a trace.

@@ -48,6 +48,7 @@ const exits: { readonly [Tag in Answered]: { readonly exit: Exit; readonly hint?
     exit: "ACCESS",
     hint: "use a key with a higher role, or with other limits; an ADMIN makes one by `coupon keys create`"
   },
+  WebhooksOff: { exit: "PRECONDITION", hint: "set SECRETS_KEY: `npm start -- --help` says what it is" },
   InternalServerError: { exit: "FAILED", hint: "the cause is in the log of the instance that answered" }
 }
 

@@ -127,6 +127,7 @@ export const table = {
     retryAfter,
     decode: ({ retryAfterSeconds }) => new Failures.RateLimited({ retryAfterSeconds })
   },
+  WebhooksOff: { code: "FailedPrecondition", message: "WEBHOOKS_OFF", decode: () => new Failures.WebhooksOff() },
   InternalServerError: {
     code: "Internal",
     message: "INTERNAL_SERVER_ERROR",

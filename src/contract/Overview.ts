@@ -37,6 +37,17 @@ export const AgentState = Schema.Struct({
 const Quantiles = Schema.Struct({ p50: Schema.Number, p95: Schema.Number, p99: Schema.Number })
 const Numbers = Schema.Record({ key: Schema.String, value: Schema.Number })
 
+/** A webhook, as one instance sees it. */
+export const WebhookState = Schema.Struct({
+  id: Schema.String,
+  /** Of its URL: what follows may be a secret. */
+  host: Schema.String,
+  state: Schema.Literal("ENABLED", "FAILING", "DISABLED"),
+  /** Events that it has not taken yet, and the age of the oldest. */
+  backlog: Schema.Number,
+  lagMillis: Schema.Number
+})
+
 /** What one instance did in the seconds that ended at `at`, and the state of the stores that all instances share. */
 export const Overview = Schema.Struct({
   /** Epoch milliseconds, the instance's clock. */
@@ -76,6 +87,8 @@ export const Overview = Schema.Struct({
   agents: Schema.optional(Schema.Array(AgentState)),
   /** Of all instances, asked just now; `null`: the ledger did not answer. */
   outbox: Schema.NullOr(Schema.Struct({ events: Schema.Number, oldestAgeMillis: Schema.Number })),
+  /** Absent from instances that do not tell. */
+  webhooks: Schema.optional(Schema.Array(WebhookState)),
   /** At most ten, those with the latest claims. */
   campaigns: Schema.Array(ActiveCampaign)
 })

@@ -53,6 +53,9 @@ export class PermissionDenied extends Data.TaggedError("PermissionDenied")<{ rea
 /** The API key has no calls left; try again after `retryAfterSeconds`. Nothing was done. */
 export class RateLimited extends Data.TaggedError("RateLimited")<{ readonly retryAfterSeconds: number }> {}
 
+/** The service has no SECRETS_KEY, so there are no webhooks. */
+export class WebhooksOff extends Data.TaggedError("WebhooksOff") {}
+
 /** Why the ledger issues no coupon for a claim. */
 export type ClaimRejection =
   | RecordNotFound
@@ -67,4 +70,11 @@ export type ClaimRejection =
 export type ClaimFailure = ClaimRejection | Overloaded | Unavailable | OutcomeUnknown | DeadlineExceeded
 
 /** Everything the public API may fail with. `contract/FailureTable.ts` maps each to its message and code. */
-export type IssueFailure = ClaimFailure | InvalidArgument | Conflict | Unauthenticated | PermissionDenied | RateLimited
+export type IssueFailure =
+  | ClaimFailure
+  | InvalidArgument
+  | Conflict
+  | Unauthenticated
+  | PermissionDenied
+  | RateLimited
+  | WebhooksOff

@@ -7,7 +7,7 @@ import { AppConfig } from "../config/AppConfig.ts"
 import { Health as HealthService } from "../contract/gen/grpc/health/v1/health_pb.ts"
 import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import * as Metrics from "../metrics/Metrics.ts"
-import * as CouponRoutes from "../rpc/CouponRoutes.ts"
+import * as AllRoutes from "../rpc/routes/AllRoutes.ts"
 import * as Shares from "../rpc/admission/Shares.ts"
 import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
 import { guarded } from "../rpc/Guarded.ts"
@@ -222,7 +222,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, 
     }))
     const draining = leaving.signal
     // The streams of the service go with its calls; a test's calls have none.
-    const streams = routes === CouponRoutes.routes ? CouponStreams.streams : []
+    const streams = routes === AllRoutes.routes ? CouponStreams.streams : []
     const calls = { config, startup, dispatcher, routes, streams }
     const shared: Shared = { ...calls, secure, patience, draining, drainAll, drains }
     const { adminHost, adminPort, listenHost, maxConnections, port } = config
@@ -244,7 +244,7 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, 
  */
 export const layerWith = (
   mounts: Mounts,
-  routes: ReadonlyArray<Route> = CouponRoutes.routes,
+  routes: ReadonlyArray<Route> = AllRoutes.routes,
   patience: Partial<Patience> = {},
   forOperators: Mounts = {}
 ): Layer.Layer<Listener, ListenFailed, AppConfig | Startup> =>

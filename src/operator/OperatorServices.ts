@@ -13,6 +13,7 @@ import type { LedgerFacts } from "../ports/LedgerFacts.ts"
 import type { LedgerBackup } from "../ports/operation/LedgerBackup.ts"
 import type { Outbox } from "../ports/Outbox.ts"
 import type { StoreHealth } from "../ports/StoreHealth.ts"
+import type { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 
 /** The services that the operator's calls use, once the stores are there. */
@@ -32,6 +33,7 @@ export type Ports =
   | LedgerBackup
   | Outbox
   | StoreHealth
+  | WebhookDelivery
 
 /** What the operator plane needs of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {

@@ -18,6 +18,7 @@ import { VERSION } from "../config/Version.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
 import { OperatorServices, type Ports } from "./OperatorServices.ts"
 import type { ActiveCampaign, Overview } from "../contract/Overview.ts"
+import { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
 
 const INTERVAL = Duration.seconds(1)
 
@@ -48,6 +49,15 @@ const agentsOf = (ports: Context.Context<Ports>): Overview["agents"] =>
       ? null
       : { at: lastFailure.at, message: Redaction.text(lastFailure.message) },
     lagMillis: Math.round(lagMillis)
+  }))
+
+const webhooksOf = (ports: Context.Context<Ports>): Overview["webhooks"] =>
+  Context.get(ports, WebhookDelivery).states().map(({ backlog, endpoint, lagMillis }) => ({
+    id: endpoint.id,
+    host: new URL(endpoint.url).host,
+    state: endpoint.status === "DISABLED" ? "DISABLED" : endpoint.failingSince === undefined ? "ENABLED" : "FAILING",
+    backlog,
+    lagMillis
   }))
 
 const stored = Effect.gen(function*() {
@@ -122,6 +132,7 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
       eventLoop,
       memoryBytes: overview.memoryBytes,
       agents: ports === undefined ? [] : agentsOf(ports),
+      webhooks: ports === undefined ? [] : webhooksOf(ports),
       ...stores
     }
   })

@@ -14,7 +14,12 @@ export interface TracedRequest {
 export class RequestTracing extends Context.Reference<RequestTracing>()("coupon/issuance/RequestTracing", {
   defaultValue: (): {
     /** `traceparent`: the W3C header's value. Called for every request; `undefined`: not traced. */
-    readonly begin: (rpc: string, input: unknown, traceparent: string | undefined) => TracedRequest | undefined
+    readonly begin: (
+      rpc: string,
+      input: unknown,
+      traceparent: string | undefined,
+      service: string
+    ) => TracedRequest | undefined
   } => ({ begin: () => undefined })
 }) {}
 

@@ -5,6 +5,7 @@ import type { Campaigns } from "../campaigns/Campaigns.ts"
 import type { CodePools } from "../campaigns/CodePools.ts"
 import type { Coupons } from "../campaigns/Coupons.ts"
 import type { IssueCoupon } from "../claim/IssueCoupon.ts"
+import type { Webhooks } from "../webhooks/Webhooks.ts"
 
 /** The use cases, once the stores are there. */
 export interface UseCases {
@@ -12,6 +13,7 @@ export interface UseCases {
   readonly campaigns: Campaigns["Type"]
   readonly codePools: CodePools["Type"]
   readonly coupons: Coupons["Type"]
+  readonly webhooks: Webhooks["Type"]
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]

@@ -66,14 +66,14 @@ export const makeRequests = (
   const budget = TokenBucket.make(rate, performance.now())
   const none = Context.empty()
   return {
-    begin: (rpc, input, traceparent) => {
+    begin: (rpc, input, traceparent, service) => {
       // The caller's decision stands; without one, chance decides.
       const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent)
       if (parent === undefined ? Math.random() >= options.ratio : !parent.sampled) return undefined
       if (TokenBucket.take(budget, rate, performance.now()) > 0) return undefined
       const span = tracer.span(rpc, Option.fromNullable(parent), none, [], nanos(), "server")
       span.attribute("rpc.system", "connect_rpc")
-      span.attribute("rpc.service", "coupon.v1.CouponService")
+      span.attribute("rpc.service", service)
       span.attribute("rpc.method", rpc)
       const { campaignId, userId } = input as { readonly campaignId?: CampaignId; readonly userId?: UserId }
       if (campaignId !== undefined) span.attribute("coupon.campaign_id", campaignId)

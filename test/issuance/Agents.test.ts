@@ -27,12 +27,18 @@ import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
 import { AuditChain } from "../../src/ports/AuditChain.ts"
 import { KeyWatch } from "../../src/agents/KeyWatch.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
+import * as WebhookDelivery from "../../src/webhooks/delivery/WebhookDelivery.ts"
+import * as WebhookSender from "../../src/webhooks/sending/WebhookSender.ts"
+import { WebhookCursors } from "../../src/ports/webhooks/WebhookCursors.ts"
+import { WebhookEndpoints } from "../../src/ports/webhooks/WebhookEndpoints.ts"
+import { WebhookRecords } from "../../src/ports/webhooks/WebhookRecords.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 
 const nouns = Layer.mergeAll(Reconciler.layer, ReservationReaper.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
-  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer))
+  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer)),
+  Layer.provideMerge(Layer.provideMerge(WebhookDelivery.layer, WebhookSender.layer))
 )
 
 /** The ports, with each effect and call of them counted; `gate.suspicions` emits what `suspicions` does. */
@@ -58,7 +64,10 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
       Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
       Context.add(EventLog, wrap(yield* EventLog)),
-      Context.add(CampaignPhases, wrap(yield* CampaignPhases))
+      Context.add(CampaignPhases, wrap(yield* CampaignPhases)),
+      Context.add(WebhookEndpoints, wrap(yield* WebhookEndpoints)),
+      Context.add(WebhookCursors, wrap(yield* WebhookCursors)),
+      Context.add(WebhookRecords, wrap(yield* WebhookRecords))
     )
   })).pipe(
     Layer.provide(Layer.mergeAll(MemoryGate.layer, EventStream.layerOff, TestLedgerLayer.layer)),
@@ -86,7 +95,7 @@ describe("agents", () => {
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
           "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
-          "event_log", "audit_seal", "key_watch", "void_removal"
+          "event_log", "webhooks", "webhook_leases", "webhook_purge", "audit_seal", "key_watch", "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

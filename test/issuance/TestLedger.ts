@@ -45,6 +45,7 @@ import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import { changePayload, settingsState } from "../../src/sql/events/EventCandidates.ts"
+import * as MemoryWebhooks from "../webhooks/MemoryWebhooks.ts"
 import { changeAct, creationAct } from "../../src/sql/text/CampaignText.ts"
 
 /** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
@@ -730,16 +731,18 @@ const make = Effect.sync(() => {
   )
 })
 
-export const layer: Layer.Layer<
-  | TestLedger
-  | AuditChain
-  | AuditLog
-  | CampaignStore
-  | CodeImports
-  | EventLog
-  | KeyWatch
-  | Ledger
-  | Outbox
-  | CampaignPhases
-> = Layer
-  .effectContext(make)
+export const layer = Layer.merge(
+  Layer.effectContext(make) satisfies Layer.Layer<
+    | TestLedger
+    | AuditChain
+    | AuditLog
+    | CampaignStore
+    | CodeImports
+    | EventLog
+    | KeyWatch
+    | Ledger
+    | Outbox
+    | CampaignPhases
+  >,
+  MemoryWebhooks.layerPorts
+)

@@ -86,7 +86,8 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     code: Code.ResourceExhausted,
     message: "RATE_LIMITED",
     retryAfter: "1"
-  }
+  },
+  WebhooksOff: { failure: new Failures.WebhooksOff(), code: Code.FailedPrecondition, message: "WEBHOOKS_OFF" }
 }
 
 /** The fields of a failure as a client can know them: whole seconds, no cause, and no number of a coupon. */

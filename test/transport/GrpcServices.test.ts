@@ -34,13 +34,14 @@ const healthOf = (server: Running): Client<typeof Health> => createClient(Health
 describe("grpc.health.v1", () => {
   it("says SERVING of the server and of the service, and NOT_FOUND of any other", async () => {
     const health = healthOf(await serve())
-    for (const service of ["", "coupon.v1.CouponService"]) {
+    const services = ["", "coupon.v1.CouponService", "coupon.v1.WebhookService"]
+    for (const service of services) {
       expect((await health.check({ service })).status).toBe(Status.SERVING)
     }
     const unknown = await health.check({ service: "coupon.v2.CouponService" }).catch((error: unknown) => error)
     expect(unknown).toBeInstanceOf(ConnectError)
     expect((unknown as ConnectError).code).toBe(Code.NotFound)
-    expect(Object.keys((await health.list({})).statuses).sort()).toEqual(["", "coupon.v1.CouponService"])
+    expect(Object.keys((await health.list({})).statuses).sort()).toEqual(services)
   })
 
   it("says NOT_SERVING until the stores are there, and tells who watches", async () => {
@@ -119,6 +120,7 @@ describe("server reflection", () => {
     const at = `127.0.0.1:${port}`
     expect((await call(at, "list")).trim().split("\n").sort()).toEqual([
       "coupon.v1.CouponService",
+      "coupon.v1.WebhookService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection"

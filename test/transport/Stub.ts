@@ -17,6 +17,7 @@ import * as Guard from "../../src/security/Guard.ts"
 import type { Mounts } from "../../src/http/Mounts.ts"
 import type { Patience } from "../../src/http/Patience.ts"
 import * as Server from "../../src/http/Server.ts"
+import * as Webhooks from "../../src/webhooks/Webhooks.ts"
 
 export const coupon: Coupon = {
   campaignId: 1,
@@ -61,8 +62,9 @@ export const codeImport: CodeImport = {
   updatedAt: Date.UTC(2025, 5, 24, 1)
 }
 
-/** No call needs a key, and there are none. */
-export const unguarded: Pick<UseCases, "guard" | "apiKeys"> = {
+/** No call needs a key, and there are none; nor are there webhooks. */
+export const unguarded: Pick<UseCases, "guard" | "apiKeys" | "webhooks"> = {
+  webhooks: Webhooks.off,
   guard: Guard.open,
   apiKeys: {
     create: () => Effect.die("no keys here"),

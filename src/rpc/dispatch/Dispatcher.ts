@@ -125,7 +125,7 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
   const begin = (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => {
     const { client, input, route } = call
     const startedAt = performance.now()
-    const traced = tracing.begin(route.method.name, input, call.traceparent)
+    const traced = tracing.begin(route.method.name, input, call.traceparent, route.method.parent.typeName)
     const ended = (exit: Outcome) => {
       calls.ended(route, client, startedAt)
       if (traced !== undefined) traced.end(nameOf(exit), exit)

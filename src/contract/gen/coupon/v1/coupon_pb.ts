@@ -1825,6 +1825,7 @@ export const CodeRejectionSchema: GenEnum<CodeRejection> = /*@__PURE__*/
  *   UNAUTHENTICATED: <reason>    unauthenticated       401   no API key or token, or one that is not valid
  *   PERMISSION_DENIED: <reason>  permission_denied     403   the key's role, or the token's subject, does not allow it
  *   RATE_LIMITED                 resource_exhausted    429   the API key's calls a second are spent; see Retry-After
+ *   WEBHOOKS_OFF                 failed_precondition   400   the service has no SECRETS_KEY, so there are no webhooks
  *   INTERNAL_SERVER_ERROR        internal              500   anything unexpected; the cause is in the server's log
  *
  * @generated from service coupon.v1.CouponService

@@ -1,0 +1,54 @@
+import * as Effect from "effect/Effect"
+import type { WebhookEndpoint } from "../../domain/webhooks/Webhook.ts"
+import { webhooks } from "./WebhookMetrics.ts"
+import type { LedgerUnavailable } from "../../ports/Ledger.ts"
+import type { WebhookRecords } from "../../ports/webhooks/WebhookRecords.ts"
+import * as BatchReader from "./BatchReader.ts"
+import type { LaneServices } from "./Lane.ts"
+import * as Outbound from "./Outbound.ts"
+
+/** Longer than a request takes. */
+const LEASE_MILLIS = 30_000
+
+/**
+ * Sends parked deliveries of an endpoint again that an operator has asked for, one after the other. What fails is set
+ * aside again. It does not wait for the endpoint's cursors, nor they for it.
+ */
+export const run = (
+  { box, ledger, log, records, sender }: LaneServices & { readonly records: WebhookRecords["Type"] },
+  endpoint: WebhookEndpoint,
+  owner: string
+): Effect.Effect<void, LedgerUnavailable> =>
+  Effect.gen(function*() {
+    for (;;) {
+      const held = yield* records.claimParked(endpoint.id, owner, LEASE_MILLIS)
+      if (held === undefined) return
+      const { campaignId, from, to } = held
+      const reader = BatchReader.make({ log, ledger }, endpoint, campaignId, from)
+      let failed: string | undefined
+      for (;;) {
+        // More than one, if the endpoint gets single coupons since.
+        const batch = yield* reader.next(to)
+        if (batch === undefined || failed !== undefined) break
+        if (batch.body === undefined) continue
+        const outcome = yield* Outbound.send(
+          { box, sender },
+          endpoint,
+          Outbound.idOf(endpoint.id, campaignId, batch),
+          batch.body
+        )
+        if (outcome.isDelivered) {
+          webhooks.delivered.add()
+          yield* records.note(endpoint.id, campaignId, {
+            ...Outbound.failedAttempt(batch, outcome, "PARKED"),
+            result: "DELIVERED"
+          })
+        } else {
+          webhooks.parked.add()
+          failed = outcome.reason
+          yield* records.note(endpoint.id, campaignId, Outbound.failedAttempt(batch, outcome, "PARKED"))
+        }
+      }
+      yield* records.settleParked(held, failed)
+    }
+  })

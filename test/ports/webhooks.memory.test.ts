@@ -1,0 +1,12 @@
+import * as Effect from "effect/Effect"
+import * as MemoryWebhooks from "../webhooks/MemoryWebhooks.ts"
+import * as WebhooksExercise from "./webhooks.exercise.ts"
+
+WebhooksExercise.exercise(
+  "Webhooks in memory",
+  MemoryWebhooks.layer,
+  (campaignId, times) =>
+    Effect.map(MemoryWebhooks.MemoryStore, ({ append }) =>
+      times.forEach((at) => void append(campaignId, "campaign.updated", at))),
+  Effect.map(MemoryWebhooks.MemoryStore, ({ acts }) => [...acts])
+)
