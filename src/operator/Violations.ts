@@ -19,9 +19,36 @@ export interface Limits {
 /** An invariant (docs/internals/protocol.md) that does not hold; `repairable`: by a rebuild of the gate. */
 export interface Violation {
   readonly campaignId: number | undefined
-  readonly invariant: "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "G1" | "G2"
+  readonly invariant: "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "G1" | "G2"
   readonly text: string
   readonly repairable: boolean
+}
+
+/** What is wrong with a log of events, by itself and against the coupons. */
+const logViolations = ({ coupons, log, unrelayed }: CampaignFacts): ReadonlyArray<readonly ["E1" | "E2", string]> => {
+  if (log === undefined) return []
+  const { events, firstIssued, firstSequence, lastIssued, lastNumber, lastSequence, misplaced, removedSequence } = log
+  const found: Array<readonly ["E1" | "E2", string]> = []
+  if (events !== log.sequence - removedSequence) {
+    found.push(["E2", `${events} events, numbered from ${removedSequence + 1} to ${log.sequence}`])
+  } else if (events > 0 && (firstSequence !== removedSequence + 1 || lastSequence !== log.sequence)) {
+    found.push(["E2", `events from ${firstSequence} to ${lastSequence}, the log ends at ${log.sequence}`])
+  }
+  if (misplaced > 0) found.push(["E1", `${misplaced} ranges of coupons do not follow the range before them`])
+  if (removedSequence === 0 && firstIssued > 1) found.push(["E1", `the first range begins with coupon ${firstIssued}`])
+  if ((removedSequence === 0 || lastIssued > 0) && lastIssued !== lastNumber) {
+    found.push(["E1", `the last range ends with coupon ${lastIssued}, the log's head is at ${lastNumber}`])
+  }
+  if (lastNumber > coupons) found.push(["E1", `the log has ${lastNumber} coupons, the ledger ${coupons}`])
+  // The relay appends in the transaction in which it settles.
+  if (coupons - lastNumber > unrelayed) {
+    found.push([
+      "E1",
+      `the log has ${lastNumber} of ${coupons} coupons, and only ${unrelayed} are on their way: ` +
+        "does an instance of the service run?"
+    ])
+  }
+  return found
 }
 
 /** The violations of one campaign. A gate that is not hydrated claims nothing: the next claim rebuilds it. */
@@ -38,6 +65,7 @@ export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): Rea
   if (codes !== coupons) say("I3", `${coupons} coupons have ${codes} different codes`)
   if (otherCodes > 0) say("P1", `${otherCodes} coupons have codes that are not the pool's of their numbers`)
   if (poolCodes !== codeCount) say("P2", `code_count is ${codeCount}, the pool has ${poolCodes} codes up to there`)
+  for (const [invariant, text] of logViolations(ledger)) say(invariant, text)
   if (gate === undefined) return found
   if (gate.after.condition === "Broken") say("G2", "the gate's keys cannot be read, or are of another type", true)
   if (gate.after.condition === "Foreign") {

@@ -24,6 +24,24 @@ export interface CampaignFacts {
   readonly otherCodes: number
   /** Coupons of outbox events that the relay has not settled. */
   readonly unrelayed: number
+  /** `undefined`: it has no log yet, being older than the log. */
+  readonly log: LogFacts | undefined
+}
+
+/** What the log of a campaign's events adds up to. */
+export interface LogFacts {
+  /** Its head: the last sequence, the last one that retention has removed, and the last coupon that is in the log. */
+  readonly sequence: number
+  readonly removedSequence: number
+  readonly lastNumber: number
+  /** The events that are there, the first and the last sequence among them (0 without events). */
+  readonly events: number
+  readonly firstSequence: number
+  readonly lastSequence: number
+  /** Of the ranges: their first and last coupon (0 without ranges), and how many do not follow the one before. */
+  readonly firstIssued: number
+  readonly lastIssued: number
+  readonly misplaced: number
 }
 
 /** A variable of the ledger's sessions, by the database's own name. */

@@ -28,7 +28,18 @@ const factsOf = (campaignId: CampaignId, row: Row): CampaignFacts => ({
   codeCount: Number(row.code_count),
   poolCodes: Number(row.pool_codes),
   otherCodes: Number(row.other_codes),
-  unrelayed: Number(row.unrelayed)
+  unrelayed: Number(row.unrelayed),
+  log: row.log_sequence === null ? undefined : {
+    sequence: Number(row.log_sequence),
+    removedSequence: Number(row.log_removed),
+    lastNumber: Number(row.log_last_id),
+    events: Number(row.log_events),
+    firstSequence: Number(row.log_first_sequence),
+    lastSequence: Number(row.log_last_sequence),
+    firstIssued: Number(row.log_first_issued),
+    lastIssued: Number(row.log_last_issued),
+    misplaced: Number(row.log_misplaced)
+  }
 })
 
 /** What all ledgers do alike. */

@@ -2,7 +2,13 @@ import { setTimeout as pause } from "node:timers/promises"
 import type { LoadGenerator } from "../e2e/load.ts"
 import type { Change } from "../invariants/Changes.ts"
 import type { Attempt } from "../invariants/History.ts"
-import { checkInvariants, lagViolations, restViolations, subsetViolations } from "../invariants/invariants.ts"
+import {
+  checkInvariants,
+  lagViolations,
+  logRestViolations,
+  restViolations,
+  subsetViolations
+} from "../invariants/invariants.ts"
 import { openStores, type Stores } from "../invariants/Snapshot.ts"
 import { askAgain } from "./Clients.ts"
 import type { GateWatch } from "./GateWatch.ts"
@@ -91,11 +97,15 @@ const rest = async (stores: Stores, millis: number): Promise<ReadonlyArray<strin
     const unrest: Array<string> = []
     for (const campaignId of await reader.campaignIds()) {
       for (;;) {
-        const open = restViolations(
-          await reader.gate?.(campaignId),
-          await reader.ledger(campaignId),
-          "eventStream" in stores ? stores.eventStream : undefined
-        )
+        const ledger = await reader.ledger(campaignId)
+        const open = [
+          ...restViolations(
+            await reader.gate?.(campaignId),
+            ledger,
+            "eventStream" in stores ? stores.eventStream : undefined
+          ),
+          ...logRestViolations(ledger)
+        ]
         if (open.length === 0) break
         if (performance.now() > end) {
           unrest.push(...open.map((text) => `${text}, ${millis / 1_000} s after the last request`))

@@ -231,6 +231,15 @@ export const mutations = [
           "ORDER BY q.code LIMIT 1)"
       }
     ]
+  },
+  {
+    name: "eventOutsideTransaction",
+    what: "events are appended outside of the relay's transaction, without the lock of their head",
+    patches: [{
+      file: "sql/mysql/MySqlEventLog.ts",
+      from: "ORDER BY campaign_id FOR UPDATE`\n]",
+      to: "ORDER BY campaign_id`,\n  \"COMMIT\"\n]"
+    }]
   }
 ] as const satisfies ReadonlyArray<Mutation>
 

@@ -141,6 +141,32 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       })
     }
   },
+  eventOutsideTransaction: {
+    what: "the connection of a relay dies when it has inserted events and waits for the head of their log",
+    play: async (stage) => {
+      const { a, rig } = stage
+      const campaignId = await open(stage, 5)
+      await insist(stage, a, campaignId, 1)
+      await settled(stage)
+      await foreignSession(rig.databaseUrl, async (connection) => {
+        await connection.query("START TRANSACTION")
+        await connection.query(`SELECT 1 FROM campaign_event_heads WHERE campaign_id = ${campaignId} FOR UPDATE`)
+        await insist(stage, a, campaignId, 2)
+        const waiting = () =>
+          query(
+            rig.databaseUrl,
+            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() " +
+              "AND info LIKE '%campaign_event_heads%'"
+          )
+        await until(async () => (await waiting()).length > 0, 5_000)
+        for (const row of await waiting()) {
+          // It may have given up meanwhile.
+          await query(rig.databaseUrl, `KILL ${Number(row["id"] ?? row["ID"])}`).catch(() => {})
+        }
+        await connection.query("ROLLBACK")
+      })
+    }
+  },
   noReaper: {
     what: "an instance dies with a reservation, and its user never comes back",
     play: async (stage) => {

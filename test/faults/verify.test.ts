@@ -119,6 +119,18 @@ for (const kind of availableDatabases()) {
       expect(gone.code).toBe(1)
     })
 
+    it("finds an event that is gone (E2), and coupons that are in no range (E1)", async () => {
+      const { env, first, instance, second, sql } = await deployment()
+      await instance.stop()
+      await sql(`DELETE FROM campaign_events WHERE campaign_id = ${first} AND sequence = 1`)
+      await sql(`UPDATE campaign_events SET first_id = 2, last_id = 2 WHERE campaign_id = ${second} AND first_id = 1`)
+      const { code, text } = await verify(env)
+      expect(text).toMatch(new RegExp(`E2 campaign ${first}: \\d events, numbered from 1 to \\d`))
+      expect(text).toContain(`E1 campaign ${second}: the first range begins with coupon 2`)
+      expect(text).toContain(`E1 campaign ${second}: the last range ends with coupon 2, the log's head is at 1`)
+      expect(code).toBe(1)
+    })
+
     it("finds a reservation and an event that no agent handles (I9)", async () => {
       const { env, first, instance, key, sql } = await deployment()
       await instance.stop()

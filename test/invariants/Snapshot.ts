@@ -10,12 +10,34 @@ export interface LedgerView {
   /** `current_coupon`. */
   readonly counter: number
   readonly coupons: ReadonlyArray<{ readonly id: number; readonly userId: string; readonly code: string }>
+  /** The campaign's log of events, in order; `undefined`: the ledger is that of a program without logs. */
+  readonly log: LogView | undefined
   /** Outbox rows of the campaign that the relay has not settled. */
   readonly unsettled: number
   /** Of a campaign with a pool: its codes by their numbers, as many as the campaign says. */
   readonly pool?: { readonly codeCount: number; readonly codes: ReadonlyMap<number, string> } | undefined
   /** Users of the coupons that those rows stand for. */
   readonly unsettledUsers: ReadonlySet<string>
+}
+
+/** A campaign's log of events. */
+export interface LogView {
+  readonly events: ReadonlyArray<{
+    readonly sequence: number
+    readonly type: string
+    readonly firstId: number
+    readonly lastId: number
+    /** Of the campaign, in the payload. */
+    readonly version: number | undefined
+    /** Whether an operator has changed the campaign. */
+    readonly isChange: boolean
+  }>
+  /** Its head's. */
+  readonly sequence: number
+  /** The campaign's. */
+  readonly version: number
+  /** Ranges that stand before a change and were issued after it, or the other way round, by the ledger's times. */
+  readonly disordered: number
 }
 
 /** A campaign's keys in Redis, read in one MULTI. */
@@ -46,6 +68,16 @@ const CAMPAIGNS = "SELECT id FROM campaigns ORDER BY id"
 const CAMPAIGN = "SELECT *, coupon_limit AS couponLimit, current_coupon AS counter FROM campaigns WHERE id = ?"
 const POOL = "SELECT number, code FROM code_pool WHERE campaign_id = ? ORDER BY number"
 const COUPONS = "SELECT id, user_id AS userId, code FROM coupons WHERE campaign_id = ? ORDER BY id"
+const EVENTS = "SELECT sequence, type, first_id AS firstId, last_id AS lastId, payload FROM campaign_events " +
+  "WHERE campaign_id = ? ORDER BY sequence"
+const HEAD = "SELECT h.sequence, c.version FROM campaigns AS c " +
+  "LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id WHERE c.id = ?"
+/** Times of events have no more than milliseconds: a range comes too early only if that is beyond doubt. */
+const DISORDERED = `SELECT COUNT(*) AS disordered FROM campaign_events AS e
+JOIN campaign_events AS r ON r.campaign_id = e.campaign_id AND r.type = 'coupon.issued'
+JOIN coupons AS f ON f.campaign_id = r.campaign_id AND f.id = r.first_id
+WHERE e.campaign_id = ? AND e.payload LIKE '%"changed"%'
+  AND ((r.sequence < e.sequence AND r.at > e.at) OR (r.sequence > e.sequence AND f.issued_at < e.at))`
 const UNSETTLED =
   "SELECT kind, first_id AS firstId, last_id AS lastId FROM outbox WHERE campaign_id = ? AND kind <> 'VOID'"
 
@@ -58,7 +90,8 @@ const view = (
   campaign: Row | undefined,
   coupons: ReadonlyArray<Row>,
   outbox: ReadonlyArray<Row>,
-  pool: ReadonlyArray<Row>
+  pool: ReadonlyArray<Row>,
+  log: { readonly events: ReadonlyArray<Row>; readonly head: Row; readonly disordered: number } | undefined
 ): LedgerView => {
   if (campaign === undefined) throw new Error(`the ledger has no campaign ${campaignId}`)
   const rows = coupons.map((row) => ({
@@ -82,6 +115,22 @@ const view = (
         )
       }
       : undefined,
+    log: log === undefined ? undefined : {
+      events: log.events.map((row) => {
+        const payload = row["payload"] === null ? {} : JSON.parse(String(row["payload"])) as Record<string, unknown>
+        return {
+          sequence: Number(row["sequence"]),
+          type: String(row["type"]),
+          firstId: Number(row["firstId"]),
+          lastId: Number(row["lastId"]),
+          version: payload["version"] as number | undefined,
+          isChange: row["type"] === "campaign.created" || "changed" in payload
+        }
+      }),
+      sequence: Number(log.head["sequence"] ?? 0),
+      version: Number(log.head["version"]),
+      disordered: log.disordered
+    },
     unsettled: outbox.length,
     unsettledUsers: new Set(rows.filter(({ id }) => isUnsettled(id)).map(({ userId }) => userId))
   }
@@ -149,6 +198,9 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
       : String((await rows("SELECT redis_key_prefix AS prefix FROM deployment"))[0]!["prefix"])
   }
   const gate = redisUrl === undefined ? undefined : openGate(redisUrl, await keyPrefix())
+  const hasLogs = (await rows(
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'campaign_event_heads'"
+  )).length > 0
   return {
     campaignIds: async () => (await rows(CAMPAIGNS)).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
@@ -157,7 +209,12 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
       try {
         const [campaign] = await rows(CAMPAIGN, [campaignId])
         const pool = isPool(campaign) ? await rows(POOL, [campaignId]) : []
-        return view(campaignId, campaign, await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId]), pool)
+        const log = !hasLogs ? undefined : {
+          events: await rows(EVENTS, [campaignId]),
+          head: (await rows(HEAD, [campaignId]))[0]!,
+          disordered: Number((await rows(DISORDERED, [campaignId]))[0]!["disordered"])
+        }
+        return view(campaignId, campaign, await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId]), pool, log)
       } finally {
         await connection.query("COMMIT")
       }
@@ -177,6 +234,7 @@ const openSqlite = (dataDir: string): Reader => {
     statement.setReadBigInts(true)
     return statement.all(...values) as Array<Row>
   }
+  const hasLogs = rows("SELECT 1 FROM sqlite_master WHERE name = 'campaign_event_heads'").length > 0
   return {
     campaignIds: async () => rows(CAMPAIGNS).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
@@ -184,7 +242,12 @@ const openSqlite = (dataDir: string): Reader => {
       try {
         const [campaign] = rows(CAMPAIGN, campaignId)
         const pool = isPool(campaign) ? rows(POOL, campaignId) : []
-        return view(campaignId, campaign, rows(COUPONS, campaignId), rows(UNSETTLED, campaignId), pool)
+        const log = !hasLogs ? undefined : {
+          events: rows(EVENTS, campaignId),
+          head: rows(HEAD, campaignId)[0]!,
+          disordered: Number(rows(DISORDERED, campaignId)[0]!["disordered"])
+        }
+        return view(campaignId, campaign, rows(COUPONS, campaignId), rows(UNSETTLED, campaignId), pool, log)
       } finally {
         database.exec("COMMIT")
       }

@@ -10,18 +10,37 @@ import {
   historyViolations,
   lagViolations,
   ledgerViolations,
+  logRestViolations,
+  logViolations,
   restViolations,
   subsetViolations
 } from "./invariants.ts"
-import type { GateView, LedgerView } from "./Snapshot.ts"
+import type { GateView, LedgerView, LogView } from "./Snapshot.ts"
 
 const coupon = (id: number, userId: number, code = `code${userId}`) => ({ id, userId: String(userId), code })
+
+const event = (sequence: number, type: string, more: Partial<LogView["events"][number]> = {}) =>
+  ({ sequence, type, firstId: 0, lastId: 0, version: undefined, isChange: false, ...more })
+
+const log = (over: Partial<LogView> = {}): LogView => ({
+  events: [
+    event(1, "campaign.created", { version: 1, isChange: true }),
+    event(2, "coupon.issued", { firstId: 1, lastId: 1 }),
+    event(3, "campaign.updated", { version: 2, isChange: true }),
+    event(4, "coupon.issued", { firstId: 2, lastId: 2 })
+  ],
+  sequence: 4,
+  version: 2,
+  disordered: 0,
+  ...over
+})
 
 const ledger = (over: Partial<LedgerView> = {}): LedgerView => ({
   campaignId: 1,
   limit: 2,
   counter: 2,
   coupons: [coupon(1, 10), coupon(2, 20)],
+  log: log(),
   unsettled: 0,
   unsettledUsers: new Set(),
   ...over
@@ -53,10 +72,31 @@ const right = [
   received(30, "COUPON_SOLD_OUT", 20)
 ]
 
+type Entry = LogView["events"][number]
+
 /** The names of the invariants that a list of violations is about. */
 const names = (violations: ReadonlyArray<string>) => violations.map((text) => text.split(" ")[0])
 
 describe("invariants", () => {
+  it("see a log of events that lacks something, has it twice, or in another order", () => {
+    const without = (sequence: number) => log().events.filter((event) => event.sequence !== sequence)
+    const [created, first, updated, second] = log().events as [Entry, Entry, Entry, Entry]
+    const of = (events: ReadonlyArray<Entry>, more: Partial<LogView> = {}) =>
+      names(logViolations(ledger({ log: log({ events, ...more }) })))
+    expect(of(log().events)).toEqual([])
+    expect(logViolations(ledger({ log: undefined }))).toEqual([])
+    expect(of(without(3))).toEqual(["E2", "E2"])
+    expect(of([created, { ...first, lastId: 2 }, updated, second])).toEqual(["E1"])
+    expect(of([created, first, updated, { ...second, firstId: 3, lastId: 3 }])).toEqual(["E1", "E1"])
+    expect(of([created, first, { ...updated, version: 3 }, second])).toEqual(["E2"])
+    expect(of(log().events, { sequence: 5 })).toEqual(["E2"])
+    expect(of(log().events, { disordered: 1 })).toEqual(["E2"])
+    const rest = (more: Partial<LogView>) => names(logRestViolations(ledger({ log: log(more) })))
+    expect(rest({})).toEqual([])
+    expect(rest({ events: without(4), sequence: 3 })).toEqual(["E1"])
+    expect(rest({ version: 3 })).toEqual(["E2"])
+  })
+
   it("say nothing about a run in which all is well", () => {
     expect(ledgerViolations(ledger())).toEqual([])
     expect(historyViolations(ledger(), right)).toEqual([])

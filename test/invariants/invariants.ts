@@ -3,7 +3,7 @@ import { changeViolations, type Change } from "./Changes.ts"
 import { NOTHING_ISSUED, OPEN, type Attempt } from "./History.ts"
 import { openStores, type GateView, type LedgerView, type Stores } from "./Snapshot.ts"
 
-// The names I1 to I10, G1 and G2 are those of the protocol's table of invariants.
+// The names I1 to I10, E1, E2, G1 and G2 are those of the protocol's table of invariants.
 
 const some = (what: ReadonlyArray<string>) =>
   what.slice(0, 5).join(", ") + (what.length > 5 ? `, … (${what.length} in all)` : "")
@@ -35,6 +35,43 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit, pool }: 
     }
   }
   return violations
+}
+
+/** E1 and E2: what the log of events must satisfy, always; what it lacks so far is all at the end of the coupons. */
+export const logViolations = ({ campaignId, coupons, log }: LedgerView): ReadonlyArray<string> => {
+  if (log === undefined) return []
+  const violations: Array<string> = []
+  const say = (name: string, text: string) => violations.push(`${name} campaign ${campaignId}: ${text}`)
+  const { disordered, events, sequence } = log
+  const gap = events.findIndex((event, k) => event.sequence !== k + 1)
+  if (gap >= 0) say("E2", `event ${gap + 1} has the sequence ${events[gap]!.sequence}`)
+  if (events.length !== sequence) say("E2", `${events.length} events, the head is at ${sequence}`)
+  if (disordered > 0) say("E2", `${disordered} ranges stand on the wrong side of a change`)
+  const versions = events.filter(({ isChange }) => isChange).map(({ version }) => version)
+  if (versions.some((version, k) => version !== k + 1)) {
+    say("E2", `changes have the versions ${some(versions.map(String))}`)
+  }
+  let last = 0
+  for (const { firstId, lastId, sequence, type } of events) {
+    if (type !== "coupon.issued") continue
+    if (firstId !== last + 1 || lastId < firstId) {
+      say("E1", `event ${sequence} has the coupons ${firstId} to ${lastId}, after ${last}`)
+    }
+    last = lastId
+  }
+  if (last > coupons.length) say("E1", `the log has ${last} coupons, the ledger ${coupons.length}`)
+  return violations
+}
+
+/** E1 and E2 at rest: the log has everything. */
+export const logRestViolations = ({ campaignId, coupons, log }: LedgerView): ReadonlyArray<string> => {
+  if (log === undefined) return []
+  const last = log.events.reduce((most, { lastId }) => Math.max(most, lastId), 0)
+  const changes = log.events.filter(({ isChange }) => isChange).length
+  return [
+    ...(last === coupons.length ? [] : [`E1 campaign ${campaignId}: the log has ${last} of ${coupons.length} coupons`]),
+    ...(changes === log.version ? [] : [`E2 campaign ${campaignId}: the log has ${changes} of ${log.version} changes`])
+  ]
 }
 
 /**
@@ -171,7 +208,12 @@ const REST_MILLIS = 60_000
 export const checkInvariants = async (
   stores: Stores,
   history: ReadonlyArray<Attempt> | undefined,
-  options: { readonly atRest?: boolean; readonly changes?: ReadonlyArray<Change> } = {}
+  options: {
+    readonly atRest?: boolean
+    readonly changes?: ReadonlyArray<Change>
+    /** No instance that knows of logs is there to append to them. */
+    readonly logsMayLag?: boolean
+  } = {}
 ): Promise<void> => {
   const reader = await openStores(stores)
   try {
@@ -182,7 +224,7 @@ export const checkInvariants = async (
       const gate = await reader.gate?.(campaignId)
       const ledger = await reader.ledger(campaignId)
       const later = await reader.gate?.(campaignId)
-      violations.push(...ledgerViolations(ledger))
+      violations.push(...ledgerViolations(ledger), ...logViolations(ledger))
       if (history !== undefined) violations.push(...historyViolations(ledger, history, options.changes))
       if (gate !== undefined) violations.push(...subsetViolations(gate, ledger))
       if (later !== undefined) violations.push(...lagViolations(later, ledger))
@@ -190,11 +232,15 @@ export const checkInvariants = async (
     const deadline = Date.now() + REST_MILLIS
     for (const campaignId of options.atRest === false ? [] : campaignIds) {
       for (;;) {
-        const open = restViolations(
-          await reader.gate?.(campaignId),
-          await reader.ledger(campaignId),
-          "eventStream" in stores ? stores.eventStream : undefined
-        )
+        const ledger = await reader.ledger(campaignId)
+        const open = [
+          ...restViolations(
+            await reader.gate?.(campaignId),
+            ledger,
+            "eventStream" in stores ? stores.eventStream : undefined
+          ),
+          ...(options.logsMayLag === true ? [] : logRestViolations(ledger))
+        ]
         if (open.length === 0) break
         if (Date.now() > deadline) {
           violations.push(...open.map((text) => `${text}, ${REST_MILLIS / 1_000} s after the last request`))

@@ -121,6 +121,24 @@ WHERE kind = 'CHANGED' AND campaign_id IN (${list(campaignIds)}) AND first_id > 
 export const couponTime = (campaignId: CampaignId, id: number): string =>
   `SELECT issued_at FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id = ${integer(id)}`
 
+/** What a campaign's log adds up to: one row to join. Its `log_sequence` is NULL if there is no log. */
+export const logFacts = (campaignId: string): string =>
+  `(SELECT e.*, r.*, h.sequence AS log_sequence, h.removed_sequence AS log_removed, h.last_id AS log_last_id
+FROM (
+  SELECT COUNT(*) AS log_events, COALESCE(MIN(sequence), 0) AS log_first_sequence,
+    COALESCE(MAX(sequence), 0) AS log_last_sequence
+  FROM campaign_events WHERE campaign_id = ${campaignId}
+) AS e
+CROSS JOIN (
+  SELECT COALESCE(MIN(first_id), 0) AS log_first_issued, COALESCE(MAX(last_id), 0) AS log_last_issued,
+    COALESCE(SUM(CASE WHEN first_id <> before_id + 1 OR last_id < first_id THEN 1 ELSE 0 END), 0) AS log_misplaced
+  FROM (
+    SELECT first_id, last_id, LAG(last_id) OVER (ORDER BY sequence) AS before_id
+    FROM campaign_events WHERE campaign_id = ${campaignId} AND type = 'coupon.issued'
+  ) AS ranges
+) AS r
+LEFT JOIN campaign_event_heads AS h ON h.campaign_id = ${campaignId}) AS g`
+
 const eventColumns = "campaign_id, sequence, type, first_id, last_id, payload, at"
 
 export const eventsAfter = (campaignId: CampaignId, afterSequence: number, limit: number): string =>

@@ -10,6 +10,7 @@ import { unrelayedCoupons } from "../../OutboxRows.ts"
 import { codesOf, type Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
+import { logFacts } from "../../text/EventLogText.ts"
 import { integer } from "../../text/Literals.ts"
 import { libsqlText } from "../Statements.ts"
 
@@ -36,10 +37,11 @@ const factsInPages = (
     const id = integer(campaignId)
     const read = (text: string) => Steps.step(sql.unsafe<Row>(text).unprepared)
     const [campaign] = yield* read(
-      `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, k.highest_id, o.unrelayed
+      `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, k.highest_id, o.unrelayed, g.*
 FROM campaigns AS c
 CROSS JOIN (SELECT COALESCE(MAX(id), 0) AS highest_id FROM coupons WHERE campaign_id = ${id}) AS k
-CROSS JOIN ${unrelayedCoupons(id)} WHERE c.id = ${id}`
+CROSS JOIN ${unrelayedCoupons(id)}
+CROSS JOIN ${logFacts(id)} WHERE c.id = ${id}`
     )
     if (campaign === undefined) return undefined
     const highest = integer(BigInt(campaign.highest_id as number | bigint))

@@ -10,6 +10,7 @@ import { unrelayedCoupons } from "../../OutboxRows.ts"
 import { codesOf, type Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
+import { logFacts } from "../../text/EventLogText.ts"
 import { integer } from "../../text/Literals.ts"
 import * as MySql from "../connection/MySql.ts"
 import { endTransaction } from "../connection/SentText.ts"
@@ -100,8 +101,9 @@ const factsInPages = (
           }
         })
       const [campaign] = yield* read(
-        `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, o.unrelayed
+        `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, o.unrelayed, g.*
 FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
+CROSS JOIN ${logFacts(integer(campaignId))}
 WHERE c.id = ${integer(campaignId)}`
       )
       if (campaign === undefined) return undefined
