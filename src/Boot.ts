@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import { AppConfig } from "./config/AppConfig.ts"
 import { KeyWatch } from "./agents/KeyWatch.ts"
 import * as Backend from "./Backend.ts"
+import { CampaignEvents } from "./campaigns/CampaignEvents.ts"
 import { Campaigns } from "./campaigns/Campaigns.ts"
 import { CodePools } from "./campaigns/CodePools.ts"
 import { Coupons } from "./campaigns/Coupons.ts"
@@ -71,6 +72,7 @@ export const make = Effect.gen(function*() {
         codePools: Context.get(context, CodePools),
         coupons: Context.get(context, Coupons),
         webhooks: Context.get(context, Webhooks),
+        events: Context.get(context, CampaignEvents),
         guard: Context.get(context, Guard),
         apiKeys: Context.get(context, ApiKeys)
       }

@@ -1,11 +1,13 @@
 import * as Layer from "effect/Layer"
 import * as Agents from "./agents/Agents.ts"
 import * as CampaignChanges from "./campaigns/CampaignChanges.ts"
+import * as CampaignEvents from "./campaigns/CampaignEvents.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CodePools from "./campaigns/CodePools.ts"
 import * as Coupons from "./campaigns/Coupons.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
 import * as EventNews from "./agents/events/EventNews.ts"
+import * as EventTails from "./agents/events/EventTails.ts"
 import * as GateRebuilder from "./agents/GateRebuilder.ts"
 import * as GroupCommit from "./claim/GroupCommit.ts"
 import * as HeldCoupons from "./agents/HeldCoupons.ts"
@@ -26,12 +28,14 @@ import * as Webhooks from "./webhooks/Webhooks.ts"
 export const layer = Layer.mergeAll(
   IssueCoupon.layer,
   Campaigns.layer,
+  CampaignEvents.layer,
   CodePools.layer,
   Coupons.layer,
   Webhooks.layer
 ).pipe(
   Layer.provideMerge(Layer.mergeAll(CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
   Layer.provideMerge(Agents.layer),
+  Layer.provideMerge(EventTails.layer),
   Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, WebhookDelivery.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),

@@ -8,6 +8,7 @@ import { Gate } from "../ports/Gate.ts"
 import * as Agent from "./Agent.ts"
 import * as AuditSeal from "./audit/AuditSeal.ts"
 import * as CampaignSearch from "./CampaignSearch.ts"
+import * as EventRemoval from "./events/EventRemoval.ts"
 import * as EventLogUpkeep from "./events/EventLogUpkeep.ts"
 import { KeyWatch } from "./KeyWatch.ts"
 import { OutboxRelay } from "./outbox/OutboxRelay.ts"
@@ -42,6 +43,7 @@ export const make = Effect.gen(function*() {
   const keys = yield* KeyWatch
   const webhooks = yield* WebhookDelivery
   yield* (yield* EventNews).listen(webhooks.noticed)
+  const removal = yield* EventRemoval.make
   const suspicion = yield* Stream.toPull((yield* Gate).suspicions)
 
   const agents: ReadonlyArray<Agent.Agent> = [
@@ -102,6 +104,12 @@ export const make = Effect.gen(function*() {
       title: "the upkeep of the event logs",
       runOnce: eventLog.runOnce,
       every: Duration.seconds(1)
+    },
+    {
+      name: "event_removal",
+      title: "the removal of old events",
+      runOnce: removal.runOnce,
+      every: Duration.minutes(1)
     },
     {
       name: "webhooks",

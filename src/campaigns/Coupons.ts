@@ -126,7 +126,8 @@ export const make = Effect.gen(function*() {
         const { codes } = yield* find(campaignId)
         const meant = codes._tag === "Generated" ? normaliseCode(codes.format, given) : undefined
         if (meant === undefined || meant === code) return yield* new RecordNotFound()
-        return (yield* Effect.mapError(ledger.findByCode(campaignId, meant), storeDown)) ?? (yield* new RecordNotFound())
+        const other = yield* Effect.mapError(ledger.findByCode(campaignId, meant), storeDown)
+        return other ?? (yield* new RecordNotFound())
       }),
 
     export: (campaignId, afterNumber) =>

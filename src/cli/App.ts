@@ -7,6 +7,7 @@ import { campaign } from "./commands/CampaignCommands.ts"
 import { get, issue } from "./commands/CouponCommands.ts"
 import { codes } from "./commands/CodesCommand.ts"
 import { doctor } from "./commands/DoctorCommand.ts"
+import { events } from "./commands/EventsCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
 import { watch } from "./commands/WatchCommand.ts"
 
@@ -17,6 +18,7 @@ const root = Command.make("coupon").pipe(
     codes,
     issue,
     get,
+    events,
     watch,
     doctor,
     OperatorCommands.verify,

@@ -55,6 +55,11 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
   {
+    usage: "events ID [--after N] [--follow]",
+    text: "what happened to a campaign, in the order of commit, after this event; --follow: as it happens",
+    role: "VIEWER"
+  },
+  {
     usage: "watch [--count N]",
     text: "what all instances do, each second: a table on a terminal, lines elsewhere",
     role: "VIEWER"

@@ -34,6 +34,24 @@ export const integer = (
   )
 })
 
+/** A duration within bounds, both included. */
+const durationWithin = (name: string, minimum: Duration.Duration, maximum: Duration.Duration, example: string) => {
+  const bounds = `${DurationText.format(minimum)} to ${DurationText.format(maximum)}`
+  return {
+    bounds,
+    config: Config.string(name).pipe(
+      Config.mapOrFail((text) =>
+        Option.match(Option.filter(DurationText.parse(text.trim()), Duration.between({ minimum, maximum })), {
+          onNone: () => invalid(`must be a duration from ${bounds}, such as ${example}`),
+          onSome: Either.right
+        })
+      )
+    )
+  }
+}
+
+const readDuration = (text: string) => Option.getOrThrow(DurationText.parse(text))
+
 export const duration = (
   name: string,
   description: string,
@@ -41,23 +59,31 @@ export const duration = (
   min: string,
   max: string
 ): Setting<Duration.Duration> => {
-  const read = (text: string) => Option.getOrThrow(DurationText.parse(text))
-  const [initially, minimum, maximum] = [read(initial), read(min), read(max)]
-  const bounds = `${DurationText.format(minimum)} to ${DurationText.format(maximum)}`
+  const initially = readDuration(initial)
+  const example = DurationText.format(initially)
+  const { bounds, config } = durationWithin(name, readDuration(min), readDuration(max), example)
   return {
     name,
     description: `${description} (${bounds})`,
-    default: DurationText.format(initially),
-    config: Config.string(name).pipe(
-      Config.mapOrFail((text) =>
-        Option.match(Option.filter(DurationText.parse(text.trim()), Duration.between({ minimum, maximum })), {
-          onNone: () =>
-            invalid(`must be a duration from ${bounds}, such as ${DurationText.format(initially)}`),
-          onSome: Either.right
-        })
-      ),
-      Config.withDefault(initially)
-    )
+    default: example,
+    config: Config.withDefault(config, initially)
+  }
+}
+
+/** A duration that need not be set. */
+export const optionalDuration = (
+  name: string,
+  description: string,
+  example: string,
+  min: string,
+  max: string
+): Setting<Option.Option<Duration.Duration>> => {
+  const { bounds, config } = durationWithin(name, readDuration(min), readDuration(max), example)
+  return {
+    name,
+    description: `${description}, e.g. ${example} (${bounds})`,
+    default: "",
+    config: Config.option(config)
   }
 }
 

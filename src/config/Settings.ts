@@ -5,7 +5,7 @@ import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Networks from "./Networks.ts"
 import {
-  checkSecret, duration, durations, file, integer, LEAST_SECRET, list, oneOf, url, type Setting
+  checkSecret, duration, durations, file, integer, LEAST_SECRET, list, oneOf, optionalDuration, url, type Setting
 } from "./Setting.ts"
 import { parse as parseSecretsKey, type SecretsKeys } from "./SecretsKey.ts"
 import type { StoreUrl } from "./StoreUrl.ts"
@@ -201,6 +201,20 @@ export const settings = {
     // What instances have published and not yet confirmed must not be trimmed: 10,000 coupons in a poll each.
     100_000,
     100_000_000
+  ),
+  eventRetention: optionalDuration(
+    "EVENT_RETENTION",
+    "how long the events of a campaign's log are kept; unless set, for good",
+    "2160h",
+    "1h",
+    "87600h"
+  ),
+  maxWatchers: integer(
+    "MAX_WATCHERS",
+    "calls of WatchCampaign in progress before OVERLOADED; one client has at most half of them",
+    1_000,
+    2,
+    100_000
   ),
   gateKeptAfterEnd: duration(
     "GATE_KEPT_AFTER_END",

@@ -13,6 +13,7 @@ import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
 import { guarded } from "../rpc/Guarded.ts"
 import type { Request, Response } from "../rpc/Request.ts"
 import type { Route } from "../rpc/Route.ts"
+import { watchCampaign } from "../rpc/events/EventStreams.ts"
 import * as CouponStreams from "../rpc/coupons/CouponStreams.ts"
 import type { StreamRoute } from "../rpc/streams/StreamRoute.ts"
 import { Startup } from "../rpc/Startup.ts"
@@ -88,10 +89,18 @@ const LONG_PATHS = new Set([
 
 type BoundLong = (handler: Handler, paths: ReadonlySet<string>) => Handler
 
-/** Bounds the calls that last, all of them together. */
-const makeBoundLong = (clientOf: (request: Request) => number): BoundLong => {
+/** Calls of which `MAX_WATCHERS` may last. */
+const WATCH_PATHS = new Set([watchCampaign.path])
+
+/** Bounds the calls that last, all of them together, and watches of campaigns apart. */
+const makeBoundLong = (clientOf: (request: Request) => number, maxWatchers: number): BoundLong => {
   const calls = Shares.make(LongCalls.MOST_LONG_CALLS)
-  return (handler, paths) => LongCalls.bound({ calls, clientOf, handler, paths })
+  const watches = Shares.make(maxWatchers)
+  return (handler, paths) => {
+    const of = (isWatch: boolean) => new Set([...paths].filter((path) => WATCH_PATHS.has(path) === isWatch))
+    const watching = LongCalls.bound({ calls: watches, clientOf, handler, paths: of(true) })
+    return LongCalls.bound({ calls, clientOf, handler: watching, paths: of(false) })
+  }
 }
 
 const boundLongCalls = (mounts: Mounts, boundLong: BoundLong): Mounts =>
@@ -114,7 +123,7 @@ const makeRouter = (
   const names = services.map(({ typeName }) => typeName)
   const health = Health.make({ services: names, ready: pages.ready, draining: isDraining })
   const reflection = config.reflection === "on" ? Reflection.make([...services, HealthService]) : {}
-  const boundLong = makeBoundLong(options.dispatcher.clientOf)
+  const boundLong = makeBoundLong(options.dispatcher.clientOf, config.maxWatchers)
   const long = boundLongCalls({ ...reflection, ...health.mounts }, boundLong)
   const router = Router.make({ ...options, boundLong, mounts: { ...long, ...given }, pages, routes })
   return { health, router }

@@ -33,6 +33,7 @@ import {
 } from "../contract/gen/coupon/v1/coupon_pb.ts"
 import { findCoupon, listCoupons } from "./coupons/CouponListRoutes.ts"
 import { couponOf, issuedText } from "./coupons/CouponMessages.ts"
+import { listEvents } from "./events/EventRoutes.ts"
 import type { Route } from "./Route.ts"
 import * as Routes from "./Route.ts"
 
@@ -78,6 +79,8 @@ const fields = (campaign: Campaign) => ({
   ...codesToWire(campaign.codes),
   codeCount: BigInt(campaign.codeCount)
 })
+
+export const campaignOf = (campaign: Campaign) => create(CampaignSchema, fields(campaign))
 
 const createCampaign = Routes.make({
   method: CouponService.method.createCampaign,
@@ -176,7 +179,7 @@ const updateCampaign = Routes.make({
     Effect.flatMap(requestOf(input, context), (request) =>
       Effect.flatMap(Either.flatMap(codesFromWire(input), (codes) => parsePatch({ ...input, ...codes })), (update) =>
         useCases.campaigns.update(request, update))),
-  respond: (campaign) => create(UpdateCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+  respond: (campaign) => create(UpdateCampaignResponseSchema, { campaign: campaignOf(campaign) })
 })
 
 const pauseCampaign = Routes.make({
@@ -184,7 +187,7 @@ const pauseCampaign = Routes.make({
   bound: "write",
   access: "OPERATOR",
   call: (useCases, input, context) => Effect.flatMap(requestOf(input, context), useCases.campaigns.pause),
-  respond: (campaign) => create(PauseCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+  respond: (campaign) => create(PauseCampaignResponseSchema, { campaign: campaignOf(campaign) })
 })
 
 const resumeCampaign = Routes.make({
@@ -192,7 +195,7 @@ const resumeCampaign = Routes.make({
   bound: "write",
   access: "OPERATOR",
   call: (useCases, input, context) => Effect.flatMap(requestOf(input, context), useCases.campaigns.resume),
-  respond: (campaign) => create(ResumeCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+  respond: (campaign) => create(ResumeCampaignResponseSchema, { campaign: campaignOf(campaign) })
 })
 
 const endCampaign = Routes.make({
@@ -200,7 +203,7 @@ const endCampaign = Routes.make({
   bound: "write",
   access: "OPERATOR",
   call: (useCases, input, context) => Effect.flatMap(requestOf(input, context), useCases.campaigns.end),
-  respond: (campaign) => create(EndCampaignResponseSchema, { campaign: create(CampaignSchema, fields(campaign)) })
+  respond: (campaign) => create(EndCampaignResponseSchema, { campaign: campaignOf(campaign) })
 })
 
 const listCampaigns = Routes.make({
@@ -224,7 +227,7 @@ const listCampaigns = Routes.make({
   },
   respond: ({ campaigns, nextPageToken }) =>
     create(ListCampaignsResponseSchema, {
-      campaigns: campaigns.map((campaign) => create(CampaignSchema, fields(campaign))),
+      campaigns: campaigns.map((campaign) => campaignOf(campaign)),
       nextPageToken: nextPageToken ?? ""
     })
 })
@@ -294,5 +297,6 @@ export const routes: ReadonlyArray<Route> = [
   listCampaigns,
   ...codeRoutes,
   listCoupons,
-  findCoupon
+  findCoupon,
+  listEvents
 ]

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 import type { Guard } from "../security/Guard.ts"
+import type { CampaignEvents } from "../campaigns/CampaignEvents.ts"
 import type { Campaigns } from "../campaigns/Campaigns.ts"
 import type { CodePools } from "../campaigns/CodePools.ts"
 import type { Coupons } from "../campaigns/Coupons.ts"
@@ -14,6 +15,7 @@ export interface UseCases {
   readonly codePools: CodePools["Type"]
   readonly coupons: Coupons["Type"]
   readonly webhooks: Webhooks["Type"]
+  readonly events: CampaignEvents["Type"]
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]

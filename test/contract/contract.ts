@@ -3,10 +3,12 @@ import { Code } from "@connectrpc/connect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ALPHABET } from "../../src/domain/CouponCode.ts"
 import {
+  type CampaignEvent,
   CampaignStatus,
   type Coupon,
   CouponSchema,
-  GetCampaignRequestSchema
+  GetCampaignRequestSchema,
+  type WatchSnapshot
 } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
 import { lifecycle } from "./lifecycle.ts"
@@ -435,6 +437,52 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           .toBeGreaterThan(all[0]!)
       })
 
+      it("lists the events of a campaign by their sequences", async () => {
+        const campaignId = await open({ couponLimit: 3 })
+        for (const userId of [1, 2]) expect((await issue(campaignId, userId)).status).toBe(200)
+        expect((await http.post("PauseCampaign", { campaignId })).status).toBe(200)
+        expect((await http.post("ResumeCampaign", { campaignId })).status).toBe(200)
+        expect((await issue(campaignId, 3)).status).toBe(200)
+        interface Event {
+          readonly sequence: string
+          readonly type: string
+          readonly firstNumber?: number
+          readonly lastNumber?: number
+        }
+        const list = async (more: Record<string, unknown> = {}) =>
+          (await http.post("ListEvents", { campaignId, ...more })).json() as unknown as {
+            readonly events: ReadonlyArray<Event>
+            readonly lastSequence: string
+          }
+        await expect.poll(async () => (await list()).events.at(-1)?.type, { timeout: 10_000 }).toBe("campaign.sold_out")
+        const { events, lastSequence } = await list()
+        expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, k) => String(k + 1)))
+        expect(lastSequence).toBe(String(events.length))
+        const others = events.filter(({ type }) => type !== "coupon.issued").map(({ type }) => type)
+        expect(others).toEqual(["campaign.created", "campaign.paused", "campaign.resumed", "campaign.sold_out"])
+        const numbers = events.filter(({ type }) => type === "coupon.issued").flatMap((event) =>
+          Array.from({ length: event.lastNumber! - event.firstNumber! + 1 }, (_, k) => event.firstNumber! + k)
+        )
+        expect(numbers).toEqual([1, 2, 3])
+        expect(events[0]).toMatchObject({
+          campaignId,
+          firstSequence: "1",
+          payload: { version: 1, couponLimit: 3, status: "ACTIVE", startTime: OPEN, endTime: null }
+        })
+        // The same pages by sequence, and by GET.
+        expect((await list({ afterSequence: "2", pageSize: 2 })).events).toEqual(events.slice(2, 4))
+        expect((await http.get("ListEvents", { campaignId, afterSequence: "1" })).json()["events"])
+          .toEqual(events.slice(1))
+        expect((await list({ afterSequence: lastSequence })).events).toEqual([])
+        for (const [more, message] of [
+          [{ pageSize: -1 }, "INVALID_ARGUMENT: pageSize must be 0 to 1000"],
+          [{ afterSequence: "-1" }, "INVALID_ARGUMENT: afterSequence must be a sequence, or 0 for all events"],
+          [{ campaignId: 2_147_483_647 }, "RECORD_NOT_FOUND"]
+        ] as const) {
+          expect((await http.post("ListEvents", { campaignId, ...more })).json()["message"]).toBe(message)
+        }
+      })
+
       it("takes a leap second, and a window that is over where that is asked for", async () => {
         const fields = { startTime: "2016-12-31T23:59:60.5Z", endTime: "2017-01-01T08:59:60+09:00" }
         expect((await http.post("CreateCampaign", { name: "over", couponLimit: 1, ...fields })).json()["message"])
@@ -769,6 +817,58 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           expect(await refusal(clients.next().exportCoupons(wrong)[Symbol.asyncIterator]().next()))
             .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(`^INVALID_ARGUMENT: ${field} `) })
         }
+      })
+
+      it("watches a campaign, and goes on after a sequence", async () => {
+        const draft = { name: "c", couponLimit: 4n, startTime: OPEN }
+        const { campaignId } = await clients.next().createCampaign(draft)
+        for (const userId of [1n, 2n]) await clients.next().issueCoupon({ campaignId, userId })
+        /** Events of a watch, one for each sequence, until this holds; and its first message. */
+        const watched = async (afterSequence: bigint | undefined, until: (event: CampaignEvent) => boolean) => {
+          const leaving = new AbortController()
+          const request = afterSequence === undefined ? { campaignId } : { campaignId, afterSequence }
+          const events: Array<CampaignEvent> = []
+          let snapshot: WatchSnapshot | undefined
+          try {
+            for await (const { message } of clients.next().watchCampaign(request, { signal: leaving.signal })) {
+              if (message.case === "snapshot") {
+                expect([snapshot, events]).toEqual([undefined, []])
+                snapshot = message.value
+              }
+              if (message.case !== "event") continue
+              events.push(message.value)
+              if (until(message.value)) break
+            }
+          } finally {
+            leaving.abort()
+          }
+          return { events, snapshot: snapshot! }
+        }
+        const all = watched(0n, ({ type }) => type === "campaign.sold_out")
+        const later = watched(undefined, ({ type }) => type === "campaign.sold_out")
+        for (const userId of [3n, 4n]) await clients.next().issueCoupon({ campaignId, userId })
+        for (const { events, snapshot } of [await all, await later]) {
+          expect(snapshot.campaign).toMatchObject({ id: campaignId, name: "c", couponLimit: 4n })
+          let last = events[0]!.firstSequence - 1n
+          for (const { firstSequence, sequence } of events) {
+            expect(firstSequence).toBe(last + 1n)
+            last = sequence
+          }
+        }
+        const { events } = await all
+        expect(events[0]).toMatchObject({ firstSequence: 1n, sequence: 1n, type: "campaign.created" })
+        const numbers = events.filter(({ type }) => type === "coupon.issued").flatMap((event) =>
+          Array.from({ length: event.lastNumber - event.firstNumber + 1 }, (_, k) => event.firstNumber + k)
+        )
+        expect(numbers).toEqual([1, 2, 3, 4])
+        const end = events.at(-1)!
+        expect((await watched(end.sequence - 1n, () => true)).events).toEqual([end])
+        const none = clients.next().watchCampaign({ campaignId: 2_147_483_647 })
+        expect(await refusal(none[Symbol.asyncIterator]().next()))
+          .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
+        const wrong = clients.next().watchCampaign({ campaignId, afterSequence: -1n })
+        expect(await refusal(wrong[Symbol.asyncIterator]().next()))
+          .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(/^INVALID_ARGUMENT: afterSequence /) })
       })
 
       it("carries every failure", async () => {

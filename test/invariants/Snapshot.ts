@@ -214,7 +214,8 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
           head: (await rows(HEAD, [campaignId]))[0]!,
           disordered: Number((await rows(DISORDERED, [campaignId]))[0]!["disordered"])
         }
-        return view(campaignId, campaign, await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId]), pool, log)
+        const [coupons, outbox] = [await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId])]
+        return view(campaignId, campaign, coupons, outbox, pool, log)
       } finally {
         await connection.query("COMMIT")
       }

@@ -95,7 +95,8 @@ describe("agents", () => {
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
           "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
-          "event_log", "webhooks", "webhook_leases", "webhook_purge", "audit_seal", "key_watch", "void_removal"
+          "event_log", "event_removal", "webhooks", "webhook_leases", "webhook_purge", "audit_seal", "key_watch",
+          "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

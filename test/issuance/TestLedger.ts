@@ -44,9 +44,9 @@ import {
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
-import { changePayload, settingsState } from "../../src/sql/events/EventCandidates.ts"
+import { changePayload } from "../../src/sql/events/EventCandidates.ts"
 import * as MemoryWebhooks from "../webhooks/MemoryWebhooks.ts"
-import { changeAct, creationAct } from "../../src/sql/text/CampaignText.ts"
+import { changeAct, creationAct, settingsState } from "../../src/sql/text/CampaignText.ts"
 
 /** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
 export type Fate = "commit" | "doubtCommitted" | "doubtLost" | "unavailable"
@@ -136,6 +136,9 @@ const make = Effect.sync(() => {
       ? "campaign.paused"
       : "campaign.resumed"
     note(campaignId, type, { payload: changePayload(version, settingsState(after), settingsState(before)) })
+    const isOver = ({ endTime = Infinity, status }: Campaign) => status !== "ENDED" && endTime <= Date.now()
+    // A change that leaves a campaign over is no second end.
+    if (isOver(before) && isOver(after)) logs.get(campaignId)!.endedVersion = version
     if (before.couponLimit !== couponLimit && held(campaignId).length === couponLimit) noteSoldOut(after)
   }
   /** Moves facts to the log; neighbouring ranges become one. Returns the campaigns whose logs moved. */

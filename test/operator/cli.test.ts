@@ -50,6 +50,27 @@ describe("coupon, on a service that runs", () => {
     expect((await run("campaign", "get", id, "--codes", "--json")).out).toBe(`{"code":"${held}"}\n`)
   })
 
+  it("lists what happened to a campaign", async () => {
+    const id = await open("--limit", "1")
+    await run("issue", id, "1")
+    const { out } = await run("campaign", "update", id, "--limit", "2")
+    expect(out).not.toBe("")
+    await expect.poll(async () => (await run("events", id)).out, { timeout: 20_000 }).toContain("version 2")
+    const listed = (await run("events", id)).out.trimEnd().split("\n")
+    expect(listed.map((line) => line.replace(/ {2}\S+Z +/, "  ").trim())).toEqual([
+      "1  campaign.created   version 1",
+      "2  coupon.issued      coupon 1",
+      "3  campaign.sold_out  version 1",
+      "4  campaign.updated   version 2, couponLimit: 2"
+    ])
+    const json = (await run("events", id, "--json", "--after", "1")).out.trimEnd().split("\n")
+    expect(json.map((line) => (JSON.parse(line) as { readonly type: string }).type))
+      .toEqual(["coupon.issued", "campaign.sold_out", "campaign.updated"])
+    expect(await run("events", id, "--after", "4")).toMatchObject({ code: 0, out: "" })
+    expect(await run("events", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await run("events", id, "--after=-1")).toMatchObject({ code: exitCodes.USAGE.code })
+  })
+
   it("ends with the code that says why not", async () => {
     const id = await open("--limit", "1")
     const { out } = await run("issue", id, "1")
@@ -293,6 +314,25 @@ describe("coupon, on a service that runs", () => {
     await expect.poll(watching.out).toContain("\n")
     watching.kill("SIGINT")
     expect(await watching.ended).toMatchObject({ code: exitCodes.INTERRUPTED.code, err: "" })
+  })
+
+  it("follows what happens to a campaign, each event once", async () => {
+    const id = await open("--limit", "2")
+    const following = startCommand(["events", id, "--follow", "--json"], { COUPON_URL: instance.url })
+    await expect.poll(following.out, { timeout: 20_000 }).toContain("campaign.created")
+    for (const user of ["1", "2"]) await run("issue", id, user)
+    await expect.poll(following.out, { timeout: 20_000 }).toContain("campaign.sold_out")
+    following.kill("SIGINT")
+    await following.ended
+    const events = following.out().trimEnd().split("\n").map((line) =>
+      JSON.parse(line) as { readonly sequence: string; readonly firstSequence: string; readonly lastNumber: number }
+    )
+    let last = 0
+    for (const { firstSequence, sequence } of events) {
+      expect(Number(firstSequence)).toBe(last + 1)
+      last = Number(sequence)
+    }
+    expect(events.at(-2)).toMatchObject({ lastNumber: 2 })
   })
 
   it("is started by the launcher, with its arguments and its exit code", () => {

@@ -203,6 +203,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Eve
         yield* issue(campaignId, 1, 2)
         // An end that has passed by the time of the next change, which no append has seen.
         yield* change(campaignId, { endTime })
+        yield* change(campaignId, { name: "over as before" })
         yield* change(campaignId, { endTime: undefined })
         yield* issue(campaignId, 3, 1)
         yield* drain
@@ -210,7 +211,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Eve
         const events = yield* all(campaignId)
         expect(events.map(brief)).toEqual([
           "campaign.created v1", "campaign.ended v1", "campaign.updated v2", "coupon.issued 1-2", "campaign.updated v3",
-          "campaign.ended v3", "campaign.updated v4", "coupon.issued 3-3"
+          "campaign.ended v3", "campaign.updated v4", "campaign.updated v5", "coupon.issued 3-3"
         ])
         expectWhole(events, 3)
       }))

@@ -35,7 +35,9 @@ const requestsOn = (campaignId: number): {
   abortImport: { campaignId, importId: 1 },
   listCoupons: { campaignId },
   findCoupon: { campaignId, code: "x" },
-  exportCoupons: { campaignId }
+  exportCoupons: { campaignId },
+  watchCampaign: { campaignId },
+  listEvents: { campaignId }
 })
 
 const transports = {

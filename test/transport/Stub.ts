@@ -141,6 +141,34 @@ export const echo: UseCases = {
         })
         return { lastNumber: afterNumber + 1, next }
       })
+  },
+  events: {
+    list: (campaignId, afterSequence) =>
+      Effect.succeed({
+        events: [{
+          campaignId,
+          sequence: Number(afterSequence) + 1,
+          type: "coupon.issued",
+          firstNumber: 1,
+          lastNumber: 2,
+          payload: {},
+          at: 0
+        }],
+        lastSequence: Number(afterSequence) + 1
+      }),
+    watch: (campaignId, afterSequence = 0n) =>
+      Effect.sync(() => {
+        let isFirst = true
+        return Effect.suspend(() => {
+          if (!isFirst) return Effect.never
+          isFirst = false
+          return Effect.succeed({
+            _tag: "Snapshot" as const,
+            campaign: { ...campaign, campaignId },
+            sequence: Number(afterSequence)
+          })
+        })
+      })
   }
 }
 
@@ -171,6 +199,10 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
     list: () => exit as Effect.Effect<never, never>,
     find: () => exit as Effect.Effect<never, never>,
     export: () => exit as Effect.Effect<never, never>
+  },
+  events: {
+    list: () => exit as Effect.Effect<never, never>,
+    watch: () => exit as Effect.Effect<never, never>
   }
 })
 

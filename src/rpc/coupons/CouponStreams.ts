@@ -4,6 +4,7 @@ import { parseCampaignId } from "../../domain/Campaign.ts"
 import type { Coupon } from "../../domain/Coupon.ts"
 import { CouponService, ExportCouponsResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { couponsOf } from "./CouponMessages.ts"
+import { watchCampaign } from "../events/EventStreams.ts"
 import * as StreamRoute from "../streams/StreamRoute.ts"
 
 /** What a coupon takes in a message, in bytes. */
@@ -24,4 +25,4 @@ const exportCoupons = StreamRoute.make({
 })
 
 /** Every RPC of `coupon.v1.CouponService` that answers with a stream. */
-export const streams: ReadonlyArray<StreamRoute.StreamRoute> = [exportCoupons]
+export const streams: ReadonlyArray<StreamRoute.StreamRoute> = [exportCoupons, watchCampaign]

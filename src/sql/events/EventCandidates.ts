@@ -1,7 +1,8 @@
-import type { CampaignSettings, CampaignStatus } from "../../domain/Campaign.ts"
+import type { CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignId } from "../../domain/CampaignId.ts"
-import { type EpochMillis, formatRfc3339 } from "../../domain/Time.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
 import type { CampaignEventType, EventPayload } from "../../ports/EventLog.ts"
+import { settingsState, type SettingsState } from "../text/CampaignText.ts"
 
 /**
  * An event that the log of a campaign lacks, by what was read of it without a lock. It is appended only if it brings
@@ -23,7 +24,7 @@ export interface EventCandidate {
 /** A campaign as the ledger has it, read in one statement with the end of its log. */
 export interface LoggedCampaign {
   readonly campaignId: CampaignId
-  readonly settings: LoggedSettings
+  readonly settings: CampaignSettings
   readonly version: number
   readonly createdAt: EpochMillis
   readonly issued: number
@@ -38,18 +39,6 @@ export interface LoggedCampaign {
   readonly logged: { readonly lastNumber: number; readonly version: number; readonly ended: number }
 }
 
-/** The settings that events tell. Where codes come from is for the audit log. */
-export type LoggedSettings = Omit<CampaignSettings, "codes">
-
-/** Settings as the audit log has them. */
-export interface SettingsState {
-  readonly name: string
-  readonly couponLimit: number
-  readonly status: CampaignStatus
-  readonly startTime: string
-  readonly endTime: string | null
-}
-
 /** A change that was committed, and the campaign's creation, which is the change to version 1. */
 export interface LoggedChange {
   readonly version: number
@@ -62,29 +51,26 @@ export interface LoggedChange {
   readonly issuedAt: EpochMillis | undefined
 }
 
-export const settingsState = ({ couponLimit, endTime, name, startTime, status }: LoggedSettings): SettingsState => ({
-  name,
-  couponLimit,
-  status,
-  startTime: formatRfc3339(startTime),
-  endTime: endTime === undefined ? null : formatRfc3339(endTime)
-})
-
 /** The settings after a change, the names of those that it changed, and what these were before. */
 export const changePayload = (
   version: number,
-  { couponLimit, endTime, name, startTime, status }: SettingsState,
+  after: SettingsState,
   before: SettingsState | undefined
 ): EventPayload => {
-  const after: SettingsState = { name, couponLimit, status, startTime, endTime }
   if (before === undefined) return { version, ...after }
-  const changed = (Object.keys(after) as Array<keyof SettingsState>).filter((key) => before[key] !== after[key])
-  return { version, ...after, changed, previous: Object.fromEntries(changed.map((key) => [key, before[key]])) }
+  const names = [...new Set([...Object.keys(after), ...Object.keys(before)])] as Array<keyof SettingsState>
+  const changed = names.filter((name) => JSON.stringify(after[name]) !== JSON.stringify(before[name]))
+  const previous = Object.fromEntries(changed.map((name) => [name, before[name] ?? null]))
+  return { version, ...after, changed, previous }
 }
 
 /** Of the event of a creation. */
-export const createdPayload = (draft: Omit<LoggedSettings, "status">): EventPayload =>
+export const createdPayload = (draft: Omit<CampaignSettings, "status">): EventPayload =>
   changePayload(1, settingsState({ ...draft, status: "ACTIVE" }), undefined)
+
+/** Whether the end of these settings has passed at a time; an operator has not ended the campaign before. */
+const isOver = ({ endTime, status }: SettingsState, at: EpochMillis): boolean =>
+  status !== "ENDED" && endTime !== null && Date.parse(endTime) <= at
 
 const typeOf = ({ after, before }: LoggedChange): CampaignEventType => {
   if (before === undefined) return "campaign.created"
@@ -108,7 +94,7 @@ export const eventCandidates = (
 ): ReadonlyArray<EventCandidate> => {
   const found: Array<EventCandidate> = []
   const nothing = { campaignId, version: 0, reaches: 0, ended: 0, firstNumber: 0, lastNumber: 0, payload: {} }
-  let last = logged.lastNumber
+  let { ended, lastNumber: last } = logged
   let current = changes.length === 0
     ? settingsState(settings)
     : changes[0]!.before ?? changes[0]!.after
@@ -128,15 +114,14 @@ export const eventCandidates = (
     if (upTo === current.couponLimit) soldOut({ version: 0, reaches: upTo, at })
   }
   const passEnd = (by: EpochMillis) => {
-    if (current.status === "ENDED" || current.endTime === null || currentVersion <= logged.ended) return
-    const at = Date.parse(current.endTime)
-    if (at > by || currentVersion < 1) return
+    if (!isOver(current, by) || currentVersion <= ended) return
+    ended = currentVersion
     found.push({
       ...nothing,
-      ended: currentVersion,
+      ended,
       type: "campaign.ended",
       payload: { version: currentVersion, endTime: current.endTime },
-      at
+      at: Date.parse(current.endTime!)
     })
   }
 
@@ -147,9 +132,13 @@ export const eventCandidates = (
     if (before !== undefined) passEnd(at)
     currentVersion = change.version
     current = after
+    // A change that leaves a campaign over is no second end.
+    const staysOver = before !== undefined && isOver(before, at) && isOver(after, at)
+    if (staysOver) ended = change.version
     found.push({
       ...nothing,
       version: change.version,
+      ended: staysOver ? change.version : 0,
       type: typeOf(change),
       payload: changePayload(change.version, after, before),
       at

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { CampaignStatus } from "../../domain/Campaign.ts"
 import type { CampaignId } from "../../domain/CampaignId.ts"
+import { codesFromText } from "../../domain/codes/CampaignCodes.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { CampaignEvent, CampaignEventType, EventLog, EventLogHead, EventPayload } from "../../ports/EventLog.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
@@ -8,11 +9,10 @@ import {
   type EventCandidate,
   eventCandidates,
   type LoggedCampaign,
-  type LoggedChange,
-  type SettingsState,
-  settingsState
+  type LoggedChange
 } from "./EventCandidates.ts"
-import type { Row } from "../Rows.ts"
+import { codesOf, type Row } from "../Rows.ts"
+import { settingsState, type SettingsState } from "../text/CampaignText.ts"
 import * as Text from "../text/EventLogText.ts"
 
 /** Acts of the audit log that are read at a time. */
@@ -49,6 +49,12 @@ export interface SqlEventLogDialect {
 const optional = <A>(value: unknown, of: (value: unknown) => A): A | undefined =>
   value === null || value === undefined ? undefined : of(value)
 
+/** Settings as an act has them, without the version that stands among them. */
+const settingsOf = (state: unknown): SettingsState => {
+  const { version: _, ...settings } = JSON.parse(state as string) as SettingsState & { readonly version: number }
+  return settings
+}
+
 /** Who finds out what the logs lack. */
 export interface Finding {
   /** Reads on the connection of its transaction, or on any. */
@@ -64,7 +70,8 @@ const loggedCampaign = (row: Row, time: SqlEventLogDialect["time"], settled: boo
     couponLimit: Number(row.coupon_limit),
     status: row.status as CampaignStatus,
     startTime: time(row.start_time),
-    endTime: optional(row.end_time, time)
+    endTime: optional(row.end_time, time),
+    codes: codesFromText(codesOf(row))
   },
   version: Number(row.version),
   createdAt: time(row.created_at),
@@ -128,13 +135,12 @@ export const findCandidates = (
       for (let version = logged.version + 1; version <= campaign.version; version++) {
         const act = acts.get(version)
         if (act === undefined && version > 1) continue
-        const state = (name: "before_state" | "after_state") =>
-          optional(act?.row[name], (text) => JSON.parse(text as string) as SettingsState)
+        const state = (name: "before_state" | "after_state") => optional(act?.row[name], settingsOf)
         const at = act?.at ?? createdAt
         // An older program keeps no record of a creation, or none that says what the campaign was like.
         const earliest = acts.get(2)?.row.before_state as string | null | undefined
         const after = state("after_state") ??
-          (earliest == null ? settingsState(settings) : JSON.parse(earliest) as SettingsState)
+          (earliest == null ? settingsState(settings) : settingsOf(earliest))
         const before = state("before_state")
         last = version === 1 ? 0 : markers.get(version) ?? (yield* issuedBy(campaignId, at, last, issued))
         changes.push({ version, at, before, after, issued: last, issuedAt: yield* timeOf(campaignId, last) })

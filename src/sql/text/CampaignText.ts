@@ -1,4 +1,4 @@
-import type { Campaign, CampaignSettings } from "../../domain/Campaign.ts"
+import type { Campaign, CampaignSettings, CampaignStatus } from "../../domain/Campaign.ts"
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
 import { defaultCodes, sameCodes } from "../../domain/codes/CampaignCodes.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
@@ -77,17 +77,29 @@ export const foundCampaigns = (
     ? { campaigns: campaigns.slice(0, limit), nextBeforeId: campaigns[limit - 1]!.campaignId }
     : { campaigns, nextBeforeId: lastId }
 
-/** Settings as the audit shows them. */
-const state = ({ codes, couponLimit, endTime, name, startTime, status }: CampaignSettings, version: number) => ({
+/** Settings as the audit log and events show them. */
+export interface SettingsState {
+  readonly name: string
+  readonly couponLimit: number
+  readonly status: CampaignStatus
+  readonly startTime: string
+  readonly endTime: string | null
+  /** Where codes come from; the default is left out, as in the acts of before. */
+  readonly codes?: unknown
+}
+
+export const settingsState = (
+  { codes, couponLimit, endTime, name, startTime, status }: CampaignSettings
+): SettingsState => ({
   name,
   couponLimit,
   status,
   startTime: formatRfc3339(startTime),
   endTime: endTime === undefined ? null : formatRfc3339(endTime),
-  version,
-  // The default is left out, as in the acts of before.
   ...sameCodes(codes, defaultCodes) ? {} : { codes: codes._tag === "Pool" ? "POOL" : codes.format }
 })
+
+const state = (settings: CampaignSettings, version: number) => ({ ...settingsState(settings), version })
 
 export const creationAct = (draft: Omit<CampaignSettings, "status">): AuditedAction => ({
   action: "campaign.create",

@@ -7,13 +7,14 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message, UnknownEnum } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEigQEKCkNvZGVGb3JtYXQSKQoIYWxwaGFiZXQYASABKA4yFy5jb3Vwb24udjEuQ29kZUFscGhhYmV0EhIKCmNoYXJhY3RlcnMYAiABKAkSDwoHcGF0dGVybhgDIAEoCRIjCgVjaGVjaxgEIAEoDjIULmNvdXBvbi52MS5Db2RlQ2hlY2si5QEKFUNyZWF0ZUNhbXBhaWduUmVxdWVzdBIMCgRuYW1lGAEgASgJEhQKDGNvdXBvbl9saW1pdBgCIAEoAxISCgpzdGFydF90aW1lGAMgASgJEhAKCGVuZF90aW1lGAQgASgJEhYKDmFsbG93X3Bhc3RfZW5kGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkSKgoLY29kZV9mb3JtYXQYByABKAsyFS5jb3Vwb24udjEuQ29kZUZvcm1hdBIqCgtjb2RlX3NvdXJjZRgIIAEoDjIVLmNvdXBvbi52MS5Db2RlU291cmNlIi0KFkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USEwoLY2FtcGFpZ25faWQYASABKAUiUAoSR2V0Q2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIsAEChNHZXRDYW1wYWlnblJlc3BvbnNlEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEhYKDmlzc3VlZF9jb3Vwb25zGAggAygJEiAKGGlzc3VlZF9jb3Vwb25zX3RydW5jYXRlZBgJIAEoCBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAkSKQoGc3RhdHVzGAsgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhAKCGVuZF90aW1lGAwgASgJEg8KB3ZlcnNpb24YDSABKAMSJwoFcGhhc2UYDiABKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZRIRCglvcGVuZWRfYXQYDyABKAkSEwoLc29sZF9vdXRfYXQYECABKAkSHwoXaXNzdWVkX2NvdXBvbnNfd2l0aGhlbGQYESABKAgSEwoLc2VydmVyX3RpbWUYEiABKAkSEQoJcmVtYWluaW5nGBMgASgDEioKC2NvZGVfZm9ybWF0GBQgASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYFSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZRISCgpjb2RlX2NvdW50GBYgASgDIjoKEklzc3VlQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIlcKE0lzc3VlQ291cG9uUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCRIMCgRjb2RlGAIgASgJEhEKCWlzc3VlZF9hdBgDIAEoCRIOCgZudW1iZXIYBCABKAUiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iXwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkSDgoGbnVtYmVyGAUgASgFIpkDCghDYW1wYWlnbhIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEhQKDGNvdXBvbl9saW1pdBgDIAEoAxIWCg5jdXJyZW50X2NvdXBvbhgEIAEoAxISCgpzdGFydF90aW1lGAUgASgJEhIKCmNyZWF0ZWRfYXQYBiABKAkSEgoKdXBkYXRlZF9hdBgHIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCRIqCgtjb2RlX2Zvcm1hdBgUIAEoCzIVLmNvdXBvbi52MS5Db2RlRm9ybWF0EioKC2NvZGVfc291cmNlGBUgASgOMhUuY291cG9uLnYxLkNvZGVTb3VyY2USEgoKY29kZV9jb3VudBgWIAEoAyLKAgoVVXBkYXRlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMSEQoEbmFtZRgDIAEoCUgAiAEBEhkKDGNvdXBvbl9saW1pdBgEIAEoA0gBiAEBEhcKCnN0YXJ0X3RpbWUYBSABKAlIAogBARIVCghlbmRfdGltZRgGIAEoCUgDiAEBEhYKDmFsbG93X3Bhc3RfZW5kGAcgASgIEioKC2NvZGVfZm9ybWF0GAggASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYCSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZUIHCgVfbmFtZUIPCg1fY291cG9uX2xpbWl0Qg0KC19zdGFydF90aW1lQgsKCV9lbmRfdGltZSI/ChZVcGRhdGVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkUKFFBhdXNlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPgoVUGF1c2VDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkYKFVJlc3VtZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj8KFlJlc3VtZUNhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24iQwoSRW5kQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPAoTRW5kQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiKnAQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEigKBnBoYXNlcxgFIAMoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpoCCgpDb2RlSW1wb3J0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJEikKBXN0YXRlGAQgASgOMhouY291cG9uLnYxLkNvZGVJbXBvcnRTdGF0ZRIOCgZjaHVua3MYBSABKAUSEAoIcmVjZWl2ZWQYBiABKAMSEAoIYWNjZXB0ZWQYByABKAMSGQoRZHVwbGljYXRlX2luX2ZpbGUYCCABKAMSHQoVZHVwbGljYXRlX2luX2NhbXBhaWduGAkgASgDEg8KB2ludmFsaWQYCiABKAMSEgoKc3RhcnRlZF9hdBgLIAEoCRISCgp1cGRhdGVkX2F0GAwgASgJIj0KElN0YXJ0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRISCgpyZXF1ZXN0X2lkGAIgASgJIkEKE1N0YXJ0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJgChJBcHBlbmRDb2Rlc1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJaW1wb3J0X2lkGAIgASgFEhMKC2NodW5rX2luZGV4GAMgASgFEg0KBWNvZGVzGAQgAygJIloKDFJlamVjdGVkQ29kZRINCgVpbmRleBgBIAEoBRIrCglyZWplY3Rpb24YAiABKA4yGC5jb3Vwb24udjEuQ29kZVJlamVjdGlvbhIOCgZyZWFzb24YAyABKAkifgoTQXBwZW5kQ29kZXNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoBRIpCghyZWplY3RlZBgCIAMoCzIXLmNvdXBvbi52MS5SZWplY3RlZENvZGUSKgoLY29kZV9pbXBvcnQYAyABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJmChNGaW5pc2hJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRIPCgdkcnlfcnVuGAMgASgIEhYKDmFsbG93X3JlamVjdGVkGAQgASgIIkIKFEZpbmlzaEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiOgoQR2V0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUiPwoRR2V0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJQChJMaXN0SW1wb3J0c1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWwoTTGlzdEltcG9ydHNSZXNwb25zZRIrCgxjb2RlX2ltcG9ydHMYASADKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPAoSQWJvcnRJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBSJBChNBYm9ydEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQioQEKEkxpc3RDb3Vwb25zUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEhIKCmRlc2NlbmRpbmcYBSABKAgSEwoLaXNzdWVkX2Zyb20YBiABKAkSFQoNaXNzdWVkX2JlZm9yZRgHIAEoCSJSChNMaXN0Q291cG9uc1Jlc3BvbnNlEiIKB2NvdXBvbnMYASADKAsyES5jb3Vwb24udjEuQ291cG9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI2ChFGaW5kQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIMCgRjb2RlGAIgASgJIjcKEkZpbmRDb3Vwb25SZXNwb25zZRIhCgZjb3Vwb24YASABKAsyES5jb3Vwb24udjEuQ291cG9uIkEKFEV4cG9ydENvdXBvbnNSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhQKDGFmdGVyX251bWJlchgCIAEoBSJQChVFeHBvcnRDb3Vwb25zUmVzcG9uc2USIgoHY291cG9ucxgBIAMoCzIRLmNvdXBvbi52MS5Db3Vwb24SEwoLbGFzdF9udW1iZXIYAiABKAUqhAEKDkNhbXBhaWduU3RhdHVzEh8KG0NBTVBBSUdOX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkNBTVBBSUdOX1NUQVRVU19BQ1RJVkUQARIaChZDQU1QQUlHTl9TVEFUVVNfUEFVU0VEEAISGQoVQ0FNUEFJR05fU1RBVFVTX0VOREVEEAMquAEKDUNhbXBhaWduUGhhc2USHgoaQ0FNUEFJR05fUEhBU0VfVU5TUEVDSUZJRUQQABIcChhDQU1QQUlHTl9QSEFTRV9TQ0hFRFVMRUQQARIXChNDQU1QQUlHTl9QSEFTRV9PUEVOEAISGwoXQ0FNUEFJR05fUEhBU0VfU09MRF9PVVQQAxIZChVDQU1QQUlHTl9QSEFTRV9QQVVTRUQQBBIYChRDQU1QQUlHTl9QSEFTRV9FTkRFRBAFKrEBCgxDb2RlQWxwaGFiZXQSHQoZQ09ERV9BTFBIQUJFVF9VTlNQRUNJRklFRBAAEhgKFENPREVfQUxQSEFCRVRfSEFOR1VMEAESHQoZQ09ERV9BTFBIQUJFVF9DUk9DS0ZPUkQzMhACEhgKFENPREVfQUxQSEFCRVRfU0FGRTIwEAMSGAoUQ09ERV9BTFBIQUJFVF9ESUdJVFMQBBIVChFDT0RFX0FMUEhBQkVUX09XThAFKlUKCUNvZGVDaGVjaxIaChZDT0RFX0NIRUNLX1VOU1BFQ0lGSUVEEAASFwoTQ09ERV9DSEVDS19JU09fNzA2NBABEhMKD0NPREVfQ0hFQ0tfREFNTRACKloKCkNvZGVTb3VyY2USGwoXQ09ERV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVDT0RFX1NPVVJDRV9HRU5FUkFURUQQARIUChBDT0RFX1NPVVJDRV9QT09MEAIqrwEKD0NvZGVJbXBvcnRTdGF0ZRIhCh1DT0RFX0lNUE9SVF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkNPREVfSU1QT1JUX1NUQVRFX09QRU4QARIeChpDT0RFX0lNUE9SVF9TVEFURV9GSU5JU0hFRBACEh4KGkNPREVfSU1QT1JUX1NUQVRFX0FCT1JUSU5HEAMSHQoZQ09ERV9JTVBPUlRfU1RBVEVfQUJPUlRFRBAEKpsBCg1Db2RlUmVqZWN0aW9uEh4KGkNPREVfUkVKRUNUSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ09ERV9SRUpFQ1RJT05fSU5WQUxJRBABEiQKIENPREVfUkVKRUNUSU9OX0RVUExJQ0FURV9JTl9GSUxFEAISKAokQ09ERV9SRUpFQ1RJT05fRFVQTElDQVRFX0lOX0NBTVBBSUdOEAMy1gsKDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgESUQoLTGlzdENvdXBvbnMSHS5jb3Vwb24udjEuTGlzdENvdXBvbnNSZXF1ZXN0Gh4uY291cG9uLnYxLkxpc3RDb3Vwb25zUmVzcG9uc2UiA5ACARJOCgpGaW5kQ291cG9uEhwuY291cG9uLnYxLkZpbmRDb3Vwb25SZXF1ZXN0Gh0uY291cG9uLnYxLkZpbmRDb3Vwb25SZXNwb25zZSIDkAIBElkKDUV4cG9ydENvdXBvbnMSHy5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1JlcXVlc3QaIC5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1Jlc3BvbnNlIgOQAgEwARJMCgtTdGFydEltcG9ydBIdLmNvdXBvbi52MS5TdGFydEltcG9ydFJlcXVlc3QaHi5jb3Vwb24udjEuU3RhcnRJbXBvcnRSZXNwb25zZRJMCgtBcHBlbmRDb2RlcxIdLmNvdXBvbi52MS5BcHBlbmRDb2Rlc1JlcXVlc3QaHi5jb3Vwb24udjEuQXBwZW5kQ29kZXNSZXNwb25zZRJPCgxGaW5pc2hJbXBvcnQSHi5jb3Vwb24udjEuRmluaXNoSW1wb3J0UmVxdWVzdBofLmNvdXBvbi52MS5GaW5pc2hJbXBvcnRSZXNwb25zZRJLCglHZXRJbXBvcnQSGy5jb3Vwb24udjEuR2V0SW1wb3J0UmVxdWVzdBocLmNvdXBvbi52MS5HZXRJbXBvcnRSZXNwb25zZSIDkAIBElEKC0xpc3RJbXBvcnRzEh0uY291cG9uLnYxLkxpc3RJbXBvcnRzUmVxdWVzdBoeLmNvdXBvbi52MS5MaXN0SW1wb3J0c1Jlc3BvbnNlIgOQAgESTAoLQWJvcnRJbXBvcnQSHS5jb3Vwb24udjEuQWJvcnRJbXBvcnRSZXF1ZXN0Gh4uY291cG9uLnYxLkFib3J0SW1wb3J0UmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEigQEKCkNvZGVGb3JtYXQSKQoIYWxwaGFiZXQYASABKA4yFy5jb3Vwb24udjEuQ29kZUFscGhhYmV0EhIKCmNoYXJhY3RlcnMYAiABKAkSDwoHcGF0dGVybhgDIAEoCRIjCgVjaGVjaxgEIAEoDjIULmNvdXBvbi52MS5Db2RlQ2hlY2si5QEKFUNyZWF0ZUNhbXBhaWduUmVxdWVzdBIMCgRuYW1lGAEgASgJEhQKDGNvdXBvbl9saW1pdBgCIAEoAxISCgpzdGFydF90aW1lGAMgASgJEhAKCGVuZF90aW1lGAQgASgJEhYKDmFsbG93X3Bhc3RfZW5kGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkSKgoLY29kZV9mb3JtYXQYByABKAsyFS5jb3Vwb24udjEuQ29kZUZvcm1hdBIqCgtjb2RlX3NvdXJjZRgIIAEoDjIVLmNvdXBvbi52MS5Db2RlU291cmNlIi0KFkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USEwoLY2FtcGFpZ25faWQYASABKAUiUAoSR2V0Q2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIsAEChNHZXRDYW1wYWlnblJlc3BvbnNlEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEhYKDmlzc3VlZF9jb3Vwb25zGAggAygJEiAKGGlzc3VlZF9jb3Vwb25zX3RydW5jYXRlZBgJIAEoCBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAkSKQoGc3RhdHVzGAsgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhAKCGVuZF90aW1lGAwgASgJEg8KB3ZlcnNpb24YDSABKAMSJwoFcGhhc2UYDiABKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZRIRCglvcGVuZWRfYXQYDyABKAkSEwoLc29sZF9vdXRfYXQYECABKAkSHwoXaXNzdWVkX2NvdXBvbnNfd2l0aGhlbGQYESABKAgSEwoLc2VydmVyX3RpbWUYEiABKAkSEQoJcmVtYWluaW5nGBMgASgDEioKC2NvZGVfZm9ybWF0GBQgASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYFSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZRISCgpjb2RlX2NvdW50GBYgASgDIjoKEklzc3VlQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIlcKE0lzc3VlQ291cG9uUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCRIMCgRjb2RlGAIgASgJEhEKCWlzc3VlZF9hdBgDIAEoCRIOCgZudW1iZXIYBCABKAUiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iXwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkSDgoGbnVtYmVyGAUgASgFIpkDCghDYW1wYWlnbhIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEhQKDGNvdXBvbl9saW1pdBgDIAEoAxIWCg5jdXJyZW50X2NvdXBvbhgEIAEoAxISCgpzdGFydF90aW1lGAUgASgJEhIKCmNyZWF0ZWRfYXQYBiABKAkSEgoKdXBkYXRlZF9hdBgHIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCRIqCgtjb2RlX2Zvcm1hdBgUIAEoCzIVLmNvdXBvbi52MS5Db2RlRm9ybWF0EioKC2NvZGVfc291cmNlGBUgASgOMhUuY291cG9uLnYxLkNvZGVTb3VyY2USEgoKY29kZV9jb3VudBgWIAEoAyLKAgoVVXBkYXRlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMSEQoEbmFtZRgDIAEoCUgAiAEBEhkKDGNvdXBvbl9saW1pdBgEIAEoA0gBiAEBEhcKCnN0YXJ0X3RpbWUYBSABKAlIAogBARIVCghlbmRfdGltZRgGIAEoCUgDiAEBEhYKDmFsbG93X3Bhc3RfZW5kGAcgASgIEioKC2NvZGVfZm9ybWF0GAggASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYCSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZUIHCgVfbmFtZUIPCg1fY291cG9uX2xpbWl0Qg0KC19zdGFydF90aW1lQgsKCV9lbmRfdGltZSI/ChZVcGRhdGVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkUKFFBhdXNlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPgoVUGF1c2VDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkYKFVJlc3VtZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj8KFlJlc3VtZUNhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24iQwoSRW5kQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPAoTRW5kQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiKnAQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEigKBnBoYXNlcxgFIAMoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpoCCgpDb2RlSW1wb3J0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJEikKBXN0YXRlGAQgASgOMhouY291cG9uLnYxLkNvZGVJbXBvcnRTdGF0ZRIOCgZjaHVua3MYBSABKAUSEAoIcmVjZWl2ZWQYBiABKAMSEAoIYWNjZXB0ZWQYByABKAMSGQoRZHVwbGljYXRlX2luX2ZpbGUYCCABKAMSHQoVZHVwbGljYXRlX2luX2NhbXBhaWduGAkgASgDEg8KB2ludmFsaWQYCiABKAMSEgoKc3RhcnRlZF9hdBgLIAEoCRISCgp1cGRhdGVkX2F0GAwgASgJIj0KElN0YXJ0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRISCgpyZXF1ZXN0X2lkGAIgASgJIkEKE1N0YXJ0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJgChJBcHBlbmRDb2Rlc1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJaW1wb3J0X2lkGAIgASgFEhMKC2NodW5rX2luZGV4GAMgASgFEg0KBWNvZGVzGAQgAygJIloKDFJlamVjdGVkQ29kZRINCgVpbmRleBgBIAEoBRIrCglyZWplY3Rpb24YAiABKA4yGC5jb3Vwb24udjEuQ29kZVJlamVjdGlvbhIOCgZyZWFzb24YAyABKAkifgoTQXBwZW5kQ29kZXNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoBRIpCghyZWplY3RlZBgCIAMoCzIXLmNvdXBvbi52MS5SZWplY3RlZENvZGUSKgoLY29kZV9pbXBvcnQYAyABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJmChNGaW5pc2hJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRIPCgdkcnlfcnVuGAMgASgIEhYKDmFsbG93X3JlamVjdGVkGAQgASgIIkIKFEZpbmlzaEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiOgoQR2V0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUiPwoRR2V0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJQChJMaXN0SW1wb3J0c1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWwoTTGlzdEltcG9ydHNSZXNwb25zZRIrCgxjb2RlX2ltcG9ydHMYASADKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPAoSQWJvcnRJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBSJBChNBYm9ydEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQioQEKEkxpc3RDb3Vwb25zUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEhIKCmRlc2NlbmRpbmcYBSABKAgSEwoLaXNzdWVkX2Zyb20YBiABKAkSFQoNaXNzdWVkX2JlZm9yZRgHIAEoCSJSChNMaXN0Q291cG9uc1Jlc3BvbnNlEiIKB2NvdXBvbnMYASADKAsyES5jb3Vwb24udjEuQ291cG9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI2ChFGaW5kQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIMCgRjb2RlGAIgASgJIjcKEkZpbmRDb3Vwb25SZXNwb25zZRIhCgZjb3Vwb24YASABKAsyES5jb3Vwb24udjEuQ291cG9uIkEKFEV4cG9ydENvdXBvbnNSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhQKDGFmdGVyX251bWJlchgCIAEoBSJQChVFeHBvcnRDb3Vwb25zUmVzcG9uc2USIgoHY291cG9ucxgBIAMoCzIRLmNvdXBvbi52MS5Db3Vwb24SEwoLbGFzdF9udW1iZXIYAiABKAUivQEKDUNhbXBhaWduRXZlbnQSEwoLY2FtcGFpZ25faWQYASABKAUSEAoIc2VxdWVuY2UYAiABKAMSDAoEdHlwZRgDIAEoCRIKCgJhdBgEIAEoCRIUCgxmaXJzdF9udW1iZXIYBSABKAUSEwoLbGFzdF9udW1iZXIYBiABKAUSKAoHcGF5bG9hZBgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSFgoOZmlyc3Rfc2VxdWVuY2UYCCABKAMiUwoRTGlzdEV2ZW50c1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKAMSEQoJcGFnZV9zaXplGAMgASgFIlUKEkxpc3RFdmVudHNSZXNwb25zZRIoCgZldmVudHMYASADKAsyGC5jb3Vwb24udjEuQ2FtcGFpZ25FdmVudBIVCg1sYXN0X3NlcXVlbmNlGAIgASgDIlsKFFdhdGNoQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhsKDmFmdGVyX3NlcXVlbmNlGAIgASgDSACIAQFCEQoPX2FmdGVyX3NlcXVlbmNlIqkBChVXYXRjaENhbXBhaWduUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5jb3Vwb24udjEuV2F0Y2hTbmFwc2hvdEgAEikKBWV2ZW50GAIgASgLMhguY291cG9uLnYxLkNhbXBhaWduRXZlbnRIABIsCghib29rbWFyaxgDIAEoCzIYLmNvdXBvbi52MS5XYXRjaEJvb2ttYXJrSABCCQoHbWVzc2FnZSJdCg1XYXRjaFNuYXBzaG90EiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduEhAKCHNlcXVlbmNlGAIgASgDEhMKC3NlcnZlcl90aW1lGAMgASgJIjYKDVdhdGNoQm9va21hcmsSEAoIc2VxdWVuY2UYASABKAMSEwoLc2VydmVyX3RpbWUYAiABKAkqhAEKDkNhbXBhaWduU3RhdHVzEh8KG0NBTVBBSUdOX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkNBTVBBSUdOX1NUQVRVU19BQ1RJVkUQARIaChZDQU1QQUlHTl9TVEFUVVNfUEFVU0VEEAISGQoVQ0FNUEFJR05fU1RBVFVTX0VOREVEEAMquAEKDUNhbXBhaWduUGhhc2USHgoaQ0FNUEFJR05fUEhBU0VfVU5TUEVDSUZJRUQQABIcChhDQU1QQUlHTl9QSEFTRV9TQ0hFRFVMRUQQARIXChNDQU1QQUlHTl9QSEFTRV9PUEVOEAISGwoXQ0FNUEFJR05fUEhBU0VfU09MRF9PVVQQAxIZChVDQU1QQUlHTl9QSEFTRV9QQVVTRUQQBBIYChRDQU1QQUlHTl9QSEFTRV9FTkRFRBAFKrEBCgxDb2RlQWxwaGFiZXQSHQoZQ09ERV9BTFBIQUJFVF9VTlNQRUNJRklFRBAAEhgKFENPREVfQUxQSEFCRVRfSEFOR1VMEAESHQoZQ09ERV9BTFBIQUJFVF9DUk9DS0ZPUkQzMhACEhgKFENPREVfQUxQSEFCRVRfU0FGRTIwEAMSGAoUQ09ERV9BTFBIQUJFVF9ESUdJVFMQBBIVChFDT0RFX0FMUEhBQkVUX09XThAFKlUKCUNvZGVDaGVjaxIaChZDT0RFX0NIRUNLX1VOU1BFQ0lGSUVEEAASFwoTQ09ERV9DSEVDS19JU09fNzA2NBABEhMKD0NPREVfQ0hFQ0tfREFNTRACKloKCkNvZGVTb3VyY2USGwoXQ09ERV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVDT0RFX1NPVVJDRV9HRU5FUkFURUQQARIUChBDT0RFX1NPVVJDRV9QT09MEAIqrwEKD0NvZGVJbXBvcnRTdGF0ZRIhCh1DT0RFX0lNUE9SVF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkNPREVfSU1QT1JUX1NUQVRFX09QRU4QARIeChpDT0RFX0lNUE9SVF9TVEFURV9GSU5JU0hFRBACEh4KGkNPREVfSU1QT1JUX1NUQVRFX0FCT1JUSU5HEAMSHQoZQ09ERV9JTVBPUlRfU1RBVEVfQUJPUlRFRBAEKpsBCg1Db2RlUmVqZWN0aW9uEh4KGkNPREVfUkVKRUNUSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ09ERV9SRUpFQ1RJT05fSU5WQUxJRBABEiQKIENPREVfUkVKRUNUSU9OX0RVUExJQ0FURV9JTl9GSUxFEAISKAokQ09ERV9SRUpFQ1RJT05fRFVQTElDQVRFX0lOX0NBTVBBSUdOEAMygQ0KDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgESUQoLTGlzdENvdXBvbnMSHS5jb3Vwb24udjEuTGlzdENvdXBvbnNSZXF1ZXN0Gh4uY291cG9uLnYxLkxpc3RDb3Vwb25zUmVzcG9uc2UiA5ACARJOCgpGaW5kQ291cG9uEhwuY291cG9uLnYxLkZpbmRDb3Vwb25SZXF1ZXN0Gh0uY291cG9uLnYxLkZpbmRDb3Vwb25SZXNwb25zZSIDkAIBElkKDUV4cG9ydENvdXBvbnMSHy5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1JlcXVlc3QaIC5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1Jlc3BvbnNlIgOQAgEwARJMCgtTdGFydEltcG9ydBIdLmNvdXBvbi52MS5TdGFydEltcG9ydFJlcXVlc3QaHi5jb3Vwb24udjEuU3RhcnRJbXBvcnRSZXNwb25zZRJMCgtBcHBlbmRDb2RlcxIdLmNvdXBvbi52MS5BcHBlbmRDb2Rlc1JlcXVlc3QaHi5jb3Vwb24udjEuQXBwZW5kQ29kZXNSZXNwb25zZRJPCgxGaW5pc2hJbXBvcnQSHi5jb3Vwb24udjEuRmluaXNoSW1wb3J0UmVxdWVzdBofLmNvdXBvbi52MS5GaW5pc2hJbXBvcnRSZXNwb25zZRJLCglHZXRJbXBvcnQSGy5jb3Vwb24udjEuR2V0SW1wb3J0UmVxdWVzdBocLmNvdXBvbi52MS5HZXRJbXBvcnRSZXNwb25zZSIDkAIBElEKC0xpc3RJbXBvcnRzEh0uY291cG9uLnYxLkxpc3RJbXBvcnRzUmVxdWVzdBoeLmNvdXBvbi52MS5MaXN0SW1wb3J0c1Jlc3BvbnNlIgOQAgESTAoLQWJvcnRJbXBvcnQSHS5jb3Vwb24udjEuQWJvcnRJbXBvcnRSZXF1ZXN0Gh4uY291cG9uLnYxLkFib3J0SW1wb3J0UmVzcG9uc2USTgoKTGlzdEV2ZW50cxIcLmNvdXBvbi52MS5MaXN0RXZlbnRzUmVxdWVzdBodLmNvdXBvbi52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJZCg1XYXRjaENhbXBhaWduEh8uY291cG9uLnYxLldhdGNoQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLldhdGNoQ2FtcGFpZ25SZXNwb25zZSIDkAIBMAFiBnByb3RvMw", [file_google_protobuf_struct]);
 
 /**
  * How the codes of a campaign look. There must be a million codes for each coupon of the limit.
@@ -1457,6 +1458,254 @@ export const ExportCouponsResponseSchema: GenMessage<ExportCouponsResponse> = /*
   messageDesc(file_coupon_v1_coupon, 40);
 
 /**
+ * Something that was committed to a campaign. An event never changes.
+ *
+ * @generated from message coupon.v1.CampaignEvent
+ */
+export type CampaignEvent = Message<"coupon.v1.CampaignEvent"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * The event's place: 1, 2, 3 and so on within the campaign, without a gap, in the order of commit.
+   *
+   * @generated from field: int64 sequence = 2;
+   */
+  sequence: bigint;
+
+  /**
+   * coupon.issued, campaign.created, campaign.updated, campaign.paused, campaign.resumed, campaign.ended or
+   * campaign.sold_out. Later versions add types: pass over those that you do not know.
+   *
+   * @generated from field: string type = 3;
+   */
+  type: string;
+
+  /**
+   * When it happened; of coupons, when the last of them was issued.
+   *
+   * @generated from field: string at = 4;
+   */
+  at: string;
+
+  /**
+   * Of coupon.issued: the coupons with the numbers from here to there. Each coupon is in one event. Else 0.
+   *
+   * @generated from field: int32 first_number = 5;
+   */
+  firstNumber: number;
+
+  /**
+   * @generated from field: int32 last_number = 6;
+   */
+  lastNumber: number;
+
+  /**
+   * More about it, by its type.
+   *
+   * @generated from field: google.protobuf.Struct payload = 7;
+   */
+  payload?: JsonObject | undefined;
+
+  /**
+   * A stream may send coupon.issued events that follow one another as one: from this sequence to sequence. Else both
+   * are the same.
+   *
+   * @generated from field: int64 first_sequence = 8;
+   */
+  firstSequence: bigint;
+};
+
+/**
+ * Describes the message coupon.v1.CampaignEvent.
+ * Use `create(CampaignEventSchema)` to create a new message.
+ */
+export const CampaignEventSchema: GenMessage<CampaignEvent> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 41);
+
+/**
+ * @generated from message coupon.v1.ListEventsRequest
+ */
+export type ListEventsRequest = Message<"coupon.v1.ListEventsRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * Events after this sequence; 0: from the first on.
+   *
+   * @generated from field: int64 after_sequence = 2;
+   */
+  afterSequence: bigint;
+
+  /**
+   * How many events to return: 1 to 1,000; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message coupon.v1.ListEventsRequest.
+ * Use `create(ListEventsRequestSchema)` to create a new message.
+ */
+export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 42);
+
+/**
+ * @generated from message coupon.v1.ListEventsResponse
+ */
+export type ListEventsResponse = Message<"coupon.v1.ListEventsResponse"> & {
+  /**
+   * Empty: there are none yet after that sequence. If the service keeps events for a time only (EVENT_RETENTION), the
+   * first ones may be gone.
+   *
+   * @generated from field: repeated coupon.v1.CampaignEvent events = 1;
+   */
+  events: CampaignEvent[];
+
+  /**
+   * The sequence of the campaign's last event.
+   *
+   * @generated from field: int64 last_sequence = 2;
+   */
+  lastSequence: bigint;
+};
+
+/**
+ * Describes the message coupon.v1.ListEventsResponse.
+ * Use `create(ListEventsResponseSchema)` to create a new message.
+ */
+export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 43);
+
+/**
+ * @generated from message coupon.v1.WatchCampaignRequest
+ */
+export type WatchCampaignRequest = Message<"coupon.v1.WatchCampaignRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * All events after this sequence; 0: from the first on; absent: what comes after the snapshot.
+   *
+   * @generated from field: optional int64 after_sequence = 2;
+   */
+  afterSequence?: bigint | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.WatchCampaignRequest.
+ * Use `create(WatchCampaignRequestSchema)` to create a new message.
+ */
+export const WatchCampaignRequestSchema: GenMessage<WatchCampaignRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 44);
+
+/**
+ * @generated from message coupon.v1.WatchCampaignResponse
+ */
+export type WatchCampaignResponse = Message<"coupon.v1.WatchCampaignResponse"> & {
+  /**
+   * @generated from oneof coupon.v1.WatchCampaignResponse.message
+   */
+  message: {
+    /**
+     * The first message.
+     *
+     * @generated from field: coupon.v1.WatchSnapshot snapshot = 1;
+     */
+    value: WatchSnapshot;
+    case: "snapshot";
+  } | {
+    /**
+     * @generated from field: coupon.v1.CampaignEvent event = 2;
+     */
+    value: CampaignEvent;
+    case: "event";
+  } | {
+    /**
+     * @generated from field: coupon.v1.WatchBookmark bookmark = 3;
+     */
+    value: WatchBookmark;
+    case: "bookmark";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message coupon.v1.WatchCampaignResponse.
+ * Use `create(WatchCampaignResponseSchema)` to create a new message.
+ */
+export const WatchCampaignResponseSchema: GenMessage<WatchCampaignResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 45);
+
+/**
+ * A campaign as it is. Events after the sequence may be in it already.
+ *
+ * @generated from message coupon.v1.WatchSnapshot
+ */
+export type WatchSnapshot = Message<"coupon.v1.WatchSnapshot"> & {
+  /**
+   * @generated from field: coupon.v1.Campaign campaign = 1;
+   */
+  campaign?: Campaign | undefined;
+
+  /**
+   * It has all events up to this sequence.
+   *
+   * @generated from field: int64 sequence = 2;
+   */
+  sequence: bigint;
+
+  /**
+   * The ledger's clock.
+   *
+   * @generated from field: string server_time = 3;
+   */
+  serverTime: string;
+};
+
+/**
+ * Describes the message coupon.v1.WatchSnapshot.
+ * Use `create(WatchSnapshotSchema)` to create a new message.
+ */
+export const WatchSnapshotSchema: GenMessage<WatchSnapshot> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 46);
+
+/**
+ * Nothing has happened since the message before.
+ *
+ * @generated from message coupon.v1.WatchBookmark
+ */
+export type WatchBookmark = Message<"coupon.v1.WatchBookmark"> & {
+  /**
+   * The sequence of the last event that was sent, or that the watch has begun after.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * The ledger's clock.
+   *
+   * @generated from field: string server_time = 2;
+   */
+  serverTime: string;
+};
+
+/**
+ * Describes the message coupon.v1.WatchBookmark.
+ * Use `create(WatchBookmarkSchema)` to create a new message.
+ */
+export const WatchBookmarkSchema: GenMessage<WatchBookmark> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 47);
+
+/**
  * What an operator has set a campaign to: whether it issues coupons inside its window. CampaignPhase is what it is now.
  *
  * @generated from enum coupon.v1.CampaignStatus
@@ -2022,6 +2271,30 @@ export const CouponService: GenService<{
     methodKind: "unary";
     input: typeof AbortImportRequestSchema;
     output: typeof AbortImportResponseSchema;
+  },
+  /**
+   * Lists the events of a campaign in the order of their sequences: what was committed, once each, in that order. Fails
+   * with RECORD_NOT_FOUND, INVALID_ARGUMENT or UNAVAILABLE.
+   *
+   * @generated from rpc coupon.v1.CouponService.ListEvents
+   */
+  listEvents: {
+    methodKind: "unary";
+    input: typeof ListEventsRequestSchema;
+    output: typeof ListEventsResponseSchema;
+  },
+  /**
+   * Sends the campaign as it is, then each event as it is committed, and a bookmark after 15 s without one. It never
+   * says that a sequence is too old. It ends with UNAVAILABLE after ten minutes, or when its instance leaves: a call
+   * with the last sequence as after_sequence goes on, at any instance. Fails as ListEvents does, and with OVERLOADED
+   * while too many watch.
+   *
+   * @generated from rpc coupon.v1.CouponService.WatchCampaign
+   */
+  watchCampaign: {
+    methodKind: "server_streaming";
+    input: typeof WatchCampaignRequestSchema;
+    output: typeof WatchCampaignResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_coupon_v1_coupon, 0);

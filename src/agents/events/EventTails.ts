@@ -1,0 +1,206 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { CampaignId } from "../../domain/CampaignId.ts"
+import { type CampaignEvent, EventLog } from "../../ports/EventLog.ts"
+import type { LedgerUnavailable } from "../../ports/Ledger.ts"
+import { coalesced, type CoveringEvent } from "./CoveringEvent.ts"
+import { EventNews } from "./EventNews.ts"
+
+/** One reader's view of a campaign's log. */
+export interface EventTail {
+  /** The last sequence that this instance has read. */
+  readonly head: () => number
+  /**
+   * The next event after this sequence, waiting for one; what has come together meanwhile may be one event. Fails only
+   * while the reader is so far behind that the ledger is asked.
+   */
+  readonly next: (afterSequence: number) => Effect.Effect<CoveringEvent, LedgerUnavailable>
+}
+
+/**
+ * The ends of the logs that are watched here. Each is read once for all of its readers. No reader has a buffer: it has
+ * a sequence, and one that is slow gets the ranges that it missed as one.
+ */
+export class EventTails extends Context.Tag("coupon/agents/EventTails")<EventTails, {
+  /** Follows a log until the scope closes. */
+  readonly open: (campaignId: CampaignId) => Effect.Effect<EventTail, LedgerUnavailable, Scope.Scope>
+}>() {}
+
+/** How long an event of another instance may go unnoticed: one statement for all logs that are watched. */
+const POLL = Duration.millis(250)
+
+/** Events of a log that are kept for its readers; those behind them ask the ledger, so many at a time. */
+const KEPT = 512
+const PAGE = 512
+const READS = 4
+
+/**
+ * Readers that go on in one turn, and how often there is one. A thousand readers share 1,000 messages a second, each of
+ * which covers what came since the last: to encode and write one costs 50 µs, and claims share the process.
+ */
+const TURN_SIZE = 10
+const TURN = Duration.millis(10)
+
+interface Tail {
+  /** In the order of their sequences, which are those up to `head`. */
+  readonly events: Array<CampaignEvent>
+  head: number
+  readers: number
+  /** There may be more in the ledger. */
+  dirty: boolean
+  readonly waiting: Set<() => void>
+}
+
+export const make = Effect.gen(function*() {
+  const log = yield* EventLog
+  const news = yield* EventNews
+  const scope = yield* Effect.scope
+  const reads = yield* Effect.makeSemaphore(READS)
+  const wakes = yield* Queue.sliding<void>(1)
+  const tails = new Map<CampaignId, Tail>()
+
+  yield* news.listen((campaignIds) => {
+    let isWatched = false
+    for (const campaignId of campaignIds) {
+      const tail = tails.get(campaignId)
+      if (tail === undefined) continue
+      tail.dirty = true
+      isWatched = true
+    }
+    if (isWatched) Queue.unsafeOffer(wakes, undefined)
+  })
+
+  /** Readers that have something to send, in the order in which they asked. */
+  const line: Array<() => void> = []
+  let isTurning = false
+  const turns: Effect.Effect<void> = Effect.suspend(() => {
+    for (const go of line.splice(0, TURN_SIZE)) go()
+    if (line.length === 0) {
+      isTurning = false
+      return Effect.void
+    }
+    return Effect.zipRight(Effect.sleep(TURN), turns)
+  })
+  const turn = Effect.async<void>((resume) => {
+    const go = () => resume(Effect.void)
+    line.push(go)
+    if (!isTurning) {
+      isTurning = true
+      Effect.runFork(Effect.forkIn(Effect.zipRight(Effect.sleep(Duration.millis(1)), turns), scope))
+    }
+    return Effect.sync(() => {
+      const place = line.indexOf(go)
+      if (place >= 0) line.splice(place, 1)
+    })
+  })
+
+  const advance = (campaignId: CampaignId, tail: Tail): Effect.Effect<void, LedgerUnavailable> =>
+    Effect.gen(function*() {
+      tail.dirty = false
+      const events = yield* Effect.onError(log.read(campaignId, tail.head, PAGE), () =>
+        Effect.sync(() => void (tail.dirty = true)))
+      if (events.length === 0) return
+      tail.events.push(...events)
+      tail.head = events.at(-1)!.sequence
+      if (tail.events.length > KEPT) tail.events.splice(0, tail.events.length - KEPT)
+      for (const wake of [...tail.waiting]) wake()
+      if (events.length === PAGE) yield* advance(campaignId, tail)
+    })
+
+  const look = Effect.gen(function*() {
+    const heads = yield* log.heads([...tails.keys()].slice(0, 2_000))
+    for (const { campaignId, sequence } of heads) {
+      const tail = tails.get(campaignId)
+      if (tail !== undefined && tail.head < sequence) tail.dirty = true
+    }
+  })
+
+  const step = Effect.gen(function*() {
+    const hasNews = [...tails.values()].some(({ dirty }) => dirty)
+    if (!hasNews) yield* look
+    yield* Effect.forEach(
+      [...tails].filter(([, { dirty }]) => dirty),
+      ([campaignId, tail]) => advance(campaignId, tail),
+      { concurrency: READS, discard: true }
+    )
+  })
+
+  /** Follows the logs for as long as one of them is watched. The connection logs that the ledger is away. */
+  let isFollowing = false
+  const follow: Effect.Effect<void> = Effect.suspend(() => {
+    if (tails.size === 0) {
+      isFollowing = false
+      return Effect.void
+    }
+    const pause = Effect.raceFirst(Queue.take(wakes), Effect.sleep(POLL))
+    return Effect.zipRight(Effect.zipRight(Effect.ignore(step), pause), follow)
+  })
+
+  const join = (campaignId: CampaignId) =>
+    Effect.gen(function*() {
+      const head = tails.has(campaignId) ? 0 : yield* log.head(campaignId)
+      const known = tails.get(campaignId)
+      const tail = known ?? { events: [], head, readers: 0, dirty: false, waiting: new Set() }
+      tail.readers++
+      tails.set(campaignId, tail)
+      if (!isFollowing) {
+        isFollowing = true
+        // Who joins may not be interrupted; this fiber may.
+        yield* Effect.forkIn(Effect.interruptible(follow), scope)
+      }
+      return tail
+    })
+
+  const leave = (campaignId: CampaignId, tail: Tail) =>
+    Effect.sync(() => {
+      if (--tail.readers === 0) tails.delete(campaignId)
+    })
+
+  const moved = (tail: Tail) =>
+    Effect.async<void>((resume) => {
+      const wake = () => {
+        tail.waiting.delete(wake)
+        resume(Effect.void)
+      }
+      tail.waiting.add(wake)
+      return Effect.sync(() => void tail.waiting.delete(wake))
+    })
+
+  /** A reader that comes from another instance may be ahead of the tail, also when that moves. */
+  const beyond = (tail: Tail, afterSequence: number): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      tail.head > afterSequence ? Effect.void : Effect.zipRight(moved(tail), beyond(tail, afterSequence))
+    )
+
+  /** What is kept of the log after a sequence; `undefined`: not all of it is. */
+  const kept = (tail: Tail, afterSequence: number): ReadonlyArray<CampaignEvent> | undefined => {
+    const first = tail.events[0]
+    if (first === undefined || first.sequence > afterSequence + 1) return undefined
+    return tail.events.filter(({ sequence }) => sequence > afterSequence)
+  }
+
+  return EventTails.of({
+    open: (campaignId) =>
+      Effect.map(
+        Effect.acquireRelease(join(campaignId), (tail) => leave(campaignId, tail)),
+        (tail) => {
+          const next: EventTail["next"] = (afterSequence) =>
+            Effect.gen(function*() {
+              yield* beyond(tail, afterSequence)
+              yield* turn
+              const events = kept(tail, afterSequence) ??
+                (yield* reads.withPermits(1)(log.read(campaignId, afterSequence, PAGE)))
+              // Retention has removed what was there.
+              return events.length === 0 ? yield* next(Math.max(afterSequence, tail.head)) : coalesced(events)
+            })
+          return { head: () => tail.head, next }
+        }
+      )
+  })
+})
+
+export const layer: Layer.Layer<EventTails, never, EventLog | EventNews> = Layer.scoped(EventTails, make)
