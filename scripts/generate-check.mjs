@@ -29,7 +29,7 @@ try {
   const template = readFileSync(join(root, "buf.gen.yaml"), "utf8")
   const out = /^(\s+)out: (.+)$/m.exec(template)?.[2]
   if (out === undefined) throw new Error("buf.gen.yaml names no `out` folder")
-  writeFileSync(join(dir, "buf.gen.yaml"), template.replace(/^(\s+)out: .+$/m, `$1out: ${join(dir, "gen")}`))
+  writeFileSync(join(dir, "buf.gen.yaml"), template.replace(/^(\s+)out: .+$/gm, `$1out: ${join(dir, "gen")}`))
   check("the contract generates", "buf", "generate", "--template", join(dir, "buf.gen.yaml"))
   check(`${out} is what the contract generates (else: npm run generate)`, "diff", "-r", "-u", out, join(dir, "gen"))
 } finally {

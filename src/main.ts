@@ -19,6 +19,7 @@ import * as ProtectionLog from "./telemetry/ProtectionLog.ts"
 import * as Tracing from "./telemetry/Tracing.ts"
 import * as FileLimit from "./http/connections/FileLimit.ts"
 import * as GuardedMount from "./http/GuardedMount.ts"
+import * as OpenApi from "./http/OpenApi.ts"
 import * as Server from "./http/Server.ts"
 import * as SourceFrames from "./SourceFrames.ts"
 
@@ -64,7 +65,7 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
 const mounts = Effect.gen(function*() {
   // A shop's sales figures are confidential. METRICS_PORT serves them without a key, to be reached by Prometheus alone.
   const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
-  return Server.layerWith({}, undefined, {}, { ...metrics, ...yield* OperatorMount.make })
+  return Server.layerWith({ [OpenApi.PATH]: OpenApi.make() }, undefined, {}, { ...metrics, ...yield* OperatorMount.make })
 })
 
 const service = Layer.effectDiscard(greet).pipe(

@@ -221,6 +221,7 @@ describe("Envoy", () => {
           expect((await http.request(path)).status, path).toBe(404)
         }
         expect((await http.request("/readyz")).status).toBe(200)
+        expect((await http.request("/openapi.json")).status).toBe(200)
       })
     })
 
@@ -335,8 +336,8 @@ describe("Envoy", () => {
           "PauseCampaign application/json 200",
           "nowhere - 404"
         ])
-        // Each by itself, without a restart. A request is logged by what is set when Envoy is done with it, which may be
-        // after its client has the answer.
+        // Each by itself, without a restart. A request is logged by what is set when Envoy is done with it, which may
+        // be after its client has the answer.
         const idle = () =>
           expect.poll(() => one.admin("/stats?filter=http.public.downstream_rq_active$")).toContain("rq_active: 0")
         await idle()
