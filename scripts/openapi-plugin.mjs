@@ -101,18 +101,21 @@ const makeSchemas = (inputs) => {
   return schemas
 }
 
-/** The failures, from the table in the package's comment: message, code, HTTP status, when. */
+/** The failures, from the table in the comment of a service: message, code, HTTP status, when. */
 const failuresOf = (file) => {
   const texts = file.services.map((service) => getComments(service).leading ?? "")
   const rows = texts.join("\n").matchAll(/^ *([A-Z_]+)(: <reason>)? +([a-z_]+) +([45][0-9]{2}) +(.+)$/gm)
   const failures = [...rows].map(([, message, reason, code, status, when]) =>
     ({ message: `${message}${reason ?? ""}`, code, status, when: when.trim() }))
-  if (failures.length === 0) throw new Error(`${file.name}.proto has no table of failures in the comment of its service`)
+  if (failures.length === 0) throw new Error(`no service of ${file.name}.proto has a table of failures`)
   return failures
 }
 
 const RETRY_AFTER = {
-  "Retry-After": { description: "Seconds after which to ask again, with jitter.", schema: { type: "integer", minimum: 1 } }
+  "Retry-After": {
+    description: "Seconds after which to ask again, with jitter.",
+    schema: { type: "integer", minimum: 1 }
+  }
 }
 
 const titles = {
@@ -188,16 +191,19 @@ const operationsOf = (schemas, method, failing) => {
   const output = schemas.message(method.output)
   if (method.methodKind !== "unary") {
     const type = "application/connect+json"
-    const framed = { [type]: { schema: { type: "string", format: "binary" } } }
+    const framed = (contentSchema) => ({
+      [type]: { schema: { type: "string", contentMediaType: "application/json", contentSchema } }
+    })
     const frames = `A stream in Connect's framing: messages \`${method.output.name}\`, then one that ends it. ` +
       "Use a client of Connect or gRPC."
     return {
       post: {
         operationId: id,
         ...common,
+        tags: [...common.tags, STREAMS],
         description: `${text}\n\n${frames}`,
-        requestBody: { required: true, description: `One \`${method.input.name}\`, framed.`, content: framed },
-        responses: { 200: { description: frames, content: framed }, ...failing }
+        requestBody: { required: true, description: `One \`${method.input.name}\`, framed.`, content: framed(input) },
+        responses: { 200: { description: frames, content: framed(output) }, ...failing }
       }
     }
   }
@@ -231,6 +237,9 @@ const operationsOf = (schemas, method, failing) => {
   return { post, get }
 }
 
+/** The tag of RPCs that answer with a stream. */
+const STREAMS = "streams"
+
 const title = "coupon-issuance"
 
 const document = (files, version) => {
@@ -255,6 +264,9 @@ const document = (files, version) => {
     for (const method of service.methods) {
       paths[`/${service.typeName}/${method.name}`] = operationsOf(schemas, method, failing)
     }
+  }
+  if (services.some(({ methods }) => methods.some(({ methodKind }) => methodKind !== "unary"))) {
+    tags.push({ name: STREAMS, description: "Answer with a stream: for clients of Connect or gRPC." })
   }
   schemas.made.Error = errorSchema(failures)
   return {

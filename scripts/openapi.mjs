@@ -35,6 +35,8 @@ try {
   const options = process.argv.slice(2)
   const child = spawn(program, [
     ...["--config-file", join(root, "test/openapi/schemathesis.toml"), "run", `${instance.url}/openapi.json`],
+    // What they answer is framed, which no schema describes.
+    ...["--exclude-tag", "streams"],
     ...options
   ], { stdio: "inherit", cwd: own.replace(/schemathesis$/, "") })
   process.exitCode = await new Promise((resolve, reject) => child.once("error", reject).once("exit", resolve)) ?? 1

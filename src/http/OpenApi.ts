@@ -30,7 +30,8 @@ export const make = (): Mount => {
     headers: BrowserHeaders.make("default-src 'none'; frame-ancestors 'none'", "public, max-age=300"),
     handler: (request, response, draining) => {
       request.resume()
-      if (request.url!.split("?", 1)[0] !== PATH) return reject(response, 404, "there is no such path", draining.aborted)
+      const path = request.url!.split("?", 1)[0]
+      if (path !== PATH) return reject(response, 404, "there is no such path", draining.aborted)
       if (request.method !== "GET" && request.method !== "HEAD") {
         (response as ServerResponse).setHeader("Allow", "GET, HEAD")
         return reject(response, 405, `${PATH} takes GET`, draining.aborted)
