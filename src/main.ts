@@ -65,7 +65,8 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
 const mounts = Effect.gen(function*() {
   // A shop's sales figures are confidential. METRICS_PORT serves them without a key, to be reached by Prometheus alone.
   const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
-  return Server.layerWith({ [OpenApi.PATH]: OpenApi.make() }, undefined, {}, { ...metrics, ...yield* OperatorMount.make })
+  const open = { [OpenApi.PATH]: OpenApi.make() }
+  return Server.layerWith(open, undefined, {}, { ...metrics, ...yield* OperatorMount.make })
 })
 
 const service = Layer.effectDiscard(greet).pipe(
