@@ -4,7 +4,8 @@ import * as LogCommand from "./commands/LogCommand.ts"
 import * as OperatorCommands from "./commands/OperatorCommands.ts"
 import { backup } from "./commands/BackupCommand.ts"
 import { campaign } from "./commands/CampaignCommands.ts"
-import { get, issue } from "./commands/CouponCommands.ts"
+import { find, get, issue, list } from "./commands/CouponCommands.ts"
+import { exportCoupons } from "./commands/ExportCommand.ts"
 import { codes } from "./commands/CodesCommand.ts"
 import { doctor } from "./commands/DoctorCommand.ts"
 import { events } from "./commands/EventsCommand.ts"
@@ -18,6 +19,9 @@ const root = Command.make("coupon").pipe(
     codes,
     issue,
     get,
+    list,
+    find,
+    exportCoupons,
     events,
     watch,
     doctor,

@@ -2,6 +2,7 @@
 const FLAGS: ReadonlySet<string> = new Set([
   "--json",
   "--codes",
+  "--desc",
   "--discard",
   "--changed",
   "--verify",

@@ -55,6 +55,17 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
   {
+    usage: "list [ID] [--user U] [--desc] [--from T] [--before T] [--limit N]",
+    text: "lists coupons of a campaign, or of a user in all campaigns",
+    role: "VIEWER"
+  },
+  { usage: "find ID CODE", text: "shows the coupon that has a code", role: "VIEWER" },
+  {
+    usage: "export ID [--to FILE] [--format F] [--after N]",
+    text: "writes all coupons to a file, CSV or NDJSON, or a pipe; run again, it goes on",
+    role: "VIEWER"
+  },
+  {
     usage: "events ID [--after N] [--follow]",
     text: "what happened to a campaign, in the order of commit, after this event; --follow: as it happens",
     role: "VIEWER"

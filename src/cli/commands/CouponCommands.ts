@@ -1,9 +1,12 @@
 import { toJson } from "@bufbuild/protobuf"
+import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { table } from "../../contract/FailureTable.ts"
-import { CouponSchema, IssueCouponResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { type Coupon, CouponSchema, IssueCouponResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, parseUserId, show, userId, withPublic } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
@@ -14,6 +17,15 @@ const nothingHeld = (campaignId: number, userId: bigint): CliFailure =>
     code: table.RecordNotFound.message,
     message: `${table.RecordNotFound.message}: user ${userId} holds no coupon of campaign ${campaignId}`,
     hint: `\`coupon campaign get ${campaignId}\` shows whether there is such a campaign`
+  })
+
+const factsOf = (coupon: Coupon): string =>
+  Output.facts({
+    code: coupon.code,
+    number: coupon.number === 0 ? undefined : coupon.number,
+    user: String(coupon.userId),
+    campaign: coupon.campaignId,
+    issued: coupon.issuedAt
   })
 
 const noCoupon = new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no coupon" })
@@ -42,12 +54,73 @@ export const get = Command.make(
           Effect.fail(nothingHeld(campaignId, id)))
         if (coupon === undefined) return yield* noCoupon
         yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () =>
-          Output.facts({
-            code: coupon.code,
-            number: coupon.number === 0 ? undefined : coupon.number,
-            user: String(coupon.userId),
-            campaign: coupon.campaignId,
-            issued: coupon.issuedAt
-          }))
+          factsOf(coupon))
       }))
 ).pipe(Command.withDescription("shows the coupon that a user holds"))
+
+export const find = Command.make(
+  "find",
+  { campaignId, code: Args.text({ name: "code" }).pipe(Args.withDescription("a code")), ...Connection.options },
+  ({ campaignId, code, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const { coupon } = yield* client.findCoupon({ campaignId, code })
+        if (coupon === undefined) return yield* noCoupon
+        yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () => factsOf(coupon))
+      }))
+).pipe(Command.withDescription("shows the coupon that has a code"))
+
+export const list = Command.make(
+  "list",
+  {
+    campaignId: Args.optional(campaignId),
+    user: Options.text("user").pipe(
+      Options.withDescription("only the coupons of this user; without a campaign, in all campaigns"),
+      Options.optional
+    ),
+    desc: Options.boolean("desc").pipe(Options.withDescription("the last one first, or the newest campaign")),
+    from: Options.text("from").pipe(
+      Options.withDescription("only those issued then or later: 2025-06-25T00:00:00Z"),
+      Options.withDefault("")
+    ),
+    before: Options.text("before").pipe(
+      Options.withDescription("only those issued before then"),
+      Options.withDefault("")
+    ),
+    limit: Options.integer("limit").pipe(Options.withDescription("how many at most"), Options.withDefault(100)),
+    ...Connection.options
+  },
+  ({ before, campaignId, desc, from, limit, user, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1) return yield* usage("--limit must be at least 1")
+        if (Option.isNone(campaignId) && Option.isNone(user)) return yield* usage("give a campaign, or --user, or both")
+        const userId = Option.isNone(user) ? 0n : yield* parseUserId(user.value)
+        const coupons: Array<Coupon> = []
+        let pageToken = ""
+        do {
+          const page = yield* client.listCoupons({
+            campaignId: Option.getOrElse(campaignId, () => 0),
+            userId,
+            descending: desc,
+            issuedFrom: from,
+            issuedBefore: before,
+            pageSize: Math.min(1_000, limit - coupons.length),
+            pageToken
+          })
+          coupons.push(...page.coupons)
+          pageToken = page.nextPageToken
+        } while (pageToken !== "" && coupons.length < limit)
+        if (json) {
+          const shown = coupons.map((one) => toJson(CouponSchema, one, { alwaysEmitImplicit: true }))
+          return yield* Output.json({ coupons: shown, more: pageToken !== "" })
+        }
+        yield* Output.line(
+          coupons.length === 0 ? "there are no such coupons" : Output.table(
+            ["campaign", "number", "user", "code", "issued"],
+            coupons.map((one) => [one.campaignId, one.number, String(one.userId), one.code, one.issuedAt])
+          )
+        )
+        if (pageToken !== "") yield* Output.line(`there are more: --limit ${limit * 2}, or \`coupon export\``)
+      }))
+).pipe(Command.withDescription("lists coupons of a campaign or of a user"))
