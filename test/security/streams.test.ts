@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
 import { type IssueFailure, RecordNotFound, Unavailable } from "../../src/domain/Failure.ts"
 import { roles } from "../../src/domain/Role.ts"
-import { CouponService, type ExportCouponsResponse } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
+import { CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import * as LongCalls from "../../src/http/protection/LongCalls.ts"
 import * as StreamCalls from "../../src/rpc/streams/StreamCalls.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
@@ -33,7 +33,7 @@ const exportOf = (transport: Transport, options = {}) =>
     Symbol.asyncIterator
   ]()
 
-const endOf = async (messages: AsyncIterator<ExportCouponsResponse>) => {
+const endOf = async (messages: AsyncIterator<unknown>) => {
   try {
     for (;;) if ((await messages.next()).done === true) return "ended"
   } catch (error) {
@@ -113,6 +113,19 @@ describe.each(Object.keys(protocols))("a stream by %s", (protocol) => {
     expect(await endOf(messages)).toEqual(["Unavailable", "UNAVAILABLE", "1"])
     await closed
     expect(state.open).toBe(0)
+  })
+
+  it("has a bound of its own for watches, which end when the server drains", async () => {
+    const server = await start({ environment: { MAX_WATCHERS: "4" } })
+    const watch = () =>
+      createClient(CouponService, transport(server.url)).watchCampaign({ campaignId: 1 })[Symbol.asyncIterator]()
+    const watches = [watch(), watch()]
+    for (const one of watches) expect((await one.next()).value.message.case).toBe("snapshot")
+    expect((await endOf(watch())).slice(0, 2)).toEqual(["ResourceExhausted", "OVERLOADED"])
+    expect(await endOf(exportOf(transport(server.url)))).toBe("ended")
+    const closed = server.close()
+    for (const one of watches) expect(await endOf(one)).toEqual(["Unavailable", "UNAVAILABLE", "1"])
+    await closed
   })
 
   it("ends with its caller, and by the caller's timeout", async () => {
