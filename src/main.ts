@@ -106,5 +106,11 @@ const program = Effect.gen(function*() {
   )
 )
 
-if (process.argv.includes("--help") || process.argv.includes("-h")) console.log(usage())
+const args = process.argv.slice(2)
+const unknown = args.filter((arg) => arg !== "--help" && arg !== "-h")
+if (unknown.length > 0) {
+  // A misspelt option would otherwise start a service that was not asked for.
+  console.error(`unknown argument ${unknown.join(" ")}: settings are environment variables, and --help lists them`)
+  process.exitCode = 2
+} else if (args.length > 0) console.log(usage())
 else MainProgram.run(program, { disableErrorReporting: true, disablePrettyLogger: true })

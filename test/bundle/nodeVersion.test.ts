@@ -26,6 +26,12 @@ describe("the bundled programs", () => {
   bundle()
   const programs = [["main", 1], ["cli", 1], ["verify", 2], ["audit", 2], ["migrate", 2]] as const
 
+  it.each(["main", "migrate", "verify"])("%s does nothing for an argument that it does not know", (name) => {
+    const run = runAs("24.0.0", `dist/app/${name}.js`, ["--halp"])
+    expect(run.status).toBe(2)
+    expect(run.stdout + run.stderr).toMatch(/--halp.*--help|npm run (migrate|verify) /s)
+  })
+
   it.each(programs)("%s says on an older Node which one it needs, and nothing else", (name, status) => {
     for (const version of ["18.20.8", "20.20.2", "22.11.0", "23.0.0"]) {
       const run = runAs(version, `dist/app/${name}.js`)
