@@ -30,6 +30,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.webhook_endpoints TO 'coupon'@'%'
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.webhook_cursors TO 'coupon'@'%';
 GRANT SELECT, INSERT, DELETE ON coupon.webhook_attempts TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.webhook_parked TO 'coupon'@'%';
+-- Redemptions are only added to, each with its answer; a state goes away when its redemption is undone.
+GRANT SELECT, INSERT ON coupon.redemptions TO 'coupon'@'%';
+GRANT SELECT, INSERT, DELETE ON coupon.coupon_states TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE ON coupon.redemption_heads TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE ON coupon.redemption_log_heads TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production. Writes of keys lock the row.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
 -- A code of a pool is added, and removed if its import is given up; it never changes.

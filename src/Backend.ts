@@ -21,6 +21,7 @@ import type { Ledger, LedgerUnavailable } from "./ports/Ledger.ts"
 import type { LedgerFacts } from "./ports/LedgerFacts.ts"
 import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
 import type { Outbox } from "./ports/Outbox.ts"
+import type { Redemptions } from "./ports/Redemptions.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
 import type { WebhookCursors } from "./ports/webhooks/WebhookCursors.ts"
 import type { WebhookEndpoints } from "./ports/webhooks/WebhookEndpoints.ts"
@@ -50,6 +51,7 @@ import * as LibSqlEventLog from "./sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
 import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
 import * as LibSqlWebhooks from "./sql/libsql/webhooks/LibSqlWebhooks.ts"
+import * as LibSqlRedemptions from "./sql/libsql/LibSqlRedemptions.ts"
 import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
 import * as MySqlAuditChain from "./sql/mysql/admin/MySqlAuditChain.ts"
 import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
@@ -64,6 +66,7 @@ import * as MySqlEventLog from "./sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "./sql/mysql/MySqlLedger.ts"
 import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
 import * as MySqlWebhooks from "./sql/mysql/webhooks/MySqlWebhooks.ts"
+import * as MySqlRedemptions from "./sql/mysql/redemptions/MySqlRedemptions.ts"
 import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
 
 /** The stores cannot be used, and waiting would not help; `message` says what to do. */
@@ -164,6 +167,7 @@ export type Stores =
   | AuditChain
   | ApiKeyStore
   | Outbox
+  | Redemptions
   | Gate
   | LedgerBackup
   | StoreHealth
@@ -184,6 +188,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
     LibSqlOutbox.layer,
+    LibSqlRedemptions.layer,
     LibSqlEventLog.layer
   ).pipe(
     Layer.merge(Layer.merge(LibSqlBackup.layer, LibSqlWebhooks.layer)),
@@ -224,6 +229,7 @@ export const layerDistributed: Layer.Layer<
       MySqlApiKeyStore.layer,
       MySqlCampaignPhases.layer,
       MySqlDeployment.layer,
+      MySqlRedemptions.layer,
       MySqlEventLog.layer
     ).pipe(
       Layer.merge(Layer.merge(MySqlBackup.layer, MySqlWebhooks.layer)),

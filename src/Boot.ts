@@ -10,6 +10,7 @@ import { CampaignEvents } from "./campaigns/CampaignEvents.ts"
 import { Campaigns } from "./campaigns/Campaigns.ts"
 import { CodePools } from "./campaigns/CodePools.ts"
 import { Coupons } from "./campaigns/Coupons.ts"
+import { CouponRedemptions } from "./campaigns/CouponRedemptions.ts"
 import * as Issuance from "./UseCases.ts"
 import { IssueCoupon } from "./claim/IssueCoupon.ts"
 import { LedgerUnavailable } from "./ports/Ledger.ts"
@@ -73,6 +74,7 @@ export const make = Effect.gen(function*() {
         coupons: Context.get(context, Coupons),
         webhooks: Context.get(context, Webhooks),
         events: Context.get(context, CampaignEvents),
+        redemptions: Context.get(context, CouponRedemptions),
         guard: Context.get(context, Guard),
         apiKeys: Context.get(context, ApiKeys)
       }

@@ -5,6 +5,7 @@ import * as CampaignEvents from "./campaigns/CampaignEvents.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CodePools from "./campaigns/CodePools.ts"
 import * as Coupons from "./campaigns/Coupons.ts"
+import * as CouponRedemptions from "./campaigns/CouponRedemptions.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
 import * as EventNews from "./agents/events/EventNews.ts"
 import * as EventTails from "./agents/events/EventTails.ts"
@@ -16,6 +17,7 @@ import * as KnownCampaigns from "./agents/KnownCampaigns.ts"
 import * as OutboxRelay from "./agents/outbox/OutboxRelay.ts"
 import * as PhaseWatch from "./agents/PhaseWatch.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
+import * as RedemptionCommit from "./claim/RedemptionCommit.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
 import * as WebhookDelivery from "./webhooks/delivery/WebhookDelivery.ts"
 import * as WebhookSender from "./webhooks/sending/WebhookSender.ts"
@@ -33,7 +35,10 @@ export const layer = Layer.mergeAll(
   Coupons.layer,
   Webhooks.layer
 ).pipe(
-  Layer.provideMerge(Layer.mergeAll(CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)),
+  Layer.provideMerge(CouponRedemptions.layer),
+  Layer.provideMerge(
+    Layer.mergeAll(RedemptionCommit.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)
+  ),
   Layer.provideMerge(Agents.layer),
   Layer.provideMerge(EventTails.layer),
   Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, WebhookDelivery.layer)),

@@ -32,6 +32,9 @@ const exits: { readonly [Tag in Answered]: { readonly exit: Exit; readonly hint?
   CodesExhausted: { exit: "PRECONDITION" },
   CampaignPaused: { exit: "PRECONDITION", hint: "`coupon campaign resume` resumes it" },
   CouponSoldOut: { exit: "PRECONDITION", hint: "`coupon campaign update --limit` raises the limit" },
+  CouponRedeemed: { exit: "PRECONDITION", hint: "`coupon get` shows when and where it was redeemed" },
+  CouponExpired: { exit: "PRECONDITION" },
+  CouponRevoked: { exit: "PRECONDITION" },
   Conflict: {
     exit: "PRECONDITION",
     hint: "it was changed meanwhile: look with `coupon campaign get`, then repeat with its version"

@@ -8,7 +8,7 @@ interface Entry {
   readonly usage: string
   readonly text: string
   /** The role that it needs; `anyone`: no key, unless PUBLIC_ACCESS says otherwise. */
-  readonly role: "anyone" | "VIEWER" | "OPERATOR" | "ADMIN"
+  readonly role: "anyone" | "REDEEMER" | "VIEWER" | "OPERATOR" | "ADMIN"
 }
 
 export const entries: ReadonlyArray<Entry> = [
@@ -69,6 +69,16 @@ export const entries: ReadonlyArray<Entry> = [
     usage: "events ID [--after N] [--follow]",
     text: "what happened to a campaign, in the order of commit, after this event; --follow: as it happens",
     role: "VIEWER"
+  },
+  {
+    usage: "redeem ID [CODE] [--user U] [--request-id R] [--terminal T] [--order O]",
+    text: "redeems a coupon; safe to repeat with the same --request-id",
+    role: "REDEEMER"
+  },
+  {
+    usage: "undo ID [CODE] [--user U] [--request-id R] [--reason W]",
+    text: "undoes the redemption of a coupon, within its window",
+    role: "REDEEMER"
   },
   {
     usage: "watch [--count N]",

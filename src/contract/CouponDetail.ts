@@ -2,33 +2,55 @@ import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf"
 import type { ConnectError } from "@connectrpc/connect"
 import * as Either from "effect/Either"
 import type { Coupon } from "../domain/Coupon.ts"
+import type { CouponState as DomainState, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { formatRfc3339, parseRfc3339 } from "../domain/Time.ts"
-import { CouponSchema } from "./gen/coupon/v1/coupon_pb.ts"
+import { CouponSchema, CouponState } from "./gen/coupon/v1/coupon_pb.ts"
+
+const states = {
+  ISSUED: CouponState.ISSUED,
+  REDEEMED: CouponState.REDEEMED,
+  EXPIRED: CouponState.EXPIRED,
+  REVOKED: CouponState.REVOKED
+} satisfies Record<DomainState, CouponState>
+
+const statesFromWire = new Map<CouponState, DomainState>(
+  Object.entries(states).map(([state, wire]) => [wire, state as DomainState])
+)
+
+/** A coupon as messages have it, with what became of it where that is known. */
+export const fields = (coupon: Coupon | KnownCoupon) =>
+  ({
+    campaignId: coupon.campaignId,
+    userId: coupon.userId,
+    code: coupon.code,
+    issuedAt: formatRfc3339(coupon.issuedAt),
+    number: coupon.id,
+    ..."state" in coupon ? { state: states[coupon.state] } : {},
+    ..."state" in coupon && coupon.redeemedAt !== undefined
+      ? { redeemedAt: formatRfc3339(coupon.redeemedAt), terminalId: coupon.terminalId }
+      : {}
+  }) satisfies MessageInitShape<typeof CouponSchema>
 
 /** A coupon as the detail `coupon.v1.Coupon` of an error. */
-export const encode = (coupon: Coupon) =>
-  ({
-    desc: CouponSchema,
-    value: {
-      campaignId: coupon.campaignId,
-      userId: coupon.userId,
-      code: coupon.code,
-      issuedAt: formatRfc3339(coupon.issuedAt),
-      number: coupon.id
-    } satisfies MessageInitShape<typeof CouponSchema>
-  }) as const
+export const encode = (coupon: Coupon | KnownCoupon) => ({ desc: CouponSchema, value: fields(coupon) }) as const
 
 /**
- * The first coupon among an error's details; `undefined`: there is none that can be read. Its id is 0 if the service is
- * too old to send numbers.
+ * The first coupon among an error's details, with its state if the error says it; `undefined`: there is none that can
+ * be read. Its id is 0 if the service is too old to send numbers.
  */
-export const decode = (details: ConnectError["details"]): Coupon | undefined => {
+export const decode = (details: ConnectError["details"]): Coupon | KnownCoupon | undefined => {
   for (const detail of details) {
     if (!("type" in detail) || detail.type !== CouponSchema.typeName) continue
     try {
-      const { campaignId, code, issuedAt, number, userId } = fromBinary(CouponSchema, detail.value)
-      const time = Either.getOrUndefined(parseRfc3339("issuedAt", issuedAt))
-      if (time !== undefined) return { campaignId, id: number, userId, code, issuedAt: time }
+      const message = fromBinary(CouponSchema, detail.value)
+      const { campaignId, code, number, terminalId = "", userId } = message
+      const issuedAt = Either.getOrUndefined(parseRfc3339("issuedAt", message.issuedAt))
+      if (issuedAt === undefined) continue
+      const coupon: Coupon = { campaignId, id: number, userId, code, issuedAt }
+      const state = message.state === undefined ? undefined : statesFromWire.get(message.state)
+      if (state === undefined) return coupon
+      const redeemedAt = Either.getOrUndefined(parseRfc3339("redeemedAt", message.redeemedAt ?? ""))
+      return { ...coupon, state, redeemedAt, terminalId }
     } catch {
       // Bytes that are no coupon: another sender's detail.
     }

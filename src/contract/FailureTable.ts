@@ -1,18 +1,23 @@
 import type { Code } from "@connectrpc/connect"
 import * as Data from "effect/Data"
 import type { Coupon } from "../domain/Coupon.ts"
+import type { KnownCoupon } from "../domain/redemption/Redemption.ts"
 import * as Failures from "../domain/Failure.ts"
 
 /** `CouponAlreadyClaimed` as a client decodes it from the error's detail. */
 export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: Coupon }> {}
+
+/** `CouponRedeemed` as a client decodes it from the error's detail. */
+export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonly coupon: KnownCoupon }> {}
 
 /** A defect of the service. Its cause is only in the log of the instance that answered. */
 export class InternalServerError extends Data.TaggedError("InternalServerError") {}
 
 /** Every failure that an answer of the public API may carry. A failure of the domain is one of these. */
 export type WireFailure =
-  | Exclude<Failures.IssueFailure, { readonly _tag: "CouponAlreadyClaimed" }>
+  | Exclude<Failures.IssueFailure, { readonly _tag: "CouponAlreadyClaimed" | "CouponRedeemed" }>
   | CouponAlreadyClaimed
+  | CouponRedeemed
   | InternalServerError
 
 export type FailureTag = WireFailure["_tag"]
@@ -24,7 +29,7 @@ export interface Carried {
   /** The Retry-After header or trailer, in seconds. */
   readonly retryAfterSeconds: number
   /** The error's detail `coupon.v1.Coupon`. */
-  readonly coupon: Coupon | undefined
+  readonly coupon: Coupon | KnownCoupon | undefined
 }
 
 /** One failure: its code and message, what it carries, and how a client reads it back. */
@@ -34,7 +39,7 @@ export interface Entry<F> {
   readonly reason?: (failure: F) => string
   /** Seconds, not yet rounded. */
   readonly retryAfter?: (failure: F) => number
-  readonly coupon?: (failure: F) => Coupon
+  readonly coupon?: (failure: F) => Coupon | KnownCoupon
   /** `undefined`: the answer lacks what this failure has to carry. */
   readonly decode: (carried: Carried) => F | undefined
 }
@@ -90,6 +95,14 @@ export const table = {
     message: "CODES_EXHAUSTED",
     decode: () => new Failures.CodesExhausted()
   },
+  CouponRedeemed: {
+    code: "AlreadyExists",
+    message: "COUPON_REDEEMED",
+    coupon: ({ coupon }) => coupon,
+    decode: ({ coupon }) => coupon && "state" in coupon ? new CouponRedeemed({ coupon }) : undefined
+  },
+  CouponExpired: { code: "FailedPrecondition", message: "COUPON_EXPIRED", decode: () => new Failures.CouponExpired() },
+  CouponRevoked: { code: "FailedPrecondition", message: "COUPON_REVOKED", decode: () => new Failures.CouponRevoked() },
   Overloaded: {
     code: "ResourceExhausted",
     message: "OVERLOADED",

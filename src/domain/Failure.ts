@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import type { Coupon } from "./Coupon.ts"
 import { InvalidArgument } from "./InvalidArgument.ts"
+import type { KnownCoupon } from "./redemption/Redemption.ts"
 
 export { InvalidArgument }
 
@@ -24,6 +25,15 @@ export class CouponSoldOut extends Data.TaggedError("CouponSoldOut") {}
 
 /** Every code of the campaign's pool is a coupon's, and its limit is not reached: more codes have to be imported. */
 export class CodesExhausted extends Data.TaggedError("CodesExhausted") {}
+
+/** The coupon is redeemed: the failure says when, and at which terminal. */
+export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonly coupon: KnownCoupon }> {}
+
+/** The coupon's time had passed, by the ledger's clock, and it was not redeemed. */
+export class CouponExpired extends Data.TaggedError("CouponExpired") {}
+
+/** An operator has revoked the coupon. */
+export class CouponRevoked extends Data.TaggedError("CouponRevoked") {}
 
 /** Shed because a queue is full. Nothing was done; try again after `retryAfterSeconds`. */
 export class Overloaded extends Data.TaggedError("Overloaded")<{ readonly retryAfterSeconds: number }> {}
@@ -69,9 +79,13 @@ export type ClaimRejection =
 /** Everything a claim may fail with. */
 export type ClaimFailure = ClaimRejection | Overloaded | Unavailable | OutcomeUnknown | DeadlineExceeded
 
+/** Why a coupon is not redeemed, or its redemption not undone. */
+export type RedemptionRejection = RecordNotFound | CouponRevoked | CouponExpired | CouponRedeemed
+
 /** Everything the public API may fail with. `contract/FailureTable.ts` maps each to its message and code. */
 export type IssueFailure =
   | ClaimFailure
+  | RedemptionRejection
   | InvalidArgument
   | Conflict
   | Unauthenticated

@@ -2,19 +2,21 @@
  * What the holder of an API key may do:
  * - `ISSUER`: IssueCoupon, GetCoupon and GetCampaign, for any user: an application's backend. These need no key unless
  *   PUBLIC_ACCESS or JWT settings say otherwise;
+ * - `REDEEMER`: redeems coupons by their codes and undoes that, and does no more: a till;
  * - `VIEWER`: reads everything (ListCampaigns, Overview, Audit, effective settings) and changes nothing, not even by a
  *   claim: a dashboard, an auditor;
  * - `OPERATOR`: all of the above, and changes campaigns (create, update, pause, resume, end) and rebuilds gates;
  * - `ADMIN`: all of the above, creates, lists and revokes keys, and takes backups.
  */
-export const roles = ["ISSUER", "VIEWER", "OPERATOR", "ADMIN"] as const
+export const roles = ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR", "ADMIN"] as const
 export type Role = typeof roles[number]
 
-/** The roles whose rights each role has. In the order of `roles`, except that a VIEWER may not claim. */
+/** The roles whose rights each role has. Roles that only read, or only redeem, are part of OPERATOR alone. */
 const rights: Readonly<Record<Role, ReadonlyArray<Role>>> = {
   ISSUER: ["ISSUER"],
+  REDEEMER: ["REDEEMER"],
   VIEWER: ["VIEWER"],
-  OPERATOR: ["ISSUER", "VIEWER", "OPERATOR"],
+  OPERATOR: ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR"],
   ADMIN: roles
 }
 

@@ -10,6 +10,9 @@ import type { LedgerUnavailable } from "./Ledger.ts"
  */
 export type CampaignEventType =
   | "coupon.issued"
+  | "coupon.redeemed"
+  | "coupon.redemption_undone"
+  | "coupon.revoked"
   | "campaign.created"
   | "campaign.updated"
   | "campaign.paused"

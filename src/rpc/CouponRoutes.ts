@@ -32,8 +32,10 @@ import {
   UpdateCampaignResponseSchema
 } from "../contract/gen/coupon/v1/coupon_pb.ts"
 import { findCoupon, listCoupons } from "./coupons/CouponListRoutes.ts"
-import { couponOf, issuedText } from "./coupons/CouponMessages.ts"
 import { listEvents } from "./events/EventRoutes.ts"
+import { issuedText } from "./coupons/CouponMessages.ts"
+import * as CouponDetail from "../contract/CouponDetail.ts"
+import { redemptionRoutes } from "./redemptions/RedemptionRoutes.ts"
 import type { Route } from "./Route.ts"
 import * as Routes from "./Route.ts"
 
@@ -156,9 +158,10 @@ const getCoupon = Routes.make({
   access: "READ_SELF",
   call: (useCases, input) =>
     Effect.flatMap(parseCampaignId(input.campaignId), (campaignId) =>
-      Effect.flatMap(parseUserId(input.userId), (userId) => useCases.campaigns.getCoupon(campaignId, userId))),
+      Effect.flatMap(parseUserId(input.userId), (userId) =>
+        Effect.flatMap(useCases.campaigns.getCoupon(campaignId, userId), useCases.redemptions.known))),
   respond: (coupon) =>
-    create(GetCouponResponseSchema, { coupon: couponOf(coupon) })
+    create(GetCouponResponseSchema, { coupon: CouponDetail.fields(coupon) })
 })
 
 /** The campaign that a change is for, the version it expects, and who asks for it. */
@@ -298,5 +301,6 @@ export const routes: ReadonlyArray<Route> = [
   ...codeRoutes,
   listCoupons,
   findCoupon,
-  listEvents
+  listEvents,
+  ...redemptionRoutes
 ]

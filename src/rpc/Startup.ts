@@ -5,6 +5,7 @@ import type { CampaignEvents } from "../campaigns/CampaignEvents.ts"
 import type { Campaigns } from "../campaigns/Campaigns.ts"
 import type { CodePools } from "../campaigns/CodePools.ts"
 import type { Coupons } from "../campaigns/Coupons.ts"
+import type { CouponRedemptions } from "../campaigns/CouponRedemptions.ts"
 import type { IssueCoupon } from "../claim/IssueCoupon.ts"
 import type { Webhooks } from "../webhooks/Webhooks.ts"
 
@@ -16,6 +17,7 @@ export interface UseCases {
   readonly coupons: Coupons["Type"]
   readonly webhooks: Webhooks["Type"]
   readonly events: CampaignEvents["Type"]
+  readonly redemptions: CouponRedemptions["Type"]
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]

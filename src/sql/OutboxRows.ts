@@ -1,7 +1,9 @@
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { OutboxEvent } from "../ports/Outbox.ts"
+import type { EventCandidate } from "./events/EventCandidates.ts"
 import { integer } from "./text/Literals.ts"
+import { isRedemptionMarker } from "./text/OutboxMarkers.ts"
 import type { Row } from "./Rows.ts"
 
 /** A row of the outbox that the relay is to publish. */
@@ -44,6 +46,26 @@ export const couponRanges = (rows: ReadonlyArray<OutboxRow>): string => {
   return ranges.map(({ campaignId, firstId, lastId }) =>
     `(campaign_id = ${integer(campaignId)} AND id BETWEEN ${integer(firstId)} AND ${integer(lastId)})`
   ).join(" OR ")
+}
+
+/** Rows to publish, and markers of redemptions, of which only the event log gets something. */
+export const withoutRedemptions = (
+  rows: ReadonlyArray<OutboxRow>
+): { readonly facts: ReadonlyArray<OutboxRow>; readonly redemptions: ReadonlyArray<OutboxRow> } => ({
+  facts: rows.filter((row) => !isRedemptionMarker(row)),
+  redemptions: rows.filter(isRedemptionMarker)
+})
+
+/** Which markers of redemptions are settled once these candidates are in the log: it may take several goes. */
+export const settledRedemptions = (
+  markers: ReadonlyArray<OutboxRow>,
+  candidates: ReadonlyArray<EventCandidate>
+): ReadonlyArray<OutboxRow> => {
+  const reached = new Map<CampaignId, number>()
+  for (const { campaignId, redemption } of candidates) {
+    if (redemption > 0) reached.set(campaignId, redemption)
+  }
+  return markers.filter(({ campaignId, lastId }) => lastId <= (reached.get(campaignId) ?? Infinity))
 }
 
 /** The ids of the campaigns whose terms `CHANGED` rows tell of, separated by commas; empty if there are none. */

@@ -7,11 +7,13 @@ import {
   CampaignStatus,
   type Coupon,
   CouponSchema,
+  CouponState,
   GetCampaignRequestSchema,
   type WatchSnapshot
 } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
 import { lifecycle } from "./lifecycle.ts"
+import { redemption } from "./redemption.ts"
 
 /** A service to hold against its contract: one instance, or several on the same stores. */
 export interface Subject {
@@ -196,7 +198,11 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           codeCount: "0"
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
-        expect(coupon.json()).toEqual({ coupon: { campaignId, userId: "1001", code, issuedAt, number: 1 } })
+        expect(coupon.json()).toEqual({
+          coupon: {
+            campaignId, userId: "1001", code, issuedAt, number: 1, state: "COUPON_STATE_ISSUED"
+          }
+        })
       })
 
       it("says what failed by message, code and HTTP status", async () => {
@@ -710,6 +716,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
     })
 
     lifecycle({ http: () => http, open, issue })
+    redemption({ http: () => http, open, issue })
 
     describe.each(protocols)("%s", (protocol) => {
       let clients: Clients
@@ -730,7 +737,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
             userId: BigInt(LARGEST),
             code: issued.code,
             issuedAt: issued.issuedAt,
-            number: 1
+            number: 1,
+            state: CouponState.ISSUED
           })
         )
         const campaign = await clients.next().getCampaign({ campaignId })
@@ -800,13 +808,15 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect(lastNumber).toBe(users.length)
         expect(new Set(coupons.map(({ userId }) => userId))).toEqual(new Set(users))
         const of = coupons[41]!
-        expect((await clients.next().getCoupon({ campaignId, userId: of.userId })).coupon).toEqual(of)
+        expect((await clients.next().getCoupon({ campaignId, userId: of.userId })).coupon)
+          .toEqual({ ...of, state: CouponState.ISSUED })
         for (const after of [1, 999, 1_000, 1_233]) {
           expect((await exported(after)).coupons).toEqual(coupons.slice(after))
         }
         expect(await exported(1_234)).toEqual({ coupons: [], lastNumber: 0 })
         expect(await exported(2_147_483_647)).toEqual({ coupons: [], lastNumber: 0 })
-        expect((await clients.next().findCoupon({ campaignId, code: of.code.normalize("NFD") })).coupon).toEqual(of)
+        expect((await clients.next().findCoupon({ campaignId, code: of.code.normalize("NFD") })).coupon)
+          .toEqual({ ...of, state: CouponState.ISSUED })
         expect((await clients.next().listCoupons({ campaignId, pageSize: 1_000 })).coupons)
           .toEqual(coupons.slice(0, 1_000))
         const none = clients.next().exportCoupons({ campaignId: 2_147_483_647 })

@@ -4,6 +4,7 @@ import * as EventLogExercise from "../ports/eventLog.exercise.ts"
 import * as CodeImportsExercise from "../ports/codeImports.exercise.ts"
 import * as LedgerExercise from "../ports/ledger.exercise.ts"
 import * as OutboxExercise from "../ports/outbox.exercise.ts"
+import * as RedemptionsExercise from "../ports/redemptions.exercise.ts"
 import * as TestLedger from "./TestLedger.ts"
 
 // What the tests of the use cases run on has to mean the same as a database.
@@ -13,3 +14,4 @@ OutboxExercise.exercise("Outbox in memory", TestLedger.layer)
 EventLogExercise.exercise("EventLog in memory", TestLedger.layer)
 CodeImportsExercise.exercise("CodeImports in memory", TestLedger.layer)
 AuditLogExercise.exercise("AuditLog in memory", TestLedger.layer)
+RedemptionsExercise.exercise("Redemptions in memory", TestLedger.layer)

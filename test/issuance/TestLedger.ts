@@ -44,7 +44,11 @@ import {
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
-import { changePayload } from "../../src/sql/events/EventCandidates.ts"
+import type { Redemption } from "../../src/domain/redemption/Redemption.ts"
+import {
+  type CouponStanding, type RedemptionAnswer, type RedemptionBatch, type RedemptionItem, Redemptions
+} from "../../src/ports/Redemptions.ts"
+import { changePayload, redemptionEvent } from "../../src/sql/events/EventCandidates.ts"
 import * as MemoryWebhooks from "../webhooks/MemoryWebhooks.ts"
 import { changeAct, creationAct, settingsState } from "../../src/sql/text/CampaignText.ts"
 
@@ -59,6 +63,8 @@ export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
   /** Runs before each batch is decided: a test holds it, or says how it ends. */
   onIssue: (batch: ClaimBatch) => Effect.Effect<Fate>
   onChange: (change: CampaignChange) => Effect.Effect<Fate>
+  readonly redemptionBatches: Array<RedemptionBatch>
+  onRedeem: (batch: RedemptionBatch) => Effect.Effect<Fate>
   /** Every other operation fails while this is true. */
   down: boolean
   /** Phases that were recorded, in order. */
@@ -80,6 +86,8 @@ const make = Effect.sync(() => {
   const outbox = new Map<string, OutboxEvent>()
   /** When events were written, by their ids. */
   const writtenAt = new Map<string, number>()
+  /** Markers of redemptions: the campaigns whose logs are to get them. */
+  const marks = new Map<string, CampaignId>()
   /** What forbids a late commit, and since when. */
   const voided = new Map<string, number>()
   const records: Array<AuditRecord & { readonly changeId: string }> = []
@@ -177,6 +185,8 @@ const make = Effect.sync(() => {
     outbox,
     onIssue: () => Effect.succeed("commit"),
     onChange: () => Effect.succeed("commit"),
+    redemptionBatches: [],
+    onRedeem: () => Effect.succeed("commit"),
     down: false,
     phases: (campaignId) => phaseRecords.get(campaignId)?.log ?? [],
     onRecord: () => "commit",
@@ -500,7 +510,14 @@ const make = Effect.sync(() => {
           .map((event) =>
             event._tag === "Changed" ? { ...event, terms: termsOf(campaigns.get(event.campaignId)!) } : event
           )
-        if (events.length === 0) return { taken: 0, settled: 0, appended: appendTo(except, false) }
+        const redeemedNow = [...marks].filter(([, campaignId]) => !except.includes(campaignId))
+          .slice(0, limit - events.length)
+        for (const [id] of redeemedNow) marks.delete(id)
+        const marked = redeemedNow.map(([, campaignId]) => campaignId)
+        if (events.length === 0) {
+          const taken = marked.length
+          return { taken, settled: taken, appended: appendTo([...marked, ...except], false) }
+        }
         for (const { id } of events) publishing.add(id)
         const settled = yield* Effect.ensuring(
           publish(events),
@@ -509,8 +526,8 @@ const make = Effect.sync(() => {
           })
         )
         for (const id of settled) outbox.delete(id)
-        const appended = appendTo([...events.map(({ campaignId }) => campaignId), ...except], false)
-        return { taken: events.length, settled: settled.length, appended }
+        const appended = appendTo([...events.map(({ campaignId }) => campaignId), ...marked, ...except], false)
+        return { taken: events.length + marked.length, settled: settled.length + marked.length, appended }
       }),
     backlog: read(() => {
       const now = Date.now()
@@ -583,6 +600,89 @@ const make = Effect.sync(() => {
       read(() =>
         phaseRecords.get(campaignId)!.log.map((of, index) => ({ ...of, sequence: index + 1, noticedAt: of.at }))
           .toReversed()
+      )
+  })
+
+  /** What was done to each campaign's coupons, how each request was answered, and which states stand. */
+  interface Redeemed {
+    readonly acts: Array<Redemption>
+    readonly answers: Map<string, { readonly of: RedemptionItem; readonly answer: RedemptionAnswer }>
+    readonly standings: Map<number, CouponStanding>
+  }
+  const redeemed = new Map<CampaignId, Redeemed>()
+  const redeemedIn = (campaignId: CampaignId) => {
+    const of: Redeemed = redeemed.get(campaignId) ?? { acts: [], answers: new Map(), standings: new Map() }
+    redeemed.set(campaignId, of)
+    return of
+  }
+
+  const decideRedemption = (
+    { campaignId, undoWindowMillis }: RedemptionBatch,
+    of: RedemptionItem
+  ): RedemptionAnswer => {
+    const { acts, standings } = redeemedIn(campaignId)
+    const { action, couponId, details, expiresAt = Infinity, requestId } = of
+    const stands = standings.get(couponId)
+    const now = Date.now()
+    const refused = (reason: "REDEEMED" | "REVOKED" | "EXPIRED" | "ABSENT"): RedemptionAnswer => {
+      const says = reason === "REDEEMED" || reason === "REVOKED"
+      return { _tag: "Refused", reason, standing: says ? acts[stands!.sequence - 1] : undefined }
+    }
+    if (stands?.state === "REVOKED") return refused("REVOKED")
+    if (action === "REDEEM" && expiresAt <= now) return refused("EXPIRED")
+    if (action === "REDEEM" && stands !== undefined) return refused("REDEEMED")
+    if (action === "UNDO" && stands === undefined) return refused("ABSENT")
+    if (action === "UNDO" && stands!.at < now - undoWindowMillis) return refused("REDEEMED")
+    const act = { campaignId, sequence: acts.length + 1, couponId, action, requestId, ...details, at: now }
+    acts.push(act)
+    if (action === "UNDO") standings.delete(couponId)
+    else {
+      const { sequence, terminalId } = act
+      standings.set(couponId, { couponId, state: "REDEEMED", sequence, at: now, terminalId })
+    }
+    note(campaignId, redemptionEvent(act).type, redemptionEvent(act))
+    return { _tag: "Done", redemption: act }
+  }
+
+  const answerTo = (campaignId: CampaignId, item: RedemptionItem): RedemptionAnswer | undefined => {
+    const known = redeemedIn(campaignId).answers.get(item.requestId)
+    if (known === undefined) return undefined
+    const isSame = known.of.couponId === item.couponId && known.of.action === item.action
+    return isSame ? known.answer : { _tag: "Conflict" }
+  }
+
+  const redemptions = Redemptions.of({
+    commit: (batch) =>
+      Effect.gen(function*() {
+        yield* up
+        if (batch.items.length === 0) return []
+        control.redemptionBatches.push(batch)
+        const fate = yield* control.onRedeem(batch)
+        if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
+        if (fate === "doubtLost" || voided.has(batch.batchId)) return yield* new CommitInDoubt({ cause: "test" })
+        const { answers } = redeemedIn(batch.campaignId)
+        for (const item of batch.items) {
+          if (!answers.has(item.requestId)) {
+            answers.set(item.requestId, { of: item, answer: decideRedemption(batch, item) })
+          }
+        }
+        marks.set(batch.batchId, batch.campaignId)
+        if (fate !== "commit") return yield* new CommitInDoubt({ cause: "test" })
+        return batch.items.map((item) => answerTo(batch.campaignId, item)!)
+      }),
+    resolve: (batch) =>
+      read(() => {
+        forbid(batch.batchId)
+        return batch.items.map((item) => answerTo(batch.campaignId, item))
+      }),
+    findByCodes: (campaignId, codes) => read(() => held(campaignId).filter(({ code }) => codes.includes(code))),
+    standings: (campaignId, couponIds) =>
+      read(() => couponIds.flatMap((id) => redeemedIn(campaignId).standings.get(id) ?? [])),
+    list: ({ afterSequence, campaignId, couponId, limit }) =>
+      read(() =>
+        redeemedIn(campaignId).acts
+          .filter((of) => of.sequence > afterSequence && (couponId === undefined || of.couponId === couponId))
+          .slice(0, limit)
       )
   })
 
@@ -727,6 +827,7 @@ const make = Effect.sync(() => {
     Context.add(CampaignStore, store),
     Context.add(Ledger, ledger),
     Context.add(Outbox, box),
+    Context.add(Redemptions, redemptions),
     Context.add(CampaignPhases, phases),
     Context.add(AuditLog, audit),
     Context.add(AuditChain, noChain),
@@ -746,6 +847,7 @@ export const layer = Layer.merge(
     | Ledger
     | Outbox
     | CampaignPhases
+    | Redemptions
   >,
   MemoryWebhooks.layerPorts
 )

@@ -90,6 +90,7 @@ describe("the operator plane, once a key is configured", () => {
   ]
   const allowed: ReadonlyArray<readonly [role: string, may: ReadonlyArray<Call>]> = [
     ["ISSUER", []],
+    ["REDEEMER", []],
     ["VIEWER", reading],
     ["OPERATOR", [...reading, "RebuildGate"]],
     ["ADMIN", [...reading, "RebuildGate", "Backup", "CreateKey", "ListKeys", "RevokeKey", "LimitKey", "RotateKey"]]

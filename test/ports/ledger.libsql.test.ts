@@ -25,6 +25,7 @@ import * as LibSqlCampaignPhases from "../../src/sql/libsql/LibSqlCampaignPhases
 import * as LibSqlLedgerFacts from "../../src/sql/libsql/admin/LibSqlLedgerFacts.ts"
 import * as LibSqlDeployment from "../../src/sql/libsql/admin/LibSqlDeployment.ts"
 import * as LibSqlOutbox from "../../src/sql/libsql/LibSqlOutbox.ts"
+import * as LibSqlRedemptions from "../../src/sql/libsql/LibSqlRedemptions.ts"
 import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
@@ -35,6 +36,7 @@ import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import { expectMarkers } from "./outboxMarkers.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
+import * as RedemptionsExercise from "./redemptions.exercise.ts"
 
 const root = mkdtempSync(Path.join(tmpdir(), "coupon-ledger-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -50,7 +52,8 @@ const ledgerIn = (dataDir: string) =>
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
     LibSqlEventLog.layer,
-    LibSqlOutbox.layer
+    LibSqlOutbox.layer,
+    LibSqlRedemptions.layer
   ).pipe(
     Layer.provideMerge(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: dataDir }))
@@ -59,6 +62,7 @@ const ledgerIn = (dataDir: string) =>
 LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
 EventLogExercise.exercise("EventLog on libSQL", ledgerIn(directory("events")))
+RedemptionsExercise.exercise("Redemptions on libSQL", ledgerIn(directory("redemptions")))
 AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))

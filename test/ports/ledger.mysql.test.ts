@@ -29,6 +29,7 @@ import * as MySqlCampaignPhases from "../../src/sql/mysql/MySqlCampaignPhases.ts
 import * as MySqlDeployment from "../../src/sql/mysql/admin/MySqlDeployment.ts"
 import * as MySqlLedgerFacts from "../../src/sql/mysql/admin/MySqlLedgerFacts.ts"
 import * as MySqlOutbox from "../../src/sql/mysql/MySqlOutbox.ts"
+import * as MySqlRedemptions from "../../src/sql/mysql/redemptions/MySqlRedemptions.ts"
 import { wholeBatchCall, wholeBatchFacts } from "../../src/sql/mysql/WholeBatchCall.ts"
 import { startProxy, type FaultProxy } from "../support/FaultProxy.ts"
 import { availableDatabases, databaseOn, type DatabaseKind } from "../support/servers.ts"
@@ -41,6 +42,7 @@ import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
+import * as RedemptionsExercise from "./redemptions.exercise.ts"
 import { expectMarkers } from "./outboxMarkers.ts"
 
 const config = (url: string, more: Record<string, string> = {}) =>
@@ -55,7 +57,8 @@ const layerOn = (url: string, more: Record<string, string> = {}) =>
     MySqlCampaignPhases.layer,
     MySqlDeployment.layer,
     MySqlEventLog.layer,
-    MySqlOutbox.layer
+    MySqlOutbox.layer,
+    MySqlRedemptions.layer
   ).pipe(
     Layer.provide(RecentBatches.layer),
     Layer.provideMerge(MySql.layer),
@@ -106,6 +109,7 @@ for (const kind of availableDatabases()) {
   LedgerExercise.exercise(`Ledger on ${kind}`, layerFor(kind))
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
   EventLogExercise.exercise(`EventLog on ${kind}`, layerFor(kind))
+  RedemptionsExercise.exercise(`Redemptions on ${kind}`, layerFor(kind))
   AuditLogExercise.exercise(`AuditLog on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))

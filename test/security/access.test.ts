@@ -39,7 +39,7 @@ const clientOf = (protocol: string, url: string, secret?: string, scheme = "Bear
 const draft = { name: "여름", couponLimit: 10n, startTime: "2025-06-25T00:00:00Z" }
 
 /** What each role may, written down a second time on purpose. */
-const mayCreate: Record<Role, boolean> = { ISSUER: false, VIEWER: false, OPERATOR: true, ADMIN: true }
+const mayCreate: Record<Role, boolean> = { ISSUER: false, REDEEMER: false, VIEWER: false, OPERATOR: true, ADMIN: true }
 
 let server: Secured
 const keys = new Map<Role, string>()

@@ -9,9 +9,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import type { IssueFailure } from "../../src/domain/Failure.ts"
 import * as Failures from "../../src/domain/Failure.ts"
+import { redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
 import * as CouponDetail from "../../src/contract/CouponDetail.ts"
 import { decode, table, tagOf, type WireFailure } from "../../src/contract/FailureTable.ts"
-import { CouponSchema, CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
+import { CouponSchema, CouponService, CouponState } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import type { Running } from "./Stub.ts"
 import { coupon, ending, ISSUE, issuing, json, request, start } from "./Stub.ts"
 
@@ -52,6 +53,15 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     code: Code.FailedPrecondition,
     message: "CODES_EXHAUSTED"
   },
+  CouponRedeemed: {
+    failure: new Failures.CouponRedeemed({
+      coupon: redeemedCoupon(coupon, { at: Date.UTC(2025, 6, 1), terminalId: "till 7" })
+    }),
+    code: Code.AlreadyExists,
+    message: "COUPON_REDEEMED"
+  },
+  CouponExpired: { failure: new Failures.CouponExpired(), code: Code.FailedPrecondition, message: "COUPON_EXPIRED" },
+  CouponRevoked: { failure: new Failures.CouponRevoked(), code: Code.FailedPrecondition, message: "COUPON_REVOKED" },
   Overloaded: {
     failure: new Failures.Overloaded({ retryAfterSeconds: 0.2 }),
     code: Code.ResourceExhausted,
@@ -199,13 +209,16 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
         expect([Code[error.code], error.rawMessage]).toEqual([Code[code], message])
         expect(error.metadata.get("retry-after")).toBe(retryAfter ?? null)
         expect(error.findDetails(CouponSchema)).toEqual(
-          failure._tag !== "CouponAlreadyClaimed" ? [] : [
+          failure._tag !== "CouponAlreadyClaimed" && failure._tag !== "CouponRedeemed" ? [] : [
             expect.objectContaining({
               campaignId: 1,
               userId: 1001n,
               code: coupon.code,
               issuedAt: "2025-06-25T00:00:00Z",
-              number: 1
+              number: 1,
+              ...failure._tag === "CouponRedeemed"
+                ? { state: CouponState.REDEEMED, redeemedAt: "2025-07-01T00:00:00Z", terminalId: "till 7" }
+                : {}
             })
           ]
         )

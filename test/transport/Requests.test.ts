@@ -88,7 +88,10 @@ describe("JSON", () => {
       "{\"message\":\"OK\",\"code\":\"가나다라마바사012\",\"issuedAt\":\"2025-06-25T00:00:00Z\",\"number\":1}"
     )
     expect(JSON.parse((await post(GET_COUPON, "{\"campaignId\":1,\"userId\":1001}")).body)).toEqual({
-      coupon: { campaignId: 1, userId: "1001", code: coupon.code, issuedAt: "2025-06-25T00:00:00Z", number: 1 }
+      coupon: {
+        campaignId: 1, userId: "1001", code: coupon.code, issuedAt: "2025-06-25T00:00:00Z", number: 1,
+        state: "COUPON_STATE_ISSUED"
+      }
     })
     expect((await post(CREATE, "{\"name\":\"a\",\"couponLimit\":\"5\",\"startTime\":\"2025-06-25T00:00:00Z\"}")).body)
       .toBe(

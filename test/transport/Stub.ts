@@ -11,6 +11,7 @@ import type { CodeImport } from "../../src/ports/CodeImports.ts"
 import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { ClaimFailure, IssueFailure } from "../../src/domain/Failure.ts"
+import { issuedCoupon, type Redemption, redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
 import { Startup } from "../../src/rpc/Startup.ts"
 import * as Guard from "../../src/security/Guard.ts"
@@ -62,6 +63,19 @@ export const codeImport: CodeImport = {
   updatedAt: Date.UTC(2025, 5, 24, 1)
 }
 
+export const redemption: Redemption = {
+  campaignId: 1,
+  sequence: 1,
+  couponId: 1,
+  action: "REDEEM",
+  requestId: "one",
+  terminalId: "till 7",
+  orderRef: "",
+  reason: "",
+  occurredAt: undefined,
+  at: Date.UTC(2025, 6, 1)
+}
+
 /** No call needs a key, and there are none; nor are there webhooks. */
 export const unguarded: Pick<UseCases, "guard" | "apiKeys" | "webhooks"> = {
   webhooks: Webhooks.off,
@@ -111,6 +125,20 @@ export const echo: UseCases = {
     abort: (key) => Effect.succeed({ ...codeImport, ...key, state: "ABORTED" }),
     find: (key) => Effect.succeed({ ...codeImport, ...key }),
     list: (campaignId) => Effect.succeed({ imports: [{ ...codeImport, campaignId }], nextBeforeId: 1 })
+  },
+  redemptions: {
+    redeem: (campaignId, _, requestId, details) =>
+      Effect.succeed({
+        coupon: redeemedCoupon({ ...coupon, campaignId }, { at: redemption.at, terminalId: details.terminalId }),
+        redemption: { ...redemption, ...details, campaignId, requestId }
+      }),
+    undo: (campaignId, _, requestId, details) =>
+      Effect.succeed({
+        coupon: issuedCoupon({ ...coupon, campaignId }),
+        redemption: { ...redemption, ...details, campaignId, requestId, action: "UNDO" }
+      }),
+    list: ({ campaignId }) => Effect.succeed([{ ...redemption, campaignId }]),
+    known: (of) => Effect.succeed(issuedCoupon(of))
   },
   campaigns: {
     create: ({ draft }) => Effect.succeed({ ...campaign, ...draft }),
@@ -183,6 +211,12 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
     abort: () => exit as Effect.Effect<never, never>,
     find: () => exit as Effect.Effect<never, never>,
     list: () => exit as Effect.Effect<never, never>
+  },
+  redemptions: {
+    redeem: () => exit as Effect.Effect<never, never>,
+    undo: () => exit as Effect.Effect<never, never>,
+    list: () => exit as Effect.Effect<never, never>,
+    known: () => exit as Effect.Effect<never, never>
   },
   campaigns: {
     create: () => exit as Effect.Effect<never, never>,

@@ -7,7 +7,8 @@ import {
   FindCouponResponseSchema,
   ListCouponsResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import { couponOf, couponsOf } from "./CouponMessages.ts"
+import * as CouponDetail from "../../contract/CouponDetail.ts"
+import { couponsOf } from "./CouponMessages.ts"
 import * as Routes from "../Route.ts"
 
 /** What a coupon takes in an answer, in bytes. */
@@ -28,7 +29,8 @@ export const findCoupon = Routes.make({
   method: CouponService.method.findCoupon,
   bound: "read",
   access: "VIEWER",
-  call: ({ coupons }, { campaignId, code }) =>
-    Effect.flatMap(parseCampaignId(campaignId), (id) => coupons.find(id, code)),
-  respond: (coupon) => create(FindCouponResponseSchema, { coupon: couponOf(coupon) })
+  call: ({ coupons, redemptions }, { campaignId, code }) =>
+    Effect.flatMap(parseCampaignId(campaignId), (id) =>
+      Effect.flatMap(coupons.find(id, code), redemptions.known)),
+  respond: (coupon) => create(FindCouponResponseSchema, { coupon: CouponDetail.fields(coupon) })
 })

@@ -1,19 +1,22 @@
 import type { CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignId } from "../../domain/CampaignId.ts"
-import type { EpochMillis } from "../../domain/Time.ts"
+import type { Redemption, RedemptionAction } from "../../domain/redemption/Redemption.ts"
+import { type EpochMillis, formatRfc3339 } from "../../domain/Time.ts"
 import type { CampaignEventType, EventPayload } from "../../ports/EventLog.ts"
 import { settingsState, type SettingsState } from "../text/CampaignText.ts"
 
 /**
  * An event that the log of a campaign lacks, by what was read of it without a lock. It is appended only if it brings
- * the log forward at the moment of the commit: beyond `version`, beyond the coupon `reaches`, or with the end under the
- * version `ended`. So an event that another instance has appended meanwhile falls out.
+ * the log forward at the moment of the commit: beyond `version`, beyond the coupon `reaches`, beyond the redemption of
+ * this sequence, or with the end under the version `ended`. So an event that another instance has appended meanwhile
+ * falls out.
  */
 export interface EventCandidate {
   readonly campaignId: CampaignId
   readonly version: number
   readonly reaches: number
   readonly ended: number
+  readonly redemption: number
   readonly type: CampaignEventType
   readonly firstNumber: number
   readonly lastNumber: number
@@ -37,6 +40,8 @@ export interface LoggedCampaign {
   readonly settledAt: EpochMillis | undefined
   /** How far the log goes: coupons, version, and the version under which it has that the end has passed. */
   readonly logged: { readonly lastNumber: number; readonly version: number; readonly ended: number }
+  /** The sequence of the last redemption, and of the last one that the log has. */
+  readonly redemptions: { readonly last: number; readonly logged: number }
 }
 
 /** A change that was committed, and the campaign's creation, which is the change to version 1. */
@@ -50,6 +55,33 @@ export interface LoggedChange {
   /** When the last of those was issued. */
   readonly issuedAt: EpochMillis | undefined
 }
+
+/** A redemption, undo or revocation that was committed, and the campaign's version that it saw. */
+export interface LoggedRedemption extends Redemption {
+  readonly version: number
+}
+
+const redemptionTypes: Readonly<Record<RedemptionAction, CampaignEventType>> = {
+  REDEEM: "coupon.redeemed",
+  UNDO: "coupon.redemption_undone",
+  REVOKE: "coupon.revoked"
+}
+
+/** What an event says of a redemption: the coupon's number, never its code or user. */
+export const redemptionEvent = (
+  { action, at, couponId, occurredAt, orderRef, reason, sequence, terminalId }: Redemption
+): Pick<EventCandidate, "type" | "payload" | "at"> => ({
+  type: redemptionTypes[action],
+  payload: {
+    number: couponId,
+    redemption: sequence,
+    terminalId,
+    orderRef,
+    reason,
+    occurredAt: occurredAt === undefined ? null : formatRfc3339(occurredAt)
+  },
+  at
+})
 
 /** The settings after a change, the names of those that it changed, and what these were before. */
 export const changePayload = (
@@ -86,14 +118,19 @@ const typeOf = ({ after, before }: LoggedChange): CampaignEventType => {
  * What the log of a campaign lacks, in the order of commit, given all changes beyond the logged version. Coupons are
  * numbered in the order of commit, and a change knows how many came before it: the two make one order. A campaign is
  * sold out by the coupon that reaches its limit, or by a change that lowers the limit to what is issued. Its end passes
- * after all coupons that were issued under the settings with that end.
+ * after all coupons that were issued under the settings with that end. Redemptions keep their order, and each comes
+ * after its coupon and after the changes that it saw.
  */
 export const eventCandidates = (
   { campaignId, issued, lastIssuedAt, logged, settings, settledAt, version }: LoggedCampaign,
-  changes: ReadonlyArray<LoggedChange>
+  changes: ReadonlyArray<LoggedChange>,
+  redemptions: ReadonlyArray<LoggedRedemption> = []
 ): ReadonlyArray<EventCandidate> => {
   const found: Array<EventCandidate> = []
-  const nothing = { campaignId, version: 0, reaches: 0, ended: 0, firstNumber: 0, lastNumber: 0, payload: {} }
+  const nothing = {
+    campaignId, version: 0, reaches: 0, ended: 0, redemption: 0, firstNumber: 0, lastNumber: 0,
+    payload: {}
+  }
   let { ended, lastNumber: last } = logged
   let current = changes.length === 0
     ? settingsState(settings)
@@ -125,10 +162,20 @@ export const eventCandidates = (
     })
   }
 
+  let next = 0
+  /** Those that saw an earlier version. The coupons that they are about were issued before its change, too. */
+  const redeem = (before: number) => {
+    for (; next < redemptions.length && redemptions[next]!.version < before; next++) {
+      const redemption = redemptions[next]!
+      found.push({ ...nothing, ...redemptionEvent(redemption), redemption: redemption.sequence })
+    }
+  }
+
   for (const change of changes) {
     const { after, at, before } = change
     const upTo = Math.min(Math.max(change.issued, last), issued)
     issue(upTo, change.issuedAt ?? at)
+    redeem(change.version)
     if (before !== undefined) passEnd(at)
     currentVersion = change.version
     current = after
@@ -149,6 +196,7 @@ export const eventCandidates = (
   }
   // With coupons there is a last one.
   issue(issued, lastIssuedAt!)
+  redeem(Infinity)
   if (settledAt !== undefined) passEnd(settledAt)
   return found
 }

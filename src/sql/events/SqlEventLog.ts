@@ -11,6 +11,8 @@ import {
   type LoggedCampaign,
   type LoggedChange
 } from "./EventCandidates.ts"
+import { listText } from "../redemptions/RedemptionText.ts"
+import { redemptionOf } from "../redemptions/SqlRedemptions.ts"
 import { codesOf, type Row } from "../Rows.ts"
 import { settingsState, type SettingsState } from "../text/CampaignText.ts"
 import * as Text from "../text/EventLogText.ts"
@@ -20,6 +22,9 @@ const ACTS = 200
 
 /** Events of a campaign that are removed at a time. */
 const REMOVED = 1_000
+
+/** Redemptions of a campaign that are appended at a time. */
+const REDEMPTIONS = 2_000
 
 /** A campaign whose relay does nothing for so long gets its events without it. */
 const WAITING_MILLIS = 1_000
@@ -82,7 +87,8 @@ const loggedCampaign = (row: Row, time: SqlEventLogDialect["time"], settled: boo
     lastNumber: Number(row.logged_id ?? 0),
     version: Number(row.logged_version ?? 0),
     ended: Number(row.ended_version ?? 0)
-  }
+  },
+  redemptions: { last: Number(row.redemptions ?? 0), logged: Number(row.logged_redemptions ?? 0) }
 })
 
 /** The candidates of these campaigns' logs, by what this reads. */
@@ -157,13 +163,19 @@ export const findCandidates = (
     const markers = changed.length === 0
       ? []
       : yield* read(Text.changeMarkers(changed.map(({ campaignId }) => campaignId)))
+    const redemptionsOf = ({ campaignId, redemptions }: LoggedCampaign) =>
+      redemptions.last <= redemptions.logged
+        ? Effect.succeed([])
+        : Effect.map(read(listText(campaignId, undefined, redemptions.logged, REDEMPTIONS)), (rows) =>
+          rows.filter((row) => Number(row.sequence) <= redemptions.last)
+            .map((row) => ({ ...redemptionOf(time)(row), version: Number(row.version) })))
     const found: Array<EventCandidate> = []
     for (const campaign of campaigns) {
       const own = markers.filter((row) => Number(row.campaign_id) === campaign.campaignId)
       const changes = campaign.logged.version < campaign.version
         ? yield* changesOf(campaign, new Map(own.map((row) => [Number(row.version), Number(row.issued)])))
         : []
-      found.push(...eventCandidates(campaign, changes))
+      found.push(...eventCandidates(campaign, changes, yield* redemptionsOf(campaign)))
     }
     return found
   })

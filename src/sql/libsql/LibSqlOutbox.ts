@@ -4,7 +4,10 @@ import * as Layer from "effect/Layer"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { Outbox } from "../../ports/Outbox.ts"
-import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
+import {
+  changedCampaigns, couponRanges, exceptText, outboxEvents, type OutboxRow, outboxRow, settledRedemptions,
+  withoutRedemptions
+} from "../OutboxRows.ts"
 import { couponColumns, makeRows, type Row } from "../Rows.ts"
 import { appendStatements, campaignsOf, findCandidates } from "../events/SqlEventLog.ts"
 import { untilKnown } from "../UntilKnown.ts"
@@ -32,9 +35,14 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
     Effect.mapError(sql.unsafe<Row>(text, args), unavailable)
 
   /** Appends to the logs, and deletes what is settled, in one transaction. */
-  const finish = (campaignIds: ReadonlyArray<CampaignId>, settled: ReadonlyArray<string>) =>
+  const finish = (
+    campaignIds: ReadonlyArray<CampaignId>,
+    published: ReadonlyArray<string>,
+    redemptions: ReadonlyArray<OutboxRow> = []
+  ) =>
     Effect.gen(function*() {
       const candidates = yield* findCandidates(logOf, { read: run, settled: new Set<CampaignId>() }, campaignIds)
+      const settled = [...published, ...settledRedemptions(redemptions, candidates).map(({ id }) => id)]
       const statements = [
         ...appendStatements(candidates, eventLogDialect, noLock),
         ...(settled.length === 0 ? [] : [{
@@ -47,7 +55,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
           Effect.catchTag("CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause)))
         )
       }
-      return campaignsOf(candidates)
+      return { settled: settled.length, appended: campaignsOf(candidates) }
     })
 
   const poll: Outbox["Type"]["poll"] = (limit, publish, except = []) =>
@@ -57,16 +65,17 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
           `WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ?`,
         [limit]
       )).map(outboxRow)
-      if (taken.length === 0) return { taken: 0, settled: 0, appended: yield* finish(except, []) }
-      const ranges = couponRanges(taken)
-      const changed = changedCampaigns(taken)
+      if (taken.length === 0) return { taken: 0, ...yield* finish(except, []) }
+      const { facts, redemptions } = withoutRedemptions(taken)
+      const ranges = couponRanges(facts)
+      const changed = changedCampaigns(facts)
       const coupons = ranges === "" ? [] : yield* run(`SELECT ${couponColumns} FROM coupons WHERE ${ranges}`)
       const campaigns = changed === "" ? [] : yield* run(`SELECT * FROM campaigns WHERE id IN (${changed})`)
-      const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms))
+      const events = outboxEvents(facts, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms))
       const published = new Set(yield* publish(events))
       const settled = events.map((event) => event.id).filter((id) => published.has(id))
       const logs = [...new Set([...taken.map(({ campaignId }) => campaignId), ...except])]
-      return { taken: taken.length, settled: settled.length, appended: yield* finish(logs, settled) }
+      return { taken: taken.length, ...yield* finish(logs, settled, redemptions) }
     }))
 
   const backlog: Outbox["Type"]["backlog"] = Effect.map(

@@ -86,6 +86,7 @@ export const classifyMysql = (error: unknown): SqlFailure => {
     // The claims that hold a coupon were left out under the campaign's lock; an engine whose snapshot lags behind its
     // locks may still find one here, and sees it next time. Any other key is the marker's: this batch was voided.
     // A coupon id taken twice means a counter that is behind its coupons: `verify` shows it, and no attempt will help.
+    if (isDuplicateKey(error, "redemptions.") || isDuplicateKey(error, "coupon_states.")) return "Retry"
     if (isDuplicateKey(error, "coupons.PRIMARY") || isDuplicateKey(error, "coupons_user")) return "Retry"
     return "InDoubt"
   }

@@ -7,7 +7,10 @@ import type { Coupon } from "../../domain/Coupon.ts"
 import { Outbox } from "../../ports/Outbox.ts"
 import { integer } from "../text/Literals.ts"
 import { runText } from "./connection/MySql.ts"
-import { changedCampaigns, couponRanges, exceptText, outboxEvents, outboxRow } from "../OutboxRows.ts"
+import {
+  changedCampaigns, couponRanges, exceptText, outboxEvents, type OutboxRow, outboxRow, settledRedemptions,
+  withoutRedemptions
+} from "../OutboxRows.ts"
 import { RecentBatches } from "./RecentBatches.ts"
 import { couponColumns, makeRows, type Row } from "../Rows.ts"
 import { endTransaction } from "./connection/SentText.ts"
@@ -61,34 +64,41 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
         const run = (text: string) => Effect.mapError(runText(connection, text), unavailable)
         const rowsBy = (text: string) => Effect.map(run(text), (rows) => rows as ReadonlyArray<Row>)
         /** Appends to the logs, and deletes what is settled, in one text: no lock waits for this process. */
-        const finish = (campaignIds: ReadonlyArray<CampaignId>, settled: ReadonlyArray<string>) =>
+        const finish = (
+          campaignIds: ReadonlyArray<CampaignId>,
+          published: ReadonlyArray<string>,
+          redemptions: ReadonlyArray<OutboxRow> = []
+        ) =>
           Effect.gen(function*() {
             const finding = { read: rowsBy, settled: new Set<CampaignId>() }
             const candidates = yield* findCandidates(logOf, finding, campaignIds)
+            const logged = settledRedemptions(redemptions, candidates)
+            const settled = [...published, ...logged.map(({ id }) => id)].map(batchKey)
             const deletion = settled.length === 0 ? [] : [`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`]
             yield* run([...appendStatements(candidates, logOf.text, lockHeads), ...deletion, "COMMIT"].join(";\n"))
-            return campaignsOf(candidates)
+            return { settled: settled.length, appended: campaignsOf(candidates) }
           })
         const work = Effect.gen(function*() {
           const take = taking(limit, except)
           const taken = take.results(yield* run(take.text)).rows("taken").map(outboxRow)
-          if (taken.length === 0) return { taken: 0, settled: 0, appended: yield* finish(except, []) }
+          if (taken.length === 0) return { taken: 0, ...yield* finish(except, []) }
+          const { facts, redemptions } = withoutRedemptions(taken)
           const known = new Map<string, ReadonlyArray<Coupon>>()
-          for (const { id } of taken) {
+          for (const { id } of facts) {
             const coupons = recent.take(id)
             if (coupons !== undefined) known.set(id, coupons)
           }
-          const ranges = couponRanges(taken.filter(({ id }) => !known.has(id)))
-          const changed = changedCampaigns(taken)
+          const ranges = couponRanges(facts.filter(({ id }) => !known.has(id)))
+          const changed = changedCampaigns(facts)
           const coupons = ranges === ""
             ? []
             : yield* rowsBy(`SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE ${ranges}`)
           const campaigns = changed === "" ? [] : yield* rowsBy(`SELECT * FROM campaigns WHERE id IN (${changed})`)
-          const events = outboxEvents(taken, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms), known)
+          const events = outboxEvents(facts, coupons.map(rowsOf.coupon), campaigns.map(rowsOf.terms), known)
           const published = new Set(yield* restore(publish(events)))
-          const settled = events.filter((event) => published.has(event.id)).map((event) => batchKey(event.id))
+          const settled = events.filter((event) => published.has(event.id)).map((event) => event.id)
           const logs = [...new Set([...taken.map(({ campaignId }) => campaignId), ...except])]
-          return { taken: taken.length, settled: settled.length, appended: yield* finish(logs, settled) }
+          return { taken: taken.length, ...yield* finish(logs, settled, redemptions) }
         })
         return yield* Effect.onError(work, () => endTransaction(connection))
       }))

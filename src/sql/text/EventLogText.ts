@@ -13,11 +13,14 @@ export interface EventLogDialect {
   readonly jsonTime: (time: EpochMillis) => string | number
   /**
    * Each element of a JSON array of arrays as a row `e` (columns n, campaign_id, version, reaches, ended, type,
-   * first_id, last_id, payload, at, in that order), joined with its campaign's row `h` of `campaign_event_heads`.
+   * first_id, last_id, payload, at, redemption, in that order), joined with its campaign's row `h` of
+   * `campaign_event_heads`, and with the row `d` of `redemption_log_heads` if there is one.
    */
   readonly candidates: (json: string) => string
   /** Turns an INSERT of rows of heads into an update of the rows that are there. */
   readonly moveHeads: string
+  /** The same for rows of `redemption_log_heads`. */
+  readonly moveRedemptions: string
   /** Inserts rows of heads; none where there is one. */
   readonly insertIgnore: "INSERT IGNORE" | "INSERT OR IGNORE"
 }
@@ -25,17 +28,18 @@ export interface EventLogDialect {
 const list = (campaignIds: ReadonlyArray<CampaignId>): string => campaignIds.map(integer).join(",")
 
 const json = (candidates: ReadonlyArray<EventCandidate>, dialect: EventLogDialect): string =>
-  JSON.stringify(candidates.map(({ at, campaignId, ended, firstNumber, lastNumber, payload, reaches, type, version }) =>
-    [
+  JSON.stringify(candidates.map((candidate) => {
+    const { at, campaignId, ended, firstNumber, lastNumber, payload, reaches, redemption, type, version } = candidate
+    return [
       ...[campaignId, version, reaches, ended, type, firstNumber, lastNumber],
       Object.keys(payload).length === 0 ? null : JSON.stringify(payload),
-      dialect.jsonTime(at)
+      ...[dialect.jsonTime(at), redemption]
     ]
-  ))
+  }))
 
 /** What brings the log forward, under the lock of its head. */
 const ADVANCES = "(e.version > h.version OR e.reaches > h.last_id " +
-  "OR (e.ended > h.ended_version AND e.ended >= h.version))"
+  "OR (e.ended > h.ended_version AND e.ended >= h.version) OR e.redemption > COALESCE(d.sequence, 0))"
 
 /**
  * Appends what these candidates add to the logs, in a transaction that holds the locks of their heads. The end of each
@@ -60,9 +64,19 @@ SELECT h.campaign_id, MAX(h.sequence) + COUNT(*), ${further("last_id", "reaches"
 FROM ${source}
 WHERE ${ADVANCES}
 GROUP BY h.campaign_id
-${moveHeads}`
+${moveHeads}`,
+    ...(candidates.some(({ redemption }) => redemption > 0) ? [loggedRedemptions(source, dialect)] : [])
   ]
 }
+
+/** How far the logs have redemptions after that. The last statement, since the others need to know how far they had. */
+const loggedRedemptions = (source: string, { moveRedemptions }: EventLogDialect): string =>
+  `INSERT INTO redemption_log_heads (campaign_id, sequence)
+SELECT h.campaign_id, MAX(e.redemption)
+FROM ${source}
+WHERE e.redemption > COALESCE(d.sequence, 0)
+GROUP BY h.campaign_id
+${moveRedemptions}`
 
 /** The heads of campaigns that have none: they are older than the log, or made by a program that does not know it. */
 export const missingHeads = (campaignIds: ReadonlyArray<CampaignId>, { insertIgnore, now }: EventLogDialect): string =>
@@ -81,16 +95,19 @@ export const loggedCampaigns = (campaignIds: ReadonlyArray<CampaignId>, { now }:
   `SELECT c.id, c.name, c.coupon_limit, c.current_coupon, c.status, c.start_time, c.end_time, c.code_spec,
   c.version, c.created_at,
   l.issued_at AS last_issued_at, h.campaign_id AS head, h.last_id AS logged_id, h.version AS logged_version,
-  h.ended_version, ${now()} AS ledger_now
+  h.ended_version, r.sequence AS redemptions, d.sequence AS logged_redemptions, ${now()} AS ledger_now
 FROM campaigns AS c LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id
+LEFT JOIN redemption_heads AS r ON r.campaign_id = c.id LEFT JOIN redemption_log_heads AS d ON d.campaign_id = c.id
 LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.current_coupon
 WHERE c.id IN (${list(campaignIds)})`
 
 /** Campaigns after one id, up to another one, whose logs lack something. */
 export const laggingCampaigns = (after: CampaignId, upTo: CampaignId, { now }: EventLogDialect): string =>
   `SELECT c.id FROM campaigns AS c LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id
+LEFT JOIN redemption_heads AS r ON r.campaign_id = c.id LEFT JOIN redemption_log_heads AS d ON d.campaign_id = c.id
 WHERE c.id > ${integer(after)} AND c.id <= ${integer(upTo)} AND (h.campaign_id IS NULL OR h.last_id < c.current_coupon
-  OR h.version < c.version OR (c.status <> 'ENDED' AND c.end_time <= ${now()} AND h.ended_version < c.version))
+  OR h.version < c.version OR r.sequence > COALESCE(d.sequence, 0)
+  OR (c.status <> 'ENDED' AND c.end_time <= ${now()} AND h.ended_version < c.version))
 ORDER BY c.id`
 
 /** The id that a look at `size` campaigns after this one ends with. */

@@ -27,6 +27,22 @@ export const changedMarker = (key: string, now: string, where: string): string =
   `INSERT INTO outbox (kind, first_id, last_id, batch_id, campaign_id, created_at)
 SELECT 'CHANGED', version, current_coupon, ${key}, id, ${now} FROM campaigns WHERE ${where}`
 
+/**
+ * `first_id` of a marker of redemptions, a row of the kind CHANGED: `last_id` is the sequence of the last one. The
+ * campaign's terms are as they were, so an older program's relay that sends them to the gate does no harm.
+ */
+const REDEMPTIONS = -1
+
+/** Inserts the marker of a batch of redemptions, whose head has moved on. */
+export const redemptionMarker = (key: string, now: string, campaignId: string): string =>
+  `INSERT INTO outbox (kind, first_id, last_id, batch_id, campaign_id, created_at)
+SELECT 'CHANGED', ${REDEMPTIONS}, sequence, ${key}, campaign_id, ${now} FROM redemption_heads
+WHERE campaign_id = ${campaignId}`
+
+/** Whether a row of the outbox is such a marker. */
+export const isRedemptionMarker = (row: { readonly kind: string; readonly firstId: number }): boolean =>
+  row.kind === "CHANGED" && row.firstId === REDEMPTIONS
+
 /** The condition that a row is such a marker. */
 export const isMarker = (marker: Marker): string =>
   marker === "CHANGED" ? "kind = 'CHANGED'" : `kind = 'VOID' AND last_id = ${voidLastId[marker]}`

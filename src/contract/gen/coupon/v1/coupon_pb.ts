@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file coupon/v1/coupon.proto.
  */
 export const file_coupon_v1_coupon: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEigQEKCkNvZGVGb3JtYXQSKQoIYWxwaGFiZXQYASABKA4yFy5jb3Vwb24udjEuQ29kZUFscGhhYmV0EhIKCmNoYXJhY3RlcnMYAiABKAkSDwoHcGF0dGVybhgDIAEoCRIjCgVjaGVjaxgEIAEoDjIULmNvdXBvbi52MS5Db2RlQ2hlY2si5QEKFUNyZWF0ZUNhbXBhaWduUmVxdWVzdBIMCgRuYW1lGAEgASgJEhQKDGNvdXBvbl9saW1pdBgCIAEoAxISCgpzdGFydF90aW1lGAMgASgJEhAKCGVuZF90aW1lGAQgASgJEhYKDmFsbG93X3Bhc3RfZW5kGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkSKgoLY29kZV9mb3JtYXQYByABKAsyFS5jb3Vwb24udjEuQ29kZUZvcm1hdBIqCgtjb2RlX3NvdXJjZRgIIAEoDjIVLmNvdXBvbi52MS5Db2RlU291cmNlIi0KFkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USEwoLY2FtcGFpZ25faWQYASABKAUiUAoSR2V0Q2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIsAEChNHZXRDYW1wYWlnblJlc3BvbnNlEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEhYKDmlzc3VlZF9jb3Vwb25zGAggAygJEiAKGGlzc3VlZF9jb3Vwb25zX3RydW5jYXRlZBgJIAEoCBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAkSKQoGc3RhdHVzGAsgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhAKCGVuZF90aW1lGAwgASgJEg8KB3ZlcnNpb24YDSABKAMSJwoFcGhhc2UYDiABKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZRIRCglvcGVuZWRfYXQYDyABKAkSEwoLc29sZF9vdXRfYXQYECABKAkSHwoXaXNzdWVkX2NvdXBvbnNfd2l0aGhlbGQYESABKAgSEwoLc2VydmVyX3RpbWUYEiABKAkSEQoJcmVtYWluaW5nGBMgASgDEioKC2NvZGVfZm9ybWF0GBQgASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYFSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZRISCgpjb2RlX2NvdW50GBYgASgDIjoKEklzc3VlQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIlcKE0lzc3VlQ291cG9uUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCRIMCgRjb2RlGAIgASgJEhEKCWlzc3VlZF9hdBgDIAEoCRIOCgZudW1iZXIYBCABKAUiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24iXwoGQ291cG9uEhMKC2NhbXBhaWduX2lkGAEgASgFEg8KB3VzZXJfaWQYAiABKAMSDAoEY29kZRgDIAEoCRIRCglpc3N1ZWRfYXQYBCABKAkSDgoGbnVtYmVyGAUgASgFIpkDCghDYW1wYWlnbhIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEhQKDGNvdXBvbl9saW1pdBgDIAEoAxIWCg5jdXJyZW50X2NvdXBvbhgEIAEoAxISCgpzdGFydF90aW1lGAUgASgJEhIKCmNyZWF0ZWRfYXQYBiABKAkSEgoKdXBkYXRlZF9hdBgHIAEoCRIpCgZzdGF0dXMYCyABKA4yGS5jb3Vwb24udjEuQ2FtcGFpZ25TdGF0dXMSEAoIZW5kX3RpbWUYDCABKAkSDwoHdmVyc2lvbhgNIAEoAxInCgVwaGFzZRgOIAEoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlEhEKCW9wZW5lZF9hdBgPIAEoCRITCgtzb2xkX291dF9hdBgQIAEoCRIqCgtjb2RlX2Zvcm1hdBgUIAEoCzIVLmNvdXBvbi52MS5Db2RlRm9ybWF0EioKC2NvZGVfc291cmNlGBUgASgOMhUuY291cG9uLnYxLkNvZGVTb3VyY2USEgoKY29kZV9jb3VudBgWIAEoAyLKAgoVVXBkYXRlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMSEQoEbmFtZRgDIAEoCUgAiAEBEhkKDGNvdXBvbl9saW1pdBgEIAEoA0gBiAEBEhcKCnN0YXJ0X3RpbWUYBSABKAlIAogBARIVCghlbmRfdGltZRgGIAEoCUgDiAEBEhYKDmFsbG93X3Bhc3RfZW5kGAcgASgIEioKC2NvZGVfZm9ybWF0GAggASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYCSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZUIHCgVfbmFtZUIPCg1fY291cG9uX2xpbWl0Qg0KC19zdGFydF90aW1lQgsKCV9lbmRfdGltZSI/ChZVcGRhdGVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkUKFFBhdXNlQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPgoVUGF1c2VDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkYKFVJlc3VtZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj8KFlJlc3VtZUNhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24iQwoSRW5kQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAMiPAoTRW5kQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiKnAQoUTGlzdENhbXBhaWduc1JlcXVlc3QSKQoGc3RhdHVzGAEgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhMKC25hbWVfcHJlZml4GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEigKBnBoYXNlcxgFIAMoDjIYLmNvdXBvbi52MS5DYW1wYWlnblBoYXNlIlgKFUxpc3RDYW1wYWlnbnNSZXNwb25zZRImCgljYW1wYWlnbnMYASADKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpoCCgpDb2RlSW1wb3J0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJEikKBXN0YXRlGAQgASgOMhouY291cG9uLnYxLkNvZGVJbXBvcnRTdGF0ZRIOCgZjaHVua3MYBSABKAUSEAoIcmVjZWl2ZWQYBiABKAMSEAoIYWNjZXB0ZWQYByABKAMSGQoRZHVwbGljYXRlX2luX2ZpbGUYCCABKAMSHQoVZHVwbGljYXRlX2luX2NhbXBhaWduGAkgASgDEg8KB2ludmFsaWQYCiABKAMSEgoKc3RhcnRlZF9hdBgLIAEoCRISCgp1cGRhdGVkX2F0GAwgASgJIj0KElN0YXJ0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRISCgpyZXF1ZXN0X2lkGAIgASgJIkEKE1N0YXJ0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJgChJBcHBlbmRDb2Rlc1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJaW1wb3J0X2lkGAIgASgFEhMKC2NodW5rX2luZGV4GAMgASgFEg0KBWNvZGVzGAQgAygJIloKDFJlamVjdGVkQ29kZRINCgVpbmRleBgBIAEoBRIrCglyZWplY3Rpb24YAiABKA4yGC5jb3Vwb24udjEuQ29kZVJlamVjdGlvbhIOCgZyZWFzb24YAyABKAkifgoTQXBwZW5kQ29kZXNSZXNwb25zZRIQCghhY2NlcHRlZBgBIAEoBRIpCghyZWplY3RlZBgCIAMoCzIXLmNvdXBvbi52MS5SZWplY3RlZENvZGUSKgoLY29kZV9pbXBvcnQYAyABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJmChNGaW5pc2hJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRIPCgdkcnlfcnVuGAMgASgIEhYKDmFsbG93X3JlamVjdGVkGAQgASgIIkIKFEZpbmlzaEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiOgoQR2V0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUiPwoRR2V0SW1wb3J0UmVzcG9uc2USKgoLY29kZV9pbXBvcnQYASABKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydCJQChJMaXN0SW1wb3J0c1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiWwoTTGlzdEltcG9ydHNSZXNwb25zZRIrCgxjb2RlX2ltcG9ydHMYASADKAsyFS5jb3Vwb24udjEuQ29kZUltcG9ydBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPAoSQWJvcnRJbXBvcnRSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBSJBChNBYm9ydEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQioQEKEkxpc3RDb3Vwb25zUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEhIKCmRlc2NlbmRpbmcYBSABKAgSEwoLaXNzdWVkX2Zyb20YBiABKAkSFQoNaXNzdWVkX2JlZm9yZRgHIAEoCSJSChNMaXN0Q291cG9uc1Jlc3BvbnNlEiIKB2NvdXBvbnMYASADKAsyES5jb3Vwb24udjEuQ291cG9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI2ChFGaW5kQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIMCgRjb2RlGAIgASgJIjcKEkZpbmRDb3Vwb25SZXNwb25zZRIhCgZjb3Vwb24YASABKAsyES5jb3Vwb24udjEuQ291cG9uIkEKFEV4cG9ydENvdXBvbnNSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhQKDGFmdGVyX251bWJlchgCIAEoBSJQChVFeHBvcnRDb3Vwb25zUmVzcG9uc2USIgoHY291cG9ucxgBIAMoCzIRLmNvdXBvbi52MS5Db3Vwb24SEwoLbGFzdF9udW1iZXIYAiABKAUivQEKDUNhbXBhaWduRXZlbnQSEwoLY2FtcGFpZ25faWQYASABKAUSEAoIc2VxdWVuY2UYAiABKAMSDAoEdHlwZRgDIAEoCRIKCgJhdBgEIAEoCRIUCgxmaXJzdF9udW1iZXIYBSABKAUSEwoLbGFzdF9udW1iZXIYBiABKAUSKAoHcGF5bG9hZBgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSFgoOZmlyc3Rfc2VxdWVuY2UYCCABKAMiUwoRTGlzdEV2ZW50c1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKAMSEQoJcGFnZV9zaXplGAMgASgFIlUKEkxpc3RFdmVudHNSZXNwb25zZRIoCgZldmVudHMYASADKAsyGC5jb3Vwb24udjEuQ2FtcGFpZ25FdmVudBIVCg1sYXN0X3NlcXVlbmNlGAIgASgDIlsKFFdhdGNoQ2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhsKDmFmdGVyX3NlcXVlbmNlGAIgASgDSACIAQFCEQoPX2FmdGVyX3NlcXVlbmNlIqkBChVXYXRjaENhbXBhaWduUmVzcG9uc2USLAoIc25hcHNob3QYASABKAsyGC5jb3Vwb24udjEuV2F0Y2hTbmFwc2hvdEgAEikKBWV2ZW50GAIgASgLMhguY291cG9uLnYxLkNhbXBhaWduRXZlbnRIABIsCghib29rbWFyaxgDIAEoCzIYLmNvdXBvbi52MS5XYXRjaEJvb2ttYXJrSABCCQoHbWVzc2FnZSJdCg1XYXRjaFNuYXBzaG90EiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduEhAKCHNlcXVlbmNlGAIgASgDEhMKC3NlcnZlcl90aW1lGAMgASgJIjYKDVdhdGNoQm9va21hcmsSEAoIc2VxdWVuY2UYASABKAMSEwoLc2VydmVyX3RpbWUYAiABKAkqhAEKDkNhbXBhaWduU3RhdHVzEh8KG0NBTVBBSUdOX1NUQVRVU19VTlNQRUNJRklFRBAAEhoKFkNBTVBBSUdOX1NUQVRVU19BQ1RJVkUQARIaChZDQU1QQUlHTl9TVEFUVVNfUEFVU0VEEAISGQoVQ0FNUEFJR05fU1RBVFVTX0VOREVEEAMquAEKDUNhbXBhaWduUGhhc2USHgoaQ0FNUEFJR05fUEhBU0VfVU5TUEVDSUZJRUQQABIcChhDQU1QQUlHTl9QSEFTRV9TQ0hFRFVMRUQQARIXChNDQU1QQUlHTl9QSEFTRV9PUEVOEAISGwoXQ0FNUEFJR05fUEhBU0VfU09MRF9PVVQQAxIZChVDQU1QQUlHTl9QSEFTRV9QQVVTRUQQBBIYChRDQU1QQUlHTl9QSEFTRV9FTkRFRBAFKrEBCgxDb2RlQWxwaGFiZXQSHQoZQ09ERV9BTFBIQUJFVF9VTlNQRUNJRklFRBAAEhgKFENPREVfQUxQSEFCRVRfSEFOR1VMEAESHQoZQ09ERV9BTFBIQUJFVF9DUk9DS0ZPUkQzMhACEhgKFENPREVfQUxQSEFCRVRfU0FGRTIwEAMSGAoUQ09ERV9BTFBIQUJFVF9ESUdJVFMQBBIVChFDT0RFX0FMUEhBQkVUX09XThAFKlUKCUNvZGVDaGVjaxIaChZDT0RFX0NIRUNLX1VOU1BFQ0lGSUVEEAASFwoTQ09ERV9DSEVDS19JU09fNzA2NBABEhMKD0NPREVfQ0hFQ0tfREFNTRACKloKCkNvZGVTb3VyY2USGwoXQ09ERV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIZChVDT0RFX1NPVVJDRV9HRU5FUkFURUQQARIUChBDT0RFX1NPVVJDRV9QT09MEAIqrwEKD0NvZGVJbXBvcnRTdGF0ZRIhCh1DT0RFX0lNUE9SVF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFkNPREVfSU1QT1JUX1NUQVRFX09QRU4QARIeChpDT0RFX0lNUE9SVF9TVEFURV9GSU5JU0hFRBACEh4KGkNPREVfSU1QT1JUX1NUQVRFX0FCT1JUSU5HEAMSHQoZQ09ERV9JTVBPUlRfU1RBVEVfQUJPUlRFRBAEKpsBCg1Db2RlUmVqZWN0aW9uEh4KGkNPREVfUkVKRUNUSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ09ERV9SRUpFQ1RJT05fSU5WQUxJRBABEiQKIENPREVfUkVKRUNUSU9OX0RVUExJQ0FURV9JTl9GSUxFEAISKAokQ09ERV9SRUpFQ1RJT05fRFVQTElDQVRFX0lOX0NBTVBBSUdOEAMygQ0KDUNvdXBvblNlcnZpY2USVQoOQ3JlYXRlQ2FtcGFpZ24SIC5jb3Vwb24udjEuQ3JlYXRlQ2FtcGFpZ25SZXF1ZXN0GiEuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USUQoLR2V0Q2FtcGFpZ24SHS5jb3Vwb24udjEuR2V0Q2FtcGFpZ25SZXF1ZXN0Gh4uY291cG9uLnYxLkdldENhbXBhaWduUmVzcG9uc2UiA5ACARJMCgtJc3N1ZUNvdXBvbhIdLmNvdXBvbi52MS5Jc3N1ZUNvdXBvblJlcXVlc3QaHi5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXNwb25zZRJLCglHZXRDb3Vwb24SGy5jb3Vwb24udjEuR2V0Q291cG9uUmVxdWVzdBocLmNvdXBvbi52MS5HZXRDb3Vwb25SZXNwb25zZSIDkAIBElUKDlVwZGF0ZUNhbXBhaWduEiAuY291cG9uLnYxLlVwZGF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlc3BvbnNlElIKDVBhdXNlQ2FtcGFpZ24SHy5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlcXVlc3QaIC5jb3Vwb24udjEuUGF1c2VDYW1wYWlnblJlc3BvbnNlElUKDlJlc3VtZUNhbXBhaWduEiAuY291cG9uLnYxLlJlc3VtZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlc3BvbnNlEkwKC0VuZENhbXBhaWduEh0uY291cG9uLnYxLkVuZENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlc3BvbnNlElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgESUQoLTGlzdENvdXBvbnMSHS5jb3Vwb24udjEuTGlzdENvdXBvbnNSZXF1ZXN0Gh4uY291cG9uLnYxLkxpc3RDb3Vwb25zUmVzcG9uc2UiA5ACARJOCgpGaW5kQ291cG9uEhwuY291cG9uLnYxLkZpbmRDb3Vwb25SZXF1ZXN0Gh0uY291cG9uLnYxLkZpbmRDb3Vwb25SZXNwb25zZSIDkAIBElkKDUV4cG9ydENvdXBvbnMSHy5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1JlcXVlc3QaIC5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1Jlc3BvbnNlIgOQAgEwARJMCgtTdGFydEltcG9ydBIdLmNvdXBvbi52MS5TdGFydEltcG9ydFJlcXVlc3QaHi5jb3Vwb24udjEuU3RhcnRJbXBvcnRSZXNwb25zZRJMCgtBcHBlbmRDb2RlcxIdLmNvdXBvbi52MS5BcHBlbmRDb2Rlc1JlcXVlc3QaHi5jb3Vwb24udjEuQXBwZW5kQ29kZXNSZXNwb25zZRJPCgxGaW5pc2hJbXBvcnQSHi5jb3Vwb24udjEuRmluaXNoSW1wb3J0UmVxdWVzdBofLmNvdXBvbi52MS5GaW5pc2hJbXBvcnRSZXNwb25zZRJLCglHZXRJbXBvcnQSGy5jb3Vwb24udjEuR2V0SW1wb3J0UmVxdWVzdBocLmNvdXBvbi52MS5HZXRJbXBvcnRSZXNwb25zZSIDkAIBElEKC0xpc3RJbXBvcnRzEh0uY291cG9uLnYxLkxpc3RJbXBvcnRzUmVxdWVzdBoeLmNvdXBvbi52MS5MaXN0SW1wb3J0c1Jlc3BvbnNlIgOQAgESTAoLQWJvcnRJbXBvcnQSHS5jb3Vwb24udjEuQWJvcnRJbXBvcnRSZXF1ZXN0Gh4uY291cG9uLnYxLkFib3J0SW1wb3J0UmVzcG9uc2USTgoKTGlzdEV2ZW50cxIcLmNvdXBvbi52MS5MaXN0RXZlbnRzUmVxdWVzdBodLmNvdXBvbi52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJZCg1XYXRjaENhbXBhaWduEh8uY291cG9uLnYxLldhdGNoQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLldhdGNoQ2FtcGFpZ25SZXNwb25zZSIDkAIBMAFiBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("ChZjb3Vwb24vdjEvY291cG9uLnByb3RvEgljb3Vwb24udjEigQEKCkNvZGVGb3JtYXQSKQoIYWxwaGFiZXQYASABKA4yFy5jb3Vwb24udjEuQ29kZUFscGhhYmV0EhIKCmNoYXJhY3RlcnMYAiABKAkSDwoHcGF0dGVybhgDIAEoCRIjCgVjaGVjaxgEIAEoDjIULmNvdXBvbi52MS5Db2RlQ2hlY2si5QEKFUNyZWF0ZUNhbXBhaWduUmVxdWVzdBIMCgRuYW1lGAEgASgJEhQKDGNvdXBvbl9saW1pdBgCIAEoAxISCgpzdGFydF90aW1lGAMgASgJEhAKCGVuZF90aW1lGAQgASgJEhYKDmFsbG93X3Bhc3RfZW5kGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkSKgoLY29kZV9mb3JtYXQYByABKAsyFS5jb3Vwb24udjEuQ29kZUZvcm1hdBIqCgtjb2RlX3NvdXJjZRgIIAEoDjIVLmNvdXBvbi52MS5Db2RlU291cmNlIi0KFkNyZWF0ZUNhbXBhaWduUmVzcG9uc2USEwoLY2FtcGFpZ25faWQYASABKAUiUAoSR2V0Q2FtcGFpZ25SZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIsAEChNHZXRDYW1wYWlnblJlc3BvbnNlEgoKAmlkGAEgASgFEgwKBG5hbWUYAiABKAkSFAoMY291cG9uX2xpbWl0GAMgASgDEhYKDmN1cnJlbnRfY291cG9uGAQgASgDEhIKCnN0YXJ0X3RpbWUYBSABKAkSEgoKY3JlYXRlZF9hdBgGIAEoCRISCgp1cGRhdGVkX2F0GAcgASgJEhYKDmlzc3VlZF9jb3Vwb25zGAggAygJEiAKGGlzc3VlZF9jb3Vwb25zX3RydW5jYXRlZBgJIAEoCBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAkSKQoGc3RhdHVzGAsgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhAKCGVuZF90aW1lGAwgASgJEg8KB3ZlcnNpb24YDSABKAMSJwoFcGhhc2UYDiABKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZRIRCglvcGVuZWRfYXQYDyABKAkSEwoLc29sZF9vdXRfYXQYECABKAkSHwoXaXNzdWVkX2NvdXBvbnNfd2l0aGhlbGQYESABKAgSEwoLc2VydmVyX3RpbWUYEiABKAkSEQoJcmVtYWluaW5nGBMgASgDEioKC2NvZGVfZm9ybWF0GBQgASgLMhUuY291cG9uLnYxLkNvZGVGb3JtYXQSKgoLY29kZV9zb3VyY2UYFSABKA4yFS5jb3Vwb24udjEuQ29kZVNvdXJjZRISCgpjb2RlX2NvdW50GBYgASgDIjoKEklzc3VlQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIlcKE0lzc3VlQ291cG9uUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCRIMCgRjb2RlGAIgASgJEhEKCWlzc3VlZF9hdBgDIAEoCRIOCgZudW1iZXIYBCABKAUiOAoQR2V0Q291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDIjYKEUdldENvdXBvblJlc3BvbnNlEiEKBmNvdXBvbhgBIAEoCzIRLmNvdXBvbi52MS5Db3Vwb24i6QEKBkNvdXBvbhITCgtjYW1wYWlnbl9pZBgBIAEoBRIPCgd1c2VyX2lkGAIgASgDEgwKBGNvZGUYAyABKAkSEQoJaXNzdWVkX2F0GAQgASgJEg4KBm51bWJlchgFIAEoBRIqCgVzdGF0ZRgKIAEoDjIWLmNvdXBvbi52MS5Db3Vwb25TdGF0ZUgAiAEBEhgKC3JlZGVlbWVkX2F0GAwgASgJSAGIAQESGAoLdGVybWluYWxfaWQYDSABKAlIAogBAUIICgZfc3RhdGVCDgoMX3JlZGVlbWVkX2F0Qg4KDF90ZXJtaW5hbF9pZCKoAQoTUmVkZWVtQ291cG9uUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIOCgRjb2RlGAIgASgJSAASEQoHdXNlcl9pZBgDIAEoA0gAEhIKCnJlcXVlc3RfaWQYBCABKAkSEwoLdGVybWluYWxfaWQYBSABKAkSEQoJb3JkZXJfcmVmGAYgASgJEhMKC29jY3VycmVkX2F0GAcgASgJQggKBmNvdXBvbiJkChRSZWRlZW1Db3Vwb25SZXNwb25zZRIhCgZjb3Vwb24YASABKAsyES5jb3Vwb24udjEuQ291cG9uEikKCnJlZGVtcHRpb24YAiABKAsyFS5jb3Vwb24udjEuUmVkZW1wdGlvbiJ9ChVVbmRvUmVkZW1wdGlvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDgoEY29kZRgCIAEoCUgAEhEKB3VzZXJfaWQYAyABKANIABISCgpyZXF1ZXN0X2lkGAQgASgJEg4KBnJlYXNvbhgFIAEoCUIICgZjb3Vwb24iZgoWVW5kb1JlZGVtcHRpb25SZXNwb25zZRIhCgZjb3Vwb24YASABKAsyES5jb3Vwb24udjEuQ291cG9uEikKCnJlZGVtcHRpb24YAiABKAsyFS5jb3Vwb24udjEuUmVkZW1wdGlvbiLdAQoKUmVkZW1wdGlvbhITCgtjYW1wYWlnbl9pZBgBIAEoBRIQCghzZXF1ZW5jZRgCIAEoBRIOCgZudW1iZXIYAyABKAUSKwoGYWN0aW9uGAQgASgOMhsuY291cG9uLnYxLlJlZGVtcHRpb25BY3Rpb24SEgoKcmVxdWVzdF9pZBgFIAEoCRITCgt0ZXJtaW5hbF9pZBgGIAEoCRIRCglvcmRlcl9yZWYYByABKAkSDgoGcmVhc29uGAggASgJEhMKC29jY3VycmVkX2F0GAkgASgJEgoKAmF0GAogASgJIoQBChVHZXRSZWRlbXB0aW9uc1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDgoEY29kZRgCIAEoCUgAEhEKB3VzZXJfaWQYAyABKANIABIWCg5hZnRlcl9zZXF1ZW5jZRgEIAEoBRIRCglwYWdlX3NpemUYBSABKAVCCAoGY291cG9uIkQKFkdldFJlZGVtcHRpb25zUmVzcG9uc2USKgoLcmVkZW1wdGlvbnMYASADKAsyFS5jb3Vwb24udjEuUmVkZW1wdGlvbiKZAwoIQ2FtcGFpZ24SCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIUCgxjb3Vwb25fbGltaXQYAyABKAMSFgoOY3VycmVudF9jb3Vwb24YBCABKAMSEgoKc3RhcnRfdGltZRgFIAEoCRISCgpjcmVhdGVkX2F0GAYgASgJEhIKCnVwZGF0ZWRfYXQYByABKAkSKQoGc3RhdHVzGAsgASgOMhkuY291cG9uLnYxLkNhbXBhaWduU3RhdHVzEhAKCGVuZF90aW1lGAwgASgJEg8KB3ZlcnNpb24YDSABKAMSJwoFcGhhc2UYDiABKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZRIRCglvcGVuZWRfYXQYDyABKAkSEwoLc29sZF9vdXRfYXQYECABKAkSKgoLY29kZV9mb3JtYXQYFCABKAsyFS5jb3Vwb24udjEuQ29kZUZvcm1hdBIqCgtjb2RlX3NvdXJjZRgVIAEoDjIVLmNvdXBvbi52MS5Db2RlU291cmNlEhIKCmNvZGVfY291bnQYFiABKAMiygIKFVVwZGF0ZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDEhEKBG5hbWUYAyABKAlIAIgBARIZCgxjb3Vwb25fbGltaXQYBCABKANIAYgBARIXCgpzdGFydF90aW1lGAUgASgJSAKIAQESFQoIZW5kX3RpbWUYBiABKAlIA4gBARIWCg5hbGxvd19wYXN0X2VuZBgHIAEoCBIqCgtjb2RlX2Zvcm1hdBgIIAEoCzIVLmNvdXBvbi52MS5Db2RlRm9ybWF0EioKC2NvZGVfc291cmNlGAkgASgOMhUuY291cG9uLnYxLkNvZGVTb3VyY2VCBwoFX25hbWVCDwoNX2NvdXBvbl9saW1pdEINCgtfc3RhcnRfdGltZUILCglfZW5kX3RpbWUiPwoWVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJFChRQYXVzZUNhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIj4KFVBhdXNlQ2FtcGFpZ25SZXNwb25zZRIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbiJGChVSZXN1bWVDYW1wYWlnblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSGAoQZXhwZWN0ZWRfdmVyc2lvbhgCIAEoAyI/ChZSZXN1bWVDYW1wYWlnblJlc3BvbnNlEiUKCGNhbXBhaWduGAEgASgLMhMuY291cG9uLnYxLkNhbXBhaWduIkMKEkVuZENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgDIjwKE0VuZENhbXBhaWduUmVzcG9uc2USJQoIY2FtcGFpZ24YASABKAsyEy5jb3Vwb24udjEuQ2FtcGFpZ24ipwEKFExpc3RDYW1wYWlnbnNSZXF1ZXN0EikKBnN0YXR1cxgBIAEoDjIZLmNvdXBvbi52MS5DYW1wYWlnblN0YXR1cxITCgtuYW1lX3ByZWZpeBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIoCgZwaGFzZXMYBSADKA4yGC5jb3Vwb24udjEuQ2FtcGFpZ25QaGFzZSJYChVMaXN0Q2FtcGFpZ25zUmVzcG9uc2USJgoJY2FtcGFpZ25zGAEgAygLMhMuY291cG9uLnYxLkNhbXBhaWduEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKaAgoKQ29kZUltcG9ydBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUSEgoKcmVxdWVzdF9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLmNvdXBvbi52MS5Db2RlSW1wb3J0U3RhdGUSDgoGY2h1bmtzGAUgASgFEhAKCHJlY2VpdmVkGAYgASgDEhAKCGFjY2VwdGVkGAcgASgDEhkKEWR1cGxpY2F0ZV9pbl9maWxlGAggASgDEh0KFWR1cGxpY2F0ZV9pbl9jYW1wYWlnbhgJIAEoAxIPCgdpbnZhbGlkGAogASgDEhIKCnN0YXJ0ZWRfYXQYCyABKAkSEgoKdXBkYXRlZF9hdBgMIAEoCSI9ChJTdGFydEltcG9ydFJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEgoKcmVxdWVzdF9pZBgCIAEoCSJBChNTdGFydEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiYAoSQXBwZW5kQ29kZXNSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCWltcG9ydF9pZBgCIAEoBRITCgtjaHVua19pbmRleBgDIAEoBRINCgVjb2RlcxgEIAMoCSJaCgxSZWplY3RlZENvZGUSDQoFaW5kZXgYASABKAUSKwoJcmVqZWN0aW9uGAIgASgOMhguY291cG9uLnYxLkNvZGVSZWplY3Rpb24SDgoGcmVhc29uGAMgASgJIn4KE0FwcGVuZENvZGVzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKAUSKQoIcmVqZWN0ZWQYAiADKAsyFy5jb3Vwb24udjEuUmVqZWN0ZWRDb2RlEioKC2NvZGVfaW1wb3J0GAMgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiZgoTRmluaXNoSW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUSDwoHZHJ5X3J1bhgDIAEoCBIWCg5hbGxvd19yZWplY3RlZBgEIAEoCCJCChRGaW5pc2hJbXBvcnRSZXNwb25zZRIqCgtjb2RlX2ltcG9ydBgBIAEoCzIVLmNvdXBvbi52MS5Db2RlSW1wb3J0IjoKEEdldEltcG9ydFJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSEQoJaW1wb3J0X2lkGAIgASgFIj8KEUdldEltcG9ydFJlc3BvbnNlEioKC2NvZGVfaW1wb3J0GAEgASgLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQiUAoSTGlzdEltcG9ydHNSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIlsKE0xpc3RJbXBvcnRzUmVzcG9uc2USKwoMY29kZV9pbXBvcnRzGAEgAygLMhUuY291cG9uLnYxLkNvZGVJbXBvcnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjwKEkFib3J0SW1wb3J0UmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIRCglpbXBvcnRfaWQYAiABKAUiQQoTQWJvcnRJbXBvcnRSZXNwb25zZRIqCgtjb2RlX2ltcG9ydBgBIAEoCzIVLmNvdXBvbi52MS5Db2RlSW1wb3J0IqEBChJMaXN0Q291cG9uc1JlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDwoHdXNlcl9pZBgCIAEoAxIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRISCgpkZXNjZW5kaW5nGAUgASgIEhMKC2lzc3VlZF9mcm9tGAYgASgJEhUKDWlzc3VlZF9iZWZvcmUYByABKAkiUgoTTGlzdENvdXBvbnNSZXNwb25zZRIiCgdjb3Vwb25zGAEgAygLMhEuY291cG9uLnYxLkNvdXBvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNgoRRmluZENvdXBvblJlcXVlc3QSEwoLY2FtcGFpZ25faWQYASABKAUSDAoEY29kZRgCIAEoCSI3ChJGaW5kQ291cG9uUmVzcG9uc2USIQoGY291cG9uGAEgASgLMhEuY291cG9uLnYxLkNvdXBvbiJBChRFeHBvcnRDb3Vwb25zUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIUCgxhZnRlcl9udW1iZXIYAiABKAUiUAoVRXhwb3J0Q291cG9uc1Jlc3BvbnNlEiIKB2NvdXBvbnMYASADKAsyES5jb3Vwb24udjEuQ291cG9uEhMKC2xhc3RfbnVtYmVyGAIgASgFIr0BCg1DYW1wYWlnbkV2ZW50EhMKC2NhbXBhaWduX2lkGAEgASgFEhAKCHNlcXVlbmNlGAIgASgDEgwKBHR5cGUYAyABKAkSCgoCYXQYBCABKAkSFAoMZmlyc3RfbnVtYmVyGAUgASgFEhMKC2xhc3RfbnVtYmVyGAYgASgFEigKB3BheWxvYWQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhYKDmZpcnN0X3NlcXVlbmNlGAggASgDIlMKEUxpc3RFdmVudHNSZXF1ZXN0EhMKC2NhbXBhaWduX2lkGAEgASgFEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgDEhEKCXBhZ2Vfc2l6ZRgDIAEoBSJVChJMaXN0RXZlbnRzUmVzcG9uc2USKAoGZXZlbnRzGAEgAygLMhguY291cG9uLnYxLkNhbXBhaWduRXZlbnQSFQoNbGFzdF9zZXF1ZW5jZRgCIAEoAyJbChRXYXRjaENhbXBhaWduUmVxdWVzdBITCgtjYW1wYWlnbl9pZBgBIAEoBRIbCg5hZnRlcl9zZXF1ZW5jZRgCIAEoA0gAiAEBQhEKD19hZnRlcl9zZXF1ZW5jZSKpAQoVV2F0Y2hDYW1wYWlnblJlc3BvbnNlEiwKCHNuYXBzaG90GAEgASgLMhguY291cG9uLnYxLldhdGNoU25hcHNob3RIABIpCgVldmVudBgCIAEoCzIYLmNvdXBvbi52MS5DYW1wYWlnbkV2ZW50SAASLAoIYm9va21hcmsYAyABKAsyGC5jb3Vwb24udjEuV2F0Y2hCb29rbWFya0gAQgkKB21lc3NhZ2UiXQoNV2F0Y2hTbmFwc2hvdBIlCghjYW1wYWlnbhgBIAEoCzITLmNvdXBvbi52MS5DYW1wYWlnbhIQCghzZXF1ZW5jZRgCIAEoAxITCgtzZXJ2ZXJfdGltZRgDIAEoCSI2Cg1XYXRjaEJvb2ttYXJrEhAKCHNlcXVlbmNlGAEgASgDEhMKC3NlcnZlcl90aW1lGAIgASgJKoQBCg5DYW1wYWlnblN0YXR1cxIfChtDQU1QQUlHTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIaChZDQU1QQUlHTl9TVEFUVVNfQUNUSVZFEAESGgoWQ0FNUEFJR05fU1RBVFVTX1BBVVNFRBACEhkKFUNBTVBBSUdOX1NUQVRVU19FTkRFRBADKrgBCg1DYW1wYWlnblBoYXNlEh4KGkNBTVBBSUdOX1BIQVNFX1VOU1BFQ0lGSUVEEAASHAoYQ0FNUEFJR05fUEhBU0VfU0NIRURVTEVEEAESFwoTQ0FNUEFJR05fUEhBU0VfT1BFThACEhsKF0NBTVBBSUdOX1BIQVNFX1NPTERfT1VUEAMSGQoVQ0FNUEFJR05fUEhBU0VfUEFVU0VEEAQSGAoUQ0FNUEFJR05fUEhBU0VfRU5ERUQQBSqxAQoMQ29kZUFscGhhYmV0Eh0KGUNPREVfQUxQSEFCRVRfVU5TUEVDSUZJRUQQABIYChRDT0RFX0FMUEhBQkVUX0hBTkdVTBABEh0KGUNPREVfQUxQSEFCRVRfQ1JPQ0tGT1JEMzIQAhIYChRDT0RFX0FMUEhBQkVUX1NBRkUyMBADEhgKFENPREVfQUxQSEFCRVRfRElHSVRTEAQSFQoRQ09ERV9BTFBIQUJFVF9PV04QBSpVCglDb2RlQ2hlY2sSGgoWQ09ERV9DSEVDS19VTlNQRUNJRklFRBAAEhcKE0NPREVfQ0hFQ0tfSVNPXzcwNjQQARITCg9DT0RFX0NIRUNLX0RBTU0QAipaCgpDb2RlU291cmNlEhsKF0NPREVfU09VUkNFX1VOU1BFQ0lGSUVEEAASGQoVQ09ERV9TT1VSQ0VfR0VORVJBVEVEEAESFAoQQ09ERV9TT1VSQ0VfUE9PTBACKpMBCgtDb3Vwb25TdGF0ZRIcChhDT1VQT05fU1RBVEVfVU5TUEVDSUZJRUQQABIXChNDT1VQT05fU1RBVEVfSVNTVUVEEAESGQoVQ09VUE9OX1NUQVRFX1JFREVFTUVEEAISGAoUQ09VUE9OX1NUQVRFX0VYUElSRUQQAxIYChRDT1VQT05fU1RBVEVfUkVWT0tFRBAEKo0BChBSZWRlbXB0aW9uQWN0aW9uEiEKHVJFREVNUFRJT05fQUNUSU9OX1VOU1BFQ0lGSUVEEAASHAoYUkVERU1QVElPTl9BQ1RJT05fUkVERUVNEAESGgoWUkVERU1QVElPTl9BQ1RJT05fVU5ETxACEhwKGFJFREVNUFRJT05fQUNUSU9OX1JFVk9LRRADKq8BCg9Db2RlSW1wb3J0U3RhdGUSIQodQ09ERV9JTVBPUlRfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZDT0RFX0lNUE9SVF9TVEFURV9PUEVOEAESHgoaQ09ERV9JTVBPUlRfU1RBVEVfRklOSVNIRUQQAhIeChpDT0RFX0lNUE9SVF9TVEFURV9BQk9SVElORxADEh0KGUNPREVfSU1QT1JUX1NUQVRFX0FCT1JURUQQBCqbAQoNQ29kZVJlamVjdGlvbhIeChpDT0RFX1JFSkVDVElPTl9VTlNQRUNJRklFRBAAEhoKFkNPREVfUkVKRUNUSU9OX0lOVkFMSUQQARIkCiBDT0RFX1JFSkVDVElPTl9EVVBMSUNBVEVfSU5fRklMRRACEigKJENPREVfUkVKRUNUSU9OX0RVUExJQ0FURV9JTl9DQU1QQUlHThADMoUPCg1Db3Vwb25TZXJ2aWNlElUKDkNyZWF0ZUNhbXBhaWduEiAuY291cG9uLnYxLkNyZWF0ZUNhbXBhaWduUmVxdWVzdBohLmNvdXBvbi52MS5DcmVhdGVDYW1wYWlnblJlc3BvbnNlElEKC0dldENhbXBhaWduEh0uY291cG9uLnYxLkdldENhbXBhaWduUmVxdWVzdBoeLmNvdXBvbi52MS5HZXRDYW1wYWlnblJlc3BvbnNlIgOQAgESTAoLSXNzdWVDb3Vwb24SHS5jb3Vwb24udjEuSXNzdWVDb3Vwb25SZXF1ZXN0Gh4uY291cG9uLnYxLklzc3VlQ291cG9uUmVzcG9uc2USSwoJR2V0Q291cG9uEhsuY291cG9uLnYxLkdldENvdXBvblJlcXVlc3QaHC5jb3Vwb24udjEuR2V0Q291cG9uUmVzcG9uc2UiA5ACARJVCg5VcGRhdGVDYW1wYWlnbhIgLmNvdXBvbi52MS5VcGRhdGVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuVXBkYXRlQ2FtcGFpZ25SZXNwb25zZRJSCg1QYXVzZUNhbXBhaWduEh8uY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLlBhdXNlQ2FtcGFpZ25SZXNwb25zZRJVCg5SZXN1bWVDYW1wYWlnbhIgLmNvdXBvbi52MS5SZXN1bWVDYW1wYWlnblJlcXVlc3QaIS5jb3Vwb24udjEuUmVzdW1lQ2FtcGFpZ25SZXNwb25zZRJMCgtFbmRDYW1wYWlnbhIdLmNvdXBvbi52MS5FbmRDYW1wYWlnblJlcXVlc3QaHi5jb3Vwb24udjEuRW5kQ2FtcGFpZ25SZXNwb25zZRJPCgxSZWRlZW1Db3Vwb24SHi5jb3Vwb24udjEuUmVkZWVtQ291cG9uUmVxdWVzdBofLmNvdXBvbi52MS5SZWRlZW1Db3Vwb25SZXNwb25zZRJVCg5VbmRvUmVkZW1wdGlvbhIgLmNvdXBvbi52MS5VbmRvUmVkZW1wdGlvblJlcXVlc3QaIS5jb3Vwb24udjEuVW5kb1JlZGVtcHRpb25SZXNwb25zZRJaCg5HZXRSZWRlbXB0aW9ucxIgLmNvdXBvbi52MS5HZXRSZWRlbXB0aW9uc1JlcXVlc3QaIS5jb3Vwb24udjEuR2V0UmVkZW1wdGlvbnNSZXNwb25zZSIDkAIBElcKDUxpc3RDYW1wYWlnbnMSHy5jb3Vwb24udjEuTGlzdENhbXBhaWduc1JlcXVlc3QaIC5jb3Vwb24udjEuTGlzdENhbXBhaWduc1Jlc3BvbnNlIgOQAgESUQoLTGlzdENvdXBvbnMSHS5jb3Vwb24udjEuTGlzdENvdXBvbnNSZXF1ZXN0Gh4uY291cG9uLnYxLkxpc3RDb3Vwb25zUmVzcG9uc2UiA5ACARJOCgpGaW5kQ291cG9uEhwuY291cG9uLnYxLkZpbmRDb3Vwb25SZXF1ZXN0Gh0uY291cG9uLnYxLkZpbmRDb3Vwb25SZXNwb25zZSIDkAIBElkKDUV4cG9ydENvdXBvbnMSHy5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1JlcXVlc3QaIC5jb3Vwb24udjEuRXhwb3J0Q291cG9uc1Jlc3BvbnNlIgOQAgEwARJMCgtTdGFydEltcG9ydBIdLmNvdXBvbi52MS5TdGFydEltcG9ydFJlcXVlc3QaHi5jb3Vwb24udjEuU3RhcnRJbXBvcnRSZXNwb25zZRJMCgtBcHBlbmRDb2RlcxIdLmNvdXBvbi52MS5BcHBlbmRDb2Rlc1JlcXVlc3QaHi5jb3Vwb24udjEuQXBwZW5kQ29kZXNSZXNwb25zZRJPCgxGaW5pc2hJbXBvcnQSHi5jb3Vwb24udjEuRmluaXNoSW1wb3J0UmVxdWVzdBofLmNvdXBvbi52MS5GaW5pc2hJbXBvcnRSZXNwb25zZRJLCglHZXRJbXBvcnQSGy5jb3Vwb24udjEuR2V0SW1wb3J0UmVxdWVzdBocLmNvdXBvbi52MS5HZXRJbXBvcnRSZXNwb25zZSIDkAIBElEKC0xpc3RJbXBvcnRzEh0uY291cG9uLnYxLkxpc3RJbXBvcnRzUmVxdWVzdBoeLmNvdXBvbi52MS5MaXN0SW1wb3J0c1Jlc3BvbnNlIgOQAgESTAoLQWJvcnRJbXBvcnQSHS5jb3Vwb24udjEuQWJvcnRJbXBvcnRSZXF1ZXN0Gh4uY291cG9uLnYxLkFib3J0SW1wb3J0UmVzcG9uc2USTgoKTGlzdEV2ZW50cxIcLmNvdXBvbi52MS5MaXN0RXZlbnRzUmVxdWVzdBodLmNvdXBvbi52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJZCg1XYXRjaENhbXBhaWduEh8uY291cG9uLnYxLldhdGNoQ2FtcGFpZ25SZXF1ZXN0GiAuY291cG9uLnYxLldhdGNoQ2FtcGFpZ25SZXNwb25zZSIDkAIBMAFiBnByb3RvMw", [file_google_protobuf_struct]);
 
 /**
  * How the codes of a campaign look. There must be a million codes for each coupon of the limit.
@@ -457,6 +457,27 @@ export type Coupon = Message<"coupon.v1.Coupon"> & {
    * @generated from field: int32 number = 5;
    */
   number: number;
+
+  /**
+   * What became of it; absent where that is not looked up, as in COUPON_ALREADY_CLAIMED and lists.
+   *
+   * @generated from field: optional coupon.v1.CouponState state = 10;
+   */
+  state?: CouponState | undefined;
+
+  /**
+   * When it was redeemed; absent: it is not.
+   *
+   * @generated from field: optional string redeemed_at = 12;
+   */
+  redeemedAt?: string | undefined;
+
+  /**
+   * Where it was redeemed, as the request said.
+   *
+   * @generated from field: optional string terminal_id = 13;
+   */
+  terminalId?: string | undefined;
 };
 
 /**
@@ -465,6 +486,309 @@ export type Coupon = Message<"coupon.v1.Coupon"> & {
  */
 export const CouponSchema: GenMessage<Coupon> = /*@__PURE__*/
   messageDesc(file_coupon_v1_coupon, 9);
+
+/**
+ * @generated from message coupon.v1.RedeemCouponRequest
+ */
+export type RedeemCouponRequest = Message<"coupon.v1.RedeemCouponRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * The coupon, by its code or by its user. One of them must be there. A code is read as FindCoupon reads it: case,
+   * separators and width do not matter.
+   *
+   * @generated from oneof coupon.v1.RedeemCouponRequest.coupon
+   */
+  coupon: {
+    /**
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * @generated from field: int64 user_id = 3;
+     */
+    value: bigint;
+    case: "userId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The caller's own name for this request, 1 to 64 characters, e.g. a UUID. Within the campaign it stands for this
+   * request for good.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+
+  /**
+   * Where it is redeemed, at most 64 characters. Kept, and shown by COUPON_REDEEMED.
+   *
+   * @generated from field: string terminal_id = 5;
+   */
+  terminalId: string;
+
+  /**
+   * What it is redeemed for, at most 64 characters. Kept.
+   *
+   * @generated from field: string order_ref = 6;
+   */
+  orderRef: string;
+
+  /**
+   * When it happened by the caller's clock, RFC 3339. Kept, and decides nothing.
+   *
+   * @generated from field: string occurred_at = 7;
+   */
+  occurredAt: string;
+};
+
+/**
+ * Describes the message coupon.v1.RedeemCouponRequest.
+ * Use `create(RedeemCouponRequestSchema)` to create a new message.
+ */
+export const RedeemCouponRequestSchema: GenMessage<RedeemCouponRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 10);
+
+/**
+ * @generated from message coupon.v1.RedeemCouponResponse
+ */
+export type RedeemCouponResponse = Message<"coupon.v1.RedeemCouponResponse"> & {
+  /**
+   * As it was redeemed.
+   *
+   * @generated from field: coupon.v1.Coupon coupon = 1;
+   */
+  coupon?: Coupon | undefined;
+
+  /**
+   * @generated from field: coupon.v1.Redemption redemption = 2;
+   */
+  redemption?: Redemption | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.RedeemCouponResponse.
+ * Use `create(RedeemCouponResponseSchema)` to create a new message.
+ */
+export const RedeemCouponResponseSchema: GenMessage<RedeemCouponResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 11);
+
+/**
+ * @generated from message coupon.v1.UndoRedemptionRequest
+ */
+export type UndoRedemptionRequest = Message<"coupon.v1.UndoRedemptionRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * As in RedeemCouponRequest.
+   *
+   * @generated from oneof coupon.v1.UndoRedemptionRequest.coupon
+   */
+  coupon: {
+    /**
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * @generated from field: int64 user_id = 3;
+     */
+    value: bigint;
+    case: "userId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * As in RedeemCouponRequest; never that of the redemption.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+
+  /**
+   * Why, at most 200 characters. Kept.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message coupon.v1.UndoRedemptionRequest.
+ * Use `create(UndoRedemptionRequestSchema)` to create a new message.
+ */
+export const UndoRedemptionRequestSchema: GenMessage<UndoRedemptionRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 12);
+
+/**
+ * @generated from message coupon.v1.UndoRedemptionResponse
+ */
+export type UndoRedemptionResponse = Message<"coupon.v1.UndoRedemptionResponse"> & {
+  /**
+   * As it was after that.
+   *
+   * @generated from field: coupon.v1.Coupon coupon = 1;
+   */
+  coupon?: Coupon | undefined;
+
+  /**
+   * @generated from field: coupon.v1.Redemption redemption = 2;
+   */
+  redemption?: Redemption | undefined;
+};
+
+/**
+ * Describes the message coupon.v1.UndoRedemptionResponse.
+ * Use `create(UndoRedemptionResponseSchema)` to create a new message.
+ */
+export const UndoRedemptionResponseSchema: GenMessage<UndoRedemptionResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 13);
+
+/**
+ * An act that was done to a coupon. It never changes.
+ *
+ * @generated from message coupon.v1.Redemption
+ */
+export type Redemption = Message<"coupon.v1.Redemption"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * 1, 2, 3 and so on within the campaign, without a gap, in the order in which they were stored.
+   *
+   * @generated from field: int32 sequence = 2;
+   */
+  sequence: number;
+
+  /**
+   * The coupon's number.
+   *
+   * @generated from field: int32 number = 3;
+   */
+  number: number;
+
+  /**
+   * @generated from field: coupon.v1.RedemptionAction action = 4;
+   */
+  action: RedemptionAction;
+
+  /**
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+
+  /**
+   * @generated from field: string terminal_id = 6;
+   */
+  terminalId: string;
+
+  /**
+   * @generated from field: string order_ref = 7;
+   */
+  orderRef: string;
+
+  /**
+   * @generated from field: string reason = 8;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string occurred_at = 9;
+   */
+  occurredAt: string;
+
+  /**
+   * When it was done, by the ledger's clock, RFC 3339.
+   *
+   * @generated from field: string at = 10;
+   */
+  at: string;
+};
+
+/**
+ * Describes the message coupon.v1.Redemption.
+ * Use `create(RedemptionSchema)` to create a new message.
+ */
+export const RedemptionSchema: GenMessage<Redemption> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 14);
+
+/**
+ * @generated from message coupon.v1.GetRedemptionsRequest
+ */
+export type GetRedemptionsRequest = Message<"coupon.v1.GetRedemptionsRequest"> & {
+  /**
+   * @generated from field: int32 campaign_id = 1;
+   */
+  campaignId: number;
+
+  /**
+   * Of one coupon alone, by its code or by its user; absent: of all.
+   *
+   * @generated from oneof coupon.v1.GetRedemptionsRequest.coupon
+   */
+  coupon: {
+    /**
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | {
+    /**
+     * @generated from field: int64 user_id = 3;
+     */
+    value: bigint;
+    case: "userId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Acts beyond this sequence; 0: from the first on.
+   *
+   * @generated from field: int32 after_sequence = 4;
+   */
+  afterSequence: number;
+
+  /**
+   * 1 to 1,000; 0 means 100.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message coupon.v1.GetRedemptionsRequest.
+ * Use `create(GetRedemptionsRequestSchema)` to create a new message.
+ */
+export const GetRedemptionsRequestSchema: GenMessage<GetRedemptionsRequest> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 15);
+
+/**
+ * @generated from message coupon.v1.GetRedemptionsResponse
+ */
+export type GetRedemptionsResponse = Message<"coupon.v1.GetRedemptionsResponse"> & {
+  /**
+   * In order. A page that is not full is the last one so far.
+   *
+   * @generated from field: repeated coupon.v1.Redemption redemptions = 1;
+   */
+  redemptions: Redemption[];
+};
+
+/**
+ * Describes the message coupon.v1.GetRedemptionsResponse.
+ * Use `create(GetRedemptionsResponseSchema)` to create a new message.
+ */
+export const GetRedemptionsResponseSchema: GenMessage<GetRedemptionsResponse> = /*@__PURE__*/
+  messageDesc(file_coupon_v1_coupon, 16);
 
 /**
  * A campaign without its coupons; the fields that GetCampaignResponse has too have the same numbers.
@@ -575,7 +899,7 @@ export type Campaign = Message<"coupon.v1.Campaign"> & {
  * Use `create(CampaignSchema)` to create a new message.
  */
 export const CampaignSchema: GenMessage<Campaign> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 10);
+  messageDesc(file_coupon_v1_coupon, 17);
 
 /**
  * @generated from message coupon.v1.UpdateCampaignRequest
@@ -650,7 +974,7 @@ export type UpdateCampaignRequest = Message<"coupon.v1.UpdateCampaignRequest"> &
  * Use `create(UpdateCampaignRequestSchema)` to create a new message.
  */
 export const UpdateCampaignRequestSchema: GenMessage<UpdateCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 11);
+  messageDesc(file_coupon_v1_coupon, 18);
 
 /**
  * @generated from message coupon.v1.UpdateCampaignResponse
@@ -667,7 +991,7 @@ export type UpdateCampaignResponse = Message<"coupon.v1.UpdateCampaignResponse">
  * Use `create(UpdateCampaignResponseSchema)` to create a new message.
  */
 export const UpdateCampaignResponseSchema: GenMessage<UpdateCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 12);
+  messageDesc(file_coupon_v1_coupon, 19);
 
 /**
  * @generated from message coupon.v1.PauseCampaignRequest
@@ -691,7 +1015,7 @@ export type PauseCampaignRequest = Message<"coupon.v1.PauseCampaignRequest"> & {
  * Use `create(PauseCampaignRequestSchema)` to create a new message.
  */
 export const PauseCampaignRequestSchema: GenMessage<PauseCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 13);
+  messageDesc(file_coupon_v1_coupon, 20);
 
 /**
  * @generated from message coupon.v1.PauseCampaignResponse
@@ -708,7 +1032,7 @@ export type PauseCampaignResponse = Message<"coupon.v1.PauseCampaignResponse"> &
  * Use `create(PauseCampaignResponseSchema)` to create a new message.
  */
 export const PauseCampaignResponseSchema: GenMessage<PauseCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 14);
+  messageDesc(file_coupon_v1_coupon, 21);
 
 /**
  * @generated from message coupon.v1.ResumeCampaignRequest
@@ -732,7 +1056,7 @@ export type ResumeCampaignRequest = Message<"coupon.v1.ResumeCampaignRequest"> &
  * Use `create(ResumeCampaignRequestSchema)` to create a new message.
  */
 export const ResumeCampaignRequestSchema: GenMessage<ResumeCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 15);
+  messageDesc(file_coupon_v1_coupon, 22);
 
 /**
  * @generated from message coupon.v1.ResumeCampaignResponse
@@ -749,7 +1073,7 @@ export type ResumeCampaignResponse = Message<"coupon.v1.ResumeCampaignResponse">
  * Use `create(ResumeCampaignResponseSchema)` to create a new message.
  */
 export const ResumeCampaignResponseSchema: GenMessage<ResumeCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 16);
+  messageDesc(file_coupon_v1_coupon, 23);
 
 /**
  * @generated from message coupon.v1.EndCampaignRequest
@@ -773,7 +1097,7 @@ export type EndCampaignRequest = Message<"coupon.v1.EndCampaignRequest"> & {
  * Use `create(EndCampaignRequestSchema)` to create a new message.
  */
 export const EndCampaignRequestSchema: GenMessage<EndCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 17);
+  messageDesc(file_coupon_v1_coupon, 24);
 
 /**
  * @generated from message coupon.v1.EndCampaignResponse
@@ -790,7 +1114,7 @@ export type EndCampaignResponse = Message<"coupon.v1.EndCampaignResponse"> & {
  * Use `create(EndCampaignResponseSchema)` to create a new message.
  */
 export const EndCampaignResponseSchema: GenMessage<EndCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 18);
+  messageDesc(file_coupon_v1_coupon, 25);
 
 /**
  * @generated from message coupon.v1.ListCampaignsRequest
@@ -838,7 +1162,7 @@ export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
  * Use `create(ListCampaignsRequestSchema)` to create a new message.
  */
 export const ListCampaignsRequestSchema: GenMessage<ListCampaignsRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 19);
+  messageDesc(file_coupon_v1_coupon, 26);
 
 /**
  * @generated from message coupon.v1.ListCampaignsResponse
@@ -865,7 +1189,7 @@ export type ListCampaignsResponse = Message<"coupon.v1.ListCampaignsResponse"> &
  * Use `create(ListCampaignsResponseSchema)` to create a new message.
  */
 export const ListCampaignsResponseSchema: GenMessage<ListCampaignsResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 20);
+  messageDesc(file_coupon_v1_coupon, 27);
 
 /**
  * An import of codes into a pool.
@@ -949,7 +1273,7 @@ export type CodeImport = Message<"coupon.v1.CodeImport"> & {
  * Use `create(CodeImportSchema)` to create a new message.
  */
 export const CodeImportSchema: GenMessage<CodeImport> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 21);
+  messageDesc(file_coupon_v1_coupon, 28);
 
 /**
  * @generated from message coupon.v1.StartImportRequest
@@ -973,7 +1297,7 @@ export type StartImportRequest = Message<"coupon.v1.StartImportRequest"> & {
  * Use `create(StartImportRequestSchema)` to create a new message.
  */
 export const StartImportRequestSchema: GenMessage<StartImportRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 22);
+  messageDesc(file_coupon_v1_coupon, 29);
 
 /**
  * @generated from message coupon.v1.StartImportResponse
@@ -990,7 +1314,7 @@ export type StartImportResponse = Message<"coupon.v1.StartImportResponse"> & {
  * Use `create(StartImportResponseSchema)` to create a new message.
  */
 export const StartImportResponseSchema: GenMessage<StartImportResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 23);
+  messageDesc(file_coupon_v1_coupon, 30);
 
 /**
  * @generated from message coupon.v1.AppendCodesRequest
@@ -1027,7 +1351,7 @@ export type AppendCodesRequest = Message<"coupon.v1.AppendCodesRequest"> & {
  * Use `create(AppendCodesRequestSchema)` to create a new message.
  */
 export const AppendCodesRequestSchema: GenMessage<AppendCodesRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 24);
+  messageDesc(file_coupon_v1_coupon, 31);
 
 /**
  * @generated from message coupon.v1.RejectedCode
@@ -1058,7 +1382,7 @@ export type RejectedCode = Message<"coupon.v1.RejectedCode"> & {
  * Use `create(RejectedCodeSchema)` to create a new message.
  */
 export const RejectedCodeSchema: GenMessage<RejectedCode> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 25);
+  messageDesc(file_coupon_v1_coupon, 32);
 
 /**
  * @generated from message coupon.v1.AppendCodesResponse
@@ -1089,7 +1413,7 @@ export type AppendCodesResponse = Message<"coupon.v1.AppendCodesResponse"> & {
  * Use `create(AppendCodesResponseSchema)` to create a new message.
  */
 export const AppendCodesResponseSchema: GenMessage<AppendCodesResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 26);
+  messageDesc(file_coupon_v1_coupon, 33);
 
 /**
  * @generated from message coupon.v1.FinishImportRequest
@@ -1125,7 +1449,7 @@ export type FinishImportRequest = Message<"coupon.v1.FinishImportRequest"> & {
  * Use `create(FinishImportRequestSchema)` to create a new message.
  */
 export const FinishImportRequestSchema: GenMessage<FinishImportRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 27);
+  messageDesc(file_coupon_v1_coupon, 34);
 
 /**
  * @generated from message coupon.v1.FinishImportResponse
@@ -1142,7 +1466,7 @@ export type FinishImportResponse = Message<"coupon.v1.FinishImportResponse"> & {
  * Use `create(FinishImportResponseSchema)` to create a new message.
  */
 export const FinishImportResponseSchema: GenMessage<FinishImportResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 28);
+  messageDesc(file_coupon_v1_coupon, 35);
 
 /**
  * @generated from message coupon.v1.GetImportRequest
@@ -1164,7 +1488,7 @@ export type GetImportRequest = Message<"coupon.v1.GetImportRequest"> & {
  * Use `create(GetImportRequestSchema)` to create a new message.
  */
 export const GetImportRequestSchema: GenMessage<GetImportRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 29);
+  messageDesc(file_coupon_v1_coupon, 36);
 
 /**
  * @generated from message coupon.v1.GetImportResponse
@@ -1181,7 +1505,7 @@ export type GetImportResponse = Message<"coupon.v1.GetImportResponse"> & {
  * Use `create(GetImportResponseSchema)` to create a new message.
  */
 export const GetImportResponseSchema: GenMessage<GetImportResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 30);
+  messageDesc(file_coupon_v1_coupon, 37);
 
 /**
  * @generated from message coupon.v1.ListImportsRequest
@@ -1212,7 +1536,7 @@ export type ListImportsRequest = Message<"coupon.v1.ListImportsRequest"> & {
  * Use `create(ListImportsRequestSchema)` to create a new message.
  */
 export const ListImportsRequestSchema: GenMessage<ListImportsRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 31);
+  messageDesc(file_coupon_v1_coupon, 38);
 
 /**
  * @generated from message coupon.v1.ListImportsResponse
@@ -1236,7 +1560,7 @@ export type ListImportsResponse = Message<"coupon.v1.ListImportsResponse"> & {
  * Use `create(ListImportsResponseSchema)` to create a new message.
  */
 export const ListImportsResponseSchema: GenMessage<ListImportsResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 32);
+  messageDesc(file_coupon_v1_coupon, 39);
 
 /**
  * @generated from message coupon.v1.AbortImportRequest
@@ -1258,7 +1582,7 @@ export type AbortImportRequest = Message<"coupon.v1.AbortImportRequest"> & {
  * Use `create(AbortImportRequestSchema)` to create a new message.
  */
 export const AbortImportRequestSchema: GenMessage<AbortImportRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 33);
+  messageDesc(file_coupon_v1_coupon, 40);
 
 /**
  * @generated from message coupon.v1.AbortImportResponse
@@ -1275,7 +1599,7 @@ export type AbortImportResponse = Message<"coupon.v1.AbortImportResponse"> & {
  * Use `create(AbortImportResponseSchema)` to create a new message.
  */
 export const AbortImportResponseSchema: GenMessage<AbortImportResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 34);
+  messageDesc(file_coupon_v1_coupon, 41);
 
 /**
  * @generated from message coupon.v1.ListCouponsRequest
@@ -1336,7 +1660,7 @@ export type ListCouponsRequest = Message<"coupon.v1.ListCouponsRequest"> & {
  * Use `create(ListCouponsRequestSchema)` to create a new message.
  */
 export const ListCouponsRequestSchema: GenMessage<ListCouponsRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 35);
+  messageDesc(file_coupon_v1_coupon, 42);
 
 /**
  * @generated from message coupon.v1.ListCouponsResponse
@@ -1363,7 +1687,7 @@ export type ListCouponsResponse = Message<"coupon.v1.ListCouponsResponse"> & {
  * Use `create(ListCouponsResponseSchema)` to create a new message.
  */
 export const ListCouponsResponseSchema: GenMessage<ListCouponsResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 36);
+  messageDesc(file_coupon_v1_coupon, 43);
 
 /**
  * @generated from message coupon.v1.FindCouponRequest
@@ -1388,7 +1712,7 @@ export type FindCouponRequest = Message<"coupon.v1.FindCouponRequest"> & {
  * Use `create(FindCouponRequestSchema)` to create a new message.
  */
 export const FindCouponRequestSchema: GenMessage<FindCouponRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 37);
+  messageDesc(file_coupon_v1_coupon, 44);
 
 /**
  * @generated from message coupon.v1.FindCouponResponse
@@ -1405,7 +1729,7 @@ export type FindCouponResponse = Message<"coupon.v1.FindCouponResponse"> & {
  * Use `create(FindCouponResponseSchema)` to create a new message.
  */
 export const FindCouponResponseSchema: GenMessage<FindCouponResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 38);
+  messageDesc(file_coupon_v1_coupon, 45);
 
 /**
  * @generated from message coupon.v1.ExportCouponsRequest
@@ -1429,7 +1753,7 @@ export type ExportCouponsRequest = Message<"coupon.v1.ExportCouponsRequest"> & {
  * Use `create(ExportCouponsRequestSchema)` to create a new message.
  */
 export const ExportCouponsRequestSchema: GenMessage<ExportCouponsRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 39);
+  messageDesc(file_coupon_v1_coupon, 46);
 
 /**
  * @generated from message coupon.v1.ExportCouponsResponse
@@ -1455,7 +1779,7 @@ export type ExportCouponsResponse = Message<"coupon.v1.ExportCouponsResponse"> &
  * Use `create(ExportCouponsResponseSchema)` to create a new message.
  */
 export const ExportCouponsResponseSchema: GenMessage<ExportCouponsResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 40);
+  messageDesc(file_coupon_v1_coupon, 47);
 
 /**
  * Something that was committed to a campaign. An event never changes.
@@ -1523,7 +1847,7 @@ export type CampaignEvent = Message<"coupon.v1.CampaignEvent"> & {
  * Use `create(CampaignEventSchema)` to create a new message.
  */
 export const CampaignEventSchema: GenMessage<CampaignEvent> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 41);
+  messageDesc(file_coupon_v1_coupon, 48);
 
 /**
  * @generated from message coupon.v1.ListEventsRequest
@@ -1554,7 +1878,7 @@ export type ListEventsRequest = Message<"coupon.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 42);
+  messageDesc(file_coupon_v1_coupon, 49);
 
 /**
  * @generated from message coupon.v1.ListEventsResponse
@@ -1581,7 +1905,7 @@ export type ListEventsResponse = Message<"coupon.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 43);
+  messageDesc(file_coupon_v1_coupon, 50);
 
 /**
  * @generated from message coupon.v1.WatchCampaignRequest
@@ -1605,7 +1929,7 @@ export type WatchCampaignRequest = Message<"coupon.v1.WatchCampaignRequest"> & {
  * Use `create(WatchCampaignRequestSchema)` to create a new message.
  */
 export const WatchCampaignRequestSchema: GenMessage<WatchCampaignRequest> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 44);
+  messageDesc(file_coupon_v1_coupon, 51);
 
 /**
  * @generated from message coupon.v1.WatchCampaignResponse
@@ -1642,7 +1966,7 @@ export type WatchCampaignResponse = Message<"coupon.v1.WatchCampaignResponse"> &
  * Use `create(WatchCampaignResponseSchema)` to create a new message.
  */
 export const WatchCampaignResponseSchema: GenMessage<WatchCampaignResponse> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 45);
+  messageDesc(file_coupon_v1_coupon, 52);
 
 /**
  * A campaign as it is. Events after the sequence may be in it already.
@@ -1675,7 +1999,7 @@ export type WatchSnapshot = Message<"coupon.v1.WatchSnapshot"> & {
  * Use `create(WatchSnapshotSchema)` to create a new message.
  */
 export const WatchSnapshotSchema: GenMessage<WatchSnapshot> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 46);
+  messageDesc(file_coupon_v1_coupon, 53);
 
 /**
  * Nothing has happened since the message before.
@@ -1703,7 +2027,7 @@ export type WatchBookmark = Message<"coupon.v1.WatchBookmark"> & {
  * Use `create(WatchBookmarkSchema)` to create a new message.
  */
 export const WatchBookmarkSchema: GenMessage<WatchBookmark> = /*@__PURE__*/
-  messageDesc(file_coupon_v1_coupon, 47);
+  messageDesc(file_coupon_v1_coupon, 54);
 
 /**
  * What an operator has set a campaign to: whether it issues coupons inside its window. CampaignPhase is what it is now.
@@ -1960,6 +2284,91 @@ export const CodeSourceSchema: GenEnum<CodeSource> = /*@__PURE__*/
   enumDesc(file_coupon_v1_coupon, 4);
 
 /**
+ * What became of a coupon after it was issued.
+ *
+ * @generated from enum coupon.v1.CouponState
+ */
+export const CouponState = {
+  /**
+   * @generated from enum value: COUPON_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: COUPON_STATE_ISSUED = 1;
+   */
+  ISSUED: 1,
+
+  /**
+   * @generated from enum value: COUPON_STATE_REDEEMED = 2;
+   */
+  REDEEMED: 2,
+
+  /**
+   * Its time has passed, and it was neither redeemed nor revoked.
+   *
+   * @generated from enum value: COUPON_STATE_EXPIRED = 3;
+   */
+  EXPIRED: 3,
+
+  /**
+   * By an operator, for good.
+   *
+   * @generated from enum value: COUPON_STATE_REVOKED = 4;
+   */
+  REVOKED: 4,
+} as const;
+
+/**
+ * What became of a coupon after it was issued.
+ *
+ * @generated from enum coupon.v1.CouponState
+ */
+export type CouponState = (typeof CouponState)[keyof typeof CouponState] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.CouponState.
+ */
+export const CouponStateSchema: GenEnum<CouponState> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 5);
+
+/**
+ * @generated from enum coupon.v1.RedemptionAction
+ */
+export const RedemptionAction = {
+  /**
+   * @generated from enum value: REDEMPTION_ACTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: REDEMPTION_ACTION_REDEEM = 1;
+   */
+  REDEEM: 1,
+
+  /**
+   * @generated from enum value: REDEMPTION_ACTION_UNDO = 2;
+   */
+  UNDO: 2,
+
+  /**
+   * @generated from enum value: REDEMPTION_ACTION_REVOKE = 3;
+   */
+  REVOKE: 3,
+} as const;
+
+/**
+ * @generated from enum coupon.v1.RedemptionAction
+ */
+export type RedemptionAction = (typeof RedemptionAction)[keyof typeof RedemptionAction] | UnknownEnum;
+
+/**
+ * Describes the enum coupon.v1.RedemptionAction.
+ */
+export const RedemptionActionSchema: GenEnum<RedemptionAction> = /*@__PURE__*/
+  enumDesc(file_coupon_v1_coupon, 6);
+
+/**
  * @generated from enum coupon.v1.CodeImportState
  */
 export const CodeImportState = {
@@ -2006,7 +2415,7 @@ export type CodeImportState = (typeof CodeImportState)[keyof typeof CodeImportSt
  * Describes the enum coupon.v1.CodeImportState.
  */
 export const CodeImportStateSchema: GenEnum<CodeImportState> = /*@__PURE__*/
-  enumDesc(file_coupon_v1_coupon, 5);
+  enumDesc(file_coupon_v1_coupon, 7);
 
 /**
  * @generated from enum coupon.v1.CodeRejection
@@ -2048,7 +2457,7 @@ export type CodeRejection = (typeof CodeRejection)[keyof typeof CodeRejection] |
  * Describes the enum coupon.v1.CodeRejection.
  */
 export const CodeRejectionSchema: GenEnum<CodeRejection> = /*@__PURE__*/
-  enumDesc(file_coupon_v1_coupon, 6);
+  enumDesc(file_coupon_v1_coupon, 8);
 
 /**
  * In JSON, calls that change a campaign or create one reject fields that they do not know with INVALID_ARGUMENT, which
@@ -2066,6 +2475,9 @@ export const CodeRejectionSchema: GenEnum<CodeRejection> = /*@__PURE__*/
  *   CAMPAIGN_PAUSED              failed_precondition   400   paused by an operator
  *   COUPON_SOLD_OUT              failed_precondition   400   the limit is reached
  *   CODES_EXHAUSTED              failed_precondition   400   the pool has no code left; the limit is not reached
+ *   COUPON_REDEEMED              already_exists        409   redeemed; the detail is a Coupon: redeemed_at, terminal_id
+ *   COUPON_EXPIRED               failed_precondition   400   the coupon's time has passed
+ *   COUPON_REVOKED               failed_precondition   400   an operator has revoked the coupon
  *   OVERLOADED                   resource_exhausted    429   shed before a slot was taken; see Retry-After
  *   UNAVAILABLE                  unavailable           503   a store is down and nothing was issued; see Retry-After
  *   OUTCOME_UNKNOWN              aborted               409   the store failed in a commit: ask again, or look it up
@@ -2165,6 +2577,40 @@ export const CouponService: GenService<{
     methodKind: "unary";
     input: typeof EndCampaignRequestSchema;
     output: typeof EndCampaignResponseSchema;
+  },
+  /**
+   * Redeems a coupon that was issued. Safe to repeat for good: the same request_id has the same answer, whatever
+   * happened since. Another one fails with COUPON_REDEEMED. If several failures apply, the first of RECORD_NOT_FOUND,
+   * COUPON_REVOKED, COUPON_EXPIRED and COUPON_REDEEMED. CONFLICT: the request_id stands for another coupon, or an undo.
+   * Repeat with the same request_id after UNAVAILABLE, OUTCOME_UNKNOWN and a lost reply.
+   *
+   * @generated from rpc coupon.v1.CouponService.RedeemCoupon
+   */
+  redeemCoupon: {
+    methodKind: "unary";
+    input: typeof RedeemCouponRequestSchema;
+    output: typeof RedeemCouponResponseSchema;
+  },
+  /**
+   * Undoes the redemption that stands, within 24 hours; after that it fails with COUPON_REDEEMED. RECORD_NOT_FOUND: no
+   * such coupon, or it is not redeemed. Its request_id is its own, and safe to repeat as that of RedeemCoupon.
+   *
+   * @generated from rpc coupon.v1.CouponService.UndoRedemption
+   */
+  undoRedemption: {
+    methodKind: "unary";
+    input: typeof UndoRedemptionRequestSchema;
+    output: typeof UndoRedemptionResponseSchema;
+  },
+  /**
+   * Lists what was done to a campaign's coupons, or to one of them, in the order in which it was stored.
+   *
+   * @generated from rpc coupon.v1.CouponService.GetRedemptions
+   */
+  getRedemptions: {
+    methodKind: "unary";
+    input: typeof GetRedemptionsRequestSchema;
+    output: typeof GetRedemptionsResponseSchema;
   },
   /**
    * Lists campaigns, newest first, a page at a time. Fails with INVALID_ARGUMENT or UNAVAILABLE.

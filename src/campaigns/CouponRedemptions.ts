@@ -1,0 +1,197 @@
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Batcher from "../claim/Batcher.ts"
+import { CouponLookup } from "../claim/CouponLookup.ts"
+import { RedemptionCommit } from "../claim/RedemptionCommit.ts"
+import { AppConfig } from "../config/AppConfig.ts"
+import type { CampaignId } from "../domain/CampaignId.ts"
+import type { CampaignCodes } from "../domain/codes/CampaignCodes.ts"
+import { normaliseCode } from "../domain/codes/CodeInput.ts"
+import { normalisePoolCode } from "../domain/codes/PoolCode.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
+import {
+  Conflict, CouponExpired, CouponRedeemed, CouponRevoked, OutcomeUnknown, Overloaded, RecordNotFound,
+  type RedemptionRejection, Unavailable
+} from "../domain/Failure.ts"
+import {
+  issuedCoupon, type KnownCoupon, type Redemption, redeemedCoupon, type RedemptionDetails
+} from "../domain/redemption/Redemption.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
+import type { LedgerUnavailable } from "../ports/Ledger.ts"
+import { type RedemptionItem, Redemptions } from "../ports/Redemptions.ts"
+
+/** A coupon as a caller names it: by its code, however it was typed, or by its user. */
+export type CouponKey = { readonly code: string } | { readonly userId: UserId }
+
+/** What was done, and the coupon as it was right after that. */
+export interface Redeemed {
+  readonly coupon: KnownCoupon
+  readonly redemption: Redemption
+}
+
+/** `Unavailable`, `Overloaded`: nothing was done, now or later. `OutcomeUnknown`: ask again by the same request id. */
+export type RedemptionFailure = RedemptionRejection | Conflict | Overloaded | Unavailable | OutcomeUnknown
+
+/** Redeems coupons, and says what became of them (docs/internals/protocol.md, "Redemption"). */
+export class CouponRedemptions extends Context.Tag("coupon/issuance/CouponRedemptions")<CouponRedemptions, {
+  /** The same request id has the same answer for good, if that came from the ledger. */
+  readonly redeem: (
+    campaignId: CampaignId,
+    key: CouponKey,
+    requestId: string,
+    details: RedemptionDetails
+  ) => Effect.Effect<Redeemed, RedemptionFailure>
+  /** Undoes the redemption that stands. */
+  readonly undo: (
+    campaignId: CampaignId,
+    key: CouponKey,
+    requestId: string,
+    details: RedemptionDetails
+  ) => Effect.Effect<Redeemed, RedemptionFailure>
+  /** What was done to a campaign's coupons, or to one of them, after this sequence. */
+  readonly list: (query: {
+    readonly campaignId: CampaignId
+    readonly key: CouponKey | undefined
+    readonly afterSequence: number
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<Redemption>, RecordNotFound | Overloaded | Unavailable>
+  /** These coupons of one campaign with what became of them, in their order. */
+  readonly known: (coupon: Coupon) => Effect.Effect<KnownCoupon, Unavailable | Overloaded>
+}>() {}
+
+const LOOKUP_BATCH = 500
+const LOOKUPS_IN_FLIGHT = 2
+
+/** Campaigns whose codes are remembered. Once a coupon is issued they never change. */
+const MOST_CODES = 10_000
+
+const storeDown = (cause: LedgerUnavailable | Batcher.BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause })
+
+export const make = Effect.gen(function*() {
+  const config = yield* AppConfig
+  const campaigns = yield* CampaignStore
+  const commits = yield* RedemptionCommit
+  const lookup = yield* CouponLookup
+  const redemptions = yield* Redemptions
+  const requestMillis = Duration.toMillis(config.requestTimeout)
+
+  const byCode = yield* Batcher.make<string, Coupon | undefined, LedgerUnavailable>({
+    maxBatch: LOOKUP_BATCH,
+    maxInFlight: LOOKUPS_IN_FLIGHT,
+    run: (campaignId, codes) =>
+      Effect.map(redemptions.findByCodes(campaignId, [...new Set(codes)]), (coupons) => {
+        const found = new Map(coupons.map((coupon) => [coupon.code, coupon]))
+        return codes.map((code) => found.get(code))
+      })
+  })
+
+  const standings = yield* Batcher.make<Coupon, KnownCoupon, LedgerUnavailable>({
+    maxBatch: LOOKUP_BATCH,
+    maxInFlight: LOOKUPS_IN_FLIGHT,
+    run: (campaignId, coupons) =>
+      Effect.map(redemptions.standings(campaignId, [...new Set(coupons.map(({ id }) => id))]), (found) => {
+        const standing = new Map(found.map((of) => [of.couponId, of]))
+        return coupons.map((coupon) => {
+          const of = standing.get(coupon.id)
+          if (of === undefined) return issuedCoupon(coupon)
+          return of.state === "REDEEMED"
+            ? redeemedCoupon(coupon, of)
+            : { ...issuedCoupon(coupon), state: "REVOKED" }
+        })
+      })
+  })
+
+  const remembered = new Map<CampaignId, CampaignCodes>()
+
+  const codesOf = (campaignId: CampaignId): Effect.Effect<CampaignCodes, RecordNotFound | Unavailable> =>
+    Effect.gen(function*() {
+      const before = remembered.get(campaignId)
+      if (before !== undefined) return before
+      const campaign = yield* Effect.mapError(campaigns.find(campaignId), storeDown)
+      if (campaign === undefined) return yield* new RecordNotFound()
+      if (campaign.issuedCount > 0) {
+        if (remembered.size >= MOST_CODES) remembered.clear()
+        remembered.set(campaignId, campaign.codes)
+      }
+      return campaign.codes
+    })
+
+  const notTooMany = (size: number) =>
+    size >= config.issueQueueLimit ? Effect.fail(new Overloaded({ retryAfterSeconds: 1 })) : Effect.void
+
+  const find = (campaignId: CampaignId, key: CouponKey, expiresAt: number) =>
+    Effect.gen(function*() {
+      yield* notTooMany(lookup.size() + byCode.size())
+      let coupon: Coupon | undefined
+      if ("userId" in key) coupon = yield* Effect.mapError(lookup.find(campaignId, key.userId, expiresAt), storeDown)
+      else {
+        const codes = yield* codesOf(campaignId)
+        const code = codes._tag === "Pool" ? normalisePoolCode(key.code) : normaliseCode(codes.format, key.code)
+        if (code === undefined) return yield* new RecordNotFound()
+        coupon = yield* Effect.mapError(byCode.submit(campaignId, code, expiresAt), storeDown)
+      }
+      return coupon ?? (yield* new RecordNotFound())
+    })
+
+  const answered = (action: RedemptionItem["action"]) =>
+  (
+    campaignId: CampaignId,
+    key: CouponKey,
+    requestId: string,
+    details: RedemptionDetails
+  ): Effect.Effect<Redeemed, RedemptionFailure> =>
+    Effect.gen(function*() {
+      const expiresAt = performance.now() + requestMillis
+      const coupon = yield* find(campaignId, key, expiresAt)
+      yield* notTooMany(commits.size())
+      const item: RedemptionItem = { action, couponId: coupon.id, expiresAt: undefined, requestId, details }
+      const outcome = yield* Effect.mapError(
+        commits.commit(campaignId, item, expiresAt),
+        ({ started }) => started ? new OutcomeUnknown() : new Unavailable({ retryAfterSeconds: 1 })
+      )
+      switch (outcome._tag) {
+        case "Unavailable":
+          return yield* outcome
+        case "Conflict":
+          return yield* new Conflict()
+        case "Done": {
+          const { redemption } = outcome
+          const after = action === "REDEEM" ? redeemedCoupon(coupon, redemption) : issuedCoupon(coupon)
+          return { coupon: after, redemption }
+        }
+        case "Refused":
+          switch (outcome.reason) {
+            case "ABSENT":
+              return yield* new RecordNotFound()
+            case "EXPIRED":
+              return yield* new CouponExpired()
+            case "REVOKED":
+              return yield* new CouponRevoked()
+            case "REDEEMED":
+              return yield* new CouponRedeemed({ coupon: redeemedCoupon(coupon, outcome.standing!) })
+          }
+      }
+    })
+
+  return CouponRedemptions.of({
+    redeem: answered("REDEEM"),
+    undo: answered("UNDO"),
+    list: ({ afterSequence, campaignId, key, limit }) =>
+      Effect.gen(function*() {
+        const expiresAt = performance.now() + requestMillis
+        const couponId = key === undefined ? undefined : (yield* find(campaignId, key, expiresAt)).id
+        if (key === undefined) yield* codesOf(campaignId)
+        const query = { campaignId, couponId, afterSequence, limit }
+        return yield* Effect.mapError(redemptions.list(query), storeDown)
+      }),
+    known: (coupon) =>
+      Effect.zipRight(
+        notTooMany(standings.size()),
+        Effect.mapError(standings.submit(coupon.campaignId, coupon, performance.now() + requestMillis), storeDown)
+      )
+  })
+})
+
+export const layer = Layer.scoped(CouponRedemptions, make)

@@ -1,0 +1,91 @@
+import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { randomUUID } from "node:crypto"
+import {
+  type Coupon, RedeemCouponResponseSchema, type Redemption, UndoRedemptionResponseSchema
+} from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import { type CliFailure, usage } from "../CliFailure.ts"
+import * as Connection from "../Connection.ts"
+import * as Output from "../Output.ts"
+import { campaignId, parseUserId, show, withPublic } from "./Commands.ts"
+
+const code = Args.text({ name: "code" }).pipe(Args.withDescription("the coupon's code"), Args.optional)
+const user = Options.text("user").pipe(
+  Options.withDescription("the coupon's user, instead of its code"),
+  Options.optional
+)
+const requestId = Options.text("request-id").pipe(
+  Options.withDescription("names this request, so that it may be repeated; default: a new UUID"),
+  Options.optional
+)
+const text = (name: string, description: string) =>
+  Options.text(name).pipe(Options.withDescription(description), Options.withDefault(""))
+
+type Key = { readonly case: "code"; readonly value: string } | { readonly case: "userId"; readonly value: bigint }
+
+const keyOf = (
+  code: Option.Option<string>,
+  user: Option.Option<string>
+): Effect.Effect<Key, CliFailure> => {
+  if (Option.isSome(code) === Option.isSome(user)) return Effect.fail(usage("give a code, or a user by --user"))
+  return Option.isSome(code)
+    ? Effect.succeed({ case: "code", value: code.value })
+    : Effect.map(parseUserId(Option.getOrThrow(user)), (value) => ({ case: "userId", value }))
+}
+
+const print = <Desc extends DescMessage>(
+  schema: Desc,
+  reply: MessageShape<Desc>,
+  { coupon, redemption }: { readonly coupon?: Coupon | undefined; readonly redemption?: Redemption | undefined },
+  json: boolean
+) =>
+  show(json, toJson(schema, reply, { alwaysEmitImplicit: true }), () =>
+    Output.facts({
+      code: coupon?.code,
+      number: coupon?.number,
+      user: coupon === undefined ? undefined : String(coupon.userId),
+      campaign: coupon?.campaignId,
+      at: redemption?.at,
+      request: redemption?.requestId
+    }))
+
+const request = (id: Option.Option<string>): string => Option.getOrElse(id, () => randomUUID())
+
+export const redeem = Command.make(
+  "redeem",
+  {
+    campaignId,
+    code,
+    user,
+    requestId,
+    terminalId: text("terminal", "where it is redeemed"),
+    orderRef: text("order", "what it is redeemed for"),
+    ...Connection.options
+  },
+  ({ campaignId, code, orderRef, requestId, terminalId, user, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const coupon = yield* keyOf(code, user)
+        const reply = yield* client.redeemCoupon({
+          campaignId, coupon, orderRef, terminalId,
+          requestId: request(requestId)
+        })
+        yield* print(RedeemCouponResponseSchema, reply, reply, json)
+      }))
+).pipe(Command.withDescription("redeems a coupon; safe to repeat with the same --request-id"))
+
+export const undo = Command.make(
+  "undo",
+  { campaignId, code, user, requestId, reason: text("reason", "why"), ...Connection.options },
+  ({ campaignId, code, reason, requestId, user, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const coupon = yield* keyOf(code, user)
+        const reply = yield* client.undoRedemption({ campaignId, coupon, reason, requestId: request(requestId) })
+        yield* print(UndoRedemptionResponseSchema, reply, reply, json)
+      }))
+).pipe(Command.withDescription("undoes the redemption of a coupon, within its window"))

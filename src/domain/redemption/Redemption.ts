@@ -1,0 +1,88 @@
+import * as Either from "effect/Either"
+import type { CampaignId } from "../CampaignId.ts"
+import type { Coupon } from "../Coupon.ts"
+import * as DisplayName from "../DisplayName.ts"
+import { InvalidArgument } from "../InvalidArgument.ts"
+import { type EpochMillis, parseRfc3339 } from "../Time.ts"
+
+/** What is done to a coupon that was issued. */
+export type RedemptionAction = "REDEEM" | "UNDO" | "REVOKE"
+
+/** What a coupon is now. `EXPIRED`: its time has passed, and it was neither redeemed nor revoked. */
+export type CouponState = "ISSUED" | "REDEEMED" | "EXPIRED" | "REVOKED"
+
+/** What a request says besides its coupon; empty: nothing. */
+export interface RedemptionDetails {
+  readonly terminalId: string
+  readonly orderRef: string
+  readonly reason: string
+  /** When it happened by the caller's clock, which decides nothing. */
+  readonly occurredAt: EpochMillis | undefined
+}
+
+/** One act that was done to a coupon. It never changes. */
+export interface Redemption extends RedemptionDetails {
+  readonly campaignId: CampaignId
+  /** 1, 2, 3, … within the campaign, without a gap, in the order of commit. */
+  readonly sequence: number
+  /** The coupon's number. */
+  readonly couponId: number
+  readonly action: RedemptionAction
+  readonly requestId: string
+  /** By the ledger's clock. */
+  readonly at: EpochMillis
+}
+
+/** How long after a redemption it can be undone, unless the campaign says otherwise. */
+export const DEFAULT_UNDO_WINDOW_MILLIS = 86_400_000
+
+const MAX_ID = 64
+const MAX_REASON = 200
+
+const text = (field: string, value: string, most: number): Either.Either<string, InvalidArgument> => {
+  if (value === "") return Either.right(value)
+  const flaw = Array.from(value).length > most ? `must be at most ${most} characters` : DisplayName.flawOf(value)
+  return flaw === undefined ? Either.right(value) : Either.left(new InvalidArgument({ field, reason: flaw }))
+}
+
+/** The caller's own name for a request. It is compared byte by byte, and stands for that request for good. */
+export const parseRequestId = (value: string): Either.Either<string, InvalidArgument> =>
+  value === ""
+    ? Either.left(new InvalidArgument({ field: "requestId", reason: "must not be empty" }))
+    : text("requestId", value, MAX_ID)
+
+/** Validates what a request says besides its coupon. */
+export const parseDetails = (input: {
+  readonly terminalId?: string
+  readonly orderRef?: string
+  readonly reason?: string
+  readonly occurredAt?: string
+}): Either.Either<RedemptionDetails, InvalidArgument> =>
+  Either.gen(function*() {
+    const { occurredAt = "", orderRef = "", reason = "", terminalId = "" } = input
+    return {
+      terminalId: yield* text("terminalId", terminalId, MAX_ID),
+      orderRef: yield* text("orderRef", orderRef, MAX_ID),
+      reason: yield* text("reason", reason, MAX_REASON),
+      occurredAt: occurredAt === "" ? undefined : yield* parseRfc3339("occurredAt", occurredAt)
+    }
+  })
+
+/** A coupon with what became of it. */
+export interface KnownCoupon extends Coupon {
+  readonly state: CouponState
+  /** When it was redeemed; `undefined`: it is not. */
+  readonly redeemedAt: EpochMillis | undefined
+  /** Where it was redeemed; empty: it is not, or the request did not say. */
+  readonly terminalId: string
+}
+
+/** A coupon that was neither redeemed nor revoked. */
+export const issuedCoupon = (coupon: Coupon): KnownCoupon =>
+  ({ ...coupon, state: "ISSUED", redeemedAt: undefined, terminalId: "" })
+
+/** A coupon that this redemption has redeemed. */
+export const redeemedCoupon = (
+  coupon: Coupon,
+  { at, terminalId }: Pick<Redemption, "at" | "terminalId">
+): KnownCoupon => ({ ...coupon, state: "REDEEMED", redeemedAt: at, terminalId })

@@ -1,0 +1,106 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { CampaignId } from "../domain/CampaignId.ts"
+import type { Coupon } from "../domain/Coupon.ts"
+import type { Redemption, RedemptionDetails } from "../domain/redemption/Redemption.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
+
+/** A request to redeem a coupon that was issued, or to undo the redemption that stands. */
+export interface RedemptionItem {
+  readonly action: "REDEEM" | "UNDO"
+  /** The coupon's number. It has been issued. */
+  readonly couponId: number
+  /** From then on, by the ledger's clock, the coupon cannot be redeemed; `undefined`: it does not expire. */
+  readonly expiresAt: EpochMillis | undefined
+  /** The caller's name for this request within the campaign, 1 to 64 characters. */
+  readonly requestId: string
+  readonly details: RedemptionDetails
+}
+
+/** The unit of a transaction: requests on different coupons of one campaign, each with an id of its own. */
+export interface RedemptionBatch {
+  /** 32 lower-case hexadecimal digits, fresh for every attempt: the outbox marker's key. */
+  readonly batchId: string
+  readonly campaignId: CampaignId
+  /** A redemption that is older than this cannot be undone. */
+  readonly undoWindowMillis: number
+  readonly items: ReadonlyArray<RedemptionItem>
+}
+
+/**
+ * Why nothing was done. `REDEEMED`: it is redeemed already, or, for an undo, was redeemed too long ago. `ABSENT`: there
+ * is no redemption to undo.
+ */
+export type RefusalReason = "REDEEMED" | "REVOKED" | "EXPIRED" | "ABSENT"
+
+/** The answer to a request, the same one for good. */
+export type RedemptionAnswer =
+  | { readonly _tag: "Done"; readonly redemption: Redemption }
+  | {
+    readonly _tag: "Refused"
+    readonly reason: RefusalReason
+    /** The redemption or revocation because of which it was refused. */
+    readonly standing: Redemption | undefined
+  }
+  /** The id stands for a request of another action or on another coupon. */
+  | { readonly _tag: "Conflict" }
+
+/** The state of a coupon that is redeemed or revoked. */
+export interface CouponStanding {
+  readonly couponId: number
+  readonly state: "REDEEMED" | "REVOKED"
+  /** Of the redemption or revocation. */
+  readonly sequence: number
+  readonly at: EpochMillis
+  readonly terminalId: string
+}
+
+/**
+ * What becomes of coupons after they were issued, in the ledger. Everything here is durable when its effect succeeds.
+ * The state of a coupon, its redemptions and the event log agree, since one transaction writes the first two, and the
+ * log is read from them (docs/internals/protocol.md, "Redemption").
+ */
+export class Redemptions extends Context.Tag("coupon/issuance/Redemptions")<Redemptions, {
+  /**
+   * Commits a batch in one transaction, under the lock of the campaign's head of redemptions, and returns one answer an
+   * item, in order. A request id that has an answer already gets that one. Otherwise the first of these applies:
+   * `REVOKED`, then `EXPIRED` (only REDEEM) by the ledger's clock after the lock, then `REDEEMED`, `ABSENT`, done.
+   * Fails with `LedgerUnavailable` if nothing can have been committed, else with `CommitInDoubt`. Uninterruptible once
+   * the batch is sent.
+   */
+  readonly commit: (
+    batch: RedemptionBatch
+  ) => Effect.Effect<ReadonlyArray<RedemptionAnswer>, LedgerUnavailable | CommitInDoubt>
+
+  /**
+   * Settles a batch in doubt for good: forbids it by a VOID marker under its batch id (waiting for a transaction that
+   * is still alive), then reads the answers. `undefined`: it was not committed and never will be. Safe to repeat.
+   */
+  readonly resolve: (
+    batch: RedemptionBatch
+  ) => Effect.Effect<ReadonlyArray<RedemptionAnswer | undefined>, LedgerUnavailable>
+
+  /** The coupons that have these codes, letter for letter, in no particular order. At most 1,000 codes. */
+  readonly findByCodes: (
+    campaignId: CampaignId,
+    codes: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
+
+  /** The states of these coupons, in no particular order; one that is neither redeemed nor revoked is absent. */
+  readonly standings: (
+    campaignId: CampaignId,
+    couponIds: ReadonlyArray<number>
+  ) => Effect.Effect<ReadonlyArray<CouponStanding>, LedgerUnavailable>
+
+  /**
+   * What was done to the campaign's coupons after this sequence (0: from the first on), in order, at most `limit`; to
+   * one coupon alone if `couponId` is given.
+   */
+  readonly list: (query: {
+    readonly campaignId: CampaignId
+    readonly couponId: number | undefined
+    readonly afterSequence: number
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<Redemption>, LedgerUnavailable>
+}>() {}

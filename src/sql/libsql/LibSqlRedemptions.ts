@@ -1,0 +1,64 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Redemptions } from "../../ports/Redemptions.ts"
+import { answersText, commitText, type RedemptionDialect } from "../redemptions/RedemptionText.ts"
+import * as SqlRedemptions from "../redemptions/SqlRedemptions.ts"
+import { couponColumns, type Row } from "../Rows.ts"
+import { integer } from "../text/Literals.ts"
+import { redemptionMarker } from "../text/OutboxMarkers.ts"
+import { untilKnown } from "../UntilKnown.ts"
+import { LibSqlDriver } from "./LibSql.ts"
+import { libsqlText, makeStatements, runBatch } from "./Statements.ts"
+
+export const redemptionDialect: RedemptionDialect = {
+  jsonTime: (time) => time,
+  items: (json) =>
+    `(SELECT key AS n, value ->> 0 AS action, value ->> 1 AS coupon_id, unhex(value ->> 2) AS request_id,
+    value ->> 3 AS terminal_id, value ->> 4 AS order_ref, value ->> 5 AS reason, value ->> 6 AS occurred_at,
+    value ->> 7 AS expires_at
+  FROM json_each(${libsqlText(json)})
+) AS v`,
+  added: "redemption_heads AS h CROSS JOIN redemptions AS r " +
+    "ON r.campaign_id = h.campaign_id AND r.sequence > h.sequence",
+  deleteUndone: (campaignId) =>
+    `DELETE FROM coupon_states WHERE campaign_id = ${campaignId} AND coupon_id IN (
+  SELECT r.coupon_id FROM redemption_heads AS h
+  CROSS JOIN redemptions AS r ON r.campaign_id = h.campaign_id AND r.sequence > h.sequence
+  WHERE h.campaign_id = ${campaignId} AND r.action = 'UNDO'
+)`
+}
+
+/** Makes the head if there is none; a transaction has the file to itself. */
+export const headRow = (campaignId: string): string =>
+  `INSERT OR IGNORE INTO redemption_heads (campaign_id, sequence) VALUES (${campaignId}, 0)`
+
+const MAX_ATTEMPTS = 4
+
+export const make: Effect.Effect<Redemptions["Type"], never, LibSqlDriver> = Effect.gen(function*() {
+  const driver = yield* LibSqlDriver
+  const { forbidAndRead, read } = makeStatements(driver)
+  return SqlRedemptions.make({
+    time: Number,
+    read,
+    forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, () => text),
+    commit: (batch) => {
+      const id = integer(batch.campaignId)
+      const statements = (now: number) => [
+        headRow(id),
+        ...commitText(batch, integer(now), integer(now - batch.undoWindowMillis), redemptionDialect),
+        redemptionMarker(`'${batch.batchId}'`, integer(now), id),
+        answersText(batch)
+      ]
+      return untilKnown(
+        runBatch(driver, statements, (results) => results.at(-1)!.rows as ReadonlyArray<Row>),
+        { attempts: MAX_ATTEMPTS }
+      )
+    },
+    couponsByCode: (campaignId, codes) =>
+      `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} ` +
+      `AND code IN (${codes.map(libsqlText).join(",")})`
+  })
+})
+
+/** Redemptions in the embedded ledger's file. */
+export const layer: Layer.Layer<Redemptions, never, LibSqlDriver> = Layer.effect(Redemptions, make)

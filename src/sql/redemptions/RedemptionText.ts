@@ -1,0 +1,126 @@
+import type { CampaignId } from "../../domain/CampaignId.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { RedemptionBatch } from "../../ports/Redemptions.ts"
+import { integer } from "../text/Literals.ts"
+
+/** What the dialects say differently of redemptions. */
+export interface RedemptionDialect {
+  /** A time as an element of JSON. */
+  readonly jsonTime: (time: EpochMillis) => string | number
+  /**
+   * Each element of a JSON array of arrays as a row `v` (columns n, action, coupon_id, request_id, terminal_id,
+   * order_ref, reason, occurred_at, expires_at, in that order but for n, which numbers them). The request's id comes as
+   * hexadecimal digits.
+   */
+  readonly items: (json: string) => string
+  /** The rows `r` of redemptions beyond the campaign's head `h`: those that this transaction has added. */
+  readonly added: string
+  /** Deletes the states of coupons whose redemptions this transaction has undone. */
+  readonly deleteUndone: (campaignId: string) => string
+}
+
+const hex = (text: string): string => Buffer.from(text, "utf8").toString("hex")
+
+/** Any bytes as a literal in both dialects. */
+const bytes = (text: string): string => `x'${hex(text)}'`
+
+const itemsJson = ({ items }: RedemptionBatch, { jsonTime }: RedemptionDialect): string => {
+  const time = (value: EpochMillis | undefined) => value === undefined ? null : jsonTime(value)
+  return JSON.stringify(items.map(({ action, couponId, details, expiresAt, requestId }) => [
+    ...[action, couponId, hex(requestId), details.terminalId, details.orderRef, details.reason],
+    ...[time(details.occurredAt), time(expiresAt)]
+  ]))
+}
+
+/** What is kept of each request, whatever became of it. */
+const columns = "campaign_id, request_id, sequence, coupon_id, action, outcome, standing, terminal_id, order_ref, " +
+  "reason, occurred_at, at, version"
+
+/**
+ * The statements between the lock of the head and the answers. `now` is the ledger's clock after the lock, and
+ * `undoableSince` the time since when redemptions can be undone. A request whose id is there falls out; the others get
+ * the first outcome that applies, as `Redemptions.commit` has it, and what is done the next sequences. Statements
+ * cannot branch, so each does nothing by itself where there is nothing to do. A state that is there already violates
+ * its key, and a sequence that cannot be read NOT NULL: either ends the transaction.
+ */
+export const commitText = (
+  batch: RedemptionBatch,
+  now: string,
+  undoableSince: string,
+  dialect: RedemptionDialect
+): ReadonlyArray<string> => {
+  const id = integer(batch.campaignId)
+  return [
+    `INSERT INTO redemptions (${columns})
+SELECT c.id, w.request_id,
+  CASE WHEN w.outcome = 'DONE'
+    THEN h.sequence + SUM(CASE WHEN w.outcome = 'DONE' THEN 1 ELSE 0 END) OVER (ORDER BY w.n) END,
+  w.coupon_id, w.action, w.outcome, CASE WHEN w.outcome IN ('REDEEMED', 'REVOKED') THEN w.standing END, w.terminal_id,
+  w.order_ref, w.reason, w.occurred_at, ${now}, c.version
+FROM (
+  SELECT v.n, v.action, v.coupon_id, v.request_id, v.terminal_id, v.order_ref, v.reason, v.occurred_at,
+    s.sequence AS standing,
+    CASE
+      WHEN s.state = 'REVOKED' THEN 'REVOKED'
+      WHEN v.action = 'REDEEM' AND v.expires_at <= ${now} THEN 'EXPIRED'
+      WHEN v.action = 'REDEEM' AND s.state = 'REDEEMED' THEN 'REDEEMED'
+      WHEN v.action = 'UNDO' AND s.state IS NULL THEN 'ABSENT'
+      WHEN v.action = 'UNDO' AND s.at < ${undoableSince} THEN 'REDEEMED'
+      ELSE 'DONE'
+    END AS outcome
+  FROM ${dialect.items(itemsJson(batch, dialect))}
+  LEFT JOIN coupon_states AS s ON s.campaign_id = ${id} AND s.coupon_id = v.coupon_id
+  LEFT JOIN redemptions AS a ON a.campaign_id = ${id} AND a.request_id = v.request_id
+  WHERE a.request_id IS NULL
+) AS w
+JOIN campaigns AS c ON c.id = ${id}
+JOIN redemption_heads AS h ON h.campaign_id = c.id`,
+    ...(batch.items.some(({ action }) => action === "UNDO") ? [dialect.deleteUndone(id)] : []),
+    addedStates(id, dialect),
+    advanceHead(id)
+  ]
+}
+
+/** The states by which this transaction's redemptions and revocations stand. */
+export const addedStates = (campaignId: string, { added }: RedemptionDialect): string =>
+  `INSERT INTO coupon_states (campaign_id, coupon_id, state, sequence, at, terminal_id)
+SELECT r.campaign_id, r.coupon_id, CASE WHEN r.action = 'REDEEM' THEN 'REDEEMED' ELSE 'REVOKED' END, r.sequence, r.at,
+  r.terminal_id
+FROM ${added}
+WHERE h.campaign_id = ${campaignId} AND r.action <> 'UNDO'`
+
+/** The last statement that needs the head as it was. */
+export const advanceHead = (campaignId: string): string =>
+  `UPDATE redemption_heads
+SET sequence = (SELECT COALESCE(MAX(sequence), 0) FROM redemptions WHERE campaign_id = ${campaignId})
+WHERE campaign_id = ${campaignId}`
+
+/** An act as `redemptionOf` reads it. */
+const actColumns = "r.campaign_id, HEX(r.request_id) AS request, r.sequence, r.coupon_id, r.action, r.terminal_id, " +
+  "r.order_ref, r.reason, r.occurred_at, r.at, r.version"
+
+const standingColumns = "s.sequence AS standing_sequence, HEX(s.request_id) AS standing_request, " +
+  "s.action AS standing_action, s.terminal_id AS standing_terminal_id, s.order_ref AS standing_order_ref, " +
+  "s.reason AS standing_reason, s.occurred_at AS standing_occurred_at, s.at AS standing_at"
+
+/** The answers that these requests have, each with what stood against it. */
+export const answersText = ({ campaignId, items }: RedemptionBatch): string =>
+  `SELECT ${actColumns}, r.outcome, ${standingColumns} FROM redemptions AS r
+LEFT JOIN redemptions AS s ON s.campaign_id = r.campaign_id AND s.sequence = r.standing
+WHERE r.campaign_id = ${integer(campaignId)} AND r.request_id IN (${
+    items.map(({ requestId }) => bytes(requestId)).join(",")
+  })`
+
+export const standingsText = (campaignId: CampaignId, couponIds: ReadonlyArray<number>): string =>
+  `SELECT coupon_id, state, sequence, at, terminal_id FROM coupon_states
+WHERE campaign_id = ${integer(campaignId)} AND coupon_id IN (${couponIds.map(integer).join(",")})`
+
+export const listText = (
+  campaignId: CampaignId,
+  couponId: number | undefined,
+  afterSequence: number,
+  limit: number
+): string =>
+  `SELECT ${actColumns} FROM redemptions AS r WHERE r.campaign_id = ${integer(campaignId)}${
+    couponId === undefined ? "" : ` AND r.coupon_id = ${integer(couponId)}`
+  } AND r.sequence > ${integer(afterSequence)} ORDER BY r.sequence LIMIT ${integer(limit)}`
