@@ -18,7 +18,10 @@ const colours = ["#3b7dd8", "#e08b3c", "#c0504d", "#8aa35a"]
 
 /** Horizontal bars, each of one part or several; readable on light and dark pages. */
 const bars = (title: string, rows: ReadonlyArray<Bar>): string => {
-  const [left, width, step] = [290, 380, 30]
+  const [width, step] = [380, 30]
+  // Room for the longest label at 13 px, whose letters are 8 px wide on average in the widest of common fonts.
+  const left = 24 + 8 * Math.max(24, ...rows.map(({ label }) => label.length))
+  const all = left + width + 130
   const most = Math.max(
     ...rows.map(({ parts, range }) => Math.max(parts.reduce((sum, { value }) => sum + value, 0), range?.[1] ?? 0))
   )
@@ -47,9 +50,9 @@ const bars = (title: string, rows: ReadonlyArray<Bar>): string => {
     return `<rect x="${at}" y="${y}" width="12" height="12" fill="${colours[i]}"/>` +
       `<text x="${at + 18}" y="${y + 11}">${escape(name)}</text>`
   }).join("")
-  const size = `width="800" height="${height}" viewBox="0 0 800 ${height}"`
+  const size = `width="${all}" height="${height}" viewBox="0 0 ${all} ${height}"`
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="13">
-<rect width="800" height="${height}" fill="#fff"/>
+<rect width="${all}" height="${height}" fill="#fff"/>
 <text x="16" y="26" font-size="16" font-weight="bold">${escape(title)}</text>
 ${body.join("\n")}
 ${legend}
