@@ -22,6 +22,8 @@ type Values = { readonly [K in keyof Settings]: Config.Config.Success<Settings[K
 export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values & {
   readonly embedded: boolean
   readonly production: boolean
+  /** Whether callers without a key see the codes of a campaign. A code alone may have a value. */
+  readonly listsCodesToAll: boolean
   /** Whether callers without a key may administer, while there is no key and the ledger never was in production. */
   readonly mayOpenAdministration: boolean
   readonly listenHost: string
@@ -164,6 +166,11 @@ export const load = (
       mayOpenAdministration: values.nodeEnv !== "production" && (
         values.openAdministration === "yes" || values.openAdministration === "loopback" && isLoopback(listenHost)
       ),
+      listsCodesToAll: Option.match(values.publicCodes, {
+        onNone: () =>
+          values.nodeEnv !== "production" && Option.isNone(values.jwksUrl) && Option.isNone(values.jwksFile),
+        onSome: (choice) => choice === "on"
+      }),
       secretsKey: Option.orElse(values.secretsKey, () => secretsInFile),
       trustedNetworks: networks(values.trustedProxies),
       webhookNetworks: networks(values.webhookAllowedNetworks),

@@ -281,6 +281,13 @@ export const settings = {
     ["open", "key"],
     "open"
   ),
+  publicCodes: {
+    name: "PUBLIC_CODES",
+    description: "whether GetCampaign lists codes to callers without a key too; unless set, off in production and " +
+      "where users have tokens (on, off)",
+    default: "on or off",
+    config: Config.option(Config.literal("on", "off")("PUBLIC_CODES"))
+  } satisfies Setting<Option.Option<"on" | "off">>,
   jwksUrl: {
     name: "JWT_JWKS_URL",
     description: "keys of the issuer whose tokens (JWT) let a user claim for itself alone, " +

@@ -37,8 +37,7 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
   /** Whether calls for ANYONE, SELF and READ_SELF need no Authorization header. They may then skip `admit`. */
   readonly publicIsOpen: boolean
   /**
-   * Whether GetCampaign lists codes to a caller whom it admitted. A code alone may have a value, so in production and
-   * where users have tokens only a key lists them.
+   * Whether GetCampaign lists codes to a caller whom it admitted: to every key, and to others if PUBLIC_CODES says so.
    */
   readonly mayListCodes: (principal: Principal) => boolean
   /**
@@ -265,7 +264,7 @@ export const make = Effect.gen(function*() {
 
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
-    mayListCodes: ({ role }) => role !== "NONE" || (!config.production && tokens === undefined),
+    mayListCodes: ({ role }) => role !== "NONE" || config.listsCodesToAll,
     recheck: (caller, role, principal) => {
       const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]

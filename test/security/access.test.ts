@@ -257,6 +257,24 @@ describe("codes are listed", () => {
     await server.close()
   })
 
+  it("to whom PUBLIC_CODES says, whatever else would decide", async () => {
+    const inProduction = { NODE_ENV: "production", PUBLIC_ACCESS: "open", ADMIN_API_KEY: key }
+    for (
+      const [environment, shown] of [
+        [{ PUBLIC_CODES: "off" }, none],
+        [{ PUBLIC_CODES: "on" }, all],
+        [{ ...inProduction, PUBLIC_CODES: "on" }, all],
+        [{ ...inProduction, PUBLIC_CODES: "off" }, none]
+      ] as const
+    ) {
+      const server = await startSecured(environment, undefined, withCodes)
+      expect(await listed(server.url, "gRPC"), JSON.stringify(environment)).toEqual(shown)
+      for (const role of roles) expect(await listed(server.url, "gRPC", await server.key(role))).toEqual(all)
+      await server.close()
+    }
+    await expect(startSecured({ PUBLIC_CODES: "maybe" })).rejects.toThrow(/PUBLIC_CODES/)
+  })
+
   it("to keys alone where users have tokens", async () => {
     const directory = temporaryDirectory("jwks")
     const JWT_JWKS_FILE = Path.join(directory, "jwks.json")

@@ -274,7 +274,7 @@ export type GetCampaignResponse = Message<"coupon.v1.GetCampaignResponse"> & {
   soldOutAt: string;
 
   /**
-   * Codes are not listed to this caller: in production, and where users have tokens, that needs an API key.
+   * Codes are not listed to this caller: that needs an API key, unless PUBLIC_CODES says otherwise.
    *
    * @generated from field: bool issued_coupons_withheld = 17;
    */
