@@ -7,10 +7,10 @@ import * as Backoff from "../../base/Backoff.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 import { CliFailure, ofCall, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
-import { formats } from "../exporting/CouponText.ts"
-import * as ExportTarget from "../exporting/ExportTarget.ts"
+import { formats } from "./CouponText.ts"
+import * as ExportTarget from "./ExportTarget.ts"
 import * as Output from "../Output.ts"
-import { campaignId, withPublic } from "./Commands.ts"
+import { campaignId, withPublic } from "../commands/Commands.ts"
 
 /** Calls in a row that bring no coupon before the export is given up: about half a minute. */
 const ATTEMPTS = 12
