@@ -9,6 +9,9 @@ import type { CampaignEventType } from "../ports/EventLog.ts"
 /** The types of events that a webhook may ask for. */
 export const eventTypes = [
   "coupon.issued",
+  "coupon.redeemed",
+  "coupon.redemption_undone",
+  "coupon.revoked",
   "campaign.created",
   "campaign.updated",
   "campaign.paused",
