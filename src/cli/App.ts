@@ -1,7 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import { VERSION } from "../config/Version.ts"
 import * as LogCommand from "./commands/LogCommand.ts"
-import * as RedemptionCommands from "./commands/RedemptionCommands.ts"
+import * as RedemptionCommands from "./redemptions/RedemptionCommands.ts"
 import * as OperatorCommands from "./commands/OperatorCommands.ts"
 import { backup } from "./commands/BackupCommand.ts"
 import { campaign } from "./commands/CampaignCommands.ts"

@@ -11,7 +11,7 @@ import {
 import { type CliFailure, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
-import { campaignId, parseUserId, show, withPublic } from "./Commands.ts"
+import { campaignId, parseUserId, show, withPublic } from "../commands/Commands.ts"
 
 const code = Args.text({ name: "code" }).pipe(Args.withDescription("the coupon's code"), Args.optional)
 const user = Options.text("user").pipe(
