@@ -11,6 +11,7 @@ import { codes } from "./commands/CodesCommand.ts"
 import { doctor } from "./commands/DoctorCommand.ts"
 import { events } from "./commands/EventsCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
+import { webhook } from "./webhooks/WebhookCommands.ts"
 import { watch } from "./commands/WatchCommand.ts"
 
 const root = Command.make("coupon").pipe(
@@ -33,6 +34,7 @@ const root = Command.make("coupon").pipe(
     OperatorCommands.rebuild,
     backup,
     keys,
+    webhook,
     OperatorCommands.settings,
     LogCommand.log
   ])

@@ -20,7 +20,10 @@ export const exitCodes = {
     code: 7,
     meaning: "it may have been done: the connection or the store failed meanwhile; look before you repeat"
   },
-  UNSOUND: { code: 8, meaning: "`verify` found a violation, or `doctor` something that does not work" },
+  UNSOUND: {
+    code: 8,
+    meaning: "`verify` found a violation, `doctor` something that does not work, or `webhook trigger` was not delivered"
+  },
   INTERRUPTED: { code: 130, meaning: "stopped by Ctrl-C or SIGTERM" }
 } as const
 

@@ -127,7 +127,62 @@ export const entries: ReadonlyArray<Entry> = [
     text: "replaces a key by a new one; its secret is all of standard output",
     role: "ADMIN"
   },
-  { usage: "keys revoke KEY", text: "ends the validity of a key", role: "ADMIN" }
+  { usage: "keys revoke KEY", text: "ends the validity of a key", role: "ADMIN" },
+  {
+    usage: "webhook create TARGET [--types A,B] [--campaigns 1,2] [--mode M] [--on-failure F]",
+    text: "makes a webhook; M is each, batch or range, F is retry or park; its secret is all of standard output",
+    role: "OPERATOR"
+  },
+  {
+    usage: "webhook list",
+    text: "all webhooks, with their backlog",
+    role: "VIEWER"
+  },
+  {
+    usage: "webhook get WEBHOOK",
+    text: "shows a webhook, and why it is disabled",
+    role: "VIEWER"
+  },
+  {
+    usage: "webhook update WEBHOOK [--target T] [--enable] [--disable]",
+    text: "changes what is given, as in create",
+    role: "OPERATOR"
+  },
+  {
+    usage: "webhook delete WEBHOOK",
+    text: "removes a webhook with all that is known of its deliveries",
+    role: "OPERATOR"
+  },
+  {
+    usage: "webhook trigger TYPE --webhook WEBHOOK",
+    text: "sends it an example of an event, e.g. coupon.issued",
+    role: "OPERATOR"
+  },
+  {
+    usage: "webhook rotate-secret WEBHOOK [--overlap 24h]",
+    text: "gives it a new secret, which is all of standard output; the former stays valid for a while",
+    role: "OPERATOR"
+  },
+  {
+    usage: "webhook replay WEBHOOK --campaign ID [--after N]",
+    text: "delivers the events after N again",
+    role: "OPERATOR"
+  },
+  {
+    usage: "webhook attempts WEBHOOK [--limit N]",
+    text: "what deliveries have come to, the newest first",
+    role: "VIEWER"
+  },
+  {
+    usage: "webhook parked WEBHOOK [--limit N]",
+    text: "what was set aside",
+    role: "VIEWER"
+  },
+  {
+    usage: "webhook retry WEBHOOK [DELIVERY …] [--all]",
+    text: "sends again what was set aside",
+    role: "OPERATOR"
+  }
 ]
 
 const indent = (text: string): string => text.replace(/^/gm, "  ")

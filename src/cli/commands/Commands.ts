@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { ClientOptions } from "../../client/ClientOptions.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
+import type { WebhookClient } from "../../client/WebhookClient.ts"
 import type { OperatorCallFailure, OperatorClient } from "../../client/OperatorClient.ts"
 import type { AllInstances } from "../AllInstances.ts"
 import { type CliFailure, ofCall, ofOperatorCall, usage } from "../CliFailure.ts"
@@ -39,6 +40,20 @@ export const withPublic = <A>(
   Effect.gen(function*() {
     const connection = yield* Connection.parse(given)
     const { make } = yield* Effect.promise(() => import("../../client/CouponClient.ts"))
+    return yield* use(make(clientOptions(connection)), connection)
+  }).pipe(Effect.mapError(ofCall))
+
+/** Gives a handler the client of webhooks. Failures of its calls become exit codes here. */
+export const withWebhooks = <A>(
+  given: Connection.Options_,
+  use: (
+    client: WebhookClient["Type"],
+    connection: Connection.Connection
+  ) => Effect.Effect<A, CliFailure | CallFailure>
+): Effect.Effect<A, CliFailure> =>
+  Effect.gen(function*() {
+    const connection = yield* Connection.parse(given)
+    const { make } = yield* Effect.promise(() => import("../../client/WebhookClient.ts"))
     return yield* use(make(clientOptions(connection)), connection)
   }).pipe(Effect.mapError(ofCall))
 
