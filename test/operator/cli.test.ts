@@ -459,7 +459,7 @@ describe("what is written about the command", () => {
     for (const { role, text, usage } of entries) expect(squeezed).toContain(`\n ${usage} ${text} ${role}\n`)
     // Each is a command that there is: its own help says so, and begins with the same words.
     for (const { usage } of entries) {
-      const words = usage.split(" ").filter((word) => /^[a-z]+$/.test(word))
+      const words = usage.split(" ").filter((word) => /^[a-z][a-z-]*$/.test(word))
       const { code, out } = await coupon("http://127.0.0.1:1")(...words, "--help")
       expect(code, usage).toBe(0)
       expect(stripVTControlCharacters(out), usage).toContain(`$ ${words.at(-1)} `)
