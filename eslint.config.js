@@ -32,6 +32,7 @@ const directions = {
   contract: {
     inside: ["base", "domain"],
     packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(\/|$))/,
+    files: { "contract/webhooks/StandardWebhooks.ts": /^node:crypto$/ },
     because: "the contract is what server and clients share: it imports neither"
   },
   client: {
@@ -55,7 +56,7 @@ const directions = {
     because: "who may do what depends on no store, no transport and no use case"
   },
   webhooks: {
-    inside: ["base", "domain", "config", "ports", "metrics"],
+    inside: ["base", "domain", "config", "contract", "ports", "metrics"],
     packages: /^(effect\/|undici$|ipaddr\.js$|node:)/,
     because: "webhooks follow the event log over the ports; they know no store, and no claim waits for them"
   },
@@ -118,7 +119,8 @@ const directions = {
   },
   cli: {
     inside: ["base", "domain", "contract", "client", "config", "SourceFrames.ts"],
-    packages: /^(effect\/|@effect\/(cli|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|csv-stringify\/sync$|node:)/,
+    packages:
+      /^(effect\/|@effect\/(cli|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|csv-stringify\/sync$|node:)/,
     because: "the command is a client: it reaches the service by src/client/ alone"
   }
 }

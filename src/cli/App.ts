@@ -11,6 +11,7 @@ import { codes } from "./commands/CodesCommand.ts"
 import { doctor } from "./commands/DoctorCommand.ts"
 import { events } from "./commands/EventsCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
+import { listen } from "./webhooks/ListenCommand.ts"
 import { webhook } from "./webhooks/WebhookCommands.ts"
 import { watch } from "./commands/WatchCommand.ts"
 
@@ -35,6 +36,7 @@ const root = Command.make("coupon").pipe(
     backup,
     keys,
     webhook,
+    listen,
     OperatorCommands.settings,
     LogCommand.log
   ])

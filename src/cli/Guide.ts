@@ -182,6 +182,11 @@ export const entries: ReadonlyArray<Entry> = [
     usage: "webhook retry WEBHOOK [DELIVERY …] [--all]",
     text: "sends again what was set aside",
     role: "OPERATOR"
+  },
+  {
+    usage: "listen --forward-to URL --campaign ID [--after N] [--mode M]",
+    text: "sends a campaign's events to your own endpoint as a webhook would, signed; prints the secret",
+    role: "VIEWER"
   }
 ]
 

@@ -25,7 +25,7 @@ import { type NotedAttempt, type ParkedDelivery, WebhookRecords } from "../ports
 import * as Outbound from "./delivery/Outbound.ts"
 import { WebhookDelivery, type WebhookState } from "./delivery/WebhookDelivery.ts"
 import * as Examples from "./format/Examples.ts"
-import * as StandardWebhooks from "./format/StandardWebhooks.ts"
+import * as StandardWebhooks from "../contract/webhooks/StandardWebhooks.ts"
 import * as SecretBox from "./secrets/SecretBox.ts"
 import * as EndpointUrl from "./sending/EndpointUrl.ts"
 import { WebhookSender } from "./sending/WebhookSender.ts"

@@ -5,8 +5,8 @@ import * as FastCheck from "fast-check"
 import { Webhook } from "standardwebhooks"
 import { describe, expect, it } from "vitest"
 import * as SecretsKey from "../../src/config/SecretsKey.ts"
-import * as CloudEvents from "../../src/webhooks/format/CloudEvents.ts"
-import * as StandardWebhooks from "../../src/webhooks/format/StandardWebhooks.ts"
+import * as CloudEvents from "../../src/contract/webhooks/CloudEvents.ts"
+import * as StandardWebhooks from "../../src/contract/webhooks/StandardWebhooks.ts"
 import * as SecretBox from "../../src/webhooks/secrets/SecretBox.ts"
 
 describe("the signature", () => {

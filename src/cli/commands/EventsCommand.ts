@@ -24,7 +24,7 @@ const follow = Options.boolean("follow").pipe(
 )
 
 /** A watch that works is silent for 15 s at most: the usual timeout would end it again and again. */
-const WATCH_TIMEOUT = "1m"
+export const WATCH_TIMEOUT = "1m"
 
 /** Before it asks again for what follows: 100 ms doubling to 5 s. */
 const again = Backoff.make({ firstMillis: 100, lastMillis: 5_000 })
@@ -49,7 +49,7 @@ const print = (json: boolean, event: CampaignEvent): Effect.Effect<void> =>
     ))
 
 /** A failure after which another instance, or this one a moment later, may go on. */
-const isPassing = ({ _tag }: CallFailure): boolean =>
+export const isPassing = ({ _tag }: CallFailure): boolean =>
   _tag === "Unavailable" || _tag === "Overloaded" || _tag === "Unreachable" || _tag === "TimedOut" ||
   _tag === "RateLimited"
 

@@ -78,8 +78,8 @@ const emit = { alwaysEmitImplicit: true } as const
 const jsonOf = <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>) => toJson(schema, message, emit)
 
 /** The name of a value of an enumeration, in small letters. */
-const nameOf = (names: Readonly<Record<number, string>>, value: number): string =>
-  (names[value] ?? String(value)).toLowerCase()
+const nameOf = (values: Readonly<Record<string, number>>, value: number): string =>
+  (Object.keys(values).find((name) => values[name] === value) ?? String(value)).toLowerCase()
 
 const factsOf = (webhook: Webhook): string =>
   Output.facts({

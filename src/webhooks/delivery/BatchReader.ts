@@ -5,7 +5,7 @@ import type { EpochMillis } from "../../domain/Time.ts"
 import type { WebhookEndpoint, WebhookPosition } from "../../domain/webhooks/Webhook.ts"
 import type { CampaignEvent, EventLog } from "../../ports/EventLog.ts"
 import type { Ledger, LedgerUnavailable } from "../../ports/Ledger.ts"
-import * as CloudEvents from "../format/CloudEvents.ts"
+import * as CloudEvents from "../../contract/webhooks/CloudEvents.ts"
 
 /** The most events in one request. */
 export const MAX_BATCH = 500

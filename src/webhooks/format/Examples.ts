@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { WebhookMode } from "../../domain/webhooks/Webhook.ts"
 import type { CampaignEventType } from "../../ports/EventLog.ts"
-import * as CloudEvents from "./CloudEvents.ts"
+import * as CloudEvents from "../../contract/webhooks/CloudEvents.ts"
 
 const CAMPAIGN = 1
 const COUPON = { campaignId: CAMPAIGN, id: 1, userId: 1n, code: "가나다라마바사" }

@@ -69,7 +69,7 @@ export const make = Effect.gen(function*() {
         return keep(origin, before)
       }
       // The package takes 30 ms to load, which a service without webhooks saves.
-      const { Pool } = await import("undici")
+      const { Pool } = await import("./Pool.ts")
       const meanwhile = pools.get(origin)
       if (meanwhile !== undefined && meanwhile !== before) return keep(origin, meanwhile)
       if (before !== undefined) leave(before)

@@ -1,0 +1,154 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Backoff from "../../base/Backoff.ts"
+import { rootMessage } from "../../base/RootMessage.ts"
+import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
+import type { CampaignEvent } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import * as CloudEvents from "../../contract/webhooks/CloudEvents.ts"
+import * as StandardWebhooks from "../../contract/webhooks/StandardWebhooks.ts"
+import { usage } from "../CliFailure.ts"
+import { isPassing, WATCH_TIMEOUT } from "../commands/EventsCommand.ts"
+import { withPublic } from "../commands/Commands.ts"
+import * as Connection from "../Connection.ts"
+import * as Output from "../Output.ts"
+
+/** Events of one request in the mode `batch`, as the service sends them. */
+const MOST_EVENTS = 500
+
+/** How long a receiver may take for all of its answer, as with the service. */
+const PATIENCE_MILLIS = 15_000
+
+const again = Backoff.make({ firstMillis: 100, lastMillis: 5_000 })
+
+type Mode = "each" | "batch" | "range"
+
+const loggedOf = (event: CampaignEvent): CloudEvents.LoggedEvent => ({
+  campaignId: event.campaignId,
+  sequence: Number(event.sequence),
+  type: event.type,
+  firstNumber: event.firstNumber,
+  lastNumber: event.lastNumber,
+  payload: event.payload ?? {},
+  at: Date.parse(event.at)
+})
+
+/** The events of coupons that a range stands for. */
+const couponsOf = (client: CouponClient["Type"], event: CampaignEvent) =>
+  client.exportCoupons({ campaignId: event.campaignId, afterNumber: event.firstNumber - 1 }).pipe(
+    Stream.mapConcat(({ coupons }) => coupons),
+    Stream.takeWhile(({ number }) => number <= event.lastNumber),
+    Stream.map((coupon) =>
+      CloudEvents.ofCoupon(loggedOf(event), {
+        campaignId: event.campaignId,
+        id: coupon.number,
+        userId: coupon.userId,
+        code: coupon.code,
+        issuedAt: Date.parse(coupon.issuedAt)
+      }))
+  )
+
+/** The bodies of the requests that an event makes in a mode. */
+const bodiesOf = (
+  client: CouponClient["Type"],
+  mode: Mode,
+  event: CampaignEvent
+): Stream.Stream<{ readonly id: string; readonly body: CloudEvents.Body; readonly count: number }, CallFailure> => {
+  const logged = loggedOf(event)
+  const events = mode !== "range" && CloudEvents.isRange(logged)
+    ? couponsOf(client, event)
+    : Stream.make(CloudEvents.ofEvent(logged))
+  return mode === "each"
+    ? Stream.map(events, (one) => ({ id: `msg_${one.id}`, body: CloudEvents.single(one), count: 1 }))
+    : Stream.map(Stream.grouped(events, MOST_EVENTS), (chunk) => {
+      const some = [...chunk]
+      return { id: `msg_${some[0]!.id}`, body: CloudEvents.batch(some), count: some.length }
+    })
+}
+
+/** What a receiver answered, in a few words; no answer is one too. */
+const send = (target: string, secret: string, id: string, { contentType, text }: CloudEvents.Body) =>
+  Effect.promise(async () => {
+    const began = performance.now()
+    const took = () => `${Math.round(performance.now() - began)} ms`
+    try {
+      const reply = await fetch(target, {
+        method: "POST",
+        body: text,
+        headers: { "content-type": contentType, ...StandardWebhooks.sign([secret], id, Date.now(), text) },
+        redirect: "manual",
+        signal: AbortSignal.timeout(PATIENCE_MILLIS)
+      })
+      await reply.body?.cancel()
+      return { delivered: reply.ok, text: `${reply.status} ${reply.statusText}`.trim(), took: took() }
+    } catch (cause) {
+      return { delivered: false, text: rootMessage(cause), took: took() }
+    }
+  })
+
+export const listen = Command.make(
+  "listen",
+  {
+    target: Options.text("forward-to").pipe(
+      Options.withDescription("where each request goes: http://localhost:3000/hook")
+    ),
+    campaign: Options.integer("campaign").pipe(Options.withDescription("the campaign's number")),
+    after: Options.integer("after").pipe(
+      Options.withDescription("also the events after this sequence; unless given, those from now on"),
+      Options.optional
+    ),
+    mode: Options.choice("mode", ["each", "batch", "range"] as const).pipe(
+      Options.withDescription("each: a coupon a request; batch: up to 500; range: the first and the last number"),
+      Options.withDefault("batch" as const)
+    ),
+    secret: Options.text("secret").pipe(
+      Options.withDescription("signs by this one, whsec_…; unless given, by a new one that it prints"),
+      Options.optional
+    ),
+    ...Connection.options
+  },
+  ({ after, campaign, mode, secret: given, target, ...connection }) =>
+    withPublic({ ...connection, timeout: WATCH_TIMEOUT }, (client, { json }) =>
+      Effect.gen(function*() {
+        if (!URL.canParse(target) || !/^https?:$/.test(new URL(target).protocol)) {
+          return yield* usage("--forward-to must be a URL such as http://localhost:3000/hook")
+        }
+        if (Option.exists(given, (text) => !/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/.test(text))) {
+          return yield* usage("--secret must be whsec_ and 24 to 64 bytes in base64")
+        }
+        const secret = Option.getOrElse(given, StandardWebhooks.makeSecret)
+        if (Option.isNone(given)) yield* Console.error(`requests are signed by ${secret}`)
+        let last = Option.getOrUndefined(Option.map(after, BigInt))
+
+        const forward = (event: CampaignEvent) =>
+          Stream.runForEach(bodiesOf(client, mode, event), ({ body, count, id }) =>
+            Effect.flatMap(send(target, secret, id, body), (answer) =>
+              json
+                ? Output.json({ sequence: Number(event.sequence), type: event.type, id, events: count, ...answer })
+                : Output.line(Output.printable(
+                  `${String(event.sequence).padStart(6)}  ${event.type.padEnd(17)}  ${count} in ${id}: ` +
+                    `${answer.text}, ${answer.took}`
+                ))))
+
+        for (let failures = 0;;) {
+          const watching = Stream.runForEach(
+            client.watchCampaign({ campaignId: campaign, ...last === undefined ? {} : { afterSequence: last } }),
+            ({ message }) =>
+              Effect.gen(function*() {
+                failures = 0
+                if (message.case === "snapshot") last ??= message.value.sequence
+                if (message.case !== "event") return
+                yield* forward(message.value)
+                last = message.value.sequence
+              })
+          )
+          yield* Effect.catchIf(watching, isPassing, () => Effect.void)
+          yield* Effect.sleep(again(++failures))
+        }
+      }))
+).pipe(Command.withDescription(
+  "sends a campaign's events to an endpoint of a developer as a webhook would, signed, without a public address"
+))

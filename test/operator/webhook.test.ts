@@ -1,0 +1,127 @@
+import { randomBytes } from "node:crypto"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import { Webhook } from "standardwebhooks"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { exitCodes } from "../../src/cli/ExitCode.ts"
+import { type Instance, startInstance } from "../support/Instance.ts"
+import { coupon, startCommand } from "./Command.ts"
+
+interface Received {
+  readonly headers: http.IncomingHttpHeaders
+  readonly text: string
+}
+
+describe("webhooks by the command", () => {
+  let instance: Instance
+  let server: http.Server
+  let hook: string
+  let status = 204
+  const received: Array<Received> = []
+  beforeAll(async () => {
+    server = http.createServer((request, response) => {
+      let text = ""
+      request.setEncoding("utf8").on("data", (chunk: string) => (text += chunk)).on("end", () => {
+        received.push({ headers: request.headers, text })
+        response.writeHead(status).end()
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    hook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
+    instance = await startInstance({
+      SECRETS_KEY: `k1:${randomBytes(32).toString("base64")}`,
+      WEBHOOK_ALLOW_HTTP: "on",
+      WEBHOOK_ALLOWED_NETWORKS: "127.0.0.0/8"
+    })
+  })
+  afterAll(async () => {
+    server.close()
+    await (instance as Instance | undefined)?.stop()
+  })
+
+  const run = (...args: ReadonlyArray<string>) => coupon(instance.url)(...args)
+  const json = async (...args: ReadonlyArray<string>) => {
+    const { code, err, out } = await run(...args, "--json")
+    expect(code, err).toBe(0)
+    return JSON.parse(out) as Record<string, never>
+  }
+  const verified = (secret: string, { headers, text }: Received) =>
+    new Webhook(secret).verify(text, headers as Record<string, string>)
+
+  it("makes one, tries it, and delivers to it", async () => {
+    const made = await run("webhook", "create", hook, "--mode", "each", "--types", "coupon.issued")
+    expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^whsec_\S+\n$/) })
+    const secret = made.out.trim()
+    const [{ id }] = await json("webhook", "list") as unknown as [{ readonly id: string }]
+
+    received.length = 0
+    expect(await run("webhook", "trigger", "coupon.issued", "--webhook", id)).toMatchObject({ code: 0, err: "" })
+    expect(verified(secret, received[0]!)).toMatchObject({ type: "coupon.issued", data: { test: true } })
+    status = 500
+    const refused = await run("webhook", "trigger", "coupon.issued", "--webhook", id)
+    expect(refused).toMatchObject({ code: exitCodes.UNSOUND.code, err: expect.stringContaining("500") })
+    status = 204
+
+    received.length = 0
+    const campaign = await json("campaign", "create", "--name", "sale", "--limit", "5")
+    const campaignId = String(campaign["campaignId"])
+    const { out: code } = await run("issue", campaignId, "7")
+    await expect.poll(() => received.length).toBe(1)
+    expect(verified(secret, received[0]!)).toMatchObject({ data: { userId: "7", code: code.trim(), number: 1 } })
+
+    const rotated = await run("webhook", "rotate-secret", id, "--overlap", "1h")
+    expect(rotated.out.trim()).not.toBe(secret)
+    expect(await run("webhook", "replay", id, "--campaign", campaignId)).toMatchObject({ code: 0 })
+    await expect.poll(() => received.length).toBe(2)
+    for (const valid of [secret, rotated.out.trim()]) expect(verified(valid, received[1]!)).toBeDefined()
+
+    expect(await json("webhook", "update", id, "--disable", "--campaigns", campaignId)).toMatchObject({
+      status: "WEBHOOK_STATUS_DISABLED",
+      campaignIds: [Number(campaignId)]
+    })
+    expect((await run("webhook", "get", id)).out).toContain("disabled")
+    expect((await run("webhook", "attempts", id)).out).toContain("delivered")
+    expect((await run("webhook", "parked", id)).out).toBe("nothing is set aside\n")
+    expect(await run("webhook", "retry", id)).toMatchObject({ code: exitCodes.USAGE.code })
+    expect(await json("webhook", "retry", id, "--all")).toMatchObject({ count: 0 })
+    expect(await run("webhook", "delete", id)).toMatchObject({ code: 0 })
+    expect(await run("webhook", "get", id)).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+  })
+
+  it("listen sends what happens to an endpoint without a public address", async () => {
+    const campaignId = String((await json("campaign", "create", "--name", "mine", "--limit", "9"))["campaignId"])
+    await run("issue", campaignId, "1")
+    received.length = 0
+    const secret = `whsec_${randomBytes(32).toString("base64")}`
+    const listening = startCommand(
+      ["listen", "--forward-to", hook, "--campaign", campaignId, "--after", "0", "--secret", secret],
+      { COUPON_URL: instance.url }
+    )
+    const events = () =>
+      received.flatMap((one) => verified(secret, one) as ReadonlyArray<{ type: string; data: { number?: number } }>)
+    await expect.poll(() => events().length, { timeout: 20_000 }).toBe(2)
+    // A receiver that fails ends nothing.
+    status = 500
+    await run("issue", campaignId, "2")
+    await expect.poll(() => events().length, { timeout: 20_000 }).toBe(3)
+    status = 204
+    await run("issue", campaignId, "3")
+    await expect.poll(() => events().length, { timeout: 20_000 }).toBe(4)
+    expect(events().map(({ data, type }) => [type, data.number])).toEqual([
+      ["campaign.created", undefined],
+      ["coupon.issued", 1],
+      ["coupon.issued", 2],
+      ["coupon.issued", 3]
+    ])
+    listening.kill("SIGINT")
+    const { code, out } = await listening.ended
+    expect(code).toBe(exitCodes.INTERRUPTED.code)
+    expect(out).toMatch(/coupon\.issued +1 in msg_\S+: 500 Internal Server Error/)
+  })
+
+  it("listen refuses what is no URL and no secret", async () => {
+    const bad = (...args: ReadonlyArray<string>) => run("listen", "--campaign", "1", ...args)
+    expect(await bad("--forward-to", "localhost")).toMatchObject({ code: exitCodes.USAGE.code })
+    expect(await bad("--forward-to", hook, "--secret", "whsec_x")).toMatchObject({ code: exitCodes.USAGE.code })
+  })
+})
