@@ -164,15 +164,20 @@ describe("under pressure", () => {
     const outcome = async (user = userId++) =>
       (await load.insist(() => [instance.url], { campaignId, userId: user })).outcome
     expect(await outcome()).toBe("OK")
-    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version and an outbox row in one
-    // transaction.
+    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version, an outbox row and the row of
+    // the audit log in one transaction.
     const become = (status: string) =>
       query(
         databaseUrl,
         "START TRANSACTION",
+        "SET @change = UNHEX(REPLACE(UUID(), '-', ''))",
         `UPDATE campaigns SET status = '${status}', version = version + 1 WHERE id = ${campaignId}`,
-        "INSERT INTO outbox (batch_id, kind, campaign_id, created_at) " +
-          `VALUES (UNHEX(REPLACE(UUID(), '-', '')), 'CHANGED', ${campaignId}, NOW(6))`,
+        "INSERT INTO outbox (batch_id, kind, campaign_id, first_id, last_id, created_at) " +
+          "SELECT @change, 'CHANGED', id, version, current_coupon, UTC_TIMESTAMP(6) FROM campaigns " +
+          `WHERE id = ${campaignId}`,
+        "INSERT INTO admin_audit (change_id, at, actor, action, campaign_id, before_state, after_state) " +
+          `SELECT @change, UTC_TIMESTAMP(6), 'by hand', 'campaign.change', id, '{}',
+            JSON_OBJECT('status', status, 'version', version) FROM campaigns WHERE id = ${campaignId}`,
         "COMMIT"
       )
     await become("PAUSED")
