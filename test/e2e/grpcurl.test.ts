@@ -55,7 +55,8 @@ describe("grpcurl", () => {
         userId: "9223372036854775807",
         code: issued["code"],
         issuedAt: issued["issuedAt"],
-        number: 1
+        number: 1,
+        state: "COUPON_STATE_ISSUED"
       }
     })
   })

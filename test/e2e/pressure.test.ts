@@ -164,8 +164,8 @@ describe("under pressure", () => {
     const outcome = async (user = userId++) =>
       (await load.insist(() => [instance.url], { campaignId, userId: user })).outcome
     expect(await outcome()).toBe("OK")
-    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version, an outbox row and the row of
-    // the audit log in one transaction.
+    // As docs/internals/protocol.md ("Changing a campaign") has it: the row, a new version, an outbox row and the row
+    // of the audit log in one transaction.
     const become = (status: string) =>
       query(
         databaseUrl,
