@@ -63,7 +63,7 @@ describe("starting", () => {
     defer(redis.stop)
     const proxy = await startProxy(database.port)
     defer(proxy.stop)
-    const reading = proxy.holdRequests((bytes) => bytes.includes("FROM api_keys"))
+    const reading = proxy.holdRequests((bytes) => bytes.includes("JOIN api_keys"))
     const instance = await startFor(defer, { MYSQL_URL: proxy.url(database.url), REDIS_URL: redis.url }, {
       ready: false
     })
