@@ -40,3 +40,6 @@ export const formatRfc3339 = (time: EpochMillis): string => {
   const text = new Date(time).toISOString()
   return text.endsWith(".000Z") ? `${text.slice(0, -5)}Z` : text
 }
+
+/** RFC 3339, or empty without a time: how the API says "not". */
+export const formatOptional = (time: EpochMillis | undefined): string => time === undefined ? "" : formatRfc3339(time)

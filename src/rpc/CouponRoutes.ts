@@ -10,7 +10,7 @@ import { type CampaignPhase as DomainPhase, campaignPhases } from "../domain/Cam
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
 import { InvalidArgument } from "../domain/Failure.ts"
-import { formatRfc3339 } from "../domain/Time.ts"
+import { formatOptional, formatRfc3339 } from "../domain/Time.ts"
 import { codeRoutes } from "./codes/CodeRoutes.ts"
 import { codesFromWire, codesToWire } from "./codes/CodesOnWire.ts"
 import type { ChangeRequest } from "../campaigns/CampaignChanges.ts"
@@ -61,8 +61,6 @@ const phasesOnWire = {
 
 const phasesFromWire = new Map<CampaignPhase, DomainPhase>(campaignPhases.map((phase) => [phasesOnWire[phase], phase]))
 
-const timeOr = (time: number | undefined): string => time === undefined ? "" : formatRfc3339(time)
-
 /** A campaign as the API shows it, apart from its coupons. */
 const fields = (campaign: Campaign) => ({
   id: campaign.campaignId,
@@ -73,11 +71,11 @@ const fields = (campaign: Campaign) => ({
   createdAt: formatRfc3339(campaign.createdAt),
   updatedAt: formatRfc3339(campaign.updatedAt),
   status: statuses[campaign.status],
-  endTime: timeOr(campaign.endTime),
+  endTime: formatOptional(campaign.endTime),
   version: BigInt(campaign.version),
   phase: phasesOnWire[campaign.phase],
-  openedAt: timeOr(campaign.openedAt),
-  soldOutAt: timeOr(campaign.soldOutAt),
+  openedAt: formatOptional(campaign.openedAt),
+  soldOutAt: formatOptional(campaign.soldOutAt),
   ...codesToWire(campaign.codes),
   codeCount: BigInt(campaign.codeCount)
 })

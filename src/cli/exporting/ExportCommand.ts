@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../../base/Backoff.ts"
-import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
+import type { CouponClient } from "../../client/CouponClient.ts"
 import { CliFailure, ofCall, usage } from "../CliFailure.ts"
+import { isPassing } from "../events/CampaignFollower.ts"
 import * as Connection from "../Connection.ts"
 import { formats } from "./CouponText.ts"
 import * as ExportTarget from "./ExportTarget.ts"
@@ -40,10 +41,6 @@ const makeProgress = (from: number) => {
       )
     })
 }
-
-/** Failures after which the export goes on, at another instance perhaps. */
-const isPassing = ({ _tag }: CallFailure | CliFailure): boolean =>
-  ["Unavailable", "Unreachable", "TimedOut", "Overloaded", "RateLimited"].includes(_tag)
 
 const run = (
   client: CouponClient["Type"],

@@ -4,14 +4,13 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as Backoff from "../../base/Backoff.ts"
 import { rootMessage } from "../../base/RootMessage.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 import type { CampaignEvent } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import * as CloudEvents from "../../contract/webhooks/CloudEvents.ts"
 import * as StandardWebhooks from "../../contract/webhooks/StandardWebhooks.ts"
 import { usage } from "../CliFailure.ts"
-import { isPassing, WATCH_TIMEOUT } from "../commands/EventsCommand.ts"
+import * as CampaignFollower from "../events/CampaignFollower.ts"
 import { withPublic } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
@@ -21,8 +20,6 @@ const MOST_EVENTS = 500
 
 /** How long a receiver may take for all of its answer, as with the service. */
 const PATIENCE_MILLIS = 15_000
-
-const again = Backoff.make({ firstMillis: 100, lastMillis: 5_000 })
 
 type Mode = "each" | "batch" | "range"
 
@@ -111,7 +108,7 @@ export const listen = Command.make(
     ...Connection.options
   },
   ({ after, campaign, mode, secret: given, target, ...connection }) =>
-    withPublic({ ...connection, timeout: WATCH_TIMEOUT }, (client, { json }) =>
+    withPublic({ ...connection, timeout: CampaignFollower.WATCH_TIMEOUT }, (client, { json }) =>
       Effect.gen(function*() {
         if (!URL.canParse(target) || !/^https?:$/.test(new URL(target).protocol)) {
           return yield* usage("--forward-to must be a URL such as http://localhost:3000/hook")
@@ -121,7 +118,6 @@ export const listen = Command.make(
         }
         const secret = Option.getOrElse(given, StandardWebhooks.makeSecret)
         if (Option.isNone(given)) yield* Console.error(`requests are signed by ${secret}`)
-        let last = Option.getOrUndefined(Option.map(after, BigInt))
 
         const forward = (event: CampaignEvent) =>
           Stream.runForEach(bodiesOf(client, mode, event), ({ body, count, id }) =>
@@ -133,21 +129,8 @@ export const listen = Command.make(
                     `${answer.text}, ${answer.took}`
                 ))))
 
-        for (let failures = 0;;) {
-          const watching = Stream.runForEach(
-            client.watchCampaign({ campaignId: campaign, ...last === undefined ? {} : { afterSequence: last } }),
-            ({ message }) =>
-              Effect.gen(function*() {
-                failures = 0
-                if (message.case === "snapshot") last ??= message.value.sequence
-                if (message.case !== "event") return
-                yield* forward(message.value)
-                last = message.value.sequence
-              })
-          )
-          yield* Effect.catchIf(watching, isPassing, () => Effect.void)
-          yield* Effect.sleep(again(++failures))
-        }
+        const from = Option.getOrUndefined(Option.map(after, BigInt))
+        return yield* CampaignFollower.follow(client, campaign, from, forward)
       }))
 ).pipe(Command.withDescription(
   "sends a campaign's events to an endpoint of a developer as a webhook would, signed, without a public address"

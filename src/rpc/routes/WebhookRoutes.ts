@@ -24,7 +24,7 @@ import {
 } from "../../contract/gen/coupon/v1/webhook_pb.ts"
 import * as Actor from "../../domain/Actor.ts"
 import { allows } from "../../domain/Role.ts"
-import { formatRfc3339 } from "../../domain/Time.ts"
+import { formatOptional, formatRfc3339 } from "../../domain/Time.ts"
 import type {
   WebhookMode as Mode, WebhookOnFailure as OnFailure, WebhookPosition
 } from "../../domain/webhooks/Webhook.ts"
@@ -33,8 +33,6 @@ import type { WebhookState } from "../../webhooks/delivery/WebhookDelivery.ts"
 import type { Page } from "../../webhooks/Webhooks.ts"
 import type { CallContext, Route } from "../Route.ts"
 import * as Routes from "../Route.ts"
-
-const timeOr = (time: number | undefined): string => time === undefined ? "" : formatRfc3339(time)
 
 const modes = {
   EACH: WebhookMode.EACH,
@@ -63,12 +61,12 @@ const webhookOf = ({ backlog, endpoint, lagMillis }: WebhookState) => {
     concurrency: endpoint.concurrency,
     status: status === "ENABLED" ? WebhookStatus.ENABLED : WebhookStatus.DISABLED,
     reason,
-    disabledAt: timeOr(endpoint.disabledAt),
-    failingSince: timeOr(endpoint.failingSince),
+    disabledAt: formatOptional(endpoint.disabledAt),
+    failingSince: formatOptional(endpoint.failingSince),
     createdAt: formatRfc3339(endpoint.createdAt),
     updatedAt: formatRfc3339(endpoint.updatedAt),
     version: BigInt(version),
-    formerSecretUntil: isFormerValid ? timeOr(former.expiresAt) : "",
+    formerSecretUntil: isFormerValid ? formatOptional(former.expiresAt) : "",
     backlog: BigInt(backlog),
     lagMillis: BigInt(Math.round(lagMillis))
   })

@@ -7,7 +7,7 @@ import * as CloudEvents from "../../contract/webhooks/CloudEvents.ts"
 const CAMPAIGN = 1
 const COUPON = { campaignId: CAMPAIGN, id: 1, userId: 1n, code: "가나다라마바사" }
 
-/** An example of an event as a receiver gets it, which can be told from a real one by `test` in its data. */
+/** An example of an event as a receiver gets it; `test` in its data sets it apart from a real one. */
 export const make = (
   type: CampaignEventType,
   mode: WebhookMode,

@@ -2,14 +2,12 @@ import { toJson } from "@bufbuild/protobuf"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import { type CampaignEvent, CampaignEventSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import * as Backoff from "../../base/Backoff.ts"
-import type { CallFailure } from "../../client/CouponClient.ts"
+import * as CampaignFollower from "./CampaignFollower.ts"
 import { usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
-import { campaignId, withPublic } from "./Commands.ts"
+import { campaignId, withPublic } from "../commands/Commands.ts"
 
 /** Events that one call reads. */
 const PAGE = 1_000
@@ -22,12 +20,6 @@ const after = Options.integer("after").pipe(
 const follow = Options.boolean("follow").pipe(
   Options.withDescription("waits for more, until it is ended; goes on when an instance leaves")
 )
-
-/** A watch that works is silent for 15 s at most: the usual timeout would end it again and again. */
-export const WATCH_TIMEOUT = "1m"
-
-/** Before it asks again for what follows: 100 ms doubling to 5 s. */
-const again = Backoff.make({ firstMillis: 100, lastMillis: 5_000 })
 
 /** What an event says, in a few words. */
 const details = ({ firstNumber, lastNumber, payload = {}, type }: CampaignEvent): string => {
@@ -48,31 +40,15 @@ const print = (json: boolean, event: CampaignEvent): Effect.Effect<void> =>
         .trimEnd()
     ))
 
-/** A failure after which another instance, or this one a moment later, may go on. */
-export const isPassing = ({ _tag }: CallFailure): boolean =>
-  _tag === "Unavailable" || _tag === "Overloaded" || _tag === "Unreachable" || _tag === "TimedOut" ||
-  _tag === "RateLimited"
-
 export const events = Command.make(
   "events",
   { after, campaignId, follow, ...Connection.options },
   ({ after, campaignId, follow, ...given }) =>
-    withPublic(follow ? { ...given, timeout: WATCH_TIMEOUT } : given, (client, { json }) =>
+    withPublic(follow ? { ...given, timeout: CampaignFollower.WATCH_TIMEOUT } : given, (client, { json }) =>
       Effect.gen(function*() {
         if (after < 0) return yield* usage("--after must not be negative")
         let last = BigInt(after)
-        for (let failures = 0; follow;) {
-          const watching = Stream.runForEach(client.watchCampaign({ campaignId, afterSequence: last }), ({ message }) =>
-            Effect.suspend(() => {
-              failures = 0
-              if (message.case !== "event") return Effect.void
-              last = message.value.sequence
-              return print(json, message.value)
-            }))
-          // Whatever ended it may be over: each event has a sequence, so none is missed or comes twice.
-          yield* Effect.catchIf(watching, isPassing, () => Effect.void)
-          yield* Effect.sleep(again(++failures))
-        }
+        if (follow) return yield* CampaignFollower.follow(client, campaignId, last, (event) => print(json, event))
         for (;;) {
           const page = yield* client.listEvents({ campaignId, afterSequence: last, pageSize: PAGE })
           for (const event of page.events) {
