@@ -156,6 +156,31 @@ describe("floods over HTTP/2 end their connection, and no other", () => {
     await serves(server.port)
   })
 
+  it.each([
+    ["opened and reset", (id: number) => [frame(1, 4, id, headers), frame(3, 0, id, cancel)]],
+    [
+      "opened, complete, and reset",
+      (id: number) => [frame(1, 4, id, headers), ofStream(body, id), frame(3, 0, id, cancel)]
+    ]
+  ])("streams %s by a trusted proxy in one write: it stays, and others are served", async (_, round) => {
+    const behind = await start({ environment: { TRUSTED_PROXIES: "127.0.3.1" } })
+    try {
+      const proxy = await connect(behind.port, true, "127.0.3.1")
+      // Fewer than Node bounds by itself.
+      const streams = Array.from({ length: 500 }, (_, n) => Buffer.concat(round(2 * n + 1)))
+      proxy.socket.write(Buffer.concat([PREFACE, SETTINGS, ...streams]))
+      const ping = frame(6, 0, 0, Buffer.alloc(8, 7))
+      proxy.socket.write(ping)
+      const answer = frame(6, 1, 0, Buffer.alloc(8, 7))
+      await until(() => proxy.closed() || proxy.bytes().includes(answer))
+      expect(proxy.closed()).toBe(false)
+      await serves(behind.port)
+      proxy.socket.destroy()
+    } finally {
+      await behind.close()
+    }
+  })
+
   it("streams that end with their connections, again and again", async () => {
     const from = "127.0.2.1"
     // Waits for its body, where another type would be answered.

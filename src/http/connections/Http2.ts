@@ -66,13 +66,15 @@ export const make = (options: {
     settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
   }, (request, response) => {
     const { stream } = request
+    const { session } = stream
+    // Only a stream that has ended has none, and `WastedStreams.begins` lets none of those pass.
+    if (session === undefined) return
     const client = clientOf(request)
     if (!wasted.admits(client, stream)) return
     if (!shares.take(client, 1)) {
       protections.streams.add()
       return stream.close(http2.constants.NGHTTP2_REFUSED_STREAM)
     }
-    const session = stream.session!
     requestBegan(session)
     bodies.guard(stream, client)
     // HTTP/1.1 has requestTimeout. In HTTP/2, Node leaves a stream open whose body never ends.

@@ -10,7 +10,7 @@ import type { Offences } from "./Offences.ts"
  * connection. What counts is the work that was begun for a stream; the number of resets says little.
  */
 export interface WastedStreams {
-  /** Whether a new stream of the session is to be served. If not, it has been seen to. */
+  /** Whether a new stream of the session is to be served; if so, it is open. If not, it has been seen to. */
   readonly begins: (session: Http2Session, stream: ServerHttp2Stream) => boolean
   /** The same once the client is known, if it comes by a trusted proxy. */
   readonly admits: (client: number, stream: ServerHttp2Stream) => boolean
@@ -56,11 +56,12 @@ export const make = (
   return {
     begins: (session, stream) => {
       const connection = connectionOf(session)
-      if (connection?.client === undefined) return true
-      if (connection.isCut) return ended(stream)
-      // Node parses all that one read brought before it hands on the streams in it: a reset may have come with it.
+      if (connection?.isCut === true) return ended(stream)
+      // Node parses all that one read brought before it hands on the streams in it: a reset may have come with it. Such
+      // a stream has no session any more.
       if (!stream.destroyed && !stream.closed) return true
-      charge(connection.client, STREAM_MICROS, connection)
+      // Whose stream a trusted proxy's was is not known before its headers are read.
+      if (connection?.client !== undefined) charge(connection.client, STREAM_MICROS, connection)
       return ended(stream)
     },
     admits: (client, stream) => {
