@@ -13,7 +13,7 @@ import { events } from "./events/EventsCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
 import { listen } from "./webhooks/ListenCommand.ts"
 import { webhook } from "./webhooks/WebhookCommands.ts"
-import { watch } from "./commands/WatchCommand.ts"
+import { watch } from "./watching/WatchCommand.ts"
 
 const root = Command.make("coupon").pipe(
   Command.withDescription("operates coupon-issuance: a client of its API and of its operator plane"),

@@ -33,6 +33,11 @@ export const entries: ReadonlyArray<Entry> = [
     role: "VIEWER"
   },
   {
+    usage: "campaign timeline ID [--limit N]",
+    text: "what operators did to a campaign, and the phases that it has reached",
+    role: "VIEWER"
+  },
+  {
     usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--no-end]",
     text: "changes what is given",
     role: "OPERATOR"

@@ -256,6 +256,21 @@ export const PhaseEvent = Schema.Struct({
   noticedAt: Millis
 })
 
+/** How far a timeline was read: acts below this id and phases below this sequence follow; `null`: all of them. */
+const TimelineCursor = Schema.Struct({ act: Schema.NullOr(Schema.Number), phase: Schema.NullOr(Schema.Number) })
+
+/** An entry of a campaign's timeline: what an operator did, or a phase that the campaign has reached. */
+export const TimelineEntry = Schema.Union(
+  Schema.TaggedStruct("Act", { act: AuditRecord }),
+  Schema.TaggedStruct("Phase", { reached: PhaseEvent })
+)
+
+/** A page of a timeline, the newest entry first. `before`: for the next page; `null`: this is the last one. */
+export const TimelinePage = Schema.Struct({
+  entries: Schema.Array(TimelineEntry),
+  before: Schema.NullOr(TimelineCursor)
+})
+
 /** The control plane: what an operator's console and command ask of an instance. Each call is one POST. */
 export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Info", { success: Info, error: OperatorFailure })
@@ -358,6 +373,19 @@ export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Phases", {
     payload: { campaignId: CampaignId, limit: Schema.Int.pipe(Schema.between(1, 1_000)) },
     success: Schema.Array(PhaseEvent),
+    error: OperatorFailure
+  }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "named"),
+  /**
+   * The acts of operators on a campaign (those of `AuditLog`) and the phases that it has reached, as one list by the
+   * ledger's clock, the newest first, at most `limit` (1 to 1,000). `before`: that of the page before.
+   */
+  Rpc.make("Timeline", {
+    payload: {
+      campaignId: CampaignId,
+      limit: Schema.Int.pipe(Schema.between(1, 1_000)),
+      before: Schema.optional(TimelineCursor)
+    },
+    success: TimelinePage,
     error: OperatorFailure
   }).annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "named")
 ).middleware(Authorization) {}

@@ -8,6 +8,7 @@ import * as Violations from "./Violations.ts"
 import { AuditChain } from "../ports/AuditChain.ts"
 import * as AuditRows from "./audit/AuditRows.ts"
 import * as ChainVerification from "./audit/ChainVerification.ts"
+import * as Timeline from "./audit/Timeline.ts"
 import { AuditLog } from "../ports/AuditLog.ts"
 import { CampaignPhases } from "../ports/CampaignPhases.ts"
 import { GateFacts } from "../ports/operation/GateFacts.ts"
@@ -152,6 +153,12 @@ export const layer = (stopped: Effect.Effect<void>) =>
       return Stream.concat(rows, Stream.fromEffect(done))
     }
 
+    const mustExist = (campaignId: number) =>
+      Effect.gen(function*() {
+        const campaign = yield* Effect.flatMap(CampaignStore, (campaigns) => campaigns.find(campaignId))
+        if (campaign === undefined) return yield* new NotFound({ message: "there is no such campaign" })
+      })
+
     return OperatorRpcs.of({
       // Answers even if no store does, because it reports that they are away.
       Info: () =>
@@ -254,12 +261,14 @@ export const layer = (stopped: Effect.Effect<void>) =>
       Phases: ({ campaignId, limit }) =>
         call("Phases", Effect.gen(function*() {
           const events = yield* Effect.flatMap(CampaignPhases, (phases) => phases.history(campaignId, limit))
-          const found = events.length > 0 || (yield* Effect.flatMap(CampaignStore, (campaigns) =>
-              campaigns.find(campaignId))) !== undefined
-          if (!found) {
-            return yield* new NotFound({ message: "there is no such campaign" })
-          }
+          if (events.length === 0) yield* mustExist(campaignId)
           return events
+        })),
+      Timeline: ({ before, campaignId, limit }) =>
+        call("Timeline", Effect.gen(function*() {
+          const page = yield* Timeline.read({ campaignId, limit, before })
+          if (page.entries.length === 0) yield* mustExist(campaignId)
+          return page
         }))
     })
   }))

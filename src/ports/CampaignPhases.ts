@@ -56,9 +56,10 @@ export class CampaignPhases extends Context.Tag("coupon/issuance/CampaignPhases"
     reached: ReadonlyArray<PhaseReached>,
     dueAt: EpochMillis | undefined
   ) => Effect.Effect<boolean, LedgerUnavailable | CommitInDoubt>
-  /** A campaign's phases, the newest first, at most `limit`. */
+  /** A campaign's phases, the newest first, at most `limit`; of those with a lower sequence if one is given. */
   readonly history: (
     campaignId: CampaignId,
-    limit: number
+    limit: number,
+    beforeSequence?: number
   ) => Effect.Effect<ReadonlyArray<PhaseEvent>, LedgerUnavailable>
 }>() {}

@@ -26,8 +26,9 @@ export const makeTexts = (
     states: (ids: string) =>
       `SELECT ${campaignColumns(now())}, p.phase, p.phase_at, p.sequence, p.due_at ` +
       `FROM ${campaignTable} WHERE c.id IN (${ids})`,
-    history: (campaignId: number, limit: number) =>
+    history: (campaignId: number, limit: number, beforeSequence: number | undefined) =>
       `SELECT sequence, phase, at, noticed_at FROM campaign_phase_log WHERE campaign_id = ${integer(campaignId)} ` +
+      (beforeSequence === undefined ? "" : `AND sequence < ${integer(beforeSequence)} `) +
       `ORDER BY sequence DESC LIMIT ${integer(limit)}`,
     unchanged,
     entries: (state: PhaseState, reached: ReadonlyArray<PhaseReached>) =>
@@ -94,6 +95,7 @@ export const make = (
         )
     },
     record,
-    history: (campaignId, limit) => Effect.map(run(texts.history(campaignId, limit)), (rows) => rows.map(texts.event))
+    history: (campaignId, limit, beforeSequence) =>
+      Effect.map(run(texts.history(campaignId, limit, beforeSequence)), (rows) => rows.map(texts.event))
   }
 }

@@ -43,7 +43,8 @@ describe("the operator plane, once a key is configured", () => {
     AuditLog: (client) => client.AuditLog({ limit: 1 }),
     AuditLinks: (client) => client.AuditLinks({ after: 0, limit: 1 }),
     VerifyAuditLog: (client) => Stream.runDrain(client.VerifyAuditLog({})),
-    Phases: (client) => client.Phases({ campaignId: 1_000_000, limit: 1 })
+    Phases: (client) => client.Phases({ campaignId: 1_000_000, limit: 1 }),
+    Timeline: (client) => client.Timeline({ campaignId: 1_000_000, limit: 1 })
   }
 
   /** `OK`, or the code of the refusal. */
@@ -86,7 +87,8 @@ describe("the operator plane, once a key is configured", () => {
   })
 
   const reading: ReadonlyArray<Call> = [
-    "Info", "Overview", "Audit", "Settings", "AuditLog", "AuditLinks", "VerifyAuditLog", "Phases"
+    "Info", "Overview", "Audit", "Settings", "AuditLog", "AuditLinks", "VerifyAuditLog", "Phases",
+    "Timeline"
   ]
   const allowed: ReadonlyArray<readonly [role: string, may: ReadonlyArray<Call>]> = [
     ["ISSUER", []],
@@ -103,7 +105,7 @@ describe("the operator plane, once a key is configured", () => {
         call,
         !may.includes(call as Call)
           ? "PERMISSION_DENIED"
-          : ["RebuildGate", "RevokeKey", "LimitKey", "RotateKey", "Phases"].includes(call)
+          : ["RebuildGate", "RevokeKey", "LimitKey", "RotateKey", "Phases", "Timeline"].includes(call)
           ? "RECORD_NOT_FOUND"
           : "OK"
       ])

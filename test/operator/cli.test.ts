@@ -184,6 +184,16 @@ describe("coupon, on a service that runs", () => {
       /^event +phase +reached at +noticed at\n +6 +ENDED +\S+Z +\S+Z\n$/
     )
     expect(await run("campaign", "history", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    const entries = async (...more: ReadonlyArray<string>) =>
+      (await run("campaign", "timeline", String(id), ...more)).out.split("\n")
+        .flatMap((line) => /^\S+Z +(?:\S+ {2,})?(campaign\.\w+|[A-Z_]+)(?: |$)/.exec(line)?.[1] ?? [])
+    const acts = ["create", "update", "pause", "resume", "end"].map((act) => `campaign.${act}`)
+    const timeline = (await entries()).toReversed()
+    expect(timeline.filter((entry) => entry.startsWith("campaign."))).toEqual(acts)
+    expect(timeline.filter((entry) => !entry.startsWith("campaign."))).toEqual(phases)
+    expect(timeline.slice(-2)).toEqual(["campaign.end", "ENDED"])
+    expect(await entries("--limit", "2")).toEqual(["ENDED", "campaign.end"])
+    expect(await run("campaign", "timeline", "1000000")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
     const lines = instance.logs().split("\n")
       .filter((line) => line.includes('"phase":') && line.includes(`"campaignId":${id},`))
     expect(lines.map((line) => /"phase":"(\w+)"/.exec(line)![1])).toEqual(phases)

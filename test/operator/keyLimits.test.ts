@@ -103,6 +103,13 @@ describe("keys with limits, on the operator plane", () => {
       Phases: [
         [(client) => client.Phases({ campaignId: other, limit: 10 }), "PermissionDenied"],
         [(client) => client.Phases({ campaignId: own, limit: 10 }), expect.any(Array)]
+      ],
+      Timeline: [
+        [(client) => client.Timeline({ campaignId: other, limit: 10 }), "PermissionDenied"],
+        [
+          (client) => client.Timeline({ campaignId: own, limit: 10 }),
+          { entries: expect.arrayContaining([expect.objectContaining({ _tag: "Act" })]), before: null }
+        ]
       ]
     }
     for (const [name, uses] of Object.entries(calls)) {

@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net"
 import { Webhook } from "standardwebhooks"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
+import { webhookTable } from "../../src/cli/watching/WatchTables.ts"
+import type { Overview } from "../../src/contract/Overview.ts"
 import { type Instance, startInstance } from "../support/Instance.ts"
 import { coupon, startCommand } from "./Command.ts"
 
@@ -86,6 +88,31 @@ describe("webhooks by the command", () => {
     expect(await json("webhook", "retry", id, "--all")).toMatchObject({ count: 0 })
     expect(await run("webhook", "delete", id)).toMatchObject({ code: 0 })
     expect(await run("webhook", "get", id)).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+  })
+
+  it("watch shows what a webhook has not taken", async () => {
+    await run("webhook", "create", hook, "--types", "coupon.issued")
+    const [{ id }] = await json("webhook", "list") as unknown as [{ readonly id: string }]
+    const line = async () => (await run("watch", "--count", "1")).out
+    const campaignId = String((await json("campaign", "create", "--name", "late", "--limit", "9"))["campaignId"])
+    status = 500
+    try {
+      for (const user of ["1", "2"]) await run("issue", campaignId, user)
+      await expect.poll(line, { timeout: 20_000 }).toMatch(/ webhooks=[1-9]\d* late=\S+ agents=/)
+      const { webhooks } = JSON.parse((await run("watch", "--count", "1", "--json")).out) as Overview
+      expect(webhooks).toEqual([
+        { id, host: new URL(hook).host, state: "FAILING", backlog: expect.any(Number), lagMillis: expect.any(Number) }
+      ])
+      expect(webhookTable(webhooks!)).toMatch(
+        new RegExp(`^webhook +host +state +backlog +oldest\n${id} +127\\.0\\.0\\.1:\\d+ +failing +[1-9]\\d* +\\d`)
+      )
+    } finally {
+      status = 204
+    }
+    await run("webhook", "update", id, "--disable")
+    await run("webhook", "update", id, "--enable")
+    await expect.poll(line, { timeout: 20_000 }).toMatch(/ webhooks=0 agents=/)
+    expect(await run("webhook", "delete", id)).toMatchObject({ code: 0 })
   })
 
   it("listen sends what happens to an endpoint without a public address", async () => {

@@ -154,6 +154,8 @@ export const exercise = <E>(
         for (const { at, noticedAt } of history) expect(noticedAt).toBeGreaterThanOrEqual(at)
         expect(history[7]).toMatchObject({ phase: "OPEN", at: opened.updatedAt })
         expect((yield* phases.history(campaignId, 2)).map(({ phase }) => phase)).toEqual(["ENDED", "PAUSED"])
+        expect((yield* phases.history(campaignId, 2, 8)).map(({ sequence }) => sequence)).toEqual([7, 6])
+        expect(yield* phases.history(campaignId, 2, 1)).toEqual([])
       }))
 
     it.effect("records nothing of a state that a change has left behind", () =>

@@ -24,6 +24,7 @@ import * as CodeOptions from "./CodeOptions.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
+import { timeline } from "./TimelineCommand.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 
 const name = Options.text("name").pipe(Options.withDescription("1 to 100 characters"))
@@ -377,6 +378,7 @@ export const campaign = Command.make("campaign").pipe(
     get,
     list,
     history,
+    timeline,
     update,
     turn("pause", "stops issuing; once it answers, nothing more is issued"),
     turn("resume", "lets a paused campaign issue again"),

@@ -27,8 +27,8 @@ const brief = (value: unknown): string => {
   return text.length > 60 ? `${text.slice(0, 59)}…` : text
 }
 
-/** The fields that differ; `--json` has both records in full. */
-const change = (before: unknown, after: unknown): string => {
+/** The fields that an act has changed; `--json` has both records in full. */
+export const changeText = ({ after, before }: Pick<typeof AuditRecord.Type, "before" | "after">): string => {
   const [was, is] = [fields(before), fields(after)]
   return [...new Set([...Object.keys(was), ...Object.keys(is)])].flatMap((name) => {
     const [from, to] = [was[name] ?? undefined, is[name] ?? undefined]
@@ -40,8 +40,10 @@ const change = (before: unknown, after: unknown): string => {
 
 const columns = ["id", "at", "who", "from", "what", "campaign", "change"]
 
-const cells = ({ action, actor, address, after, at, before, campaignId, id }: typeof AuditRecord.Type) =>
-  [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", change(before, after)]
+const cells = (act: typeof AuditRecord.Type) => {
+  const { action, actor, address, at, campaignId, id } = act
+  return [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", changeText(act)]
+}
 
 /** `<sequence>:<hash>`, as the log line "the audit log is sealed" has them. */
 const parseExpected = (text: string) => {

@@ -4,12 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Overview } from "../../contract/Overview.ts"
-import { withInstances } from "./Commands.ts"
+import { withInstances } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
-
-const rate = (perSecond: number): string =>
-  perSecond === 0 ? "0" : perSecond < 10 ? perSecond.toFixed(1) : String(Math.round(perSecond))
+import { campaignTable, PACE_MILLIS, rate, webhookTable } from "./WatchTables.ts"
 
 const millis = (value: number): string => value === 0 ? "-" : value < 10 ? value.toFixed(1) : String(Math.round(value))
 
@@ -56,41 +54,6 @@ const outcomes = ({ perSecond }: Overview): ReadonlyArray<readonly [string, numb
 
 const total = (overview: Overview): number => Object.values(overview.perSecond).reduce((sum, one) => sum + one, 0)
 
-/** The time over which the pace of a campaign is measured. */
-const PACE_MILLIS = 10_000
-
-/** Coupons a second of a campaign, over all instances, by its counter; `undefined` before its second sample. */
-const paceOf = (campaignId: number, recent: ReadonlyArray<Overview>): number | undefined => {
-  const seen = recent.flatMap(({ at, campaigns }) =>
-    campaigns.filter((c) => c.campaignId === campaignId).map(({ issued }) => ({ at, issued })))
-  const [first, last] = [seen[0], seen.at(-1)]
-  if (first === undefined || last === undefined || last.at <= first.at) return undefined
-  return (last.issued - first.issued) * 1_000 / (last.at - first.at)
-}
-
-/** The state of the campaigns that were served lately. */
-const campaignTable = (campaigns: Overview["campaigns"], recent: ReadonlyArray<Overview>): string =>
-  Output.table(
-    ["campaign", "name", "phase", "issued", "limit", "%", "a second", "sold out in", "gate", "reserved", "oldest"],
-    campaigns.map((c) => {
-      const pace = paceOf(c.campaignId, recent)
-      const left = c.couponLimit - c.issued
-      return [
-        c.campaignId,
-        c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
-        c.phase ?? c.status,
-        c.issued,
-        c.couponLimit,
-        Math.floor(100 * c.issued / c.couponLimit),
-        pace === undefined ? "-" : rate(pace),
-        left <= 0 ? "is" : pace === undefined || pace <= 0 ? "-" : Output.span(Math.ceil(left / pace)),
-        c.gate.toLowerCase(),
-        c.pending,
-        c.pending === 0 ? "-" : Output.duration(c.oldestPendingMillis)
-      ]
-    })
-  )
-
 const latencyText = ({ latencyMillis: { ok, refused } }: Overview): string =>
   `coupon p50 ${millis(ok.p50)}  p95 ${millis(ok.p95)}  p99 ${millis(ok.p99)}   ` +
   `other answer p50 ${millis(refused.p50)}  p99 ${millis(refused.p99)}`
@@ -124,7 +87,16 @@ const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
     })
   ]
   if (o.campaigns.length > 0) blocks.push(campaignTable(o.campaigns, recent))
+  if (o.webhooks !== undefined && o.webhooks.length > 0) blocks.push(webhookTable(o.webhooks))
   return blocks.join("\n\n")
+}
+
+/** Events that webhooks have not taken, by an instance that knows of webhooks. */
+const webhooksWord = ({ webhooks = [] }: Overview): ReadonlyArray<string> => {
+  if (webhooks.length === 0) return []
+  const backlog = webhooks.reduce((sum, one) => sum + one.backlog, 0)
+  const lag = Math.max(...webhooks.map(({ lagMillis }) => lagMillis))
+  return [`webhooks=${backlog}${backlog === 0 ? "" : ` late=${Output.duration(lag).replace(" ", "")}`}`]
 }
 
 /** One line, where the output is no terminal. */
@@ -139,6 +111,7 @@ const summary = (o: Overview): string =>
     `in-flight=${o.inFlight}`,
     `outbox=${o.outbox === null ? "?" : o.outbox.events}`,
     `gate=${o.gate.up ? "up" : "down"}`,
+    ...webhooksWord(o),
     `agents=${lateAgents(o)}`
   ].join(" ")
 
@@ -196,6 +169,9 @@ const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Over
     latest.toSorted((a, b) => a.at - b.at).flatMap(({ campaigns }) => campaigns.map((c) => [c.campaignId, c] as const))
   )
   if (seen.size > 0) blocks.push(campaignTable([...seen.values()].sort((a, b) => b.campaignId - a.campaignId), recent))
+  // All instances know the same webhooks; one that has none to show may only have started.
+  const webhooks = latest.toSorted((a, b) => b.at - a.at).find(({ webhooks = [] }) => webhooks.length > 0)?.webhooks
+  if (webhooks !== undefined) blocks.push(webhookTable(webhooks))
   return blocks.join("\n\n")
 }
 

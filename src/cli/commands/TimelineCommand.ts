@@ -1,0 +1,35 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import type { TimelineEntry } from "../../contract/OperatorRpcs.ts"
+import { usage } from "../CliFailure.ts"
+import { campaignId, show, withOperator } from "./Commands.ts"
+import * as Connection from "../Connection.ts"
+import { changeText } from "./LogCommand.ts"
+import * as Output from "../Output.ts"
+
+const cells = (entry: typeof TimelineEntry.Type) => {
+  if (entry._tag === "Phase") return [Output.time(entry.reached.at), "", entry.reached.phase, ""]
+  const { act } = entry
+  const isRefused = act.outcome === "REFUSED"
+  return [Output.time(act.at), act.actor, isRefused ? `${act.action} (refused)` : act.action, changeText(act)]
+}
+
+export const timeline = Command.make(
+  "timeline",
+  {
+    campaignId,
+    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    ...Connection.options
+  },
+  ({ campaignId, limit, ...given }) =>
+    withOperator(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        const { before, entries } = yield* client.Timeline({ campaignId, limit })
+        yield* show(json, entries, () => Output.table(["at", "who", "what", "change"], entries.map(cells)))
+        if (!json && before !== null && limit < 1_000) {
+          yield* Output.line(`there are more: --limit ${Math.min(1_000, limit * 2)}`)
+        }
+      }))
+).pipe(Command.withDescription("lists the acts on a campaign and the phases that it has reached, the newest first"))
