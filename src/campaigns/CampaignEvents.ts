@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { CoveringEvent } from "../agents/events/CoveringEvent.ts"
+import { eventLogs } from "../agents/events/EventLogMetrics.ts"
 import { EventTails } from "../agents/events/EventTails.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { Campaign, CampaignId } from "../domain/Campaign.ts"
@@ -73,6 +74,7 @@ export const make = Effect.gen(function*() {
   const store = yield* CampaignStore
   const tails = yield* EventTails
   let watchers = 0
+  eventLogs.watches.limit.set(maxWatchers)
 
   const find = (campaignId: CampaignId): Effect.Effect<Campaign, RecordNotFound | Unavailable> =>
     Effect.flatMap(Effect.mapError(store.find(campaignId), storeDown), (campaign) =>
@@ -81,10 +83,10 @@ export const make = Effect.gen(function*() {
   const place = Effect.acquireRelease(
     Effect.suspend(() => {
       if (watchers >= maxWatchers) return Effect.fail(new Overloaded({ retryAfterSeconds: 1 }))
-      watchers++
+      eventLogs.watches.open.set(++watchers)
       return Effect.void
     }),
-    () => Effect.sync(() => void watchers--)
+    () => Effect.sync(() => eventLogs.watches.open.set(--watchers))
   )
 
   return CampaignEvents.of({

@@ -8,6 +8,7 @@ import { Conflict, InvalidArgument, OutcomeUnknown, RecordNotFound, Unavailable 
 import { type ChunkResult, type CodeImport, CodeImports, type ImportKey, MAX_CHUNK_CODES } from
   "../ports/CodeImports.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
+import { transfers } from "./TransferMetrics.ts"
 
 /** A chunk as it was stored, and the import as it is then. */
 export interface AppendedCodes extends ChunkResult {
@@ -113,6 +114,8 @@ export const make = Effect.gen(function*() {
         const appended = yield* fromStore(store.append(key, index, codes))
         switch (appended._tag) {
           case "Appended":
+            transfers.accepted.add(appended.result.accepted)
+            transfers.rejected.add(codes.length - appended.result.accepted)
             return { codeImport: appended.codeImport, ...appended.result }
           case "NoImport":
             return yield* new RecordNotFound()

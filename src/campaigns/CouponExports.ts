@@ -6,6 +6,7 @@ import type { Coupon } from "../domain/Coupon.ts"
 import { Overloaded, Unavailable } from "../domain/Failure.ts"
 import * as RequestMetrics from "../metrics/RequestMetrics.ts"
 import type { Ledger, LedgerUnavailable } from "../ports/Ledger.ts"
+import { transfers } from "./TransferMetrics.ts"
 
 /** All coupons of a campaign after some number. */
 export interface CouponExport {
@@ -69,8 +70,9 @@ export const make = (listCoupons: Ledger["Type"]["listCoupons"]) => {
     ): Effect.Effect<CouponExport, Overloaded, Scope.Scope> =>
       Effect.gen(function*() {
         yield* Effect.acquireRelease(
-          Effect.suspend(() => open >= MOST_EXPORTS ? Effect.fail(tooMany) : Effect.sync(() => void open++)),
-          () => Effect.sync(() => void open--)
+          Effect.suspend(() =>
+            open >= MOST_EXPORTS ? Effect.fail(tooMany) : Effect.sync(() => transfers.exports.set(++open))),
+          () => Effect.sync(() => transfers.exports.set(--open))
         )
         const scope = yield* Effect.scope
         let position = afterNumber

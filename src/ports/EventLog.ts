@@ -49,6 +49,14 @@ export interface EventLogHead {
   readonly movedAt: EpochMillis
 }
 
+/** What the logs lack. */
+export interface EventLogLag {
+  /** Commits: batches of coupons or redemptions, and changes of campaigns. */
+  readonly commits: number
+  /** Age of the oldest of them by the ledger's clock; 0: there is none. */
+  readonly oldestAgeMillis: number
+}
+
 /**
  * Each campaign's log of events, in the ledger: what was committed, once each, in the order of commit. Reading is by
  * sequence alone, so a cursor is a number. Events stay unless `EVENT_RETENTION` removes the oldest.
@@ -102,6 +110,9 @@ export class EventLog extends Context.Tag("coupon/issuance/EventLog")<EventLog, 
     { readonly campaignIds: ReadonlyArray<CampaignId>; readonly nextAfterId: CampaignId | undefined },
     LedgerUnavailable
   >
+
+  /** What is committed and not in the logs yet, of all campaigns. An end time that passes is no commit. */
+  readonly lag: Effect.Effect<EventLogLag, LedgerUnavailable>
 
   /**
    * Removes the oldest events of the `size` campaigns after this id that are older than this, at most 1,000 a campaign,

@@ -709,6 +709,11 @@ const make = Effect.sync(() => {
           nextAfterId: page.length === size ? page.at(-1)!.campaignId : undefined
         }
       }),
+    lag: read(() => {
+      const facts = [...logs.values()].flatMap((log) => log.facts).filter(({ type }) => type !== "campaign.sold_out")
+      const ages = facts.map(({ at }) => Date.now() - at)
+      return { commits: facts.length, oldestAgeMillis: Math.max(0, ...ages) }
+    }),
     remove: (olderThanMillis, afterId, size) =>
       read(() => {
         const page = [...logs].filter(([campaignId]) => campaignId > afterId).slice(0, size)

@@ -172,6 +172,30 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Eve
         expectWhole(events, 5)
       }))
 
+    it.effect("says what it lacks: coupons and changes, however they get into it", () =>
+      Effect.gen(function*() {
+        yield* drain
+        const log = yield* EventLog
+        const { campaignId } = yield* createCampaign(draft())
+        yield* log.append([campaignId])
+        const before = yield* log.lag
+        yield* issue(campaignId, 1, 3)
+        yield* Effect.sleep("20 millis")
+        yield* issue(campaignId, 4, 1)
+        yield* change(campaignId, { name: "another" })
+        const lag = yield* log.lag
+        expect(lag.commits).toBe(before.commits + 3)
+        expect(lag.oldestAgeMillis).toBeGreaterThanOrEqual(15)
+        // The outbox still has them.
+        yield* log.append([campaignId])
+        expect((yield* log.lag).commits).toBe(before.commits)
+        yield* issue(campaignId, 5, 1)
+        expect((yield* log.lag).commits).toBe(before.commits + 1)
+        yield* drain
+        expect((yield* log.lag).commits).toBe(before.commits)
+        if (before.commits === 0) expect((yield* log.lag).oldestAgeMillis).toBe(0)
+      }))
+
     it.effect("gets nothing from a poll that fails", () =>
       Effect.gen(function*() {
         yield* drain

@@ -8,6 +8,8 @@ import * as Exposition from "../../src/metrics/Exposition.ts"
 // These define metrics of their own.
 import "../../src/telemetry/LineLimiter.ts"
 import "../../src/telemetry/LogSink.ts"
+import "../../src/agents/events/EventLogMetrics.ts"
+import "../../src/campaigns/TransferMetrics.ts"
 import "../../src/metrics/AgentMetrics.ts"
 import "../../src/metrics/CredentialMetrics.ts"
 import "../../src/metrics/ProcessMetrics.ts"

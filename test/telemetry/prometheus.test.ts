@@ -43,6 +43,19 @@ describe("the files of the observability profile", () => {
     expect(Array.from(docs.matchAll(/`(Coupon\w+)`/g), ([, name]) => name!).sort()).toEqual([...alerts].sort())
   })
 
+  it("say of every alert where it is written what to do", () => {
+    const page = Fs.readFileSync(new URL("../../docs/guides/troubleshooting.md", import.meta.url), "utf8")
+    const headings = Array.from(page.matchAll(/^##+ (.+)$/gm), ([, text]) =>
+      text!.toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-"))
+    const runbooks = Array.from(
+      rules.matchAll(/^ {10}runbook: docs\/guides\/troubleshooting\.md#(\S+)$/gm),
+      ([, anchor]) => anchor!
+    )
+    expect(runbooks).toHaveLength(alerts.length)
+    expect(runbooks.filter((anchor) => !headings.includes(anchor))).toEqual([])
+    expect(alerts.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
+  })
+
   it("lay the dashboard out without overlaps", () => {
     const taken = new Map<string, string>()
     for (const { gridPos: { h, w, x, y }, title } of dashboard.panels) {

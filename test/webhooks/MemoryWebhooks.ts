@@ -308,6 +308,7 @@ const make = () => {
       append: () => Effect.succeed([]),
       lagging: () => Effect.succeed({ campaignIds: [], nextAfterId: undefined }),
       remove: () => Effect.succeed({ removed: 0, nextAfterId: undefined }),
+      lag: Effect.succeed({ commits: 0, oldestAgeMillis: 0 }),
       movedSince: (since, limit) =>
         run(() =>
           [...moved].filter(([, at]) => at >= since).sort((a, b) => a[1] - b[1]).slice(0, limit)

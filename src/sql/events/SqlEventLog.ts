@@ -276,6 +276,13 @@ export const make = (dialect: SqlEventLogDialect): EventLog["Type"] => {
         }
       }),
 
+    lag: Effect.suspend(() =>
+      Effect.map(read(`SELECT lag.*, ${text.now()} AS ledger_now FROM (${Text.lagText}) AS lag`), ([row]) => ({
+        commits: Number(row!.commits),
+        oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, time(row!.ledger_now) - time(row!.oldest))
+      }))
+    ),
+
     remove: (olderThanMillis, afterId, size) =>
       Effect.gen(function*() {
         const { isFull, lastId } = yield* lastOfPage(afterId, size)

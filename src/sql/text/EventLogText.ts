@@ -2,6 +2,7 @@ import type { CampaignId } from "../../domain/CampaignId.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { EventCandidate } from "../events/EventCandidates.ts"
 import { integer } from "./Literals.ts"
+import { redemptionMarkers } from "./OutboxMarkers.ts"
 
 /** What the dialects say differently of the event log. */
 export interface EventLogDialect {
@@ -121,6 +122,14 @@ export const waitingCampaigns = (before: string, limit: number): string =>
   `SELECT DISTINCT campaign_id FROM (
   SELECT campaign_id FROM outbox WHERE kind IN ('ISSUED', 'CHANGED') AND created_at < ${before} LIMIT ${integer(limit)}
 ) AS waiting`
+
+/** Rows of the outbox whose events the logs lack: how many, and when the first was committed. */
+export const lagText = `SELECT COUNT(*) AS commits, MIN(o.created_at) AS oldest FROM outbox AS o
+LEFT JOIN campaign_event_heads AS h ON h.campaign_id = o.campaign_id
+LEFT JOIN redemption_log_heads AS d ON d.campaign_id = o.campaign_id
+WHERE o.kind = 'ISSUED' AND o.last_id > COALESCE(h.last_id, 0)
+  OR o.kind = 'CHANGED' AND o.first_id > COALESCE(h.version, 0)
+  OR ${redemptionMarkers("o")} AND o.last_id > COALESCE(d.sequence, 0)`
 
 /** What changed a campaign, the latest first, from the audit log; refused acts left no trace in the campaign. */
 export const changeActs = (campaignId: CampaignId, beforeId: number | undefined, limit: number): string =>

@@ -39,6 +39,9 @@ export const redemptionMarker = (key: string, now: string, campaignId: string): 
 SELECT 'CHANGED', ${REDEMPTIONS}, sequence, ${key}, campaign_id, ${now} FROM redemption_heads
 WHERE campaign_id = ${campaignId}`
 
+/** Whether the row `row` of the outbox is such a marker, as a condition. */
+export const redemptionMarkers = (row: string): string => `${row}.kind = 'CHANGED' AND ${row}.first_id = ${REDEMPTIONS}`
+
 /** Whether a row of the outbox is such a marker. */
 export const isRedemptionMarker = (row: { readonly kind: string; readonly firstId: number }): boolean =>
   row.kind === "CHANGED" && row.firstId === REDEMPTIONS
