@@ -110,6 +110,7 @@ export const startStage = async (say: (text: string) => void): Promise<Stage> =>
 /** The service on its embedded stores, and a look into its ledger. */
 export const startEmbedded = async (): Promise<{
   readonly instance: Instance
+  readonly directory: string
   readonly count: (campaignId: number) => number
   readonly stop: () => Promise<void>
 }> => {
@@ -117,6 +118,7 @@ export const startEmbedded = async (): Promise<{
   const instance = await startInstance({ DATA_DIR: dir })
   return {
     instance,
+    directory: dir,
     count: (campaignId) => {
       const database = new DatabaseSync(Path.join(dir, "coupon.db"), { readOnly: true })
       try {
