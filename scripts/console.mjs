@@ -1,0 +1,67 @@
+// Builds the console (console/) into dist/console, which the service serves from memory: each file, and beside it what
+// it is in brotli and gzip, so that no request is compressed while coupons are issued. Does nothing if dist/console is
+// newer than its sources.
+//   node scripts/console.mjs [--force]
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { brotliCompressSync, constants, gzipSync } from "node:zlib"
+
+const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+const out = path("dist/console")
+const stamp = `${out}/.built`
+const isForced = process.argv.includes("--force")
+
+/** Written by the build itself. */
+const generated = new Set(["console/src/paraglide"])
+
+const newest = (name) => {
+  if (generated.has(name)) return 0
+  const stat = statSync(path(name))
+  if (!stat.isDirectory()) return stat.mtimeMs
+  return Math.max(stat.mtimeMs, ...readdirSync(path(name)).map((entry) => newest(`${name}/${entry}`)))
+}
+
+// Of the service, the page imports what it shares with other clients.
+const shared = ["base", "domain", "contract", "client"].map((room) => `src/${room}`)
+const inputs = ["console", ...shared, "scripts/console.mjs", "package.json", "package-lock.json"]
+if (!isForced && existsSync(stamp) && Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs) process.exit(0)
+
+const vite = await import("vite").catch(() => undefined)
+if (vite === undefined) {
+  // An installation without development packages runs the service, with the console that it has, or without one.
+  console.error("the console is not built: Vite is missing, a development package (npm ci --include=dev installs it)")
+  process.exit(isForced ? 1 : 0)
+}
+
+// Moved into place as a whole, because another process may be reading it.
+const draft = path(`dist/console-draft-${process.pid}`)
+await vite.build({
+  configFile: path("console/vite.config.ts"),
+  root: path("console"),
+  base: "/console/",
+  logLevel: "warn",
+  build: { outDir: draft, emptyOutDir: true, sourcemap: false }
+})
+
+/** Below this, headers take more than compression saves. */
+const LEAST_BYTES = 512
+
+const compress = (folder) => {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const file = `${folder}/${entry.name}`
+    if (entry.isDirectory()) compress(file)
+    else {
+      const content = readFileSync(file)
+      if (content.length < LEAST_BYTES) continue
+      const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length }
+      const smaller = [["br", brotliCompressSync(content, { params })], ["gz", gzipSync(content, { level: 9 })]]
+      for (const [suffix, bytes] of smaller) {
+        if (bytes.length < content.length) writeFileSync(`${file}.${suffix}`, bytes)
+      }
+    }
+  }
+}
+compress(draft)
+writeFileSync(`${draft}/.built`, "")
+rmSync(out, { recursive: true, force: true })
+renameSync(draft, out)
