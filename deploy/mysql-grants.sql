@@ -20,6 +20,8 @@ GRANT SELECT, INSERT, UPDATE (revoked_at) ON coupon.api_keys TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.api_key_limits TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.api_key_ends TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE (last_day) ON coupon.api_key_use TO 'coupon'@'%';
+-- A session of the console is there until it ends, and never changes.
+GRANT SELECT, INSERT, DELETE ON coupon.console_sessions TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.campaign_phases TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.campaign_phase_log TO 'coupon'@'%';
 -- Events are added, and removed by EVENT_RETENTION; none is changed.

@@ -29,6 +29,7 @@ import type { WebhookRecords } from "./ports/webhooks/WebhookRecords.ts"
 import { rootMessage } from "./base/RootMessage.ts"
 import { KeysUnavailable } from "./security/ApiKeys.ts"
 import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
+import type { SessionStore } from "./security/sessions/SessionStore.ts"
 import { ProductionNote } from "./security/ProductionNote.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
@@ -166,6 +167,7 @@ export type Stores =
   | AuditLog
   | AuditChain
   | ApiKeyStore
+  | SessionStore
   | Outbox
   | Redemptions
   | Gate

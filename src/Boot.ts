@@ -22,6 +22,7 @@ import { ApiKeys } from "./security/ApiKeys.ts"
 import { Guard } from "./security/Guard.ts"
 import * as Posture from "./security/Posture.ts"
 import * as Security from "./security/Security.ts"
+import { Sessions } from "./security/sessions/Sessions.ts"
 import type { JwksUnusable } from "./security/UserTokens.ts"
 import { Webhooks } from "./webhooks/Webhooks.ts"
 import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
@@ -76,7 +77,8 @@ export const make = Effect.gen(function*() {
         events: Context.get(context, CampaignEvents),
         redemptions: Context.get(context, CouponRedemptions),
         guard: Context.get(context, Guard),
-        apiKeys: Context.get(context, ApiKeys)
+        apiKeys: Context.get(context, ApiKeys),
+        sessions: Context.get(context, Sessions)
       }
       ports = context
       troubles = Context.get(context, StoreHealth).troubles

@@ -11,6 +11,10 @@ export const reasons = [
   "revoked_key",
   /** The key has expired, or was replaced some time ago. */
   "expired_key",
+  /** The session has ended, or never was. Honest browsers send those, too. */
+  "ended_session",
+  /** A session's cookie came along with a request that is none of the console's own page. */
+  "cross_site",
   /** The key may not be used from the client's address. */
   "network",
   /** The key may not touch the campaign. */
@@ -59,4 +63,10 @@ export const refusedActs = {
 export const expiring = gauges(
   "coupon_keys_expiring",
   "Valid API keys that expire within 14 days and have no successor, of the whole deployment."
+)()
+
+/** There should be none: each is a part of the console that its own policy forbids, or an attack that it has stopped. */
+export const policyReports = counters(
+  "coupon_console_policy_reports",
+  "Reports of browsers that the content security policy of the console has stopped something."
 )()

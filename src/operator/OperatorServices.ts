@@ -15,6 +15,7 @@ import type { Outbox } from "../ports/Outbox.ts"
 import type { StoreHealth } from "../ports/StoreHealth.ts"
 import type { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
+import type { Sessions } from "../security/sessions/Sessions.ts"
 
 /** The services that the operator's calls use, once the stores are there. */
 export type Ports =
@@ -32,6 +33,7 @@ export type Ports =
   | LedgerFacts
   | LedgerBackup
   | Outbox
+  | Sessions
   | StoreHealth
   | WebhookDelivery
 

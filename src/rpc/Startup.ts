@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 import type { Guard } from "../security/Guard.ts"
+import type { Sessions } from "../security/sessions/Sessions.ts"
 import type { CampaignEvents } from "../campaigns/CampaignEvents.ts"
 import type { Campaigns } from "../campaigns/Campaigns.ts"
 import type { CodePools } from "../campaigns/CodePools.ts"
@@ -21,6 +22,7 @@ export interface UseCases {
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]
+  readonly sessions: Sessions["Type"]
 }
 
 /** Whether calls can be served yet: the service listens before its stores are reached. */

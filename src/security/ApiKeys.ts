@@ -77,6 +77,8 @@ export type KeyFlaw =
   | "expired"
   /** It may not be used from this address. */
   | "network"
+  /** It is the token of a session, which has ended. */
+  | "session"
 
 /** API keys: who holds one may do what its role says. Every act enters the audit log as done by `actor`. */
 export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
@@ -121,6 +123,14 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   ) => Effect.Effect<Rotation, KeyNotFound | KeyRejected | KeyConflict | KeysUnavailable>
   /** The holder of a secret, who sends it from `address`, or why there is none. */
   readonly authenticate: (secret: string, address: () => string) => Effect.Effect<Principal | KeyFlaw, KeysUnavailable>
+  /**
+   * As `authenticate`, for a caller who has proved in another way that it acts for the holder of the key with this id.
+   * `undefined`: ADMIN_API_KEY, which it has proved to be the one that is set now.
+   */
+  readonly holder: (
+    keyId: string | undefined,
+    address: () => string
+  ) => Effect.Effect<Principal | KeyFlaw, KeysUnavailable>
   /**
    * Whether administration needs a key: there is an ADMIN_API_KEY, a key was ever made (revoked ones count), or the
    * ledger was ever served in production mode. Never `false` again after it was `true`. A change at another instance

@@ -14,6 +14,7 @@ import { allows, isRole } from "../domain/Role.ts"
 import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
 import type { Reason } from "../metrics/CredentialMetrics.ts"
 import { idOf, looksLikeKey } from "./Secret.ts"
+import * as SessionToken from "./sessions/SessionToken.ts"
 import * as TokenBuckets from "./TokenBuckets.ts"
 import { UserTokens } from "./UserTokens.ts"
 import * as WrongCredentials from "./WrongCredentials.ts"
@@ -55,15 +56,23 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
    * when it was admitted. Takes nothing of the key's rate, and is not counted.
    */
   readonly recheck: (caller: Caller, role: Role, principal: Principal) => Effect.Effect<boolean, Rejection>
+  /**
+   * The holder of a key, of any role, who signs in to the console. Wrong keys are counted, logged and recorded as those
+   * of an administrative call. A session starts no other session.
+   */
+  readonly signIn: (caller: Caller) => Effect.Effect<Principal, Rejection>
   /** Records that an administrative act of a caller whom it admitted failed, and why: the tag of the failure. */
   readonly actFailed: (caller: Caller, principal: Principal, reason: string) => void
 }>() {}
+
+const notAKey = new Unauthenticated({ reason: "a session is started with an API key" })
 
 /** Admits every call, for tests. */
 export const open: Guard["Type"] = {
   publicIsOpen: true,
   mayListCodes: () => true,
   recheck: () => Effect.succeed(true),
+  signIn: () => Effect.fail(notAKey),
   actFailed: () => {},
   admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
 }
@@ -82,6 +91,7 @@ const SEND_KEY = "send it as \"Authorization: Bearer <key>\""
 /** Nothing tells what is wrong with a key, not even its holder: the log and the metrics do. */
 const invalidKey = new Unauthenticated({ reason: "the API key is unknown, revoked or expired" })
 const wrongNetwork = new PermissionDenied({ reason: "the API key may not be used from this address" })
+const endedSession = new Unauthenticated({ reason: "the session has ended: sign in again" })
 const notBearer = new Unauthenticated({ reason: `the Authorization header is not of the form "Bearer <key>"` })
 
 const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
@@ -179,6 +189,8 @@ export const make = Effect.gen(function*() {
         ? Effect.succeed(found)
         : found === "network"
         ? refuse(wrongNetwork, found)
+        : found === "session"
+        ? refuse(endedSession, "ended_session")
         : refuse(invalidKey, `${found}_key`))
 
   const holder = (credential: string, caller: Caller): Effect.Effect<Principal, Refusal> =>
@@ -296,6 +308,13 @@ export const make = Effect.gen(function*() {
         ? administration(credential, access, caller)
         : publicCall(caller, credential, access, userId)
       return Effect.catchAll(admitted, refused(caller, credential, access))
+    },
+    signIn: (caller) => {
+      const credential = caller.authorization === undefined ? undefined : BEARER.exec(caller.authorization)?.[1]
+      const admitted = credential === undefined || SessionToken.isToken(credential)
+        ? refuse(notAKey, "malformed")
+        : holder(credential, caller)
+      return Effect.catchAll(admitted, refused(caller, credential, "VIEWER"))
     }
   })
 })

@@ -13,7 +13,7 @@ import type { Principal } from "../domain/Principal.ts"
 import type { Role } from "../domain/Role.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
-import type { ApiKey, KeysUnavailable } from "./ApiKeys.ts"
+import type { ApiKey, KeyFlaw, KeysUnavailable } from "./ApiKeys.ts"
 import { ApiKeys, endOf, expiresSoon, isValid, KeyConflict, KeyNotFound, KeyRejected } from "./ApiKeys.ts"
 import type { NewKey, StoredKey, StoredKeys } from "./ApiKeyStore.ts"
 import { ApiKeyStore } from "./ApiKeyStore.ts"
@@ -217,6 +217,22 @@ export const make = Effect.gen(function*() {
         snapshot = { ...snapshot, at: -Infinity, closed: snapshot.closed || done }
       })))
 
+  /** The key with this id. It may have been made at another instance a moment ago. */
+  const entryWith = (id: string) =>
+    Effect.gen(function*() {
+      return (yield* recent).byId.get(id) ?? (yield* noOlderThan(UNKNOWN_MILLIS)).byId.get(id)
+    })
+
+  /** The holder of a key that was proved, if it may be used now and from this address. */
+  const admitted = (id: string, entry: Entry, address: () => string): Effect.Effect<Principal | KeyFlaw> =>
+    Effect.gen(function*() {
+      if (entry.isRevoked) return "revoked"
+      if (entry.endsAt !== Number.POSITIVE_INFINITY && (yield* monotonicMillis) >= entry.endsAt) return "expired"
+      if (entry.networks !== undefined && !isIn(entry.networks, address())) return "network"
+      used.add(id)
+      return entry.principal
+    })
+
   const isHolder = (hash: Buffer, secret: string, { hash: stored, principal }: Entry): boolean =>
     sameHash(hash, stored) || (principal.limitsVersion !== undefined && sameHash(limitedHashOf(secret), stored))
 
@@ -285,14 +301,15 @@ export const make = Effect.gen(function*() {
         if (Option.isSome(bootstrap) && sameHash(hash, bootstrap.value)) return bootstrapPrincipal
         const id = idOf(secret)
         if (id === undefined) return "unknown"
-        // It may have been made at another instance a moment ago.
-        const entry = (yield* recent).byId.get(id) ?? (yield* noOlderThan(UNKNOWN_MILLIS)).byId.get(id)
-        if (entry === undefined || !isHolder(hash, secret, entry)) return "unknown"
-        if (entry.isRevoked) return "revoked"
-        if (entry.endsAt !== Number.POSITIVE_INFINITY && (yield* monotonicMillis) >= entry.endsAt) return "expired"
-        if (entry.networks !== undefined && !isIn(entry.networks, address())) return "network"
-        used.add(id)
-        return entry.principal
+        const entry = yield* entryWith(id)
+        return entry === undefined || !isHolder(hash, secret, entry) ? "unknown" : yield* admitted(id, entry, address)
+      }),
+
+    holder: (keyId, address) =>
+      Effect.gen(function*() {
+        if (keyId === undefined) return Option.isSome(bootstrap) ? bootstrapPrincipal : "unknown"
+        const entry = yield* entryWith(keyId)
+        return entry === undefined ? "unknown" : yield* admitted(keyId, entry, address)
       }),
 
     // Open administration is checked again: another instance may have closed it.

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import { isToken } from "./sessions/SessionToken.ts"
 
 /**
  * API keys are 256 random bits, so one SHA-256 is enough. Slow hashes such as bcrypt protect short secrets from
@@ -21,8 +22,8 @@ const FORM = /^cpn_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/
 /** The id in a secret; `undefined` if it has not the form of an API key. */
 export const idOf = (secret: string): string | undefined => FORM.exec(secret)?.[1]
 
-/** Whether it was meant to be an API key, complete or not. */
-export const looksLikeKey = (secret: string): boolean => secret.startsWith("cpn_")
+/** Whether it was meant to be an API key, or a session of one, complete or not. */
+export const looksLikeKey = (secret: string): boolean => secret.startsWith("cpn_") || isToken(secret)
 
 export const newSecret = (): { readonly id: string; readonly secret: string } => {
   const id = randomBytes(8).toString("hex")

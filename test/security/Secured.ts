@@ -5,7 +5,8 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { type Actor, named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import type { UseCases } from "../../src/rpc/Startup.ts"
+import type { Mounts } from "../../src/http/Mounts.ts"
+import type { Startup, UseCases } from "../../src/rpc/Startup.ts"
 import { ApiKeys, isValid } from "../../src/security/ApiKeys.ts"
 import type { NewKey, StoredKey } from "../../src/security/ApiKeyStore.ts"
 import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
@@ -13,6 +14,8 @@ import { Guard } from "../../src/security/Guard.ts"
 import { isLimited, type LimitsChange } from "../../src/security/KeyLimits.ts"
 import { ProductionNote } from "../../src/security/ProductionNote.ts"
 import type { Role } from "../../src/domain/Role.ts"
+import { SessionStore, type StoredSession } from "../../src/security/sessions/SessionStore.ts"
+import { Sessions } from "../../src/security/sessions/Sessions.ts"
 import { RefusedActs, type RefusedAct } from "../../src/security/RefusedActs.ts"
 import * as Security from "../../src/security/Security.ts"
 import type { Running } from "../transport/Stub.ts"
@@ -90,6 +93,29 @@ export const memoryStore = (): MemoryStore => {
   return memory
 }
 
+/** Sessions in memory, with the store's clock ahead of the process's by `ahead` milliseconds. */
+export const memorySessions = (ahead = 0): SessionStore["Type"] => {
+  let rows: ReadonlyArray<StoredSession> = []
+  const now = () => Date.now() + ahead
+  return SessionStore.of({
+    insert: (session, { lifeMillis, most }) =>
+      Effect.sync(() => {
+        const added = { ...session, createdAt: now(), endsAt: now() + lifeMillis }
+        const others = rows.filter(({ keyId }) => keyId !== session.keyId)
+        const ofKey = [...rows.filter(({ keyId }) => keyId === session.keyId), added].slice(-most)
+        rows = [...others, ...ofKey]
+      }),
+    all: Effect.sync(() => ({ now: now(), sessions: rows.filter(({ endsAt }) => endsAt > now()) })),
+    remove: (id) =>
+      Effect.sync(() => {
+        const left = rows.filter((row) => row.id !== id)
+        const wasThere = left.length < rows.length
+        rows = left
+        return wasThere
+      })
+  })
+}
+
 /** The note of a ledger in memory. */
 export const memoryNote = (): ProductionNote["Type"] => {
   let left = false
@@ -104,6 +130,7 @@ export const memoryNote = (): ProductionNote["Type"] => {
 export interface Secured extends Running {
   readonly apiKeys: ApiKeys["Type"]
   readonly guard: Guard["Type"]
+  readonly sessions: Sessions["Type"]
   /** The secret of a new key. */
   readonly key: (role: Role, requestsPerSecond?: number, limits?: LimitsChange) => Promise<string>
   /** Who created campaigns. */
@@ -117,13 +144,18 @@ export const startSecured = async (
   environment: Record<string, string> = {},
   store: ApiKeyStore["Type"] = memoryStore().store,
   useCases: UseCases = echo,
-  note: ProductionNote["Type"] = memoryNote()
+  note: ProductionNote["Type"] = memoryNote(),
+  shared: {
+    readonly sessions?: SessionStore["Type"]
+    readonly mountsOf?: Effect.Effect<Mounts, never, AppConfig.AppConfig | Startup>
+  } = {}
 ): Promise<Secured> => {
   const scope = Effect.runSync(Scope.make())
   const refused: Array<RefusedAct> = []
   const context = await Effect.runPromise(Layer.buildWithScope(
     Security.layer.pipe(Layer.provide([
       Layer.succeed(ApiKeyStore, store),
+      Layer.succeed(SessionStore, shared.sessions ?? memorySessions()),
       Layer.succeed(RefusedActs, { note: (act) => void refused.push(act) }),
       Layer.succeed(ProductionNote, note),
       AppConfig.layerTest({ OPEN_ADMINISTRATION: "loopback", ...environment })
@@ -136,10 +168,12 @@ export const startSecured = async (
   const running = await start({
     // What the guard makes of HOST is tried; the server itself stays on loopback.
     environment: { ...environment, HOST: "127.0.0.1" },
+    ...shared.mountsOf === undefined ? {} : { mountsOf: shared.mountsOf },
     useCases: () => ({
       ...useCases,
       guard: Context.get(context, Guard),
       apiKeys,
+      sessions: Context.get(context, Sessions),
       campaigns: {
         ...useCases.campaigns,
         create: (draft, actor) =>
@@ -151,6 +185,7 @@ export const startSecured = async (
     ...running,
     apiKeys,
     guard: Context.get(context, Guard),
+    sessions: Context.get(context, Sessions),
     actors,
     refused,
     key: async (role, requestsPerSecond, limits) => {

@@ -76,8 +76,8 @@ export const redemption: Redemption = {
   at: Date.UTC(2025, 6, 1)
 }
 
-/** No call needs a key, and there are none; nor are there webhooks. */
-export const unguarded: Pick<UseCases, "guard" | "apiKeys" | "webhooks"> = {
+/** No call needs a key, and there are none; nor are there sessions and webhooks. */
+export const unguarded: Pick<UseCases, "guard" | "apiKeys" | "sessions" | "webhooks"> = {
   webhooks: Webhooks.off,
   guard: Guard.open,
   apiKeys: {
@@ -89,7 +89,14 @@ export const unguarded: Pick<UseCases, "guard" | "apiKeys" | "webhooks"> = {
     rotate: () => Effect.die("no keys here"),
     upkeep: Effect.void,
     authenticate: () => Effect.succeed("unknown"),
+    holder: () => Effect.succeed("unknown"),
     configured: Effect.succeed(false)
+  },
+  sessions: {
+    start: () => Effect.die("no keys here"),
+    find: () => Effect.succeed(undefined),
+    end: () => Effect.succeed(false),
+    list: Effect.succeed([])
   }
 }
 
@@ -255,6 +262,8 @@ export const start = async (options: {
   readonly waitingFor?: () => ReadonlyArray<string>
   readonly environment?: Record<string, string>
   readonly mounts?: Mounts
+  /** Mounts that go by the settings and the use cases. */
+  readonly mountsOf?: Effect.Effect<Mounts, never, AppConfig.AppConfig | Startup>
   readonly patience?: Partial<Patience>
 } = {}): Promise<Running> => {
   const scope = Effect.runSync(Scope.make())
@@ -264,7 +273,8 @@ export const start = async (options: {
     current: options.useCases ?? (() => echo),
     waitingFor: options.waitingFor ?? (() => [])
   })
-  const layer = Server.layerWith(options.mounts ?? {}, undefined, options.patience).pipe(
+  const layer = Layer.unwrapEffect(Effect.map(options.mountsOf ?? Effect.succeed({}), (mounts) =>
+    Server.layerWith({ ...options.mounts, ...mounts }, undefined, options.patience))).pipe(
     Layer.provide([startup, AppConfig.layerTest({ PORT: "0", ...options.environment })]),
     Layer.provide(logger)
   )

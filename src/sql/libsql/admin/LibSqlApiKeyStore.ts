@@ -1,22 +1,27 @@
 import type { InStatement } from "@libsql/client"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ApiKeyStore } from "../../../security/ApiKeyStore.ts"
-import * as SqlApiKeyStore from "../../SqlApiKeyStore.ts"
+import { SessionStore } from "../../../security/sessions/SessionStore.ts"
+import type { KeyDialect } from "../../keys/RecordedWrites.ts"
+import * as SqlApiKeyStore from "../../keys/SqlApiKeyStore.ts"
+import * as SqlSessionStore from "../../keys/SqlSessionStore.ts"
 import { actorText, stateText } from "../../text/AuditLogText.ts"
 import { integer } from "../../text/Literals.ts"
 import { LibSqlDriver } from "../LibSql.ts"
 import { libsqlText, makeStatements } from "../Statements.ts"
 import { libsqlFacts } from "./LibSqlAuditLog.ts"
 
-const make = Effect.map(LibSqlDriver, (driver) => {
+const dialect = Effect.map(LibSqlDriver, (driver) => {
   const textOrNull = (text: string | null) => text === null ? "NULL" : libsqlText(text)
-  return SqlApiKeyStore.make<InStatement>({
+  return {
     time: Number,
     text: libsqlText,
     at: integer,
     now: () => integer(Date.now()),
     today: () => libsqlText(new Date().toISOString().slice(0, 10)),
+    after: (time, millis) => `${time} + ${integer(millis)}`,
     changeId: libsqlText,
     act: ({ action, actor, after, before, changeId }, now) =>
       [
@@ -37,8 +42,13 @@ const make = Effect.map(LibSqlDriver, (driver) => {
       Effect.uninterruptible(
         Effect.tryPromise({ try: () => driver.batch([...statements], "write"), catch: (cause) => cause })
       )
-  })
+  } satisfies KeyDialect<InStatement>
 })
 
-/** The keys in the embedded ledger's file. */
-export const layer: Layer.Layer<ApiKeyStore, never, LibSqlDriver> = Layer.effect(ApiKeyStore, make)
+/** The keys and their sessions in the embedded ledger's file. */
+export const layer: Layer.Layer<ApiKeyStore | SessionStore, never, LibSqlDriver> = Layer.effectContext(
+  Effect.map(dialect, (keys) =>
+    Context.make(ApiKeyStore, SqlApiKeyStore.make<InStatement>(keys)).pipe(
+      Context.add(SessionStore, SqlSessionStore.make<InStatement>(keys))
+    ))
+)

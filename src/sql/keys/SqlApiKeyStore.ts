@@ -1,40 +1,12 @@
 import * as Effect from "effect/Effect"
-import type { ChangeRecord } from "../domain/ChangeRecord.ts"
-import type { Role } from "../domain/Role.ts"
-import type { EpochMillis } from "../domain/Time.ts"
-import type { AuditEntry } from "../ports/AuditLog.ts"
-import { KeysUnavailable } from "../security/ApiKeys.ts"
-import { ApiKeyStore, type NewKey, type StoredKey } from "../security/ApiKeyStore.ts"
-import type { KeyLimits } from "../security/KeyLimits.ts"
-import type { Row } from "./Rows.ts"
-import { actColumns } from "./text/AuditLogText.ts"
-import { integer } from "./text/Literals.ts"
-
-/** What the audit log is to have of a write. */
-export type KeyEntry = Omit<AuditEntry, "campaignId">
-
-/** The keys, where the databases differ. */
-export interface ApiKeyDialect<Statement> {
-  readonly time: (value: unknown) => EpochMillis
-  /** Any text, and a time, as literals. */
-  readonly text: (text: string) => string
-  readonly at: (time: EpochMillis) => string
-  /** The clock, and its day in UTC, as expressions. */
-  readonly now: () => string
-  readonly today: () => string
-  /** A change id as a literal. */
-  readonly changeId: (id: string) => string
-  /** An act's values, as `actColumns` has them. */
-  readonly act: (entry: KeyEntry, now: string) => string
-  /** Adds the facts of an act, if it was recorded. */
-  readonly facts: (entry: KeyEntry) => Statement
-  /** What an INSERT that finds its key does instead. */
-  readonly onSameKey: string
-  readonly later: "GREATEST" | "MAX"
-  readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, unknown>
-  /** Runs these as one transaction, after all others of keys. */
-  readonly commit: (statements: ReadonlyArray<string | Statement>) => Effect.Effect<unknown, unknown>
-}
+import type { ChangeRecord } from "../../domain/ChangeRecord.ts"
+import type { Role } from "../../domain/Role.ts"
+import { KeysUnavailable } from "../../security/ApiKeys.ts"
+import { ApiKeyStore, type NewKey, type StoredKey } from "../../security/ApiKeyStore.ts"
+import type { KeyLimits } from "../../security/KeyLimits.ts"
+import type { Row } from "../Rows.ts"
+import { integer } from "../text/Literals.ts"
+import { type KeyDialect, type KeyEntry, recordedWrites } from "./RecordedWrites.ts"
 
 const unavailable = (cause: unknown) => new KeysUnavailable({ cause })
 
@@ -62,8 +34,9 @@ const list = (value: unknown): ReadonlyArray<never> | undefined =>
  * What all ledgers do alike with keys. Each write begins with its row of the audit log, which is recorded only if the
  * write applies; the other statements do nothing without that row.
  */
-export const make = <Statement>(dialect: ApiKeyDialect<Statement>): ApiKeyStore["Type"] => {
-  const { act, at, changeId, commit, facts, later, now, onSameKey, read, text, time, today } = dialect
+export const make = <Statement>(dialect: KeyDialect<Statement>): ApiKeyStore["Type"] => {
+  const { at, commit, later, now, onSameKey, read, text, time, today } = dialect
+  const write = recordedWrites(dialect)
   const maybe = <A>(value: A | undefined, literal: (value: A) => string) =>
     value === undefined ? "NULL" : literal(value)
 
@@ -102,24 +75,6 @@ export const make = <Statement>(dialect: ApiKeyDialect<Statement>): ApiKeyStore[
       })
     }
   )
-
-  /** Runs a write whose act is recorded for the rows of `from`; `false`: there were none, and it did nothing. */
-  const write = (
-    entry: KeyEntry,
-    from: (now: string) => string,
-    statements: (recorded: string, now: string) => ReadonlyArray<string>
-  ): Effect.Effect<boolean, KeysUnavailable> =>
-    Effect.suspend(() => {
-      const [id, time] = [changeId(entry.changeId), now()]
-      return commit([
-        `INSERT INTO admin_audit (${actColumns}) SELECT ${act(entry, time)} FROM ${from(time)}`,
-        facts(entry),
-        ...statements(`admin_audit AS a WHERE a.change_id = ${id}`, time)
-      ]).pipe(
-        Effect.zipRight(read(`SELECT COUNT(*) AS acts FROM admin_audit WHERE change_id = ${id}`)),
-        Effect.mapBoth({ onFailure: unavailable, onSuccess: ([row]) => Number(row!.acts) === 1 })
-      )
-    })
 
   const newLimits = (id: string, version: number, limits: KeyLimits, recorded: string, now: string) => {
     const { campaigns, expiresAt, networks } = limits
