@@ -110,6 +110,11 @@ const directions = {
       /^(effect\/|@effect\/platform(-node)?\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$)|node:)/,
     because: "sockets and mounts carry calls; they know no use case and no store"
   },
+  console: {
+    inside: ["base", "domain", "config", "metrics", "security", "rpc", "http"],
+    packages: /^(effect\/|@connectrpc\/connect$|node:)/,
+    because: "the console's pages and sessions stand on the transport; they know no use case and no store"
+  },
   operator: {
     inside: [
       "base", "domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http", "webhooks"

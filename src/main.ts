@@ -9,6 +9,8 @@ import * as Logger from "effect/Logger"
 import * as AppConfig from "./config/AppConfig.ts"
 import { help } from "./config/Help.ts"
 import * as Boot from "./Boot.ts"
+import * as ConsoleFiles from "./console/ConsoleFiles.ts"
+import * as ConsoleMount from "./console/ConsoleMount.ts"
 import * as Logging from "./telemetry/Logging.ts"
 import * as MainProgram from "./MainProgram.ts"
 import * as Redaction from "./config/Redaction.ts"
@@ -34,12 +36,16 @@ Settings (environment variables) and their defaults:
 ${help()}
 `
 
+/** A URL of all addresses as one of this machine. */
+const fromHere = (url: string): string => url.replace(/\/\/(?:0\.0\.0\.0|\[::\]):/, "//127.0.0.1:")
+
 const greet = Effect.gen(function*() {
-  const { host, url } = yield* Server.Listener
-  const { embedded } = yield* AppConfig.AppConfig
-  const reachable = host === "0.0.0.0" || host === "::" ? url.replace(/\/\/.*:/, "//127.0.0.1:") : url
+  const { operatorUrl, url } = yield* Server.Listener
+  const { embedded, servesConsole } = yield* AppConfig.AppConfig
+  const reachable = fromHere(url)
+  const pages = servesConsole && ConsoleFiles.areBuilt() ? `, console at ${fromHere(operatorUrl)}/console` : ""
   yield* Effect.logInfo(
-    `listening on ${reachable}${embedded ? " (embedded stores)" : ""}; ` +
+    `listening on ${reachable}${embedded ? " (embedded stores)" : ""}${pages}; ` +
       `try: curl ${reachable}/coupon.v1.CouponService/CreateCampaign ` +
       `-H 'Content-Type: application/json' -d '{"name":"first","couponLimit":1000,"startTime":"2025-06-25T00:00:00Z"}'`
   )
@@ -66,7 +72,8 @@ const mounts = Effect.gen(function*() {
   // A shop's sales figures are confidential. METRICS_PORT serves them without a key, to be reached by Prometheus alone.
   const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
   const open = { [OpenApi.PATH]: OpenApi.make() }
-  return Server.layerWith(open, undefined, {}, { ...metrics, ...yield* OperatorMount.make })
+  const pages = (yield* AppConfig.AppConfig).servesConsole ? yield* ConsoleMount.make() : {}
+  return Server.layerWith(open, undefined, {}, { ...metrics, ...pages, ...yield* OperatorMount.make })
 })
 
 const service = Layer.effectDiscard(greet).pipe(

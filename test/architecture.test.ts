@@ -128,6 +128,11 @@ const refused: ReadonlyArray<readonly [file: string, code: string, message: RegE
     `import { IssueCoupon } from "../claim/IssueCoupon.ts"`,
     /http\/ may not import claim\/IssueCoupon\.ts/
   ],
+  [
+    "src/console/X.ts",
+    `import { Campaigns } from "../campaigns/Campaigns.ts"`,
+    /console\/ may not import campaigns\/Campaigns\.ts/
+  ],
   ["src/main.ts", `import * as Gate from "./redis/RedisGate.ts"`, /only src\/Backend\.ts chooses adapters/],
   ["src/main.ts", `export type Gate = import("./redis/RedisGate.ts").Gate`, /only src\/Backend\.ts chooses adapters/],
   [

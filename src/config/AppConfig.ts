@@ -24,6 +24,8 @@ export class AppConfig extends Context.Tag("coupon/AppConfig")<AppConfig, Values
   readonly production: boolean
   /** Whether callers without a key see the codes of a campaign. A code alone may have a value. */
   readonly listsCodesToAll: boolean
+  /** Whether it serves the console. */
+  readonly servesConsole: boolean
   /** Whether callers without a key may administer, while there is no key and the ledger never was in production. */
   readonly mayOpenAdministration: boolean
   readonly listenHost: string
@@ -169,6 +171,10 @@ export const load = (
       listsCodesToAll: Option.match(values.publicCodes, {
         onNone: () =>
           values.nodeEnv !== "production" && Option.isNone(values.jwksUrl) && Option.isNone(values.jwksFile),
+        onSome: (choice) => choice === "on"
+      }),
+      servesConsole: Option.match(values.console, {
+        onNone: () => values.nodeEnv !== "production",
         onSome: (choice) => choice === "on"
       }),
       secretsKey: Option.orElse(values.secretsKey, () => secretsInFile),

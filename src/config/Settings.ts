@@ -322,6 +322,13 @@ export const settings = {
         : `${wrong} is no origin, such as https://shop.example (no path, no slash at the end)`
     }
   ),
+  console: {
+    name: "CONSOLE",
+    description: "whether operators have pages at /console, next to the operator plane; unless set, off in production " +
+      "(on, off)",
+    default: "on or off",
+    config: Config.option(Config.literal("on", "off")("CONSOLE"))
+  } satisfies Setting<Option.Option<"on" | "off">>,
   reflection: oneOf("REFLECTION", "whether gRPC clients may ask for the API's description", ["on", "off"], "on"),
   secretsKey: {
     name: "SECRETS_KEY",

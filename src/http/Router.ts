@@ -10,6 +10,7 @@ import type { StreamRoute } from "../rpc/streams/StreamRoute.ts"
 import * as UnaryLane from "../rpc/UnaryLane.ts"
 import * as BrowserHeaders from "./BrowserHeaders.ts"
 import { dropRest } from "./connections/DropRest.ts"
+import * as ConsoleRequests from "./console/ConsoleRequests.ts"
 import * as Cors from "./Cors.ts"
 import { finder, type Handler, type Mounts } from "./Mounts.ts"
 import type { Pages } from "./Pages.ts"
@@ -21,6 +22,8 @@ export interface Router {
   /** Asks for the end of all HTTP/1.1 connections whose answers are not begun. The lane asks by itself. */
   readonly closeAfterAnswers: () => void
 }
+
+const isConsolePath = (url: string): boolean => url.startsWith("/console")
 
 export const make = (options: {
   readonly config: AppConfig["Type"]
@@ -48,6 +51,9 @@ export const make = (options: {
   const mountAt = finder(options.mounts)
   const cors = corsOrigins.length === 0 ? undefined : Cors.make(corsOrigins)
   const readHead = RequestHead.make()
+  const consoleRequests = options.config.servesConsole
+    ? ConsoleRequests.make(options.config.trustedNetworks, tls)
+    : undefined
 
   /** HTTP/1.1 responses that the lane does not write. */
   const open = new Set<http.ServerResponse>()
@@ -65,6 +71,16 @@ export const make = (options: {
     return false
   }
 
+  /** Admits the console's cookie in place of a key, except to the pages of the console itself, which read it. */
+  const isAuthorized = (request: Request, response: Response) => {
+    if (consoleRequests === undefined || isConsolePath(request.url!)) return true
+    const reason = consoleRequests.authorize(request)
+    if (reason === undefined) return true
+    request.resume()
+    pages.reject(request, response, 403, Code.PermissionDenied, `PERMISSION_DENIED: ${reason}`)
+    return false
+  }
+
   const pathOf = (request: Request) => request.url!.split("?", 1)[0]!
   const mountOf = (path: string) => rpcs.has(path) ? undefined : mountAt(path)
 
@@ -73,7 +89,7 @@ export const make = (options: {
     if (request.method !== "POST") {
       BrowserHeaders.set(response, mountOf(pathOf(request))?.headers ?? BrowserHeaders.api, tls)
     }
-    if (!isWellFormed(request, response)) return
+    if (!isWellFormed(request, response) || !isAuthorized(request, response)) return
     if (request.method === "POST" && streamPaths.has(request.url!)) return serveStream(request, response, draining)
     if (adapter(request, response)) return
     // Read again: of an absolute target, `isWellFormed` leaves the path.

@@ -45,6 +45,8 @@ export class Listener extends Context.Tag("coupon/transport/Listener")<Listener,
   readonly port: number
   /** `http://host:port` (or `https`), brackets around IPv6. */
   readonly url: string
+  /** The same of the port for operators: ADMIN_PORT, if that is set. */
+  readonly operatorUrl: string
 }>() {}
 
 /** More sockets on the port of `h1`, if the port can be shared. With TLS, handshakes take far longer than accepting. */
@@ -236,15 +238,17 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, 
     const shared: Shared = { ...calls, secure, patience, draining, drainAll, drains }
     const { adminHost, adminPort, listenHost, maxConnections, port } = config
     const apart = Option.isSome(adminPort)
+    let operatorUrl: string | undefined
     if (apart) {
       const place = { host: adminHost, port: adminPort.value, mounts: forOperators, maxConnections: ADMIN_CONNECTIONS }
       const bound = yield* open(shared, { ...place, setting: "ADMIN_PORT" })
+      operatorUrl = bound.url
       yield* Effect.logInfo(`operators at port ${bound.port} of ${bound.host}`)
     }
     const all = apart ? mounts : { ...mounts, ...forOperators }
     const listener = yield* open(shared, { host: listenHost, port, mounts: all, maxConnections, setting: "PORT" })
     yield* measureHeld(dispatcher.held)
-    return listener
+    return { ...listener, operatorUrl: operatorUrl ?? listener.url }
   })
 
 /**

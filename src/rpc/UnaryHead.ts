@@ -67,9 +67,13 @@ export const read = (
         // The adapter compresses large answers; those of the hot path are too small.
         if (!hot && name.toLowerCase() === "accept-encoding") return undefined
         break
-      case 16:
-        if (name.toLowerCase() === "content-encoding" && raw[i + 1] !== "identity") return undefined
+      case 16: {
+        const lower = name.toLowerCase()
+        // The console's calls, whose credential may be a cookie, are the router's.
+        if (lower === "x-coupon-console") return undefined
+        if (lower === "content-encoding" && raw[i + 1] !== "identity") return undefined
         break
+      }
       case 18:
         if (name.toLowerCase() !== "connect-timeout-ms") break
         if (timeout !== undefined) return undefined

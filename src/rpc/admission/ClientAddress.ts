@@ -52,6 +52,15 @@ export const makeAddressOf = (trusted: BlockList): (request: Request) => string 
   }
 }
 
+/** Whether a request came over a connection of a trusted proxy, whose headers about the client count. */
+export const makeIsFromTrusted = (trusted: BlockList): (request: Request) => boolean => {
+  const isTrusted = isTrustedBy(trusted)
+  return (request) => {
+    const peer = peerOf(request)
+    return peer !== "" && isTrusted(peer)
+  }
+}
+
 /** Whose requests and connections are whose. */
 export interface ClientAddresses {
   /** The client of a request. */
