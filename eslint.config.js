@@ -56,9 +56,14 @@ const directions = {
     because: "who may do what depends on no store, no transport and no use case"
   },
   webhooks: {
-    inside: ["base", "domain", "config", "contract", "ports", "metrics"],
+    inside: ["base", "domain", "config", "contract", "ports", "metrics", "expiry"],
     packages: /^(effect\/|undici$|ipaddr\.js$|node:)/,
     because: "webhooks follow the event log over the ports; they know no store, and no claim waits for them"
+  },
+  expiry: {
+    inside: ["base", "domain", "ports"],
+    packages: /^effect\//,
+    because: "when coupons expire follows from the ports alone"
   },
   agents: {
     inside: ["base", "domain", "config", "ports", "metrics", "webhooks"],
@@ -66,12 +71,12 @@ const directions = {
     because: "agents work over the ports, below the use cases that wake them"
   },
   claim: {
-    inside: ["base", "domain", "config", "ports", "metrics", "agents"],
+    inside: ["base", "domain", "config", "ports", "metrics", "expiry", "agents"],
     packages: /^(effect\/|node:crypto$)/,
     because: "a claim runs over the ports; it knows no store and no transport"
   },
   campaigns: {
-    inside: ["base", "domain", "config", "ports", "metrics", "agents", "claim"],
+    inside: ["base", "domain", "config", "ports", "metrics", "expiry", "agents", "claim"],
     packages: /^(effect\/|node:crypto$)/,
     because: "the use cases of campaigns run over the ports; they know no store and no transport"
   },

@@ -3,7 +3,8 @@
 -- of a key, no limit that a key had, and no table.
 
 GRANT SELECT, INSERT, UPDATE
-    (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at, code_spec, code_count)
+    (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at, code_spec, code_count,
+     validity_version, undo_window_millis)
   ON coupon.campaigns TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
@@ -37,6 +38,8 @@ GRANT SELECT, INSERT ON coupon.redemptions TO 'coupon'@'%';
 GRANT SELECT, INSERT, DELETE ON coupon.coupon_states TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.redemption_heads TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.redemption_log_heads TO 'coupon'@'%';
+-- A validity that was set stays: coupons were promised by it.
+GRANT SELECT, INSERT ON coupon.coupon_validities TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production. Writes of keys lock the row.
 GRANT SELECT, UPDATE (served_in_production_at) ON coupon.deployment TO 'coupon'@'%';
 -- A code of a pool is added, and removed if its import is given up; it never changes.

@@ -5,6 +5,8 @@ import * as CampaignEvents from "./campaigns/CampaignEvents.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CodePools from "./campaigns/CodePools.ts"
 import * as Coupons from "./campaigns/Coupons.ts"
+import * as CouponExpiry from "./expiry/CouponExpiry.ts"
+import * as CouponStates from "./campaigns/CouponStates.ts"
 import * as CouponRedemptions from "./campaigns/CouponRedemptions.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
 import * as EventNews from "./agents/events/EventNews.ts"
@@ -36,6 +38,7 @@ export const layer = Layer.mergeAll(
   Webhooks.layer
 ).pipe(
   Layer.provideMerge(CouponRedemptions.layer),
+  Layer.provideMerge(CouponStates.layer),
   Layer.provideMerge(
     Layer.mergeAll(RedemptionCommit.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)
   ),
@@ -44,5 +47,6 @@ export const layer = Layer.mergeAll(
   Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, WebhookDelivery.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
-  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer, WebhookSender.layer))
+  Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer, WebhookSender.layer)),
+  Layer.provideMerge(CouponExpiry.layer)
 )

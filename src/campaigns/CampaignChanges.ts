@@ -15,6 +15,8 @@ import type {
   Campaign, CampaignDraft, CampaignId, CampaignOrder, CampaignSettings, CampaignUpdate, ExpectedVersion
 } from "../domain/Campaign.ts"
 import { belowIssued, ended, patched, paused, resumed, sameSettings } from "../domain/Campaign.ts"
+import { validityText } from "../domain/validity/CouponValidity.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS } from "../domain/validity/UndoWindow.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/Failure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
@@ -68,10 +70,18 @@ const untilConfigured = Backoff.schedule({ firstMillis: 10, lastMillis: 100 })
 const ATTEMPTS = 20
 
 /** What calls of one id have to agree on. Times are instants, however they were written. */
-const contentOf = ({ codes, couponLimit, endTime, name, startTime }: CampaignDraft): string => {
-  // Without a text the codes are the default ones, and the content is what it was before campaigns had others.
+const contentOf = (
+  { codes, couponLimit, endTime, name, startTime, undoWindowMillis, validity }: CampaignDraft
+): string => {
+  // Defaults are left out, so that the content is what it was before campaigns had these settings.
   const text = codesText(codes)
-  const content = [name, couponLimit, startTime, endTime ?? null, ...text === undefined ? [] : [text]]
+  const isDefaultWindow = undoWindowMillis === DEFAULT_UNDO_WINDOW_MILLIS
+  const content = [
+    ...[name, couponLimit, startTime, endTime ?? null],
+    ...text === undefined ? [] : [text],
+    ...validity === undefined ? [] : ["validity", validityText(validity)],
+    ...isDefaultWindow ? [] : ["undoWindow", undoWindowMillis]
+  ]
   return createHash("sha256").update(JSON.stringify(content)).digest("hex")
 }
 

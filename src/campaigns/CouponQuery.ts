@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { type CampaignId, parseCampaignId } from "../domain/Campaign.ts"
 import { parseUserId, type UserId } from "../domain/Coupon.ts"
 import { InvalidArgument } from "../domain/Failure.ts"
+import type { CouponState } from "../domain/redemption/Redemption.ts"
 import { type EpochMillis, parseRfc3339 } from "../domain/Time.ts"
 import type { IssueWindow } from "../ports/Ledger.ts"
 
@@ -12,6 +13,8 @@ export interface CouponFilter extends IssueWindow {
   readonly userId: UserId | undefined
   /** The last coupon first, or the newest campaign. */
   readonly descending: boolean
+  /** In one of these states by the ledger's clock; empty: in any. */
+  readonly states: ReadonlyArray<CouponState>
 }
 
 /** A page of a list, validated by `parseQuery`. */
@@ -30,9 +33,13 @@ const reject = (field: string, reason: string) => Either.left(new InvalidArgumen
 
 // As the token of a list of campaigns: with another filter, coupons would be left out.
 export const encodeToken = (filter: CouponFilter, position: number): string => {
-  const { before, campaignId, descending, from, userId } = filter
-  const digest = createHash("sha256")
-    .update(JSON.stringify([campaignId ?? 0, String(userId ?? 0), descending, from ?? null, before ?? null]))
+  const { before, campaignId, descending, from, states, userId } = filter
+  const content = [
+    ...[campaignId ?? 0, String(userId ?? 0), descending, from ?? null, before ?? null],
+    // Without states the digest is the same as before states existed, so old tokens stay valid.
+    ...states.length === 0 ? [] : [[...new Set(states)].sort()]
+  ]
+  const digest = createHash("sha256").update(JSON.stringify(content))
     .digest("hex").slice(0, 12)
   return Buffer.from(`${position}.${digest}`).toString("base64url")
 }
@@ -57,9 +64,10 @@ export const parseQuery = (input: {
   readonly descending: boolean
   readonly issuedFrom: string
   readonly issuedBefore: string
+  readonly states: ReadonlyArray<CouponState>
 }): Either.Either<CouponQuery, InvalidArgument> =>
   Either.gen(function*() {
-    const { descending, pageSize } = input
+    const { descending, pageSize, states } = input
     const campaignId = input.campaignId === 0 ? undefined : yield* parseCampaignId(input.campaignId)
     const userId = input.userId === 0n ? undefined : yield* parseUserId(input.userId)
     const from = yield* parseTime("issuedFrom", input.issuedFrom)
@@ -69,7 +77,7 @@ export const parseQuery = (input: {
     }
     if (pageSize < 0) return yield* reject("pageSize", `must be 0 to ${MAX_COUPON_PAGE}`)
     const limit = pageSize === 0 ? COUPON_PAGE : Math.min(pageSize, MAX_COUPON_PAGE)
-    const rest = { descending, from, before }
+    const rest = { descending, from, before, states }
     const filter: CouponQuery["filter"] = campaignId !== undefined
       ? { campaignId, userId, ...rest }
       : userId !== undefined

@@ -18,9 +18,11 @@ import {
 import {
   issuedCoupon, type KnownCoupon, type Redemption, redeemedCoupon, type RedemptionDetails
 } from "../domain/redemption/Redemption.ts"
+import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import { type RedemptionItem, Redemptions } from "../ports/Redemptions.ts"
+import { CouponStates } from "./CouponStates.ts"
 
 /** A coupon as a caller names it: by its code, however it was typed, or by its user. */
 export type CouponKey = { readonly code: string } | { readonly userId: UserId }
@@ -75,6 +77,8 @@ export const make = Effect.gen(function*() {
   const commits = yield* RedemptionCommit
   const lookup = yield* CouponLookup
   const redemptions = yield* Redemptions
+  const expiry = yield* CouponExpiry
+  const states = yield* CouponStates
   const requestMillis = Duration.toMillis(config.requestTimeout)
 
   const byCode = yield* Batcher.make<string, Coupon | undefined, LedgerUnavailable>({
@@ -90,17 +94,7 @@ export const make = Effect.gen(function*() {
   const standings = yield* Batcher.make<Coupon, KnownCoupon, LedgerUnavailable>({
     maxBatch: LOOKUP_BATCH,
     maxInFlight: LOOKUPS_IN_FLIGHT,
-    run: (campaignId, coupons) =>
-      Effect.map(redemptions.standings(campaignId, [...new Set(coupons.map(({ id }) => id))]), (found) => {
-        const standing = new Map(found.map((of) => [of.couponId, of]))
-        return coupons.map((coupon) => {
-          const of = standing.get(coupon.id)
-          if (of === undefined) return issuedCoupon(coupon)
-          return of.state === "REDEEMED"
-            ? redeemedCoupon(coupon, of)
-            : { ...issuedCoupon(coupon), state: "REVOKED" }
-        })
-      })
+    run: (_, coupons) => states.of(coupons)
   })
 
   const remembered = new Map<CampaignId, CampaignCodes>()
@@ -143,12 +137,13 @@ export const make = Effect.gen(function*() {
     details: RedemptionDetails
   ): Effect.Effect<Redeemed, RedemptionFailure> =>
     Effect.gen(function*() {
-      const expiresAt = performance.now() + requestMillis
-      const coupon = yield* find(campaignId, key, expiresAt)
+      const answerBy = performance.now() + requestMillis
+      const coupon = yield* find(campaignId, key, answerBy)
       yield* notTooMany(commits.size())
-      const item: RedemptionItem = { action, couponId: coupon.id, expiresAt: undefined, requestId, details }
+      const [expiresAt] = yield* Effect.mapError(expiry.of([coupon]), storeDown)
+      const item: RedemptionItem = { action, couponId: coupon.id, expiresAt, requestId, details }
       const outcome = yield* Effect.mapError(
-        commits.commit(campaignId, item, expiresAt),
+        commits.commit(campaignId, item, answerBy),
         ({ started }) => started ? new OutcomeUnknown() : new Unavailable({ retryAfterSeconds: 1 })
       )
       switch (outcome._tag) {
@@ -158,7 +153,9 @@ export const make = Effect.gen(function*() {
           return yield* new Conflict()
         case "Done": {
           const { redemption } = outcome
-          const after = action === "REDEEM" ? redeemedCoupon(coupon, redemption) : issuedCoupon(coupon)
+          const after = action === "REDEEM"
+            ? redeemedCoupon(coupon, expiresAt, redemption)
+            : issuedCoupon(coupon, expiresAt, redemption.at)
           return { coupon: after, redemption }
         }
         case "Refused":
@@ -166,11 +163,11 @@ export const make = Effect.gen(function*() {
             case "ABSENT":
               return yield* new RecordNotFound()
             case "EXPIRED":
-              return yield* new CouponExpired()
+              return yield* new CouponExpired({ coupon: issuedCoupon(coupon, expiresAt, Infinity) })
             case "REVOKED":
               return yield* new CouponRevoked()
             case "REDEEMED":
-              return yield* new CouponRedeemed({ coupon: redeemedCoupon(coupon, outcome.standing!) })
+              return yield* new CouponRedeemed({ coupon: redeemedCoupon(coupon, expiresAt, outcome.standing!) })
           }
       }
     })

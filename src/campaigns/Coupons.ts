@@ -5,21 +5,32 @@ import type * as Scope from "effect/Scope"
 import type { Campaign, CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import { InvalidArgument, type Overloaded, RecordNotFound, Unavailable } from "../domain/Failure.ts"
+import type { DatedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
+import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import { normaliseCode } from "../domain/codes/CodeInput.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
-import { type IssueWindow, Ledger, type LedgerUnavailable, MAX_CAMPAIGNS_LOOKED_AT } from "../ports/Ledger.ts"
+import {
+  type CouponStretch, type IssueWindow, Ledger, type LedgerUnavailable, MAX_CAMPAIGNS_LOOKED_AT
+} from "../ports/Ledger.ts"
 import * as CouponExports from "./CouponExports.ts"
-import { type CouponFilter, type CouponQuery, encodeToken } from "./CouponQuery.ts"
+import { type CouponFilter, type CouponQuery, encodeToken, MAX_COUPON_PAGE } from "./CouponQuery.ts"
+import { CouponStates } from "./CouponStates.ts"
 
 /** A page of coupons. */
 export interface CouponList {
-  readonly coupons: ReadonlyArray<Coupon>
+  readonly coupons: ReadonlyArray<KnownCoupon>
   /** The token of the next page; `undefined` on the last one. */
   readonly nextPageToken: string | undefined
 }
 
-/** With a window of time, one call looks at no more coupons than these, or at as many campaigns of a user. */
+/** With a window of time or states, one call looks at no more coupons than these, or at as many campaigns of a user. */
 export const MAX_LOOK = 10_000
+
+/** All coupons of a campaign after some number. */
+export interface CouponExport extends Omit<CouponExports.CouponExport, "next"> {
+  /** The next coupons, in order; `undefined`: there are no more. Not to be run twice at a time. */
+  readonly next: Effect.Effect<ReadonlyArray<DatedCoupon> | undefined, Unavailable>
+}
 
 /** Longer than any code, however it is composed. */
 const MAX_CODE_LENGTH = 256
@@ -38,7 +49,7 @@ export class Coupons extends Context.Tag("coupon/campaigns/Coupons")<Coupons, {
     campaignId: CampaignId,
     afterNumber: number
   ) => Effect.Effect<
-    CouponExports.CouponExport,
+    CouponExport,
     InvalidArgument | RecordNotFound | Unavailable | Overloaded,
     Scope.Scope
   >
@@ -55,23 +66,30 @@ const normalised = (code: string): string => code.normalize("NFC").trim()
 export const make = Effect.gen(function*() {
   const store = yield* CampaignStore
   const ledger = yield* Ledger
+  const expiry = yield* CouponExpiry
+  const states = yield* CouponStates
   const exports = CouponExports.make(ledger.listCoupons)
 
   const find = (campaignId: CampaignId): Effect.Effect<Campaign, RecordNotFound | Unavailable> =>
     Effect.flatMap(Effect.mapError(store.find(campaignId), storeDown), (campaign) =>
       campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
 
-  const page = (filter: CouponFilter, coupons: ReadonlyArray<Coupon>, next: number | undefined): CouponList => ({
+  const page = (filter: CouponFilter, coupons: ReadonlyArray<KnownCoupon>, next: number | undefined): CouponList => ({
     coupons,
     nextPageToken: next === undefined ? undefined : encodeToken(filter, next)
   })
+
+  /** Those of these coupons that are in one of the filter's states. */
+  const known = (filter: CouponFilter, coupons: ReadonlyArray<Coupon>) =>
+    Effect.map(Effect.mapError(states.of(coupons), storeDown), (all) =>
+      filter.states.length === 0 ? all : all.filter(({ state }) => filter.states.includes(state)))
 
   /** Numbers have no gap, so that a stretch of them is as many coupons as one call may look at. */
   const ofCampaign = (campaignId: CampaignId, { filter, limit, position }: CouponQuery) =>
     Effect.gen(function*() {
       const { issuedCount } = yield* find(campaignId)
       const { before, descending, from } = filter
-      const length = from === undefined && before === undefined ? limit : MAX_LOOK
+      const length = from === undefined && before === undefined && filter.states.length === 0 ? limit : MAX_LOOK
       const firstId = descending
         ? Math.max(1, Math.min(position ?? Infinity, issuedCount + 1) - length)
         : (position ?? 0) + 1
@@ -79,24 +97,45 @@ export const make = Effect.gen(function*() {
         ? Math.min(position ?? Infinity, issuedCount + 1) - 1
         : Math.min(firstId + length - 1, issuedCount)
       if (firstId > lastId) return page(filter, [], undefined)
-      const stretch = { campaignId, firstId, lastId, descending, limit, from, before }
-      const coupons = yield* Effect.mapError(ledger.couponsAmong(stretch), storeDown)
+      const stretch = { campaignId, descending, from, before }
+      const coupons = filter.states.length === 0
+        ? yield* known(filter, yield* among({ ...stretch, firstId, lastId, limit }))
+        : yield* inStates(filter, { ...stretch, firstId, lastId, limit })
       const end = coupons.length === limit ? coupons.at(-1)!.id : descending ? firstId : lastId
       return page(filter, coupons, (descending ? end <= 1 : end >= issuedCount) ? undefined : end)
+    })
+
+  const among = (stretch: CouponStretch) => Effect.mapError(ledger.couponsAmong(stretch), storeDown)
+
+  /** The first coupons of the stretch that are in the filter's states, looked for a page at a time. */
+  const inStates = (filter: CouponFilter, { limit, ...stretch }: CouponStretch) =>
+    Effect.gen(function*() {
+      const { descending, firstId, lastId } = stretch
+      const found: Array<KnownCoupon> = []
+      for (let looked = 0; looked <= lastId - firstId && found.length < limit; looked += MAX_COUPON_PAGE) {
+        const some = descending
+          ? { firstId: Math.max(firstId, lastId - looked - MAX_COUPON_PAGE + 1), lastId: lastId - looked }
+          : { firstId: firstId + looked, lastId: Math.min(lastId, firstId + looked + MAX_COUPON_PAGE - 1) }
+        found.push(...yield* known(filter, yield* among({ ...stretch, ...some, limit: MAX_COUPON_PAGE })))
+        yield* Effect.yieldNow()
+      }
+      return found.slice(0, limit)
     })
 
   const ofUser = (userId: UserId, { filter, limit, position }: CouponQuery) =>
     Effect.gen(function*() {
       const { before, descending, from } = filter
-      const coupons: Array<Coupon> = []
+      const coupons: Array<KnownCoupon> = []
       let next = position
       let looked = 0
       do {
         const left = limit - coupons.length
-        const query = { userId, position: next, descending, limit: left, from, before }
+        const most = filter.states.length === 0 ? left : MAX_COUPON_PAGE
+        const query = { userId, position: next, descending, limit: most, from, before }
         const found = yield* Effect.mapError(ledger.couponsOfUser(query), storeDown)
-        coupons.push(...found.coupons)
-        next = found.next
+        const some = yield* known(filter, found.coupons)
+        coupons.push(...some.slice(0, left))
+        next = some.length > left ? coupons.at(-1)!.campaignId : found.next
         looked += MAX_CAMPAIGNS_LOOKED_AT
         // In the process, a read takes the event loop for a millisecond or two.
         yield* Effect.yieldNow()
@@ -110,8 +149,11 @@ export const make = Effect.gen(function*() {
       if (campaignId === undefined) return ofUser(userId!, query)
       if (userId === undefined) return ofCampaign(campaignId, query)
       return Effect.flatMap(find(campaignId), () =>
-        Effect.map(Effect.mapError(ledger.findCoupons(campaignId, [userId]), storeDown), (coupons) =>
-          page(query.filter, coupons.filter((coupon) => isIn(query.filter, coupon)), undefined)))
+        Effect.flatMap(Effect.mapError(ledger.findCoupons(campaignId, [userId]), storeDown), (coupons) =>
+          Effect.map(
+            known(query.filter, coupons.filter((coupon) => isIn(query.filter, coupon))),
+            (found) => page(query.filter, found, undefined)
+          )))
     },
 
     find: (campaignId, given) =>
@@ -136,7 +178,16 @@ export const make = Effect.gen(function*() {
           return yield* new InvalidArgument({ field: "afterNumber", reason: "must not be negative" })
         }
         const { issuedCount } = yield* find(campaignId)
-        return yield* exports.open(campaignId, afterNumber, issuedCount)
+        const { lastNumber, next } = yield* exports.open(campaignId, afterNumber, issuedCount)
+        const dated = (coupons: ReadonlyArray<Coupon>) =>
+          Effect.mapBoth(expiry.of(coupons), {
+            onFailure: storeDown,
+            onSuccess: (times) => coupons.map((coupon, index) => ({ ...coupon, expiresAt: times[index] }))
+          })
+        return {
+          lastNumber,
+          next: Effect.flatMap(next, (coupons) => coupons === undefined ? Effect.succeed(undefined) : dated(coupons))
+        }
       })
   })
 })

@@ -7,7 +7,6 @@ import { rootMessage } from "../base/RootMessage.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/CampaignId.ts"
 import { Unavailable } from "../domain/Failure.ts"
-import { DEFAULT_UNDO_WINDOW_MILLIS } from "../domain/redemption/Redemption.ts"
 import type { CommitInDoubt } from "../ports/Ledger.ts"
 import { type RedemptionAnswer, type RedemptionBatch, type RedemptionItem, Redemptions } from "../ports/Redemptions.ts"
 import * as Batcher from "./Batcher.ts"
@@ -81,7 +80,6 @@ export const make = Effect.gen(function*() {
         const batch: RedemptionBatch = {
           batchId: randomBytes(16).toString("hex"),
           campaignId,
-          undoWindowMillis: DEFAULT_UNDO_WINDOW_MILLIS,
           items: positions.map((position) => items[position]!)
         }
         const answers = yield* commit(batch, stepAside)

@@ -13,8 +13,8 @@ interface Entry {
 
 export const entries: ReadonlyArray<Entry> = [
   {
-    usage: "campaign create --name N --limit L [--start T] [--end T]",
-    text: "opens a campaign, now unless a start is given",
+    usage: "campaign create --name N --limit L [--start T] [--end T] [--valid-until T] [--valid-for D]",
+    text: "opens a campaign, now unless a start is given; D is a duration of ISO 8601",
     role: "OPERATOR"
   },
   {
@@ -38,7 +38,7 @@ export const entries: ReadonlyArray<Entry> = [
     role: "VIEWER"
   },
   {
-    usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--no-end]",
+    usage: "campaign update ID [--name N] [--limit L] [--start T] [--end T] [--valid-until T] [--valid-for D]",
     text: "changes what is given",
     role: "OPERATOR"
   },
@@ -60,11 +60,11 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "issue ID USER", text: "claims a coupon for a user and prints its code; safe to repeat", role: "anyone" },
   { usage: "get ID USER", text: "shows the coupon that a user holds", role: "anyone" },
   {
-    usage: "list [ID] [--user U] [--desc] [--from T] [--before T] [--limit N]",
+    usage: "list [ID] [--user U] [--desc] [--from T] [--before T] [--state S] [--limit N]",
     text: "lists coupons of a campaign, or of a user in all campaigns",
     role: "VIEWER"
   },
-  { usage: "find ID CODE", text: "shows the coupon that has a code", role: "VIEWER" },
+  { usage: "find ID CODE", text: "shows the coupon that has a code; a REDEEMER may, too", role: "VIEWER" },
   {
     usage: "export ID [--to FILE] [--format F] [--after N]",
     text: "writes all coupons to a file, CSV or NDJSON, or a pipe; run again, it goes on",

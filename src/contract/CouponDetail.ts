@@ -2,7 +2,7 @@ import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf"
 import type { ConnectError } from "@connectrpc/connect"
 import * as Either from "effect/Either"
 import type { Coupon } from "../domain/Coupon.ts"
-import type { CouponState as DomainState, KnownCoupon } from "../domain/redemption/Redemption.ts"
+import type { CouponState as DomainState, DatedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { formatRfc3339, parseRfc3339 } from "../domain/Time.ts"
 import { CouponSchema, CouponState } from "./gen/coupon/v1/coupon_pb.ts"
 
@@ -13,19 +13,20 @@ const states = {
   REVOKED: CouponState.REVOKED
 } satisfies Record<DomainState, CouponState>
 
-const statesFromWire = new Map<CouponState, DomainState>(
+export const statesFromWire: ReadonlyMap<CouponState, DomainState> = new Map<CouponState, DomainState>(
   Object.entries(states).map(([state, wire]) => [wire, state as DomainState])
 )
 
-/** A coupon as messages have it, with what became of it where that is known. */
-export const fields = (coupon: Coupon | KnownCoupon) =>
+/** A coupon as messages have it, with what became of it, or with its expiry, where that is known. */
+export const fields = (coupon: Coupon | DatedCoupon | KnownCoupon, timeText = formatRfc3339) =>
   ({
     campaignId: coupon.campaignId,
     userId: coupon.userId,
     code: coupon.code,
-    issuedAt: formatRfc3339(coupon.issuedAt),
+    issuedAt: timeText(coupon.issuedAt),
     number: coupon.id,
     ..."state" in coupon ? { state: states[coupon.state] } : {},
+    ..."expiresAt" in coupon && coupon.expiresAt !== undefined ? { expiresAt: formatRfc3339(coupon.expiresAt) } : {},
     ..."state" in coupon && coupon.redeemedAt !== undefined
       ? { redeemedAt: formatRfc3339(coupon.redeemedAt), terminalId: coupon.terminalId }
       : {}
@@ -50,7 +51,9 @@ export const decode = (details: ConnectError["details"]): Coupon | KnownCoupon |
       const state = message.state === undefined ? undefined : statesFromWire.get(message.state)
       if (state === undefined) return coupon
       const redeemedAt = Either.getOrUndefined(parseRfc3339("redeemedAt", message.redeemedAt ?? ""))
-      return { ...coupon, state, redeemedAt, terminalId }
+      // Beyond the years that a client may send.
+      const expiresAt = message.expiresAt === undefined ? undefined : Date.parse(message.expiresAt)
+      return { ...coupon, state, expiresAt, redeemedAt, terminalId }
     } catch {
       // Bytes that are no coupon: another sender's detail.
     }

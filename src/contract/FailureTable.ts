@@ -10,14 +10,18 @@ export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed
 /** `CouponRedeemed` as a client decodes it from the error's detail. */
 export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonly coupon: KnownCoupon }> {}
 
+/** `CouponExpired` as a client decodes it from the error's detail. */
+export class CouponExpired extends Data.TaggedError("CouponExpired")<{ readonly coupon: KnownCoupon }> {}
+
 /** A defect of the service. Its cause is only in the log of the instance that answered. */
 export class InternalServerError extends Data.TaggedError("InternalServerError") {}
 
 /** Every failure that an answer of the public API may carry. A failure of the domain is one of these. */
 export type WireFailure =
-  | Exclude<Failures.IssueFailure, { readonly _tag: "CouponAlreadyClaimed" | "CouponRedeemed" }>
+  | Exclude<Failures.IssueFailure, { readonly _tag: "CouponAlreadyClaimed" | "CouponRedeemed" | "CouponExpired" }>
   | CouponAlreadyClaimed
   | CouponRedeemed
+  | CouponExpired
   | InternalServerError
 
 export type FailureTag = WireFailure["_tag"]
@@ -101,7 +105,12 @@ export const table = {
     coupon: ({ coupon }) => coupon,
     decode: ({ coupon }) => coupon && "state" in coupon ? new CouponRedeemed({ coupon }) : undefined
   },
-  CouponExpired: { code: "FailedPrecondition", message: "COUPON_EXPIRED", decode: () => new Failures.CouponExpired() },
+  CouponExpired: {
+    code: "FailedPrecondition",
+    message: "COUPON_EXPIRED",
+    coupon: ({ coupon }) => coupon,
+    decode: ({ coupon }) => coupon && "state" in coupon ? new CouponExpired({ coupon }) : undefined
+  },
   CouponRevoked: { code: "FailedPrecondition", message: "COUPON_REVOKED", decode: () => new Failures.CouponRevoked() },
   Overloaded: {
     code: "ResourceExhausted",

@@ -7,6 +7,11 @@ import { parseRfc3339 } from "./Time.ts"
 import { CampaignEnded, InvalidArgument } from "./Failure.ts"
 import { type CampaignCodes, type CodesInput, defaultCodes, parseCodes, sameCodes } from "./codes/CampaignCodes.ts"
 import { flawOfSpace } from "./codes/CodeFormat.ts"
+import {
+  type CouponValidity, endsEarlier, hasPassed, parseValidity, sameValidity, untilBeforeEnd, untilHasPassed,
+  type ValidityInput
+} from "./validity/CouponValidity.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS, parseUndoWindow } from "./validity/UndoWindow.ts"
 
 export * from "./CampaignId.ts"
 
@@ -39,6 +44,10 @@ export interface Campaign extends CampaignTerms {
   readonly codes: CampaignCodes
   /** How many codes its pool has: those of all imports that were finished. */
   readonly codeCount: number
+  /** How long coupons that are issued from now on are valid; `undefined`: they do not expire. */
+  readonly validity: CouponValidity | undefined
+  /** How long after a redemption it can be undone. */
+  readonly undoWindowMillis: number
   readonly createdAt: EpochMillis
   readonly updatedAt: EpochMillis
   /** The phase at the time of reading, by the ledger's clock. */
@@ -57,6 +66,8 @@ export interface CampaignDraft {
   readonly startTime: EpochMillis
   readonly endTime: EpochMillis | undefined
   readonly codes: CampaignCodes
+  readonly validity: CouponValidity | undefined
+  readonly undoWindowMillis: number
 }
 
 /** A call that opens a campaign, validated by `parseOrder`. */
@@ -69,9 +80,12 @@ export interface CampaignOrder {
 }
 
 /** The settings of a campaign that an operator may change. */
-export type CampaignSettings = Pick<Campaign, "name" | "couponLimit" | "status" | "startTime" | "endTime" | "codes">
+export type CampaignSettings = Pick<
+  Campaign,
+  "name" | "couponLimit" | "status" | "startTime" | "endTime" | "codes" | "validity" | "undoWindowMillis"
+>
 
-/** New values for some settings; absent ones stay. A present `endTime: undefined` removes the end. */
+/** New values for some settings; absent ones stay. A present `undefined` removes the end, or the validity. */
 export type CampaignPatch = Partial<Omit<CampaignSettings, "status">>
 
 /** The fields of an update, validated by `parsePatch`. */
@@ -112,6 +126,24 @@ const parseWindow = <A extends { readonly startTime: EpochMillis; readonly endTi
     ? reject("endTime", "must be later than startTime")
     : Either.right(of)
 
+/** A coupon must not have expired when it is issued, as far as the campaign's end says when that is. */
+const parseExpiry = <A extends Pick<CampaignSettings, "validity" | "endTime">>(
+  of: A
+): Either.Either<A, InvalidArgument> =>
+  endsEarlier(of.validity, of.endTime) ? Either.left(untilBeforeEnd) : Either.right(of)
+
+/** Coupons that do not expire, and the usual window. */
+export const afterIssueDefaults: Pick<CampaignSettings, "validity" | "undoWindowMillis"> = {
+  validity: undefined,
+  undoWindowMillis: DEFAULT_UNDO_WINDOW_MILLIS
+}
+
+/** The settings of coupons after their issue, as a client sends them; `undefined`: absent. */
+export interface AfterIssueInput {
+  readonly couponValidity?: ValidityInput | undefined
+  readonly undoWindow?: string | undefined
+}
+
 /** Drawn codes need a format with codes enough. What a pool has is not known before it is imported. */
 const parseSpace = <A extends { readonly couponLimit: number; readonly codes: CampaignCodes }>(
   of: A
@@ -145,17 +177,26 @@ export const parseOrder = (input: {
   readonly endTime: string
   readonly allowPastEnd: boolean
   readonly requestId: string
-} & CodesInput, now: EpochMillis): Either.Either<CampaignOrder, InvalidArgument> =>
+} & CodesInput & AfterIssueInput, now: EpochMillis): Either.Either<CampaignOrder, InvalidArgument> =>
   Either.gen(function*() {
     const name = yield* parseName(input.name)
     const couponLimit = yield* parseLimit(input.couponLimit)
     const startTime = yield* parseRfc3339("startTime", input.startTime)
     const codes = (yield* parseCodes(input)) ?? defaultCodes
     yield* parseSpace({ couponLimit, codes })
-    const draft = yield* parseWindow({ name, couponLimit, startTime, endTime: yield* parseEnd(input.endTime), codes })
+    const window = yield* parseWindow({ startTime, endTime: yield* parseEnd(input.endTime) })
+    const validity = input.couponValidity === undefined ? undefined : yield* parseValidity(input.couponValidity)
+    const undoWindowMillis = yield* parseUndoWindow(input.undoWindow ?? "")
+    const draft = yield* parseExpiry({ name, couponLimit, ...window, codes, validity, undoWindowMillis })
     const requestId = yield* parseRequestId(input.requestId)
-    if (input.allowPastEnd || !isOver(draft.endTime, now)) return { draft, requestId, tooLate: undefined }
-    return requestId === undefined ? yield* Either.left(endHasPassed) : { draft, requestId, tooLate: endHasPassed }
+    const tooLate = !input.allowPastEnd && isOver(draft.endTime, now)
+      ? endHasPassed
+      : hasPassed(validity, now)
+      ? untilHasPassed
+      : undefined
+    return tooLate !== undefined && requestId === undefined
+      ? yield* Either.left(tooLate)
+      : { draft, requestId, tooLate }
   })
 
 /**
@@ -168,7 +209,7 @@ export const parsePatch = (input: {
   readonly startTime?: string | undefined
   readonly endTime?: string | undefined
   readonly allowPastEnd: boolean
-} & CodesInput): Either.Either<CampaignUpdate, InvalidArgument> =>
+} & CodesInput & AfterIssueInput): Either.Either<CampaignUpdate, InvalidArgument> =>
   Either.gen(function*() {
     if (input.codeSource === "GENERATED" && input.codeFormat === undefined) {
       return yield* reject("codeFormat", "must be there with codeSource GENERATED")
@@ -179,10 +220,15 @@ export const parsePatch = (input: {
       ...(input.couponLimit === undefined ? {} : { couponLimit: yield* parseLimit(input.couponLimit) }),
       ...(input.startTime === undefined ? {} : { startTime: yield* parseRfc3339("startTime", input.startTime) }),
       ...(input.endTime === undefined ? {} : { endTime: yield* parseEnd(input.endTime) }),
-      ...(codes === undefined ? {} : { codes })
+      ...(codes === undefined ? {} : { codes }),
+      ...(input.couponValidity === undefined ? {} : { validity: yield* parseValidity(input.couponValidity) }),
+      ...(input.undoWindow === undefined ? {} : { undoWindowMillis: yield* parseUndoWindow(input.undoWindow) })
     }
     if (Object.keys(patch).length === 0) {
-      return yield* reject("body", "must set one of name, couponLimit, startTime, endTime, codeFormat and codeSource")
+      return yield* reject(
+        "body",
+        "must set one of name, couponLimit, startTime, endTime, codeFormat, codeSource, couponValidity and undoWindow"
+      )
     }
     return { patch, allowPastEnd: input.allowPastEnd }
   })
@@ -193,8 +239,10 @@ export const parseExpectedVersion = (value: bigint): Either.Either<ExpectedVersi
     ? reject("expectedVersion", "must be a version, or 0 for any")
     : Either.right(value === 0n ? undefined : Number(value))
 
-const settingsOf = ({ codes, couponLimit, endTime, name, startTime, status }: Campaign): CampaignSettings =>
-  ({ name, couponLimit, status, startTime, endTime, codes })
+/** The settings of a campaign as it is. */
+export const settingsOf = (
+  { codes, couponLimit, endTime, name, startTime, status, undoWindowMillis, validity }: Campaign
+): CampaignSettings => ({ name, couponLimit, status, startTime, endTime, codes, validity, undoWindowMillis })
 
 /**
  * Each kind of change takes a campaign and returns its new settings. They equal the old ones if the change is already
@@ -206,11 +254,20 @@ export const patched = ({ allowPastEnd, patch }: CampaignUpdate, now: EpochMilli
   // The end that the campaign already has is accepted, so that a repeated call gets the same answer.
   const isNewEnd = patch.endTime !== campaign.endTime
   if (!allowPastEnd && isNewEnd && isOver(patch.endTime, now)) return Either.left(endHasPassed)
+  const isNewValidity = !sameValidity(patch.validity, campaign.validity)
+  if (isNewValidity && hasPassed(patch.validity, now)) return Either.left(untilHasPassed)
   return Either.flatMap(parseWindow({ ...settingsOf(campaign), ...patch }), (settings) =>
-    settings.couponLimit < campaign.issuedCount
+    endsEarlier(settings.validity, settings.endTime)
+      ? Either.left("validity" in patch ? untilBeforeEnd : endAfterUntil)
+      : settings.couponLimit < campaign.issuedCount
       ? Either.left(belowIssued(campaign.issuedCount))
       : withCodesEnough(campaign, settings))
 }
+
+const endAfterUntil = new InvalidArgument({
+  field: "endTime",
+  reason: "must not be later than couponValidity.until"
+})
 
 /** Rules that only a change of the codes or a higher limit can break. */
 const withCodesEnough = (
@@ -253,7 +310,8 @@ export const belowIssued = (issued: number): InvalidArgument =>
 
 export const sameSettings = (a: CampaignSettings, b: CampaignSettings): boolean =>
   a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status &&
-  a.startTime === b.startTime && a.endTime === b.endTime && sameCodes(a.codes, b.codes)
+  a.startTime === b.startTime && a.endTime === b.endTime && sameCodes(a.codes, b.codes) &&
+  sameValidity(a.validity, b.validity) && a.undoWindowMillis === b.undoWindowMillis
 
 /** The terms for the gate. During a raise they have the new limit: the gate's must never be below the ledger's. */
 export const gateTerms = (campaign: Campaign): CampaignTerms => ({ ...campaign, couponLimit: campaign.announcedLimit })

@@ -29,8 +29,8 @@ export class CodesExhausted extends Data.TaggedError("CodesExhausted") {}
 /** The coupon is redeemed: the failure says when, and at which terminal. */
 export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonly coupon: KnownCoupon }> {}
 
-/** The coupon's time had passed, by the ledger's clock, and it was not redeemed. */
-export class CouponExpired extends Data.TaggedError("CouponExpired") {}
+/** The coupon's time had passed, by the ledger's clock: the failure says when. */
+export class CouponExpired extends Data.TaggedError("CouponExpired")<{ readonly coupon: KnownCoupon }> {}
 
 /** An operator has revoked the coupon. */
 export class CouponRevoked extends Data.TaggedError("CouponRevoked") {}

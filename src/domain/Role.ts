@@ -2,7 +2,7 @@
  * What the holder of an API key may do:
  * - `ISSUER`: IssueCoupon, GetCoupon and GetCampaign, for any user: an application's backend. These need no key unless
  *   PUBLIC_ACCESS or JWT settings say otherwise;
- * - `REDEEMER`: redeems coupons by their codes and undoes that, and does no more: a till;
+ * - `REDEEMER`: redeems coupons and undoes that, looks one up by its code or user, and does no more: a till;
  * - `VIEWER`: reads everything (ListCampaigns, Overview, Audit, effective settings) and changes nothing, not even by a
  *   claim: a dashboard, an auditor;
  * - `OPERATOR`: all of the above, and changes campaigns (create, update, pause, resume, end) and rebuilds gates;
@@ -11,17 +11,23 @@
 export const roles = ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR", "ADMIN"] as const
 export type Role = typeof roles[number]
 
-/** The roles whose rights each role has. Roles that only read, or only redeem, are part of OPERATOR alone. */
-const rights: Readonly<Record<Role, ReadonlyArray<Role>>> = {
+/** What a call needs of its key: the rights of a role, or `LOOK_UP`, which two roles have of which neither is more. */
+export type Right = Role | "LOOK_UP"
+
+/** The rights of each role. Roles that only read, or only redeem, are part of OPERATOR alone. */
+const rights: Readonly<Record<Role, ReadonlyArray<Right>>> = {
   ISSUER: ["ISSUER"],
-  REDEEMER: ["REDEEMER"],
-  VIEWER: ["VIEWER"],
-  OPERATOR: ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR"],
-  ADMIN: roles
+  REDEEMER: ["REDEEMER", "LOOK_UP"],
+  VIEWER: ["VIEWER", "LOOK_UP"],
+  OPERATOR: ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR", "LOOK_UP"],
+  ADMIN: [...roles, "LOOK_UP"]
 }
 
 /** Whether a holder of `role` may make calls that need `required`. */
-export const allows = (role: Role, required: Role): boolean => rights[role].includes(required)
+export const allows = (role: Role, required: Right): boolean => rights[role].includes(required)
+
+/** The roles that have it, for messages. */
+export const holdersOf = (right: Right): string => right === "LOOK_UP" ? "VIEWER or REDEEMER" : right
 
 /** The role of that name; `undefined`: there is none. */
 export const parse = (text: string): Role | undefined => roles.find((role) => role === text)
@@ -31,8 +37,9 @@ export const parse = (text: string): Role | undefined => roles.find((role) => ro
  * - `ANYONE`: every caller, unless PUBLIC_ACCESS requires a key;
  * - `SELF`: as `ANYONE`; where JWTs are configured, a token's subject for itself, or an ISSUER for any user;
  * - `READ_SELF`: as `SELF`, and a VIEWER for any user;
- * - a role: holders of a key with its rights.
+ * - a right: holders of a key that has it.
  */
-export type Access = "ANYONE" | "SELF" | "READ_SELF" | Role
+export type Access = "ANYONE" | "SELF" | "READ_SELF" | Right
 
-export const isRole = (access: Access): access is Role => roles.some((role) => role === access)
+export const isRight = (access: Access): access is Right =>
+  access === "LOOK_UP" || roles.some((role) => role === access)

@@ -4,6 +4,7 @@ import type { CampaignId } from "../domain/CampaignId.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { Redemption, RedemptionDetails } from "../domain/redemption/Redemption.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import type { ValidityHistory } from "../domain/validity/ValidityHistory.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
 
 /** A request to redeem a coupon that was issued, or to undo the redemption that stands. */
@@ -23,8 +24,6 @@ export interface RedemptionBatch {
   /** 32 lower-case hexadecimal digits, fresh for every attempt: the outbox marker's key. */
   readonly batchId: string
   readonly campaignId: CampaignId
-  /** A redemption that is older than this cannot be undone. */
-  readonly undoWindowMillis: number
   readonly items: ReadonlyArray<RedemptionItem>
 }
 
@@ -48,6 +47,7 @@ export type RedemptionAnswer =
 
 /** The state of a coupon that is redeemed or revoked. */
 export interface CouponStanding {
+  readonly campaignId: CampaignId
   readonly couponId: number
   readonly state: "REDEEMED" | "REVOKED"
   /** Of the redemption or revocation. */
@@ -65,7 +65,8 @@ export class Redemptions extends Context.Tag("coupon/issuance/Redemptions")<Rede
   /**
    * Commits a batch in one transaction, under the lock of the campaign's head of redemptions, and returns one answer an
    * item, in order. A request id that has an answer already gets that one. Otherwise the first of these applies:
-   * `REVOKED`, then `EXPIRED` (only REDEEM) by the ledger's clock after the lock, then `REDEEMED`, `ABSENT`, done.
+   * `REVOKED`, then `EXPIRED` (only REDEEM) by the ledger's clock after the lock, then `REDEEMED`, `ABSENT`, done. How
+   * long a redemption can be undone is the campaign's setting at that moment.
    * Fails with `LedgerUnavailable` if nothing can have been committed, else with `CommitInDoubt`. Uninterruptible once
    * the batch is sent.
    */
@@ -87,11 +88,22 @@ export class Redemptions extends Context.Tag("coupon/issuance/Redemptions")<Rede
     codes: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
 
-  /** The states of these coupons, in no particular order; one that is neither redeemed nor revoked is absent. */
-  readonly standings: (
-    campaignId: CampaignId,
-    couponIds: ReadonlyArray<number>
-  ) => Effect.Effect<ReadonlyArray<CouponStanding>, LedgerUnavailable>
+  /**
+   * The states of these coupons, of any campaigns, in no particular order, and the ledger's clock when they were read;
+   * one that is neither redeemed nor revoked is absent. At most 1,000 coupons.
+   */
+  readonly standings: (coupons: ReadonlyArray<Pick<Coupon, "campaignId" | "id">>) => Effect.Effect<
+    { readonly now: EpochMillis; readonly standings: ReadonlyArray<CouponStanding> },
+    LedgerUnavailable
+  >
+
+  /**
+   * The validities that these campaigns have had, in no particular order; one that does not exist is absent. Whatever
+   * is set later is for coupons beyond `issued`. At most 1,000 campaigns.
+   */
+  readonly validities: (
+    campaignIds: ReadonlyArray<CampaignId>
+  ) => Effect.Effect<ReadonlyArray<ValidityHistory>, LedgerUnavailable>
 
   /**
    * What was done to the campaign's coupons after this sequence (0: from the first on), in order, at most `limit`; to

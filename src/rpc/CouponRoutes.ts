@@ -13,6 +13,7 @@ import { InvalidArgument } from "../domain/Failure.ts"
 import { formatOptional, formatRfc3339 } from "../domain/Time.ts"
 import { codeRoutes } from "./codes/CodeRoutes.ts"
 import { codesFromWire, codesToWire } from "./codes/CodesOnWire.ts"
+import { afterIssueToWire } from "./codes/ValidityOnWire.ts"
 import type { ChangeRequest } from "../campaigns/CampaignChanges.ts"
 import { type CampaignPage, MAX_ANONYMOUS_PAGE_SIZE } from "../campaigns/Campaigns.ts"
 import type { ClaimRequest } from "../claim/IssueCoupon.ts"
@@ -77,7 +78,8 @@ const fields = (campaign: Campaign) => ({
   openedAt: formatOptional(campaign.openedAt),
   soldOutAt: formatOptional(campaign.soldOutAt),
   ...codesToWire(campaign.codes),
-  codeCount: BigInt(campaign.codeCount)
+  codeCount: BigInt(campaign.codeCount),
+  ...afterIssueToWire(campaign)
 })
 
 export const campaignOf = (campaign: Campaign) => create(CampaignSchema, fields(campaign))

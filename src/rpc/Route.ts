@@ -6,7 +6,7 @@ import type { Continuation } from "../claim/Continuation.ts"
 import type { UseCases } from "./Startup.ts"
 import type { Principal, Touches } from "../domain/Principal.ts"
 import type { RequestSource } from "../domain/Actor.ts"
-import { isRole, type Access, type Role } from "../domain/Role.ts"
+import { isRight, type Access, type Right } from "../domain/Role.ts"
 import type { WireError } from "./ErrorCatalog.ts"
 import { decodeBinary, decodeJson } from "./JsonRequest.ts"
 
@@ -62,7 +62,7 @@ export interface Route {
   readonly access: Access
   /** The campaigns that a call is about. */
   readonly touches: (input: unknown) => Touches
-  /** Whether `access` is none of the roles. */
+  /** Whether `access` is no right. */
   readonly isPublic: boolean
   /** Both throw `InvalidArgument`. */
   readonly decodeJson: (bytes: Uint8Array) => unknown
@@ -104,7 +104,7 @@ interface JsonOptions {
 
 /** A message that names a user is for that user: it must not be declared as ANYONE's. */
 type AccessTo<I extends DescMessage> =
-  | Role
+  | Right
   | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE")
 
 /**
@@ -150,7 +150,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     bound: spec.bound,
     access: spec.access,
     touches: touches === undefined ? campaignOf : () => touches,
-    isPublic: !isRole(spec.access),
+    isPublic: !isRight(spec.access),
     decodeJson: readJson === undefined ? general : (bytes) => readJson(bytes) ?? general(bytes),
     decodeJsonMessage: general,
     decodeBinary: decodeBinary(spec.method.input),

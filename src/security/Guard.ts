@@ -9,8 +9,8 @@ import { RefusedActs } from "./RefusedActs.ts"
 import { ApiKeys } from "./ApiKeys.ts"
 import type { Principal, Touches } from "../domain/Principal.ts"
 import { anonymous, anonymousAdmin, mayTouch } from "../domain/Principal.ts"
-import type { Access, Role } from "../domain/Role.ts"
-import { allows, isRole } from "../domain/Role.ts"
+import type { Access, Right, Role } from "../domain/Role.ts"
+import { allows, holdersOf, isRight } from "../domain/Role.ts"
 import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
 import type { Reason } from "../metrics/CredentialMetrics.ts"
 import { idOf, looksLikeKey } from "./Secret.ts"
@@ -74,13 +74,13 @@ export const open: Guard["Type"] = {
   recheck: () => Effect.succeed(true),
   signIn: () => Effect.fail(notAKey),
   actFailed: () => {},
-  admit: (_, access) => Effect.succeed(isRole(access) ? anonymousAdmin : anonymous)
+  admit: (_, access) => Effect.succeed(isRight(access) ? anonymousAdmin : anonymous)
 }
 
 /** What a key of this role lacks for a call; `undefined` if it lacks nothing. */
 const lacking = (role: Principal["role"], access: Access): string | undefined => {
   if (role === "NONE") return "an API key"
-  if (isRole(access)) return allows(role, access) ? undefined : `the rights of ${access}`
+  if (isRight(access)) return allows(role, access) ? undefined : `the rights of ${holdersOf(access)}`
   if (access === "SELF") return allows(role, "ISSUER") ? undefined : "the rights of ISSUER"
   return undefined
 }
@@ -136,7 +136,7 @@ export const make = Effect.gen(function*() {
         ? reason === "limited" ? "too many wrong credentials" : "rate limit"
         : failure.reason
       const key = credential === undefined ? "none" : idOf(credential) ?? "not one of ours"
-      const message = `${isRole(access) ? "an administrative call" : "a call"} was refused: ${text}`
+      const message = `${isRight(access) ? "an administrative call" : "a call"} was refused: ${text}`
       wrong.log({ address, message, annotations: { needs: access, key, reason: String(reason) }, runtime })
     })
 
@@ -151,7 +151,7 @@ export const make = Effect.gen(function*() {
       else wrong.count(address)
     }
     CredentialMetrics.rejections[final.reason!].add()
-    if (isRole(access) && caller.call !== undefined) {
+    if (isRight(access) && caller.call !== undefined) {
       const keyId = credential === undefined ? undefined : idOf(credential)
       const actor = refusal.principal === undefined
         ? Actor.of({ name: "unauthenticated", role: "NONE", ...keyId === undefined ? {} : { keyId } }, caller.source)
@@ -209,11 +209,11 @@ export const make = Effect.gen(function*() {
 
   const administration = (
     credential: string | undefined,
-    role: Role,
+    right: Right,
     caller: Caller
   ): Effect.Effect<Principal, Refusal> => {
-    if (credential !== undefined) return withKey(credential, role, caller)
-    const reason = `this call needs an API key with the rights of ${role}; ${SEND_KEY}`
+    if (credential !== undefined) return withKey(credential, right, caller)
+    const reason = `this call needs an API key with the rights of ${holdersOf(right)}; ${SEND_KEY}`
     const missing = refuse(new Unauthenticated({ reason }), "missing")
     if (!config.mayOpenAdministration) return missing
     return Effect.flatMap(Effect.mapError(keys.configured, storeAway), (configured) =>
@@ -246,7 +246,7 @@ export const make = Effect.gen(function*() {
   const publicCall = (
     caller: Caller,
     credential: string | undefined,
-    access: Exclude<Access, Role>,
+    access: Exclude<Access, Right>,
     userId: bigint | undefined
   ): Effect.Effect<Principal, Refusal> => {
     if (tokens !== undefined && access !== "ANYONE") {
@@ -301,10 +301,10 @@ export const make = Effect.gen(function*() {
     admit: (caller, access, userId) => {
       const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
-      const asked = isRole(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")
+      const asked = isRight(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")
       const admitted = authorization !== undefined && credential === undefined && asked
         ? refuse(notBearer, "malformed")
-        : isRole(access)
+        : isRight(access)
         ? administration(credential, access, caller)
         : publicCall(caller, credential, access, userId)
       return Effect.catchAll(admitted, refused(caller, credential, access))

@@ -3,6 +3,8 @@ import { openedAt, type PhaseFacts, phaseOf, soldOutAt } from "../domain/Campaig
 import type { Coupon } from "../domain/Coupon.ts"
 import { codesFromText } from "../domain/codes/CampaignCodes.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import { validityFromText } from "../domain/validity/CouponValidity.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS } from "../domain/validity/UndoWindow.ts"
 
 /** A row as a driver returns it: integers as numbers, strings or bigints, times in the form of the dialect. */
 export type Row = Readonly<Record<string, unknown>>
@@ -30,6 +32,8 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
       issuedCount: facts.issuedCount,
       codes: codesFromText(codesOf(row)),
       codeCount: Number(row.code_count),
+      validity: typeof row.validity === "string" ? validityFromText(row.validity) : undefined,
+      undoWindowMillis: Number(row.undo_window_millis ?? DEFAULT_UNDO_WINDOW_MILLIS),
       createdAt: facts.createdAt,
       updatedAt: time(row.updated_at),
       phase: phaseOf(facts),

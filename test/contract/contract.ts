@@ -12,6 +12,7 @@ import {
   type WatchSnapshot
 } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
+import { expiry } from "./expiry.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { redemption } from "./redemption.ts"
 
@@ -115,6 +116,7 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
   ["ListCoupons", { campaignId: 1, pageSize: -1 }, "pageSize"],
   ["ListCoupons", { campaignId: 1, pageToken: "nonsense" }, "pageToken"],
   ["ListCoupons", { campaignId: 1, issuedFrom: "yesterday" }, "issuedFrom"],
+  ["ListCoupons", { campaignId: 1, states: [9] }, "states"],
   ["ListCoupons", { campaignId: 1, issuedFrom: OPEN, issuedBefore: OPEN }, "issuedBefore"],
   ["FindCoupon", { code: "x" }, "campaignId"],
   ["FindCoupon", { campaignId: 1 }, "code"],
@@ -195,7 +197,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           serverTime: isTime,
           remaining: "999",
           codeSource: "CODE_SOURCE_GENERATED",
-          codeCount: "0"
+          codeCount: "0",
+          undoWindow: "PT24H"
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
         expect(coupon.json()).toEqual({
@@ -717,6 +720,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
 
     lifecycle({ http: () => http, open, issue })
     redemption({ http: () => http, open, issue })
+    expiry({ http: () => http, open, issue })
 
     describe.each(protocols)("%s", (protocol) => {
       let clients: Clients
@@ -818,7 +822,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         expect((await clients.next().findCoupon({ campaignId, code: of.code.normalize("NFD") })).coupon)
           .toEqual({ ...of, state: CouponState.ISSUED })
         expect((await clients.next().listCoupons({ campaignId, pageSize: 1_000 })).coupons)
-          .toEqual(coupons.slice(0, 1_000))
+          .toEqual(coupons.slice(0, 1_000).map((of) => ({ ...of, state: CouponState.ISSUED })))
         const none = clients.next().exportCoupons({ campaignId: 2_147_483_647 })
         expect(await refusal(none[Symbol.asyncIterator]().next()))
           .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
@@ -947,7 +951,8 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
             userId: String(number),
             code: issued[number - 1]!["code"],
             issuedAt: issued[number - 1]!["issuedAt"],
-            number
+            number,
+            state: "COUPON_STATE_ISSUED"
           })),
           nextPageToken: expect.stringMatching(/./)
         })
@@ -972,7 +977,9 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
         const unknown = await http.post("ListCoupons", { campaignId: 2_147_483_647 })
         expect(unknown.json()["message"]).toBe("RECORD_NOT_FOUND")
         const { nextPageToken } = (await http.post("ListCoupons", { campaignId, pageSize: 1 })).json()
-        const others = [{ campaignId: campaignId - 1 }, { descending: true }, { userId: 1 }, { issuedFrom: OPEN }]
+        const others = [{ campaignId: campaignId - 1 }, { descending: true }, { userId: 1 }, { issuedFrom: OPEN }, {
+          states: ["COUPON_STATE_ISSUED"]
+        }]
         for (const other of others) {
           const reply = await http.post("ListCoupons", { campaignId, ...other, pageToken: nextPageToken })
           expect(reply.json()["message"]).toMatch(/^INVALID_ARGUMENT: pageToken /)

@@ -47,7 +47,8 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         openedAt: isTime,
         soldOutAt: "",
         codeSource: "CODE_SOURCE_GENERATED",
-        codeCount: "0"
+        codeCount: "0",
+        undoWindow: "PT24H"
       })
       expect(await made("Update", { campaignId, couponLimit: "7", startTime: "2025-06-26T09:00:00+09:00" }))
         .toMatchObject({
@@ -106,7 +107,7 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         expect(await refused("Update", { campaignId, ...fields }), JSON.stringify(fields))
           .toEqual([
             400,
-            expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime, .*codeSource$/)
+            expect.stringMatching(/^INVALID_ARGUMENT: body must set one of name, couponLimit, startTime, .*undoWindow$/)
           ])
       }
       for (const method of ["Pause", "Resume", "End"]) {
@@ -418,7 +419,8 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         openedAt: isTime,
         soldOutAt: "",
         codeSource: "CODE_SOURCE_GENERATED",
-        codeCount: "0"
+        codeCount: "0",
+        undoWindow: "PT24H"
       })
       const idsOf = async (status: string) =>
         (await pageOf({ namePrefix: prefix, status })).campaigns.map(({ id }) => id)

@@ -7,7 +7,9 @@ import * as Schedule from "effect/Schedule"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { named } from "../../src/domain/Actor.ts"
-import type { CampaignDraft, CampaignOrder, CampaignTerms } from "../../src/domain/Campaign.ts"
+import {
+  afterIssueDefaults, type CampaignDraft, type CampaignOrder, type CampaignTerms
+} from "../../src/domain/Campaign.ts"
 import { InvalidArgument } from "../../src/domain/Failure.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
@@ -139,7 +141,9 @@ describe("CampaignChanges", () => {
     Effect.gen(function*() {
       const { campaigns } = yield* scene
       const ledger = yield* TestLedger
-      const draft = { name: "once", couponLimit: 5, startTime: 0, endTime: 9_000, codes: defaultCodes }
+      const draft: CampaignDraft = {
+        name: "once", couponLimit: 5, startTime: 0, endTime: 9_000, codes: defaultCodes, ...afterIssueDefaults
+      }
       const order = { draft, requestId: "r1" }
       const create = (of: Partial<CampaignOrder>) =>
         campaigns.create({ ...order, tooLate: undefined, ...of }, named("test"))
@@ -161,7 +165,9 @@ describe("CampaignChanges", () => {
         { couponLimit: 6 },
         { startTime: 1 },
         { endTime: undefined },
-        { codes: { _tag: "Pool" } }
+        { codes: { _tag: "Pool" } },
+        { validity: { _tag: "After", after: "P1D", zone: undefined } },
+        { undoWindowMillis: 1_000 }
       ]
       for (const other of different) {
         const failure = yield* Effect.flip(create({ draft: { ...draft, ...other } }))

@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { named } from "../../src/domain/Actor.ts"
+import { afterIssueDefaults } from "../../src/domain/Campaign.ts"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { Reconciler } from "../../src/agents/Reconciler.ts"
@@ -492,7 +493,10 @@ describe("Campaigns", () => {
     Effect.gen(function*() {
       const ledger = yield* TestLedger
       const campaigns = yield* Campaigns
-      const draft = { name: "pages", couponLimit: 100, startTime: 0, endTime: undefined, codes: defaultCodes }
+      const draft = {
+        ...{ name: "pages", couponLimit: 100, startTime: 0, endTime: undefined, codes: defaultCodes },
+        ...afterIssueDefaults
+      }
       const { campaignId } = yield* campaigns.create({ draft, requestId: undefined, tooLate: undefined }, named("test"))
       const other = ledger.addCampaign()
       for (const user of [1, 2, 3, 4, 5]) yield* claim(campaignId, user)

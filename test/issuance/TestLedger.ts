@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Campaign, CampaignId, CampaignTerms } from "../../src/domain/Campaign.ts"
+import { afterIssueDefaults, type Campaign, type CampaignId, type CampaignTerms } from "../../src/domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
 import type { ChangeRecord } from "../../src/domain/ChangeRecord.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
@@ -45,6 +45,9 @@ import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import type { Redemption } from "../../src/domain/redemption/Redemption.ts"
+import { type CouponValidity, rulesOfValidity, sameValidity } from "../../src/domain/validity/CouponValidity.ts"
+import type { ValidityChange } from "../../src/domain/validity/ValidityHistory.ts"
+import { rulesFromText } from "../../src/domain/validity/ZoneRules.ts"
 import {
   type CouponStanding, type RedemptionAnswer, type RedemptionBatch, type RedemptionItem, Redemptions
 } from "../../src/ports/Redemptions.ts"
@@ -95,6 +98,13 @@ const make = Effect.sync(() => {
   const changes = new Map<string, CampaignId>()
   /** The campaigns that calls with an id have made. */
   const requests = new Map<string, { readonly campaignId: CampaignId; readonly content: string }>()
+  const validities = new Map<CampaignId, ReadonlyArray<ValidityChange>>()
+  const setValidity = (campaignId: CampaignId, validity: CouponValidity | undefined) => {
+    const text = validity === undefined ? undefined : rulesOfValidity(validity)
+    const rules = text === undefined ? undefined : rulesFromText(text)
+    const change: ValidityChange = { firstId: held(campaignId).length + 1, validity, rules }
+    validities.set(campaignId, [...validities.get(campaignId) ?? [], change])
+  }
   const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
   /** What the table of phases holds. */
   const phaseRecords = new Map<CampaignId, {
@@ -203,6 +213,7 @@ const make = Effect.sync(() => {
         issuedCount: 0,
         codes: defaultCodes,
         codeCount: 0,
+        ...afterIssueDefaults,
         createdAt: 0,
         // An ended campaign ended just now.
         updatedAt: Date.now(),
@@ -222,6 +233,7 @@ const make = Effect.sync(() => {
       })
       campaigns.set(campaign.campaignId, campaign)
       coupons.set(campaign.campaignId, [])
+      if (campaign.validity !== undefined) setValidity(campaign.campaignId, campaign.validity)
       logs.set(campaign.campaignId, { facts: [], events: [], movedAt: 0, removed: 0, endedVersion: 0 })
       note(campaign.campaignId, "campaign.created", {
         payload: changePayload(1, settingsState(campaign), undefined)
@@ -396,6 +408,7 @@ const make = Effect.sync(() => {
         if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
         noteChange(campaigns.get(campaignId)!, next)
         campaigns.set(campaignId, next)
+        if (!sameValidity(campaign.validity, to.validity)) setValidity(campaignId, to.validity)
         changes.set(change.changeId, campaignId)
         recordAct({ changeId: change.changeId, actor: change.actor, outcome: "DONE", ...changeAct(change) })
         emit({ _tag: "Changed", id: change.changeId, campaignId, terms: termsOf(next) })
@@ -617,10 +630,11 @@ const make = Effect.sync(() => {
   }
 
   const decideRedemption = (
-    { campaignId, undoWindowMillis }: RedemptionBatch,
+    { campaignId }: RedemptionBatch,
     of: RedemptionItem
   ): RedemptionAnswer => {
     const { acts, standings } = redeemedIn(campaignId)
+    const { undoWindowMillis } = campaigns.get(campaignId)!
     const { action, couponId, details, expiresAt = Infinity, requestId } = of
     const stands = standings.get(couponId)
     const now = Date.now()
@@ -638,7 +652,7 @@ const make = Effect.sync(() => {
     if (action === "UNDO") standings.delete(couponId)
     else {
       const { sequence, terminalId } = act
-      standings.set(couponId, { couponId, state: "REDEEMED", sequence, at: now, terminalId })
+      standings.set(couponId, { campaignId, couponId, state: "REDEEMED", sequence, at: now, terminalId })
     }
     note(campaignId, redemptionEvent(act).type, redemptionEvent(act))
     return { _tag: "Done", redemption: act }
@@ -676,8 +690,17 @@ const make = Effect.sync(() => {
         return batch.items.map((item) => answerTo(batch.campaignId, item))
       }),
     findByCodes: (campaignId, codes) => read(() => held(campaignId).filter(({ code }) => codes.includes(code))),
-    standings: (campaignId, couponIds) =>
-      read(() => couponIds.flatMap((id) => redeemedIn(campaignId).standings.get(id) ?? [])),
+    standings: (coupons) =>
+      read(() => ({
+        now: Date.now(),
+        standings: coupons.flatMap(({ campaignId, id }) => redeemedIn(campaignId).standings.get(id) ?? [])
+      })),
+    validities: (campaignIds) =>
+      read(() =>
+        campaignIds.filter((id) => campaigns.has(id)).map((campaignId) => ({
+          campaignId, issued: held(campaignId).length, changes: [...validities.get(campaignId) ?? []]
+        }))
+      ),
     list: ({ afterSequence, campaignId, couponId, limit }) =>
       read(() =>
         redeemedIn(campaignId).acts

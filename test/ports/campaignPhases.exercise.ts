@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
-import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
+import { type Campaign, type CampaignSettings, settingsOf } from "../../src/domain/Campaign.ts"
 import { campaignPhases, nextDue, phasesReached } from "../../src/domain/CampaignPhase.ts"
 import { CampaignPhases, type PhaseState } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignStore, MAX_LIST_SCAN } from "../../src/ports/CampaignStore.ts"
@@ -17,13 +17,12 @@ const HOUR = 3_600_000
 const change = (campaignId: number, to: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
     const from = (yield* campaigns.find(campaignId))!
-    const { codes, couponLimit, endTime, name, startTime, status } = from
     const verdict = yield* campaigns.change({
       changeId: batchId(),
       actor: named("test"),
       action: "campaign.update",
       from,
-      to: { codes, couponLimit, endTime, name, startTime, status, ...to }
+      to: { ...settingsOf(from), ...to }
     })
     if (verdict._tag !== "Changed") throw new Error(verdict._tag)
     return verdict.campaign

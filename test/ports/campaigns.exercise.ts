@@ -4,16 +4,12 @@ import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
-import type { Campaign, CampaignSettings } from "../../src/domain/Campaign.ts"
+import { type Campaign, type CampaignSettings, settingsOf } from "../../src/domain/Campaign.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 import type { CampaignChange, CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import { batchId, batchOf, campaigns, createCampaign, draft, tagsOf, users } from "./ledger.exercise.ts"
-
-const settingsOf = (
-  { codes, couponLimit, endTime, name, startTime, status }: Campaign
-): CampaignSettings => ({ name, couponLimit, status, startTime, endTime, codes })
 
 const changeOf = (from: Campaign, to: Partial<CampaignSettings>, action = "campaign.update"): CampaignChange => ({
   changeId: batchId(),

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
-import type { CampaignSettings } from "../../src/domain/Campaign.ts"
+import { type CampaignSettings, settingsOf } from "../../src/domain/Campaign.ts"
 import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
@@ -20,8 +20,7 @@ const issue = (campaignId: number, first: number, count: number) =>
 const change = (campaignId: number, settings: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
     const from = (yield* campaigns.find(campaignId))!
-    const { codes, couponLimit, endTime, name, startTime, status } = from
-    const to = { codes, couponLimit, endTime, name, startTime, status, ...settings }
+    const to = { ...settingsOf(from), ...settings }
     const verdict = yield* campaigns.change({
       changeId: batchId(),
       actor: named("test"),

@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import { type CodeFormat, parseCodeFormat } from "../../src/domain/codes/CodeFormat.ts"
 import { normaliseCode } from "../../src/domain/codes/CodeInput.ts"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
-import type { CampaignDraft, CampaignSettings } from "../../src/domain/Campaign.ts"
+import { afterIssueDefaults, type CampaignDraft, type CampaignSettings, settingsOf } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import * as CouponCode from "../../src/domain/CouponCode.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
@@ -37,6 +37,7 @@ export const draft = (overrides: Partial<CampaignDraft> = {}): CampaignDraft => 
   startTime: Date.UTC(2025, 5, 25),
   endTime: undefined,
   codes: defaultCodes,
+  ...afterIssueDefaults,
   ...overrides
 })
 
@@ -68,11 +69,10 @@ export const expectConsistent = (campaignId: number, issued: number) =>
   })
 
 /** Makes a change of these settings, whatever the rules of the domain say of it. */
-const set = (campaignId: number, settings: Partial<CampaignSettings>) =>
+export const set = (campaignId: number, settings: Partial<CampaignSettings>) =>
   Effect.gen(function*() {
     const from = (yield* campaigns.find(campaignId))!
-    const { codes, couponLimit, endTime, name, startTime, status } = from
-    const to = { codes, couponLimit, endTime, name, startTime, status, ...settings }
+    const to = { ...settingsOf(from), ...settings }
     const verdict = yield* campaigns.change({
       changeId: batchId(),
       actor: named("test"),

@@ -1,8 +1,12 @@
 import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
-import { DEFAULT_UNDO_WINDOW_MILLIS, type RedemptionDetails } from "../../src/domain/redemption/Redemption.ts"
+import type { RedemptionDetails } from "../../src/domain/redemption/Redemption.ts"
+import { type CouponValidity, parseValidity } from "../../src/domain/validity/CouponValidity.ts"
+import { expiresAt } from "../../src/domain/validity/ValidityHistory.ts"
+import { rulesOfZone } from "../../src/domain/validity/ZoneRules.ts"
 import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
@@ -10,7 +14,7 @@ import { Outbox } from "../../src/ports/Outbox.ts"
 import {
   type RedemptionAnswer, type RedemptionBatch, type RedemptionItem, Redemptions
 } from "../../src/ports/Redemptions.ts"
-import { batchId, batchOf, createCampaign, draft, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, campaigns, createCampaign, draft, set, users } from "./ledger.exercise.ts"
 
 const noDetails: RedemptionDetails = { terminalId: "", orderRef: "", reason: "", occurredAt: undefined }
 
@@ -31,16 +35,24 @@ const item = (couponId: number, overrides: Partial<RedemptionItem> = {}): Redemp
 const batch = (campaignId: number, items: ReadonlyArray<RedemptionItem>): RedemptionBatch => ({
   batchId: batchId(),
   campaignId,
-  undoWindowMillis: DEFAULT_UNDO_WINDOW_MILLIS,
   items
 })
 
 const commit = (campaignId: number, ...items: ReadonlyArray<RedemptionItem>) =>
   redemptions.commit(batch(campaignId, items))
 
+const standings = (campaignId: number, couponIds: ReadonlyArray<number>) =>
+  Effect.map(
+    redemptions.standings(couponIds.map((id) => ({ campaignId, id }))),
+    ({ standings }) => standings.toSorted((a, b) => a.couponId - b.couponId)
+  )
+
 /** `Done`, `Conflict`, or why it was refused. */
 const brief = (answer: RedemptionAnswer | undefined): string =>
   answer === undefined ? "nothing" : answer._tag === "Refused" ? answer.reason : answer._tag
+
+const validity = (after: string, endOfDayZone = ""): CouponValidity =>
+  Either.getOrThrow(parseValidity({ until: "", after, endOfDayZone }))!
 
 /** A campaign with this many coupons. */
 const issued = (count: number) =>
@@ -82,7 +94,7 @@ export const expectAgreed = (campaignId: number) =>
       }
     }
     const couponIds = [...new Set(acts.map(({ couponId }) => couponId))]
-    const stored = yield* redemptions.standings(campaignId, couponIds)
+    const stored = yield* standings(campaignId, couponIds)
     expect(new Map(stored.map(({ couponId, sequence, state }) => [couponId, { state, sequence }]))).toEqual(standing)
     const types = { REDEEM: "coupon.redeemed", UNDO: "coupon.redemption_undone", REVOKE: "coupon.revoked" }
     const log = (yield* events(campaignId)).filter(({ payload }) => payload.redemption !== undefined)
@@ -115,8 +127,8 @@ export const exercise = <E>(
 
         const [second] = yield* commit(campaignId, item(2))
         expect(second).toEqual({ _tag: "Refused", reason: "REDEEMED", standing: first.redemption })
-        expect(yield* redemptions.standings(campaignId, [1, 2, 3])).toEqual([
-          { couponId: 2, state: "REDEEMED", sequence: 1, at: first.redemption.at, terminalId: "까페 till 7" }
+        expect(yield* standings(campaignId, [1, 2, 3])).toEqual([
+          { campaignId, couponId: 2, state: "REDEEMED", sequence: 1, at: first.redemption.at, terminalId: "까페 till 7" }
         ])
         yield* expectAgreed(campaignId)
       }))
@@ -138,7 +150,7 @@ export const exercise = <E>(
         expect(yield* commit(campaignId, redeem, item(2))).toEqual([done, expect.objectContaining({ _tag: "Done" })])
         expect(yield* commit(campaignId, late)).toEqual([refused])
         expect(yield* commit(campaignId, undo)).toEqual([undone])
-        expect((yield* redemptions.standings(campaignId, [1]))).toEqual([])
+        expect(yield* standings(campaignId, [1])).toEqual([])
         yield* expectAgreed(campaignId)
       }))
 
@@ -162,9 +174,10 @@ export const exercise = <E>(
         const campaignId = yield* issued(1)
         expect((yield* commit(campaignId, item(1, { action: "UNDO" }))).map(brief)).toEqual(["ABSENT"])
         yield* commit(campaignId, item(1))
-        const late = { ...batch(campaignId, [item(1, { action: "UNDO" })]), undoWindowMillis: 0 }
+        yield* set(campaignId, { undoWindowMillis: 1 })
         yield* Effect.sleep("3 millis")
-        expect((yield* redemptions.commit(late)).map(brief)).toEqual(["REDEEMED"])
+        expect((yield* commit(campaignId, item(1, { action: "UNDO" }))).map(brief)).toEqual(["REDEEMED"])
+        yield* set(campaignId, { undoWindowMillis: 3_600_000 })
         const reason = { ...noDetails, reason: "wrong order" }
         expect((yield* commit(campaignId, item(1, { action: "UNDO", details: reason }))).map(brief)).toEqual(["Done"])
         expect((yield* commit(campaignId, item(1, { action: "UNDO" }))).map(brief)).toEqual(["ABSENT"])
@@ -189,6 +202,48 @@ export const exercise = <E>(
         expect((yield* commit(campaignId, item(2, { expiresAt: now }))).map(brief)).toEqual(["EXPIRED"])
         expect((yield* commit(campaignId, item(2, { action: "UNDO", expiresAt: now }))).map(brief)).toEqual(["Done"])
         yield* expectAgreed(campaignId)
+      }))
+
+    it.effect("keeps what each coupon was promised, in whatever order validities and claims come", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const seoul = validity("P1D", "Asia/Seoul")
+        const { campaignId } = yield* createCampaign(draft({ validity: seoul }))
+        const { campaignId: other } = yield* createCampaign(draft())
+        yield* ledger.issue(batchOf(campaignId, users(1, 2)))
+        // The later of two without a coupon between them is the one that counts.
+        yield* set(campaignId, { validity: validity("PT1H") })
+        yield* set(campaignId, { validity: validity("PT2H") })
+        yield* set(campaignId, { name: "another one" })
+        yield* ledger.issue(batchOf(campaignId, users(3, 1)))
+        yield* set(campaignId, { validity: undefined })
+        yield* ledger.issue(batchOf(campaignId, users(4, 1)))
+        const until = { _tag: "Until" as const, until: Date.UTC(2099, 0) }
+        yield* set(campaignId, { validity: until })
+        expect((yield* campaigns.find(campaignId))?.validity).toEqual(until)
+        expect((yield* campaigns.find(other))?.validity).toBeUndefined()
+
+        const found = yield* redemptions.validities([campaignId, other, 2_147_483_647])
+        const [history, none] = found.toSorted((a, b) => a.campaignId - b.campaignId)
+        expect(none).toEqual({ campaignId: other, issued: 0, changes: [] })
+        expect(history?.issued).toBe(4)
+        expect(history?.changes.map(({ firstId, validity }) => [firstId, validity])).toEqual([
+          [1, seoul], [3, validity("PT1H")], [3, validity("PT2H")], [4, undefined], [5, until]
+        ])
+        expect(history?.changes.map(({ rules }) => rules)).toEqual([
+          rulesOfZone("Asia/Seoul"), undefined, undefined, undefined, undefined
+        ])
+        const coupons = yield* ledger.listCoupons(campaignId, 0, 10)
+        const [first, , third] = coupons
+        const DAY = 86_400_000
+        const seoulDay = Math.floor((first!.issuedAt + DAY / 24 * 9) / DAY)
+        expect(coupons.map((coupon) => expiresAt(history!, coupon))).toEqual([
+          (seoulDay + 2) * DAY - DAY / 24 * 9,
+          (seoulDay + 2) * DAY - DAY / 24 * 9,
+          third!.issuedAt + DAY / 12,
+          undefined
+        ])
+        expect(yield* redemptions.validities([])).toEqual([])
       }))
 
     it.effect("lets one of many win, whatever they are about", () =>
@@ -231,7 +286,7 @@ export const exercise = <E>(
         const late = yield* Effect.either(redemptions.commit(lost))
         expect(late._tag === "Left" ? late.left._tag : late.right.map(brief)).toBe("CommitInDoubt")
         expect((yield* redemptions.resolve(lost)).map(brief)).toEqual(["nothing", "nothing"])
-        expect(yield* redemptions.standings(campaignId, [3])).toEqual([])
+        expect(yield* standings(campaignId, [3])).toEqual([])
         // The same request at another attempt.
         expect((yield* redemptions.commit(batch(campaignId, lost.items))).map(brief)).toEqual(["Done", "REDEEMED"])
         yield* expectAgreed(campaignId)

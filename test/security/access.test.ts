@@ -1,5 +1,5 @@
 import type { Interceptor, Transport } from "@connectrpc/connect"
-import { Code, createClient } from "@connectrpc/connect"
+import { Code, ConnectError, createClient } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node"
 import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
@@ -40,6 +40,8 @@ const draft = { name: "여름", couponLimit: 10n, startTime: "2025-06-25T00:00:0
 
 /** What each role may, written down a second time on purpose. */
 const mayCreate: Record<Role, boolean> = { ISSUER: false, REDEEMER: false, VIEWER: false, OPERATOR: true, ADMIN: true }
+const mayFind: Record<Role, boolean> = { ISSUER: false, REDEEMER: true, VIEWER: true, OPERATOR: true, ADMIN: true }
+const mayList: Record<Role, boolean> = { ...mayFind, REDEEMER: false }
 
 let server: Secured
 const keys = new Map<Role, string>()
@@ -98,6 +100,23 @@ describe.each(Object.keys(protocols))("%s", (protocol) => {
           `PERMISSION_DENIED: this call needs the rights of OPERATOR, and the key "the ${role}" is of role ${role}`
       })
     }
+  })
+
+  it.each(roles)("%s looks a coupon up, or receives what is missing", async (role) => {
+    const client = clientOf(protocol, server.url, keys.get(role))
+    const calls = [
+      [() => client.findCoupon({ campaignId: 1, code: "가" }), mayFind, "VIEWER or REDEEMER"],
+      [() => client.listCoupons({ campaignId: 1 }), mayList, "VIEWER"]
+    ] as const
+    for (const [call, may, right] of calls) {
+      expect(await (call() as Promise<unknown>).then(() => "done", (error) => ConnectError.from(error).rawMessage))
+        .toBe(
+          may[role]
+            ? "done"
+            : `PERMISSION_DENIED: this call needs the rights of ${right}, and the key "the ${role}" is of role ${role}`
+        )
+    }
+    expect((await client.getCoupon({ campaignId: 1, userId: 7n })).coupon?.userId).toBe(7n)
   })
 
   it("ADMIN_API_KEY may do everything, as bootstrap", async () => {

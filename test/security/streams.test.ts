@@ -59,7 +59,7 @@ const exporting = (then: Effect.Effect<undefined, IssueFailure>) => {
           const next = Effect.suspend(() => {
             if (sent) return then as Effect.Effect<undefined, Unavailable>
             sent = true
-            return Effect.succeed([{ ...coupon, campaignId, id: afterNumber + 1 }])
+            return Effect.succeed([{ ...coupon, campaignId, id: afterNumber + 1, expiresAt: undefined }])
           })
           return { lastNumber: 5, next }
         })

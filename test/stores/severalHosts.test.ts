@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { describe, expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
+import { afterIssueDefaults } from "../../src/domain/Campaign.ts"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
@@ -84,7 +85,10 @@ const suite = (kind: DatabaseKind) =>
         const campaign = yield* Context.get(context, CampaignStore).create({
           changeId: "c".repeat(32),
           actor: named("test"),
-          draft: { name: "one", couponLimit: 5, startTime: 0, endTime: undefined, codes: defaultCodes },
+          draft: {
+            ...{ name: "one", couponLimit: 5, startTime: 0, endTime: undefined, codes: defaultCodes },
+            ...afterIssueDefaults
+          },
           request: undefined
         })
         const claim = (user: number) => ({

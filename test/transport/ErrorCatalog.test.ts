@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import type { IssueFailure } from "../../src/domain/Failure.ts"
 import * as Failures from "../../src/domain/Failure.ts"
-import { redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
+import { issuedCoupon, redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
 import * as CouponDetail from "../../src/contract/CouponDetail.ts"
 import { decode, table, tagOf, type WireFailure } from "../../src/contract/FailureTable.ts"
 import { CouponSchema, CouponService, CouponState } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
@@ -55,12 +55,16 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
   },
   CouponRedeemed: {
     failure: new Failures.CouponRedeemed({
-      coupon: redeemedCoupon(coupon, { at: Date.UTC(2025, 6, 1), terminalId: "till 7" })
+      coupon: redeemedCoupon(coupon, undefined, { at: Date.UTC(2025, 6, 1), terminalId: "till 7" })
     }),
     code: Code.AlreadyExists,
     message: "COUPON_REDEEMED"
   },
-  CouponExpired: { failure: new Failures.CouponExpired(), code: Code.FailedPrecondition, message: "COUPON_EXPIRED" },
+  CouponExpired: {
+    failure: new Failures.CouponExpired({ coupon: issuedCoupon(coupon, Date.UTC(2125, 6, 1), Infinity) }),
+    code: Code.FailedPrecondition,
+    message: "COUPON_EXPIRED"
+  },
   CouponRevoked: { failure: new Failures.CouponRevoked(), code: Code.FailedPrecondition, message: "COUPON_REVOKED" },
   Overloaded: {
     failure: new Failures.Overloaded({ retryAfterSeconds: 0.2 }),
@@ -98,6 +102,13 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     retryAfter: "1"
   },
   WebhooksOff: { failure: new Failures.WebhooksOff(), code: Code.FailedPrecondition, message: "WEBHOOKS_OFF" }
+}
+
+/** What the coupon says in the details of failures that have one. */
+const details: { readonly [Tag in IssueFailure["_tag"]]?: object } = {
+  CouponAlreadyClaimed: {},
+  CouponRedeemed: { state: CouponState.REDEEMED, redeemedAt: "2025-07-01T00:00:00Z", terminalId: "till 7" },
+  CouponExpired: { state: CouponState.EXPIRED, expiresAt: "2125-07-01T00:00:00Z" }
 }
 
 /** The fields of a failure as a client can know them: whole seconds, no cause, and no number of a coupon. */
@@ -209,16 +220,14 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
         expect([Code[error.code], error.rawMessage]).toEqual([Code[code], message])
         expect(error.metadata.get("retry-after")).toBe(retryAfter ?? null)
         expect(error.findDetails(CouponSchema)).toEqual(
-          failure._tag !== "CouponAlreadyClaimed" && failure._tag !== "CouponRedeemed" ? [] : [
+          details[failure._tag] === undefined ? [] : [
             expect.objectContaining({
               campaignId: 1,
               userId: 1001n,
               code: coupon.code,
               issuedAt: "2025-06-25T00:00:00Z",
               number: 1,
-              ...failure._tag === "CouponRedeemed"
-                ? { state: CouponState.REDEEMED, redeemedAt: "2025-07-01T00:00:00Z", terminalId: "till 7" }
-                : {}
+              ...details[failure._tag]
             })
           ]
         )

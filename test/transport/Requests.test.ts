@@ -75,7 +75,7 @@ describe("JSON", () => {
                 "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\"," +
                 "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false," +
         "\"serverTime\":\"2025-06-26T00:00:00Z\"," +
-        "\"remaining\":\"1000\",\"codeSource\":\"CODE_SOURCE_GENERATED\",\"codeCount\":\"0\"}"
+        "\"remaining\":\"1000\",\"codeSource\":\"CODE_SOURCE_GENERATED\",\"codeCount\":\"0\",\"undoWindow\":\"PT24H\"}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
       issuedCoupons: [coupon.code],
@@ -195,19 +195,19 @@ describe("JSON", () => {
       CREATE,
       "{\"colour\":1}",
       "colour is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd, requestId, " +
-        "codeFormat, codeSource"
+        "codeFormat, codeSource, couponValidity, undoWindow"
     ],
     [
       CREATE,
       "{\"\":1}",
       "\"\" is not a field of this call: it takes name, couponLimit, startTime, endTime, allowPastEnd, requestId, " +
-        "codeFormat, codeSource"
+        "codeFormat, codeSource, couponValidity, undoWindow"
     ],
     [CREATE, "{\"\\u202ename\":1}", "\"\\u202ename\" is not a field of this call: did you mean name?"],
     [CREATE, `{"${"xy".repeat(500)}":1}`,
       `"${"xy".repeat(20)}..." is not a field of this call: ` +
         "it takes name, couponLimit, startTime, endTime, allowPastEnd, requestId, " +
-        "codeFormat, codeSource"]
+        "codeFormat, codeSource, couponValidity, undoWindow"]
   ])("%s %s: %s", async (path, body, reason) => {
     for (const way of [path, `${path}?adapter`]) {
       const reply = await post(way, body)

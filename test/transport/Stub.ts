@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import type { CodeImport } from "../../src/ports/CodeImports.ts"
-import type { Campaign, CampaignId } from "../../src/domain/Campaign.ts"
+import { afterIssueDefaults, type Campaign, type CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { ClaimFailure, IssueFailure } from "../../src/domain/Failure.ts"
 import { issuedCoupon, type Redemption, redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
@@ -36,6 +36,7 @@ export const campaign: Campaign = {
   issuedCount: 0,
   codes: defaultCodes,
   codeCount: 0,
+  ...afterIssueDefaults,
   status: "ACTIVE",
   startTime: Date.UTC(2025, 5, 25),
   endTime: undefined,
@@ -136,16 +137,18 @@ export const echo: UseCases = {
   redemptions: {
     redeem: (campaignId, _, requestId, details) =>
       Effect.succeed({
-        coupon: redeemedCoupon({ ...coupon, campaignId }, { at: redemption.at, terminalId: details.terminalId }),
+        coupon: redeemedCoupon({ ...coupon, campaignId }, undefined, {
+          at: redemption.at, terminalId: details.terminalId
+        }),
         redemption: { ...redemption, ...details, campaignId, requestId }
       }),
     undo: (campaignId, _, requestId, details) =>
       Effect.succeed({
-        coupon: issuedCoupon({ ...coupon, campaignId }),
+        coupon: issuedCoupon({ ...coupon, campaignId }, undefined, redemption.at),
         redemption: { ...redemption, ...details, campaignId, requestId, action: "UNDO" }
       }),
     list: ({ campaignId }) => Effect.succeed([{ ...redemption, campaignId }]),
-    known: (of) => Effect.succeed(issuedCoupon(of))
+    known: (of) => Effect.succeed(issuedCoupon(of, undefined, 0))
   },
   campaigns: {
     create: ({ draft }) => Effect.succeed({ ...campaign, ...draft }),
@@ -164,11 +167,14 @@ export const echo: UseCases = {
   },
   coupons: {
     list: ({ filter: { campaignId = 1, userId = 1001n } }) =>
-      Effect.succeed({ coupons: [{ ...coupon, campaignId, userId }], nextPageToken: undefined }),
+      Effect.succeed({
+        coupons: [issuedCoupon({ ...coupon, campaignId, userId }, coupon.issuedAt + 1_000, coupon.issuedAt)],
+        nextPageToken: undefined
+      }),
     find: (campaignId, code) => Effect.succeed({ ...coupon, campaignId, code }),
     export: (campaignId, afterNumber) =>
       Effect.sync(() => {
-        let left = [{ ...coupon, campaignId, id: afterNumber + 1 }]
+        let left = [{ ...coupon, campaignId, id: afterNumber + 1, expiresAt: undefined }]
         const next = Effect.sync(() => {
           const page = left.length === 0 ? undefined : left
           left = []

@@ -21,6 +21,7 @@ import {
 import { CliFailure, ofCall, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
 import * as CodeOptions from "./CodeOptions.ts"
+import * as ValidityOptions from "./ValidityOptions.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
@@ -89,6 +90,9 @@ const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
     opened: campaign.openedAt,
     "sold out": campaign.soldOutAt,
     codes: shapeOf(campaign),
+    "valid until": campaign.couponValidity?.until,
+    "valid for": ValidityOptions.durationText(campaign.couponValidity),
+    "undo window": campaign.undoWindow,
     version: String(campaign.version),
     created: campaign.createdAt,
     updated: campaign.updatedAt
@@ -144,6 +148,7 @@ const create = Command.make(
     ),
     pool: CodeOptions.pool,
     ...CodeOptions.options,
+    ...ValidityOptions.options,
     ...Connection.options
   },
   ({ allowPastEnd, end, limit, name, pool, requestId, start, ...given }) =>
@@ -157,11 +162,15 @@ const create = Command.make(
         const codes = { ...CodeOptions.toWire(given), codeSource: CodeOptions.sourceOf(pool) }
         const id = Option.getOrElse(requestId, () => randomUUID())
         if (id === "") return yield* usage("--request-id must have 1 to 64 characters")
-        const request = { name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id, ...codes }
+        const request = {
+          ...{ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id, ...codes },
+          ...yield* ValidityOptions.toWire(given)
+        }
         const reply = yield* createSafely(
           client,
           request,
-          `--request-id '${id}' --start ${startTime}${endTime === "" ? "" : ` --end ${endTime}`}`
+          `--request-id '${id}' --start ${startTime}${endTime === "" ? "" : ` --end ${endTime}`}` +
+            ValidityOptions.repetition(request.couponValidity)
         )
         yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () =>
           `campaign ${reply.campaignId}`)
@@ -234,18 +243,30 @@ const update = Command.make(
     expectedVersion,
     pool: CodeOptions.pool,
     ...CodeOptions.options,
+    ...ValidityOptions.options,
+    noValidity: Options.boolean("no-validity").pipe(
+      Options.withDescription("coupons that are issued from now on do not expire")
+    ),
     ...Connection.options
   },
-  ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, pool, start, ...given }) =>
+  ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, noValidity, pool, start, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         if (noEnd && Option.isSome(end)) return yield* usage("--end and --no-end exclude one another")
         if (pool && CodeOptions.isGiven(given)) {
           return yield* usage("--pool excludes --pattern, --alphabet, --characters and --check")
         }
+        if (noValidity && ValidityOptions.setsValidity(given)) {
+          return yield* usage("--no-validity excludes --valid-until, --valid-for and --zone")
+        }
         const keepsCodes = !pool && !CodeOptions.isGiven(given)
-        if (keepsCodes && !noEnd && [name, limit, start, end].every((of) => Option.isNone<string | number>(of))) {
-          return yield* usage("say what to change: --name, --limit, --start, --end, --no-end, --pattern or --pool")
+        const keepsValidity = !noValidity && !ValidityOptions.isGiven(given)
+        const keepsOthers = !noEnd && [name, limit, start, end].every((of) => Option.isNone<string | number>(of))
+        if (keepsCodes && keepsValidity && keepsOthers) {
+          return yield* usage(
+            "say what to change: --name, --limit, --start, --end, --no-end, --pattern, --pool, --valid-until, " +
+              "--valid-for, --no-validity or --undo-window"
+          )
         }
         // Fields that are absent stay as they are.
         const request = {
@@ -254,6 +275,8 @@ const update = Command.make(
           allowPastEnd,
           ...CodeOptions.toWire(given),
           codeSource: CodeOptions.sourceOf(pool),
+          ...yield* ValidityOptions.toWire(given),
+          ...noValidity ? { couponValidity: {} } : {},
           ...Option.isSome(name) ? { name: name.value } : {},
           ...Option.isSome(limit) ? { couponLimit: BigInt(limit.value) } : {},
           ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},
@@ -262,7 +285,9 @@ const update = Command.make(
         const { campaign } = yield* client.updateCampaign(request)
         yield* changed(json, campaign)
       }))
-).pipe(Command.withDescription("changes name, limit, start, end or codes; what is not given stays as it is"))
+).pipe(
+  Command.withDescription("changes name, limit, times, codes, validity or undo window; the rest stays as it is")
+)
 
 /** A change of status, which has no settings of its own. */
 const turn = (word: "pause" | "resume" | "end", description: string) =>

@@ -5,7 +5,9 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { table } from "../../contract/FailureTable.ts"
-import { type Coupon, CouponSchema, IssueCouponResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import {
+  type Coupon, CouponSchema, CouponState, IssueCouponResponseSchema
+} from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, parseUserId, show, userId, withPublic } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
@@ -19,13 +21,28 @@ const nothingHeld = (campaignId: number, userId: bigint): CliFailure =>
     hint: `\`coupon campaign get ${campaignId}\` shows whether there is such a campaign`
   })
 
+/** Empty: the service does not say. */
+const stateWord = ({ state }: Coupon): string =>
+  Object.entries(CouponState).find(([, value]) => value === state && value !== CouponState.UNSPECIFIED)?.[0] ?? ""
+
+const states = {
+  issued: CouponState.ISSUED,
+  redeemed: CouponState.REDEEMED,
+  expired: CouponState.EXPIRED,
+  revoked: CouponState.REVOKED
+} as const
+
 const factsOf = (coupon: Coupon): string =>
   Output.facts({
     code: coupon.code,
     number: coupon.number === 0 ? undefined : coupon.number,
     user: String(coupon.userId),
     campaign: coupon.campaignId,
-    issued: coupon.issuedAt
+    issued: coupon.issuedAt,
+    state: stateWord(coupon),
+    expires: coupon.expiresAt,
+    redeemed: coupon.redeemedAt,
+    terminal: coupon.terminalId
   })
 
 const noCoupon = new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no coupon" })
@@ -87,10 +104,14 @@ export const list = Command.make(
       Options.withDescription("only those issued before then"),
       Options.withDefault("")
     ),
+    state: Options.choice("state", Object.keys(states) as Array<keyof typeof states>).pipe(
+      Options.withDescription("only coupons that are in this state now"),
+      Options.optional
+    ),
     limit: Options.integer("limit").pipe(Options.withDescription("how many at most"), Options.withDefault(100)),
     ...Connection.options
   },
-  ({ before, campaignId, desc, from, limit, user, ...given }) =>
+  ({ before, campaignId, desc, from, limit, state, user, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         if (limit < 1) return yield* usage("--limit must be at least 1")
@@ -105,6 +126,7 @@ export const list = Command.make(
             descending: desc,
             issuedFrom: from,
             issuedBefore: before,
+            states: Option.isNone(state) ? [] : [states[state.value]],
             pageSize: Math.min(1_000, limit - coupons.length),
             pageToken
           })
@@ -117,8 +139,11 @@ export const list = Command.make(
         }
         yield* Output.line(
           coupons.length === 0 ? "there are no such coupons" : Output.table(
-            ["campaign", "number", "user", "code", "issued"],
-            coupons.map((one) => [one.campaignId, one.number, String(one.userId), one.code, one.issuedAt])
+            ["campaign", "number", "user", "code", "issued", "state", "expires"],
+            coupons.map((one) => [
+              ...[one.campaignId, one.number, String(one.userId), one.code, one.issuedAt],
+              ...[stateWord(one), one.expiresAt ?? ""]
+            ])
           )
         )
         if (pageToken !== "") yield* Output.line(`there are more: --limit ${limit * 2}, or \`coupon export\``)

@@ -44,8 +44,8 @@ const ndjson: CouponText = {
   header: "",
   lines: (coupons) => {
     let text = ""
-    for (const { campaignId, code, issuedAt, number, userId } of coupons) {
-      text += `${JSON.stringify({ campaignId, userId: String(userId), code, issuedAt, number })}\n`
+    for (const { campaignId, code, expiresAt, issuedAt, number, userId } of coupons) {
+      text += `${JSON.stringify({ campaignId, userId: String(userId), code, issuedAt, number, expiresAt })}\n`
     }
     return text
   },

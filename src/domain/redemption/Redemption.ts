@@ -33,9 +33,6 @@ export interface Redemption extends RedemptionDetails {
   readonly at: EpochMillis
 }
 
-/** How long after a redemption it can be undone, unless the campaign says otherwise. */
-export const DEFAULT_UNDO_WINDOW_MILLIS = 86_400_000
-
 const MAX_ID = 64
 const MAX_REASON = 200
 
@@ -68,8 +65,14 @@ export const parseDetails = (input: {
     }
   })
 
+/** A coupon with its expiry, which never changes either. */
+export interface DatedCoupon extends Coupon {
+  /** From then on, by the ledger's clock, it cannot be redeemed; `undefined`: it does not expire. */
+  readonly expiresAt: EpochMillis | undefined
+}
+
 /** A coupon with what became of it. */
-export interface KnownCoupon extends Coupon {
+export interface KnownCoupon extends DatedCoupon {
   readonly state: CouponState
   /** When it was redeemed; `undefined`: it is not. */
   readonly redeemedAt: EpochMillis | undefined
@@ -77,12 +80,18 @@ export interface KnownCoupon extends Coupon {
   readonly terminalId: string
 }
 
-/** A coupon that was neither redeemed nor revoked. */
-export const issuedCoupon = (coupon: Coupon): KnownCoupon =>
-  ({ ...coupon, state: "ISSUED", redeemedAt: undefined, terminalId: "" })
+/** A coupon that was neither redeemed nor revoked, at a time of the ledger's clock. */
+export const issuedCoupon = (coupon: Coupon, expiresAt: EpochMillis | undefined, now: EpochMillis): KnownCoupon => ({
+  ...coupon,
+  state: expiresAt !== undefined && expiresAt <= now ? "EXPIRED" : "ISSUED",
+  expiresAt,
+  redeemedAt: undefined,
+  terminalId: ""
+})
 
 /** A coupon that this redemption has redeemed. */
 export const redeemedCoupon = (
   coupon: Coupon,
+  expiresAt: EpochMillis | undefined,
   { at, terminalId }: Pick<Redemption, "at" | "terminalId">
-): KnownCoupon => ({ ...coupon, state: "REDEEMED", redeemedAt: at, terminalId })
+): KnownCoupon => ({ ...coupon, state: "REDEEMED", expiresAt, redeemedAt: at, terminalId })

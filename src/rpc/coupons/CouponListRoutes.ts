@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import { parseQuery } from "../../campaigns/CouponQuery.ts"
 import { parseCampaignId } from "../../domain/Campaign.ts"
+import { InvalidArgument } from "../../domain/InvalidArgument.ts"
 import {
   CouponService,
   FindCouponResponseSchema,
@@ -12,13 +13,18 @@ import { couponsOf } from "./CouponMessages.ts"
 import * as Routes from "../Route.ts"
 
 /** What a coupon takes in an answer, in bytes. */
-const COUPON_BYTES = 120
+const COUPON_BYTES = 200
 
 export const listCoupons = Routes.make({
   method: CouponService.method.listCoupons,
   bound: "read",
   access: "VIEWER",
-  call: ({ coupons }, input) => Effect.flatMap(parseQuery(input), coupons.list),
+  call: ({ coupons }, input) => {
+    const states = input.states.map((state) => CouponDetail.statesFromWire.get(state))
+    return states.every((state) => state !== undefined)
+      ? Effect.flatMap(parseQuery({ ...input, states }), coupons.list)
+      : Effect.fail(new InvalidArgument({ field: "states", reason: "must be some that coupons have" }))
+  },
   respond: ({ coupons, nextPageToken }) =>
     create(ListCouponsResponseSchema, { coupons: couponsOf(coupons), nextPageToken: nextPageToken ?? "" }),
   paced: true,
@@ -28,7 +34,7 @@ export const listCoupons = Routes.make({
 export const findCoupon = Routes.make({
   method: CouponService.method.findCoupon,
   bound: "read",
-  access: "VIEWER",
+  access: "LOOK_UP",
   call: ({ coupons, redemptions }, { campaignId, code }) =>
     Effect.flatMap(parseCampaignId(campaignId), (id) =>
       Effect.flatMap(coupons.find(id, code), redemptions.known)),

@@ -1,5 +1,6 @@
 import { create, type MessageShape } from "@bufbuild/protobuf"
-import type { Coupon } from "../../domain/Coupon.ts"
+import * as CouponDetail from "../../contract/CouponDetail.ts"
+import type { DatedCoupon, KnownCoupon } from "../../domain/redemption/Redemption.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import { CouponSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 
@@ -16,8 +17,9 @@ export const issuedText = (issuedAt: number): string => {
 }
 
 /** A coupon as the API shows it. */
-export const couponOf = ({ campaignId, code, id, issuedAt, userId }: Coupon): MessageShape<typeof CouponSchema> =>
-  create(CouponSchema, { campaignId, userId, code, issuedAt: issuedText(issuedAt), number: id })
+export const couponOf = (coupon: DatedCoupon | KnownCoupon): MessageShape<typeof CouponSchema> =>
+  create(CouponSchema, CouponDetail.fields(coupon, issuedText))
 
-export const couponsOf = (coupons: ReadonlyArray<Coupon>): Array<MessageShape<typeof CouponSchema>> =>
-  coupons.map(couponOf)
+export const couponsOf = (
+  coupons: ReadonlyArray<DatedCoupon | KnownCoupon>
+): Array<MessageShape<typeof CouponSchema>> => coupons.map(couponOf)

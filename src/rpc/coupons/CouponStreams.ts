@@ -1,14 +1,14 @@
 import { create } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import { parseCampaignId } from "../../domain/Campaign.ts"
-import type { Coupon } from "../../domain/Coupon.ts"
+import type { DatedCoupon } from "../../domain/redemption/Redemption.ts"
 import { CouponService, ExportCouponsResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { couponsOf } from "./CouponMessages.ts"
 import { watchCampaign } from "../events/EventStreams.ts"
 import * as StreamRoute from "../streams/StreamRoute.ts"
 
 /** What a coupon takes in a message, in bytes. */
-const COUPON_BYTES = 80
+const COUPON_BYTES = 110
 
 const exportCoupons = StreamRoute.make({
   method: CouponService.method.exportCoupons,
@@ -19,7 +19,7 @@ const exportCoupons = StreamRoute.make({
       const { lastNumber, next } = yield* coupons.export(id, afterNumber)
       return Effect.map(next, (page) => page === undefined ? undefined : { lastNumber, page })
     }),
-  respond: ({ lastNumber, page }: { readonly lastNumber: number; readonly page: ReadonlyArray<Coupon> }) =>
+  respond: ({ lastNumber, page }: { readonly lastNumber: number; readonly page: ReadonlyArray<DatedCoupon> }) =>
     create(ExportCouponsResponseSchema, { coupons: couponsOf(page), lastNumber }),
   sizeOf: ({ page }) => page.length * COUPON_BYTES
 })

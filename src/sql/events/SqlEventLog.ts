@@ -3,6 +3,7 @@ import type { CampaignStatus } from "../../domain/Campaign.ts"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import { codesFromText } from "../../domain/codes/CampaignCodes.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS } from "../../domain/validity/UndoWindow.ts"
 import type { CampaignEvent, CampaignEventType, EventLog, EventLogHead, EventPayload } from "../../ports/EventLog.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import {
@@ -76,7 +77,10 @@ const loggedCampaign = (row: Row, time: SqlEventLogDialect["time"], settled: boo
     status: row.status as CampaignStatus,
     startTime: time(row.start_time),
     endTime: optional(row.end_time, time),
-    codes: codesFromText(codesOf(row))
+    codes: codesFromText(codesOf(row)),
+    // Of programs that keep no acts, which is what settings are read for here, campaigns have the defaults.
+    validity: undefined,
+    undoWindowMillis: DEFAULT_UNDO_WINDOW_MILLIS
   },
   version: Number(row.version),
   createdAt: time(row.created_at),

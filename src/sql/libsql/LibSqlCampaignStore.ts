@@ -12,7 +12,9 @@ import { errorField } from "../SqlFailure.ts"
 import { actColumns, actorText, stateText } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
 import { createdText } from "../text/EventLogText.ts"
-import { campaignColumns, campaignTable, changeAct, changesCodes, creationAct } from "../text/CampaignText.ts"
+import {
+  campaignColumns, campaignTable, changeAct, changesCodes, creationAct, undoWindow, validityRow
+} from "../text/CampaignText.ts"
 import { integer } from "../text/Literals.ts"
 import { changedMarker, isMarker, type Marker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import { untilKnown } from "../UntilKnown.ts"
@@ -43,13 +45,22 @@ SELECT ?, ?, ?, ?, campaign_id, ?, ? FROM outbox WHERE batch_id = ? AND ${isMark
   args: [changeId, now, actorText(actor), action, stateText(before), stateText(after), changeId]
 })
 
+/** The validity that a creation or change sets, by its marker; the campaign's counter is that of its place. */
+const validityOf = (validity: ReturnType<typeof validityRow>, changeId: string): ReadonlyArray<InStatement> =>
+  validity === undefined ? [] : [
+    `INSERT INTO coupon_validities (${validity.columns})
+SELECT ${validity.values("c.id", "c.current_coupon")} FROM outbox AS o JOIN campaigns AS c ON c.id = o.campaign_id
+WHERE o.batch_id = '${changeId}'`
+  ]
+
 const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: number): Array<InStatement> => [
   {
-    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at, code_spec) " +
-      "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    sql: "INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at, code_spec, " +
+      `validity_version, undo_window_millis) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ${undoWindow(draft)})`,
     args: [
       ...[draft.name, draft.couponLimit, draft.startTime, draft.endTime ?? null, now, now],
-      codesText(draft.codes) ?? null
+      codesText(draft.codes) ?? null,
+      draft.validity === undefined ? null : 1
     ]
   },
   createdPhases("last_insert_rowid()", integer(now)),
@@ -62,6 +73,7 @@ const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: nu
     integer(now),
     libsqlText(JSON.stringify(createdPayload(draft)))
   ),
+  ...validityOf(validityRow(1, undefined, draft.validity, libsqlText), changeId),
   auditRow({ changeId, actor, ...creationAct(draft) }, now, "CREATED"),
   libsqlFacts({ changeId, actor }, "DONE"),
   ...request === undefined ? [] : [{
@@ -79,10 +91,13 @@ const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: nu
 const alteration = (change: CampaignChange, now: number): Array<InStatement> => {
   const { actor, changeId, from, to } = change
   const applies = `EXISTS (SELECT 1 FROM outbox WHERE batch_id = '${changeId}' AND kind = 'CHANGED')`
+  const validity = validityRow(from.version + 1, from.validity, to.validity, libsqlText)
   return [
     {
       sql: `UPDATE campaigns SET name = ?, coupon_limit = ?, status = ?, start_time = ?, end_time = ?,
-version = version + 1, updated_at = ?, code_spec = ?
+version = version + 1, updated_at = ?, code_spec = ?, undo_window_millis = ${undoWindow(to)}${
+        validity === undefined ? "" : `, validity_version = ${integer(from.version + 1)}`
+      }
 WHERE id = ? AND version = ? AND current_coupon <= ?${changesCodes(change) ? " AND current_coupon = 0" : ""}`,
       args: [
         ...[to.name, to.couponLimit, to.status, to.startTime, to.endTime ?? null, now, codesText(to.codes) ?? null],
@@ -94,6 +109,7 @@ WHERE id = ? AND version = ? AND current_coupon <= ?${changesCodes(change) ? " A
       sql: changedMarker("?", "?", "id = ? AND changes() > 0"),
       args: [changeId, now, from.campaignId]
     },
+    ...validityOf(validity, changeId),
     auditRow({ changeId, actor, ...changeAct(change) }, now, "CHANGED"),
     libsqlFacts(change, "DONE"),
     {

@@ -25,7 +25,8 @@ export const redemptionDialect: RedemptionDialect = {
   SELECT r.coupon_id FROM redemption_heads AS h
   CROSS JOIN redemptions AS r ON r.campaign_id = h.campaign_id AND r.sequence > h.sequence
   WHERE h.campaign_id = ${campaignId} AND r.action = 'UNDO'
-)`
+)`,
+  earlier: (time, millis) => `${time} - ${millis}`
 }
 
 /** Makes the head if there is none; a transaction has the file to itself. */
@@ -39,13 +40,15 @@ export const make: Effect.Effect<Redemptions["Type"], never, LibSqlDriver> = Eff
   const { forbidAndRead, read } = makeStatements(driver)
   return SqlRedemptions.make({
     time: Number,
+    now: () => integer(Date.now()),
+    keys: (json) => `(SELECT value ->> 0 AS campaign_id, value ->> 1 AS coupon_id FROM json_each('${json}')) AS k`,
     read,
     forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, () => text),
     commit: (batch) => {
       const id = integer(batch.campaignId)
       const statements = (now: number) => [
         headRow(id),
-        ...commitText(batch, integer(now), integer(now - batch.undoWindowMillis), redemptionDialect),
+        ...commitText(batch, integer(now), redemptionDialect),
         redemptionMarker(`'${batch.batchId}'`, integer(now), id),
         answersText(batch)
       ]

@@ -9,7 +9,9 @@ import * as SqlCampaignStore from "../SqlCampaignStore.ts"
 import { unavailable } from "../SqlFailure.ts"
 import { actColumns } from "../text/AuditLogText.ts"
 import { changedPhases, createdPhases } from "../text/CampaignPhaseText.ts"
-import { campaignColumns, campaignTable, changeAct, changesCodes, creationAct } from "../text/CampaignText.ts"
+import {
+  campaignColumns, campaignTable, changeAct, changesCodes, creationAct, undoWindow, validityRow
+} from "../text/CampaignText.ts"
 import { createdText } from "../text/EventLogText.ts"
 import { hexadecimal, integer } from "../text/Literals.ts"
 import { changedMarker, markerColumns, markerValues } from "../text/OutboxMarkers.ts"
@@ -42,14 +44,20 @@ const creation = (
 ): Script<"campaign"> => {
   const entry = { changeId, actor, ...creationAct(draft) }
   const at = "(SELECT created_at FROM campaigns WHERE id = @campaign AND created_at = @now)"
+  const validity = validityRow(1, undefined, draft.validity, mysqlText)
   return script(
     ...settings,
     "START TRANSACTION",
     "SET @now = SYSDATE(6)",
-    `INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at, code_spec)
+    `INSERT INTO campaigns (name, coupon_limit, start_time, end_time, created_at, updated_at, code_spec,
+  validity_version, undo_window_millis)
 VALUES (${mysqlText(draft.name)}, ${integer(draft.couponLimit)},
-${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now, ${codeSpec(draft.codes)})`,
+${timeToSql(draft.startTime)}, ${end(draft.endTime)}, @now, @now, ${codeSpec(draft.codes)},
+${validity === undefined ? "NULL" : "1"}, ${undoWindow(draft)})`,
     "SET @campaign = LAST_INSERT_ID()",
+    ...validity === undefined
+      ? []
+      : [`INSERT INTO coupon_validities (${validity.columns}) VALUES (${validity.values("@campaign", "0")})`],
     createdPhases("@campaign", "@now"),
     ...createdText("@campaign", "@now", mysqlText(JSON.stringify(createdPayload(draft)))),
     `INSERT INTO admin_audit (${actColumns}) VALUES (${mysqlAct(entry, at, "@campaign")})`,
@@ -80,6 +88,8 @@ const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Sc
   const [setCodes, noneIssued] = changesCodes(change)
     ? [`, code_spec = ${codeSpec(to.codes)}`, " AND current_coupon = 0"]
     : ["", ""]
+  const validity = validityRow(from.version + 1, from.validity, to.validity, mysqlText)
+  const setValidity = validity === undefined ? "" : `, validity_version = ${integer(from.version + 1)}`
   return script(
     ...settings,
     "START TRANSACTION",
@@ -89,8 +99,12 @@ const alteration = (settings: ReadonlyArray<string>, change: CampaignChange): Sc
 WHERE id = ${id} AND version = ${version} AND current_coupon <= ${limit}${noneIssued}`,
     `UPDATE campaigns SET name = ${mysqlText(to.name)}, coupon_limit = ${limit}, status = '${to.status}',
 start_time = ${timeToSql(to.startTime)}, end_time = ${end(to.endTime)},
-version = version + 1, updated_at = @now${setCodes}
+version = version + 1, updated_at = @now, undo_window_millis = ${undoWindow(to)}${setCodes}${setValidity}
 WHERE id = ${id} AND version = ${version} AND @applies = 1`,
+    ...validity === undefined ? [] : [
+      `INSERT INTO coupon_validities (${validity.columns})
+SELECT ${validity.values("id", "current_coupon")} FROM campaigns WHERE id = ${id} AND @applies = 1`
+    ],
     `DELETE FROM campaign_raises WHERE campaign_id = ${id} AND @applies = 1`,
     ...changedPhases(change, "CAST(@now AS DATETIME(6))", "@applies = 1", phaseDialect),
     changedMarker(batchKey(changeId), "@now", `id = ${id} AND @applies = 1`),

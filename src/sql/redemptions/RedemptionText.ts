@@ -1,5 +1,6 @@
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS } from "../../domain/validity/UndoWindow.ts"
 import type { RedemptionBatch } from "../../ports/Redemptions.ts"
 import { integer } from "../text/Literals.ts"
 
@@ -17,6 +18,8 @@ export interface RedemptionDialect {
   readonly added: string
   /** Deletes the states of coupons whose redemptions this transaction has undone. */
   readonly deleteUndone: (campaignId: string) => string
+  /** A time so many milliseconds before another one, all of them expressions. */
+  readonly earlier: (time: string, millis: string) => string
 }
 
 const hex = (text: string): string => Buffer.from(text, "utf8").toString("hex")
@@ -37,16 +40,15 @@ const columns = "campaign_id, request_id, sequence, coupon_id, action, outcome, 
   "reason, occurred_at, at, version"
 
 /**
- * The statements between the lock of the head and the answers. `now` is the ledger's clock after the lock, and
- * `undoableSince` the time since when redemptions can be undone. A request whose id is there falls out; the others get
- * the first outcome that applies, as `Redemptions.commit` has it, and what is done the next sequences. Statements
- * cannot branch, so each does nothing by itself where there is nothing to do. A state that is there already violates
- * its key, and a sequence that cannot be read NOT NULL: either ends the transaction.
+ * The statements between the lock of the head and the answers. `now` is the ledger's clock after the lock. A
+ * request whose id is there falls out; the others get the first outcome that applies, as `Redemptions.commit` has it,
+ * and what is done the next sequences. Statements cannot branch, so each does nothing by itself where there is nothing
+ * to do. A state that is there already violates its key, and a sequence that cannot be read NOT NULL: either ends the
+ * transaction.
  */
 export const commitText = (
   batch: RedemptionBatch,
   now: string,
-  undoableSince: string,
   dialect: RedemptionDialect
 ): ReadonlyArray<string> => {
   const id = integer(batch.campaignId)
@@ -65,10 +67,13 @@ FROM (
       WHEN v.action = 'REDEEM' AND v.expires_at <= ${now} THEN 'EXPIRED'
       WHEN v.action = 'REDEEM' AND s.state = 'REDEEMED' THEN 'REDEEMED'
       WHEN v.action = 'UNDO' AND s.state IS NULL THEN 'ABSENT'
-      WHEN v.action = 'UNDO' AND s.at < ${undoableSince} THEN 'REDEEMED'
+      WHEN v.action = 'UNDO' AND s.at < ${dialect.earlier(now, "g.undo_window")} THEN 'REDEEMED'
       ELSE 'DONE'
     END AS outcome
   FROM ${dialect.items(itemsJson(batch, dialect))}
+  CROSS JOIN (
+    SELECT COALESCE(undo_window_millis, ${DEFAULT_UNDO_WINDOW_MILLIS}) AS undo_window FROM campaigns WHERE id = ${id}
+  ) AS g
   LEFT JOIN coupon_states AS s ON s.campaign_id = ${id} AND s.coupon_id = v.coupon_id
   LEFT JOIN redemptions AS a ON a.campaign_id = ${id} AND a.request_id = v.request_id
   WHERE a.request_id IS NULL
@@ -111,9 +116,16 @@ WHERE r.campaign_id = ${integer(campaignId)} AND r.request_id IN (${
     items.map(({ requestId }) => bytes(requestId)).join(",")
   })`
 
-export const standingsText = (campaignId: CampaignId, couponIds: ReadonlyArray<number>): string =>
-  `SELECT coupon_id, state, sequence, at, terminal_id FROM coupon_states
-WHERE campaign_id = ${integer(campaignId)} AND coupon_id IN (${couponIds.map(integer).join(",")})`
+/** The states of the coupons of a table `k` (columns campaign_id, coupon_id); a coupon without one has NULLs. */
+export const standingsText = (keys: string, now: string): string =>
+  `SELECT k.campaign_id, k.coupon_id, s.state, s.sequence, s.at, s.terminal_id, ${now} AS ledger_now FROM ${keys}
+LEFT JOIN coupon_states AS s ON s.campaign_id = k.campaign_id AND s.coupon_id = k.coupon_id`
+
+/** One row a validity, or a campaign without any: in one statement, so that no change falls between the two tables. */
+export const validitiesText = (campaignIds: ReadonlyArray<CampaignId>): string =>
+  `SELECT c.id, c.current_coupon, v.first_id, v.policy, v.zone_rules
+FROM campaigns AS c LEFT JOIN coupon_validities AS v ON v.campaign_id = c.id
+WHERE c.id IN (${campaignIds.map(integer).join(",")}) ORDER BY c.id, v.version`
 
 export const listText = (
   campaignId: CampaignId,

@@ -2,16 +2,24 @@ import * as Effect from "effect/Effect"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import type { Redemption, RedemptionAction } from "../../domain/redemption/Redemption.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { validityFromText } from "../../domain/validity/CouponValidity.ts"
+import type { ValidityChange, ValidityHistory } from "../../domain/validity/ValidityHistory.ts"
+import { rulesFromText } from "../../domain/validity/ZoneRules.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type {
   CouponStanding, RedemptionAnswer, RedemptionBatch, RedemptionItem, Redemptions, RefusalReason
 } from "../../ports/Redemptions.ts"
 import { makeRows, type Row } from "../Rows.ts"
-import { answersText, listText, standingsText } from "./RedemptionText.ts"
+import { integer } from "../text/Literals.ts"
+import { answersText, listText, standingsText, validitiesText } from "./RedemptionText.ts"
 
 /** The redemptions of a ledger, where the databases differ. */
 export interface RedemptionsDialect {
   readonly time: (value: unknown) => EpochMillis
+  /** The ledger's clock, as an expression. */
+  readonly now: () => string
+  /** Each element of a JSON array of `[campaign, coupon]` as a row `k` (columns campaign_id, coupon_id). */
+  readonly keys: (json: string) => string
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
   /** Commits a batch, and returns the rows of `answersText`. */
   readonly commit: (batch: RedemptionBatch) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable | CommitInDoubt>
@@ -47,9 +55,15 @@ const act = (campaignId: CampaignId, couponId: number, row: Row, prefix: string,
 export const redemptionOf = (time: RedemptionsDialect["time"]) => (row: Row): Redemption =>
   act(Number(row.campaign_id), Number(row.coupon_id), row, "", time)
 
+const validityChange = ({ first_id, policy, zone_rules }: Row): ValidityChange => ({
+  firstId: Number(first_id),
+  validity: typeof policy === "string" ? validityFromText(policy) : undefined,
+  rules: typeof zone_rules === "string" ? rulesFromText(zone_rules) : undefined
+})
+
 /** What all ledgers do alike with redemptions. */
 export const make = (dialect: RedemptionsDialect): Redemptions["Type"] => {
-  const { commit, couponsByCode, forbidAndRead, read, time } = dialect
+  const { commit, couponsByCode, forbidAndRead, keys, now, read, time } = dialect
   const rowsOf = makeRows(time)
   const redemption = redemptionOf(time)
 
@@ -101,17 +115,35 @@ export const make = (dialect: RedemptionsDialect): Redemptions["Type"] => {
           return rows.map(rowsOf.coupon).filter(({ code }) => wanted.has(code))
         }),
 
-    standings: (campaignId, couponIds) =>
-      couponIds.length === 0
-        ? Effect.succeed([])
-        : Effect.map(read(standingsText(campaignId, couponIds)), (rows) =>
-          rows.map((row): CouponStanding => ({
+    standings: (coupons) =>
+      Effect.suspend(() => {
+        const json = `[${coupons.map(({ campaignId, id }) => `[${integer(campaignId)},${integer(id)}]`).join(",")}]`
+        return Effect.map(read(standingsText(keys(json), now())), (rows) => ({
+          now: rows.length === 0 ? 0 : time(rows[0]!.ledger_now),
+          standings: rows.filter(({ state }) => state !== null).map((row): CouponStanding => ({
+            campaignId: Number(row.campaign_id),
             couponId: Number(row.coupon_id),
             state: row.state as CouponStanding["state"],
             sequence: Number(row.sequence),
             at: time(row.at),
             terminalId: row.terminal_id as string
-          }))),
+          }))
+        }))
+      }),
+
+    validities: (campaignIds) =>
+      campaignIds.length === 0
+        ? Effect.succeed([])
+        : Effect.map(read(validitiesText(campaignIds)), (rows) => {
+          const histories = new Map<CampaignId, ValidityHistory & { readonly changes: Array<ValidityChange> }>()
+          for (const row of rows) {
+            const campaignId = Number(row.id)
+            const of = histories.get(campaignId) ?? { campaignId, issued: Number(row.current_coupon), changes: [] }
+            histories.set(campaignId, of)
+            if (row.first_id !== null) of.changes.push(validityChange(row))
+          }
+          return [...histories.values()]
+        }),
 
     list: ({ afterSequence, campaignId, couponId, limit }) =>
       Effect.map(read(listText(campaignId, couponId, afterSequence, limit)), (rows) => rows.map(redemption))

@@ -2,6 +2,10 @@ import type { Campaign, CampaignSettings, CampaignStatus } from "../../domain/Ca
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
 import { defaultCodes, sameCodes } from "../../domain/codes/CampaignCodes.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
+import {
+  type CouponValidity, rulesOfValidity, sameValidity, validityText
+} from "../../domain/validity/CouponValidity.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS, formatUndoWindow } from "../../domain/validity/UndoWindow.ts"
 import type { AuditedAction } from "../../ports/AuditLog.ts"
 import type { CampaignChange, CampaignQuery, FoundCampaigns } from "../../ports/CampaignStore.ts"
 import { MAX_LIST_SCAN } from "../../ports/CampaignStore.ts"
@@ -13,7 +17,7 @@ import { integer, isOneOf } from "./Literals.ts"
  */
 export const campaignColumns = (now: string): string =>
   "c.*, r.announced_limit, p.since AS phase_since, p.limit_since, p.opened_at, p.version AS phase_version, " +
-  `l.issued_at AS last_issued_at, ${now} AS ledger_now`
+  `l.issued_at AS last_issued_at, v.policy AS validity, ${now} AS ledger_now`
 
 /**
  * Campaigns as `c`, each with one row or none of the others, which are found by their keys; `l` is the coupon that
@@ -22,7 +26,8 @@ export const campaignColumns = (now: string): string =>
  */
 export const campaignTable = "campaigns AS c LEFT JOIN campaign_raises AS r ON r.campaign_id = c.id " +
   "LEFT JOIN campaign_phases AS p ON p.campaign_id = c.id " +
-  "LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit"
+  "LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.coupon_limit " +
+  "LEFT JOIN coupon_validities AS v ON v.campaign_id = c.id AND v.version = c.validity_version"
 
 /** The campaigns `c` that are in one of these phases, as `phaseOf` has it; they exclude one another. */
 const phaseCondition = (phases: ReadonlyArray<CampaignPhase>, now: string): string => {
@@ -84,19 +89,28 @@ export interface SettingsState {
   readonly status: CampaignStatus
   readonly startTime: string
   readonly endTime: string | null
-  /** Where codes come from; the default is left out, as in the acts of before. */
+  /** Where codes come from; the default is left out, as in the acts of before. So is that of the next two. */
   readonly codes?: unknown
+  readonly couponValidity?: unknown
+  readonly undoWindow?: string
 }
 
+const validityState = (validity: CouponValidity) =>
+  validity._tag === "Until"
+    ? { until: formatRfc3339(validity.until) }
+    : { after: validity.after, ...validity.zone === undefined ? {} : { endOfDayZone: validity.zone.name } }
+
 export const settingsState = (
-  { codes, couponLimit, endTime, name, startTime, status }: CampaignSettings
+  { codes, couponLimit, endTime, name, startTime, status, undoWindowMillis, validity }: CampaignSettings
 ): SettingsState => ({
   name,
   couponLimit,
   status,
   startTime: formatRfc3339(startTime),
   endTime: endTime === undefined ? null : formatRfc3339(endTime),
-  ...sameCodes(codes, defaultCodes) ? {} : { codes: codes._tag === "Pool" ? "POOL" : codes.format }
+  ...sameCodes(codes, defaultCodes) ? {} : { codes: codes._tag === "Pool" ? "POOL" : codes.format },
+  ...validity === undefined ? {} : { couponValidity: validityState(validity) },
+  ...undoWindowMillis === DEFAULT_UNDO_WINDOW_MILLIS ? {} : { undoWindow: formatUndoWindow(undoWindowMillis) }
 })
 
 const state = (settings: CampaignSettings, version: number) => ({ ...settingsState(settings), version })
@@ -117,6 +131,30 @@ export const changeAct = ({ action, from, to }: CampaignChange): AuditedAction =
 
 /** Whether a change sets where codes come from: only then is the column written, and nothing may be issued. */
 export const changesCodes = ({ from, to }: CampaignChange): boolean => !sameCodes(from.codes, to.codes)
+
+/** The undo window of these settings as its column has it. */
+export const undoWindow = ({ undoWindowMillis }: Pick<CampaignSettings, "undoWindowMillis">): string =>
+  undoWindowMillis === DEFAULT_UNDO_WINDOW_MILLIS ? "NULL" : integer(undoWindowMillis)
+
+/**
+ * The validity that a campaign gets by a change to this version, for coupons beyond `issued`; `undefined`: it keeps its
+ * own. `text` writes a literal.
+ */
+export const validityRow = (
+  version: number,
+  before: CouponValidity | undefined,
+  after: CouponValidity | undefined,
+  text: (value: string) => string
+): { readonly columns: string; readonly values: (campaign: string, issued: string) => string } | undefined => {
+  if (sameValidity(before, after)) return undefined
+  const rules = after === undefined ? undefined : rulesOfValidity(after)
+  const literal = (value: string | undefined) => value === undefined ? "NULL" : text(value)
+  const stored = `${literal(after === undefined ? undefined : validityText(after))}, ${literal(rules)}`
+  return {
+    columns: "campaign_id, version, first_id, policy, zone_rules",
+    values: (campaign, issued) => `${campaign}, ${integer(version)}, ${issued} + 1, ${stored}`
+  }
+}
 
 /** Why a change did not apply, given the campaign as its transaction saw it. */
 export const rejectedChange = ({ from, to }: CampaignChange, now: Campaign | undefined) =>

@@ -43,7 +43,8 @@ export const redemptionDialect: RedemptionDialect = {
   deleteUndone: (campaignId) =>
     `DELETE s FROM ${ADDED}
 STRAIGHT_JOIN coupon_states AS s FORCE INDEX (PRIMARY) ON s.campaign_id = r.campaign_id AND s.coupon_id = r.coupon_id
-WHERE h.campaign_id = ${campaignId} AND r.action = 'UNDO'`
+WHERE h.campaign_id = ${campaignId} AND r.action = 'UNDO'`,
+  earlier: (time, millis) => `${time} - INTERVAL ${millis} * 1000 MICROSECOND`
 }
 
 /** Makes the head if there is none, and takes its lock. The clock is read after that. */
@@ -56,12 +57,11 @@ ON DUPLICATE KEY UPDATE campaign_id = VALUES(campaign_id)`,
 /** The whole commit for one round trip; the marker is last, as that of a group commit is. */
 const commitScript = (settings: ReadonlyArray<string>, batch: RedemptionBatch): Script<"answers"> => {
   const id = integer(batch.campaignId)
-  const undoableSince = `${NOW} - INTERVAL ${integer(batch.undoWindowMillis * 1_000)} MICROSECOND`
   return script(
     ...settings,
     "START TRANSACTION",
     ...lockRedemptions(id),
-    ...commitText(batch, NOW, undoableSince, redemptionDialect),
+    ...commitText(batch, NOW, redemptionDialect),
     redemptionMarker(batchKey(batch.batchId), NOW, id),
     named("answers", answersText(batch)),
     "COMMIT"
@@ -74,6 +74,10 @@ export const make: Effect.Effect<Redemptions["Type"], never, SqlClient | AppConf
   const { forbidAndRead, patienceMillis, read, run, settings } = Transactions.make(yield* SqlClient, yield* AppConfig)
   return SqlRedemptions.make({
     time: timeFromSql,
+    // In UTC whatever the session's time zone, for reads do not set it.
+    now: () => "UTC_TIMESTAMP(6)",
+    keys: (json) =>
+      `JSON_TABLE('${json}', '$[*]' COLUMNS (campaign_id INT PATH '$[0]', coupon_id INT PATH '$[1]')) AS k`,
     read,
     forbidAndRead,
     commit: (batch) =>
