@@ -183,7 +183,7 @@ const open = (shared: Shared, { host, maxConnections, mounts, port, setting }: P
     const shares = Shares.make(STREAMS_A_CALL * config.maxInFlight)
     const h2 = Http2.make({ bodies, clientOf, draining, limits, offences, patience, report, serve, shares })
     Entry.guard(h1, refusesAddress)
-    const connections = NewConnections.route(h1, h2.server, {
+    const connections = NewConnections.route(h1, h2, {
       clientOf: clientOfSocket,
       limits,
       refuses,

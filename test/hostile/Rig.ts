@@ -28,6 +28,9 @@ export interface Victim {
   readonly stop: () => Promise<void>
 }
 
+/** Of what Envoy logs, as outside of tests: a line for each request would cost the honest client, too. */
+const SHARES = { COUPON_ACCESS_LOG_SUCCESSES: "1", COUPON_ACCESS_LOG_REFUSALS: "1" }
+
 const KEY = "hostile-test-4b1f0c7e9d2a85631fe0"
 export const CODES = 10_000
 
@@ -153,7 +156,7 @@ export const make = async (options: {
       })
       const envoy = adminPort === undefined
         ? undefined
-        : await startEnvoy(options.envoy!, [instance.port], {}, [adminPort])
+        : await startEnvoy(options.envoy!, [instance.port], SHARES, [adminPort])
       await envoy?.until([instance.port])
       return {
         instance,

@@ -13,9 +13,11 @@ import { MAX_HEADER_BYTES } from "./Http1.ts"
 import type { Offences } from "../protection/Offences.ts"
 import * as WastedStreams from "../protection/WastedStreams.ts"
 
-/** The HTTP/2 server, and what is open on it. It listens nowhere: connections are handed to it. */
+/** The HTTP/2 servers, and what is open on them. They listen nowhere: connections are handed to them. */
 export interface Http2 {
-  readonly server: http2.Http2Server
+  readonly clients: http2.Http2Server
+  /** For connections of trusted proxies, which carry the streams of many clients. */
+  readonly proxies: http2.Http2Server
   readonly sessions: ReadonlySet<http2.ServerHttp2Session>
   readonly streams: ReadonlySet<http2.ServerHttp2Stream>
   /** Ends sessions that come to nothing; runs from a timer. */
@@ -29,8 +31,13 @@ const MAX_STREAMS = 100
  * Streams that a client may open and reset again before nghttp2 ends its connection, which it does in the middle of
  * what one read brought. What a client wastes in all its connections is bounded by `WastedStreams`.
  */
-const STREAM_RESET_BURST = 2_000
-const STREAM_RESETS_PER_SECOND = 100
+const CLIENT_RESETS = { streamResetBurst: 2_000, streamResetRate: 100 }
+
+/**
+ * The same of a trusted proxy: never reached. It resets what its clients reset, and one of them must not end the
+ * connection of all; each is held to its own budget by `WastedStreams`.
+ */
+const PROXY_RESETS = { streamResetBurst: 1_000_000_000, streamResetRate: 1_000_000_000 }
 
 /** A client that was sent GOAWAY for its idleness ends the connection within this time, or the server does. */
 const GOODBYE_MILLIS = 1_000
@@ -60,11 +67,8 @@ export const make = (options: {
     openStreams: (session) => open.get(session) ?? 0,
     sessions
   })
-  const server = http2.createServer({
-    streamResetBurst: STREAM_RESET_BURST,
-    streamResetRate: STREAM_RESETS_PER_SECOND,
-    settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
-  }, (request, response) => {
+
+  const begun = (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => {
     const { stream } = request
     const { session } = stream
     // Only a stream that has ended has none, and `WastedStreams.begins` lets none of those pass.
@@ -94,27 +98,39 @@ export const make = (options: {
     })
     stream.once("finish", () => dropRest(stream))
     serve(request, response)
-  })
-  server.setTimeout(patience.http2Idle)
-  server.on("timeout", (session: http2.ServerHttp2Session) => {
-    session.close()
-    const { socket } = connectionOf(session) ?? {}
-    if (socket !== undefined) setTimeout(() => socket.destroy(), GOODBYE_MILLIS).unref()
-  })
-  server.on("session", (session) => {
-    sessions.add(session)
-    unfinished.begun(session)
-    session.once("close", () => sessions.delete(session))
-    // In place of Node's own listener, which makes a request and a response of each stream first.
-    session.removeAllListeners("stream")
-    session.on("stream", (stream: http2.ServerHttp2Stream, ...rest: ReadonlyArray<unknown>) => {
-      unfinished.requested(session, stream.id!)
-      if (wasted.begins(session, stream)) server.emit("stream", stream, ...rest)
+  }
+
+  const makeServer = (resets: typeof CLIENT_RESETS): http2.Http2Server => {
+    const settings = { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
+    const server = http2.createServer({ ...resets, settings }, begun)
+    server.setTimeout(patience.http2Idle)
+    server.on("timeout", (session: http2.ServerHttp2Session) => {
+      session.close()
+      const { socket } = connectionOf(session) ?? {}
+      if (socket !== undefined) setTimeout(() => socket.destroy(), GOODBYE_MILLIS).unref()
     })
-    if (draining.aborted) session.close()
-  })
-  // Without these listeners a connection that breaks would end the process.
-  server.on("sessionError", () => {})
-  server.on("clientError", (_error: Error, socket: Socket) => socket.destroy())
-  return { server, sessions, streams, sweep: unfinished.sweep }
+    server.on("session", (session) => {
+      sessions.add(session)
+      unfinished.begun(session)
+      session.once("close", () => sessions.delete(session))
+      // In place of Node's own listener, which makes a request and a response of each stream first.
+      session.removeAllListeners("stream")
+      session.on("stream", (stream: http2.ServerHttp2Stream, ...rest: ReadonlyArray<unknown>) => {
+        unfinished.requested(session, stream.id!)
+        if (wasted.begins(session, stream)) server.emit("stream", stream, ...rest)
+      })
+      if (draining.aborted) session.close()
+    })
+    // Without these listeners a connection that breaks would end the process.
+    server.on("sessionError", () => {})
+    server.on("clientError", (_error: Error, socket: Socket) => socket.destroy())
+    return server
+  }
+  return {
+    clients: makeServer(CLIENT_RESETS),
+    proxies: makeServer(PROXY_RESETS),
+    sessions,
+    streams,
+    sweep: unfinished.sweep
+  }
 }

@@ -21,8 +21,9 @@ export interface NewConnections {
  */
 export const route = (
   h1: http.Server,
-  h2: http2.Http2Server,
+  h2: { readonly clients: http2.Http2Server; readonly proxies: http2.Http2Server },
   { clientOf, limits, patienceMillis, refuses, secure }: {
+    /** `undefined`: a trusted proxy. */
     readonly clientOf: (socket: Socket) => number | undefined
     readonly limits: ConnectionLimits
     /** Whether a client's new connections are closed at once. */
@@ -47,10 +48,11 @@ export const route = (
     const begun = (session: http2.ServerHttp2Session) => {
       if (connection !== undefined) limits.beginsSession(connection, session)
     }
+    const server = clientOf(socket) === undefined ? h2.proxies : h2.clients
     // Node makes the session in this call.
-    h2.once("session", begun)
-    h2.emit("connection", socket)
-    h2.removeListener("session", begun)
+    server.once("session", begun)
+    server.emit("connection", socket)
+    server.removeListener("session", begun)
   }
   if (secure) {
     h1.on("connection", (raw: Socket) => {
