@@ -31,13 +31,20 @@ const MAX_STREAMS = 100
  * Streams that a client may open and reset again before nghttp2 ends its connection, which it does in the middle of
  * what one read brought. What a client wastes in all its connections is bounded by `WastedStreams`.
  */
-const CLIENT_RESETS = { streamResetBurst: 2_000, streamResetRate: 100 }
+const OF_CLIENTS = { streams: MAX_STREAMS, streamResetBurst: 2_000, streamResetRate: 100 }
 
 /**
- * The same of a trusted proxy: never reached. It resets what its clients reset, and one of them must not end the
- * connection of all; each is held to its own budget by `WastedStreams`.
+ * A trusted proxy resets what its clients reset, and one of them must not end the connection of all: none of Node's
+ * bounds on what goes wrong is ever reached. Each client is held to its own budget by `WastedStreams`. Node counts a
+ * stream that was reset for a while longer than the proxy does, so it allows more than the 100 of envoy/envoy.yaml.
  */
-const PROXY_RESETS = { streamResetBurst: 1_000_000_000, streamResetRate: 1_000_000_000 }
+const UNBOUNDED = 1_000_000_000
+const OF_PROXIES = {
+  streams: 10 * MAX_STREAMS,
+  streamResetBurst: UNBOUNDED,
+  streamResetRate: UNBOUNDED,
+  maxSessionRejectedStreams: UNBOUNDED
+}
 
 /** A client that was sent GOAWAY for its idleness ends the connection within this time, or the server does. */
 const GOODBYE_MILLIS = 1_000
@@ -100,9 +107,9 @@ export const make = (options: {
     serve(request, response)
   }
 
-  const makeServer = (resets: typeof CLIENT_RESETS): http2.Http2Server => {
-    const settings = { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
-    const server = http2.createServer({ ...resets, settings }, begun)
+  const makeServer = ({ streams: most, ...bounds }: { readonly streams: number }): http2.Http2Server => {
+    const settings = { maxConcurrentStreams: most, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
+    const server = http2.createServer({ ...bounds, settings }, begun)
     server.setTimeout(patience.http2Idle)
     server.on("timeout", (session: http2.ServerHttp2Session) => {
       session.close()
@@ -127,8 +134,8 @@ export const make = (options: {
     return server
   }
   return {
-    clients: makeServer(CLIENT_RESETS),
-    proxies: makeServer(PROXY_RESETS),
+    clients: makeServer(OF_CLIENTS),
+    proxies: makeServer(OF_PROXIES),
     sessions,
     streams,
     sweep: unfinished.sweep
