@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as StuckClients from "../../src/http/protection/StuckClients.ts"
 import * as StreamProgress from "../../src/rpc/streams/StreamProgress.ts"
 import { protections } from "../../src/metrics/ProtectionMetrics.ts"
+import * as Frames from "../hostile/Frames.ts"
 import { frame, PREFACE } from "../hostile/Frames.ts"
 import type { Running } from "../transport/Stub.ts"
 import { campaign, coupon, echo, ISSUE, json, request, start, until } from "../transport/Stub.ts"
@@ -122,6 +123,9 @@ const headers = Buffer.concat([
   literal(0x01, "x"),
   literal(0x0f, "").subarray(0, 0)
 ])
+/** Waits for its body, where another type would be answered. */
+const jsonType = Buffer.from("application/json")
+const ofJson = Buffer.concat([headers, Buffer.from([0x0f, 0x10, jsonType.length]), jsonType])
 /** As many rounds as it takes until the server has had enough, without waiting for its answers. */
 const flood = async (client: Awaited<ReturnType<typeof connect>>, round: (n: number) => Buffer, rounds: number) => {
   for (let n = 0; n < rounds && !client.closed(); n++) {
@@ -181,11 +185,37 @@ describe("floods over HTTP/2 end their connection, and no other", () => {
     }
   })
 
+  it("streams that a trusted proxy resets as it opens others: it stays, and all of those are served", async () => {
+    const behind = await start({ environment: { TRUSTED_PROXIES: "127.0.3.1" } })
+    try {
+      const proxy = await connect(behind.port, true, "127.0.3.1")
+      proxy.socket.write(Buffer.concat([PREFACE, SETTINGS]))
+      // A hundred at once, as envoy/envoy.yaml allows: each write ends those of the one before and opens as many.
+      const opened = (round: number) => Array.from({ length: 100 }, (_, n) => 2 * (100 * round + n) + 1)
+      for (let round = 0; round < 30; round++) {
+        const left = round === 0 ? [] : opened(round - 1).map((id) => frame(3, 0, id, cancel))
+        const data = Buffer.alloc(8, round)
+        const begun = opened(round).map((id) =>
+          Frames.headers(id, ISSUE, { ...json, "x-forwarded-for": `10.0.${round}.${id % 200}` }))
+        proxy.socket.write(Buffer.concat([...left, ...begun, frame(6, 0, 0, data)]))
+        await until(() => proxy.closed() || proxy.bytes().includes(frame(6, 1, 0, data)))
+      }
+      proxy.socket.write(Buffer.concat(opened(29).map((id) => ofStream(body, id))))
+      const answers = () => {
+        const bytes = proxy.bytes()
+        // HEADERS of a stream: type 1, then flags.
+        return opened(29).filter((id) => bytes.includes(frame(1, 4, id).subarray(3, 9))).length
+      }
+      await until(() => proxy.closed() || answers() === 100)
+      expect(proxy.closed()).toBe(false)
+      proxy.socket.destroy()
+    } finally {
+      await behind.close()
+    }
+  })
+
   it("streams that end with their connections, again and again", async () => {
     const from = "127.0.2.1"
-    // Waits for its body, where another type would be answered.
-    const type = Buffer.from("application/json")
-    const ofJson = Buffer.concat([headers, Buffer.from([0x0f, 0x10, type.length]), type])
     const barred = protections.barred.value()
     for (let n = 0; protections.barred.value() === barred && n < 200; n++) {
       const client = await connect(server.port, true, from)
