@@ -3,9 +3,8 @@ import { base64Decode } from "@bufbuild/protobuf/wire"
 import { Code } from "@connectrpc/connect"
 import { codeToHttpStatus, codeToString } from "@connectrpc/connect/protocol-connect"
 import { execFile, spawnSync } from "node:child_process"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { page } from "../../bench/report.ts"
@@ -15,23 +14,9 @@ import { ALPHABET } from "../../src/domain/CouponCode.ts"
 import { table } from "../../src/contract/FailureTable.ts"
 import { CouponSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
-
-const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
-const read = (file: string) => readFileSync(Path.join(root, file), "utf8")
+import { blocksOf, read, root } from "./blocks.ts"
 
 const run = promisify(execFile)
-
-/** A fenced block; `info` is what follows the fence, e.g. `sh run`. */
-interface Block {
-  readonly info: string
-  readonly text: string
-}
-
-const blocksOf = (markdown: string): ReadonlyArray<Block> =>
-  Array.from(markdown.matchAll(/^```([^\n]*)\n(.*?)^```$/gms), ([, info, text]) => ({
-    info: info!.trim(),
-    text: text!
-  }))
 
 const CODE = new RegExp(`(?<=")[${ALPHABET}]{10}(?=")`, "gu")
 /** Any time but the one that the tour chooses itself; one on the full second has no fraction. */
@@ -223,7 +208,7 @@ for (const file of documents) {
     })
 
     it("names npm scripts that there are", () => {
-      const named = Array.from(text.matchAll(/\bnpm run ([\w:-]+)/g), ([, script]) => script!)
+      const named = Array.from(text.matchAll(/\bnpm run (?:--silent )?([\w:-]+)/g), ([, script]) => script!)
       expect(named.filter((script) => !(script in scripts))).toEqual([])
     })
 

@@ -1,0 +1,78 @@
+import { execFile } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import * as Path from "node:path"
+import { promisify } from "node:util"
+import { beforeAll, describe, expect, it } from "vitest"
+import { apiPage, type OpenApi } from "../../scripts/docs/ApiPage.ts"
+import { rewrite } from "../../scripts/docs/Links.ts"
+import { englishOnly, pages, read, root } from "../../scripts/docs/Pages.ts"
+import { shelves } from "../../scripts/docs/Shelves.ts"
+import { nodeProgram } from "../support/Instance.ts"
+
+const run = promisify(execFile)
+
+describe("the site of the documents", () => {
+  const built = Path.join(root, "dist/docs")
+  const page = (place: string) => readFileSync(Path.join(built, place.replace(/\.md$/, ".html")), "utf8")
+  beforeAll(async () => {
+    await run(nodeProgram, ["scripts/docs/main.ts", "build"], { cwd: root })
+  })
+
+  it("has every page, in both languages", () => {
+    const missing = [...pages().values(), "reference/openapi.md"].filter((place) =>
+      !existsSync(Path.join(built, place.replace(/\.md$/, ".html"))))
+    expect(missing).toEqual([])
+    for (const file of englishOnly()) expect(page(`ko/${pages().get(file)}`)).toContain("영어로만 제공됩니다")
+  })
+
+  it("lists every page of its index in the sidebar, and the files that are no pages have copies", () => {
+    for (const { items } of shelves("docs/README.md")) {
+      for (const { link } of items) {
+        const file = link === "/" ? "index.html" : link.startsWith("/files/") ? link : `${link}.html`
+        expect(existsSync(Path.join(built, file)), link).toBe(true)
+      }
+    }
+  })
+
+  it("loads nothing from other hosts", () => {
+    for (const place of ["index.md", "contents.md", "reference/openapi.md"]) {
+      const loaded = page(place).matchAll(/<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="([^"]+)"/g)
+      expect(Array.from(loaded, ([, url]) => url!).filter((url) => /^(?:https?:)?\/\//.test(url))).toEqual([])
+    }
+  })
+
+  it("has the anchors that links of the pages name", () => {
+    const html = page("guides/stores.md")
+    expect(html).toContain("id=\"the-urls\"")
+    expect(html).toContain("id=\"users-with-the-least-rights\"")
+  })
+
+  it("fails at a link that leads nowhere", () => {
+    const links = (text: string) => () => rewrite("docs/guides/stores.md", text, pages())
+    expect(links("[a](nowhere.md)")).toThrow("docs/guides/stores.md links to nowhere.md, which is no file")
+    expect(links("[a](../../test)")).toThrow("no file")
+    expect(links("```\n[a](nowhere.md)\n```")()).toMatchObject({ files: [] })
+    expect(links("[a](backup.md#back-up), [b](../../LICENSE)")()).toEqual({
+      text: "[a](/guides/backup.md#back-up), [b](/files/LICENSE.txt)",
+      files: ["LICENSE"]
+    })
+  })
+})
+
+describe("the page of the API", () => {
+  const document = JSON.parse(read("src/contract/gen/openapi.json")) as OpenApi
+  const text = apiPage(document)
+
+  it("has every call, and every field of its request", () => {
+    for (const path of Object.keys(document.paths)) expect(text).toContain(`\`POST ${path}\``)
+    expect(text).toContain("| `userId` | string or integer (int64) | Any positive 64-bit integer. |")
+  })
+
+  it("links to types that it has", () => {
+    const headings = new Set(Array.from(text.matchAll(/^###? (.+)$/gm), ([, heading]) =>
+      heading!.toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-")))
+    const links = Array.from(text.matchAll(/\]\(#([^)]+)\)/g), ([, link]) => link!)
+    expect(links.length).toBeGreaterThan(50)
+    expect(links.filter((link) => !headings.has(link))).toEqual([])
+  })
+})
