@@ -64,7 +64,7 @@ export interface Checkout {
 }
 
 /** Of a /24 for each deployment of the tests, since several are up at a time: 198.19.0 to 198.19.255. */
-const edgePrefix = () => `198.19.${randomInt(256)}`
+export const edgePrefix = () => `198.19.${randomInt(256)}`
 
 const COMPOSE_FILES = ["docker-compose.yml", "docker-compose.production.yml", "deploy", "envoy"]
 
