@@ -138,6 +138,7 @@ describe("the alphabet of codes", () => {
 
 const documents = [
   "README.md",
+  "README.ko.md",
   "SECURITY.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
@@ -225,7 +226,7 @@ for (const file of documents) {
 describe("docs/README.md", () => {
   it("links to every page of docs", () => {
     const text = read("docs/README.md")
-    const pages = documents.filter((file) => file.startsWith("docs/") && file !== "docs/README.md")
+    const pages = documents.filter((file) => /^docs\/(?!ko\/|README\.md$)/.test(file))
     expect(pages.filter((file) => !text.includes(`](${file.slice("docs/".length)})`))).toEqual([])
     expect(read("README.md")).toContain("](docs/README.md)")
   })
