@@ -2,7 +2,9 @@
 # Embedded, with a volume for its ledger: docker run -p 127.0.0.1:8080:8080 -v coupon:/data -e ADMIN_API_KEY="$(openssl rand -base64 32)" coupon
 # It refuses to start without an ADMIN key, and before PUBLIC_ACCESS says who may claim. To try it out with administration
 # open to all who reach the port: -e NODE_ENV=development -e OPEN_ADMINISTRATION=yes.
-FROM node:24-slim AS build
+# A release pins the base by its digest: --build-arg NODE_IMAGE=node:24-slim@sha256:…
+ARG NODE_IMAGE=node:24-slim
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # By the checksums of package-lock.json, and without install scripts. Development packages build the console, and none of
@@ -22,7 +24,7 @@ RUN chown node:node app/.cache
 USER node
 RUN cd app && export NODE_COMPILE_CACHE=/app/app/.cache/compile && node dist/app/main.js --help >/dev/null && node dist/app/cli.js --help >/dev/null
 
-FROM node:24-slim
+FROM ${NODE_IMAGE}
 WORKDIR /app
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/.cache/compile HOST=0.0.0.0 PORT=8080 DATA_DIR=/data LOG_FORMAT=json
 # All of it belongs to root and is only read at run time; /data is for the embedded ledger alone.
