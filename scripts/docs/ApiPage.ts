@@ -118,8 +118,9 @@ export const apiPage = ({ components, paths, tags }: OpenApi): string => {
     `### Answers: ${name}\n\n${plain(description)}`)
 
   return [
+    "---\noutline: [2, 3]\n---",
     "# Calls and fields",
-    "Made from `/openapi.json`, which each instance serves too. [The API](/reference/api.md) has the rules,",
+    "Made from `/openapi.json`, which each instance serves too. [The API](/reference/api.md) has the rules, " +
     "[errors](/reference/errors.md) what a client should do.",
     ...services,
     "## Types",

@@ -12,7 +12,6 @@ const CONFIG = `export { default } from "../../../scripts/docs/config.ts"\n`
 const THEME = `import "./site.css"\nexport { default } from "vitepress/theme-without-fonts"\n`
 /** Korean breaks between words, not within them. */
 const STYLE = `:lang(ko-KR) .vp-doc, :lang(ko-KR) .VPSidebar { word-break: keep-all; overflow-wrap: break-word; }
-.vp-doc table { display: table; width: 100%; }
 `
 
 const put = (file: string, text: string): void => {
