@@ -19,11 +19,15 @@ export interface CouponExport {
 /** Exports at a time. Each holds two pages and waits for its turn to read one. */
 export const MOST_EXPORTS = 8
 
-/** Coupons of a page, which the ledger in the process reads in one to three milliseconds. */
-export const EXPORT_PAGE = 1_000
+/** Coupons of a page, which the ledger in the process reads in one to three milliseconds, as one text. */
+export const EXPORT_PAGE = 2_000
 
-/** While there are claims, the event loop is left to them for three times as long as a page took, and at most this. */
-const LONGEST_PAUSE_MILLIS = 5
+/**
+ * While there are claims, the event loop is left to them for three times as long as a page takes it, and at most this.
+ * To encode and send a page takes as long as to read it.
+ */
+const PAUSE = 6
+export const LONGEST_PAUSE_MILLIS = 10
 
 const tooMany = new Overloaded({ retryAfterSeconds: 1 })
 
@@ -50,8 +54,9 @@ export const make = (listCoupons: Ledger["Type"]["listCoupons"]) => {
   const read = (campaignId: CampaignId, afterId: number, count: number) => {
     const page = Effect.suspend(() => {
       const start = performance.now()
-      return Effect.tap(listCoupons(campaignId, afterId, count), () => {
-        const pause = Math.min(LONGEST_PAUSE_MILLIS, 3 * (performance.now() - start))
+      return Effect.tap(listCoupons(campaignId, afterId, count), (page) => {
+        transfers.exported.add(page.length)
+        const pause = Math.min(LONGEST_PAUSE_MILLIS, PAUSE * (performance.now() - start))
         return isBusy() ? Effect.sleep(pause) : Effect.yieldNow()
       })
     })

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type { CampaignId, CampaignStatus } from "../domain/Campaign.ts"
-import type { UserId } from "../domain/Coupon.ts"
+import type { Coupon, UserId } from "../domain/Coupon.ts"
 import { codesFromText, isPool } from "../domain/codes/CampaignCodes.ts"
 import { drawCodes } from "../domain/codes/DrawCodes.ts"
 import type { EpochMillis } from "../domain/Time.ts"
@@ -30,7 +30,12 @@ export interface LedgerDialect {
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
   /** The coupons that these users hold, of which there is at least one. */
   readonly couponsOf: (campaignId: CampaignId, userIds: ReadonlyArray<UserId>) => string
-  readonly couponPage: (campaignId: CampaignId, afterId: number, limit: number) => string
+  /** As `listCoupons` of the port. */
+  readonly couponPage: (
+    campaignId: CampaignId,
+    afterId: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable>
   readonly search: CouponDialect
   /** Sends the group commit of a batch once. */
   readonly attempt: (
@@ -152,8 +157,7 @@ ON b.campaign_id = h.campaign_id AND b.batch_id = ${key(batchId)} AND h.id BETWE
 
     findCoupons,
 
-    listCoupons: (campaignId, afterId, limit) =>
-      Effect.map(read(couponPage(campaignId, afterId, limit)), (rows) => rows.map(couponOf)),
+    listCoupons: couponPage,
 
     couponsAmong: (stretch) =>
       Effect.map(read(couponsAmong(stretch, search)), (rows) => rows.map(couponOf)),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -11,7 +12,7 @@ import type { Coupon } from "../../src/domain/Coupon.ts"
 import * as RequestMetrics from "../../src/metrics/RequestMetrics.ts"
 import { LedgerUnavailable } from "../../src/ports/Ledger.ts"
 
-const { EXPORT_PAGE, MOST_EXPORTS } = CouponExports
+const { EXPORT_PAGE, LONGEST_PAUSE_MILLIS, MOST_EXPORTS } = CouponExports
 
 const couponsAfter = (campaignId: number, afterId: number, limit: number): ReadonlyArray<Coupon> =>
   Array.from({ length: limit }, (_, k) => ({
@@ -94,9 +95,8 @@ describe("CouponExports", () => {
         if (isBusy) claims.ended("OK", 0)
         const fiber = yield* Effect.fork(next)
         yield* turns
-        // The pause is five milliseconds at most.
         expect(Option.isNone(yield* Fiber.poll(fiber))).toBe(isBusy)
-        if (isBusy) yield* TestClock.adjust("5 millis")
+        if (isBusy) yield* TestClock.adjust(Duration.millis(LONGEST_PAUSE_MILLIS))
         expect(yield* Fiber.join(fiber)).toHaveLength(EXPORT_PAGE)
       }
     })))

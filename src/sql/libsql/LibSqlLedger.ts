@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Steps from "../../base/Steps.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import { isPool } from "../../domain/codes/CampaignCodes.ts"
+import type { Coupon } from "../../domain/Coupon.ts"
 import { Ledger } from "../../ports/Ledger.ts"
 import type { CommitFacts } from "../ClaimDecision.ts"
 import { claimsJson, integer } from "../text/Literals.ts"
@@ -65,6 +66,26 @@ RETURNING current_coupon`,
   ]
 }
 
+/**
+ * A page of coupons as one text, which takes a quarter of the time of rows from the driver. User ids are texts in it,
+ * since they may have more digits than a number of JSON keeps.
+ */
+const pageText = (campaignId: CampaignId, afterId: number, limit: number): string =>
+  `SELECT json_group_array(json_array(id, CAST(user_id AS TEXT), code, issued_at)) AS page FROM (
+  SELECT id, user_id, code, issued_at FROM coupons
+  WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}
+)`
+
+type PageRow = readonly [id: number, userId: string, code: string, issuedAt: number]
+
+const readPage = (campaignId: CampaignId, text: string): ReadonlyArray<Coupon> => {
+  const coupons = (JSON.parse(text) as ReadonlyArray<PageRow>).map(([id, userId, code, issuedAt]): Coupon =>
+    ({ campaignId, id, userId: BigInt(userId), code, issuedAt }))
+  // SQLite gathers the rows in their order, but does not promise to.
+  const isOrdered = coupons.every(({ id }, k) => k === 0 || coupons[k - 1]!.id < id)
+  return isOrdered ? coupons : coupons.sort((a, b) => a.id - b.id)
+}
+
 const readFacts = (campaignId: CampaignId, now: number, results: ReadonlyArray<ResultSet>): CommitFacts => {
   // Of the first statement and of the last one.
   const locked = results[0]!.rows[0]
@@ -81,7 +102,7 @@ export const make = Effect.gen(function*() {
   const driver = yield* LibSqlDriver
   const { forbidAndRead, read } = makeStatements(driver)
 
-  const ledger = SqlLedger.make({
+  return SqlLedger.make({
     time: Number,
     key: (batchId) => `'${batchId}'`,
     read,
@@ -89,9 +110,12 @@ export const make = Effect.gen(function*() {
     couponsOf: (campaignId, userIds) =>
       `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} ` +
       `AND user_id IN (SELECT value FROM json_each('[${userIds.map(integer).join(",")}]'))`,
+    // A rebuild reads page after page, and the driver answers at once.
     couponPage: (campaignId, afterId, limit) =>
-      `SELECT ${couponColumns} FROM coupons WHERE campaign_id = ${integer(campaignId)} AND id > ${integer(afterId)} ` +
-      `ORDER BY id LIMIT ${integer(limit)}`,
+      Effect.zipLeft(
+        Effect.map(read(pageText(campaignId, afterId, limit)), ([row]) => readPage(campaignId, row!.page as string)),
+        Steps.turn
+      ),
     search: {
       time: integer,
       text: (text) => `CAST(x'${Buffer.from(text, "utf8").toString("hex")}' AS TEXT)`,
@@ -102,12 +126,6 @@ export const make = Effect.gen(function*() {
     attempt: (batch) =>
       runBatch(driver, (now) => groupCommit(batch, now), (results, now) =>
         readFacts(batch.campaignId, now, results))
-  })
-  return Ledger.of({
-    ...ledger,
-    // A rebuild reads page after page, and the driver answers at once.
-    listCoupons: (campaignId, afterId, limit) =>
-      Effect.zipLeft(ledger.listCoupons(campaignId, afterId, limit), Steps.turn)
   })
 })
 

@@ -17,10 +17,20 @@ export const literal = (text: string): string => {
   return `'${text}'`
 }
 
-/** Reads a `DATETIME(6)` in UTC, as the driver returns it with `dateStrings`; microseconds are cut off. */
+let lastText = ""
+let lastTime: EpochMillis = 0
+
+/**
+ * Reads a `DATETIME(6)` in UTC, as the driver returns it with `dateStrings`; microseconds are cut off. Coupons of one
+ * batch share their time, and to read it is a third of what Node makes of a coupon's row.
+ */
 export const timeFromSql = (value: unknown): EpochMillis => {
   const text = String(value)
-  return Date.parse(`${text.slice(0, 10)}T${text.slice(11, 23)}Z`)
+  if (text !== lastText) {
+    lastTime = Date.parse(`${text.slice(0, 10)}T${text.slice(11, 23)}Z`)
+    lastText = text
+  }
+  return lastTime
 }
 
 /** A time as a quoted `DATETIME` literal in UTC. It has digits, dashes and colons only, so it needs no escaping. */

@@ -15,7 +15,7 @@ import {
 } from "../../ports/Ledger.ts"
 import type { CommitFacts } from "../ClaimDecision.ts"
 import { integer } from "../text/Literals.ts"
-import { couponColumns, type Row } from "../Rows.ts"
+import { couponColumns, makeRows, type Row } from "../Rows.ts"
 import { unavailable } from "../SqlFailure.ts"
 import * as SqlLedger from "../SqlLedger.ts"
 import * as HeldConnections from "./connection/HeldConnections.ts"
@@ -49,6 +49,8 @@ const readFacts = (campaignId: CampaignId, { rows }: Results<"campaign" | "facts
     campaign: SqlLedger.lockedCampaign(rows("campaign")[0], timeFromSql)
   }
 }
+
+const couponOf = makeRows(timeFromSql).coupon
 
 /** The verdicts on a batch that was committed as a whole, from the row of its facts; `codes`: those of a pool. */
 const readWhole = (
@@ -165,8 +167,13 @@ export const make = Effect.gen(function*() {
       `SELECT ${couponColumns} FROM coupons FORCE INDEX (coupons_user) ` +
       `WHERE campaign_id = ${integer(campaignId)} AND user_id IN (${userIds.map(integer).join(",")})`,
     couponPage: (campaignId, afterId, limit) =>
-      `SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE campaign_id = ${integer(campaignId)} ` +
-      `AND id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}`,
+      Effect.map(
+        transactions.read(
+          `SELECT ${couponColumns} FROM coupons FORCE INDEX (PRIMARY) WHERE campaign_id = ${integer(campaignId)} ` +
+            `AND id > ${integer(afterId)} ORDER BY id LIMIT ${integer(limit)}`
+        ),
+        (rows) => rows.map(couponOf)
+      ),
     search: { time: timeToSql, text: mysqlText, by: (key) => ` FORCE INDEX (${key})`, join: "STRAIGHT_JOIN" },
     retries: { attempts: MAX_ATTEMPTS, patienceMillis: transactions.patienceMillis },
     attempt: ({ batchId, campaignId, claims, codes }) =>
