@@ -5,7 +5,7 @@ import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
-import { CodeImports, MAX_CHUNK_CODES } from "../../src/ports/CodeImports.ts"
+import { type ChunkResult, CodeImports, MAX_CHUNK_CODES } from "../../src/ports/CodeImports.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { batchId, batchOf, campaigns, createCampaign, draft, expectConsistent, tagsOf, users } from
   "./ledger.exercise.ts"
@@ -191,6 +191,61 @@ export const exercise = <E>(
           expect(codes.map((one) => one.normalize("NFC"))).toContain(code)
         }
         yield* expectConsistent(campaignId, 10)
+      }))
+
+    it.effect("finds the codes of earlier chunks in a large one, wherever they are", () =>
+      Effect.gen(function*() {
+        const { imports, key } = yield* open()
+        yield* imports.append(key, 0, ["first", "last"])
+        const codes = ["first", ...codesOf(2_000), "last", "P-00007"]
+        const places = [[0, "DUPLICATE_IN_FILE"], [2_001, "DUPLICATE_IN_FILE"], [2_002, "DUPLICATE_IN_FILE"]]
+        const appended = yield* imports.append(key, 1, codes)
+        expect(appended).toMatchObject({ result: { accepted: 2_000 }, codeImport: { chunks: 2, accepted: 2_002 } })
+        const { result } = appended as { readonly result: ChunkResult }
+        expect(result.rejected.map(({ index, reason }) => [index, reason])).toEqual(places)
+      }))
+
+    it.effect("stores a large chunk once, though it is sent twice at once", () =>
+      Effect.gen(function*() {
+        const { campaignId, imports, key } = yield* open()
+        const codes = codesOf(2_500)
+        const append = imports.append(key, 0, codes)
+        const both = yield* Effect.all([append, append], { concurrency: 2 })
+        for (const one of both) {
+          expect(one).toMatchObject({ _tag: "Appended", result: { accepted: 2_500, rejected: [] } })
+        }
+        expect(yield* imports.finish({ ...record(), ...key, chunks: 1 })).toMatchObject({ _tag: "Ended" })
+        expect((yield* campaigns.find(campaignId))!.codeCount).toBe(2_500)
+      }))
+
+    it.effect("has all of a large chunk or nothing, if the import ends while it is sent", () =>
+      Effect.gen(function*() {
+        for (const how of ["finish", "abort"] as const) {
+          const ledger = yield* Ledger
+          const { campaignId, imports, key } = yield* open()
+          yield* imports.append(key, 0, ["before"])
+          const end = how === "finish" ? imports.finish({ ...record(), ...key, chunks: 1 }) : imports.abort({
+            ...record(),
+            ...key
+          })
+          const [appended, ended] = yield* Effect.all([imports.append(key, 1, codesOf(2_500)), end], {
+            concurrency: 2
+          })
+          const isFirst = appended._tag === "Appended"
+          if (!isFirst) expect(appended._tag).toBe("NotOpen")
+          if (how === "finish") expect(ended._tag).toBe(isFirst ? "Changed" : "Ended")
+          if (ended._tag === "Changed") yield* imports.finish({ ...record(), ...key, chunks: 2 })
+          const count = (yield* campaigns.find(campaignId))!.codeCount
+          expect(count).toBe(how === "abort" ? 0 : isFirst ? 2_501 : 1)
+          // What was left of it hinders no other import.
+          const next = { campaignId, importId: 2 }
+          yield* imports.start({ ...record(), campaignId, requestId: "second" })
+          expect(yield* imports.append(next, 0, codesOf(10, "Q-"))).toMatchObject({ result: { accepted: 10 } })
+          yield* imports.finish({ ...record(), ...next, chunks: 1 })
+          expect((yield* campaigns.find(campaignId))!.codeCount).toBe(count + 10)
+          const verdicts = yield* ledger.issue(batchOf(campaignId, users(1, 5)))
+          expect(tagsOf(verdicts)).toEqual(["Issued", "Issued", "Issued", "Issued", "Issued"])
+        }
       }))
 
     it.effect("P1: coupon n gets code n, by whatever path and in whatever order claims come", () =>

@@ -13,7 +13,10 @@ import * as Path from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, describe, expect } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import * as Steps from "../../src/base/Steps.ts"
+import { named } from "../../src/domain/Actor.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
+import { CodeImports, MAX_CHUNK_CODES } from "../../src/ports/CodeImports.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
@@ -33,7 +36,7 @@ import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
-import { batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
+import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import { expectMarkers } from "./outboxMarkers.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 import * as RedemptionsExercise from "./redemptions.exercise.ts"
@@ -144,6 +147,41 @@ describe("the embedded ledger's file", () => {
       expect(coupons).toBe(counter - 1)
       expect(yield* Effect.flatMap(LibSqlLedgerFacts.make(50), (audit) => audit.facts(campaignId + 1))).toBeUndefined()
     }).pipe(Effect.provide(ledgerIn(directory("facts")))))
+
+  it.live("takes a chunk of codes in steps, and goes on where a crash has left some of one", () =>
+    Effect.gen(function*() {
+      const campaigns = yield* CampaignStore
+      const imports = yield* CodeImports
+      const sql = yield* SqlClient
+      const { campaignId } = yield* createCampaign(draft({ codes: { _tag: "Pool" }, couponLimit: 10 }))
+      const record = () => ({ changeId: batchId(), actor: named("importer") })
+      const key = { campaignId, importId: 1 }
+      yield* imports.start({ ...record(), campaignId, requestId: "x" })
+      const codes = Array.from({ length: MAX_CHUNK_CODES }, (_, k) => `C-${k}`)
+      // As a process leaves them that ends between two steps: where the chunk begins, and with its codes.
+      const rest = codes.slice(0, 900).map((code, k) => `(${campaignId}, ${k + 1}, '${code}')`)
+      yield* sql.unsafe(`INSERT INTO code_pool (campaign_id, number, code) VALUES ${rest.join(",")}`).unprepared
+      const appending = yield* Effect.fork(imports.append(key, 0, codes))
+      let turns = 0
+      while ((yield* Fiber.status(appending))._tag !== "Done") {
+        yield* Steps.turn
+        turns++
+      }
+      expect(yield* Fiber.join(appending)).toMatchObject({ result: { accepted: MAX_CHUNK_CODES, rejected: [] } })
+      expect(turns).toBeGreaterThanOrEqual(19)
+      const pool = Effect.map(
+        sql.unsafe<{ readonly n: number; readonly last: number }>(
+          `SELECT COUNT(*) AS n, MAX(number) AS last FROM code_pool WHERE campaign_id = ${campaignId}`
+        ),
+        ([row]) => [Number(row!.n), Number(row!.last)]
+      )
+      expect(yield* pool).toEqual([MAX_CHUNK_CODES, MAX_CHUNK_CODES])
+      // The same, and no chunk follows.
+      yield* sql.unsafe(`INSERT INTO code_pool VALUES (${campaignId}, ${MAX_CHUNK_CODES + 1}, 'rest')`).unprepared
+      yield* imports.finish({ ...record(), ...key, chunks: 1 })
+      expect(yield* pool).toEqual([MAX_CHUNK_CODES, MAX_CHUNK_CODES])
+      expect((yield* campaigns.find(campaignId))!.codeCount).toBe(MAX_CHUNK_CODES)
+    }).pipe(Effect.provide(ledgerIn(directory("steps")))))
 
   it.live("keeps what it has when opened again", () =>
     Effect.gen(function*() {

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
+import * as Steps from "../../base/Steps.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { ChangeRecord } from "../../domain/ChangeRecord.ts"
 import { codesFromText } from "../../domain/codes/CampaignCodes.ts"
@@ -35,6 +36,11 @@ export interface CodeImportsDialect {
   ) => Effect.Effect<Written, LedgerUnavailable | CommitInDoubt>
   /** Locks the row of a campaign; none where one process writes. */
   readonly lockCampaign: (campaignId: string) => ReadonlyArray<string>
+  /**
+   * Codes that one transaction adds, where one holds the event loop: a chunk of more is added in several, a step each,
+   * and the last of them makes the codes part of the import. `undefined`: any number.
+   */
+  readonly codesAtOnce: number | undefined
   /** The rows of the audit log. */
   readonly act: (record: ChangeRecord, action: AuditedAction, campaignId: CampaignId) => ReadonlyArray<string>
 }
@@ -61,7 +67,7 @@ const inState = (state: ImportState, more = ""): string => `state = '${state}'${
 
 /** What all ledgers do alike with pools. */
 export const make = (dialect: CodeImportsDialect): CodeImports["Type"] => {
-  const { act, lockCampaign, now, read, text, time, write } = dialect
+  const { act, codesAtOnce, lockCampaign, now, read, text, time, write } = dialect
 
   const importOf = (row: Row): ImportRow => ({
     codeImport: {
@@ -102,7 +108,13 @@ export const make = (dialect: CodeImportsDialect): CodeImports["Type"] => {
   const decided = <A>(
     decide: Effect.Effect<
       | { readonly _tag: "Verdict"; readonly verdict: A }
-      | { readonly _tag: "Write"; readonly statements: ReadonlyArray<string>; readonly after?: (end: Written) => void },
+      | {
+        readonly _tag: "Write"
+        /** Transactions that come first, as steps; the first of all that is not done ends the attempt. */
+        readonly before?: ReadonlyArray<ReadonlyArray<string>>
+        readonly statements: ReadonlyArray<string>
+        readonly after?: (end: Written) => void
+      },
       LedgerUnavailable
     >
   ): Effect.Effect<A, LedgerUnavailable | CommitInDoubt> =>
@@ -110,7 +122,12 @@ export const make = (dialect: CodeImportsDialect): CodeImports["Type"] => {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
         const next = yield* decide
         if (next._tag === "Verdict") return next.verdict
-        const end = yield* write(next.statements)
+        let end: Written = "Done"
+        for (const statements of next.before ?? []) {
+          end = yield* Steps.step(write(statements))
+          if (end !== "Done") break
+        }
+        if (end === "Done") end = yield* write(next.statements)
         next.after?.(end)
       }
       return yield* changing
@@ -153,20 +170,31 @@ FROM (SELECT COUNT(*) AS others FROM code_imports WHERE campaign_id = ${id}) AS 
     }))
   }
 
-  /** The codes of a chunk that a pool of the campaign has already, and where. */
-  const numbersOf = (campaignId: CampaignId, codes: Iterable<string>) =>
+  /** The codes of a chunk that a pool of the campaign has already below a number, and where. */
+  const numbersOf = (campaignId: CampaignId, codes: Iterable<string>, below: number) =>
     Effect.map(
       read(
         `SELECT number, code FROM code_pool WHERE campaign_id = ${integer(campaignId)} ` +
           `AND code IN (${Array.from(codes, literal).join(",")})`
       ),
-      (rows) => new Map(rows.map((row) => [row.code as string, Number(row.number)]))
+      (rows) =>
+        new Map(rows.map((row) => [row.code as string, Number(row.number)] as const).filter(([, n]) => n < below))
     )
 
   const literal = (code: string): string => PLAIN.test(code) ? `'${code}'` : text(code)
 
+  /** What is added in several transactions is added by one call at a time: the file has one process. */
+  const turn = Effect.unsafeMakeSemaphore(1)
+  const inTurn = codesAtOnce === undefined ? <A, E>(effect: Effect.Effect<A, E>) => effect : turn.withPermits(1)
+
+  /** Removes what a crash has left of a chunk that was to begin here: no import has it, and no claim can get it. */
+  const removeRest = (campaign: string, number: number): ReadonlyArray<string> =>
+    codesAtOnce === undefined
+      ? []
+      : [`DELETE FROM code_pool WHERE campaign_id = ${campaign} AND number >= ${integer(number)}`]
+
   const append: CodeImports["Type"]["append"] = (importKey, index, codes) =>
-    Effect.suspend(() => {
+    inTurn(Effect.suspend(() => {
       const digest = createHash("sha256").update(JSON.stringify(codes)).digest("hex")
       const campaign = integer(importKey.campaignId)
       let known: ReadonlyMap<string, number> = new Map()
@@ -192,15 +220,30 @@ FROM (SELECT COUNT(*) AS others FROM code_imports WHERE campaign_id = ${id}) AS 
         }
         if (codeImport.state !== "OPEN") return verdict({ _tag: "NotOpen", codeImport })
         if (index > codeImport.chunks) return verdict({ _tag: "OutOfOrder", expected: codeImport.chunks })
-        if (lookUp) known = yield* numbersOf(importKey.campaignId, fresh(codes))
+        const base = firstNumber + codeImport.accepted
+        if (lookUp) known = yield* numbersOf(importKey.campaignId, fresh(codes), base)
         const { accepted, result, tally } = sort(codes, known, firstNumber)
         const order = permutation(key, index, accepted.length)
         const slots = new Array<string>(accepted.length)
         accepted.forEach((code, at) => (slots[order[at]!] = code))
-        const base = firstNumber + codeImport.accepted
         const open = inState("OPEN", ` AND chunks = ${integer(index)}`)
+        const insert = (from: number, to: number): ReadonlyArray<string> =>
+          from === to ? [] : [
+            "INSERT INTO code_pool (campaign_id, number, code) VALUES " +
+            slots.slice(from, to).map((code, at) => `(${campaign},${base + from + at},${literal(code)})`).join(",")
+          ]
+        const size = codesAtOnce ?? slots.length
+        const before: Array<ReadonlyArray<string>> = []
+        for (let from = 0; from + size < slots.length; from += size) {
+          before.push([
+            `UPDATE code_imports SET updated_at = CASE WHEN ${open} THEN updated_at END WHERE ${where(importKey)}`,
+            ...from === 0 ? removeRest(campaign, base) : [],
+            ...insert(from, from + size)
+          ])
+        }
         return {
           _tag: "Write",
+          before,
           statements: [
             `UPDATE code_imports SET chunks = CASE WHEN ${open} THEN chunks + 1 END, updated_at = ${now()},
   received = received + ${integer(codes.length)}, accepted = accepted + ${integer(accepted.length)},
@@ -211,17 +254,15 @@ WHERE ${where(importKey)}`,
             `INSERT INTO code_import_chunks (campaign_id, import_id, chunk_index, digest, accepted, rejected)
 VALUES (${campaign}, ${integer(importKey.importId)}, ${integer(index)}, '${digest}', ${integer(accepted.length)},
   ${text(JSON.stringify(result.rejected))})`,
-            ...slots.length === 0 ? [] : [
-              "INSERT INTO code_pool (campaign_id, number, code) VALUES " +
-              slots.map((code, at) => `(${campaign},${base + at},${literal(code)})`).join(",")
-            ]
+            ...before.length === 0 ? removeRest(campaign, base) : [],
+            ...insert(before.length * size, slots.length)
           ],
           after: (end) => {
             lookUp = end === "Taken"
           }
         }
       }))
-    })
+    }))
 
   const finish: CodeImports["Type"]["finish"] = ({ actor, campaignId, changeId, chunks, importId }) =>
     decided<EndVerdict>(Effect.gen(function*() {
@@ -238,6 +279,7 @@ VALUES (${campaign}, ${integer(importKey.importId)}, ${integer(index)}, '${diges
       return {
         _tag: "Write",
         statements: [
+          ...removeRest(id, firstNumber + codeImport.accepted),
           `UPDATE code_imports SET state = CASE WHEN ${open} THEN 'FINISHED' END, updated_at = ${now()}
 WHERE ${where(key)}`,
           `UPDATE campaigns SET code_count = CASE WHEN code_count = ${before}

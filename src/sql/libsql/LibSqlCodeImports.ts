@@ -35,6 +35,8 @@ export const layer: Layer.Layer<CodeImports, never, LibSqlDriver> = Layer.effect
           })
         ),
       lockCampaign: () => [],
+      // Some five milliseconds, and a flush.
+      codesAtOnce: 500,
       act: ({ actor, changeId }, { action, after, before }, campaignId) => [
         `INSERT INTO admin_audit (${actColumns}) VALUES (${
           [

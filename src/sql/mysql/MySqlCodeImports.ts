@@ -36,6 +36,7 @@ export const layer: Layer.Layer<CodeImports, never, SqlClient | AppConfig> = Lay
             return end === undefined ? Effect.fail(failure) : Effect.succeed(end)
           })
         ),
+      codesAtOnce: undefined,
       lockCampaign: (campaignId) => [`SELECT id FROM campaigns WHERE id = ${campaignId} FOR UPDATE`],
       act: (record, action, campaignId) => {
         const entry = { ...record, ...action }
