@@ -106,8 +106,11 @@ const routerOf = (
             }
           })
         ),
-      // connect-es reads textDecoder, but its public type does not name it.
-      { jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions }
+      {
+        readMaxBytes: Math.max(maxBodyBytes, route.maxBodyBytes),
+        // connect-es reads textDecoder, but its public type does not name it.
+        jsonOptions: { ...route.jsonOptions, textDecoder: textDecoder(route) } as typeof route.jsonOptions
+      }
     )
   }
   for (const route of streams) {
@@ -270,6 +273,7 @@ export const make = (rpcs: Rpcs, options: Options): (request: Request, response:
   const strict = routerOf(rpcs, options, true)
 
   const byPath = new Map([...rpcs.routes, ...rpcs.streams].map((route) => [route.path, route]))
+  const larger = new Map(rpcs.routes.map((route) => [route.path, route.maxBodyBytes]))
 
   const handle = async (path: string, request: UniversalServerRequest): Promise<UniversalServerResponse> => {
     const isGet = request.method === "GET"
@@ -284,7 +288,7 @@ export const make = (rpcs: Rpcs, options: Options): (request: Request, response:
     }
     return rewriteErrors(response, (code, message) => {
       if (request.contextValues?.get(failedByRoute) === true) return undefined
-      const wire = normalize(code, message, maxBodyBytes, isGet)
+      const wire = normalize(code, message, Math.max(maxBodyBytes, larger.get(path) ?? 0), isGet)
       // Other errors of connect-es, such as the caller's timeout, are counted where the call ends.
       if ((wire?.message ?? message).startsWith("INVALID_ARGUMENT")) {
         dispatcher.refused(byPath.get(path)!, { _tag: "InvalidArgument" })

@@ -87,6 +87,8 @@ export interface Route {
   readonly respond: (answer: unknown) => never
   /** Whether calls may wait for their turn, so that how long they take says nothing about the load. */
   readonly paced: boolean
+  /** The largest body, where that is more than `MAX_BODY_BYTES`. */
+  readonly maxBodyBytes: number
   /** About how many bytes an answer has, if that may be many. */
   readonly sizeOf: (answer: unknown) => number
 }
@@ -127,6 +129,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
   readonly writeJson?: (answer: Answer) => string
   readonly wantsMetadata?: boolean
   readonly paced?: boolean
+  readonly maxBodyBytes?: number
   readonly sizeOf?: (answer: Answer) => number
   /** The wire form of failures of its own. */
   readonly wireOf?: (failure: IssueFailure | E) => WireError | undefined
@@ -164,6 +167,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer, E = n
     encodeBinary: ((answer: Answer) => toBinary(spec.method.output, spec.respond(answer))) as Route["encodeBinary"],
     respond: spec.respond as unknown as Route["respond"],
     paced: spec.paced ?? false,
+    maxBodyBytes: spec.maxBodyBytes ?? 0,
     sizeOf: (spec.sizeOf ?? (() => 0)) as Route["sizeOf"]
   }
 }

@@ -156,17 +156,18 @@ export const make = (
     request: Request,
     response: Response
   ): void => {
+    const most = Math.max(maxBodyBytes, route.maxBodyBytes)
     let size = 0
     let first: Buffer | undefined
     let rest: Array<Buffer> | undefined
     request.on("data", (chunk: Buffer) => {
-      if (size > maxBodyBytes) return
+      if (size > most) return
       size += chunk.length
-      if (size > maxBodyBytes) {
+      if (size > most) {
         rest = undefined
         dispatcher.refused(route, MALFORMED)
         // The rest is read and dropped, within the request timeout, so that the client receives this answer.
-        sendError(response, bodyTooLargeReply(maxBodyBytes))
+        sendError(response, bodyTooLargeReply(most))
       } else if (first === undefined) first = chunk
       else (rest ??= [first]).push(chunk)
     })
@@ -174,7 +175,7 @@ export const make = (
     let ended = false
     request.on("end", () => {
       // A stream of HTTP/2 that is reset in the middle of its body ends as one that is complete.
-      if (size > maxBodyBytes || ended || request.aborted) return
+      if (size > most || ended || request.aborted) return
       ended = true
       if (deadline !== undefined) clearTimeout(deadline)
       const body = rest === undefined ? first ?? Buffer.alloc(0) : Buffer.concat(rest, size)
@@ -188,9 +189,9 @@ export const make = (
     if (timeoutMillis !== undefined) {
       // Nearly every body arrives with its head, by the end of the turn. It needs no timer.
       atEndOfTurn(() => {
-        if (ended || size > maxBodyBytes) return
+        if (ended || size > most) return
         deadline = BodyDeadline.start(timeoutMillis, dispatcher.report, () => {
-          if (ended || size > maxBodyBytes || response.destroyed) return
+          if (ended || size > most || response.destroyed) return
           ended = true
           rest = undefined
           dispatcher.refused(route, deadlineExceeded)
@@ -206,8 +207,9 @@ export const make = (
     if (route === undefined || request.method !== "POST") return false
     const head = UnaryHead.read(request.rawHeaders, route.bound === "itself", isHost)
     if (head === undefined) return false
+    const most = Math.max(maxBodyBytes, route.maxBodyBytes)
     const rejection = head.rejection ??
-      (head.length !== undefined && head.length > maxBodyBytes ? bodyTooLargeReply(maxBodyBytes) : undefined)
+      (head.length !== undefined && head.length > most ? bodyTooLargeReply(most) : undefined)
     if (rejection !== undefined) {
       // The body is read and dropped, because HTTP/2 would reset a stream with an unread body and lose the answer.
       request.resume()

@@ -294,6 +294,21 @@ describe("gRPC and gRPC-Web", () => {
     })
   })
 
+  it("take chunks of codes that are larger than other bodies, and no more than 1 MiB", async () => {
+    const path = "/coupon.v1.CouponService/AppendCodes"
+    const body = (codes: number, size: number) =>
+      JSON.stringify({ campaignId: 1, importId: 1, chunkIndex: 0, codes: Array(codes).fill("x".repeat(size)) })
+    const tooLarge = { code: "resource_exhausted", message: "INVALID_ARGUMENT: body must be at most 1048576 bytes" }
+    for (const url of [path, `${path}?`]) {
+      const large = await request(server.port, { path: url, headers: json, body: body(10_000, 60) })
+      expect(large.body).not.toContain("body must be at most")
+      const huge = await request(server.port, { path: url, headers: json, body: body(10_000, 110) })
+      expect(JSON.parse(huge.body)).toEqual(tooLarge)
+    }
+    const other = await request(server.port, { path: GET_CAMPAIGN, headers: json, body: body(1, 70_000) })
+    expect(JSON.parse(other.body).message).toBe("INVALID_ARGUMENT: body must be at most 65536 bytes")
+  })
+
   it("read user ids of more than 53 bits", async () => {
     asked = []
     const client = createClient(CouponService, createGrpcTransport({ baseUrl: server.url }))

@@ -81,10 +81,14 @@ const startImport = Routes.make({
   respond: (codeImport) => create(StartImportResponseSchema, { codeImport: toWire(codeImport) })
 })
 
+/** A chunk of as many codes as may be has room, at 100 bytes a code. As much as `MAX_BODY_BYTES` may be at most. */
+const MAX_CHUNK_BYTES = 1_048_576
+
 const appendCodes = Routes.make({
   method: CouponService.method.appendCodes,
   bound: "write",
   access: "OPERATOR",
+  maxBodyBytes: MAX_CHUNK_BYTES,
   call: ({ codePools }, input) =>
     Effect.flatMap(parseKey(input), (key) =>
       input.chunkIndex < 0

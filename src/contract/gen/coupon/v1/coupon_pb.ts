@@ -1442,7 +1442,7 @@ export type AppendCodesRequest = Message<"coupon.v1.AppendCodesRequest"> & {
 
   /**
    * 1 to 10,000 codes of 1 to 63 characters, without spaces; they are stored in NFC. The request has to be within
-   * MAX_BODY_BYTES.
+   * 1 MiB.
    *
    * @generated from field: repeated string codes = 4;
    */
