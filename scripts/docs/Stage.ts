@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { dirname, join } from "node:path"
 import { apiPage, type OpenApi } from "./ApiPage.ts"
 import { rewrite } from "./Links.ts"
+import { drawn } from "./Pictures.ts"
 import { englishOnly, filePlace, pages, read, root, titleOf } from "./Pages.ts"
 
 export const stagedRoot = join(root, ".cache/docs")
@@ -12,6 +13,7 @@ const CONFIG = `export { default } from "../../../scripts/docs/config.ts"\n`
 const THEME = `import "./site.css"\nexport { default } from "vitepress/theme-without-fonts"\n`
 /** Korean breaks between words, not within them. */
 const STYLE = `:lang(ko-KR) .vp-doc, :lang(ko-KR) .VPSidebar { word-break: keep-all; overflow-wrap: break-word; }
+.vp-doc img[src*="/pictures/"] { background: white; padding: 1rem; border-radius: 8px; }
 `
 
 const put = (file: string, text: string): void => {
@@ -41,9 +43,9 @@ export const stage = (options: { readonly fresh: boolean }): ReadonlyArray<strin
   }
   for (const [file, place] of places) {
     const { files, text } = rewrite(file, read(file), places)
-    // Pictures in Mermaid stay as they are written: nothing here draws them.
-    write(place, text.replace(/^```mermaid$/gm, "```text").replace(/^<!--.*?-->\n/gms, ""))
-    for (const linkedFile of files) {
+    const pictures = drawn(text)
+    write(place, pictures.text.replace(/^<!--.*?-->\n/gms, ""))
+    for (const linkedFile of [...files, ...pictures.files]) {
       const copy = join(stagedRoot, "public", filePlace(linkedFile))
       mkdirSync(dirname(copy), { recursive: true })
       copyFileSync(join(root, linkedFile), copy)

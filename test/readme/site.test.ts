@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import * as Path from "node:path"
 import { promisify } from "node:util"
 import { beforeAll, describe, expect, it } from "vitest"
 import { apiPage, type OpenApi } from "../../scripts/docs/ApiPage.ts"
 import { rewrite } from "../../scripts/docs/Links.ts"
 import { englishOnly, pages, read, root } from "../../scripts/docs/Pages.ts"
+import { drawn, fileOf, folder, picturesOf } from "../../scripts/docs/Pictures.ts"
 import { shelves } from "../../scripts/docs/Shelves.ts"
 import { nodeProgram } from "../support/Instance.ts"
 
@@ -56,6 +57,23 @@ describe("the site of the documents", () => {
       text: "[a](/guides/backup.md#back-up), [b](/files/LICENSE.txt)",
       files: ["LICENSE"]
     })
+  })
+})
+
+describe("the pictures of the site", () => {
+  it("are drawn, all of them as they are written now (else: npm run docs:pictures)", () => {
+    const wanted = new Set([...pages().keys()].flatMap((file) => picturesOf(read(file)).map(fileOf)))
+    expect(wanted.size).toBeGreaterThan(3)
+    expect(readdirSync(Path.join(root, folder)).map((name) => `${folder}/${name}`).sort()).toEqual([...wanted].sort())
+  })
+
+  it("stand in the place of their text, which stays where it is not drawn", () => {
+    const [picture] = picturesOf(read("README.md"))
+    expect(drawn(`a\n\n\`\`\`mermaid\n${picture}\`\`\`\n`)).toEqual({
+      text: `a\n\n![diagram](/${fileOf(picture!).replace(/^/, "files/")})\n`,
+      files: [fileOf(picture!)]
+    })
+    expect(drawn("```mermaid\nflowchart LR\n```\n")).toEqual({ text: "```text\nflowchart LR\n```\n", files: [] })
   })
 })
 
