@@ -11,6 +11,7 @@ import { Campaigns } from "./campaigns/Campaigns.ts"
 import { CodePools } from "./campaigns/CodePools.ts"
 import { Coupons } from "./campaigns/Coupons.ts"
 import { CouponRedemptions } from "./campaigns/CouponRedemptions.ts"
+import { CouponRevocations } from "./campaigns/CouponRevocations.ts"
 import * as Issuance from "./UseCases.ts"
 import { IssueCoupon } from "./claim/IssueCoupon.ts"
 import { LedgerUnavailable } from "./ports/Ledger.ts"
@@ -76,6 +77,7 @@ export const make = Effect.gen(function*() {
         webhooks: Context.get(context, Webhooks),
         events: Context.get(context, CampaignEvents),
         redemptions: Context.get(context, CouponRedemptions),
+        revocations: Context.get(context, CouponRevocations),
         guard: Context.get(context, Guard),
         apiKeys: Context.get(context, ApiKeys),
         sessions: Context.get(context, Sessions)

@@ -8,6 +8,7 @@ import * as Coupons from "./campaigns/Coupons.ts"
 import * as CouponExpiry from "./expiry/CouponExpiry.ts"
 import * as CouponStates from "./campaigns/CouponStates.ts"
 import * as CouponRedemptions from "./campaigns/CouponRedemptions.ts"
+import * as CouponRevocations from "./campaigns/CouponRevocations.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
 import * as EventNews from "./agents/events/EventNews.ts"
 import * as EventTails from "./agents/events/EventTails.ts"
@@ -37,6 +38,7 @@ export const layer = Layer.mergeAll(
   Coupons.layer,
   Webhooks.layer
 ).pipe(
+  Layer.provideMerge(CouponRevocations.layer),
   Layer.provideMerge(CouponRedemptions.layer),
   Layer.provideMerge(CouponStates.layer),
   Layer.provideMerge(

@@ -1,13 +1,10 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import { untilResolved } from "../claim/UntilResolved.ts"
-import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import { codesText } from "../domain/codes/CampaignCodes.ts"
 import type { Actor } from "../domain/Actor.ts"
@@ -21,11 +18,10 @@ import { changeBy } from "../domain/ChangeRecord.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/Failure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
 import { rootMessage } from "../base/RootMessage.ts"
-import { Gate } from "../ports/Gate.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { CampaignStore, type CreationRequest } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
-import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
+import * as GateTerms from "./GateTerms.ts"
 
 /** `Unavailable`: nothing was changed, now or later. `OutcomeUnknown`: the ledger could not be asked in time. */
 export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavailable | OutcomeUnknown
@@ -62,10 +58,6 @@ export class CampaignChanges extends Context.Tag("coupon/issuance/CampaignChange
   readonly end: (request: ChangeRequest) => Effect.Effect<Campaign, ChangeFailure>
 }>() {}
 
-/** How long an answer waits for the gate to have the change. After that, the relay brings the change to the gate. */
-const GATE_WAIT = Duration.seconds(1)
-const untilConfigured = Backoff.schedule({ firstMillis: 10, lastMillis: 100 })
-
 /** How often a change is decided again because another operator changed the campaign meanwhile. */
 const ATTEMPTS = 20
 
@@ -92,11 +84,9 @@ const storeDown = (failure: LedgerUnavailable) => new Unavailable({ retryAfterSe
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
-  const gate = yield* Gate
   const held = yield* HeldCoupons
   const campaigns = yield* CampaignStore
-  const relay = yield* OutboxRelay
-  const scope = yield* Effect.scope
+  const { announce, spread } = yield* GateTerms.make
 
   /** The campaign after a commit in doubt; `undefined`: the commit did not happen and never will. */
   const resolve = (changeId: string, failure: CommitInDoubt): Effect.Effect<Campaign | undefined, OutcomeUnknown> =>
@@ -109,38 +99,6 @@ export const make = Effect.gen(function*() {
     )
 
   const notDone = (failure: CommitInDoubt) => new Unavailable({ retryAfterSeconds: 1, cause: failure.cause })
-
-  /** Sends the change to the gate and waits at most `GATE_WAIT`. Continues when the caller leaves. */
-  const spread = (campaign: Campaign): Effect.Effect<void> =>
-    Effect.retry(gate.configure(campaign), untilConfigured).pipe(
-      Effect.disconnect,
-      Effect.timeout(GATE_WAIT),
-      Effect.catchAll(() =>
-        Effect.logWarning("the gate does not have a change yet; the relay will bring it").pipe(
-          Effect.annotateLogs({ campaignId: campaign.campaignId, version: campaign.version })
-        )
-      ),
-      Effect.zipLeft(relay.wake),
-      Effect.forkIn(scope),
-      Effect.flatMap(Fiber.join)
-    )
-
-  /**
-   * Announces a higher limit before it is made: first to the ledger, where a rebuild finds it, then to the gate. So the
-   * gate's limit is never below the ledger's, and its SOLD_OUT is always a fact. If the gate cannot be reached, the
-   * limit is not raised.
-   */
-  const announce = (
-    { campaignId, version, ...terms }: Campaign,
-    couponLimit: number
-  ): Effect.Effect<void, Unavailable> =>
-    campaigns.announceRaise(campaignId, version, couponLimit).pipe(
-      Effect.mapError(storeDown),
-      Effect.zipRight(Effect.mapError(
-        gate.configure({ ...terms, campaignId, version, couponLimit }),
-        ({ cause }) => new Unavailable({ retryAfterSeconds: 1, cause })
-      ))
-    )
 
   /** Makes a campaign, and finds out what became of a commit in doubt. */
   const made = (draft: CampaignDraft, request: CreationRequest | undefined, actor: Actor) =>

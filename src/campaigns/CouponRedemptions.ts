@@ -16,12 +16,13 @@ import {
   type RedemptionRejection, Unavailable
 } from "../domain/Failure.ts"
 import {
-  issuedCoupon, type KnownCoupon, type Redemption, redeemedCoupon, type RedemptionDetails
+  type DatedCoupon, issuedCoupon, type KnownCoupon, type Redemption, type RedemptionAction, redeemedCoupon,
+  type RedemptionDetails, revokedCoupon
 } from "../domain/redemption/Redemption.ts"
 import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
-import { type RedemptionItem, Redemptions } from "../ports/Redemptions.ts"
+import { type RedemptionAnswer, type RedemptionItem, Redemptions } from "../ports/Redemptions.ts"
 import { CouponStates } from "./CouponStates.ts"
 
 /** A coupon as a caller names it: by its code, however it was typed, or by its user. */
@@ -52,6 +53,17 @@ export class CouponRedemptions extends Context.Tag("coupon/issuance/CouponRedemp
     requestId: string,
     details: RedemptionDetails
   ) => Effect.Effect<Redeemed, RedemptionFailure>
+  /** The coupon, with its expiry; `answerBy` in milliseconds of `performance.now()`. */
+  readonly find: (
+    campaignId: CampaignId,
+    key: CouponKey,
+    answerBy: number
+  ) => Effect.Effect<DatedCoupon, RecordNotFound | Overloaded | Unavailable>
+  /** The ledger's answer on a coupon, as the caller gets it. */
+  readonly outcome: (
+    coupon: DatedCoupon,
+    answer: RedemptionAnswer
+  ) => Effect.Effect<Redeemed, RedemptionRejection | Conflict>
   /** What was done to a campaign's coupons, or to one of them, after this sequence. */
   readonly list: (query: {
     readonly campaignId: CampaignId
@@ -68,6 +80,13 @@ const LOOKUPS_IN_FLIGHT = 2
 
 /** Campaigns whose codes are remembered. Once a coupon is issued they never change. */
 const MOST_CODES = 10_000
+
+/** A coupon as it is right after an act. */
+const afterwards: Readonly<Record<RedemptionAction, (coupon: DatedCoupon, act: Redemption) => KnownCoupon>> = {
+  REDEEM: (coupon, act) => redeemedCoupon(coupon, coupon.expiresAt, act),
+  UNDO: (coupon, { at }) => issuedCoupon(coupon, coupon.expiresAt, at),
+  REVOKE: (coupon, act) => revokedCoupon(coupon, coupon.expiresAt, act)
+}
 
 const storeDown = (cause: LedgerUnavailable | Batcher.BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause })
 
@@ -129,7 +148,29 @@ export const make = Effect.gen(function*() {
       return coupon ?? (yield* new RecordNotFound())
     })
 
-  const answered = (action: RedemptionItem["action"]) =>
+  const outcomeOf = (
+    coupon: DatedCoupon,
+    answer: RedemptionAnswer
+  ): Effect.Effect<Redeemed, RedemptionRejection | Conflict> => {
+    const { expiresAt } = coupon
+    if (answer._tag === "Conflict") return Effect.fail(new Conflict())
+    if (answer._tag === "Done") {
+      const { redemption } = answer
+      return Effect.succeed({ coupon: afterwards[redemption.action](coupon, redemption), redemption })
+    }
+    switch (answer.reason) {
+      case "ABSENT":
+        return Effect.fail(new RecordNotFound())
+      case "EXPIRED":
+        return Effect.fail(new CouponExpired({ coupon: issuedCoupon(coupon, expiresAt, Infinity) }))
+      case "REVOKED":
+        return Effect.fail(new CouponRevoked({ coupon: revokedCoupon(coupon, expiresAt, answer.standing!) }))
+      case "REDEEMED":
+        return Effect.fail(new CouponRedeemed({ coupon: redeemedCoupon(coupon, expiresAt, answer.standing!) }))
+    }
+  }
+
+  const answered = (action: "REDEEM" | "UNDO") =>
   (
     campaignId: CampaignId,
     key: CouponKey,
@@ -141,40 +182,25 @@ export const make = Effect.gen(function*() {
       const coupon = yield* find(campaignId, key, answerBy)
       yield* notTooMany(commits.size())
       const [expiresAt] = yield* Effect.mapError(expiry.of([coupon]), storeDown)
-      const item: RedemptionItem = { action, couponId: coupon.id, expiresAt, requestId, details }
+      const item: RedemptionItem = { action, couponId: coupon.id, expiresAt, requestId, details, slotReturned: false }
       const outcome = yield* Effect.mapError(
         commits.commit(campaignId, item, answerBy),
         ({ started }) => started ? new OutcomeUnknown() : new Unavailable({ retryAfterSeconds: 1 })
       )
-      switch (outcome._tag) {
-        case "Unavailable":
-          return yield* outcome
-        case "Conflict":
-          return yield* new Conflict()
-        case "Done": {
-          const { redemption } = outcome
-          const after = action === "REDEEM"
-            ? redeemedCoupon(coupon, expiresAt, redemption)
-            : issuedCoupon(coupon, expiresAt, redemption.at)
-          return { coupon: after, redemption }
-        }
-        case "Refused":
-          switch (outcome.reason) {
-            case "ABSENT":
-              return yield* new RecordNotFound()
-            case "EXPIRED":
-              return yield* new CouponExpired({ coupon: issuedCoupon(coupon, expiresAt, Infinity) })
-            case "REVOKED":
-              return yield* new CouponRevoked()
-            case "REDEEMED":
-              return yield* new CouponRedeemed({ coupon: redeemedCoupon(coupon, expiresAt, outcome.standing!) })
-          }
-      }
+      if (outcome._tag === "Unavailable") return yield* outcome
+      return yield* outcomeOf({ ...coupon, expiresAt }, outcome)
     })
 
   return CouponRedemptions.of({
     redeem: answered("REDEEM"),
     undo: answered("UNDO"),
+    find: (campaignId, key, answerBy) =>
+      Effect.flatMap(find(campaignId, key, answerBy), (coupon) =>
+        Effect.mapBoth(expiry.of([coupon]), {
+          onFailure: storeDown,
+          onSuccess: ([expiresAt]) => ({ ...coupon, expiresAt })
+        })),
+    outcome: outcomeOf,
     list: ({ afterSequence, campaignId, key, limit }) =>
       Effect.gen(function*() {
         const expiresAt = performance.now() + requestMillis

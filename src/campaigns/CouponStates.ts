@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Coupon } from "../domain/Coupon.ts"
-import { issuedCoupon, type KnownCoupon, redeemedCoupon } from "../domain/redemption/Redemption.ts"
+import { issuedCoupon, type KnownCoupon, redeemedCoupon, revokedCoupon } from "../domain/redemption/Redemption.ts"
 import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import { Redemptions } from "../ports/Redemptions.ts"
@@ -27,8 +27,9 @@ export const make = Effect.gen(function*() {
         return coupons.map((coupon, index): KnownCoupon => {
           const of = standing.get(keyOf(coupon.campaignId, coupon.id))
           if (of?.state === "REDEEMED") return redeemedCoupon(coupon, expiresAt[index], of)
-          const known = issuedCoupon(coupon, expiresAt[index], now)
-          return of === undefined ? known : { ...known, state: "REVOKED" }
+          return of === undefined
+            ? issuedCoupon(coupon, expiresAt[index], now)
+            : revokedCoupon(coupon, expiresAt[index], of)
         })
       })
     }

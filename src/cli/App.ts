@@ -28,6 +28,7 @@ const root = Command.make("coupon").pipe(
     events,
     RedemptionCommands.redeem,
     RedemptionCommands.undo,
+    RedemptionCommands.revoke,
     watch,
     doctor,
     OperatorCommands.verify,

@@ -86,6 +86,11 @@ export const entries: ReadonlyArray<Entry> = [
     role: "REDEEMER"
   },
   {
+    usage: "revoke ID [CODE] [--user U] [--return-slot] [--reason W] [--request-id R] [--yes]",
+    text: "revokes a coupon for good; with --return-slot one more user gets a coupon",
+    role: "OPERATOR"
+  },
+  {
     usage: "watch [--count N]",
     text: "what all instances do, each second: a table on a terminal, lines elsewhere",
     role: "VIEWER"

@@ -29,7 +29,8 @@ export const fields = (coupon: Coupon | DatedCoupon | KnownCoupon, timeText = fo
     ..."expiresAt" in coupon && coupon.expiresAt !== undefined ? { expiresAt: formatRfc3339(coupon.expiresAt) } : {},
     ..."state" in coupon && coupon.redeemedAt !== undefined
       ? { redeemedAt: formatRfc3339(coupon.redeemedAt), terminalId: coupon.terminalId }
-      : {}
+      : {},
+    ..."state" in coupon && coupon.revokedAt !== undefined ? { revokedAt: formatRfc3339(coupon.revokedAt) } : {}
   }) satisfies MessageInitShape<typeof CouponSchema>
 
 /** A coupon as the detail `coupon.v1.Coupon` of an error. */
@@ -53,7 +54,8 @@ export const decode = (details: ConnectError["details"]): Coupon | KnownCoupon |
       const redeemedAt = Either.getOrUndefined(parseRfc3339("redeemedAt", message.redeemedAt ?? ""))
       // Beyond the years that a client may send.
       const expiresAt = message.expiresAt === undefined ? undefined : Date.parse(message.expiresAt)
-      return { ...coupon, state, expiresAt, redeemedAt, terminalId }
+      const revokedAt = Either.getOrUndefined(parseRfc3339("revokedAt", message.revokedAt ?? ""))
+      return { ...coupon, state, expiresAt, redeemedAt, terminalId, revokedAt }
     } catch {
       // Bytes that are no coupon: another sender's detail.
     }

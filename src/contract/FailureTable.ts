@@ -13,15 +13,19 @@ export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonl
 /** `CouponExpired` as a client decodes it from the error's detail. */
 export class CouponExpired extends Data.TaggedError("CouponExpired")<{ readonly coupon: KnownCoupon }> {}
 
+/** `CouponRevoked` as a client decodes it from the error's detail. */
+export class CouponRevoked extends Data.TaggedError("CouponRevoked")<{ readonly coupon: KnownCoupon }> {}
+
 /** A defect of the service. Its cause is only in the log of the instance that answered. */
 export class InternalServerError extends Data.TaggedError("InternalServerError") {}
 
 /** Every failure that an answer of the public API may carry. A failure of the domain is one of these. */
 export type WireFailure =
-  | Exclude<Failures.IssueFailure, { readonly _tag: "CouponAlreadyClaimed" | "CouponRedeemed" | "CouponExpired" }>
+  | Exclude<Failures.IssueFailure, { readonly coupon: unknown }>
   | CouponAlreadyClaimed
   | CouponRedeemed
   | CouponExpired
+  | CouponRevoked
   | InternalServerError
 
 export type FailureTag = WireFailure["_tag"]
@@ -111,7 +115,12 @@ export const table = {
     coupon: ({ coupon }) => coupon,
     decode: ({ coupon }) => coupon && "state" in coupon ? new CouponExpired({ coupon }) : undefined
   },
-  CouponRevoked: { code: "FailedPrecondition", message: "COUPON_REVOKED", decode: () => new Failures.CouponRevoked() },
+  CouponRevoked: {
+    code: "FailedPrecondition",
+    message: "COUPON_REVOKED",
+    coupon: ({ coupon }) => coupon,
+    decode: ({ coupon }) => coupon && "state" in coupon ? new CouponRevoked({ coupon }) : undefined
+  },
   Overloaded: {
     code: "ResourceExhausted",
     message: "OVERLOADED",

@@ -11,6 +11,8 @@ export const ActiveCampaign = Schema.Struct({
   couponLimit: Schema.Number,
   /** By the ledger. */
   issued: Schema.Number,
+  /** Slots that were returned, which both have; absent from instances that do not tell. */
+  returned: Schema.optional(Schema.Number),
   /**
    * `Unreachable`: it did not answer. `Cold`: the next claim rebuilds it. `Retired`: the campaign ended long ago, and
    * the gate knows no users. `Broken`: it cannot be read, and the reconciler has it rebuilt. `Foreign`: its keys are

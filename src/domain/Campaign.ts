@@ -4,7 +4,7 @@ import type { CampaignId } from "./CampaignId.ts"
 import * as DisplayName from "./DisplayName.ts"
 import type { EpochMillis } from "./Time.ts"
 import { parseRfc3339 } from "./Time.ts"
-import { CampaignEnded, InvalidArgument } from "./Failure.ts"
+import { CampaignEnded, CodesExhausted, InvalidArgument } from "./Failure.ts"
 import { type CampaignCodes, type CodesInput, defaultCodes, parseCodes, sameCodes } from "./codes/CampaignCodes.ts"
 import { flawOfSpace } from "./codes/CodeFormat.ts"
 import {
@@ -40,6 +40,8 @@ export interface Campaign extends CampaignTerms {
   readonly announcedLimit: number
   /** Coupons issued so far: always the number of coupon rows (invariant I2). */
   readonly issuedCount: number
+  /** Slots that revocations have returned. Each has raised `couponLimit` by one, too. */
+  readonly returned: number
   /** Where its codes come from. Fixed once a coupon is issued. */
   readonly codes: CampaignCodes
   /** How many codes its pool has: those of all imports that were finished. */
@@ -79,14 +81,14 @@ export interface CampaignOrder {
   readonly tooLate: InvalidArgument | undefined
 }
 
-/** The settings of a campaign that an operator may change. */
+/** The settings of a campaign that operators change; `returned` by revocations alone. */
 export type CampaignSettings = Pick<
   Campaign,
-  "name" | "couponLimit" | "status" | "startTime" | "endTime" | "codes" | "validity" | "undoWindowMillis"
+  "name" | "couponLimit" | "returned" | "status" | "startTime" | "endTime" | "codes" | "validity" | "undoWindowMillis"
 >
 
 /** New values for some settings; absent ones stay. A present `undefined` removes the end, or the validity. */
-export type CampaignPatch = Partial<Omit<CampaignSettings, "status">>
+export type CampaignPatch = Partial<Omit<CampaignSettings, "status" | "returned">>
 
 /** The fields of an update, validated by `parsePatch`. */
 export interface CampaignUpdate {
@@ -240,9 +242,10 @@ export const parseExpectedVersion = (value: bigint): Either.Either<ExpectedVersi
     : Either.right(value === 0n ? undefined : Number(value))
 
 /** The settings of a campaign as it is. */
-export const settingsOf = (
-  { codes, couponLimit, endTime, name, startTime, status, undoWindowMillis, validity }: Campaign
-): CampaignSettings => ({ name, couponLimit, status, startTime, endTime, codes, validity, undoWindowMillis })
+export const settingsOf = (campaign: Campaign): CampaignSettings => {
+  const { codes, couponLimit, endTime, name, returned, startTime, status, undoWindowMillis, validity } = campaign
+  return { name, couponLimit, returned, status, startTime, endTime, codes, validity, undoWindowMillis }
+}
 
 /**
  * Each kind of change takes a campaign and returns its new settings. They equal the old ones if the change is already
@@ -307,6 +310,17 @@ export const ended = (campaign: Campaign): Either.Either<CampaignSettings> =>
 /** A limit may be lowered to the number of issued coupons, but not below. */
 export const belowIssued = (issued: number): InvalidArgument =>
   new InvalidArgument({ field: "couponLimit", reason: `must not be below the ${issued} coupons that are issued` })
+
+/** Why a slot cannot be returned, if so: no other user could get a coupon by it. */
+export const slotReturned = (
+  campaign: Campaign
+): Either.Either<CampaignSettings, InvalidArgument | CampaignEnded | CodesExhausted> => {
+  const { codeCount, codes, couponLimit, returned, status } = campaign
+  if (status === "ENDED") return Either.left(new CampaignEnded())
+  if (couponLimit === MAX_COUPON_LIMIT) return reject("returnSlot", `would raise the limit above ${MAX_COUPON_LIMIT}`)
+  if (codes._tag === "Pool" && couponLimit >= codeCount) return Either.left(new CodesExhausted())
+  return Either.right({ ...settingsOf(campaign), couponLimit: couponLimit + 1, returned: returned + 1 })
+}
 
 export const sameSettings = (a: CampaignSettings, b: CampaignSettings): boolean =>
   a.name === b.name && a.couponLimit === b.couponLimit && a.status === b.status &&

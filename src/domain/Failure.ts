@@ -32,8 +32,8 @@ export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonl
 /** The coupon's time had passed, by the ledger's clock: the failure says when. */
 export class CouponExpired extends Data.TaggedError("CouponExpired")<{ readonly coupon: KnownCoupon }> {}
 
-/** An operator has revoked the coupon. */
-export class CouponRevoked extends Data.TaggedError("CouponRevoked") {}
+/** An operator has revoked the coupon: the failure says when. */
+export class CouponRevoked extends Data.TaggedError("CouponRevoked")<{ readonly coupon: KnownCoupon }> {}
 
 /** Shed because a queue is full. Nothing was done; try again after `retryAfterSeconds`. */
 export class Overloaded extends Data.TaggedError("Overloaded")<{ readonly retryAfterSeconds: number }> {}

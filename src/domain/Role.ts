@@ -5,7 +5,8 @@
  * - `REDEEMER`: redeems coupons and undoes that, looks one up by its code or user, and does no more: a till;
  * - `VIEWER`: reads everything (ListCampaigns, Overview, Audit, effective settings) and changes nothing, not even by a
  *   claim: a dashboard, an auditor;
- * - `OPERATOR`: all of the above, and changes campaigns (create, update, pause, resume, end) and rebuilds gates;
+ * - `OPERATOR`: all of the above, and changes campaigns (create, update, pause, resume, end), revokes coupons and
+ *   rebuilds gates;
  * - `ADMIN`: all of the above, creates, lists and revokes keys, and takes backups.
  */
 export const roles = ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR", "ADMIN"] as const

@@ -80,7 +80,7 @@ const stored = Effect.gen(function*() {
     campaigns: campaigns.flatMap(([found, state]): ReadonlyArray<typeof ActiveCampaign.Type> => {
       const campaign = Option.getOrUndefined(found)
       if (campaign === undefined) return []
-      const { campaignId, couponLimit, issuedCount, name, phase, status } = campaign
+      const { campaignId, couponLimit, issuedCount, name, phase, returned, status } = campaign
       const { oldestPendingMillis, pending } = Option.getOrElse(state, () => ({ oldestPendingMillis: 0, pending: 0 }))
       return [{
         campaignId,
@@ -89,6 +89,7 @@ const stored = Effect.gen(function*() {
         phase,
         couponLimit,
         issued: issuedCount,
+        returned,
         gate: gateWord(state),
         pending,
         oldestPendingMillis

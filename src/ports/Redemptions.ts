@@ -1,15 +1,17 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/CampaignId.ts"
+import type { ChangeRecord } from "../domain/ChangeRecord.ts"
 import type { Coupon } from "../domain/Coupon.ts"
-import type { Redemption, RedemptionDetails } from "../domain/redemption/Redemption.ts"
+import type { Redemption, RedemptionAction, RedemptionDetails } from "../domain/redemption/Redemption.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { ValidityHistory } from "../domain/validity/ValidityHistory.ts"
+import type { CampaignChange } from "./CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "./Ledger.ts"
 
-/** A request to redeem a coupon that was issued, or to undo the redemption that stands. */
+/** A request to redeem a coupon that was issued, to undo the redemption that stands, or to revoke the coupon. */
 export interface RedemptionItem {
-  readonly action: "REDEEM" | "UNDO"
+  readonly action: RedemptionAction
   /** The coupon's number. It has been issued. */
   readonly couponId: number
   /** From then on, by the ledger's clock, the coupon cannot be redeemed; `undefined`: it does not expire. */
@@ -17,6 +19,8 @@ export interface RedemptionItem {
   /** The caller's name for this request within the campaign, 1 to 64 characters. */
   readonly requestId: string
   readonly details: RedemptionDetails
+  /** Only of REVOKE: its slot is returned. */
+  readonly slotReturned: boolean
 }
 
 /** The unit of a transaction: requests on different coupons of one campaign, each with an id of its own. */
@@ -45,6 +49,22 @@ export type RedemptionAnswer =
   /** The id stands for a request of another action or on another coupon. */
   | { readonly _tag: "Conflict" }
 
+/** A coupon that is to be revoked. The record's `changeId` is fresh for every attempt: the outbox marker's key. */
+export interface Revocation extends ChangeRecord {
+  readonly campaignId: CampaignId
+  /** Of the action REVOKE. */
+  readonly item: RedemptionItem
+  /**
+   * Where the slot is returned: the campaign that this was decided on and what it becomes. The raised limit must have
+   * been announced. Without it nothing but a refusal is stored.
+   */
+  readonly raise: Pick<CampaignChange, "from" | "to"> | undefined
+}
+
+/** A revocation as a batch that `answers` and `resolve` take. */
+export const revocationBatch = ({ campaignId, changeId, item }: Revocation): RedemptionBatch =>
+  ({ batchId: changeId, campaignId, items: [item] })
+
 /** The state of a coupon that is redeemed or revoked. */
 export interface CouponStanding {
   readonly campaignId: CampaignId
@@ -65,14 +85,30 @@ export class Redemptions extends Context.Tag("coupon/issuance/Redemptions")<Rede
   /**
    * Commits a batch in one transaction, under the lock of the campaign's head of redemptions, and returns one answer an
    * item, in order. A request id that has an answer already gets that one. Otherwise the first of these applies:
-   * `REVOKED`, then `EXPIRED` (only REDEEM) by the ledger's clock after the lock, then `REDEEMED`, `ABSENT`, done. How
-   * long a redemption can be undone is the campaign's setting at that moment.
+   * `REVOKED`, then `EXPIRED` (not UNDO) by the ledger's clock after the lock, then `REDEEMED`, `ABSENT`, done. How
+   * long a redemption can be undone is the campaign's setting at that moment. Items are of the actions REDEEM and UNDO:
+   * `revoke` is for the third.
    * Fails with `LedgerUnavailable` if nothing can have been committed, else with `CommitInDoubt`. Uninterruptible once
    * the batch is sent.
    */
   readonly commit: (
     batch: RedemptionBatch
   ) => Effect.Effect<ReadonlyArray<RedemptionAnswer>, LedgerUnavailable | CommitInDoubt>
+
+  /**
+   * Revokes a coupon, as `commit` would, with a row in the audit log. Where its slot is returned, the same transaction
+   * makes the campaign what `raise.to` is, under the lock of its row, which it takes before that of the head: limit and
+   * `returned` are one higher, and so is the version. `Stale`: nothing was stored, as the campaign is at another
+   * version, or there is no `raise` and the coupon could be revoked.
+   */
+  readonly revoke: (
+    revocation: Revocation
+  ) => Effect.Effect<RedemptionAnswer | { readonly _tag: "Stale" }, LedgerUnavailable | CommitInDoubt>
+
+  /** The answers that a batch's requests have been given before; `undefined`: there is none yet. */
+  readonly answers: (
+    batch: RedemptionBatch
+  ) => Effect.Effect<ReadonlyArray<RedemptionAnswer | undefined>, LedgerUnavailable>
 
   /**
    * Settles a batch in doubt for good: forbids it by a VOID marker under its batch id (waiting for a transaction that

@@ -79,7 +79,8 @@ const fields = (campaign: Campaign) => ({
   soldOutAt: formatOptional(campaign.soldOutAt),
   ...codesToWire(campaign.codes),
   codeCount: BigInt(campaign.codeCount),
-  ...afterIssueToWire(campaign)
+  ...afterIssueToWire(campaign),
+  returned: BigInt(campaign.returned)
 })
 
 export const campaignOf = (campaign: Campaign) => create(CampaignSchema, fields(campaign))

@@ -7,6 +7,7 @@ import type { Campaigns } from "../campaigns/Campaigns.ts"
 import type { CodePools } from "../campaigns/CodePools.ts"
 import type { Coupons } from "../campaigns/Coupons.ts"
 import type { CouponRedemptions } from "../campaigns/CouponRedemptions.ts"
+import type { CouponRevocations } from "../campaigns/CouponRevocations.ts"
 import type { IssueCoupon } from "../claim/IssueCoupon.ts"
 import type { Webhooks } from "../webhooks/Webhooks.ts"
 
@@ -19,6 +20,7 @@ export interface UseCases {
   readonly webhooks: Webhooks["Type"]
   readonly events: CampaignEvents["Type"]
   readonly redemptions: CouponRedemptions["Type"]
+  readonly revocations: CouponRevocations["Type"]
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]

@@ -30,6 +30,7 @@ export const makeRows = (time: (value: unknown) => EpochMillis) => ({
       name: row.name as string,
       announcedLimit: Math.max(Number(row.coupon_limit), Number(row.announced_limit ?? 0)),
       issuedCount: facts.issuedCount,
+      returned: Number(row.returned),
       codes: codesFromText(codesOf(row)),
       codeCount: Number(row.code_count),
       validity: typeof row.validity === "string" ? validityFromText(row.validity) : undefined,

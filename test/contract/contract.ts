@@ -15,6 +15,7 @@ import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Htt
 import { expiry } from "./expiry.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { redemption } from "./redemption.ts"
+import { revocation } from "./revocation.ts"
 
 /** A service to hold against its contract: one instance, or several on the same stores. */
 export interface Subject {
@@ -721,6 +722,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
     lifecycle({ http: () => http, open, issue })
     redemption({ http: () => http, open, issue })
     expiry({ http: () => http, open, issue })
+    revocation({ http: () => http, open, issue })
 
     describe.each(protocols)("%s", (protocol) => {
       let clients: Clients

@@ -41,7 +41,8 @@ export const redemption = ({ http, issue, open }: Lent): void => {
         }),
         redemption: {
           campaignId, sequence: 1, number: 1, action: "REDEMPTION_ACTION_REDEEM", requestId: "first",
-          terminalId: "till 7", orderRef: "order 1", reason: "", occurredAt: "2025-06-26T00:00:00Z", at: isTime
+          terminalId: "till 7", orderRef: "order 1", reason: "", occurredAt: "2025-06-26T00:00:00Z", at: isTime,
+          slotReturned: false
         }
       })
       expect((await redeem(request)).json()).toEqual(done.json())

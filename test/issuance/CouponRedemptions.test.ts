@@ -42,7 +42,7 @@ const issued = (count: number) =>
   })
 
 const item = (couponId: number, requestId: string): RedemptionItem =>
-  ({ action: "REDEEM", couponId, expiresAt: undefined, requestId, details: noDetails })
+  ({ action: "REDEEM", couponId, expiresAt: undefined, requestId, details: noDetails, slotReturned: false })
 
 describe("the batches of redemptions", () => {
   it("have each coupon and each request id once, and keep the order of both", () => {

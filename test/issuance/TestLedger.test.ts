@@ -5,6 +5,7 @@ import * as CodeImportsExercise from "../ports/codeImports.exercise.ts"
 import * as LedgerExercise from "../ports/ledger.exercise.ts"
 import * as OutboxExercise from "../ports/outbox.exercise.ts"
 import * as RedemptionsExercise from "../ports/redemptions.exercise.ts"
+import * as RevocationsExercise from "../ports/revocations.exercise.ts"
 import * as TestLedger from "./TestLedger.ts"
 
 // What the tests of the use cases run on has to mean the same as a database.
@@ -15,3 +16,4 @@ EventLogExercise.exercise("EventLog in memory", TestLedger.layer)
 CodeImportsExercise.exercise("CodeImports in memory", TestLedger.layer)
 AuditLogExercise.exercise("AuditLog in memory", TestLedger.layer)
 RedemptionsExercise.exercise("Redemptions in memory", TestLedger.layer)
+RevocationsExercise.exercise("Revocations in memory", TestLedger.layer)

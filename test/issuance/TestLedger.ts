@@ -1,7 +1,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { afterIssueDefaults, type Campaign, type CampaignId, type CampaignTerms } from "../../src/domain/Campaign.ts"
+import {
+  afterIssueDefaults, type Campaign, type CampaignId, type CampaignSettings, type CampaignTerms
+} from "../../src/domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
 import type { ChangeRecord } from "../../src/domain/ChangeRecord.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
@@ -49,9 +51,10 @@ import { type CouponValidity, rulesOfValidity, sameValidity } from "../../src/do
 import type { ValidityChange } from "../../src/domain/validity/ValidityHistory.ts"
 import { rulesFromText } from "../../src/domain/validity/ZoneRules.ts"
 import {
-  type CouponStanding, type RedemptionAnswer, type RedemptionBatch, type RedemptionItem, Redemptions
+  type CouponStanding, type RedemptionAnswer, type RedemptionBatch, type RedemptionItem, Redemptions, revocationBatch
 } from "../../src/ports/Redemptions.ts"
 import { changePayload, redemptionEvent } from "../../src/sql/events/EventCandidates.ts"
+import { revocationAct } from "../../src/sql/redemptions/RevocationText.ts"
 import * as MemoryWebhooks from "../webhooks/MemoryWebhooks.ts"
 import { changeAct, creationAct, settingsState } from "../../src/sql/text/CampaignText.ts"
 
@@ -211,6 +214,7 @@ const make = Effect.sync(() => {
         endTime: undefined,
         version: 1,
         issuedCount: 0,
+        returned: 0,
         codes: defaultCodes,
         codeCount: 0,
         ...afterIssueDefaults,
@@ -362,6 +366,30 @@ const make = Effect.sync(() => {
     return verdicts
   }
 
+  /** Makes a campaign what `to` is, with all that follows from that but the row of the audit log. */
+  const applyChange = (campaignId: CampaignId, to: CampaignSettings, changeId: string) => {
+    const campaign = find(campaignId)!
+    const next: Campaign = {
+      ...campaign,
+      ...to,
+      announcedLimit: to.couponLimit,
+      version: campaign.version + 1,
+      updatedAt: Date.now()
+    }
+    const record = phaseRecords.get(campaignId)!
+    record.openedBefore = openedAt(factsOf(campaign))
+    record.dueAt = Date.now()
+    if (
+      to.status !== campaign.status || to.startTime !== campaign.startTime || to.endTime !== campaign.endTime
+    ) record.since = Date.now()
+    if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
+    noteChange(campaigns.get(campaignId)!, next)
+    campaigns.set(campaignId, next)
+    if (!sameValidity(campaign.validity, to.validity)) setValidity(campaignId, to.validity)
+    changes.set(changeId, campaignId)
+    emit({ _tag: "Changed", id: changeId, campaignId, terms: termsOf(next) })
+  }
+
   const store = CampaignStore.of({
     create: ({ actor, changeId, draft, request }) =>
       Effect.flatMap(up, (): Effect.Effect<Campaign, CommitInDoubt | RequestRepeated> => {
@@ -392,26 +420,8 @@ const make = Effect.sync(() => {
         if (campaign?.version !== version) return { _tag: "Stale" as const }
         if (campaign.issuedCount > 0 && !sameCodes(campaign.codes, to.codes)) return { _tag: "Stale" as const }
         if (campaign.issuedCount > to.couponLimit) return { _tag: "BelowIssued" as const, issued: campaign.issuedCount }
-        const next: Campaign = {
-          ...campaign,
-          ...to,
-          announcedLimit: to.couponLimit,
-          version: version + 1,
-          updatedAt: Date.now()
-        }
-        const record = phaseRecords.get(campaignId)!
-        record.openedBefore = openedAt(factsOf(campaign))
-        record.dueAt = Date.now()
-        if (
-          to.status !== campaign.status || to.startTime !== campaign.startTime || to.endTime !== campaign.endTime
-        ) record.since = Date.now()
-        if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
-        noteChange(campaigns.get(campaignId)!, next)
-        campaigns.set(campaignId, next)
-        if (!sameValidity(campaign.validity, to.validity)) setValidity(campaignId, to.validity)
-        changes.set(change.changeId, campaignId)
+        applyChange(campaignId, to, change.changeId)
         recordAct({ changeId: change.changeId, actor: change.actor, outcome: "DONE", ...changeAct(change) })
-        emit({ _tag: "Changed", id: change.changeId, campaignId, terms: termsOf(next) })
         return fate === "commit"
           ? { _tag: "Changed" as const, campaign: find(campaignId)! }
           : yield* new CommitInDoubt({ cause: "test" })
@@ -635,7 +645,7 @@ const make = Effect.sync(() => {
   ): RedemptionAnswer => {
     const { acts, standings } = redeemedIn(campaignId)
     const { undoWindowMillis } = campaigns.get(campaignId)!
-    const { action, couponId, details, expiresAt = Infinity, requestId } = of
+    const { action, couponId, details, expiresAt = Infinity, requestId, slotReturned } = of
     const stands = standings.get(couponId)
     const now = Date.now()
     const refused = (reason: "REDEEMED" | "REVOKED" | "EXPIRED" | "ABSENT"): RedemptionAnswer => {
@@ -643,16 +653,18 @@ const make = Effect.sync(() => {
       return { _tag: "Refused", reason, standing: says ? acts[stands!.sequence - 1] : undefined }
     }
     if (stands?.state === "REVOKED") return refused("REVOKED")
-    if (action === "REDEEM" && expiresAt <= now) return refused("EXPIRED")
-    if (action === "REDEEM" && stands !== undefined) return refused("REDEEMED")
+    if (action !== "UNDO" && expiresAt <= now) return refused("EXPIRED")
+    if (action !== "UNDO" && stands !== undefined) return refused("REDEEMED")
     if (action === "UNDO" && stands === undefined) return refused("ABSENT")
     if (action === "UNDO" && stands!.at < now - undoWindowMillis) return refused("REDEEMED")
-    const act = { campaignId, sequence: acts.length + 1, couponId, action, requestId, ...details, at: now }
+    const sequence = acts.length + 1
+    const act = { campaignId, sequence, couponId, action, requestId, slotReturned, ...details, at: now }
     acts.push(act)
     if (action === "UNDO") standings.delete(couponId)
     else {
-      const { sequence, terminalId } = act
-      standings.set(couponId, { campaignId, couponId, state: "REDEEMED", sequence, at: now, terminalId })
+      const { terminalId } = act
+      const state = action === "REDEEM" ? "REDEEMED" : "REVOKED"
+      standings.set(couponId, { campaignId, couponId, state, sequence, at: now, terminalId })
     }
     note(campaignId, redemptionEvent(act).type, redemptionEvent(act))
     return { _tag: "Done", redemption: act }
@@ -661,7 +673,8 @@ const make = Effect.sync(() => {
   const answerTo = (campaignId: CampaignId, item: RedemptionItem): RedemptionAnswer | undefined => {
     const known = redeemedIn(campaignId).answers.get(item.requestId)
     if (known === undefined) return undefined
-    const isSame = known.of.couponId === item.couponId && known.of.action === item.action
+    const isSame = known.of.couponId === item.couponId && known.of.action === item.action &&
+      known.of.slotReturned === item.slotReturned
     return isSame ? known.answer : { _tag: "Conflict" }
   }
 
@@ -684,6 +697,31 @@ const make = Effect.sync(() => {
         if (fate !== "commit") return yield* new CommitInDoubt({ cause: "test" })
         return batch.items.map((item) => answerTo(batch.campaignId, item)!)
       }),
+    revoke: (revocation) =>
+      Effect.gen(function*() {
+        yield* up
+        const { actor, campaignId, changeId, item, raise } = revocation
+        const batch = revocationBatch(revocation)
+        control.redemptionBatches.push(batch)
+        const fate = yield* control.onRedeem(batch)
+        if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
+        if (fate === "doubtLost" || voided.has(changeId)) return yield* new CommitInDoubt({ cause: "test" })
+        const { answers, standings } = redeemedIn(campaignId)
+        if (!answers.has(item.requestId)) {
+          const { expiresAt = Infinity, slotReturned } = item
+          const isRevocable = !standings.has(item.couponId) && expiresAt > Date.now()
+          const stands = raise !== undefined && campaigns.get(campaignId)!.version === raise.from.version
+          if (slotReturned && isRevocable && !stands) return { _tag: "Stale" as const }
+          const answer = decideRedemption(batch, item)
+          answers.set(item.requestId, { of: item, answer })
+          if (answer._tag === "Done") recordAct({ changeId, actor, outcome: "DONE", ...revocationAct(revocation) })
+          if (answer._tag === "Done" && raise !== undefined) applyChange(raise.from.campaignId, raise.to, changeId)
+        }
+        marks.set(changeId, campaignId)
+        if (fate !== "commit") return yield* new CommitInDoubt({ cause: "test" })
+        return answerTo(campaignId, item)!
+      }),
+    answers: (batch) => read(() => batch.items.map((item) => answerTo(batch.campaignId, item))),
     resolve: (batch) =>
       read(() => {
         forbid(batch.batchId)

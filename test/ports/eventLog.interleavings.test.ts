@@ -77,13 +77,12 @@ const play = (seed: number, withOlder: boolean) =>
         { endTime: undefined },
         { status: "ACTIVE", endTime: undefined, couponLimit: issued + 5 }
       ]
-      const { couponLimit, endTime } = from
       const to = { ...settingsOf(from), ...changes[below(changes.length)]! }
       const key = { changeId: batchId(), actor: named("test"), action: "campaign.update" }
       expect((yield* campaigns.change({ ...key, from, to }))._tag).toBe("Changed")
       committed.push(`v${from.version + 1}`)
-      if (to.couponLimit !== couponLimit && to.couponLimit === issued) committed.push("sold out")
-      if (to.endTime !== undefined && endTime === undefined) committed.push("over")
+      if (to.couponLimit !== from.couponLimit && to.couponLimit === issued) committed.push("sold out")
+      if (to.endTime !== undefined && from.endTime === undefined) committed.push("over")
     })
 
     const waiting = Effect.map(

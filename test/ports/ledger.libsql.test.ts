@@ -40,6 +40,7 @@ import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, user
 import { expectMarkers } from "./outboxMarkers.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 import * as RedemptionsExercise from "./redemptions.exercise.ts"
+import * as RevocationsExercise from "./revocations.exercise.ts"
 
 const root = mkdtempSync(Path.join(tmpdir(), "coupon-ledger-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -66,6 +67,7 @@ LedgerExercise.exercise("Ledger on libSQL", ledgerIn(directory("ledger")))
 OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
 EventLogExercise.exercise("EventLog on libSQL", ledgerIn(directory("events")))
 RedemptionsExercise.exercise("Redemptions on libSQL", ledgerIn(directory("redemptions")))
+RevocationsExercise.exercise("Revocations on libSQL", ledgerIn(directory("revocations")))
 AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))

@@ -43,6 +43,7 @@ import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
 import * as OutboxExercise from "./outbox.exercise.ts"
 import * as RedemptionsExercise from "./redemptions.exercise.ts"
+import * as RevocationsExercise from "./revocations.exercise.ts"
 import { expectMarkers } from "./outboxMarkers.ts"
 
 const config = (url: string, more: Record<string, string> = {}) =>
@@ -110,6 +111,7 @@ for (const kind of availableDatabases()) {
   OutboxExercise.exercise(`Outbox on ${kind}`, layerFor(kind))
   EventLogExercise.exercise(`EventLog on ${kind}`, layerFor(kind))
   RedemptionsExercise.exercise(`Redemptions on ${kind}`, layerFor(kind))
+  RevocationsExercise.exercise(`Revocations on ${kind}`, layerFor(kind))
   AuditLogExercise.exercise(`AuditLog on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))

@@ -19,16 +19,17 @@ import { batchId, batchOf, campaigns, createCampaign, draft, set, users } from "
 const noDetails: RedemptionDetails = { terminalId: "", orderRef: "", reason: "", occurredAt: undefined }
 
 /** The operations of the layer's `Redemptions`. */
-const redemptions = Effect.serviceFunctions(Redemptions)
+export const redemptions = Effect.serviceFunctions(Redemptions)
 
 let requests = 0
 
-const item = (couponId: number, overrides: Partial<RedemptionItem> = {}): RedemptionItem => ({
+export const item = (couponId: number, overrides: Partial<RedemptionItem> = {}): RedemptionItem => ({
   action: "REDEEM",
   couponId,
   expiresAt: undefined,
   requestId: `request ${++requests}`,
   details: noDetails,
+  slotReturned: false,
   ...overrides
 })
 
@@ -41,7 +42,7 @@ const batch = (campaignId: number, items: ReadonlyArray<RedemptionItem>): Redemp
 const commit = (campaignId: number, ...items: ReadonlyArray<RedemptionItem>) =>
   redemptions.commit(batch(campaignId, items))
 
-const standings = (campaignId: number, couponIds: ReadonlyArray<number>) =>
+export const standings = (campaignId: number, couponIds: ReadonlyArray<number>) =>
   Effect.map(
     redemptions.standings(couponIds.map((id) => ({ campaignId, id }))),
     ({ standings }) => standings.toSorted((a, b) => a.couponId - b.couponId)
@@ -63,7 +64,7 @@ const issued = (count: number) =>
     return campaignId
   })
 
-const events = (campaignId: number) =>
+export const events = (campaignId: number) =>
   Effect.gen(function*() {
     const outbox = yield* Outbox
     const log = yield* EventLog

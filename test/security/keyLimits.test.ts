@@ -29,6 +29,7 @@ const requestsOn = (campaignId: number): {
   listCampaigns: {},
   redeemCoupon: { campaignId, coupon: { case: "userId", value: 7n }, requestId: "r" },
   undoRedemption: { campaignId, coupon: { case: "code", value: "A" }, requestId: "r" },
+  revokeCoupon: { campaignId, coupon: { case: "userId", value: 7n } },
   getRedemptions: { campaignId },
   startImport: { campaignId, requestId: "r" },
   appendCodes: { campaignId, importId: 1, codes: ["A"] },

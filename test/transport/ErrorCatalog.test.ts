@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import type { IssueFailure } from "../../src/domain/Failure.ts"
 import * as Failures from "../../src/domain/Failure.ts"
-import { issuedCoupon, redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
+import { issuedCoupon, redeemedCoupon, revokedCoupon } from "../../src/domain/redemption/Redemption.ts"
 import * as CouponDetail from "../../src/contract/CouponDetail.ts"
 import { decode, table, tagOf, type WireFailure } from "../../src/contract/FailureTable.ts"
 import { CouponSchema, CouponService, CouponState } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
@@ -65,7 +65,11 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     code: Code.FailedPrecondition,
     message: "COUPON_EXPIRED"
   },
-  CouponRevoked: { failure: new Failures.CouponRevoked(), code: Code.FailedPrecondition, message: "COUPON_REVOKED" },
+  CouponRevoked: {
+    failure: new Failures.CouponRevoked({ coupon: revokedCoupon(coupon, undefined, { at: Date.UTC(2025, 6, 2) }) }),
+    code: Code.FailedPrecondition,
+    message: "COUPON_REVOKED"
+  },
   Overloaded: {
     failure: new Failures.Overloaded({ retryAfterSeconds: 0.2 }),
     code: Code.ResourceExhausted,
@@ -108,7 +112,8 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
 const details: { readonly [Tag in IssueFailure["_tag"]]?: object } = {
   CouponAlreadyClaimed: {},
   CouponRedeemed: { state: CouponState.REDEEMED, redeemedAt: "2025-07-01T00:00:00Z", terminalId: "till 7" },
-  CouponExpired: { state: CouponState.EXPIRED, expiresAt: "2125-07-01T00:00:00Z" }
+  CouponExpired: { state: CouponState.EXPIRED, expiresAt: "2125-07-01T00:00:00Z" },
+  CouponRevoked: { state: CouponState.REVOKED, revokedAt: "2025-07-02T00:00:00Z" }
 }
 
 /** The fields of a failure as a client can know them: whole seconds, no cause, and no number of a coupon. */

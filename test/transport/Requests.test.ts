@@ -75,7 +75,8 @@ describe("JSON", () => {
                 "\"version\":\"1\",\"phase\":\"CAMPAIGN_PHASE_OPEN\"," +
                 "\"openedAt\":\"2025-06-25T00:00:00Z\",\"soldOutAt\":\"\",\"issuedCouponsWithheld\":false," +
         "\"serverTime\":\"2025-06-26T00:00:00Z\"," +
-        "\"remaining\":\"1000\",\"codeSource\":\"CODE_SOURCE_GENERATED\",\"codeCount\":\"0\",\"undoWindow\":\"PT24H\"}"
+        "\"remaining\":\"1000\",\"codeSource\":\"CODE_SOURCE_GENERATED\",\"codeCount\":\"0\"," +
+        "\"undoWindow\":\"PT24H\",\"returned\":\"0\"}"
     )
     expect(JSON.parse((await post(GET_CAMPAIGN, "{\"campaignId\":1,\"pageSize\":2}")).body)).toMatchObject({
       issuedCoupons: [coupon.code],

@@ -11,7 +11,7 @@ import type { CodeImport } from "../../src/ports/CodeImports.ts"
 import { afterIssueDefaults, type Campaign, type CampaignId } from "../../src/domain/Campaign.ts"
 import type { Coupon, UserId } from "../../src/domain/Coupon.ts"
 import type { ClaimFailure, IssueFailure } from "../../src/domain/Failure.ts"
-import { issuedCoupon, type Redemption, redeemedCoupon } from "../../src/domain/redemption/Redemption.ts"
+import { issuedCoupon, type Redemption, redeemedCoupon, revokedCoupon } from "../../src/domain/redemption/Redemption.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
 import { Startup } from "../../src/rpc/Startup.ts"
 import * as Guard from "../../src/security/Guard.ts"
@@ -34,6 +34,7 @@ export const campaign: Campaign = {
   announcedLimit: 1000,
   couponLimit: 1000,
   issuedCount: 0,
+  returned: 0,
   codes: defaultCodes,
   codeCount: 0,
   ...afterIssueDefaults,
@@ -74,6 +75,7 @@ export const redemption: Redemption = {
   orderRef: "",
   reason: "",
   occurredAt: undefined,
+  slotReturned: false,
   at: Date.UTC(2025, 6, 1)
 }
 
@@ -134,6 +136,13 @@ export const echo: UseCases = {
     find: (key) => Effect.succeed({ ...codeImport, ...key }),
     list: (campaignId) => Effect.succeed({ imports: [{ ...codeImport, campaignId }], nextBeforeId: 1 })
   },
+  revocations: {
+    revoke: ({ campaignId, reason, requestId, returnSlot }) =>
+      Effect.succeed({
+        coupon: revokedCoupon({ ...coupon, campaignId }, undefined, redemption),
+        redemption: { ...redemption, campaignId, reason, requestId, action: "REVOKE", slotReturned: returnSlot }
+      })
+  },
   redemptions: {
     redeem: (campaignId, _, requestId, details) =>
       Effect.succeed({
@@ -147,6 +156,8 @@ export const echo: UseCases = {
         coupon: issuedCoupon({ ...coupon, campaignId }, undefined, redemption.at),
         redemption: { ...redemption, ...details, campaignId, requestId, action: "UNDO" }
       }),
+    find: (campaignId) => Effect.succeed({ ...coupon, campaignId, expiresAt: undefined }),
+    outcome: () => Effect.succeed({ coupon: issuedCoupon(coupon, undefined, 0), redemption }),
     list: ({ campaignId }) => Effect.succeed([{ ...redemption, campaignId }]),
     known: (of) => Effect.succeed(issuedCoupon(of, undefined, 0))
   },
@@ -225,9 +236,12 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
     find: () => exit as Effect.Effect<never, never>,
     list: () => exit as Effect.Effect<never, never>
   },
+  revocations: { revoke: () => exit as Effect.Effect<never, never> },
   redemptions: {
     redeem: () => exit as Effect.Effect<never, never>,
     undo: () => exit as Effect.Effect<never, never>,
+    find: () => exit as Effect.Effect<never, never>,
+    outcome: () => exit as Effect.Effect<never, never>,
     list: () => exit as Effect.Effect<never, never>,
     known: () => exit as Effect.Effect<never, never>
   },

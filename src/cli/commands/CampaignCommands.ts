@@ -79,12 +79,23 @@ const shapeOf = (
   return `${pattern} of ${characters === "" ? named ?? alphabet : characters}`
 }
 
+type Counts = Pick<Campaign, "couponLimit" | "currentCoupon" | "returned">
+
+/** The limit that was set and the coupons that count towards it: without slots that were returned. */
+const placesOf = ({ couponLimit, currentCoupon, returned }: Counts) =>
+  ({ issued: Number(currentCoupon - returned), limit: Number(couponLimit - returned) })
+
+const issuedOf = (campaign: Counts): string => {
+  const { issued, limit } = placesOf(campaign)
+  return `${issued} of ${limit}${campaign.returned > 0n ? `, and ${campaign.returned} whose slot was returned` : ""}`
+}
+
 const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
   Output.facts({
     campaign: campaign.id,
     name: campaign.name,
     phase: phaseWord(campaign),
-    issued: `${campaign.currentCoupon} of ${campaign.couponLimit}`,
+    issued: issuedOf(campaign),
     start: campaign.startTime,
     end: campaign.endTime,
     opened: campaign.openedAt,
@@ -230,6 +241,24 @@ const changed = (json: boolean, campaign: Campaign | undefined): Effect.Effect<v
 
 const versionOf = (version: Option.Option<number>): bigint => BigInt(Option.getOrElse(version, () => 0))
 
+/**
+ * A limit as it is shown, without slots that were returned, is sent with these. Where there are some it is meant for
+ * the version that was read, as another revocation may follow.
+ */
+const limitOnWire = (
+  client: CouponClient["Type"],
+  campaignId: number,
+  limit: Option.Option<number>,
+  expectedVersion: bigint
+) =>
+  Effect.gen(function*() {
+    if (Option.isNone(limit)) return { expectedVersion }
+    const { returned, version } = yield* client.getCampaign({ campaignId, pageSize: 1 })
+    if (returned === 0n) return { couponLimit: BigInt(limit.value), expectedVersion }
+    const expected = expectedVersion === 0n ? version : expectedVersion
+    return { couponLimit: BigInt(limit.value) + returned, expectedVersion: expected }
+  })
+
 const update = Command.make(
   "update",
   {
@@ -268,17 +297,17 @@ const update = Command.make(
               "--valid-for, --no-validity or --undo-window"
           )
         }
+        const raised = yield* limitOnWire(client, campaignId, limit, versionOf(expectedVersion))
         // Fields that are absent stay as they are.
         const request = {
           campaignId,
-          expectedVersion: versionOf(expectedVersion),
           allowPastEnd,
           ...CodeOptions.toWire(given),
           codeSource: CodeOptions.sourceOf(pool),
           ...yield* ValidityOptions.toWire(given),
           ...noValidity ? { couponValidity: {} } : {},
           ...Option.isSome(name) ? { name: name.value } : {},
-          ...Option.isSome(limit) ? { couponLimit: BigInt(limit.value) } : {},
+          ...raised,
           ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},
           ...Option.isSome(end) ? { endTime: yield* Instant.parse("--end", end.value) } : noEnd ? { endTime: "" } : {}
         }
@@ -310,8 +339,8 @@ const tableOf = (campaigns: ReadonlyArray<Campaign>): string =>
       campaign.id,
       campaign.name,
       phaseWord(campaign),
-      Number(campaign.currentCoupon),
-      Number(campaign.couponLimit),
+      placesOf(campaign).issued,
+      placesOf(campaign).limit,
       campaign.startTime,
       campaign.endTime,
       Number(campaign.version)

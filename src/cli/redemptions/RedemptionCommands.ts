@@ -6,11 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
 import {
-  type Coupon, RedeemCouponResponseSchema, type Redemption, UndoRedemptionResponseSchema
+  type Coupon, RedeemCouponResponseSchema, type Redemption, RevokeCouponResponseSchema, UndoRedemptionResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { type CliFailure, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import { confirmed, yes } from "./Confirmation.ts"
 import { campaignId, parseUserId, show, withPublic } from "../commands/Commands.ts"
 
 const code = Args.text({ name: "code" }).pipe(Args.withDescription("the coupon's code"), Args.optional)
@@ -89,3 +90,30 @@ export const undo = Command.make(
         yield* print(UndoRedemptionResponseSchema, reply, reply, json)
       }))
 ).pipe(Command.withDescription("undoes the redemption of a coupon, within its window"))
+
+export const revoke = Command.make(
+  "revoke",
+  {
+    campaignId,
+    code,
+    user,
+    requestId,
+    reason: text("reason", "why"),
+    returnSlot: Options.boolean("return-slot").pipe(
+      Options.withDescription("one more user gets a coupon; else the slot stays used")
+    ),
+    yes,
+    ...Connection.options
+  },
+  ({ campaignId, code, reason, requestId, returnSlot, user, yes, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        const coupon = yield* keyOf(code, user)
+        yield* confirmed(yes, { what: "a coupon is revoked for good", answer: String(coupon.value) })
+        const reply = yield* client.revokeCoupon({
+          campaignId, coupon, reason, returnSlot,
+          requestId: request(requestId)
+        })
+        yield* print(RevokeCouponResponseSchema, reply, reply, json)
+      }))
+).pipe(Command.withDescription("revokes a coupon for good; safe to repeat with the same --request-id"))

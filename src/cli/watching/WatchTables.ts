@@ -23,13 +23,15 @@ export const campaignTable = (campaigns: Overview["campaigns"], recent: Readonly
     campaigns.map((c) => {
       const pace = paceOf(c.campaignId, recent)
       const left = c.couponLimit - c.issued
+      // As they are shown: without slots that were returned.
+      const [issued, limit] = [c.issued - (c.returned ?? 0), c.couponLimit - (c.returned ?? 0)]
       return [
         c.campaignId,
         c.name.length > 30 ? `${c.name.slice(0, 29)}…` : c.name,
         c.phase ?? c.status,
-        c.issued,
-        c.couponLimit,
-        Math.floor(100 * c.issued / c.couponLimit),
+        issued,
+        limit,
+        Math.floor(100 * issued / limit),
         pace === undefined ? "-" : rate(pace),
         left <= 0 ? "is" : pace === undefined || pace <= 0 ? "-" : Output.span(Math.ceil(left / pace)),
         c.gate.toLowerCase(),

@@ -29,6 +29,8 @@ export interface Redemption extends RedemptionDetails {
   readonly couponId: number
   readonly action: RedemptionAction
   readonly requestId: string
+  /** Of a revocation: its slot was returned, so one more user gets a coupon. */
+  readonly slotReturned: boolean
   /** By the ledger's clock. */
   readonly at: EpochMillis
 }
@@ -78,6 +80,8 @@ export interface KnownCoupon extends DatedCoupon {
   readonly redeemedAt: EpochMillis | undefined
   /** Where it was redeemed; empty: it is not, or the request did not say. */
   readonly terminalId: string
+  /** When it was revoked; `undefined`: it is not. */
+  readonly revokedAt: EpochMillis | undefined
 }
 
 /** A coupon that was neither redeemed nor revoked, at a time of the ledger's clock. */
@@ -86,7 +90,8 @@ export const issuedCoupon = (coupon: Coupon, expiresAt: EpochMillis | undefined,
   state: expiresAt !== undefined && expiresAt <= now ? "EXPIRED" : "ISSUED",
   expiresAt,
   redeemedAt: undefined,
-  terminalId: ""
+  terminalId: "",
+  revokedAt: undefined
 })
 
 /** A coupon that this redemption has redeemed. */
@@ -94,4 +99,11 @@ export const redeemedCoupon = (
   coupon: Coupon,
   expiresAt: EpochMillis | undefined,
   { at, terminalId }: Pick<Redemption, "at" | "terminalId">
-): KnownCoupon => ({ ...coupon, state: "REDEEMED", expiresAt, redeemedAt: at, terminalId })
+): KnownCoupon => ({ ...coupon, state: "REDEEMED", expiresAt, redeemedAt: at, terminalId, revokedAt: undefined })
+
+/** A coupon that this revocation has revoked. */
+export const revokedCoupon = (
+  coupon: Coupon,
+  expiresAt: EpochMillis | undefined,
+  { at }: Pick<Redemption, "at">
+): KnownCoupon => ({ ...coupon, state: "REVOKED", expiresAt, redeemedAt: undefined, terminalId: "", revokedAt: at })

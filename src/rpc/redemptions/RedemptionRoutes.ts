@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { randomUUID } from "node:crypto"
 import type { CouponKey, Redeemed } from "../../campaigns/CouponRedemptions.ts"
 import * as CouponDetail from "../../contract/CouponDetail.ts"
 import {
@@ -10,8 +11,10 @@ import {
   RedeemCouponResponseSchema,
   RedemptionAction,
   RedemptionSchema,
+  RevokeCouponResponseSchema,
   UndoRedemptionResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import * as Actor from "../../domain/Actor.ts"
 import { parseCampaignId } from "../../domain/CampaignId.ts"
 import { parseUserId } from "../../domain/Coupon.ts"
 import { InvalidArgument } from "../../domain/Failure.ts"
@@ -39,7 +42,8 @@ const onWire = (redemption: Redemption) =>
     orderRef: redemption.orderRef,
     reason: redemption.reason,
     occurredAt: redemption.occurredAt === undefined ? "" : formatRfc3339(redemption.occurredAt),
-    at: formatRfc3339(redemption.at)
+    at: formatRfc3339(redemption.at),
+    slotReturned: redemption.slotReturned
   })
 
 /** The fields of a `oneof` of code and user, as protobuf-es has it. */
@@ -99,6 +103,22 @@ const undoRedemption = Routes.make({
   respond: (done) => create(UndoRedemptionResponseSchema, answer(done))
 })
 
+const revokeCoupon = Routes.make({
+  method: CouponService.method.revokeCoupon,
+  bound: "write",
+  access: "OPERATOR",
+  call: ({ revocations }, input, { principal, source }) =>
+    Effect.gen(function*() {
+      const campaignId = yield* parseCampaignId(input.campaignId)
+      const key = yield* parseNamed(input.coupon)
+      const requestId = input.requestId === "" ? randomUUID() : yield* parseRequestId(input.requestId)
+      const { reason } = yield* parseDetails({ reason: input.reason })
+      const actor = Actor.of(principal, source)
+      return yield* revocations.revoke({ campaignId, key, requestId, reason, returnSlot: input.returnSlot, actor })
+    }),
+  respond: (done) => create(RevokeCouponResponseSchema, answer(done))
+})
+
 const PAGE_SIZE = 100
 const MAX_PAGE_SIZE = 1_000
 
@@ -119,4 +139,4 @@ const getRedemptions = Routes.make({
 })
 
 /** What becomes of coupons after they were issued. */
-export const redemptionRoutes: ReadonlyArray<Route> = [redeemCoupon, undoRedemption, getRedemptions]
+export const redemptionRoutes: ReadonlyArray<Route> = [redeemCoupon, undoRedemption, revokeCoupon, getRedemptions]

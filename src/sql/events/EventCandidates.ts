@@ -1,9 +1,9 @@
-import type { CampaignSettings } from "../../domain/Campaign.ts"
+import type { CampaignDraft, CampaignSettings } from "../../domain/Campaign.ts"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import type { Redemption, RedemptionAction } from "../../domain/redemption/Redemption.ts"
 import { type EpochMillis, formatRfc3339 } from "../../domain/Time.ts"
 import type { CampaignEventType, EventPayload } from "../../ports/EventLog.ts"
-import { settingsState, type SettingsState } from "../text/CampaignText.ts"
+import { settingsOfDraft, settingsState, type SettingsState } from "../text/CampaignText.ts"
 
 /**
  * An event that the log of a campaign lacks, by what was read of it without a lock. It is appended only if it brings
@@ -69,7 +69,7 @@ const redemptionTypes: Readonly<Record<RedemptionAction, CampaignEventType>> = {
 
 /** What an event says of a redemption: the coupon's number, never its code or user. */
 export const redemptionEvent = (
-  { action, at, couponId, occurredAt, orderRef, reason, sequence, terminalId }: Redemption
+  { action, at, couponId, occurredAt, orderRef, reason, sequence, slotReturned, terminalId }: Redemption
 ): Pick<EventCandidate, "type" | "payload" | "at"> => ({
   type: redemptionTypes[action],
   payload: {
@@ -78,7 +78,8 @@ export const redemptionEvent = (
     terminalId,
     orderRef,
     reason,
-    occurredAt: occurredAt === undefined ? null : formatRfc3339(occurredAt)
+    occurredAt: occurredAt === undefined ? null : formatRfc3339(occurredAt),
+    ...action === "REVOKE" ? { slotReturned } : {}
   },
   at
 })
@@ -97,8 +98,8 @@ export const changePayload = (
 }
 
 /** Of the event of a creation. */
-export const createdPayload = (draft: Omit<CampaignSettings, "status">): EventPayload =>
-  changePayload(1, settingsState({ ...draft, status: "ACTIVE" }), undefined)
+export const createdPayload = (draft: CampaignDraft): EventPayload =>
+  changePayload(1, settingsState(settingsOfDraft(draft)), undefined)
 
 /** Whether the end of these settings has passed at a time; an operator has not ended the campaign before. */
 const isOver = ({ endTime, status }: SettingsState, at: EpochMillis): boolean =>

@@ -55,9 +55,12 @@ export interface SqlEventLogDialect {
 const optional = <A>(value: unknown, of: (value: unknown) => A): A | undefined =>
   value === null || value === undefined ? undefined : of(value)
 
-/** Settings as an act has them, without the version that stands among them. */
+/** Settings as an act has them, without what stands among them: the version, and the coupon of a returned slot. */
 const settingsOf = (state: unknown): SettingsState => {
-  const { version: _, ...settings } = JSON.parse(state as string) as SettingsState & { readonly version: number }
+  const { coupon: _, version: __, ...settings } = JSON.parse(state as string) as SettingsState & {
+    readonly version: number
+    readonly coupon?: unknown
+  }
   return settings
 }
 
@@ -74,6 +77,7 @@ const loggedCampaign = (row: Row, time: SqlEventLogDialect["time"], settled: boo
   settings: {
     name: row.name as string,
     couponLimit: Number(row.coupon_limit),
+    returned: Number(row.returned),
     status: row.status as CampaignStatus,
     startTime: time(row.start_time),
     endTime: optional(row.end_time, time),

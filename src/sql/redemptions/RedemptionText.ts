@@ -10,8 +10,8 @@ export interface RedemptionDialect {
   readonly jsonTime: (time: EpochMillis) => string | number
   /**
    * Each element of a JSON array of arrays as a row `v` (columns n, action, coupon_id, request_id, terminal_id,
-   * order_ref, reason, occurred_at, expires_at, in that order but for n, which numbers them). The request's id comes as
-   * hexadecimal digits.
+   * order_ref, reason, occurred_at, expires_at, slot_returned, in that order but for n, which numbers them). The
+   * request's id comes as hexadecimal digits.
    */
   readonly items: (json: string) => string
   /** The rows `r` of redemptions beyond the campaign's head `h`: those that this transaction has added. */
@@ -29,15 +29,15 @@ const bytes = (text: string): string => `x'${hex(text)}'`
 
 const itemsJson = ({ items }: RedemptionBatch, { jsonTime }: RedemptionDialect): string => {
   const time = (value: EpochMillis | undefined) => value === undefined ? null : jsonTime(value)
-  return JSON.stringify(items.map(({ action, couponId, details, expiresAt, requestId }) => [
+  return JSON.stringify(items.map(({ action, couponId, details, expiresAt, requestId, slotReturned }) => [
     ...[action, couponId, hex(requestId), details.terminalId, details.orderRef, details.reason],
-    ...[time(details.occurredAt), time(expiresAt)]
+    ...[time(details.occurredAt), time(expiresAt), Number(slotReturned)]
   ]))
 }
 
 /** What is kept of each request, whatever became of it. */
 const columns = "campaign_id, request_id, sequence, coupon_id, action, outcome, standing, terminal_id, order_ref, " +
-  "reason, occurred_at, at, version"
+  "reason, occurred_at, at, version, slot_returned"
 
 /**
  * The statements between the lock of the head and the answers. `now` is the ledger's clock after the lock. A
@@ -50,6 +50,20 @@ export const commitText = (
   batch: RedemptionBatch,
   now: string,
   dialect: RedemptionDialect
+): ReadonlyArray<string> => [
+  ...answersAdded(batch, now, dialect),
+  advanceHead(integer(batch.campaignId))
+]
+
+/**
+ * All of `commitText` but the last statement: until then what was added can be told by the head. Of requests that are
+ * done nothing is stored unless `mayBeDone`, a condition.
+ */
+export const answersAdded = (
+  batch: RedemptionBatch,
+  now: string,
+  dialect: RedemptionDialect,
+  mayBeDone?: string
 ): ReadonlyArray<string> => {
   const id = integer(batch.campaignId)
   return [
@@ -58,14 +72,14 @@ SELECT c.id, w.request_id,
   CASE WHEN w.outcome = 'DONE'
     THEN h.sequence + SUM(CASE WHEN w.outcome = 'DONE' THEN 1 ELSE 0 END) OVER (ORDER BY w.n) END,
   w.coupon_id, w.action, w.outcome, CASE WHEN w.outcome IN ('REDEEMED', 'REVOKED') THEN w.standing END, w.terminal_id,
-  w.order_ref, w.reason, w.occurred_at, ${now}, c.version
+  w.order_ref, w.reason, w.occurred_at, ${now}, c.version, w.slot_returned
 FROM (
   SELECT v.n, v.action, v.coupon_id, v.request_id, v.terminal_id, v.order_ref, v.reason, v.occurred_at,
-    s.sequence AS standing,
+    v.slot_returned, s.sequence AS standing,
     CASE
       WHEN s.state = 'REVOKED' THEN 'REVOKED'
-      WHEN v.action = 'REDEEM' AND v.expires_at <= ${now} THEN 'EXPIRED'
-      WHEN v.action = 'REDEEM' AND s.state = 'REDEEMED' THEN 'REDEEMED'
+      WHEN v.action <> 'UNDO' AND v.expires_at <= ${now} THEN 'EXPIRED'
+      WHEN v.action <> 'UNDO' AND s.state = 'REDEEMED' THEN 'REDEEMED'
       WHEN v.action = 'UNDO' AND s.state IS NULL THEN 'ABSENT'
       WHEN v.action = 'UNDO' AND s.at < ${dialect.earlier(now, "g.undo_window")} THEN 'REDEEMED'
       ELSE 'DONE'
@@ -79,10 +93,11 @@ FROM (
   WHERE a.request_id IS NULL
 ) AS w
 JOIN campaigns AS c ON c.id = ${id}
-JOIN redemption_heads AS h ON h.campaign_id = c.id`,
+JOIN redemption_heads AS h ON h.campaign_id = c.id${
+      mayBeDone === undefined ? "" : `\nWHERE w.outcome <> 'DONE' OR ${mayBeDone}`
+    }`,
     ...(batch.items.some(({ action }) => action === "UNDO") ? [dialect.deleteUndone(id)] : []),
-    addedStates(id, dialect),
-    advanceHead(id)
+    addedStates(id, dialect)
   ]
 }
 
@@ -102,11 +117,12 @@ WHERE campaign_id = ${campaignId}`
 
 /** An act as `redemptionOf` reads it. */
 const actColumns = "r.campaign_id, HEX(r.request_id) AS request, r.sequence, r.coupon_id, r.action, r.terminal_id, " +
-  "r.order_ref, r.reason, r.occurred_at, r.at, r.version"
+  "r.order_ref, r.reason, r.occurred_at, r.at, r.version, r.slot_returned"
 
 const standingColumns = "s.sequence AS standing_sequence, HEX(s.request_id) AS standing_request, " +
   "s.action AS standing_action, s.terminal_id AS standing_terminal_id, s.order_ref AS standing_order_ref, " +
-  "s.reason AS standing_reason, s.occurred_at AS standing_occurred_at, s.at AS standing_at"
+  "s.reason AS standing_reason, s.occurred_at AS standing_occurred_at, s.at AS standing_at, " +
+  "s.slot_returned AS standing_slot_returned"
 
 /** The answers that these requests have, each with what stood against it. */
 export const answersText = ({ campaignId, items }: RedemptionBatch): string =>

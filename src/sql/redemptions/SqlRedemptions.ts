@@ -7,8 +7,9 @@ import type { ValidityChange, ValidityHistory } from "../../domain/validity/Vali
 import { rulesFromText } from "../../domain/validity/ZoneRules.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type {
-  CouponStanding, RedemptionAnswer, RedemptionBatch, RedemptionItem, Redemptions, RefusalReason
+  CouponStanding, RedemptionAnswer, RedemptionBatch, RedemptionItem, Redemptions, RefusalReason, Revocation
 } from "../../ports/Redemptions.ts"
+import { revocationBatch } from "../../ports/Redemptions.ts"
 import { makeRows, type Row } from "../Rows.ts"
 import { integer } from "../text/Literals.ts"
 import { answersText, listText, standingsText, validitiesText } from "./RedemptionText.ts"
@@ -23,6 +24,8 @@ export interface RedemptionsDialect {
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
   /** Commits a batch, and returns the rows of `answersText`. */
   readonly commit: (batch: RedemptionBatch) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable | CommitInDoubt>
+  /** Revokes a coupon if it applies, and returns the rows of `answersText`; none: it is stale. */
+  readonly revoke: (revocation: Revocation) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable | CommitInDoubt>
   /** The coupons that have these codes, of which there is at least one. */
   readonly couponsByCode: (campaignId: CampaignId, codes: ReadonlyArray<string>) => string
   /** Makes sure that no transaction under this key can commit from now on, and then reads. */
@@ -43,6 +46,7 @@ const act = (campaignId: CampaignId, couponId: number, row: Row, prefix: string,
     sequence: Number(of("sequence")),
     action: of("action") as RedemptionAction,
     requestId: textOf(of("request")),
+    slotReturned: Number(of("slot_returned")) === 1,
     terminalId: of("terminal_id") as string,
     orderRef: of("order_ref") as string,
     reason: of("reason") as string,
@@ -63,12 +67,14 @@ const validityChange = ({ first_id, policy, zone_rules }: Row): ValidityChange =
 
 /** What all ledgers do alike with redemptions. */
 export const make = (dialect: RedemptionsDialect): Redemptions["Type"] => {
-  const { commit, couponsByCode, forbidAndRead, keys, now, read, time } = dialect
+  const { commit, couponsByCode, forbidAndRead, keys, now, read, revoke, time } = dialect
   const rowsOf = makeRows(time)
   const redemption = redemptionOf(time)
 
-  const answer = ({ action, couponId }: RedemptionItem, row: Row): RedemptionAnswer => {
-    if (Number(row.coupon_id) !== couponId || row.action !== action) return { _tag: "Conflict" }
+  const answer = ({ action, couponId, slotReturned }: RedemptionItem, row: Row): RedemptionAnswer => {
+    const isSame = Number(row.coupon_id) === couponId && row.action === action &&
+      (Number(row.slot_returned) === 1) === slotReturned
+    if (!isSame) return { _tag: "Conflict" }
     if (row.outcome === "DONE") return { _tag: "Done", redemption: redemption(row) }
     return {
       _tag: "Refused",
@@ -97,6 +103,17 @@ export const make = (dialect: RedemptionsDialect): Redemptions["Type"] => {
             if (of === undefined) throw new Error(`a batch of redemptions of campaign ${batch.campaignId} left one out`)
             return of
           })),
+
+    revoke: (revocation) =>
+      Effect.map(
+        Effect.uninterruptible(revoke(revocation)),
+        (rows) => answers(revocationBatch(revocation), rows)[0] ?? { _tag: "Stale" }
+      ),
+
+    answers: (batch) =>
+      batch.items.length === 0
+        ? Effect.succeed([])
+        : Effect.map(read(answersText(batch)), (rows) => answers(batch, rows)),
 
     resolve: (batch) =>
       batch.items.length === 0

@@ -23,7 +23,7 @@ export const createdPhases = (campaignId: string, now: string): string =>
  * that finds a row locks it for reading, and two such locks that are to become exclusive are a deadlock.
  */
 export const changedPhases = (
-  { from, to }: CampaignChange,
+  { from, to }: Pick<CampaignChange, "from" | "to">,
   now: string,
   applies: string,
   dialect: PhaseDialect

@@ -1,4 +1,4 @@
-import type { Campaign, CampaignSettings, CampaignStatus } from "../../domain/Campaign.ts"
+import type { Campaign, CampaignDraft, CampaignSettings, CampaignStatus } from "../../domain/Campaign.ts"
 import type { CampaignPhase } from "../../domain/CampaignPhase.ts"
 import { defaultCodes, sameCodes } from "../../domain/codes/CampaignCodes.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
@@ -89,6 +89,8 @@ export interface SettingsState {
   readonly status: CampaignStatus
   readonly startTime: string
   readonly endTime: string | null
+  /** Slots that were returned, which `couponLimit` has; left out while there are none, as in the acts of before. */
+  readonly returned?: number
   /** Where codes come from; the default is left out, as in the acts of before. So is that of the next two. */
   readonly codes?: unknown
   readonly couponValidity?: unknown
@@ -101,28 +103,35 @@ const validityState = (validity: CouponValidity) =>
     : { after: validity.after, ...validity.zone === undefined ? {} : { endOfDayZone: validity.zone.name } }
 
 export const settingsState = (
-  { codes, couponLimit, endTime, name, startTime, status, undoWindowMillis, validity }: CampaignSettings
+  { codes, couponLimit, endTime, name, returned, startTime, status, undoWindowMillis, validity }: CampaignSettings
 ): SettingsState => ({
   name,
   couponLimit,
   status,
   startTime: formatRfc3339(startTime),
   endTime: endTime === undefined ? null : formatRfc3339(endTime),
+  ...returned > 0 ? { returned } : {},
   ...sameCodes(codes, defaultCodes) ? {} : { codes: codes._tag === "Pool" ? "POOL" : codes.format },
   ...validity === undefined ? {} : { couponValidity: validityState(validity) },
   ...undoWindowMillis === DEFAULT_UNDO_WINDOW_MILLIS ? {} : { undoWindow: formatUndoWindow(undoWindowMillis) }
 })
 
+/** A campaign that was just made, as its settings. */
+export const settingsOfDraft = (draft: CampaignDraft): CampaignSettings =>
+  ({ ...draft, status: "ACTIVE", returned: 0 })
+
 const state = (settings: CampaignSettings, version: number) => ({ ...settingsState(settings), version })
 
-export const creationAct = (draft: Omit<CampaignSettings, "status">): AuditedAction => ({
+export const creationAct = (draft: CampaignDraft): AuditedAction => ({
   action: "campaign.create",
   campaignId: undefined,
   before: undefined,
-  after: state({ ...draft, status: "ACTIVE" }, 1)
+  after: state(settingsOfDraft(draft), 1)
 })
 
-export const changeAct = ({ action, from, to }: CampaignChange): AuditedAction => ({
+export const changeAct = (
+  { action, from, to }: Pick<CampaignChange, "action" | "from" | "to">
+): AuditedAction => ({
   action,
   campaignId: from.campaignId,
   before: state(from, from.version),

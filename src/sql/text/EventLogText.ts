@@ -93,7 +93,7 @@ VALUES (${campaignId}, 1, 'campaign.created', ${payload}, ${now})`
 
 /** Campaigns with the ends of their logs, as one statement sees both. */
 export const loggedCampaigns = (campaignIds: ReadonlyArray<CampaignId>, { now }: EventLogDialect): string =>
-  `SELECT c.id, c.name, c.coupon_limit, c.current_coupon, c.status, c.start_time, c.end_time, c.code_spec,
+  `SELECT c.id, c.name, c.coupon_limit, c.returned, c.current_coupon, c.status, c.start_time, c.end_time, c.code_spec,
   c.version, c.created_at,
   l.issued_at AS last_issued_at, h.campaign_id AS head, h.last_id AS logged_id, h.version AS logged_version,
   h.ended_version, r.sequence AS redemptions, d.sequence AS logged_redemptions, ${now()} AS ledger_now
