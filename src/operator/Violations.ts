@@ -19,7 +19,7 @@ export interface Limits {
 /** An invariant (docs/internals/protocol.md) that does not hold; `repairable`: by a rebuild of the gate. */
 export interface Violation {
   readonly campaignId: number | undefined
-  readonly invariant: "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "G1" | "G2"
+  readonly invariant: "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "R1" | "R2" | "R4" | "R5" | "G1" | "G2"
   readonly text: string
   readonly repairable: boolean
 }
@@ -51,6 +51,32 @@ const logViolations = ({ coupons, log, unrelayed }: CampaignFacts): ReadonlyArra
   return found
 }
 
+/** What is wrong with redemptions, by themselves and against states, event log and limit. */
+const redemptionViolations = (
+  { couponLimit, log, redemptions }: CampaignFacts
+): ReadonlyArray<readonly ["R1" | "R2" | "R4" | "R5", string]> => {
+  const { acts, answers, differing, events, last, lastChange, lastLogged } = redemptions
+  const { requests, returned, slots, wrong } = redemptions
+  const found: Array<readonly ["R1" | "R2" | "R4" | "R5", string]> = []
+  if (wrong > 0) found.push(["R1", `${wrong} coupons are redeemed more than once, or undone or revoked amiss`])
+  if (answers !== requests) found.push(["R2", `${answers} answers were given to ${requests} requests`])
+  if (acts !== last) found.push(["R4", `${acts} acts are numbered up to ${last}`])
+  if (differing > 0) found.push(["R4", `${differing} coupons have a state that their acts do not leave`])
+  if (lastLogged > last) found.push(["R4", `the log has acts up to ${lastLogged}, the ledger up to ${last}`])
+  if (log?.removedSequence === 0 && events !== lastLogged) {
+    found.push(["R4", `the log has ${events} events of acts, its head is at act ${lastLogged}`])
+  }
+  if (returned !== slots) found.push(["R5", `returned is ${returned}, ${slots} revocations have returned their slot`])
+  if (lastChange !== undefined && (lastChange.couponLimit !== couponLimit || lastChange.returned !== returned)) {
+    found.push([
+      "R5",
+      `the limit is ${couponLimit} with ${returned} returned, the last change made it ` +
+        `${lastChange.couponLimit} with ${lastChange.returned}`
+    ])
+  }
+  return found
+}
+
 /** The violations of one campaign. A gate that is not hydrated claims nothing: the next claim rebuilds it. */
 export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): ReadonlyArray<Violation> => {
   const { campaignId, codeCount, codes, counter, couponLimit, coupons, highestId, unrelayed, users } = ledger
@@ -65,7 +91,7 @@ export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): Rea
   if (codes !== coupons) say("I3", `${coupons} coupons have ${codes} different codes`)
   if (otherCodes > 0) say("P1", `${otherCodes} coupons have codes that are not the pool's of their numbers`)
   if (poolCodes !== codeCount) say("P2", `code_count is ${codeCount}, the pool has ${poolCodes} codes up to there`)
-  for (const [invariant, text] of logViolations(ledger)) say(invariant, text)
+  for (const [invariant, text] of [...logViolations(ledger), ...redemptionViolations(ledger)]) say(invariant, text)
   if (gate === undefined) return found
   if (gate.after.condition === "Broken") say("G2", "the gate's keys cannot be read, or are of another type", true)
   if (gate.after.condition === "Foreign") {

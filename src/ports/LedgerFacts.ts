@@ -26,6 +26,29 @@ export interface CampaignFacts {
   readonly unrelayed: number
   /** `undefined`: it has no log yet, being older than the log. */
   readonly log: LogFacts | undefined
+  readonly redemptions: RedemptionFacts
+}
+
+/** What was done to a campaign's coupons after they were issued. */
+export interface RedemptionFacts {
+  /** The sequence of the last act, and how many there are up to it. */
+  readonly last: number
+  readonly acts: number
+  /** Up to which act the log has them, and how many of its events are of acts. */
+  readonly lastLogged: number
+  readonly events: number
+  /** Coupons that are redeemed more than once at a time, undone more often than redeemed, or redeemed and revoked. */
+  readonly wrong: number
+  /** Coupons whose state is not the one that their acts leave. */
+  readonly differing: number
+  /** Requests that have an answer, and the different ids among them. */
+  readonly answers: number
+  readonly requests: number
+  /** `returned` of the campaign, and the revocations that have returned their slot. */
+  readonly returned: number
+  readonly slots: number
+  /** Limit and `returned` as the campaign's last change has left them; `undefined`: no act of its version is known. */
+  readonly lastChange: { readonly couponLimit: number; readonly returned: number } | undefined
 }
 
 /** What the log of a campaign's events adds up to. */

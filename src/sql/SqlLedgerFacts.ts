@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
-import type { LedgerFacts, CampaignFacts } from "../ports/LedgerFacts.ts"
+import type { CampaignFacts, LedgerFacts, RedemptionFacts } from "../ports/LedgerFacts.ts"
 import type { Row } from "./Rows.ts"
 import { unavailable } from "./SqlFailure.ts"
 import { integer } from "./text/Literals.ts"
@@ -9,15 +9,17 @@ import { integer } from "./text/Literals.ts"
 /** The facts of a ledger, where the databases differ. */
 export interface LedgerFactsDialect {
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
-  /** A row of everything that `CampaignFacts` has of a campaign, as of one moment; `undefined`: no such campaign. */
-  readonly factsRow: (campaignId: CampaignId) => Effect.Effect<Row | undefined, unknown>
+  /** Everything that `CampaignFacts` has of a campaign, as of one moment; `undefined`: no such campaign. */
+  readonly factsRow: (
+    campaignId: CampaignId
+  ) => Effect.Effect<{ readonly row: Row; readonly redemptions: RedemptionFacts } | undefined, unknown>
   /** Selects the ledger's clock as `now`, in milliseconds. */
   readonly now: string
   readonly settings: LedgerFacts["Type"]["settings"]
   readonly session: LedgerFacts["Type"]["session"]
 }
 
-const factsOf = (campaignId: CampaignId, row: Row): CampaignFacts => ({
+const factsOf = (campaignId: CampaignId, row: Row, redemptions: RedemptionFacts): CampaignFacts => ({
   campaignId,
   couponLimit: Number(row.coupon_limit),
   counter: Number(row.current_coupon),
@@ -39,7 +41,8 @@ const factsOf = (campaignId: CampaignId, row: Row): CampaignFacts => ({
     firstIssued: Number(row.log_first_issued),
     lastIssued: Number(row.log_last_issued),
     misplaced: Number(row.log_misplaced)
-  }
+  },
+  redemptions
 })
 
 /** What all ledgers do alike. */
@@ -52,7 +55,7 @@ export const make = ({ factsRow, now, read, session, settings }: LedgerFactsDial
   facts: (campaignId) =>
     Effect.mapBoth(factsRow(campaignId), {
       onFailure: unavailable,
-      onSuccess: (row) => row === undefined ? undefined : factsOf(campaignId, row)
+      onSuccess: (found) => found === undefined ? undefined : factsOf(campaignId, found.row, found.redemptions)
     }),
   now: Effect.map(read(now), ([row]) => Number(row!.now)),
   settings,

@@ -9,6 +9,7 @@ import {
   restViolations,
   subsetViolations
 } from "../invariants/invariants.ts"
+import type { RedemptionAttempt } from "../invariants/Redemptions.ts"
 import { openStores, type Stores } from "../invariants/Snapshot.ts"
 import { askAgain } from "./Clients.ts"
 import type { GateWatch } from "./GateWatch.ts"
@@ -63,11 +64,16 @@ export const fill = async (
 export const verdict = async (
   stores: Stores,
   history: ReadonlyArray<Attempt>,
-  options: { readonly watch?: GateWatch; readonly restMillis: number; readonly changes?: ReadonlyArray<Change> }
+  options: {
+    readonly watch?: GateWatch
+    readonly restMillis: number
+    readonly changes?: ReadonlyArray<Change>
+    readonly redemptions?: ReadonlyArray<RedemptionAttempt>
+  }
 ): Promise<ReadonlyArray<string>> => {
   const unrest = await rest(stores, options.restMillis)
   return [
-    ...await check(stores, history, options.changes ?? []),
+    ...await check(stores, history, options.changes ?? [], options.redemptions),
     ...unrest,
     ...options.watch === undefined ? [] : [...options.watch.violations(), ...await strangers(stores, options.watch)]
   ]
@@ -77,10 +83,11 @@ export const verdict = async (
 const check = async (
   stores: Stores,
   history: ReadonlyArray<Attempt>,
-  changes: ReadonlyArray<Change>
+  changes: ReadonlyArray<Change>,
+  redemptions: ReadonlyArray<RedemptionAttempt> | undefined
 ): Promise<ReadonlyArray<string>> => {
   try {
-    await checkInvariants(stores, history, { atRest: false, changes })
+    await checkInvariants(stores, history, { atRest: false, changes, redemptions })
     return []
   } catch (error) {
     const [first, ...lines] = (error as Error).message.split("\n")

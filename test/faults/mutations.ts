@@ -233,6 +233,44 @@ export const mutations = [
     ]
   },
   {
+    name: "stateBeforeLock",
+    what: "the states of coupons are read before the lock of the head, and the last one to write a state wins",
+    patches: [
+      {
+        file: "sql/mysql/redemptions/MySqlRedemptions.ts",
+        from: "    ...lockRedemptions(id),\n    ...commitText(",
+        to: `    "DROP TEMPORARY TABLE IF EXISTS seen_states",
+    \`CREATE TEMPORARY TABLE seen_states AS SELECT * FROM coupon_states WHERE campaign_id = \${id}\`,
+    ...lockRedemptions(id),
+    ...commitText(`
+      },
+      {
+        file: "sql/redemptions/RedemptionText.ts",
+        from: "  LEFT JOIN coupon_states AS s ON",
+        to: "  LEFT JOIN seen_states AS s ON"
+      },
+      {
+        file: "sql/redemptions/RedemptionText.ts",
+        from: "INSERT INTO coupon_states (",
+        to: "REPLACE INTO coupon_states ("
+      }
+    ]
+  },
+  {
+    name: "requestNotUnique",
+    what: "a request that has an answer is decided again",
+    patches: [{ file: "sql/redemptions/RedemptionText.ts", from: "\n  WHERE a.request_id IS NULL", to: "" }]
+  },
+  {
+    name: "returnWithoutRaise",
+    what: "a slot is returned, and the limit is not raised",
+    patches: [{
+      file: "sql/redemptions/RevocationText.ts",
+      from: "SET coupon_limit = ${integer(to.couponLimit)}, returned",
+      to: "SET returned"
+    }]
+  },
+  {
     name: "eventOutsideTransaction",
     what: "events are appended outside of the relay's transaction, without the lock of their head",
     patches: [{

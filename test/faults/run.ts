@@ -12,6 +12,7 @@ import { fill, openClaims, shortestHistory, startSampling, verdict } from "./jud
 import { openWornCampaign, startRig, startServers, until, type Rig } from "./Rig.ts"
 import { startOperator } from "./Operator.ts"
 import { schedule, type Fault, type FaultKind } from "./Schedule.ts"
+import { startTills } from "./Tills.ts"
 
 /** What to run. */
 export interface RunOptions {
@@ -46,6 +47,8 @@ export interface RunResult {
   readonly inDoubt: { readonly issued: number; readonly notIssued: number }
   /** Changes of a campaign that were attempted, and those that were acknowledged. */
   readonly changes: { readonly attempted: number; readonly acknowledged: number }
+  /** Requests of tills and of operators who revoke, and the slots that these have returned. */
+  readonly redemptions: { readonly requests: number; readonly returned: number }
   /** Reservations whose life was watched (G7), looks at gate and ledger during the faults (G1, G2). */
   readonly watched: { readonly reservations: number; readonly samples: number }
   /** From the end of the last fault until every instance had given a definite answer. */
@@ -99,6 +102,15 @@ const doubts = (rig: Rig) => {
     }
   }
   return counts
+}
+
+/** R5: the limit is what it was at first, and what was returned. */
+const limitViolations = async (rig: Rig, campaignId: number, limit: number): Promise<ReadonlyArray<string>> => {
+  const [row] = await query(rig.databaseUrl, `SELECT coupon_limit, returned FROM campaigns WHERE id = ${campaignId}`)
+  const [now, returned] = [Number(row!["coupon_limit"]), Number(row!["returned"])]
+  return now === limit + returned
+    ? []
+    : [`R5 campaign ${campaignId}: the limit is ${now}, it was ${limit} and ${returned} slots were returned`]
 }
 
 /** Does every fault in its time, and waits where two would undo one another. Resolves when all are over. */
@@ -175,6 +187,8 @@ export const run = async (
     const demands = campaignIds.map((campaignId, k) => ({ campaignId, weight: weights[k] ?? changing.weight }))
     const clients = startClients(load, rig.urls, demands, CLIENTS, seed)
     const operator = startOperator(rig.urls, changingId, changing.step, seed)
+    const tilled = fresh.map((campaignId, k) => ({ campaignId, limit: limits[k]!, returns: k >= 2 }))
+    const tills = startTills(rig.urls, load.history, tilled, seed)
     const sampler = startSampling(rig.stores, [...fresh, changingId])
     const scene: Scene = { rig, clients, campaignIds, violation: (text) => violations.push(text) }
     const since = () => `${((performance.timeOrigin + performance.now() - start) / 1_000).toFixed(2).padStart(6)} s`
@@ -221,6 +235,8 @@ export const run = async (
     const recoveryMillis = Math.round(performance.now() - healedAt)
     const changes = await operator.stop()
     await clients.stop()
+    const { attempts: redemptions, open, returns } = await tills.stop()
+    if (open.length > 0) violations.push(`recovery: request ${open[0]} has no answer for good (${open.length} in all)`)
     violations.push(...await sampler.stop())
     const claims = load.history.length
     const answers = tally(load.history)
@@ -228,7 +244,10 @@ export const run = async (
     violations.push(...await fill(load, rig.urls(), campaignIds, { patienceMillis }))
     say(`${since()}  full; checking`)
     const history = [...past, ...load.history]
-    violations.push(...await verdict(rig.stores, history, { watch, changes, restMillis: patienceMillis }))
+    const allChanges = [...changes, ...returns]
+    const checked = { watch, changes: allChanges, redemptions, restMillis: patienceMillis }
+    violations.push(...await verdict(rig.stores, history, checked))
+    for (const { campaignId, limit } of tilled) violations.push(...await limitViolations(rig, campaignId, limit))
     violations.push(...await openClaims(rig.urls(), patienceMillis))
 
     const inDoubt = doubts(rig)
@@ -238,6 +257,11 @@ export const run = async (
     for (const kind of ["pause", "resume", "raise"]) {
       if (acknowledged(kind) === 0) violations.push(`harness: no ${kind} was acknowledged`)
     }
+    for (const action of ["REDEEM", "UNDO", "REVOKE"]) {
+      const done = redemptions.some((of) => of.action === action && of.outcome === "OK")
+      if (!done) violations.push(`harness: no ${action} was acknowledged`)
+    }
+    if (returns.length === 0) violations.push("harness: no slot was returned")
     if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")
     if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
     if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")
@@ -259,6 +283,10 @@ export const run = async (
       answers,
       fired,
       inDoubt,
+      redemptions: {
+        requests: new Set(redemptions.map(({ requestId }) => requestId)).size,
+        returned: returns.length
+      },
       changes: { attempted: changes.length, acknowledged: changes.filter(({ outcome }) => outcome === "OK").length },
       watched: { reservations: watch.reservations(), samples: sampler.samples() },
       recoveryMillis,

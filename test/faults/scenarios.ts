@@ -8,6 +8,7 @@ import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import { fill } from "./judge.ts"
 import type { MutationName } from "./mutations.ts"
+import { redemptionScenarios } from "./redemptionScenarios.ts"
 import { until, type Node, type Rig } from "./Rig.ts"
 
 /** What a directed scenario works with: two instances, each behind proxies, on stores that are empty. */
@@ -339,7 +340,8 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       const campaignId = await load.openPool(urlOf(a), 20)
       for (let userId = 1; userId <= 10; userId++) await insist(stage, userId % 2 === 0 ? a : b, campaignId, userId)
     }
-  }
+  },
+  ...redemptionScenarios
 }
 
 /** 12 users at once, without a gate: all but the first share a batch. */

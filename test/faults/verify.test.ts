@@ -131,6 +131,53 @@ for (const kind of availableDatabases()) {
       expect(code).toBe(1)
     })
 
+    it("finds redemptions that contradict their states, the log or the limit (R1, R2, R4, R5)", async () => {
+      const { env, first, instance, second, sql } = await deployment()
+      const ask = async (method: string, body: Record<string, unknown>) => {
+        const reply = await fetch(`${instance.url}/coupon.v1.CouponService/${method}`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(body)
+        })
+        expect(reply.status, await reply.text()).toBe(200)
+      }
+      const on = (userId: number, requestId: string) => ({ campaignId: first, userId, requestId })
+      await ask("RedeemCoupon", on(1, "a"))
+      await ask("UndoRedemption", on(1, "b"))
+      await ask("RedeemCoupon", on(1, "c"))
+      await ask("RedeemCoupon", on(2, "d"))
+      await ask("RevokeCoupon", on(3, "e"))
+      await ask("RevokeCoupon", { campaignId: second, userId: 1, requestId: "a", returnSlot: true })
+      await expect.poll(async () => (await sql("SELECT * FROM outbox WHERE kind <> 'VOID'")).length).toBe(0)
+      const healthy = await verify(env)
+      expect(healthy.text).toContain("every invariant holds")
+      expect(healthy.code).toBe(0)
+      await instance.stop()
+
+      await sql(`UPDATE redemptions SET action = 'REDEEM' WHERE campaign_id = ${first} AND sequence = 2`)
+      expect((await verify(env)).text).toContain(`R1 campaign ${first}: 1 coupons are redeemed more than once`)
+      await sql(`UPDATE redemptions SET action = 'UNDO' WHERE campaign_id = ${first} AND sequence = 2`)
+
+      await sql(`UPDATE coupon_states SET state = 'REVOKED' WHERE campaign_id = ${first} AND coupon_id = 2`)
+      expect((await verify(env)).text).toContain(`R4 campaign ${first}: 1 coupons have a state`)
+      await sql(`DELETE FROM coupon_states WHERE campaign_id = ${first} AND coupon_id = 2`)
+      expect((await verify(env)).text).toContain(`R4 campaign ${first}: 1 coupons have a state`)
+      await sql(`DELETE FROM redemptions WHERE campaign_id = ${first} AND sequence = 4`)
+      expect((await verify(env)).text).toContain(`R4 campaign ${first}: 4 acts are numbered up to 5`)
+
+      await sql("ALTER TABLE redemptions DROP PRIMARY KEY, ADD KEY redemptions_request (campaign_id, request_id)")
+      await sql(`UPDATE redemptions SET request_id = 'a' WHERE campaign_id = ${first} AND sequence = 2`)
+      expect((await verify(env)).text).toContain(`R2 campaign ${first}: 4 answers were given to 3 requests`)
+
+      await sql(`UPDATE campaigns SET coupon_limit = 1 WHERE id = ${second}`)
+      expect((await verify(env)).text)
+        .toContain(`R5 campaign ${second}: the limit is 1 with 1 returned, the last change made it 2 with 1`)
+      await sql(`UPDATE campaigns SET coupon_limit = 2, returned = 2 WHERE id = ${second}`)
+      const returned = await verify(env)
+      expect(returned.text).toContain(`R5 campaign ${second}: returned is 2, 1 revocations have returned their slot`)
+      expect(returned.code).toBe(1)
+    })
+
     it("finds a reservation and an event that no agent handles (I9)", async () => {
       const { env, first, instance, key, sql } = await deployment()
       await instance.stop()

@@ -2,6 +2,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Cluster, Redis } from "ioredis"
 import * as MySql from "mysql2/promise"
+import type { RedemptionView } from "./Redemptions.ts"
 
 /** A campaign's rows in the ledger, read in one transaction. */
 export interface LedgerView {
@@ -18,6 +19,8 @@ export interface LedgerView {
   readonly pool?: { readonly codeCount: number; readonly codes: ReadonlyMap<number, string> } | undefined
   /** Users of the coupons that those rows stand for. */
   readonly unsettledUsers: ReadonlySet<string>
+  /** `undefined`: the ledger is that of a program without redemptions. */
+  readonly redemptions?: RedemptionView | undefined
 }
 
 /** A campaign's log of events. */
@@ -31,6 +34,8 @@ export interface LogView {
     readonly version: number | undefined
     /** Whether an operator has changed the campaign. */
     readonly isChange: boolean
+    /** Of an act that was done to a coupon: its sequence. */
+    readonly redemption?: number | undefined
   }>
   /** Its head's. */
   readonly sequence: number
@@ -70,6 +75,9 @@ const POOL = "SELECT number, code FROM code_pool WHERE campaign_id = ? ORDER BY 
 const COUPONS = "SELECT id, user_id AS userId, code FROM coupons WHERE campaign_id = ? ORDER BY id"
 const EVENTS = "SELECT sequence, type, first_id AS firstId, last_id AS lastId, payload FROM campaign_events " +
   "WHERE campaign_id = ? ORDER BY sequence"
+/** Those that were refused come first. */
+const ANSWERS = "SELECT *, HEX(request_id) AS request FROM redemptions WHERE campaign_id = ? ORDER BY sequence"
+const STATES = "SELECT coupon_id, state, sequence FROM coupon_states WHERE campaign_id = ?"
 const HEAD = "SELECT h.sequence, c.version FROM campaigns AS c " +
   "LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id WHERE c.id = ?"
 /** Times of events have no more than milliseconds: a range comes too early only if that is beyond doubt. */
@@ -91,7 +99,8 @@ const view = (
   coupons: ReadonlyArray<Row>,
   outbox: ReadonlyArray<Row>,
   pool: ReadonlyArray<Row>,
-  log: { readonly events: ReadonlyArray<Row>; readonly head: Row; readonly disordered: number } | undefined
+  log: { readonly events: ReadonlyArray<Row>; readonly head: Row; readonly disordered: number } | undefined,
+  redemptions: { readonly answers: ReadonlyArray<Row>; readonly states: ReadonlyArray<Row> } | undefined
 ): LedgerView => {
   if (campaign === undefined) throw new Error(`the ledger has no campaign ${campaignId}`)
   const rows = coupons.map((row) => ({
@@ -124,12 +133,28 @@ const view = (
           firstId: Number(row["firstId"]),
           lastId: Number(row["lastId"]),
           version: payload["version"] as number | undefined,
-          isChange: row["type"] === "campaign.created" || "changed" in payload
+          isChange: row["type"] === "campaign.created" || "changed" in payload,
+          redemption: payload["redemption"] as number | undefined
         }
       }),
       sequence: Number(log.head["sequence"] ?? 0),
       version: Number(log.head["version"]),
       disordered: log.disordered
+    },
+    redemptions: redemptions === undefined ? undefined : {
+      returned: Number(campaign["returned"] ?? 0),
+      answers: redemptions.answers.map((row) => ({
+        sequence: row["sequence"] === null ? undefined : Number(row["sequence"]),
+        couponId: Number(row["coupon_id"]),
+        action: String(row["action"]),
+        outcome: String(row["outcome"]),
+        requestId: Buffer.from(String(row["request"]), "hex").toString("utf8"),
+        slotReturned: Number(row["slot_returned"] ?? 0) === 1
+      })),
+      states: new Map(redemptions.states.map((row) => [
+        Number(row["coupon_id"]),
+        { state: String(row["state"]), sequence: Number(row["sequence"]) }
+      ]))
     },
     unsettled: outbox.length,
     unsettledUsers: new Set(rows.filter(({ id }) => isUnsettled(id)).map(({ userId }) => userId))
@@ -201,6 +226,9 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
   const hasLogs = (await rows(
     "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'campaign_event_heads'"
   )).length > 0
+  const hasRedemptions = (await rows(
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'coupon_states'"
+  )).length > 0
   return {
     campaignIds: async () => (await rows(CAMPAIGNS)).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
@@ -215,7 +243,11 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
           disordered: Number((await rows(DISORDERED, [campaignId]))[0]!["disordered"])
         }
         const [coupons, outbox] = [await rows(COUPONS, [campaignId]), await rows(UNSETTLED, [campaignId])]
-        return view(campaignId, campaign, coupons, outbox, pool, log)
+        const redemptions = !hasRedemptions ? undefined : {
+          answers: await rows(ANSWERS, [campaignId]),
+          states: await rows(STATES, [campaignId])
+        }
+        return view(campaignId, campaign, coupons, outbox, pool, log, redemptions)
       } finally {
         await connection.query("COMMIT")
       }
@@ -236,6 +268,7 @@ const openSqlite = (dataDir: string): Reader => {
     return statement.all(...values) as Array<Row>
   }
   const hasLogs = rows("SELECT 1 FROM sqlite_master WHERE name = 'campaign_event_heads'").length > 0
+  const hasRedemptions = rows("SELECT 1 FROM sqlite_master WHERE name = 'coupon_states'").length > 0
   return {
     campaignIds: async () => rows(CAMPAIGNS).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
@@ -248,7 +281,12 @@ const openSqlite = (dataDir: string): Reader => {
           head: rows(HEAD, campaignId)[0]!,
           disordered: Number(rows(DISORDERED, campaignId)[0]!["disordered"])
         }
-        return view(campaignId, campaign, rows(COUPONS, campaignId), rows(UNSETTLED, campaignId), pool, log)
+        const redemptions = !hasRedemptions ? undefined : {
+          answers: rows(ANSWERS, campaignId),
+          states: rows(STATES, campaignId)
+        }
+        const [coupons, outbox] = [rows(COUPONS, campaignId), rows(UNSETTLED, campaignId)]
+        return view(campaignId, campaign, coupons, outbox, pool, log, redemptions)
       } finally {
         database.exec("COMMIT")
       }

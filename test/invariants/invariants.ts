@@ -1,6 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises"
 import { changeViolations, type Change } from "./Changes.ts"
 import { NOTHING_ISSUED, OPEN, type Attempt } from "./History.ts"
+import {
+  redemptionHistoryViolations, redemptionRestViolations, redemptionViolations, type RedemptionAttempt
+} from "./Redemptions.ts"
 import { openStores, type GateView, type LedgerView, type Stores } from "./Snapshot.ts"
 
 // The names I1 to I10, E1, E2, G1 and G2 are those of the protocol's table of invariants.
@@ -64,12 +67,14 @@ export const logViolations = ({ campaignId, coupons, log }: LedgerView): Readonl
 }
 
 /** E1 and E2 at rest: the log has everything. */
-export const logRestViolations = ({ campaignId, coupons, log }: LedgerView): ReadonlyArray<string> => {
+export const logRestViolations = (ledger: LedgerView): ReadonlyArray<string> => {
+  const { campaignId, coupons, log } = ledger
   if (log === undefined) return []
   const last = log.events.reduce((most, { lastId }) => Math.max(most, lastId), 0)
   const changes = log.events.filter(({ isChange }) => isChange).length
   return [
     ...(last === coupons.length ? [] : [`E1 campaign ${campaignId}: the log has ${last} of ${coupons.length} coupons`]),
+    ...redemptionRestViolations(ledger),
     ...(changes === log.version ? [] : [`E2 campaign ${campaignId}: the log has ${changes} of ${log.version} changes`])
   ]
 }
@@ -211,6 +216,8 @@ export const checkInvariants = async (
   options: {
     readonly atRest?: boolean
     readonly changes?: ReadonlyArray<Change>
+    /** Every attempt to redeem, undo or revoke; `undefined`: only the state is checked. */
+    readonly redemptions?: ReadonlyArray<RedemptionAttempt> | undefined
     /** No instance that knows of logs is there to append to them. */
     readonly logsMayLag?: boolean
   } = {}
@@ -224,7 +231,10 @@ export const checkInvariants = async (
       const gate = await reader.gate?.(campaignId)
       const ledger = await reader.ledger(campaignId)
       const later = await reader.gate?.(campaignId)
-      violations.push(...ledgerViolations(ledger), ...logViolations(ledger))
+      violations.push(...ledgerViolations(ledger), ...logViolations(ledger), ...redemptionViolations(ledger))
+      if (options.redemptions !== undefined) {
+        violations.push(...redemptionHistoryViolations(ledger, options.redemptions))
+      }
       if (history !== undefined) violations.push(...historyViolations(ledger, history, options.changes))
       if (gate !== undefined) violations.push(...subsetViolations(gate, ledger))
       if (later !== undefined) violations.push(...lagViolations(later, ledger))

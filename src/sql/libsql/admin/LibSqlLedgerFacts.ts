@@ -1,5 +1,4 @@
 import { SqlClient } from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Steps from "../../../base/Steps.ts"
@@ -7,6 +6,7 @@ import type { CampaignId } from "../../../domain/Campaign.ts"
 import { isPool } from "../../../domain/codes/CampaignCodes.ts"
 import { LedgerFacts } from "../../../ports/LedgerFacts.ts"
 import { unrelayedCoupons } from "../../OutboxRows.ts"
+import { redemptionFacts, redemptionHeads } from "../../redemptions/RedemptionFacts.ts"
 import { codesOf, type Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
@@ -32,16 +32,17 @@ const factsInPages = (
   sql: SqlClient,
   page: number
 ) =>
-(campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
+(campaignId: CampaignId) =>
   Effect.gen(function*() {
     const id = integer(campaignId)
     const read = (text: string) => Steps.step(sql.unsafe<Row>(text).unprepared)
     const [campaign] = yield* read(
-      `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, k.highest_id, o.unrelayed, g.*
+      `SELECT c.coupon_limit, c.returned, c.version, c.current_coupon, c.code_spec, c.code_count, k.highest_id,
+  o.unrelayed, g.*, s.*
 FROM campaigns AS c
 CROSS JOIN (SELECT COALESCE(MAX(id), 0) AS highest_id FROM coupons WHERE campaign_id = ${id}) AS k
 CROSS JOIN ${unrelayedCoupons(id)}
-CROSS JOIN ${logFacts(id)} WHERE c.id = ${id}`
+CROSS JOIN ${logFacts(id)} CROSS JOIN ${redemptionHeads(id)} WHERE c.id = ${id}`
     )
     if (campaign === undefined) return undefined
     const highest = integer(BigInt(campaign.highest_id as number | bigint))
@@ -84,7 +85,8 @@ COUNT(DISTINCT ${column}) FILTER (WHERE id <= ${highest}) AS different, MAX(${co
       `SELECT COUNT(*) AS counted FROM coupons AS h
 LEFT JOIN code_pool AS p ON p.campaign_id = h.campaign_id AND p.number = h.id
 WHERE h.campaign_id = ${id} AND h.id BETWEEN ${from} AND ${to} AND p.code IS NOT h.code`)
-    return { ...campaign, coupons, users, codes, pool_codes: poolCodes, other_codes: otherCodes }
+    const row: Row = { ...campaign, coupons, users, codes, pool_codes: poolCodes, other_codes: otherCodes }
+    return { row, redemptions: yield* redemptionFacts(read, campaignId, campaign, page) }
   })
 
 /** `page`: coupons that one statement counts at most. */

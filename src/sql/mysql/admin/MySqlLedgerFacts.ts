@@ -7,6 +7,7 @@ import type { CampaignId } from "../../../domain/Campaign.ts"
 import { isPool } from "../../../domain/codes/CampaignCodes.ts"
 import { LedgerFacts } from "../../../ports/LedgerFacts.ts"
 import { unrelayedCoupons } from "../../OutboxRows.ts"
+import { redemptionFacts, redemptionHeads } from "../../redemptions/RedemptionFacts.ts"
 import { codesOf, type Row } from "../../Rows.ts"
 import { unavailable } from "../../SqlFailure.ts"
 import * as SqlLedgerFacts from "../../SqlLedgerFacts.ts"
@@ -86,7 +87,7 @@ const factsInPages = (
   sql: SqlClient,
   page: number
 ) =>
-(campaignId: CampaignId): Effect.Effect<Row | undefined, SqlError> =>
+(campaignId: CampaignId) =>
   atOneMoment(sql, (read) =>
     Effect.gen(function*() {
       const countAlong = (index: keyof typeof couponOrder) =>
@@ -101,9 +102,11 @@ const factsInPages = (
           }
         })
       const [campaign] = yield* read(
-        `SELECT c.coupon_limit, c.current_coupon, c.code_spec, c.code_count, o.unrelayed, g.*
+        `SELECT c.coupon_limit, c.returned, c.version, c.current_coupon, c.code_spec, c.code_count,
+  o.unrelayed, g.*, s.*
 FROM campaigns AS c CROSS JOIN ${unrelayedCoupons(integer(campaignId))}
 CROSS JOIN ${logFacts(integer(campaignId))}
+CROSS JOIN ${redemptionHeads(integer(campaignId))}
 WHERE c.id = ${integer(campaignId)}`
       )
       if (campaign === undefined) return undefined
@@ -125,7 +128,7 @@ WHERE c.id = ${integer(campaignId)}`
         ? 0
         : yield* sumUp((after) => poolText(campaignId, after, Number(campaign.code_count), page))
       const otherCodes = isPool(codesOf(campaign)) ? yield* sumUp((after) => otherText(campaignId, after, page)) : 0
-      return {
+      const row: Row = {
         ...campaign,
         coupons: all.coupons,
         users,
@@ -134,6 +137,7 @@ WHERE c.id = ${integer(campaignId)}`
         pool_codes: poolCodes,
         other_codes: otherCodes
       }
+      return { row, redemptions: yield* redemptionFacts(read, campaignId, campaign, page) }
     }))
 
 /** Settings that the durability of a commit depends on. */
