@@ -288,6 +288,13 @@ export const settings = {
     default: "on or off",
     config: Config.option(Config.literal("on", "off")("PUBLIC_CODES"))
   } satisfies Setting<Option.Option<"on" | "off">>,
+  publicRedeem: oneOf(
+    "PUBLIC_REDEEM",
+    "whether callers without the role REDEEMER may redeem coupons by their codes: `on` or `off`; wrong codes are " +
+      "counted",
+    ["off", "on"],
+    "off"
+  ),
   jwksUrl: {
     name: "JWT_JWKS_URL",
     description: "keys of the issuer whose tokens (JWT) let a user claim for itself alone, " +

@@ -38,9 +38,10 @@ export const parse = (text: string): Role | undefined => roles.find((role) => ro
  * - `ANYONE`: every caller, unless PUBLIC_ACCESS requires a key;
  * - `SELF`: as `ANYONE`; where JWTs are configured, a token's subject for itself, or an ISSUER for any user;
  * - `READ_SELF`: as `SELF`, and a VIEWER for any user;
+ * - `REDEEM`: as the role REDEEMER, and where PUBLIC_REDEEM is on, every caller by a coupon's code;
  * - a right: holders of a key that has it.
  */
-export type Access = "ANYONE" | "SELF" | "READ_SELF" | Right
+export type Access = "ANYONE" | "SELF" | "READ_SELF" | "REDEEM" | Right
 
 export const isRight = (access: Access): access is Right =>
   access === "LOOK_UP" || roles.some((role) => role === access)

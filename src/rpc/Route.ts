@@ -107,7 +107,7 @@ interface JsonOptions {
 /** A message that names a user is for that user: it must not be declared as ANYONE's. */
 type AccessTo<I extends DescMessage> =
   | Right
-  | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE")
+  | (MessageShape<I> extends { readonly userId: bigint } ? "SELF" | "READ_SELF" : "ANYONE" | "REDEEM")
 
 /**
  * A message that names a campaign is about that campaign. Any other call says what it does for a key that is limited to

@@ -2,9 +2,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
-import { PermissionDenied, RateLimited, Unauthenticated, Unavailable } from "../domain/Failure.ts"
+import {
+  PermissionDenied, RateLimited, type RecordNotFound, Unauthenticated, Unavailable
+} from "../domain/Failure.ts"
 import * as Actor from "../domain/Actor.ts"
 import type { RequestSource } from "../domain/Actor.ts"
+import * as CodeGuesses from "./CodeGuesses.ts"
 import { RefusedActs } from "./RefusedActs.ts"
 import { ApiKeys } from "./ApiKeys.ts"
 import type { Principal, Touches } from "../domain/Principal.ts"
@@ -42,6 +45,16 @@ export class Guard extends Context.Tag("coupon/security/Guard")<Guard, {
    */
   readonly mayListCodes: (principal: Principal) => boolean
   /**
+   * Runs a redemption for a caller whom it admitted to `REDEEM`: with the rights of REDEEMER as it is, for others as
+   * `CodeGuesses` has it, and only by a code.
+   */
+  readonly redeeming: <A, E extends { readonly _tag: string }>(
+    principal: Principal,
+    source: RequestSource,
+    by: "code" | "user",
+    redemption: Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | PermissionDenied | RateLimited | RecordNotFound>
+  /**
    * Admits a call, or fails with the reason. `userId` is the user that a call of SELF is about. Where
    * OPEN_ADMINISTRATION opens it, and unless `ApiKeys.configured`, every caller is `anonymous`, of role ADMIN.
    */
@@ -71,6 +84,7 @@ const notAKey = new Unauthenticated({ reason: "a session is started with an API 
 export const open: Guard["Type"] = {
   publicIsOpen: true,
   mayListCodes: () => true,
+  redeeming: (_, __, ___, redemption) => redemption,
   recheck: () => Effect.succeed(true),
   signIn: () => Effect.fail(notAKey),
   actFailed: () => {},
@@ -93,6 +107,10 @@ const invalidKey = new Unauthenticated({ reason: "the API key is unknown, revoke
 const wrongNetwork = new PermissionDenied({ reason: "the API key may not be used from this address" })
 const endedSession = new Unauthenticated({ reason: "the session has ended: sign in again" })
 const notBearer = new Unauthenticated({ reason: `the Authorization header is not of the form "Bearer <key>"` })
+
+const onlyByCode = new PermissionDenied({
+  reason: "to redeem by a user needs an API key with the rights of REDEEMER"
+})
 
 const storeDown = (cause: unknown) => new Unavailable({ retryAfterSeconds: 1, cause })
 
@@ -126,6 +144,7 @@ export const make = Effect.gen(function*() {
   const tokens = yield* UserTokens
   const buckets = TokenBuckets.make()
   const wrong = WrongCredentials.make()
+  const guesses = CodeGuesses.make()
   const refusedActs = yield* RefusedActs
   const keyForPublic = config.publicAccess === "key"
 
@@ -246,7 +265,7 @@ export const make = Effect.gen(function*() {
   const publicCall = (
     caller: Caller,
     credential: string | undefined,
-    access: Exclude<Access, Right>,
+    access: Exclude<Access, Right | "REDEEM">,
     userId: bigint | undefined
   ): Effect.Effect<Principal, Refusal> => {
     if (tokens !== undefined && access !== "ANYONE") {
@@ -266,9 +285,15 @@ export const make = Effect.gen(function*() {
       }
       return withKey(credential, access, caller)
     }
-    // No credential is needed. A key is checked nevertheless, so that a revoked one fails, its rate and its limits are
-    // kept, and its holder sees the codes. ADMIN_API_KEY may have any form. Other credentials, such as a token for a
-    // proxy in front, are ignored.
+    return keyIfAny(credential, caller)
+  }
+
+  /**
+   * Where no credential is needed. A key is checked nevertheless, so that a revoked one fails, its rate and its limits
+   * are kept, and its holder sees the codes. ADMIN_API_KEY may have any form. Other credentials, such as a token for a
+   * proxy in front, are ignored.
+   */
+  const keyIfAny = (credential: string | undefined, caller: Caller): Effect.Effect<Principal, Refusal> => {
     if (credential === undefined) return Effect.succeed(anonymous)
     if (looksLikeKey(credential)) return holder(credential, caller)
     return Effect.map(authenticate(credential, caller), (found) => typeof found === "string" ? anonymous : found)
@@ -277,6 +302,12 @@ export const make = Effect.gen(function*() {
   return Guard.of({
     publicIsOpen: !keyForPublic && tokens === undefined,
     mayListCodes: ({ role }) => role !== "NONE" || config.listsCodesToAll,
+    redeeming: (principal, source, by, redemption) =>
+      principal.role !== "NONE" && allows(principal.role, "REDEEMER")
+        ? redemption
+        : by === "user"
+        ? Effect.fail(onlyByCode)
+        : guesses.bounded(principal, source, redemption),
     recheck: (caller, role, principal) => {
       const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
@@ -298,7 +329,8 @@ export const make = Effect.gen(function*() {
       if (caller.call === undefined) return
       refusedActs.note({ actor: Actor.of(principal, caller.source), call: caller.call, reason })
     },
-    admit: (caller, access, userId) => {
+    admit: (caller, asks, userId) => {
+      const access = asks === "REDEEM" && config.publicRedeem === "off" ? "REDEEMER" : asks
       const { authorization } = caller
       const credential = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
       const asked = isRight(access) || keyForPublic || (tokens !== undefined && access !== "ANYONE")
@@ -306,6 +338,8 @@ export const make = Effect.gen(function*() {
         ? refuse(notBearer, "malformed")
         : isRight(access)
         ? administration(credential, access, caller)
+        : access === "REDEEM"
+        ? keyIfAny(credential, caller)
         : publicCall(caller, credential, access, userId)
       return Effect.catchAll(admitted, refused(caller, credential, access))
     },

@@ -39,6 +39,9 @@ const RETRIES = 8
 /** Coupons that tills compete for: the newest so many of a campaign. */
 const CONTENDED = 60
 
+/** Requests that are repeated side by side at the end. */
+const REPEATED_AT_ONCE = 24
+
 const THINK_MILLIS = [5, 60] as const
 
 /** How long the last requests may take once all is well. */
@@ -143,8 +146,8 @@ export const startTills = (
       const inTime = () => now() < end
       const left = await Promise.all(open.map(async (request, k) => await insist(request, k, inTime) ? [] : [request]))
       const all = [...definite]
-      for (let from = 0; from < all.length; from += COUNT) {
-        const some = all.slice(from, from + COUNT)
+      for (let from = 0; from < all.length; from += REPEATED_AT_ONCE) {
+        const some = all.slice(from, from + REPEATED_AT_ONCE)
         await Promise.all(some.map((request, k) => ask(request, urls()[(from + k) % urls().length]!)))
       }
       return { attempts, returns, open: left.flat().map(({ requestId }) => requestId) }

@@ -76,7 +76,8 @@ export const make = (requestTimeoutMillis: number, addressOf: (request: Request)
     }
     return Effect.flatMap(useCases.guard.admit(caller, access, userId), (principal) => {
       const work = within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata })
-      return isPublic || call.route.bound !== "write"
+      const isAct = !isPublic || (access === "REDEEM" && principal.role !== "NONE")
+      return !isAct || call.route.bound !== "write"
         ? work
         : Effect.tapError(work, ({ _tag }) => Effect.sync(() => useCases.guard.actFailed(caller, principal, _tag)))
     })

@@ -136,7 +136,8 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       else run(traced === undefined ? work : Effect.withParentSpan(work, traced.span)).addObserver(ended)
     }
     calls.began(route, client)
-    const needsGuard = !route.isPublic || call.authorization !== undefined || !useCases.guard.publicIsOpen
+    const needsGuard = !route.isPublic || route.access === "REDEEM" || call.authorization !== undefined ||
+      !useCases.guard.publicIsOpen
     if (needsGuard) return runToEnd(effects.guarded(useCases, call, timeoutMillis))
     if (route.begin === undefined) return runToEnd(effects.open(useCases, call, timeoutMillis))
     const fork = traced === undefined

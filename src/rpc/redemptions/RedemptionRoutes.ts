@@ -78,13 +78,14 @@ const answer = ({ coupon, redemption }: Redeemed) => ({
 const redeemCoupon = Routes.make({
   method: CouponService.method.redeemCoupon,
   bound: "write",
-  access: "REDEEMER",
-  call: ({ redemptions }, input) =>
+  access: "REDEEM",
+  call: ({ guard, redemptions }, input, { principal, source }) =>
     Effect.gen(function*() {
       const campaignId = yield* parseCampaignId(input.campaignId)
       const key = yield* parseNamed(input.coupon)
       const requestId = yield* parseRequestId(input.requestId)
-      return yield* redemptions.redeem(campaignId, key, requestId, yield* parseDetails(input))
+      const redemption = redemptions.redeem(campaignId, key, requestId, yield* parseDetails(input))
+      return yield* guard.redeeming(principal, source, "code" in key ? "code" : "user", redemption)
     }),
   respond: (done) => create(RedeemCouponResponseSchema, answer(done))
 })

@@ -2706,7 +2706,7 @@ export const CodeRejectionSchema: GenEnum<CodeRejection> = /*@__PURE__*/
  *   DEADLINE_EXCEEDED            deadline_exceeded     504   the caller's own timeout ran out: ask again, or GetCoupon
  *   UNAUTHENTICATED: <reason>    unauthenticated       401   no API key or token, or one that is not valid
  *   PERMISSION_DENIED: <reason>  permission_denied     403   the key's role, or the token's subject, does not allow it
- *   RATE_LIMITED                 resource_exhausted    429   the API key's calls a second are spent; see Retry-After
+ *   RATE_LIMITED                 resource_exhausted    429   the key's rate, or too many wrong codes; see Retry-After
  *   WEBHOOKS_OFF                 failed_precondition   400   the service has no SECRETS_KEY, so there are no webhooks
  *   INTERNAL_SERVER_ERROR        internal              500   anything unexpected; the cause is in the server's log
  *
