@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { networkInterfaces } from "node:os"
 import * as Path from "node:path"
 import { promisify } from "node:util"
 import { beforeAll, describe, expect, it } from "vitest"
@@ -8,7 +9,9 @@ import { rewrite } from "../../scripts/docs/Links.ts"
 import { englishOnly, pages, read, root } from "../../scripts/docs/Pages.ts"
 import { drawn, fileOf, folder, picturesOf } from "../../scripts/docs/Pictures.ts"
 import { shelves } from "../../scripts/docs/Shelves.ts"
+import { spawnGuarded } from "../support/guardian.ts"
 import { nodeProgram } from "../support/Instance.ts"
+import { freePort } from "../support/servers.ts"
 
 const run = promisify(execFile)
 
@@ -46,6 +49,20 @@ describe("the site of the documents", () => {
     const html = page("guides/stores.md")
     expect(html).toContain("id=\"the-urls\"")
     expect(html).toContain("id=\"users-with-the-least-rights\"")
+  })
+
+  it("is served on loopback alone", async () => {
+    const port = await freePort()
+    const server = spawnGuarded(nodeProgram, ["scripts/docs/main.ts", "serve", "--port", String(port)], { cwd: root })
+    try {
+      const status = () => fetch(`http://127.0.0.1:${port}/ko/`).then((answer) => answer.status, () => 0)
+      await expect.poll(status).toBe(200)
+      const others = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+        .filter(({ family, internal }) => !internal && family === "IPv4")
+      for (const { address } of others) await expect(fetch(`http://${address}:${port}/`)).rejects.toThrow()
+    } finally {
+      server.kill()
+    }
   })
 
   it("fails at a link that leads nowhere", () => {
