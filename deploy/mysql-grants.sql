@@ -38,6 +38,7 @@ GRANT SELECT, INSERT ON coupon.redemptions TO 'coupon'@'%';
 GRANT SELECT, INSERT, DELETE ON coupon.coupon_states TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.redemption_heads TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE ON coupon.redemption_log_heads TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE ON coupon.code_log_heads TO 'coupon'@'%';
 -- A validity that was set stays: coupons were promised by it.
 GRANT SELECT, INSERT ON coupon.coupon_validities TO 'coupon'@'%';
 -- The migration makes its identity; an instance notes when it first served in production. Writes of keys lock the row.

@@ -19,6 +19,8 @@ export type CampaignEventType =
   | "campaign.resumed"
   | "campaign.ended"
   | "campaign.sold_out"
+  | "codes.imported"
+  | "codes.low"
 
 /** Further facts of an event, a JSON object (docs/reference/events.md lists them); empty for `coupon.issued`. */
 export type EventPayload = Readonly<Record<string, unknown>>

@@ -17,7 +17,9 @@ export const eventTypes = [
   "campaign.paused",
   "campaign.resumed",
   "campaign.ended",
-  "campaign.sold_out"
+  "campaign.sold_out",
+  "codes.imported",
+  "codes.low"
 ] as const satisfies ReadonlyArray<CampaignEventType>
 
 const MAX_DESCRIPTION = 200

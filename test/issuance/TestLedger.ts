@@ -8,6 +8,7 @@ import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from
 import type { ChangeRecord } from "../../src/domain/ChangeRecord.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import { codesText, defaultCodes, sameCodes } from "../../src/domain/codes/CampaignCodes.ts"
+import { isLastShare, isSoonGone, PACE_COUPONS } from "../../src/domain/codes/FewCodes.ts"
 import { drawCodes } from "../../src/domain/codes/DrawCodes.ts"
 import {
   CampaignEnded,
@@ -294,6 +295,8 @@ const make = Effect.sync(() => {
 
   /** The coupons of each batch. */
   const batches = new Map<string, ReadonlySet<number>>()
+  /** How many codes pools had when few were left. */
+  const lowAt = new Map<CampaignId, number>()
   /** Codes by their numbers, less one; of them the campaign has `codeCount`. */
   const pools = new Map<CampaignId, Array<string>>()
   const poolOf = (campaignId: CampaignId) => pools.get(campaignId) ?? []
@@ -361,6 +364,16 @@ const make = Effect.sync(() => {
         at: now
       })
       if (issued.at(-1)!.id === campaign!.couponLimit) noteSoldOut(campaign!)
+      const { codeCount, codes } = campaign!
+      const all = held(batch.campaignId)
+      const left = codeCount - all.length
+      const since = Math.max(1, all.length - PACE_COUPONS)
+      const isLow = isLastShare(codeCount, all.length) ||
+        isSoonGone(left, all.length - since, now - all[since - 1]!.issuedAt)
+      if (codes._tag === "Pool" && isLow && lowAt.get(batch.campaignId) !== codeCount) {
+        lowAt.set(batch.campaignId, codeCount)
+        note(batch.campaignId, "codes.low", { payload: { codeCount, left }, at: now })
+      }
       emit({ _tag: "Issued", id: batch.batchId, campaignId: batch.campaignId, coupons: issued })
     }
     return verdicts
@@ -863,6 +876,7 @@ const make = Effect.sync(() => {
         if (codeImport.state !== "OPEN") return { _tag: "NotOpen", codeImport }
         if (codeImport.chunks !== chunks) return { _tag: "Changed" }
         const codeCount = of.firstNumber - 1 + codeImport.accepted
+        note(campaignId, "codes.imported", { payload: { importId, codes: codeImport.accepted, codeCount } })
         campaigns.set(campaignId, { ...campaigns.get(campaignId)!, codeCount })
         act("codes.import.finish", campaignId, record, { importId, codeCount })
         return ended(of, "FINISHED")

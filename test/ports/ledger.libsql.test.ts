@@ -32,6 +32,7 @@ import * as LibSqlRedemptions from "../../src/sql/libsql/LibSqlRedemptions.ts"
 import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
+import * as CodeEventsExercise from "./codeEvents.exercise.ts"
 import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
@@ -72,6 +73,7 @@ AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))
 CodeImportsExercise.exercise("CodeImports on libSQL", ledgerIn(directory("codes")))
+CodeEventsExercise.exercise("CodeEvents on libSQL", ledgerIn(directory("codeEvents")))
 DeploymentExercise.exercise("on libSQL", ledgerIn(directory("deployment")))
 
 /** A process that holds a data directory from the moment this resolves until it is killed. */

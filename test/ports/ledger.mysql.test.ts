@@ -36,6 +36,7 @@ import { availableDatabases, databaseOn, type DatabaseKind } from "../support/se
 import * as AuditLogExercise from "./auditLog.exercise.ts"
 import * as CampaignPhasesExercise from "./campaignPhases.exercise.ts"
 import * as CampaignsExercise from "./campaigns.exercise.ts"
+import * as CodeEventsExercise from "./codeEvents.exercise.ts"
 import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
@@ -116,6 +117,7 @@ for (const kind of availableDatabases()) {
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))
   CodeImportsExercise.exercise(`CodeImports on ${kind}`, layerFor(kind))
+  CodeEventsExercise.exercise(`CodeEvents on ${kind}`, layerFor(kind))
   DeploymentExercise.exercise(`on ${kind}`, layerFor(kind))
 
   describe(`the ledger's transactions on ${kind}`, () => {

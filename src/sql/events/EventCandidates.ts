@@ -8,8 +8,8 @@ import { settingsOfDraft, settingsState, type SettingsState } from "../text/Camp
 /**
  * An event that the log of a campaign lacks, by what was read of it without a lock. It is appended only if it brings
  * the log forward at the moment of the commit: beyond `version`, beyond the coupon `reaches`, beyond the redemption of
- * this sequence, or with the end under the version `ended`. So an event that another instance has appended meanwhile
- * falls out.
+ * this sequence, with more codes of a pool (`imported`) or more than when few were left (`low`), or with the end under
+ * the version `ended`. So an event that another instance has appended meanwhile falls out.
  */
 export interface EventCandidate {
   readonly campaignId: CampaignId
@@ -17,6 +17,8 @@ export interface EventCandidate {
   readonly reaches: number
   readonly ended: number
   readonly redemption: number
+  readonly imported: number
+  readonly low: number
   readonly type: CampaignEventType
   readonly firstNumber: number
   readonly lastNumber: number
@@ -42,6 +44,8 @@ export interface LoggedCampaign {
   readonly logged: { readonly lastNumber: number; readonly version: number; readonly ended: number }
   /** The sequence of the last redemption, and of the last one that the log has. */
   readonly redemptions: { readonly last: number; readonly logged: number }
+  /** Of its pool: how many codes it has, and how far the log goes, as `code_log_heads` has it. */
+  readonly pool: { readonly codeCount: number; readonly loggedCount: number; readonly loggedLow: number }
 }
 
 /** A change that was committed, and the campaign's creation, which is the change to version 1. */
@@ -53,6 +57,18 @@ export interface LoggedChange {
   /** How many coupons were issued before it. */
   readonly issued: number
   /** When the last of those was issued. */
+  readonly issuedAt: EpochMillis | undefined
+}
+
+/** An import of codes that was finished. */
+export interface LoggedImport {
+  readonly importId: number
+  /** How many codes it added, and how many the pool had then. */
+  readonly codes: number
+  readonly codeCount: number
+  readonly at: EpochMillis
+  /** How many coupons had been issued by then, and when the last of those was. */
+  readonly issued: number
   readonly issuedAt: EpochMillis | undefined
 }
 
@@ -120,16 +136,22 @@ const typeOf = ({ after, before }: LoggedChange): CampaignEventType => {
  * numbered in the order of commit, and a change knows how many came before it: the two make one order. A campaign is
  * sold out by the coupon that reaches its limit, or by a change that lowers the limit to what is issued. Its end passes
  * after all coupons that were issued under the settings with that end. Redemptions keep their order, and each comes
- * after its coupon and after the changes that it saw.
+ * after its coupon and after the changes that it saw. An import comes before the coupons that have its codes. That few
+ * codes are left is said last, once for as many codes as the pool has.
  */
 export const eventCandidates = (
-  { campaignId, issued, lastIssuedAt, logged, settings, settledAt, version }: LoggedCampaign,
+  { campaignId, issued, lastIssuedAt, logged, pool, settings, settledAt, version }: LoggedCampaign,
   changes: ReadonlyArray<LoggedChange>,
-  redemptions: ReadonlyArray<LoggedRedemption> = []
+  { imports = [], isLow = false, redemptions = [] }: {
+    readonly redemptions?: ReadonlyArray<LoggedRedemption>
+    readonly imports?: ReadonlyArray<LoggedImport>
+    /** Few codes are left. */
+    readonly isLow?: boolean
+  } = {}
 ): ReadonlyArray<EventCandidate> => {
   const found: Array<EventCandidate> = []
   const nothing = {
-    campaignId, version: 0, reaches: 0, ended: 0, redemption: 0, firstNumber: 0, lastNumber: 0,
+    campaignId, version: 0, reaches: 0, ended: 0, redemption: 0, imported: 0, low: 0, firstNumber: 0, lastNumber: 0,
     payload: {}
   }
   let { ended, lastNumber: last } = logged
@@ -172,8 +194,20 @@ export const eventCandidates = (
     }
   }
 
+  let nextImport = 0
+  /** Those before this time, each after the coupons that were issued before it. */
+  const addImports = (before: EpochMillis) => {
+    for (; nextImport < imports.length && imports[nextImport]!.at < before; nextImport++) {
+      const { at, codeCount, codes, importId, issued: upTo, issuedAt } = imports[nextImport]!
+      issue(Math.min(upTo, issued), issuedAt ?? at)
+      const payload = { importId, codes, codeCount }
+      found.push({ ...nothing, imported: codeCount, type: "codes.imported", payload, at })
+    }
+  }
+
   for (const change of changes) {
     const { after, at, before } = change
+    addImports(at)
     const upTo = Math.min(Math.max(change.issued, last), issued)
     issue(upTo, change.issuedAt ?? at)
     redeem(change.version)
@@ -195,9 +229,14 @@ export const eventCandidates = (
       soldOut({ version: change.version, reaches: 0, at })
     }
   }
+  addImports(Infinity)
   // With coupons there is a last one.
   issue(issued, lastIssuedAt!)
   redeem(Infinity)
+  if (isLow && pool.codeCount > pool.loggedLow) {
+    const payload = { codeCount: pool.codeCount, left: pool.codeCount - issued }
+    found.push({ ...nothing, low: pool.codeCount, type: "codes.low", payload, at: lastIssuedAt! })
+  }
   if (settledAt !== undefined) passEnd(settledAt)
   return found
 }

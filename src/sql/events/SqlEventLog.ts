@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { CampaignStatus } from "../../domain/Campaign.ts"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import { codesFromText } from "../../domain/codes/CampaignCodes.ts"
+import { isLastShare, isSoonGone, PACE_COUPONS } from "../../domain/codes/FewCodes.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { DEFAULT_UNDO_WINDOW_MILLIS } from "../../domain/validity/UndoWindow.ts"
 import type { CampaignEvent, CampaignEventType, EventLog, EventLogHead, EventPayload } from "../../ports/EventLog.ts"
@@ -96,7 +97,12 @@ const loggedCampaign = (row: Row, time: SqlEventLogDialect["time"], settled: boo
     version: Number(row.logged_version ?? 0),
     ended: Number(row.ended_version ?? 0)
   },
-  redemptions: { last: Number(row.redemptions ?? 0), logged: Number(row.logged_redemptions ?? 0) }
+  redemptions: { last: Number(row.redemptions ?? 0), logged: Number(row.logged_redemptions ?? 0) },
+  pool: {
+    codeCount: Number(row.code_count),
+    loggedCount: Number(row.logged_codes ?? 0),
+    loggedLow: Number(row.logged_low ?? 0)
+  }
 })
 
 /** The candidates of these campaigns' logs, by what this reads. */
@@ -177,13 +183,40 @@ export const findCandidates = (
         : Effect.map(read(listText(campaignId, undefined, redemptions.logged, REDEMPTIONS)), (rows) =>
           rows.filter((row) => Number(row.sequence) <= redemptions.last)
             .map((row) => ({ ...redemptionOf(time)(row), version: Number(row.version) })))
+    const importsOf = ({ campaignId, issued, logged, pool }: LoggedCampaign) =>
+      pool.codeCount <= pool.loggedCount
+        ? Effect.succeed([])
+        : Effect.flatMap(read(Text.finishedImports(campaignId, pool.loggedCount, pool.codeCount)), (rows) =>
+          Effect.forEach(rows, (row) =>
+            Effect.gen(function*() {
+              const [at, codes] = [time(row.updated_at), Number(row.accepted)]
+              const before = Number(row.first_number) - 1
+              const most = Math.min(issued, before)
+              const upTo = most <= logged.lastNumber ? most : yield* issuedBy(campaignId, at, logged.lastNumber, most)
+              const issuedAt = yield* timeOf(campaignId, upTo)
+              return { importId: Number(row.import_id), codes, codeCount: before + codes, at, issued: upTo, issuedAt }
+            })))
+    /** Looked at whenever coupons come to the log, until the log says it. */
+    const isLow = ({ campaignId, issued, lastIssuedAt, logged, pool, settings }: LoggedCampaign) =>
+      Effect.gen(function*() {
+        const mayBe = settings.codes._tag === "Pool" && issued > logged.lastNumber && pool.codeCount > pool.loggedLow
+        if (!mayBe) return false
+        if (isLastShare(pool.codeCount, issued)) return true
+        const since = Math.max(1, issued - PACE_COUPONS)
+        const from = yield* timeOf(campaignId, since)
+        return isSoonGone(pool.codeCount - issued, issued - since, lastIssuedAt! - (from ?? lastIssuedAt!))
+      })
     const found: Array<EventCandidate> = []
     for (const campaign of campaigns) {
       const own = markers.filter((row) => Number(row.campaign_id) === campaign.campaignId)
       const changes = campaign.logged.version < campaign.version
         ? yield* changesOf(campaign, new Map(own.map((row) => [Number(row.version), Number(row.issued)])))
         : []
-      found.push(...eventCandidates(campaign, changes, yield* redemptionsOf(campaign)))
+      found.push(...eventCandidates(campaign, changes, {
+        redemptions: yield* redemptionsOf(campaign),
+        imports: yield* importsOf(campaign),
+        isLow: yield* isLow(campaign)
+      }))
     }
     return found
   })

@@ -20,12 +20,15 @@ export const eventLogDialect: EventLogDialect = {
   candidates: (json) =>
     `(SELECT key AS n, value ->> 0 AS campaign_id, value ->> 1 AS version, value ->> 2 AS reaches,
   value ->> 3 AS ended, value ->> 4 AS type, value ->> 5 AS first_id, value ->> 6 AS last_id, value ->> 7 AS payload,
-  value ->> 8 AS at, value ->> 9 AS redemption FROM json_each(${libsqlText(json)})
+  value ->> 8 AS at, value ->> 9 AS redemption, value ->> 10 AS imported, value ->> 11 AS low
+  FROM json_each(${libsqlText(json)})
 ) AS e JOIN campaign_event_heads AS h ON h.campaign_id = e.campaign_id
-LEFT JOIN redemption_log_heads AS d ON d.campaign_id = h.campaign_id`,
+LEFT JOIN redemption_log_heads AS d ON d.campaign_id = h.campaign_id
+LEFT JOIN code_log_heads AS k ON k.campaign_id = h.campaign_id`,
   moveHeads: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence, last_id = excluded.last_id, " +
     "version = excluded.version, ended_version = excluded.ended_version, moved_at = excluded.moved_at",
   moveRedemptions: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence",
+  moveCodes: "ON CONFLICT (campaign_id) DO UPDATE SET code_count = excluded.code_count, low_count = excluded.low_count",
   insertIgnore: "INSERT OR IGNORE"
 }
 

@@ -36,12 +36,16 @@ export const eventLogDialect: EventLogDialect = {
   last_id INT PATH '$[6]',
   payload VARCHAR(8000) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[7]',
   at DATETIME(6) PATH '$[8]',
-  redemption INT PATH '$[9]'
+  redemption INT PATH '$[9]',
+  imported INT PATH '$[10]',
+  low INT PATH '$[11]'
 )) AS e STRAIGHT_JOIN campaign_event_heads AS h FORCE INDEX (PRIMARY) ON h.campaign_id = e.campaign_id
-LEFT JOIN redemption_log_heads AS d FORCE INDEX (PRIMARY) ON d.campaign_id = h.campaign_id`,
+LEFT JOIN redemption_log_heads AS d FORCE INDEX (PRIMARY) ON d.campaign_id = h.campaign_id
+LEFT JOIN code_log_heads AS k FORCE INDEX (PRIMARY) ON k.campaign_id = h.campaign_id`,
   moveHeads: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence), last_id = VALUES(last_id), " +
     "version = VALUES(version), ended_version = VALUES(ended_version), moved_at = VALUES(moved_at)",
   moveRedemptions: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence)",
+  moveCodes: "ON DUPLICATE KEY UPDATE code_count = VALUES(code_count), low_count = VALUES(low_count)",
   insertIgnore: "INSERT IGNORE"
 }
 

@@ -14,14 +14,15 @@ export interface EventLogDialect {
   readonly jsonTime: (time: EpochMillis) => string | number
   /**
    * Each element of a JSON array of arrays as a row `e` (columns n, campaign_id, version, reaches, ended, type,
-   * first_id, last_id, payload, at, redemption, in that order), joined with its campaign's row `h` of
-   * `campaign_event_heads`, and with the row `d` of `redemption_log_heads` if there is one.
+   * first_id, last_id, payload, at, redemption, imported, low, in that order), joined with its campaign's row `h` of
+   * `campaign_event_heads`, and with the rows `d` of `redemption_log_heads` and `k` of `code_log_heads` if there are.
    */
   readonly candidates: (json: string) => string
   /** Turns an INSERT of rows of heads into an update of the rows that are there. */
   readonly moveHeads: string
-  /** The same for rows of `redemption_log_heads`. */
+  /** The same for rows of `redemption_log_heads`, and of `code_log_heads`. */
   readonly moveRedemptions: string
+  readonly moveCodes: string
   /** Inserts rows of heads; none where there is one. */
   readonly insertIgnore: "INSERT IGNORE" | "INSERT OR IGNORE"
 }
@@ -30,17 +31,18 @@ const list = (campaignIds: ReadonlyArray<CampaignId>): string => campaignIds.map
 
 const json = (candidates: ReadonlyArray<EventCandidate>, dialect: EventLogDialect): string =>
   JSON.stringify(candidates.map((candidate) => {
-    const { at, campaignId, ended, firstNumber, lastNumber, payload, reaches, redemption, type, version } = candidate
+    const { at, campaignId, ended, firstNumber, lastNumber, payload, reaches, type, version } = candidate
     return [
       ...[campaignId, version, reaches, ended, type, firstNumber, lastNumber],
       Object.keys(payload).length === 0 ? null : JSON.stringify(payload),
-      ...[dialect.jsonTime(at), redemption]
+      ...[dialect.jsonTime(at), candidate.redemption, candidate.imported, candidate.low]
     ]
   }))
 
 /** What brings the log forward, under the lock of its head. */
 const ADVANCES = "(e.version > h.version OR e.reaches > h.last_id " +
-  "OR (e.ended > h.ended_version AND e.ended >= h.version) OR e.redemption > COALESCE(d.sequence, 0))"
+  "OR (e.ended > h.ended_version AND e.ended >= h.version) OR e.redemption > COALESCE(d.sequence, 0) " +
+  "OR e.imported > COALESCE(k.code_count, 0) OR e.low > COALESCE(k.low_count, 0))"
 
 /**
  * Appends what these candidates add to the logs, in a transaction that holds the locks of their heads. The end of each
@@ -66,7 +68,8 @@ FROM ${source}
 WHERE ${ADVANCES}
 GROUP BY h.campaign_id
 ${moveHeads}`,
-    ...(candidates.some(({ redemption }) => redemption > 0) ? [loggedRedemptions(source, dialect)] : [])
+    ...(candidates.some(({ redemption }) => redemption > 0) ? [loggedRedemptions(source, dialect)] : []),
+    ...(candidates.some(({ imported, low }) => imported + low > 0) ? [loggedCodes(source, dialect)] : [])
   ]
 }
 
@@ -78,6 +81,16 @@ FROM ${source}
 WHERE e.redemption > COALESCE(d.sequence, 0)
 GROUP BY h.campaign_id
 ${moveRedemptions}`
+
+/** What the logs have of pools after that. */
+const loggedCodes = (source: string, { greater, moveCodes }: EventLogDialect): string =>
+  `INSERT INTO code_log_heads (campaign_id, code_count, low_count)
+SELECT h.campaign_id, ${greater}(MAX(COALESCE(k.code_count, 0)), MAX(e.imported)),
+  ${greater}(MAX(COALESCE(k.low_count, 0)), MAX(e.low))
+FROM ${source}
+WHERE e.imported > COALESCE(k.code_count, 0) OR e.low > COALESCE(k.low_count, 0)
+GROUP BY h.campaign_id
+${moveCodes}`
 
 /** The heads of campaigns that have none: they are older than the log, or made by a program that does not know it. */
 export const missingHeads = (campaignIds: ReadonlyArray<CampaignId>, { insertIgnore, now }: EventLogDialect): string =>
@@ -96,9 +109,11 @@ export const loggedCampaigns = (campaignIds: ReadonlyArray<CampaignId>, { now }:
   `SELECT c.id, c.name, c.coupon_limit, c.returned, c.current_coupon, c.status, c.start_time, c.end_time, c.code_spec,
   c.version, c.created_at,
   l.issued_at AS last_issued_at, h.campaign_id AS head, h.last_id AS logged_id, h.version AS logged_version,
-  h.ended_version, r.sequence AS redemptions, d.sequence AS logged_redemptions, ${now()} AS ledger_now
+  h.ended_version, r.sequence AS redemptions, d.sequence AS logged_redemptions, c.code_count,
+  k.code_count AS logged_codes, k.low_count AS logged_low, ${now()} AS ledger_now
 FROM campaigns AS c LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id
 LEFT JOIN redemption_heads AS r ON r.campaign_id = c.id LEFT JOIN redemption_log_heads AS d ON d.campaign_id = c.id
+LEFT JOIN code_log_heads AS k ON k.campaign_id = c.id
 LEFT JOIN coupons AS l ON l.campaign_id = c.id AND l.id = c.current_coupon
 WHERE c.id IN (${list(campaignIds)})`
 
@@ -106,8 +121,9 @@ WHERE c.id IN (${list(campaignIds)})`
 export const laggingCampaigns = (after: CampaignId, upTo: CampaignId, { now }: EventLogDialect): string =>
   `SELECT c.id FROM campaigns AS c LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id
 LEFT JOIN redemption_heads AS r ON r.campaign_id = c.id LEFT JOIN redemption_log_heads AS d ON d.campaign_id = c.id
+LEFT JOIN code_log_heads AS k ON k.campaign_id = c.id
 WHERE c.id > ${integer(after)} AND c.id <= ${integer(upTo)} AND (h.campaign_id IS NULL OR h.last_id < c.current_coupon
-  OR h.version < c.version OR r.sequence > COALESCE(d.sequence, 0)
+  OR h.version < c.version OR r.sequence > COALESCE(d.sequence, 0) OR c.code_count > COALESCE(k.code_count, 0)
   OR (c.status <> 'ENDED' AND c.end_time <= ${now()} AND h.ended_version < c.version))
 ORDER BY c.id`
 
@@ -143,6 +159,13 @@ ORDER BY a.id DESC LIMIT ${integer(limit)}`
 export const changeMarkers = (campaignIds: ReadonlyArray<CampaignId>): string =>
   `SELECT campaign_id, first_id AS version, last_id AS issued FROM outbox
 WHERE kind = 'CHANGED' AND campaign_id IN (${list(campaignIds)}) AND first_id > 0`
+
+/** Imports that were finished and have added the codes after this one, up to that one. */
+export const finishedImports = (campaignId: CampaignId, after: number, upTo: number): string =>
+  `SELECT import_id, first_number, accepted, updated_at FROM code_imports
+WHERE campaign_id = ${integer(campaignId)} AND state = 'FINISHED' AND first_number > ${integer(after)}
+  AND first_number <= ${integer(upTo)}
+ORDER BY first_number`
 
 /** When a coupon was issued. */
 export const couponTime = (campaignId: CampaignId, id: number): string =>
