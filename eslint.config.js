@@ -1,5 +1,6 @@
 import Path from "node:path"
 import { fileURLToPath } from "node:url"
+import Svelte from "eslint-plugin-svelte"
 import TypeScript from "typescript-eslint"
 
 const source = Path.join(Path.dirname(fileURLToPath(import.meta.url)), "src")
@@ -192,10 +193,14 @@ const importDirection = {
 }
 
 export default TypeScript.config(
-  { ignores: ["node_modules/", "src/contract/gen/", "data/", ".cache/", "coverage/", "dist/"] },
+  {
+    ignores: [
+      "node_modules/", "src/contract/gen/", "console/src/paraglide/", "data/", ".cache/", "coverage/", "dist/"
+    ]
+  },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
-    files: ["**/*.ts", "**/*.mts", "**/*.js", "**/*.mjs"],
+    files: ["**/*.ts", "**/*.mts", "**/*.js", "**/*.mjs", "**/*.svelte"],
     // Without type information, which would take ten times as long: `npm run typecheck` has it.
     extends: [TypeScript.configs.recommended],
     rules: {
@@ -219,6 +224,27 @@ export default TypeScript.config(
       "no-trailing-spaces": "error",
       "eol-last": "error",
       "max-len": ["error", { code: 120, ignoreUrls: true }]
+    }
+  },
+  // The console. Its rules about TypeScript are those above.
+  ...Svelte.configs["flat/recommended"],
+  {
+    files: ["console/**/*.svelte", "console/**/*.svelte.ts"],
+    languageOptions: { parserOptions: { parser: TypeScript.parser } },
+    rules: {
+      "prefer-const": "off",
+      "svelte/prefer-const": ["error", { destructuring: "all" }],
+      "no-undef": "off",
+      // For links of SvelteKit, which this is not.
+      "svelte/no-navigation-without-resolve": "off",
+      "svelte/no-at-html-tags": "error",
+      "svelte/block-lang": ["error", { script: "ts" }],
+      // State is replaced as a whole.
+      "svelte/prefer-svelte-reactivity": "off",
+      "no-restricted-syntax": ["error", {
+        selector: "SvelteAttribute[key.name='style']",
+        message: "the page's policy takes no style attributes: use a class, or style:property"
+      }]
     }
   },
   {

@@ -2,6 +2,7 @@
 // it is in brotli and gzip, so that no request is compressed while coupons are issued. Does nothing if dist/console is
 // newer than its sources.
 //   node scripts/console.mjs [--force]
+//   node scripts/console.mjs --messages   compiles only its messages, which the type check reads
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { brotliCompressSync, constants, gzipSync } from "node:zlib"
@@ -19,6 +20,19 @@ const newest = (name) => {
   const stat = statSync(path(name))
   if (!stat.isDirectory()) return stat.mtimeMs
   return Math.max(stat.mtimeMs, ...readdirSync(path(name)).map((entry) => newest(`${name}/${entry}`)))
+}
+
+if (process.argv.includes("--messages")) {
+  const compiled = path("console/src/paraglide/messages.js")
+  const sources = ["console/messages", "console/messagesPlugin.js", "console/messages.config.ts", "package-lock.json"]
+  if (isForced || !existsSync(compiled) || Math.max(...sources.map(newest)) >= statSync(compiled).mtimeMs) {
+    const { compile } = await import("@inlang/paraglide-js")
+    const { messages } = await import("../console/messages.config.ts")
+    await compile(messages)
+    // The compiler leaves a file as it is that would be the same.
+    writeFileSync(compiled, readFileSync(compiled))
+  }
+  process.exit(0)
 }
 
 // Of the service, the page imports what it shares with other clients.

@@ -1,8 +1,7 @@
-/** The console before its pages are there: who is signed in, and at which instance. */
-const show = async (): Promise<void> => {
-  const reply = await fetch("/console/session", { headers: { "x-coupon-console": "1" } })
-  const app = document.getElementById("app")
-  if (app !== null) app.textContent = JSON.stringify(await reply.json())
-}
+import { mount } from "svelte"
+import App from "./App.svelte"
+import "./app.css"
+import { settings } from "./state/settings.svelte.ts"
 
-void show()
+settings.start()
+mount(App, { target: document.getElementById("app")! })

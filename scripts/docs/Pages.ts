@@ -54,4 +54,4 @@ export const linked = (file: string, path: string): string =>
   path === "" ? file : posix.normalize(posix.join(posix.dirname(file), path))
 
 /** Where a file that is no page stands: a picture as it is, anything else as a text that browsers show. */
-export const filePlace = (file: string): string => `files/${file}${file.endsWith(".svg") ? "" : ".txt"}`
+export const filePlace = (file: string): string => `files/${file}${/\.(svg|webp)$/.test(file) ? "" : ".txt"}`

@@ -70,7 +70,7 @@ type AnyCall = (payload: unknown) =>
 
 /** The client over HTTP; its connections end with the scope. */
 export const make = (
-  { key, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: ClientOptions
+  { headers = {}, key, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: ClientOptions
 ): Effect.Effect<OperatorClient["Type"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const protocol = RpcClient.layerProtocolHttp({
@@ -78,6 +78,7 @@ export const make = (
       transformClient: (client) =>
         client.pipe(
           // As a header of the request, where proxies and the guard read it.
+          HttpClient.mapRequest(HttpClientRequest.setHeaders(headers)),
           HttpClient.mapRequest((request) =>
             key === undefined ? request : HttpClientRequest.bearerToken(request, Redacted.value(key))
           ),

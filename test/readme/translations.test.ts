@@ -16,8 +16,8 @@ const PAIRS = [
     `docs/tutorial/${page}.md`
   ),
   ...[
-    ...["backup", "capacity", "deployment", "events", "export", "kubernetes", "redemption", "retention", "runbook"],
-    ...["stores", "troubleshooting", "upgrade", "webhooks", "zones"]
+    ...["backup", "capacity", "console", "deployment", "events", "export", "kubernetes", "redemption", "retention"],
+    ...["runbook", "stores", "troubleshooting", "upgrade", "webhooks", "zones"]
   ].map((page) => `docs/guides/${page}.md`),
   "docs/reference/errors.md"
 ]

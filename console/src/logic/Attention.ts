@@ -1,0 +1,35 @@
+/** Something that an operator should look at, the worst first. */
+export type Attention =
+  | { readonly _tag: "StoreDown"; readonly store: "gate" | "ledger" }
+  | { readonly _tag: "NotReady"; readonly instance: string; readonly waitingFor: ReadonlyArray<string> }
+  | { readonly _tag: "InstanceMissing"; readonly instance: string; readonly sinceMillis: number }
+  | { readonly _tag: "VerificationFailed"; readonly campaignId: number; readonly name: string }
+  | { readonly _tag: "GateBroken"; readonly campaignId: number; readonly name: string; readonly gate: string }
+  | { readonly _tag: "BacklogGrows"; readonly events: number; readonly oldestAgeMillis: number }
+  | { readonly _tag: "CommitsInDoubt"; readonly count: number }
+  | { readonly _tag: "WebhookDisabled"; readonly id: string; readonly host: string }
+  | { readonly _tag: "WebhookFailing"; readonly id: string; readonly host: string; readonly backlog: number }
+  | { readonly _tag: "PoolLow"; readonly campaignId: number; readonly name: string; readonly left: number }
+  | { readonly _tag: "AgentFailed"; readonly instance: string; readonly agent: string; readonly message: string }
+  | { readonly _tag: "Shedding"; readonly perSecond: number }
+  | { readonly _tag: "KeyExpires"; readonly name: string; readonly inMillis: number }
+
+const order: ReadonlyArray<Attention["_tag"]> = [
+  "StoreDown", "NotReady", "InstanceMissing", "VerificationFailed", "GateBroken", "CommitsInDoubt", "BacklogGrows",
+  "WebhookDisabled", "PoolLow", "Shedding", "WebhookFailing", "AgentFailed", "KeyExpires"
+]
+
+/** Whether it needs someone now, or can wait until the sale is over. */
+export const isUrgent = ({ _tag }: Attention): boolean => order.indexOf(_tag) < order.indexOf("Shedding")
+
+export const sorted = (all: ReadonlyArray<Attention>): ReadonlyArray<Attention> =>
+  all.toSorted((a, b) => order.indexOf(a._tag) - order.indexOf(b._tag))
+
+/** A backlog is normal for a moment. Older than this, the relay does not keep up, or does not run. */
+export const BACKLOG_AGE_MILLIS = 5_000
+
+/** A pool of codes is low if so few of the codes that its campaign may need are left. */
+export const POOL_LOW_SHARE = 0.1
+
+/** An agent that has been due for this long does not run. */
+export const AGENT_LAG_MILLIS = 30_000

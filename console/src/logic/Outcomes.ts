@@ -1,0 +1,34 @@
+/** What the chart and the funnel call the answers of IssueCoupon: few kinds, so that each can be seen. */
+export const kinds = ["issued", "already", "soldOut", "closed", "shed", "failed"] as const
+export type Kind = typeof kinds[number]
+
+const kindOf: Readonly<Record<string, Kind>> = {
+  OK: "issued",
+  COUPON_ALREADY_CLAIMED: "already",
+  COUPON_SOLD_OUT: "soldOut",
+  CODES_EXHAUSTED: "soldOut",
+  CAMPAIGN_NOT_STARTED: "closed",
+  CAMPAIGN_PAUSED: "closed",
+  CAMPAIGN_ENDED: "closed",
+  OVERLOADED: "shed",
+  RATE_LIMITED: "shed"
+}
+
+export type ByKind = Readonly<Record<Kind, number>>
+
+export const none: ByKind = { issued: 0, already: 0, soldOut: 0, closed: 0, shed: 0, failed: 0 }
+
+/** Answers by kind, from answers by message. A message that is not known is a failure. */
+export const byKind = (byMessage: Readonly<Record<string, number>>): ByKind => {
+  const sums: Record<Kind, number> = { ...none }
+  for (const [message, count] of Object.entries(byMessage)) sums[kindOf[message] ?? "failed"] += count
+  return sums
+}
+
+export const totalOf = (counts: ByKind): number => kinds.reduce((sum, kind) => sum + counts[kind], 0)
+
+export const added = (a: ByKind, b: ByKind): ByKind => {
+  const sums: Record<Kind, number> = { ...none }
+  for (const kind of kinds) sums[kind] = a[kind] + b[kind]
+  return sums
+}

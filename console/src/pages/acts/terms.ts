@@ -1,0 +1,82 @@
+import { CodeAlphabet, CodeCheck, CodeSource } from "$contract/gen/coupon/v1/coupon_pb.ts"
+import { fromInput } from "../../logic/LocalTime.ts"
+import * as m from "../../paraglide/messages.js"
+
+export const MAX_LIMIT = 10_000_000
+export const MAX_NAME = 100
+
+/** What the form of a campaign holds. */
+export interface Terms {
+  name: string
+  limit: string
+  start: string
+  end: string
+  source: CodeSource
+  alphabet: CodeAlphabet
+  characters: string
+  pattern: string
+  check: CodeCheck
+  /** `until`: at a time; `days`: each so long after its issue. */
+  validity: "unlimited" | "until" | "days"
+  validUntil: string
+  validDays: string
+}
+
+export const isDefaultFormat = ({ alphabet, pattern }: Terms): boolean =>
+  alphabet === CodeAlphabet.HANGUL && pattern === ""
+
+/** The names of alphabets in the service's own code. */
+export const alphabetNames = {
+  [CodeAlphabet.HANGUL]: "HANGUL",
+  [CodeAlphabet.CROCKFORD32]: "CROCKFORD32",
+  [CodeAlphabet.SAFE20]: "SAFE20",
+  [CodeAlphabet.DIGITS]: "DIGITS",
+  [CodeAlphabet.OWN]: "OWN"
+} as const
+
+export const MAX_DAYS = 36_500
+
+const isValiditySound = ({ validDays, validity, validUntil }: Terms): boolean => {
+  if (validity === "unlimited") return true
+  if (validity === "until") return fromInput(validUntil) !== ""
+  return /^[1-9]\d{0,4}$/.test(validDays) && Number(validDays) <= MAX_DAYS
+}
+
+/** How long coupons are valid, as the API takes it. Without fields: they do not expire. */
+export const validityOf = ({ validDays, validity, validUntil }: Terms) => ({
+  until: validity === "until" ? fromInput(validUntil) : "",
+  after: validity === "days" ? `P${validDays}D` : "",
+  // A coupon of so many days ends with a day of those who use it.
+  endOfDayZone: validity === "days" ? Intl.DateTimeFormat().resolvedOptions().timeZone : ""
+})
+
+/** The terms that a form begins with. */
+export const emptyTerms = {
+  name: "",
+  limit: "",
+  start: "",
+  end: "",
+  source: CodeSource.GENERATED,
+  alphabet: CodeAlphabet.HANGUL,
+  characters: "",
+  pattern: "",
+  check: CodeCheck.UNSPECIFIED,
+  validity: "unlimited",
+  validUntil: "",
+  validDays: "30"
+} satisfies Terms
+
+/** The fields that break a rule which the page knows, with the rule. The service knows the rest. */
+export const flawsOf = (terms: Terms): Partial<Record<"name" | "limit" | "start" | "end" | "validity", string>> => {
+  const limit = Number(terms.limit)
+  const start = Date.parse(fromInput(terms.start))
+  const end = Date.parse(fromInput(terms.end))
+  const length = Array.from(terms.name.trim()).length
+  return {
+    ...length < 1 || length > MAX_NAME ? { name: m.acts_flaw_name() } : {},
+    ...!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT ? { limit: m.acts_flaw_limit() } : {},
+    ...Number.isNaN(start) ? { start: m.acts_flaw_start() } : {},
+    ...terms.end !== "" && !(end > start) ? { end: m.acts_flaw_end() } : {},
+    ...isValiditySound(terms) ? {} : { validity: m.acts_flaw_validity() }
+  }
+}

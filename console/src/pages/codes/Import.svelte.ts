@@ -1,0 +1,147 @@
+import { type CodeImport, CodeImportState, type CodeRejection } from "$contract/gen/coupon/v1/coupon_pb.ts"
+import { freshRequestId } from "../../api/requestId.ts"
+import { coupons } from "../../api/transport.ts"
+import { failureOf } from "../../api/failureTexts.ts"
+import type { Failure } from "../../api/Failure.ts"
+import { type Line, make } from "../../logic/CodeLines.ts"
+
+/** Codes of one request: well below MAX_BODY_BYTES, whatever characters they have. */
+const CHUNK = 2_000
+
+/** A chunk is sent again so often; each is stored once. */
+const ATTEMPTS = 4
+
+/** So many rejected codes are listed; the counts are of all. */
+export const MAX_LISTED = 100
+
+export interface Rejected {
+  readonly line: number
+  readonly code: string
+  readonly rejection: CodeRejection
+  readonly reason: string
+}
+
+/** `sending` the file, `sent` and waiting for the decision, `finishing`, `finished`, `aborted`. */
+export type Stage = "idle" | "sending" | "sent" | "finishing" | "finished" | "aborted"
+
+/** The import of a file: its chunks one after another, then a report, then the operator's decision. */
+export class Import {
+  readonly campaignId: number
+  stage = $state.raw<Stage>("idle")
+  /** Bytes of the file that were read. */
+  read = $state.raw(0)
+  size = $state.raw(0)
+  report = $state.raw<CodeImport>()
+  rejected = $state.raw<ReadonlyArray<Rejected>>([])
+  failure = $state.raw<Failure>()
+  #importId = 0
+
+  constructor(campaignId: number) {
+    this.campaignId = campaignId
+  }
+
+  async #repeated<A>(call: () => Promise<A>): Promise<A> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await call()
+      } catch (cause) {
+        const { retryAfterSeconds, tag } = failureOf(cause)
+        const isPassing = tag === "UNAVAILABLE" || tag === "OUTCOME_UNKNOWN" || tag === "TIMED_OUT" ||
+          tag === "UNREACHABLE" || tag === "OVERLOADED" || tag === "RATE_LIMITED"
+        if (!isPassing || attempt >= ATTEMPTS) throw cause
+        await new Promise((resolve) => setTimeout(resolve, Math.max(1, retryAfterSeconds) * 1_000))
+      }
+    }
+  }
+
+  async #append(lines: ReadonlyArray<Line>, chunkIndex: number): Promise<void> {
+    const { codeImport, rejected } = await this.#repeated(() =>
+      coupons.appendCodes({
+        campaignId: this.campaignId,
+        importId: this.#importId,
+        chunkIndex,
+        codes: lines.map(({ code }) => code)
+      })
+    )
+    this.report = codeImport
+    if (this.rejected.length >= MAX_LISTED) return
+    this.rejected = [
+      ...this.rejected,
+      ...rejected.map(({ index, reason, rejection }) => ({ ...lines[index]!, reason, rejection }))
+    ].slice(0, MAX_LISTED)
+  }
+
+  /** Sends a file. Afterwards its codes are stored and not yet in the pool. */
+  async send(file: File): Promise<void> {
+    this.stage = "sending"
+    this.failure = undefined
+    this.read = 0
+    this.size = file.size
+    this.rejected = []
+    this.report = undefined
+    const requestId = freshRequestId()
+    try {
+      const started = await this.#repeated(() => coupons.startImport({ campaignId: this.campaignId, requestId }))
+      this.#importId = started.codeImport?.importId ?? 0
+      const { end, push } = make()
+      let waiting: Array<Line> = []
+      let chunk = 0
+      const flush = async (least: number) => {
+        while (waiting.length >= least && waiting.length > 0) {
+          const lines = waiting.slice(0, CHUNK)
+          waiting = waiting.slice(CHUNK)
+          await this.#append(lines, chunk++)
+        }
+      }
+      const decoder = new TextDecoder()
+      const reader = file.stream().getReader()
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) break
+        this.read += value.length
+        waiting.push(...push(decoder.decode(value, { stream: true })))
+        await flush(CHUNK)
+      }
+      waiting.push(...push(decoder.decode()), ...end())
+      await flush(1)
+      this.stage = "sent"
+    } catch (cause) {
+      this.failure = failureOf(cause)
+      this.stage = this.#importId === 0 ? "idle" : "sent"
+    }
+  }
+
+  /** Takes the codes into the pool, all at once. */
+  async finish(): Promise<void> {
+    this.stage = "finishing"
+    this.failure = undefined
+    try {
+      const answer = await this.#repeated(() =>
+        coupons.finishImport({ campaignId: this.campaignId, importId: this.#importId, allowRejected: true })
+      )
+      this.report = answer.codeImport
+      this.stage = "finished"
+    } catch (cause) {
+      this.failure = failureOf(cause)
+      this.stage = "sent"
+    }
+  }
+
+  async abort(): Promise<void> {
+    this.failure = undefined
+    try {
+      await abortImport(this.campaignId, this.#importId)
+      this.stage = "aborted"
+    } catch (cause) {
+      this.failure = failureOf(cause)
+    }
+  }
+}
+
+/** Gives an import up, some thousands of codes a call. */
+export const abortImport = async (campaignId: number, importId: number): Promise<void> => {
+  for (;;) {
+    const { codeImport } = await coupons.abortImport({ campaignId, importId })
+    if (codeImport === undefined || codeImport.state === CodeImportState.ABORTED) return
+  }
+}

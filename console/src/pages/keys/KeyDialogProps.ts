@@ -1,0 +1,7 @@
+import type { Key } from "$contract/OperatorRpcs.ts"
+
+/** What each dialog about a key is given. */
+export interface KeyDialogProps {
+  readonly key: typeof Key.Type
+  readonly onClose: () => void
+}

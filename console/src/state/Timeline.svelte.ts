@@ -1,0 +1,54 @@
+import type { AuditRecord, TimelineEntry as Stored } from "$contract/OperatorRpcs.ts"
+import type { CampaignPhase } from "$domain/Phase.ts"
+import type { Failure } from "../api/Failure.ts"
+import { failureOf } from "../api/failureTexts.ts"
+import { ask } from "../api/operator.ts"
+
+/** What an operator did to a campaign, or a phase that it has reached. */
+export type TimelineEntry =
+  | { readonly _tag: "Act"; readonly at: number; readonly key: string; readonly act: typeof AuditRecord.Type }
+  | { readonly _tag: "Phase"; readonly at: number; readonly key: string; readonly phase: CampaignPhase }
+
+const MOST = 100
+
+const entryOf = (stored: typeof Stored.Type): TimelineEntry =>
+  stored._tag === "Act"
+    ? { _tag: "Act", at: stored.act.at, key: `act-${stored.act.id}`, act: stored.act }
+    : { _tag: "Phase", at: stored.reached.at, key: `phase-${stored.reached.sequence}`, phase: stored.reached.phase }
+
+/** The latest entries, the newest first. They are read again when the campaign's events say so. */
+export class Timeline {
+  entries = $state.raw<ReadonlyArray<TimelineEntry>>([])
+  isLoaded = $state(false)
+  failure = $state.raw<Failure>()
+  readonly campaignId: number
+  #reading = false
+  #again = false
+
+  constructor(campaignId: number) {
+    this.campaignId = campaignId
+  }
+
+  async read(): Promise<void> {
+    // One at a time; what comes meanwhile makes one more.
+    if (this.#reading) {
+      this.#again = true
+      return
+    }
+    this.#reading = true
+    try {
+      const { entries } = await ask((client) => client.Timeline({ campaignId: this.campaignId, limit: MOST }))
+      this.entries = entries.map(entryOf)
+      this.isLoaded = true
+      this.failure = undefined
+    } catch (cause) {
+      this.failure = failureOf(cause)
+    } finally {
+      this.#reading = false
+    }
+    if (this.#again) {
+      this.#again = false
+      await this.read()
+    }
+  }
+}

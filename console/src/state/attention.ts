@@ -1,0 +1,67 @@
+import type { Info } from "$contract/OperatorRpcs.ts"
+import type { Overview } from "$contract/Overview.ts"
+import { type Campaign, CampaignPhase, CodeSource } from "$contract/gen/coupon/v1/coupon_pb.ts"
+import * as Attention from "../logic/Attention.ts"
+import type { Merged } from "../logic/Merged.ts"
+import { byKind } from "../logic/Outcomes.ts"
+
+type All = ReadonlyArray<Attention.Attention>
+
+/** Pools of codes that may run out before their campaigns do. */
+const poolsOf = (campaigns: ReadonlyArray<Campaign>): All =>
+  campaigns.flatMap(({ codeCount, codeSource, couponLimit, currentCoupon, id, name, phase }) => {
+    if (codeSource !== CodeSource.POOL || phase === CampaignPhase.ENDED) return []
+    const left = Number(codeCount - currentCoupon)
+    const wanted = Number(couponLimit - currentCoupon)
+    const isLow = wanted > 0 && left < wanted && left < Number(couponLimit) * Attention.POOL_LOW_SHARE
+    return isLow ? [{ _tag: "PoolLow", campaignId: id, name, left }] : []
+  })
+
+/** What is wrong with one instance. */
+const instanceOf = ({ agents = [], instance, ready, waitingFor }: Overview): All => [
+  ...ready || waitingFor.length === 0 ? [] : [{ _tag: "NotReady" as const, instance, waitingFor }],
+  ...agents.flatMap(({ lagMillis, lastFailure, lastRunAt, name }): All => {
+    const fails = lastFailure !== null && (lastRunAt === null || lastFailure.at > lastRunAt)
+    if (!fails && lagMillis <= Attention.AGENT_LAG_MILLIS) return []
+    return [{ _tag: "AgentFailed", instance, agent: name, message: fails ? lastFailure.message : "" }]
+  })
+]
+
+/** What is wrong with what all instances share. */
+const sharedOf = ({ campaigns, commitsInDoubt, isGateUp, outbox, perSecond, webhooks }: Merged): All => {
+  const { shed } = byKind(perSecond)
+  return [
+    ...isGateUp ? [] : [{ _tag: "StoreDown", store: "gate" } as const],
+    ...outbox === null ? [{ _tag: "StoreDown", store: "ledger" } as const] : [],
+    ...outbox !== null && outbox.oldestAgeMillis > Attention.BACKLOG_AGE_MILLIS
+      ? [{ _tag: "BacklogGrows", ...outbox } as const]
+      : [],
+    ...commitsInDoubt > 0 ? [{ _tag: "CommitsInDoubt", count: commitsInDoubt } as const] : [],
+    ...campaigns.flatMap(({ campaignId, gate, name }): All =>
+      gate === "Broken" || gate === "Foreign" ? [{ _tag: "GateBroken", campaignId, name, gate }] : []
+    ),
+    ...webhooks.flatMap(({ backlog, host, id, state }): All => {
+      if (state === "ENABLED") return []
+      if (state === "DISABLED") return [{ _tag: "WebhookDisabled", id, host }]
+      return [{ _tag: "WebhookFailing", id, host, backlog }]
+    }),
+    ...shed > 0 ? [{ _tag: "Shedding", perSecond: shed } as const] : []
+  ]
+}
+
+/** All that an operator should look at, the worst first. */
+export const attentionOf = (
+  instances: ReadonlyArray<Overview>,
+  whole: Merged | undefined,
+  campaigns: ReadonlyArray<Campaign>,
+  info: typeof Info.Type | undefined,
+  now: number
+): All =>
+  Attention.sorted([
+    ...whole === undefined ? [] : sharedOf(whole),
+    ...instances.flatMap(instanceOf),
+    ...poolsOf(campaigns),
+    ...(info?.expiringKeys ?? []).map(({ expiresAt, name }) =>
+      ({ _tag: "KeyExpires", name, inMillis: expiresAt - now }) as const
+    )
+  ])

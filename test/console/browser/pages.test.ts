@@ -1,0 +1,178 @@
+import type { Browser } from "playwright-core"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Instance, startInstance } from "../../support/Instance.ts"
+import { buildConsole, call, claim, openCampaign, openTab, overflowOf, startBrowser, violationsOf } from "./Browser.ts"
+
+const PHONE = { width: 360, height: 740 }
+
+/** Markup, scripts of both directions without the characters that the API rejects, and as many emoji as fit. */
+const HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}${1} שלום مرحبا \"'`"
+const EMOJI = "🎟️".repeat(50)
+
+const paths = ["", "campaigns/1", "campaigns/2", "support?by=user&q=11", "codes", "webhooks", "keys", "audit", "system"]
+
+describe("every page", () => {
+  let browser: Browser
+  let instance: Instance
+
+  beforeAll(async () => {
+    buildConsole()
+    ;[browser, instance] = await Promise.all([
+      startBrowser(),
+      startInstance({ SECRETS_KEY: `k1:${Buffer.alloc(32, 1).toString("base64")}` })
+    ])
+    const { url } = instance
+    await openCampaign(url, { name: HOSTILE })
+    await openCampaign(url, { name: EMOJI, couponLimit: "2" })
+    await openCampaign(url, { name: "여름 쿠폰", codeSource: "CODE_SOURCE_POOL" })
+    for (const user of [11, 12]) for (const id of [1, 2]) await claim(url, id, user)
+    await fetch(`${url}/coupon.v1.WebhookService/CreateWebhook`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ url: "https://shop.example/hook", description: HOSTILE })
+    })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await instance?.stop()
+  })
+
+  it.each([
+    { locale: "en-US", colorScheme: "light", viewport: { width: 1280, height: 800 } },
+    { locale: "ko-KR", colorScheme: "dark", viewport: PHONE }
+  ] as const)("is accessible, fits and has no flaw ($locale, $viewport.width px)", async (options) => {
+    for (const path of paths) {
+      const tab = await openTab(browser, `${instance.url}/console/${path}`, options)
+      const { page } = tab
+      await page.getByRole("heading", { level: 1 }).waitFor()
+      await page.getByText(options.locale === "ko-KR" ? "실시간" : "Live", { exact: true }).waitFor()
+      expect(await violationsOf(page), path).toEqual([])
+      expect(await overflowOf(page), path).toBeLessThanOrEqual(0)
+      expect(tab.flaws, path).toEqual([])
+      await tab.close()
+    }
+  })
+
+  it.each(["New campaign", "Edit", "End for good", "Verify"])("has dialogs that are accessible (%s)", async (name) => {
+    const path = name === "New campaign" ? "" : "campaigns/1"
+    const tab = await openTab(browser, `${instance.url}/console/${path}`, { viewport: PHONE })
+    await tab.page.getByRole("button", { name }).click()
+    await tab.page.getByRole("dialog").waitFor()
+    expect(await violationsOf(tab.page)).toEqual([])
+    expect(await overflowOf(tab.page)).toBeLessThanOrEqual(0)
+    expect(tab.flaws).toEqual([])
+    await tab.close()
+  })
+
+  it("shows what users have typed as text", async () => {
+    const tab = await openTab(browser, `${instance.url}/console/`)
+    const { page } = tab
+    await page.getByText(HOSTILE).waitFor()
+    await page.getByText(EMOJI).waitFor()
+    await page.getByText(HOSTILE).click()
+    await page.getByRole("heading", { name: HOSTILE }).waitFor()
+    expect(await page.locator("img").count()).toBe(0)
+    expect(tab.flaws).toEqual([])
+    await tab.close()
+  })
+
+  it("is in Korean for a Korean browser, and changes by its switch", async () => {
+    const tab = await openTab(browser, `${instance.url}/console/`, { locale: "ko-KR" })
+    const { page } = tab
+    await page.getByRole("heading", { name: "캠페인", level: 1 }).waitFor()
+    expect(await page.evaluate("document.documentElement.lang")).toBe("ko")
+    await page.getByRole("button", { name: "English" }).click()
+    await page.getByRole("heading", { name: "Campaigns", level: 1 }).waitFor()
+    await page.reload()
+    await page.getByRole("heading", { name: "Campaigns", level: 1 }).waitFor()
+    await tab.close()
+  })
+
+  it("can be used by the keyboard alone", async () => {
+    const tab = await openTab(browser, `${instance.url}/console/campaigns/1`)
+    const { page } = tab
+    await page.getByRole("heading", { level: 1 }).waitFor()
+    await page.keyboard.press("Tab")
+    expect(await page.evaluate("document.activeElement.textContent")).toBe("Skip to the content")
+    const isOn = async (name: string) =>
+      await page.evaluate("document.activeElement.textContent.trim()") === name
+    for (let presses = 0; presses < 40 && !await isOn("Pause"); presses++) await page.keyboard.press("Tab")
+    expect(await isOn("Pause")).toBe(true)
+    await page.keyboard.press("Enter")
+    const dialog = page.getByRole("dialog")
+    await dialog.waitFor()
+    // The focus is inside, stays there, and comes back when the dialog is left.
+    expect(await page.evaluate("document.querySelector('[role=dialog]').contains(document.activeElement)")).toBe(true)
+    for (let presses = 0; presses < 8; presses++) await page.keyboard.press("Tab")
+    expect(await page.evaluate("document.querySelector('[role=dialog]').contains(document.activeElement)")).toBe(true)
+    await page.keyboard.press("Escape")
+    await dialog.waitFor({ state: "detached" })
+    expect(await isOn("Pause")).toBe(true)
+
+    await page.keyboard.press("Enter")
+    await dialog.getByLabel("Type 1 to confirm").focus()
+    await page.keyboard.type("1")
+    await page.keyboard.press("Enter")
+    await page.getByText("Claims are refused").waitFor()
+    expect((await claim(instance.url, 1, 99))["message"]).toBe("CAMPAIGN_PAUSED")
+    expect(tab.flaws).toEqual([])
+    await tab.close()
+  })
+
+  it("finds a coupon, redeems it, undoes that and revokes it", async () => {
+    const tab = await openTab(browser, `${instance.url}/console/support`)
+    const { page } = tab
+    const { coupon } = await call(instance.url, "GetCoupon", { campaignId: 1, userId: "12" })
+    const { code } = coupon as { readonly code: string }
+    await page.getByLabel("Find by").selectOption("code")
+    await page.getByLabel("Code", { exact: true }).fill(code)
+    await page.getByLabel("Campaign (number)").fill("1")
+    await page.getByRole("button", { name: "Find" }).click()
+    const card = page.getByRole("region", { name: "Coupon 2 of campaign 1" })
+    await card.getByRole("button", { name: "Redeem" }).click()
+    const dialog = page.getByRole("dialog")
+    await dialog.getByLabel("Order (optional)").fill("A-1")
+    await dialog.getByRole("button", { name: "Redeem" }).click()
+    await card.getByText("Order: A-1").waitFor()
+    await card.getByRole("button", { name: "Undo redemption" }).click()
+    await dialog.getByLabel("Reason (optional)").fill("wrong customer")
+    await dialog.getByRole("button", { name: "Undo redemption" }).click()
+    await card.getByText("Reason: wrong customer").waitFor()
+    await card.getByRole("button", { name: "Revoke" }).click()
+    await dialog.getByLabel("Reason (optional)").fill("fraud")
+    await dialog.getByLabel("Type 2 to confirm").fill("2")
+    await dialog.getByRole("button", { name: "Revoke" }).click()
+    await card.getByText("Revoked", { exact: true }).waitFor()
+    await card.getByText("Reason: fraud").waitFor()
+
+    await page.getByLabel("Find by").selectOption("number")
+    await page.getByLabel("Number", { exact: true }).fill("1")
+    await page.getByRole("button", { name: "Find" }).click()
+    await page.getByRole("region", { name: "Coupon 1 of campaign 1" }).waitFor()
+
+    const download = page.waitForEvent("download")
+    await page.getByRole("button", { name: "Export CSV" }).click()
+    const text = await (await download).createReadStream()
+    let csv = ""
+    for await (const chunk of text) csv += String(chunk)
+    expect(csv.split("\r\n").filter((line) => line !== "")).toHaveLength(3)
+    expect(csv).toContain(code)
+    expect(tab.flaws).toEqual([])
+    await tab.close()
+  })
+
+  it("imports codes from a file, with a report", async () => {
+    const tab = await openTab(browser, `${instance.url}/console/codes?campaign=3`)
+    const { page } = tab
+    const buffer = Buffer.from("CODE-1\nCODE-2\r\n\nCODE-1\nno code\n")
+    await page.getByLabel("Drop a file here").setInputFiles({ name: "codes.txt", mimeType: "text/plain", buffer })
+    await page.getByRole("button", { name: "Add 2 codes to the pool" }).waitFor()
+    await page.getByText("Rejected codes (2)").click()
+    await page.getByRole("cell", { name: "no code", exact: true }).waitFor()
+    await page.getByRole("button", { name: "Add 2 codes to the pool" }).click()
+    await page.getByText("2 codes are in the pool.").waitFor()
+    await page.getByText("0 of 2 codes issued").waitFor()
+    expect(tab.flaws).toEqual([])
+    await tab.close()
+  })
+})
