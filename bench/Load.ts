@@ -17,6 +17,10 @@ export interface GeneratorOptions {
   readonly firstUser: number
   /** 0: every request names a new user. */
   readonly users: number
+  /** `redeem`: the body of RedeemCoupon by the user, under a request id of its own. Default: that of IssueCoupon. */
+  readonly kind?: "redeem"
+  /** Instead, one body after another, again and again. */
+  readonly bodies?: ReadonlyArray<string>
   readonly connections: number
   readonly seconds: number
   /** Requests a second of an open loop; without it the loop is closed. */

@@ -1,3 +1,8 @@
+import { poolFigures, type Pools } from "./codes/pools.ts"
+import { redemptionFigures, type RedemptionRates } from "./codes/redemptions.ts"
+import { exportFigures, type Exports } from "./delivery/exports.ts"
+import { watcherFigures, type Watchers } from "./delivery/watchers.ts"
+import { webhookFigures, type Webhooks } from "./delivery/webhooks.ts"
 import { envoyFigures, type BehindEnvoy } from "./envoy.ts"
 import type { GeneratorResult } from "./Load.ts"
 import type { CampaignSize } from "./others.ts"
@@ -36,6 +41,11 @@ export interface Results {
   }
   overload?: Measured & Overload
   envoy?: Measured & BehindEnvoy
+  exports?: Measured & Exports
+  webhooks?: Measured & Webhooks
+  watchers?: Measured & Watchers
+  redemptions?: Measured & RedemptionRates
+  pools?: Measured & Pools
   start?: Measured & { readonly distributed: number; readonly embedded: number }
 }
 
@@ -252,6 +262,11 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
   }
   if (overload !== undefined) table.push(...overloadFigures(overload))
   if (envoy !== undefined) table.push(...envoyFigures(envoy))
+  if (results.exports !== undefined) table.push(...exportFigures(results.exports))
+  if (results.webhooks !== undefined) table.push(...webhookFigures(results.webhooks))
+  if (results.watchers !== undefined) table.push(...watcherFigures(results.watchers))
+  if (results.redemptions !== undefined) table.push(...redemptionFigures(results.redemptions))
+  if (results.pools !== undefined) table.push(...poolFigures(results.pools))
   if (start !== undefined) {
     const worst = Math.max(start.distributed, start.embedded)
     table.push({

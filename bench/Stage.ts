@@ -160,8 +160,8 @@ export const startEcho = async (kind: EchoKind): Promise<Echo> => {
   }
 }
 
-const post = async (url: string, method: string, body: unknown) => {
-  const response = await fetch(`${url}/coupon.v1.CouponService/${method}`, {
+const post = async (url: string, path: string, body: unknown) => {
+  const response = await fetch(`${url}/${path}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Connection: "close" },
     body: JSON.stringify(body)
@@ -169,19 +169,32 @@ const post = async (url: string, method: string, body: unknown) => {
   return { status: response.status, body: await response.json() as Record<string, unknown> }
 }
 
-export const createCampaign = async (url: string, couponLimit = 10_000_000): Promise<number> => {
-  const { body, status } = await post(url, "CreateCampaign", {
+const SERVICE = "coupon.v1.CouponService"
+
+/** One call, e.g. of `coupon.v1.CouponService/GetCoupon`; fails unless it succeeds. */
+export const call = async (url: string, path: string, request: unknown): Promise<Record<string, unknown>> => {
+  const { body, status } = await post(url, path, request)
+  if (status !== 200) throw new Error(`${path}: ${status} ${JSON.stringify(body)}`)
+  return body
+}
+
+export const createCampaign = async (
+  url: string,
+  couponLimit = 10_000_000,
+  more: Readonly<Record<string, unknown>> = {}
+): Promise<number> => {
+  const made = await call(url, `${SERVICE}/CreateCampaign`, {
     name: "bench",
     couponLimit: String(couponLimit),
-    startTime: "2025-01-01T00:00:00Z"
+    startTime: "2025-01-01T00:00:00Z",
+    ...more
   })
-  if (status !== 200) throw new Error(`CreateCampaign: ${status} ${JSON.stringify(body)}`)
-  return Number(body["campaignId"])
+  return Number(made["campaignId"])
 }
 
 /** One claim; the message it is answered: `OK` or a failure's. */
 export const claim = async (url: string, campaignId: number, userId: number): Promise<string> =>
-  String((await post(url, "IssueCoupon", { campaignId, userId })).body["message"])
+  String((await post(url, `${SERVICE}/IssueCoupon`, { campaignId, userId })).body["message"])
 
 /** Waits until a condition holds, looking often; fails after `seconds`. */
 export const until = async (what: string, seconds: number, condition: () => Promise<boolean>): Promise<void> => {

@@ -11,15 +11,18 @@ import { quantiles } from "./Quantiles.ts"
 import { startTicker } from "./Ticker.ts"
 
 const options = JSON.parse(process.argv[2]!) as GeneratorOptions
-const { campaignId, connections, firstUser, path, port, rate, seconds, users } = options
+const { bodies, campaignId, connections, firstUser, kind, path, port, rate, seconds, users } = options
 
 const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nContent-Length: `
 let asked = 0
 const request = () => {
   const user = firstUser + (users > 0 ? asked % users : asked)
+  const id = kind === "redeem" ? `,"requestId":"bench-${user}"` : ""
+  const body = bodies === undefined
+    ? `{"campaignId":${campaignId},"userId":${user}${id}}`
+    : bodies[asked % bodies.length]!
   asked++
-  const body = `{"campaignId":${campaignId},"userId":${user}}`
-  return `${head}${body.length}\r\n\r\n${body}`
+  return `${head}${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
 const total = rate === undefined ? 0 : Math.round(rate * seconds)

@@ -8,6 +8,11 @@ import { fileURLToPath } from "node:url"
 import { flushMillis } from "./Disk.ts"
 import { hasWrk } from "./Load.ts"
 import { campaignSize, echoLoop, openLoop, relayLag, startTimes } from "./others.ts"
+import { pools } from "./codes/pools.ts"
+import { redemptions } from "./codes/redemptions.ts"
+import { exports } from "./delivery/exports.ts"
+import { watchers } from "./delivery/watchers.ts"
+import { webhooks } from "./delivery/webhooks.ts"
 import { behindEnvoy } from "./envoy.ts"
 import { overload } from "./overload.ts"
 import { profile } from "./profile.ts"
@@ -17,7 +22,10 @@ import type { Results } from "./Results.ts"
 import { startStage } from "./Stage.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
-const PARTS = ["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload", "envoy"] as const
+const PARTS = [
+  ...["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload", "envoy"] as const,
+  ...["exports", "webhooks", "watchers", "redemptions", "pools"] as const
+]
 
 const usage = `npm run bench [-- options]     starts its own servers and writes docs/internals/benchmarks.md
 
@@ -26,7 +34,7 @@ const usage = `npm run bench [-- options]     starts its own servers and writes 
   --overload        the same as --only overload: 1, 2, 5 and 10 times the load that can be carried
   --rounds n        rounds of the rates (7)
   --seconds n       seconds of a round (3)
-  --full            the large campaign has 9 M coupons instead of 1 M: some minutes more
+  --full            the large campaign has 9 M coupons instead of 1 M, and the import 10 M codes: some minutes more
   --out directory   where the report goes (docs/internals)
   --profile         instead of all that: where the microseconds of Node go, into benchmarks/profile.md
     --report          measures nothing: writes the page again from benchmarks.json
@@ -184,6 +192,30 @@ try {
       keep({
         envoy: { ...about, ...await behindEnvoy(stage, { rounds, seconds, latencySeconds: quick ? 4 : 30, say }) }
       })
+    }
+    // Each of these has its own rounds, of which the first warms up.
+    const few = { rounds: quick ? 1 : 5, seconds: quick ? 1 : 3, say }
+    if (only === undefined ? !quick : wanted("exports")) {
+      const about = measured()
+      keep({ exports: { ...about, ...await exports(stage, { ...few, coupons: quick ? 100_000 : 500_000 }) } })
+    }
+    if (only === undefined ? !quick : wanted("webhooks")) {
+      const about = measured()
+      keep({ webhooks: { ...about, ...await webhooks(stage, { ...few, coupons: quick ? 50_000 : 200_000 }) } })
+    }
+    if (only === undefined ? !quick : wanted("watchers")) {
+      const about = measured()
+      keep({ watchers: { ...about, ...await watchers(stage, { ...few, count: quick ? 200 : 1_000 }) } })
+    }
+    if (only === undefined ? !quick : wanted("redemptions")) {
+      const about = measured()
+      keep({ redemptions: { ...about, ...await redemptions(stage, few) } })
+    }
+    if (only === undefined ? !quick : wanted("pools")) {
+      const about = measured()
+      const codes = quick ? 200_000 : options.full ? 10_000_000 : 1_000_000
+      const coupons = quick ? 100_000 : options.full ? 9_000_000 : 1_000_000
+      keep({ pools: { ...about, ...await pools(stage, { ...few, codes, coupons }) } })
     }
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)

@@ -3,8 +3,12 @@ import * as http from "node:http"
 import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
 import mysql from "mysql2/promise"
-import { fillCampaign } from "./others.ts"
-import { createCampaign, startEmbedded, type Stage } from "./Stage.ts"
+import { generate, ISSUE_PATH } from "../Load.ts"
+import { fillCampaign } from "../others.ts"
+import { median, type Quantiles } from "../Quantiles.ts"
+import { freshUsers } from "../rates.ts"
+import { type Figure, ratios } from "../Results.ts"
+import { createCampaign, startEmbedded, type Stage } from "../Stage.ts"
 
 /** Coupons a second, of a run. */
 export interface ExportRun {
@@ -91,8 +95,8 @@ export const exportOnce = (port: number, campaignId: number, expected: number): 
 
 /** What the rows are read by: pages of a thousand, with no more than the driver makes of them. */
 const PAGE = 1_000
-const rows = (campaignId: number, after: number) =>
-  `SELECT campaign_id, id, user_id, code, issued_at FROM coupons WHERE campaign_id = ${campaignId} ` +
+const rows = (campaignId: number, after: number, by = "") =>
+  `SELECT campaign_id, id, user_id, code, issued_at FROM coupons${by} WHERE campaign_id = ${campaignId} ` +
   `AND id > ${after} ORDER BY id LIMIT ${PAGE}`
 
 const rawOnce = async (expected: number, read: (after: number) => Promise<number>): Promise<number> => {
@@ -103,21 +107,56 @@ const rawOnce = async (expected: number, read: (after: number) => Promise<number
   return expected * 1_000 / (performance.now() - start)
 }
 
+/** A round of an export and, right after it, of the same rows by the driver alone. */
+interface Round {
+  readonly perSecond: number
+  readonly rawPerSecond: number
+}
+
 export interface Exports {
   readonly coupons: number
-  /** Rounds of an export and, right after it, of the same rows by the driver alone. */
-  readonly embedded: ReadonlyArray<{ readonly perSecond: number; readonly rawPerSecond: number }>
-  readonly mysql: ReadonlyArray<{ readonly perSecond: number; readonly rawPerSecond: number }>
+  readonly embedded: ReadonlyArray<Round>
+  readonly mysql: ReadonlyArray<Round>
+  /** Claims at that many a second on the embedded stores: alone, and while one export after another runs. */
+  readonly claims: { readonly rate: number; readonly alone: Quantiles; readonly during: Quantiles }
 }
+
+export const exportFigures = ({ claims, coupons, embedded, mysql }: Exports): ReadonlyArray<Figure> => [
+  ...([["embedded", embedded], ["MySQL", mysql]] as const).map(([name, rounds]) => {
+    const rates = rounds.map(({ perSecond }) => perSecond)
+    const { max, median: ratio, min } = ratios(rates, rounds.map(({ rawPerSecond }) => rawPerSecond))
+    return {
+      name: `export, ${name}`,
+      target: ">= 200,000 coupons/s",
+      measured: `${Math.round(median(rates)).toLocaleString("en")}/s`,
+      met: median(rates) >= 200_000,
+      detail: `${ratio.toFixed(2)} (${min.toFixed(2)} to ${max.toFixed(2)}) of the raw SELECT of the same ` +
+        `${coupons.toLocaleString("en")} rows over the same driver, right after each; over Connect with protobuf`
+    }
+  }),
+  {
+    name: `embedded: p99 of claims at ${claims.rate}/s while an export runs ÷ without`,
+    target: "report",
+    measured: (claims.during.p99 / claims.alone.p99).toFixed(2),
+    met: undefined,
+    detail: `${claims.during.p99.toFixed(1)} ms ÷ ${claims.alone.p99.toFixed(1)} ms, medians ` +
+      `${claims.during.p50.toFixed(1)} and ${claims.alone.p50.toFixed(1)} ms`
+  }
+]
 
 /** Exports of a campaign of so many coupons, on both stores, each paired with the raw SELECT of its rows. */
 export const exports = async (
   stage: Stage,
-  options: { readonly coupons: number; readonly rounds: number; readonly say: (text: string) => void }
+  options: {
+    readonly coupons: number
+    readonly rounds: number
+    readonly seconds: number
+    readonly say: (text: string) => void
+  }
 ): Promise<Exports> => {
-  const { coupons, rounds, say } = options
+  const { coupons, rounds, say, seconds } = options
   const paired = async (what: string, once: () => Promise<ExportRun>, raw: () => Promise<number>) => {
-    const found: Array<{ readonly perSecond: number; readonly rawPerSecond: number }> = []
+    const found: Array<Round> = []
     for (let round = 0; round <= rounds; round++) {
       const { bytes, perSecond } = await once()
       const rawPerSecond = await raw()
@@ -128,6 +167,29 @@ export const exports = async (
       if (round > 0) found.push({ perSecond, rawPerSecond })
     }
     return found
+  }
+
+  /** Claims of another campaign, at a pace that the store carries: alone, and while exports run one after another. */
+  const claimsBeside = async (port: number, exported: number, campaignId: number) => {
+    const rate = 500
+    const load = { port, path: ISSUE_PATH, campaignId, users: 0, connections: 64, rate, seconds: 2 * seconds }
+    const claims = async (length: number) => {
+      const made = await generate({ ...load, seconds: length, firstUser: freshUsers() })
+      const { latencyMillis, requests, statuses } = made
+      if (statuses["200"] !== requests) throw new Error(`claims were answered ${JSON.stringify(statuses)}`)
+      return latencyMillis
+    }
+    await claims(2)
+    const alone = await claims(load.seconds)
+    let isOver = false
+    const running = (async () => {
+      while (!isOver) await exportOnce(port, exported, coupons)
+    })()
+    const during = await claims(load.seconds)
+    isOver = true
+    await running
+    say(`claims at ${rate}/s: p99 ${during.p99.toFixed(1)} ms while an export runs, ${alone.p99.toFixed(1)} without`)
+    return { rate, alone, during }
   }
 
   const onFile = async () => {
@@ -147,8 +209,9 @@ SELECT ?, i, 1000000 + 7 * i, '가나다라' || (100000 + i * 7919 % 900001) || 
           },
           { sql: "UPDATE campaigns SET current_coupon = ? WHERE id = ?", args: [coupons, campaignId] }
         ], "write")
-        return await paired("embedded", () => exportOnce(instance.port, campaignId, coupons), () =>
+        const embedded = await paired("embedded", () => exportOnce(instance.port, campaignId, coupons), () =>
           rawOnce(coupons, async (after) => (await driver.execute(rows(campaignId, after))).rows.length))
+        return { embedded, claims: await claimsBeside(instance.port, campaignId, await createCampaign(instance.url)) }
       } finally {
         driver.close()
       }
@@ -164,12 +227,14 @@ SELECT ?, i, 1000000 + 7 * i, '가나다라' || (100000 + i * 7919 % 900001) || 
       const campaignId = await createCampaign(instance.url)
       await fillCampaign(stage, campaignId, coupons, say)
       return await paired("MySQL", () => exportOnce(instance.port, campaignId, coupons), () =>
-        rawOnce(coupons, async (after) => ((await driver.query(rows(campaignId, after)))[0] as Array<unknown>).length))
+        // As the service does: else MySQL may look all of the campaign up by another index for each page, and sort.
+        rawOnce(coupons, async (after) =>
+          ((await driver.query(rows(campaignId, after, " FORCE INDEX (PRIMARY)")))[0] as Array<unknown>).length))
     } finally {
       await driver.end()
       await instance.stop()
     }
   }
 
-  return { coupons, embedded: await onFile(), mysql: await onMysql() }
+  return { coupons, ...await onFile(), mysql: await onMysql() }
 }
