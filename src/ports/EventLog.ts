@@ -117,14 +117,19 @@ export class EventLog extends Context.Tag("coupon/issuance/EventLog")<EventLog, 
   readonly lag: Effect.Effect<EventLogLag, LedgerUnavailable>
 
   /**
-   * Removes the oldest events of the `size` campaigns after this id that are older than this, at most 1,000 a campaign,
-   * and never one that comes after an event that stays. Sequences go on as if they were there. `nextAfterId` as above.
+   * Removes the oldest events of the `size` campaigns after this id that are older than `olderThanMillis`, at most
+   * 1,000 a campaign, and never one that comes after an event that stays. Sequences go on as if they were there.
+   * `nextAfterId` as above.
    */
-  readonly remove: (
-    olderThanMillis: number,
-    afterId: CampaignId,
-    size: number
-  ) => Effect.Effect<
+  readonly remove: (request: {
+    readonly olderThanMillis: number
+    readonly afterId: CampaignId
+    readonly size: number
+    /** The sequence after which a campaign's events are needed (`undefined`: none is); asked where some are old. */
+    readonly neededAfter: (campaignId: CampaignId) => Effect.Effect<number | undefined, LedgerUnavailable>
+    /** How much older than `olderThanMillis` an event that is needed has to be, until it is removed as well. */
+    readonly graceMillis: number
+  }) => Effect.Effect<
     { readonly removed: number; readonly nextAfterId: CampaignId | undefined },
     LedgerUnavailable
   >

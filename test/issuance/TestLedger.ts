@@ -788,12 +788,15 @@ const make = Effect.sync(() => {
       const ages = facts.map(({ at }) => Date.now() - at)
       return { commits: facts.length, oldestAgeMillis: Math.max(0, ...ages) }
     }),
-    remove: (olderThanMillis, afterId, size) =>
-      read(() => {
-        const page = [...logs].filter(([campaignId]) => campaignId > afterId).slice(0, size)
+    remove: ({ afterId, graceMillis, neededAfter, olderThanMillis, size }) =>
+      Effect.gen(function*() {
+        const page = yield* read(() => [...logs].filter(([campaignId]) => campaignId > afterId).slice(0, size))
         let removed = 0
-        for (const [, log] of page) {
-          const kept = log.events.findIndex(({ at }) => at >= Date.now() - olderThanMillis)
+        for (const [campaignId, log] of page) {
+          const needed = (yield* neededAfter(campaignId)) ?? Infinity
+          const before = Date.now() - olderThanMillis
+          const kept = log.events.findIndex(({ at, sequence }) =>
+            at >= before || (sequence > needed && at >= before - graceMillis))
           const old = log.events.splice(0, Math.min(1_000, kept < 0 ? log.events.length : kept))
           log.removed += old.length
           removed += old.length

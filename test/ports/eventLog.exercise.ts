@@ -261,15 +261,31 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Eve
         yield* issue(campaignId, 1, 1)
         yield* drain
         const hour = 3_600_000
-        expect(yield* log.remove(hour, campaignId - 1, 10)).toEqual({ removed: 0, nextAfterId: undefined })
-        const removed = Effect.map(log.remove(-hour, campaignId - 1, 10), (of) => of.removed)
-        expect(yield* removed).toBe(2)
-        expect(yield* removed).toBe(0)
-        expect(yield* all(campaignId)).toEqual([])
-        expect(yield* log.head(campaignId)).toBe(2)
+        const remove = (olderThanMillis: number, needed?: number, graceMillis = 0) =>
+          log.remove({
+            olderThanMillis,
+            afterId: campaignId - 1,
+            size: 10,
+            neededAfter: (id) => Effect.succeed(id === campaignId ? needed : undefined),
+            graceMillis
+          })
+        expect(yield* remove(hour)).toEqual({ removed: 0, nextAfterId: undefined })
+        const removed = Effect.map(remove(-hour), (of) => of.removed)
+        // What is needed stays until it is older by the grace.
+        expect((yield* remove(-hour, 0, 2 * hour)).removed).toBe(0)
+        expect((yield* remove(-hour, 1, 2 * hour)).removed).toBe(1)
+        expect((yield* remove(-hour, 1, 2 * hour)).removed).toBe(0)
+        expect(yield* all(campaignId)).toMatchObject([{ sequence: 2 }])
+        expect((yield* remove(-2 * hour, 1, hour)).removed).toBe(1)
         yield* issue(campaignId, 2, 2)
         yield* drain
-        expect(yield* all(campaignId)).toMatchObject([{ sequence: 3, firstNumber: 2, lastNumber: 3 }])
+        expect(yield* removed).toBe(1)
+        expect(yield* removed).toBe(0)
+        expect(yield* all(campaignId)).toEqual([])
+        expect(yield* log.head(campaignId)).toBe(3)
+        yield* issue(campaignId, 4, 2)
+        yield* drain
+        expect(yield* all(campaignId)).toMatchObject([{ sequence: 4, firstNumber: 4, lastNumber: 5 }])
         expect(yield* removed).toBe(1)
       }))
 

@@ -90,14 +90,19 @@ const claimOne = (of: WebhookEndpoint, campaignId: number, owner?: string, lease
 let campaigns = 1_000
 const campaign = () => ++campaigns
 
-/** Appends events to a campaign's log, one at each of these times. */
-export type Append<R> = (campaignId: number, times: ReadonlyArray<number>) => Effect.Effect<void, never, R>
+/** Changes the event logs. */
+export interface Logs<R> {
+  /** Appends events to a campaign's log, one at each of these times. */
+  readonly append: (campaignId: number, times: ReadonlyArray<number>) => Effect.Effect<void, never, R>
+  /** Removes a campaign's events up to a sequence, as retention does. */
+  readonly forget: (campaignId: number, upTo: number) => Effect.Effect<void, never, R>
+}
 
 /** The semantics of the ports of webhooks, on whichever store the layer provides. */
 export const exercise = <R, E>(
   name: string,
   layer: Layer.Layer<WebhookEndpoints | WebhookCursors | WebhookRecords | R, E>,
-  append: Append<R>,
+  { append, forget }: Logs<R>,
   acts: Effect.Effect<ReadonlyArray<string>, never, R>
 ): void =>
   withLayer(layer, { excludeTestServices: true, timeout: "240 seconds" })(name, (it) => {
@@ -265,6 +270,58 @@ export const exercise = <R, E>(
         expect(due.map(({ campaignId, position }) => [campaignId, position.sequence]))
           .toEqual(expect.arrayContaining([[id, 4], [fresh, 2]]))
         expect((yield* claimOne(made, id)).position).toEqual(at(4))
+      }))
+
+    it.scoped("skips what retention has removed, once, and goes back no further than to the first event there is", () =>
+      Effect.gen(function*() {
+        const cursors = yield* WebhookCursors
+        const made = yield* endpoint()
+        const id = campaign()
+        yield* append(id, [1_000, 2_000, 3_000, 4_000])
+        const held = yield* claimOne(made, id)
+        yield* forget(id, 2)
+        const before = (yield* acts).length
+        expect(yield* cursors.skip(held, at(2), record())).toBe(true)
+        expect(yield* cursors.skip(held, at(2), record())).toBe(true)
+        expect((yield* acts).slice(before)).toEqual(["webhook.skip"])
+        yield* cursors.release(held)
+        expect(yield* cursors.skip(held, at(3), record())).toBe(false)
+        expect((yield* acts).slice(before)).toEqual(["webhook.skip"])
+        expect((yield* claimOne(made, id)).position).toEqual(at(2))
+        yield* cursors.replay({ ...record(), endpointId: made.id, campaignId: id, sequence: 0 })
+        expect((yield* claimOne(made, id)).position).toEqual(at(2))
+        yield* cursors.replay({ ...record(), endpointId: made.id, campaignId: id, sequence: 3 })
+        expect((yield* claimOne(made, id)).position).toEqual(at(3))
+      }))
+
+    it.scoped("says which events endpoints still need", () =>
+      Effect.gen(function*() {
+        const endpoints = yield* WebhookEndpoints
+        const cursors = yield* WebhookCursors
+        const id = campaign()
+        yield* append(id, [1_000, 2_000, 3_000, 4_000])
+        const needed = cursors.neededAfter(id)
+        expect(yield* needed).toBeUndefined()
+        const since = (time: number) => ({ scope: { all: undefined, some: [{ campaignId: id, since: time }] } })
+        // Without a cursor it would begin there; one of another campaign, or after the last event, needs nothing.
+        const made = yield* endpoint({ ...since(3_000), onFailure: "PARK" })
+        yield* endpoint(since(5_000))
+        yield* endpoint({ scope: { all: undefined, some: [{ campaignId: id + 1, since: 0 }] } })
+        expect(yield* needed).toBe(2)
+        yield* endpoint({ ...since(0), status: "DISABLED" })
+        expect(yield* needed).toBe(2)
+        const held = (yield* claim(made, [id], "one", 60_000, 3_000)).held[0]!
+        yield* cursors.park(held, attempt(2, 3, { result: "PARKED" }))
+        yield* cursors.advance(held, at(4), undefined)
+        // What is set aside may be asked for again.
+        expect(yield* needed).toBe(2)
+        const { claimParked, retry, settleParked } = yield* WebhookRecords
+        yield* retry({ ...record(), endpointId: made.id, ids: undefined })
+        yield* settleParked((yield* claimParked(made.id, "one", 60_000))!, undefined)
+        expect(yield* needed).toBe(4)
+        const to = { ...made, status: "DISABLED" as const }
+        yield* endpoints.change({ ...record(), action: "webhook.update", from: made, to })
+        expect(yield* needed).toBeUndefined()
       }))
 
     it.scoped("sets a batch aside once, moves on, and has it sent again when that is asked for", () =>

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
+import * as EventLogText from "../../src/sql/text/EventLogText.ts"
 import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlWebhooks from "../../src/sql/libsql/webhooks/LibSqlWebhooks.ts"
@@ -19,23 +20,24 @@ import * as WebhooksExercise from "./webhooks.exercise.ts"
 const root = mkdtempSync(Path.join(tmpdir(), "coupon-webhooks-"))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-/** `at` of an event, in the dialect. */
-const append = (at: (millis: number) => string): WebhooksExercise.Append<SqlClient> => (campaignId, times) =>
+const runAll = (texts: ReadonlyArray<string>) =>
   Effect.orDie(Effect.flatMap(SqlClient, (sql) =>
-    Effect.gen(function*() {
-      for (const [index, millis] of times.entries()) {
-        yield* sql.unsafe(
-          `INSERT INTO campaign_events (campaign_id, sequence, type, at) VALUES (${campaignId}, ${
-            index + 1
-          }, 'campaign.updated', ${at(millis)})`
-        )
-      }
-      yield* sql.unsafe(
-        `INSERT INTO campaign_event_heads (campaign_id, sequence, moved_at) VALUES (${campaignId}, ${times.length}, ${
-          at(times.at(-1)!)
-        })`
-      )
-    })))
+    Effect.forEach(texts, (text) => sql.unsafe(text), { discard: true })))
+
+/** `at` of an event, in the dialect. */
+const logs = (at: (millis: number) => string): WebhooksExercise.Logs<SqlClient> => ({
+  append: (campaignId, times) =>
+    runAll([
+      ...times.map((millis, index) =>
+        `INSERT INTO campaign_events (campaign_id, sequence, type, at) VALUES (${campaignId}, ${
+          index + 1
+        }, 'campaign.updated', ${at(millis)})`),
+      `INSERT INTO campaign_event_heads (campaign_id, sequence, moved_at) VALUES (${campaignId}, ${times.length}, ${
+        at(times.at(-1)!)
+      })`
+    ]),
+  forget: (campaignId, upTo) => runAll(EventLogText.removeText(campaignId, upTo))
+})
 
 const acts = Effect.orDie(Effect.map(
   Effect.flatMap(AuditLog, (audit) => audit.list({ beforeId: undefined, limit: 1_000, campaignId: undefined })),
@@ -48,7 +50,7 @@ WebhooksExercise.exercise(
     Layer.provideMerge(LibSql.layer),
     Layer.provide(AppConfig.layerTest({ DATA_DIR: root }))
   ),
-  append(String),
+  logs(String),
   acts
 )
 
@@ -63,7 +65,7 @@ for (const kind of availableDatabases()) {
         Layer.provideMerge(MySql.layer),
         Layer.provide(AppConfig.layerTest({ MYSQL_URL: url, REDIS_URL: "redis://127.0.0.1:1" }))
       ))),
-    append((millis) => `'${new Date(millis).toISOString().slice(0, 23).replace("T", " ")}'`),
+    logs((millis) => `'${new Date(millis).toISOString().slice(0, 23).replace("T", " ")}'`),
     acts
   )
 }

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CampaignId } from "../../src/domain/CampaignId.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
-import { MAX_WEBHOOKS, type WebhookEndpoint, type WebhookPosition } from "../../src/domain/webhooks/Webhook.ts"
+import { MAX_WEBHOOKS, sinceOf, type WebhookEndpoint, type WebhookPosition } from "../../src/domain/webhooks/Webhook.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
 import { MAX_PARKED, type WebhookAttempt, WebhookCursors } from "../../src/ports/webhooks/WebhookCursors.ts"
@@ -34,6 +34,8 @@ export class MemoryStore extends Context.Tag("test/MemoryWebhooks")<MemoryStore,
   readonly issue: (campaignId: CampaignId, count: number, at?: number) => CampaignEvent
   /** Appends an event of another type. */
   readonly append: (campaignId: CampaignId, type: CampaignEvent["type"], at?: number) => CampaignEvent
+  /** Removes the events of a campaign up to a sequence, as retention does. */
+  readonly forget: (campaignId: CampaignId, upTo: number) => void
   readonly cursor: (endpointId: string, campaignId: CampaignId) => Cursor | undefined
   /** Actions of the audit log. */
   readonly acts: ReadonlyArray<string>
@@ -48,6 +50,7 @@ const make = () => {
   const parked: Array<Parked> = []
   const events = new Map<CampaignId, Array<CampaignEvent>>()
   const moved = new Map<CampaignId, number>()
+  const removed = new Map<CampaignId, number>()
   const acts: Array<string> = []
   let lastAttempt = 0
   let lastParked = 0
@@ -60,6 +63,10 @@ const make = () => {
       return add(campaignId, "coupon.issued", first, first + count - 1, at)
     },
     append: (campaignId, type, at = now()) => add(campaignId, type, 0, 0, at),
+    forget: (campaignId, upTo) => {
+      events.set(campaignId, (events.get(campaignId) ?? []).filter(({ sequence }) => sequence > upTo))
+      removed.set(campaignId, upTo)
+    },
     cursor: (endpointId, campaignId) => cursors.get(`${campaignId}:${endpointId}`),
     acts,
     down: false
@@ -72,7 +79,7 @@ const make = () => {
     at: number
   ) => {
     const log = events.get(campaignId) ?? []
-    const event = { campaignId, sequence: log.length + 1, type, firstNumber, lastNumber, payload: {}, at }
+    const event = { campaignId, sequence: headOf(campaignId) + 1, type, firstNumber, lastNumber, payload: {}, at }
     events.set(campaignId, [...log, event])
     moved.set(campaignId, now())
     return event
@@ -81,7 +88,7 @@ const make = () => {
     Effect.suspend(() =>
       store.down ? Effect.fail(new LedgerUnavailable({ cause: new Error("down") })) : Effect.sync(work))
 
-  const headOf = (campaignId: number) => events.get(campaignId)?.length ?? 0
+  const headOf = (campaignId: number) => events.get(campaignId)?.at(-1)?.sequence ?? removed.get(campaignId) ?? 0
   const cursorOf = (endpointId: string, campaignId: number, since: number) => {
     const key = `${campaignId}:${endpointId}`
     const found = cursors.get(key)
@@ -236,6 +243,31 @@ const make = () => {
           [...cursors.values()].filter(({ dueAt, leaseUntil }) => dueAt > 0 && dueAt <= now() && leaseUntil <= now())
             .sort((a, b) => a.dueAt - b.dueAt).slice(0, limit).map(shown)
         ),
+      skip: (one, to) =>
+        run(() => {
+          const cursor = held(one)
+          if (cursor === undefined) return false
+          if (cursor.position.sequence >= to.sequence) return true
+          Object.assign(sound(cursor), { position: to })
+          acts.push("webhook.skip")
+          return true
+        }),
+      neededAfter: (campaignId) =>
+        run(() => {
+          const needed: Array<number> = []
+          for (const { id, scope, status } of endpoints.values()) {
+            if (status !== "ENABLED") continue
+            for (const one of parked) {
+              if (one.endpointId === id && one.campaignId === campaignId) needed.push(one.from.sequence)
+            }
+            const since = sinceOf(scope, campaignId)
+            const known = cursors.get(`${campaignId}:${id}`)
+            const first = (events.get(campaignId) ?? []).find(({ at }) => since !== undefined && at >= since)
+            if (since !== undefined && known !== undefined) needed.push(known.position.sequence)
+            else if (first !== undefined) needed.push(first.sequence - 1)
+          }
+          return needed.length === 0 ? undefined : Math.min(...needed)
+        }),
       release: (one) =>
         run(() => {
           const cursor = held(one)
@@ -244,7 +276,8 @@ const make = () => {
       replay: ({ campaignId, endpointId, sequence }) =>
         run(() => {
           const cursor = free(sound(cursorOf(endpointId, campaignId, 0)))
-          Object.assign(cursor, { position: { sequence, number: 0 }, dueAt: now() })
+          const after = Math.max(sequence, removed.get(campaignId) ?? 0)
+          Object.assign(cursor, { position: { sequence: after, number: 0 }, dueAt: now() })
           acts.push("webhook.replay")
         })
     }),

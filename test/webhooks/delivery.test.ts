@@ -1,5 +1,6 @@
 import { it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -22,6 +23,7 @@ import * as StandardWebhooks from "../../src/contract/webhooks/StandardWebhooks.
 import * as SecretBox from "../../src/webhooks/secrets/SecretBox.ts"
 import { type SendResult, type Sending, WebhookSender } from "../../src/webhooks/sending/WebhookSender.ts"
 import * as WebhookDelivery from "../../src/webhooks/delivery/WebhookDelivery.ts"
+import { webhooks } from "../../src/webhooks/delivery/WebhookMetrics.ts"
 import * as MemoryWebhooks from "./MemoryWebhooks.ts"
 
 const KEY = `k1:${Buffer.alloc(32, 1).toString("base64")}`
@@ -259,6 +261,68 @@ describe("delivery", () => {
       yield* retry
       yield* until([delivery], Effect.map(list, (all) => all.length === 0))
       expect(receivers.got[4]!.body).toBe(receivers.got[0]!.body)
+    }))
+
+  tests("goes past what retention has removed, with a row in the audit log and a count, and on from there",
+    Effect.gen(function*() {
+      const store = yield* MemoryWebhooks.MemoryStore
+      const receivers = yield* Receivers
+      const made = yield* endpoint({ onFailure: "PARK", maxAttempts: 2 })
+      store.issue(1, 600)
+      store.issue(1, 5)
+      store.append(1, "campaign.paused")
+      const removed = yield* Deferred.make<void>()
+      receivers.answer = ({ headers }) =>
+        headers["webhook-id"]!.includes("_0.0_")
+          ? Effect.succeed(answered(500))
+          : Effect.as(Deferred.await(removed), answered(500))
+      const delivery = yield* instance
+      const records = yield* WebhookRecords
+      const list = records.parked({ endpointId: made.id, afterId: 0, limit: 9 })
+      // In the middle of a range, and while a batch has failed.
+      yield* until([delivery], Effect.map(list, (all) => all.length === 1))
+      const before = webhooks.skipped.value()
+      store.forget(1, 2)
+      receivers.answer = () => Effect.succeed(ok)
+      receivers.got.length = 0
+      yield* Deferred.succeed(removed, undefined)
+      yield* until([delivery], Effect.sync(() => store.cursor(made.id, 1)?.position.sequence === 3))
+      expect(ids(receivers.got)).toEqual(["1-3"])
+      expect(store.acts.filter((action) => action === "webhook.skip")).toHaveLength(1)
+      expect(webhooks.skipped.value() - before).toBe(2)
+      // Nothing is left of what was set aside: nothing else is sent in its place.
+      yield* records.retry({ ...changeBy(named("ops")), endpointId: made.id, ids: undefined })
+      yield* until([delivery], Effect.map(list, (all) => all.length === 0))
+      expect(ids(receivers.got)).toEqual(["1-3"])
+      expect(webhooks.skipped.value() - before).toBe(3)
+    }))
+
+  tests("goes past a log of which nothing is left",
+    Effect.gen(function*() {
+      const store = yield* MemoryWebhooks.MemoryStore
+      const receivers = yield* Receivers
+      const cursors = yield* WebhookCursors
+      const made = yield* endpoint()
+      store.issue(1, 5)
+      store.append(1, "campaign.paused")
+      // A cursor before the first event.
+      const { held } = yield* cursors.claim({
+        endpointId: made.id,
+        campaigns: [{ campaignId: 1, since: 0 }],
+        concurrency: 4,
+        owner: "dead",
+        leaseMillis: 1
+      })
+      expect(held[0]!.position).toEqual({ sequence: 0, number: 0 })
+      store.forget(1, 2)
+      const delivery = yield* instance
+      const state = Effect.sync(() => delivery.states()[0])
+      yield* until([delivery], Effect.map(state, (one) =>
+        store.cursor(made.id, 1)?.position.sequence === 2 && one?.backlog === 0))
+      expect(store.acts.filter((action) => action === "webhook.skip")).toHaveLength(1)
+      store.append(1, "campaign.resumed")
+      yield* until([delivery], Effect.sync(() => store.cursor(made.id, 1)?.position.sequence === 3))
+      expect(ids(receivers.got)).toEqual(["1-3"])
     }))
 
   tests("disables an endpoint that answers 410 at once, and one that fails for five days",

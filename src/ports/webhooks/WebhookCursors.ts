@@ -100,11 +100,25 @@ export class WebhookCursors extends Context.Tag("coupon/ports/WebhookCursors")<W
    * at most `limit`.
    */
   readonly due: (limit: number) => Effect.Effect<ReadonlyArray<WebhookCursor>, LedgerUnavailable>
+  /**
+   * Moves a held cursor past events that retention has removed, with a row in the audit log; `false`: it is not held
+   * any more. Of a cursor that is there already, or beyond, it does nothing.
+   */
+  readonly skip: (
+    held: HeldCursor,
+    to: WebhookPosition,
+    record: ChangeRecord
+  ) => Effect.Effect<boolean, LedgerUnavailable>
+  /**
+   * The sequence after which enabled endpoints still need a campaign's events, for their cursors, for what they would
+   * begin with, or for what they have set aside; `undefined`: no endpoint needs any.
+   */
+  readonly neededAfter: (campaignId: CampaignId) => Effect.Effect<number | undefined, LedgerUnavailable>
   /** Gives a cursor back that has nothing left to deliver, or leaves the rest to a later turn. */
   readonly release: (held: HeldCursor) => Effect.Effect<void, LedgerUnavailable>
   /**
-   * Sets a cursor so that the events after `sequence` are delivered next, and takes it from the instance that holds it.
-   * One transaction with its row in the audit log.
+   * Sets a cursor so that the events after `sequence` are delivered next, of those that retention has not removed, and
+   * takes it from the instance that holds it. One transaction with its row in the audit log.
    */
   readonly replay: (request: ChangeRecord & {
     readonly endpointId: WebhookId

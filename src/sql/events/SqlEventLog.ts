@@ -324,7 +324,7 @@ export const make = (dialect: SqlEventLogDialect): EventLog["Type"] => {
       }))
     ),
 
-    remove: (olderThanMillis, afterId, size) =>
+    remove: ({ afterId, graceMillis, neededAfter, olderThanMillis, size }) =>
       Effect.gen(function*() {
         const { isFull, lastId } = yield* lastOfPage(afterId, size)
         const [clock] = yield* Effect.suspend(() => read(`SELECT ${text.now()} AS ledger_now`))
@@ -333,11 +333,25 @@ export const make = (dialect: SqlEventLogDialect): EventLog["Type"] => {
         let removed = 0
         for (const row of rows) {
           const campaignId = Number(row.campaign_id)
+          const needed = (yield* neededAfter(campaignId)) ?? Infinity
+          if (needed <= Number(row.removed_sequence) && time(row.at) >= before - graceMillis) continue
           const first = yield* read(Text.firstEvents(campaignId, Number(row.removed_sequence), REMOVED))
-          const kept = first.findIndex(({ at }) => time(at) >= before)
-          const last = first.at(kept < 0 ? -1 : kept - 1)!
-          yield* commit((lock) => [...lock([campaignId]), ...Text.removeText(campaignId, Number(last.sequence))])
-          removed += kept < 0 ? first.length : kept
+          /** How many come before the first that this is true of. */
+          const countUntil = (isKept: (event: Row) => boolean) => {
+            const found = first.findIndex(isKept)
+            return found < 0 ? first.length : found
+          }
+          const count = Math.min(
+            countUntil(({ at }) => time(at) >= before),
+            Math.max(
+              countUntil(({ sequence }) => Number(sequence) > needed),
+              countUntil(({ at }) => time(at) >= before - graceMillis)
+            )
+          )
+          if (count === 0) continue
+          const last = Number(first[count - 1]!.sequence)
+          yield* commit((lock) => [...lock([campaignId]), ...Text.removeText(campaignId, last)])
+          removed += count
         }
         return { removed, nextAfterId: isFull ? lastId : undefined }
       })

@@ -206,7 +206,7 @@ export const headsMovedSince = (since: string, limit: number): string =>
 
 /** Campaigns after one id, up to another one, whose first event is older than a time. */
 export const removable = (after: CampaignId, upTo: CampaignId, before: string): string =>
-  `SELECT h.campaign_id, h.removed_sequence FROM campaign_event_heads AS h
+  `SELECT h.campaign_id, h.removed_sequence, e.at FROM campaign_event_heads AS h
 JOIN campaign_events AS e ON e.campaign_id = h.campaign_id AND e.sequence = h.removed_sequence + 1
 WHERE h.campaign_id > ${integer(after)} AND h.campaign_id <= ${integer(upTo)} AND e.at < ${before}
 ORDER BY h.campaign_id`

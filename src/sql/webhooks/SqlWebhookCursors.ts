@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import type { WebhookPosition } from "../../domain/webhooks/Webhook.ts"
+import { sinceOf, type WebhookDefinition, type WebhookPosition } from "../../domain/webhooks/Webhook.ts"
 import {
   type HeldCursor, MAX_PARKED, type OtherCursor, type WebhookAttempt, type WebhookCursor, type WebhookCursors
 } from "../../ports/webhooks/WebhookCursors.ts"
@@ -162,6 +162,51 @@ ORDER BY due_at LIMIT ${integer(limit)}`
         ),
         (rows) => rows.map(cursorOf)
       ),
+    skip: (held, to, record) =>
+      Effect.suspend(() => {
+        const after = { id: held.endpointId, from: held.position, to }
+        return Effect.map(
+          repeatable(transact([
+            still(held),
+            ...act(
+              actOf(record, "webhook.skip", undefined, after, held.campaignId),
+              `${whileHeld(held)} AND sequence < ${integer(to.sequence)}`
+            ),
+            `UPDATE webhook_cursors SET ${moved(to)}, ${SOUND} WHERE ${heldOf(held)} AND sequence < ${
+              integer(to.sequence)
+            }`
+          ], `SELECT token FROM webhook_cursors WHERE ${heldOf(held)}`)),
+          (rows) => rows.length > 0
+        )
+      }),
+    neededAfter: (campaignId) =>
+      Effect.gen(function*() {
+        const id = integer(campaignId)
+        const rows = yield* read(
+          `SELECT e.definition, c.sequence, (SELECT MIN(p.sequence) FROM webhook_parked AS p
+  WHERE p.campaign_id = ${id} AND p.endpoint_id = e.id) AS parked
+FROM webhook_endpoints AS e
+LEFT JOIN webhook_cursors AS c ON c.campaign_id = ${id} AND c.endpoint_id = e.id
+WHERE e.status = 'ENABLED'`
+        )
+        const needed: Array<number> = []
+        for (const { definition, parked, sequence } of rows) {
+          if (parked !== null) needed.push(Number(parked))
+          const { scope } = JSON.parse(definition as string) as WebhookDefinition
+          const since = sinceOf(scope, campaignId)
+          if (since === undefined) continue
+          if (sequence !== null) needed.push(Number(sequence))
+          else {
+            const [first] = yield* read(
+              `SELECT MIN(sequence) AS sequence FROM campaign_events WHERE campaign_id = ${id} AND at >= ${
+                eventTime(since)
+              }`
+            )
+            if (first!.sequence !== null) needed.push(Number(first!.sequence) - 1)
+          }
+        }
+        return needed.length === 0 ? undefined : Math.min(...needed)
+      }),
     release: (held) =>
       Effect.suspend(() =>
         Effect.asVoid(repeatable(transact([
@@ -174,7 +219,10 @@ ORDER BY due_at LIMIT ${integer(limit)}`
         return Effect.asVoid(transact([
           begin(endpointId, campaignId, 0),
           `SELECT token FROM webhook_cursors WHERE ${key}${forUpdate}`,
-          `UPDATE webhook_cursors SET ${moved({ sequence, number: 0 })}, ${SOUND}, ${FREE}, token = token + 1
+          `UPDATE webhook_cursors SET sequence = COALESCE((SELECT CASE WHEN removed_sequence > ${integer(sequence)}
+  THEN removed_sequence ELSE ${integer(sequence)} END FROM campaign_event_heads WHERE campaign_id = ${
+            integer(campaignId)
+          }), ${integer(sequence)}), number = 0, ${SOUND}, ${FREE}, token = token + 1
 WHERE ${key}`,
           // Agents look for what is due: no event may come that would have them look here.
           `UPDATE webhook_cursors SET due_at = ${now()} WHERE ${key}`,

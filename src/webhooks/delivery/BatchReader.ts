@@ -16,11 +16,13 @@ export interface Batch {
   readonly to: WebhookPosition
   /** `undefined`: only events of types that the endpoint does not get. */
   readonly body: CloudEvents.Body | undefined
+  /** How many events retention had removed before they were read: then the batch is nothing but these. */
+  readonly lost: number
   /** How many CloudEvents the body has, and how many coupons they stand for. */
   readonly events: number
   readonly coupons: number
-  /** When the first event of it happened. */
-  readonly at: EpochMillis
+  /** When the first event of it happened; `undefined`: it was removed. */
+  readonly at: EpochMillis | undefined
 }
 
 /** Whether position `a` is at `b` or beyond. */
@@ -32,7 +34,10 @@ const COUPONS_READ = 1_000
 
 /** Reads a campaign's log from a position on, a batch at a time. What is in a batch depends on the log alone. */
 export interface BatchReader {
-  /** The next batch, at most up to `end`; `undefined`: the log has no more. Not for two callers at once. */
+  /**
+   * The next batch, at most up to `end`, or beyond it if retention has removed what is there; `undefined`: the log has
+   * no more. Not for two callers at once.
+   */
   readonly next: (end?: WebhookPosition) => Effect.Effect<Batch | undefined, LedgerUnavailable>
 }
 
@@ -45,6 +50,7 @@ export const make = (
   const most = mode === "EACH" ? 1 : MAX_BATCH
   const isWanted = (event: CampaignEvent) => types.length === 0 || types.includes(event.type)
   let position = begin
+  let hasLooked = false
   /** Events after `position` that were read. */
   let events: ReadonlyArray<CampaignEvent> = []
   /** Coupons that were read, by number without a gap. */
@@ -54,6 +60,22 @@ export const make = (
     events.length > 0
       ? Effect.void
       : Effect.map(log.read(campaignId, position.sequence, EVENTS_READ), (found) => void (events = found)))
+
+  /**
+   * The sequence of the next event, whatever was removed before it; `undefined`: there is none yet. Of a log of which
+   * nothing is left, its head says where it goes on. To look for that once is enough.
+   */
+  const nextSequence = Effect.gen(function*() {
+    yield* read
+    if (events.length === 0 && !hasLooked) {
+      const head = yield* log.head(campaignId)
+      // Events up to there were appended before this: they are there now, or were removed.
+      if (head > position.sequence) yield* read
+      if (head > position.sequence && events.length === 0) return head + 1
+    }
+    hasLooked = true
+    return events[0]?.sequence
+  })
 
   /** Coupons from this number on: at least one, at most `count`. */
   const couponsFrom = (number: number, count: number): Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable> =>
@@ -78,9 +100,15 @@ export const make = (
         let count = 0
         let at: EpochMillis | undefined
         while (written.length < most && (end === undefined || !reaches(position, end))) {
-          yield* read
+          const sequence = yield* nextSequence
+          if (sequence === undefined) break
           const event = events[0]
-          if (event === undefined) break
+          const lost = sequence - position.sequence - 1
+          if (event === undefined || lost > 0) {
+            if (position !== from) break
+            position = { sequence: sequence - 1, number: 0 }
+            return { from, to: position, body: undefined, lost, events: 0, coupons: 0, at: event?.at }
+          }
           at ??= event.at
           if (!isWanted(event)) {
             position = { sequence: event.sequence, number: 0 }
@@ -113,7 +141,7 @@ export const make = (
           : mode === "EACH"
           ? CloudEvents.single(written[0]!)
           : CloudEvents.batch(written)
-        return { from, to: position, body, events: written.length, coupons: count, at: at! }
+        return { from, to: position, body, lost: 0, events: written.length, coupons: count, at }
       })
   }
 }

@@ -13,7 +13,7 @@ import type { Outcome } from "./Outbound.ts"
 const FAILING_FOR = Duration.days(5)
 
 /** As whom the audit log has what the service does by itself. */
-const ACTOR = named("webhooks")
+export const ACTOR = named("webhooks")
 
 const GONE = "the receiver answered 410: it wants nothing any more"
 const FAILED = "no delivery has succeeded for five days"

@@ -12,6 +12,7 @@ import type { SecretBox } from "../secrets/SecretBox.ts"
 import type { WebhookSender } from "../sending/WebhookSender.ts"
 import * as BatchReader from "./BatchReader.ts"
 import * as CursorFlush from "./CursorFlush.ts"
+import * as LostEvents from "./LostEvents.ts"
 import * as Outbound from "./Outbound.ts"
 
 /** What every lane of an instance works with. */
@@ -113,6 +114,12 @@ export const run = (
           continue
         }
         next = yield* Effect.fork(reader.next())
+        if (batch.lost > 0) {
+          if (!(yield* flush.settled) || !(yield* LostEvents.skip(cursors, held, batch))) return lost
+          failures = 0
+          position = batch.to
+          continue
+        }
         if (batch.body === undefined) {
           position = batch.to
           flush.taken(batch, undefined)

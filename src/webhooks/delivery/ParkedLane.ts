@@ -5,6 +5,7 @@ import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { WebhookRecords } from "../../ports/webhooks/WebhookRecords.ts"
 import * as BatchReader from "./BatchReader.ts"
 import type { LaneServices } from "./Lane.ts"
+import * as LostEvents from "./LostEvents.ts"
 import * as Outbound from "./Outbound.ts"
 
 /** Longer than a request takes. */
@@ -12,7 +13,8 @@ const LEASE_MILLIS = 30_000
 
 /**
  * Sends parked deliveries of an endpoint again that an operator has asked for, one after the other. What fails is set
- * aside again. It does not wait for the endpoint's cursors, nor they for it.
+ * aside again; what retention has removed meanwhile is left out. It does not wait for the endpoint's cursors, nor they
+ * for it.
  */
 export const run = (
   { box, ledger, log, records, sender }: LaneServices & { readonly records: WebhookRecords["Type"] },
@@ -30,6 +32,11 @@ export const run = (
         // More than one, if the endpoint gets single coupons since.
         const batch = yield* reader.next(to)
         if (batch === undefined || failed !== undefined) break
+        if (batch.lost > 0) {
+          // The reader may have gone beyond the end: what is there was never set aside.
+          const lost = Math.min(batch.to.sequence, to.number > 0 ? to.sequence + 1 : to.sequence) - batch.from.sequence
+          yield* LostEvents.note(endpoint.id, campaignId, lost)
+        }
         if (batch.body === undefined) continue
         const outcome = yield* Outbound.send(
           { box, sender },

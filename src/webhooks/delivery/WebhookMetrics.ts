@@ -24,6 +24,10 @@ export const webhooks = {
     "coupon_webhook_disabled",
     "Endpoints that this instance has disabled, because they answered 410 or failed for five days."
   )(),
+  skipped: Metrics.counters(
+    "coupon_webhook_skipped_events",
+    "Events that webhooks have not delivered and never will, because EVENT_RETENTION has removed them."
+  )(),
   lagEvents: Metrics.gauges(
     "coupon_webhook_lag_events",
     "Events of the logs that enabled endpoints have not taken yet, of all of them, as this instance sees it."
