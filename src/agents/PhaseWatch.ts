@@ -6,14 +6,17 @@ import type { CampaignPhase, PhaseReached } from "../domain/CampaignPhase.ts"
 import { nextDue, phasesReached } from "../domain/CampaignPhase.ts"
 import { formatRfc3339 } from "../domain/Time.ts"
 import { CampaignPhases, type PhaseState } from "../ports/CampaignPhases.ts"
+import { EventLog } from "../ports/EventLog.ts"
 import * as CampaignMetrics from "../metrics/CampaignMetrics.ts"
+import { EventNews } from "./events/EventNews.ts"
 import { KnownCampaigns } from "./KnownCampaigns.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 
 /**
  * Records in the ledger that campaigns have reached a phase, logs it and counts it. Every instance watches; the one
  * that records a phase logs and counts it. So the record has each phase once, and log and metric have it at most once:
- * an instance that dies in between, or whose commit is in doubt, does neither.
+ * an instance that dies in between, or whose commit is in doubt, does neither. An end by time is appended to the event
+ * log at once, as it is due; the upkeep of the log would come to it with its page of campaigns.
  */
 export class PhaseWatch extends Context.Tag("coupon/issuance/PhaseWatch")<PhaseWatch, {
   /** Has the next run look at a campaign: something was issued, or changed. Called per batch, never per claim. */
@@ -57,7 +60,15 @@ const announce = ({ campaignId, facts, name, sequence }: PhaseState, reached: Re
 export const make = Effect.gen(function*() {
   const phases = yield* CampaignPhases
   const known = yield* KnownCampaigns
+  const log = yield* EventLog
+  const news = yield* EventNews
   let touched = new Set<CampaignId>()
+
+  /** Appends the end of a campaign by its time; where that fails, the upkeep of the log does. */
+  const appendEnd = ({ campaignId, facts }: PhaseState, reached: ReadonlyArray<PhaseReached>) =>
+    facts.status !== "ENDED" && reached.some(({ phase }) => phase === "ENDED")
+      ? Effect.ignore(Effect.tap(log.append([campaignId]), (appended) => Effect.sync(() => news.publish(appended))))
+      : Effect.void
 
   const settle = (state: PhaseState) =>
     Effect.suspend(() => {
@@ -67,7 +78,7 @@ export const make = Effect.gen(function*() {
       if (reached.length === 0 && !isDue) return Effect.void
       return Effect.flatMap(
         phases.record(state, reached, nextDue(facts)),
-        (recorded) => recorded ? announce(state, reached) : Effect.void
+        (recorded) => recorded ? Effect.zipRight(announce(state, reached), appendEnd(state, reached)) : Effect.void
       )
     })
 

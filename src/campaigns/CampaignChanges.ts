@@ -18,6 +18,7 @@ import { changeBy } from "../domain/ChangeRecord.ts"
 import type { CampaignEnded, InvalidArgument } from "../domain/Failure.ts"
 import { Conflict, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
 import { rootMessage } from "../base/RootMessage.ts"
+import { EventNews } from "../agents/events/EventNews.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { CampaignStore, type CreationRequest } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
@@ -87,6 +88,7 @@ export const make = Effect.gen(function*() {
   const held = yield* HeldCoupons
   const campaigns = yield* CampaignStore
   const { announce, spread } = yield* GateTerms.make
+  const news = yield* EventNews
 
   /** The campaign after a commit in doubt; `undefined`: the commit did not happen and never will. */
   const resolve = (changeId: string, failure: CommitInDoubt): Effect.Effect<Campaign | undefined, OutcomeUnknown> =>
@@ -176,9 +178,12 @@ export const make = Effect.gen(function*() {
         const before = yield* createdBy(request)
         if (before !== undefined) return before
         if (tooLate !== undefined) return yield* tooLate
-        return yield* Effect.catchTag(made(draft, request, actor), "RequestRepeated", () =>
+        const campaign = yield* Effect.catchTag(made(draft, request, actor), "RequestRepeated", () =>
           Effect.flatMap(createdBy(request), (campaign) =>
             campaign === undefined ? Effect.fail(lostSight) : Effect.succeed(campaign)))
+        // The transaction of its creation has begun its log: no relay does.
+        news.publish([campaign.campaignId])
+        return campaign
       }),
     update: (request, update) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>

@@ -60,8 +60,8 @@ const noted = (line: Line) =>
 
 const world = (line: Line) =>
   Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, ReservationReaper.layer).pipe(
-    Layer.provideMerge(Layer.merge(PhaseWatch.layer, EventNews.layer)),
-    Layer.provideMerge(KnownCampaigns.layer),
+    Layer.provideMerge(PhaseWatch.layer),
+    Layer.provideMerge(Layer.merge(KnownCampaigns.layer, EventNews.layer)),
     Layer.provideMerge(Layer.merge(noted(line), TestLedgerLayer.layer)),
     Layer.provideMerge(
       AppConfig.layerTest({ HYDRATE_PAGE_SIZE: "2", REQUEST_TIMEOUT: "400ms", RESERVATION_TIMEOUT: "500ms" })

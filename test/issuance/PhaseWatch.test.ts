@@ -8,6 +8,9 @@ import { openedAt, type PhaseFacts, phaseOf, phasesReached, soldOutAt } from "..
 import { Campaigns } from "../../src/campaigns/Campaigns.ts"
 import * as Issuance from "../../src/UseCases.ts"
 import * as CampaignMetrics from "../../src/metrics/CampaignMetrics.ts"
+import * as EventNews from "../../src/agents/events/EventNews.ts"
+import * as KnownCampaigns from "../../src/agents/KnownCampaigns.ts"
+import * as PhaseWatchLayer from "../../src/agents/PhaseWatch.ts"
 import { PhaseWatch } from "../../src/agents/PhaseWatch.ts"
 import * as EventStream from "../../src/ports/EventStream.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
@@ -43,6 +46,28 @@ describe("PhaseWatch", () => {
       yield* campaigns.end(request(campaignId))
       expect(seen()).toEqual(["OPEN", "SOLD_OUT", "PAUSED", "SOLD_OUT", "ENDED"])
     }).pipe(Effect.provide(world)))
+
+  it.scopedLive("appends the end of a campaign by its time to the event log, and wakes the log's readers", () =>
+    Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const watch = yield* PhaseWatch
+      const woken: Array<number> = []
+      yield* Effect.flatMap(EventNews.EventNews, (news) =>
+        news.listen((campaignIds) => void woken.push(...campaignIds)))
+      const ended = ledger.addCampaign({ startTime: Date.now() - 2_000, endTime: Date.now() - 1_000 }).campaignId
+      const open = ledger.addCampaign().campaignId
+      yield* Effect.forEach([ended, open], watch.look, { discard: true })
+      yield* watch.runOnce
+      expect(ledger.events(ended).map(({ type }) => type)).toEqual(["campaign.created", "campaign.ended"])
+      expect(woken).toEqual([ended])
+    }).pipe(Effect.provide(
+      PhaseWatchLayer.layer.pipe(
+        Layer.provideMerge(Layer.merge(KnownCampaigns.layer, EventNews.layer)),
+        Layer.provideMerge(TestLedgerLayer.layer),
+        Layer.provide(AppConfig.layerTest({})),
+        Layer.orDie
+      )
+    )))
 
   it.scopedLive("counts nothing that another instance recorded, fails no change, and makes up for what failed", () =>
     Effect.gen(function*() {
