@@ -29,6 +29,7 @@ export const faultKinds = {
   crowd: "foreign connections take all that the database grants",
   disconnects: "clients leave before their answer",
   doubleClicks: "users click twice, with short timeouts, while a foreign transaction holds a campaign's row",
+  receivers: "receivers of webhooks fail at random: slow, silent, 500, 429 with Retry-After, connection reset",
   clockJump: "an instance's clock jumps an hour ahead, and later back"
 } as const
 
@@ -78,6 +79,7 @@ const lengths: Readonly<Record<FaultKind, readonly [number, number]>> = {
   disconnects: [500, 2_000],
   // Longer than REQUEST_TIMEOUT, so that both kinds of timeout pass.
   doubleClicks: [3_200, 4_500],
+  receivers: [2_000, 5_000],
   clockJump: [500, 3_000]
 }
 

@@ -5,6 +5,7 @@ import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import { gateKey } from "../support/privateServers.ts"
 import type { Clients } from "./Clients.ts"
+import type { EventReaders } from "./events/EventReaders.ts"
 import { SERVICE_USER, type Rig } from "./Rig.ts"
 import type { Fault, FaultKind } from "./Schedule.ts"
 
@@ -14,6 +15,7 @@ export interface Scene {
   readonly clients: Clients
   /** The campaigns under load; the first is asked for most. */
   readonly campaignIds: ReadonlyArray<number>
+  readonly readers: Pick<EventReaders, "failReceivers" | "treated">
   /** Receives what must never happen, whatever the fault. */
   readonly violation: (text: string) => void
 }
@@ -214,6 +216,14 @@ const injections: Readonly<Record<FaultKind, Inject>> = {
       clients.doubleClick(false)
     }
   },
+  receivers: async ({ readers }, { millis }) => {
+    const requests = () => Object.values(readers.treated()).reduce((sum, count) => sum + count, 0)
+    const before = requests()
+    readers.failReceivers(true)
+    await pause(millis)
+    readers.failReceivers(false)
+    return requests() > before
+  },
   clockJump: async ({ rig }, { millis, node }) => {
     const { pid } = rig.nodes[node]!.instance()
     process.kill(pid, "SIGUSR2")
@@ -261,6 +271,8 @@ export const resourcesOf = ({ kind, node, store }: Fault): ReadonlyArray<string>
       return ["clients"]
     case "doubleClicks":
       return ["clients", "sql", "connections"]
+    case "receivers":
+      return ["receivers"]
   }
 }
 

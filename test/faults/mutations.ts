@@ -278,6 +278,34 @@ export const mutations = [
       from: "ORDER BY campaign_id FOR UPDATE`\n]",
       to: "ORDER BY campaign_id`,\n  \"COMMIT\"\n]"
     }]
+  },
+  {
+    name: "watchOfTheTail",
+    what: "a watch begins with what its instance keeps of the log, though events before that are missing",
+    patches: [{
+      file: "agents/events/EventTails.ts",
+      from: "if (first === undefined || first.sequence > afterSequence + 1) return undefined",
+      to: "if (first === undefined) return undefined"
+    }]
+  },
+  {
+    name: "cursorBeforeAnswer",
+    what: "the cursor of a webhook moves when the request is on its way, not when the receiver answered",
+    patches: [{
+      file: "webhooks/delivery/Lane.ts",
+      from: "const outcome = yield* Outbound.send({ box, sender }, endpoint, id, batch.body)",
+      to: `flush.taken(batch, undefined)
+        const outcome = yield* Outbound.send({ box, sender }, endpoint, id, batch.body)`
+    }]
+  },
+  {
+    name: "leaseNotFenced",
+    what: "an instance that has lost the lease of a webhook's cursor still moves it",
+    patches: [{
+      file: "sql/webhooks/SqlWebhookCursors.ts",
+      from: "`${keyOf(held)} AND token = ${integer(held.token)}`",
+      to: "keyOf(held)"
+    }]
   }
 ] as const satisfies ReadonlyArray<Mutation>
 

@@ -1,7 +1,7 @@
 import { query } from "../support/privateServers.ts"
 import { foreignSession } from "../support/foreignSession.ts"
 import { until, type Node } from "./Rig.ts"
-import type { Scenario, Stage } from "./scenarios.ts"
+import type { Scenario, Stage } from "./Scenario.ts"
 
 /** `OK`, or the message of the failure. */
 const ask = async (node: Node, method: string, body: Readonly<Record<string, unknown>>): Promise<string> => {

@@ -3,6 +3,8 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { makeLoad, tally } from "../e2e/load.ts"
+import { type EventReaders, startEventReaders, webhookSettings } from "./events/EventReaders.ts"
+import type { Treatment } from "./events/Receivers.ts"
 import type { Attempt } from "../invariants/History.ts"
 import { query, type DatabaseKind } from "../support/privateServers.ts"
 import { askAgain, startClients } from "./Clients.ts"
@@ -51,6 +53,12 @@ export interface RunResult {
   readonly redemptions: { readonly requests: number; readonly returned: number }
   /** Reservations whose life was watched (G7), looks at gate and ledger during the faults (G1, G2). */
   readonly watched: { readonly reservations: number; readonly samples: number }
+  /** Requests to failing receivers, events that came to receivers, and streams that brought events to watchers. */
+  readonly events: {
+    readonly treated: Readonly<Record<Treatment, number>>
+    readonly received: number
+    readonly streams: number
+  }
   /** From the end of the last fault until every instance had given a definite answer. */
   readonly recoveryMillis: number
   /** What was wrong; empty: the run passed. */
@@ -63,11 +71,14 @@ export interface RunResult {
  * One instance always asks the gate, one goes past it whenever it can, and one after a while: all three together, in
  * every run.
  */
-const NODES = [{ GATE_BYPASS_AFTER: "0" }, { GATE_BYPASS_AFTER: "5" }, { GATE_BYPASS_AFTER: "50" }]
+const NODES = ["0", "5", "50"].map((after) => ({ ...webhookSettings, GATE_BYPASS_AFTER: after }))
 const CLIENTS = 40
 
 /** Attempts to have an in-doubt commit resolved each way, after the planned ones. */
 const DOUBT_ATTEMPTS = 8
+
+/** Of the patience with recovery: events reach their receivers within 15 s where a claim has its answer within 12. */
+const DELIVERY_SHARE = 15 / 12
 
 /** Users of a worn campaign, before the run. */
 const FIRST_EARLIER_USER = 500_000_000
@@ -162,6 +173,7 @@ export const run = async (
   const fired: Partial<Record<FaultKind, number>> = {}
   let failed = true
   let historyFile: string | undefined
+  let readers: EventReaders | undefined
   try {
     const { changing, limits, weights, worn } = campaignsOf(seconds)
     const wornId = await openWornCampaign(rig.databaseUrl, worn.limit, worn.taken, FIRST_EARLIER_USER)
@@ -174,7 +186,6 @@ export const run = async (
       rig.databaseUrl,
       `SELECT user_id AS userId, code FROM coupons WHERE campaign_id = ${wornId}`
     )
-    const start = performance.timeOrigin + performance.now()
     const past = earlier.map((row): Attempt => ({
       askedAt: 0,
       answeredAt: 0,
@@ -184,13 +195,16 @@ export const run = async (
       outcome: "OK",
       code: String(row["code"])
     }))
+    const served = { databaseUrl: () => rig.databaseUrl, urls: rig.urls }
+    readers = await startEventReaders(served, campaignIds, [...fresh.slice(2), changingId], seed)
+    const start = performance.timeOrigin + performance.now()
     const demands = campaignIds.map((campaignId, k) => ({ campaignId, weight: weights[k] ?? changing.weight }))
     const clients = startClients(load, rig.urls, demands, CLIENTS, seed)
     const operator = startOperator(rig.urls, changingId, changing.step, seed)
     const tilled = fresh.map((campaignId, k) => ({ campaignId, limit: limits[k]!, returns: k >= 2 }))
     const tills = startTills(rig.urls, load.history, tilled, seed)
     const sampler = startSampling(rig.stores, [...fresh, changingId])
-    const scene: Scene = { rig, clients, campaignIds, violation: (text) => violations.push(text) }
+    const scene: Scene = { rig, clients, campaignIds, readers, violation: (text) => violations.push(text) }
     const since = () => `${((performance.timeOrigin + performance.now() - start) / 1_000).toFixed(2).padStart(6)} s`
 
     const noted = (fault: Fault, came: boolean) => {
@@ -249,6 +263,7 @@ export const run = async (
     violations.push(...await verdict(rig.stores, history, checked))
     for (const { campaignId, limit } of tilled) violations.push(...await limitViolations(rig, campaignId, limit))
     violations.push(...await openClaims(rig.urls(), patienceMillis))
+    violations.push(...await readers.violations(patienceMillis * DELIVERY_SHARE))
 
     const inDoubt = doubts(rig)
     if ((answers["OK"] ?? 0) < needed) violations.push(`harness: only ${answers["OK"] ?? 0} OKs, fewer than ${needed}`)
@@ -266,6 +281,9 @@ export const run = async (
     if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
     if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")
     if (watch.reservations() === 0) violations.push("harness: no reservation was watched")
+    const events = { treated: readers.treated(), ...readers.counts() }
+    if (events.received === 0) violations.push("harness: no event came to a receiver")
+    if (events.streams < 2 * campaignIds.length) violations.push(`harness: watchers had ${events.streams} streams`)
     failed = violations.length > 0
     if (failed) {
       historyFile = keep(seed, load.history, rig)
@@ -289,6 +307,7 @@ export const run = async (
       },
       changes: { attempted: changes.length, acknowledged: changes.filter(({ outcome }) => outcome === "OK").length },
       watched: { reservations: watch.reservations(), samples: sampler.samples() },
+      events,
       recoveryMillis,
       violations,
       historyFile
@@ -299,6 +318,7 @@ export const run = async (
     }
     watch.stop()
     load.close()
+    await readers?.stop()
     await rig.stop()
     await servers.stop()
   }

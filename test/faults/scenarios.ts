@@ -1,33 +1,16 @@
 import { setTimeout as pause } from "node:timers/promises"
-import type { LoadGenerator } from "../e2e/load.ts"
 import type { Attempt } from "../invariants/History.ts"
 import { lagViolations } from "../invariants/invariants.ts"
 import { openStores } from "../invariants/Snapshot.ts"
 import { gateKey, query } from "../support/privateServers.ts"
 import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
+import { cursorBeforeAnswer, leaseNotFenced, watchOfTheTail } from "./events/eventScenarios.ts"
 import { fill } from "./judge.ts"
 import type { MutationName } from "./mutations.ts"
 import { redemptionScenarios } from "./redemptionScenarios.ts"
-import { until, type Node, type Rig } from "./Rig.ts"
-
-/** What a directed scenario works with: two instances, each behind proxies, on stores that are empty. */
-export interface Stage {
-  readonly rig: Rig
-  readonly load: LoadGenerator
-  readonly a: Node
-  readonly b: Node
-}
-
-/** A short run in which one particular mistake must show. */
-export interface Scenario {
-  readonly what: string
-  readonly env?: Readonly<Record<string, string>>
-  /** Statements that the database is prepared with, once the schema is there. */
-  readonly prepare?: ReadonlyArray<string>
-  /** Resolves with violations that only show meanwhile; the final verdict comes after. */
-  readonly play: (stage: Stage) => Promise<ReadonlyArray<string> | void>
-}
+import { until, type Node } from "./Rig.ts"
+import type { Scenario, Stage } from "./Scenario.ts"
 
 /** How long a slot may stay out of reach, given reservations that live 1.5 s and audits each second. */
 const PATIENCE = { concurrency: 4, patienceMillis: 6_000 }
@@ -168,6 +151,9 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       })
     }
   },
+  watchOfTheTail,
+  cursorBeforeAnswer,
+  leaseNotFenced,
   noReaper: {
     what: "an instance dies with a reservation, and its user never comes back",
     play: async (stage) => {
