@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
 import { clock, codeInLedger, deferral, fillUp, loadFor, since, startFor } from "../e2e/scenario.ts"
+import { startEventReaders, webhookSettings } from "../faults/events/EventReaders.ts"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
@@ -22,22 +23,30 @@ const suite = () => {
   const defer = deferral()
 
   /**
-   * Two instances and users who never stop, on a database of the group; ends with all invariants checked at the
-   * primary.
+   * Two instances and users who never stop, on a database of the group, with webhooks and watches; ends with all
+   * invariants checked at the primary.
    */
   const scene = async () => {
     const name = `coupon_${randomBytes(4).toString("hex")}`
     await query((await group.primary()).server.url, `CREATE DATABASE ${name}`)
     const redis = await startRedis()
     defer(redis.stop)
-    const env = { MYSQL_URL: group.url(name), REDIS_URL: redis.url, MYSQL_REPLY_TIMEOUT: "2 seconds" }
+    const env = {
+      ...webhookSettings,
+      MYSQL_URL: group.url(name),
+      REDIS_URL: redis.url,
+      MYSQL_REPLY_TIMEOUT: "2 seconds"
+    }
     const instances = await Promise.all([1, 2].map(() => startFor(defer, env)))
     const urls = () => instances.map(({ url }) => url)
     const load = loadFor(defer)
     const campaignIds = [await load.openCampaign(urls()[0]!, 1_000_000), await load.openCampaign(urls()[1]!, 1_000_000)]
+    const databaseUrl = ({ server }: Member) => server.url.replace(/coupon$/, name)
+    const primaryUrl = async () => databaseUrl(await group.primary())
+    const readers = await startEventReaders({ databaseUrl: primaryUrl, urls }, campaignIds, [], 1)
+    defer(readers.stop)
     const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 30)
     defer(users.stop)
-    const databaseUrl = ({ server }: Member) => server.url.replace(/coupon$/, name)
     return {
       load,
       name,
@@ -56,9 +65,11 @@ const suite = () => {
       logs: () => instances.map(({ logs }) => logs()).join(""),
       conclude: async () => {
         await users.stop()
+        // Webhooks and watches have lost nothing and skipped nothing.
+        expect(await readers.violations(60_000)).toEqual([])
         const small = await load.openCampaign(urls()[0]!, 50)
         await fillUp(load, urls, [small])
-        await checkInvariants({ databaseUrl: databaseUrl(await group.primary()), redisUrl: redis.url }, load.history)
+        await checkInvariants({ databaseUrl: await primaryUrl(), redisUrl: redis.url }, load.history)
         const outcomes = Object.keys(tally(load.history)).filter((outcome) => outcome !== "COUPON_SOLD_OUT")
         expect(PATIENT).toEqual(expect.arrayContaining(outcomes))
       }
