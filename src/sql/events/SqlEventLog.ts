@@ -318,10 +318,13 @@ export const make = (dialect: SqlEventLogDialect): EventLog["Type"] => {
       }),
 
     lag: Effect.suspend(() =>
-      Effect.map(read(`SELECT w.commits, w.oldest, ${text.now()} AS ledger_now FROM (${Text.lagText}) AS w`), ([row]) => ({
-        commits: Number(row!.commits),
-        oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, time(row!.ledger_now) - time(row!.oldest))
-      }))
+      Effect.map(
+        read(`SELECT w.commits, w.oldest, ${text.now()} AS ledger_now FROM (${Text.lagText}) AS w`),
+        ([row]) => ({
+          commits: Number(row!.commits),
+          oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, time(row!.ledger_now) - time(row!.oldest))
+        })
+      )
     ),
 
     remove: ({ afterId, graceMillis, neededAfter, olderThanMillis, size }) =>
