@@ -15,6 +15,7 @@ import { EventStream } from "../ports/EventStream.ts"
 import { Gate } from "../ports/Gate.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { WallClock } from "../ports/WallClock.ts"
 import type { SinkUnavailable } from "./outbox/CouponSinks.ts"
 
 /**
@@ -65,6 +66,7 @@ export const make = Effect.gen(function*() {
   const stream = yield* EventStream
   const campaigns = yield* CampaignStore
   const ledger = yield* Ledger
+  const { now } = yield* WallClock
   const scope = yield* Effect.scope
   const keptMillis = Duration.toMillis(config.gateKeptAfterEnd)
   const underWay = new Map<
@@ -99,7 +101,7 @@ export const make = Effect.gen(function*() {
         const before = yield* campaigns.find(campaignId)
         if (before === undefined) return "Missing"
         const over = overAt(before)
-        if (over !== undefined && over + keptMillis < Date.now()) {
+        if (over !== undefined && over + keptMillis < now()) {
           // A change that was relayed before found no gate to configure: read the terms once more.
           yield* gate.retire(gateTerms(before))
           const after = yield* campaigns.find(campaignId)

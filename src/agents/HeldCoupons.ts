@@ -1,8 +1,10 @@
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import { WallClock } from "../ports/WallClock.ts"
 import * as CouponCache from "./CouponCache.ts"
 
 /**
@@ -24,7 +26,7 @@ export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<Held
 /** 2^13 sets: the latest 32,768 coupons or so, 1.5 MB. */
 const SET_BITS = 13
 
-export const make = (setBits: number): HeldCoupons["Type"] => {
+export const make = (setBits: number, now = (): EpochMillis => Date.now()): HeldCoupons["Type"] => {
   const cache = CouponCache.make(setBits)
   /** Campaigns that have coupons and yet lie in the future: hardly ever any. */
   const closed = new Map<CampaignId, EpochMillis>()
@@ -32,7 +34,7 @@ export const make = (setBits: number): HeldCoupons["Type"] => {
   const isClosed = (campaignId: CampaignId): boolean => {
     const startTime = closed.get(campaignId)
     if (startTime === undefined) return false
-    if (Date.now() < startTime) return true
+    if (now() < startTime) return true
     closed.delete(campaignId)
     return false
   }
@@ -41,10 +43,10 @@ export const make = (setBits: number): HeldCoupons["Type"] => {
     ...cache,
     find: (campaignId, userId) => closed.size > 0 && isClosed(campaignId) ? undefined : cache.find(campaignId, userId),
     opensAt: (campaignId, startTime) => {
-      if (startTime > Date.now()) closed.set(campaignId, startTime)
+      if (startTime > now()) closed.set(campaignId, startTime)
       else closed.delete(campaignId)
     }
   }
 }
 
-export const layer = Layer.sync(HeldCoupons, () => make(SET_BITS))
+export const layer = Layer.effect(HeldCoupons, Effect.map(WallClock, ({ now }) => make(SET_BITS, now)))

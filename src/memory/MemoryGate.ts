@@ -7,6 +7,7 @@ import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { Gate, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
+import { WallClock } from "../ports/WallClock.ts"
 
 /** What the gate knows of one campaign; `RedisGate` keeps the same in four keys. */
 interface Memory {
@@ -265,5 +266,6 @@ export const make = (options: {
 /** The gate of the embedded assembly. */
 export const layer: Layer.Layer<Gate, never, AppConfig> = Layer.effect(
   Gate,
-  Effect.flatMap(AppConfig, (config) => make({ keptMillis: Duration.toMillis(config.gateKeptAfterEnd) }))
+  Effect.flatMap(Effect.all([AppConfig, WallClock]), ([config, { now }]) =>
+    make({ now, keptMillis: Duration.toMillis(config.gateKeptAfterEnd) }))
 )

@@ -178,7 +178,7 @@ describe("coupon backup, of an embedded instance", () => {
   it("lets an ADMIN in for that, whose key is among what is displaced", async () => {
     const driver = createClient({ url: ":memory:" })
     await driver.execute("CREATE TABLE api_keys (id TEXT)")
-    const guarded = GuardedDriver.make(driver, { trouble: () => "gone", lookAtCommit: () => "gone" })
+    const guarded = GuardedDriver.make(driver, { now: Date.now, trouble: () => "gone", lookAtCommit: () => "gone" })
     await driver.execute("CREATE TABLE deployment (id TEXT)")
     expect((await guarded.execute("SELECT id FROM api_keys ORDER BY id")).rows).toEqual([])
     expect((await guarded.execute("SELECT * FROM deployment")).rows).toEqual([])

@@ -51,7 +51,7 @@ const play = (seed: number, withOlder: boolean) =>
     const { read } = makeStatements(driver)
     const random = makeRandom(seed)
     const below = (n: number) => random.integer(0, n - 1)
-    const dialect = { text: LibSqlEventLog.eventLogDialect, time: Number }
+    const dialect = { text: LibSqlEventLog.eventLogDialect(driver), time: Number }
     const { campaignId } = yield* createCampaign(draft({ couponLimit: 6 }))
     const committed: Array<string> = ["v1"]
     const relays: Array<Relay | undefined> = Array.from({ length: RELAYS }, () => undefined)

@@ -1,4 +1,6 @@
 import type { Client, InStatement } from "@libsql/client"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { Driver } from "./Driver.ts"
 
 /** `code` of a statement that was not run, because what it wrote would be lost: `Rejected`, as nothing was done. */
 export const NOT_RUN = "DATA_DIR_NOT_RUN"
@@ -20,9 +22,10 @@ const isForAdmission = (statement: InStatement): boolean =>
  * write, before the caller receives its result. So what was acknowledged was in its place at that moment.
  */
 export const make = (client: Client, files: {
+  readonly now: () => EpochMillis
   readonly trouble: () => string | undefined
   readonly lookAtCommit: () => string | undefined
-}): Client => {
+}): Driver => {
   const refuseInTrouble = () => {
     const trouble = files.trouble()
     if (trouble !== undefined) throw failure(NOT_RUN, trouble)
@@ -41,6 +44,7 @@ export const make = (client: Client, files: {
   const read = guarded(false)
   const write = guarded(true)
   return {
+    now: files.now,
     execute: (statement) =>
       isForAdmission(statement)
         ? client.execute(statement)

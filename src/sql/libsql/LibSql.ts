@@ -12,8 +12,10 @@ import * as Path from "node:path"
 import { pathToFileURL } from "node:url"
 import { AppConfig } from "../../config/AppConfig.ts"
 import { StoreHealth } from "../../ports/StoreHealth.ts"
+import { WallClock } from "../../ports/WallClock.ts"
 import { rootMessage } from "../../base/RootMessage.ts"
 import * as DataDirFiles from "./DataDirFiles.ts"
+import type { Driver } from "./Driver.ts"
 import * as GuardedDriver from "./GuardedDriver.ts"
 import * as Migrations from "../Migrations.ts"
 
@@ -31,7 +33,7 @@ export class DataDirUnusable extends Data.TaggedError("DataDirUnusable")<{
  * event loop, so that no other fiber's statement gets in between on the one connection. The client's own
  * `withTransaction` must not be used: it keeps the connection and opens another one, which lacks our settings.
  */
-export class LibSqlDriver extends Context.Tag("coupon/sql/LibSqlDriver")<LibSqlDriver, Client>() {}
+export class LibSqlDriver extends Context.Tag("coupon/sql/LibSqlDriver")<LibSqlDriver, Driver>() {}
 
 /**
  * The file by itself: the directory that it is in, and its connection without the guard that refuses statements while
@@ -50,16 +52,18 @@ const unusable = (cause: unknown) => {
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, DataDirUnusable> =>
   Effect.tryPromise({ try: run, catch: unusable })
 
-const open = (file: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope> =>
+const open = (url: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope> =>
   Effect.acquireRelease(
     // Integers as bigints: user ids have 64 bits. `concurrency` is the driver's own queue, of no use to synchronous
     // calls.
     Effect.try({
-      try: () => createClient({ url: pathToFileURL(file).href, intMode: "bigint", concurrency: 0 }),
+      try: () => createClient({ url, intMode: "bigint", concurrency: 0 }),
       catch: unusable
     }),
     (client) => Effect.sync(() => client.close())
   )
+
+const openFile = (file: string) => open(pathToFileURL(file).href)
 
 /**
  * Claims the directory for this process, until the scope closes or the process ends in whatever way: the lock is an
@@ -67,7 +71,7 @@ const open = (file: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope>
  */
 const own = (directory: string): Effect.Effect<void, DataDirInUse | DataDirUnusable, Scope.Scope> =>
   Effect.gen(function*() {
-    const client = yield* open(Path.join(directory, DataDirFiles.LOCK))
+    const client = yield* openFile(Path.join(directory, DataDirFiles.LOCK))
     yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async () => {
@@ -215,7 +219,7 @@ export const layer: Layer.Layer<
   for (const warning of exposed) yield* Effect.logWarning(`DATA_DIR: ${warning}`)
   yield* own(directory)
   yield* Effect.try({ try: () => DataDirFiles.removeSnapshots(directory), catch: unusable })
-  const client = yield* open(Path.join(directory, DataDirFiles.DATABASE))
+  const client = yield* openFile(Path.join(directory, DataDirFiles.DATABASE))
   yield* attempt(async () => {
     await client.execute(`PRAGMA busy_timeout = ${BUSY_MILLIS}`)
     await client.execute("PRAGMA journal_mode = WAL")
@@ -225,7 +229,7 @@ export const layer: Layer.Layer<
   const files = DataDirFiles.make(directory)
   yield* Effect.addFinalizer(() => checkpointAtEnd(directory, client, files))
   const watched = yield* watchFiles(client, files)
-  const driver = GuardedDriver.make(client, watched)
+  const driver = GuardedDriver.make(client, { ...watched, now: (yield* WallClock).now })
   const sql = yield* LibsqlClient.make({ liveClient: driver }).pipe(Effect.provide(Reactivity.layer))
   return Context.make(LibsqlClient.LibsqlClient, sql).pipe(
     Context.add(SqlClient.SqlClient, sql),
@@ -237,5 +241,21 @@ export const layer: Layer.Layer<
         return trouble === undefined ? [] : [trouble]
       }
     })
+  )
+}))
+
+/** A ledger in the memory of this process. It ends with the scope. */
+export const layerMemory: Layer.Layer<
+  LibsqlClient.LibsqlClient | SqlClient.SqlClient | LibSqlDriver,
+  DataDirUnusable | Migrations.SchemaUnfit
+> = Layer.scopedContext(Effect.gen(function*() {
+  const { now } = yield* WallClock
+  const client = yield* open(":memory:")
+  yield* migrate(client)
+  const driver = GuardedDriver.make(client, { now, trouble: () => undefined, lookAtCommit: () => undefined })
+  const sql = yield* LibsqlClient.make({ liveClient: driver }).pipe(Effect.provide(Reactivity.layer))
+  return Context.make(LibsqlClient.LibsqlClient, sql).pipe(
+    Context.add(SqlClient.SqlClient, sql),
+    Context.add(LibSqlDriver, driver)
   )
 }))

@@ -16,7 +16,7 @@ export const phaseDialect: PhaseDialect = { time: integer, later: "MAX", insertI
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient
   const driver = yield* LibSqlDriver
-  const now = () => integer(Date.now())
+  const now = () => integer(driver.now())
   const texts = SqlCampaignPhases.makeTexts(now, Number, phaseDialect)
   const run = (text: string) => Effect.mapError(sql.unsafe<Row>(text), unavailable)
 

@@ -25,10 +25,7 @@ import { libsqlText, makeStatements, runBatch } from "./Statements.ts"
 
 const MAX_ATTEMPTS = 4
 
-/** The process's clock is the ledger's. */
-const now = (): string => integer(Date.now())
-
-const columns = (): string => campaignColumns(now())
+const columns = (now: number): string => campaignColumns(integer(now))
 
 /** `substr` compares letter for letter, where LIKE would fold the case of ASCII. */
 const prefixCondition = (prefix: string): string =>
@@ -82,7 +79,8 @@ const creation = ({ actor, changeId, draft, request }: CampaignCreation, now: nu
     args: [Buffer.from(request.id, "utf8"), Buffer.from(request.content, "hex"), now, changeId]
   }],
   {
-    sql: `SELECT ${columns()} FROM ${campaignTable} WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
+    sql: `SELECT ${columns(now)} FROM ${campaignTable}
+WHERE c.id = (SELECT campaign_id FROM outbox WHERE batch_id = ?)`,
     args: [changeId]
   }
 ]
@@ -118,7 +116,7 @@ WHERE id = ? AND version = ? AND current_coupon <= ?${changesCodes(change) ? " A
     },
     ...changedPhases(change, integer(now), applies, phaseDialect),
     {
-      sql: `SELECT ${columns()},
+      sql: `SELECT ${columns(now)},
 (SELECT COUNT(*) FROM outbox AS o WHERE o.batch_id = ? AND o.kind = 'CHANGED') AS applied
 FROM ${campaignTable} WHERE c.id = ?`,
       args: [changeId, from.campaignId]
@@ -140,7 +138,7 @@ export const make = Effect.gen(function*() {
     ))
 
   return SqlCampaignStore.make({
-    now,
+    now: () => integer(driver.now()),
     time: Number,
     prefix: prefixCondition,
     key: (id) => `'${id}'`,

@@ -24,7 +24,7 @@ export const layer: Layer.Layer<CodeImports, never, LibSqlDriver> = Layer.effect
   Effect.map(LibSqlDriver, (driver) =>
     SqlCodeImports.make({
       time: Number,
-      now: () => integer(Date.now()),
+      now: () => integer(driver.now()),
       text,
       read: makeStatements(driver).read,
       write: (statements) =>
@@ -41,7 +41,7 @@ export const layer: Layer.Layer<CodeImports, never, LibSqlDriver> = Layer.effect
         `INSERT INTO admin_audit (${actColumns}) VALUES (${
           [
             text(changeId),
-            integer(Date.now()),
+            integer(driver.now()),
             text(actorText(actor)),
             text(action),
             integer(campaignId),

@@ -6,14 +6,13 @@ import { unavailable } from "../SqlFailure.ts"
 import type { EventLogDialect } from "../text/EventLogText.ts"
 import { integer } from "../text/Literals.ts"
 import { untilKnown } from "../UntilKnown.ts"
+import type { Driver } from "./Driver.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import { libsqlText, makeStatements, runBatch } from "./Statements.ts"
 
-/** The process's clock is the ledger's. */
-const now = (): string => integer(Date.now())
-
-export const eventLogDialect: EventLogDialect = {
-  now,
+/** By the driver's clock, which is the ledger's. */
+export const eventLogDialect = ({ now }: Pick<Driver, "now">): EventLogDialect => ({
+  now: () => integer(now()),
   greater: "MAX",
   time: integer,
   jsonTime: (time) => time,
@@ -30,7 +29,7 @@ LEFT JOIN code_log_heads AS k ON k.campaign_id = h.campaign_id`,
   moveRedemptions: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence",
   moveCodes: "ON CONFLICT (campaign_id) DO UPDATE SET code_count = excluded.code_count, low_count = excluded.low_count",
   insertIgnore: "INSERT OR IGNORE"
-}
+})
 
 /** A transaction has the file to itself. */
 export const noLock = (): ReadonlyArray<string> => []
@@ -41,9 +40,9 @@ export const make: Effect.Effect<EventLog["Type"], never, LibSqlDriver> = Effect
   const driver = yield* LibSqlDriver
   const { read } = makeStatements(driver)
   return SqlEventLog.make({
-    text: eventLogDialect,
+    text: eventLogDialect(driver),
     time: Number,
-    ago: (millis) => integer(Date.now() - millis),
+    ago: (millis) => integer(driver.now() - millis),
     read,
     // No transaction stays open from one turn of the event loop to the next.
     passLocks: () => Effect.void,

@@ -17,13 +17,13 @@ import { runBatch } from "./Statements.ts"
 
 const rowsOf = makeRows(Number)
 
-const logOf = { text: eventLogDialect, time: Number }
-
 const unavailable = (cause: unknown) => new LedgerUnavailable({ cause })
 
 export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver> = Effect.gen(function*() {
   const sql = yield* SqlClient
   const driver = yield* LibSqlDriver
+  const dialect = eventLogDialect(driver)
+  const logOf = { text: dialect, time: Number }
   // One process owns the file, so a lock of its own keeps two polls from taking the same event; no transaction stays
   // open while events are published, which would stop every commit.
   const polling = yield* Effect.makeSemaphore(1)
@@ -44,7 +44,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
       const candidates = yield* findCandidates(logOf, { read: run, settled: new Set<CampaignId>() }, campaignIds)
       const settled = [...published, ...settledRedemptions(redemptions, candidates).map(({ id }) => id)]
       const statements = [
-        ...appendStatements(candidates, eventLogDialect, noLock),
+        ...appendStatements(candidates, dialect, noLock),
         ...(settled.length === 0 ? [] : [{
           sql: "DELETE FROM outbox WHERE batch_id IN (SELECT value FROM json_each(?))",
           args: [JSON.stringify(settled)]
@@ -86,7 +86,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
     ),
     ([row]) => ({
       events: Number(row!.events),
-      oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, Date.now() - Number(row!.oldest))
+      oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, driver.now() - Number(row!.oldest))
     })
   )
 
@@ -97,7 +97,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
           `DELETE FROM outbox WHERE batch_id IN (
   SELECT batch_id FROM outbox WHERE kind = 'VOID' AND created_at < ? ORDER BY created_at LIMIT 1000
 ) RETURNING batch_id`,
-          [Date.now() - olderThanMillis]
+          [driver.now() - olderThanMillis]
         )
       ),
       (rows) => rows.length

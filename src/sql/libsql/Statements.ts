@@ -1,4 +1,4 @@
-import type { Client, InStatement, ResultSet } from "@libsql/client"
+import type { InStatement, ResultSet } from "@libsql/client"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { CampaignId } from "../../domain/Campaign.ts"
@@ -7,13 +7,14 @@ import type { Row } from "../Rows.ts"
 import { unavailable } from "../SqlFailure.ts"
 import { markerColumns, markerValues } from "../text/OutboxMarkers.ts"
 import type { FailedAttempt } from "../UntilKnown.ts"
+import type { Driver } from "./Driver.ts"
 import { classifyLibsql } from "./LibSqlFailure.ts"
 
 /** Any text as a literal: as hexadecimal digits it needs no escaping. */
 export const libsqlText = (text: string): string => `CAST(x'${Buffer.from(text, "utf8").toString("hex")}' AS TEXT)`
 
 /** The statements that ledger and campaigns run on the file by themselves. */
-export const makeStatements = (driver: Client) => {
+export const makeStatements = (driver: Driver) => {
   const run = (
     sql: string,
     args: Array<string | number> = []
@@ -31,24 +32,24 @@ export const makeStatements = (driver: Client) => {
         run(
           `INSERT INTO outbox (${markerColumns}) VALUES (${markerValues("VOID", "?", "?", "?")}) ` +
             "ON CONFLICT (batch_id) DO NOTHING",
-          [key, campaignId, Date.now()]
+          [key, campaignId, driver.now()]
         )
       ).pipe(Effect.zipRight(Effect.suspend(() => run(text()))))
   }
 }
 
 /**
- * Runs a transaction once. Its `now` is the process's own clock, not Effect's: it is the ledger's, as mysqld's is
- * there. No other process writes the file, so there is no lock to wait for between here and the commit.
+ * Runs a transaction once. Its `now` is the driver's clock. No other process writes the file, so there is no lock to
+ * wait for between here and the commit.
  */
 export const runBatch = <A>(
-  driver: Client,
+  driver: Driver,
   statements: (now: number) => Array<InStatement>,
   read: (results: ReadonlyArray<ResultSet>, now: number) => A
 ): Effect.Effect<Either.Either<A, FailedAttempt>> =>
   Effect.promise(async () => {
     try {
-      const now = Date.now()
+      const now = driver.now()
       return Either.right(read(await driver.batch(statements(now), "write"), now))
     } catch (cause) {
       return Either.left({ failure: classifyLibsql(cause), cause })

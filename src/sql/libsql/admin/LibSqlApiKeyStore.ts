@@ -19,8 +19,8 @@ const dialect = Effect.map(LibSqlDriver, (driver) => {
     time: Number,
     text: libsqlText,
     at: integer,
-    now: () => integer(Date.now()),
-    today: () => libsqlText(new Date().toISOString().slice(0, 10)),
+    now: () => integer(driver.now()),
+    today: () => libsqlText(new Date(driver.now()).toISOString().slice(0, 10)),
     after: (time, millis) => `${time} + ${integer(millis)}`,
     changeId: libsqlText,
     act: ({ action, actor, after, before, changeId }, now) =>

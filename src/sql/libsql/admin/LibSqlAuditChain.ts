@@ -12,7 +12,7 @@ const make = Effect.map(LibSqlDriver, (driver) =>
   SqlAuditChain.make({
     time: Number,
     changeId: "a.change_id",
-    now: () => integer(Date.now()),
+    now: () => integer(driver.now()),
     // A thousand links are read in 10 ms, and a whole log would be read in one turn of the event loop.
     read: (text) => Steps.step(makeStatements(driver).read(text)),
     // A transaction that writes has the whole file for itself.

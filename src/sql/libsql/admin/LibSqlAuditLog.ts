@@ -25,7 +25,7 @@ const make = Effect.map(LibSqlDriver, (driver) =>
       const state = [stateText(before), stateText(after)]
       const insert = {
         sql: `INSERT INTO admin_audit (${actColumns}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (change_id) DO NOTHING`,
-        args: [changeId, Date.now(), actorText(actor), action, campaignId ?? null, ...state]
+        args: [changeId, driver.now(), actorText(actor), action, campaignId ?? null, ...state]
       }
       return Effect.uninterruptible(Effect.tryPromise({
         try: () => driver.batch([insert, libsqlFacts(entry, entry.outcome)], "write"),

@@ -25,7 +25,7 @@ const makeDialect = Effect.gen(function*() {
   const sql = yield* SqlClient
   const driver = yield* LibSqlDriver
   const dialect: WebhookDialect = {
-    now: () => integer(Date.now()),
+    now: () => integer(driver.now()),
     eventTime: integer,
     text: literal,
     insertIgnore: "INSERT OR IGNORE",
@@ -40,7 +40,7 @@ const makeDialect = Effect.gen(function*() {
     act: ({ action, actor, after, before, campaignId, changeId, outcome }, condition) => {
       const campaign = campaignId === undefined ? "NULL" : integer(campaignId)
       const states = [stateText(before), stateText(after)].map(literalOrNull)
-      const values = [literal(changeId), integer(Date.now()), literal(actorText(actor)), literal(action), campaign]
+      const values = [literal(changeId), integer(driver.now()), literal(actorText(actor)), literal(action), campaign]
       return [
         `INSERT INTO admin_audit (${actColumns}) SELECT ${[...values, ...states].join(", ")} ${condition}`,
         `INSERT OR IGNORE INTO admin_audit_facts (${factColumns})
