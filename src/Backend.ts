@@ -177,27 +177,40 @@ export type Stores =
   | WebhookEndpoints
   | WebhookRecords
 
+/** The ledger on libSQL, wherever it is. */
+const layerLibSql = Layer.mergeAll(
+  LibSqlCampaignStore.layer,
+  LibSqlCodeImports.layer,
+  LibSqlLedger.layer,
+  LibSqlLedgerFacts.layer,
+  LibSqlAuditLog.layer,
+  LibSqlAuditChain.layer,
+  LibSqlApiKeyStore.layer,
+  LibSqlCampaignPhases.layer,
+  LibSqlDeployment.layer,
+  LibSqlOutbox.layer,
+  LibSqlRedemptions.layer,
+  LibSqlEventLog.layer
+).pipe(Layer.merge(LibSqlWebhooks.layer))
+
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  Layer.mergeAll(
-    LibSqlCampaignStore.layer,
-    LibSqlCodeImports.layer,
-    LibSqlLedger.layer,
-    LibSqlLedgerFacts.layer,
-    LibSqlAuditLog.layer,
-    LibSqlAuditChain.layer,
-    LibSqlApiKeyStore.layer,
-    LibSqlCampaignPhases.layer,
-    LibSqlDeployment.layer,
-    LibSqlOutbox.layer,
-    LibSqlRedemptions.layer,
-    LibSqlEventLog.layer
-  ).pipe(
-    Layer.merge(Layer.merge(LibSqlBackup.layer, LibSqlWebhooks.layer)),
+  layerLibSql.pipe(
+    Layer.merge(LibSqlBackup.layer),
     Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
+  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
+)
+
+/** The gate and the ledger in the memory of the process. There is no file, hence no backup and no `DATA_DIR`. */
+export const layerMemory: Layer.Layer<
+  Exclude<Stores, LedgerBackup | StoreHealth>,
+  BackendUnusable,
+  AppConfig
+> = Layer.merge(
+  layerLibSql.pipe(Layer.provide(LibSql.layerMemory), Layer.mapError(unusable)),
   Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
 )
 

@@ -6,26 +6,16 @@ import * as Layer from "effect/Layer"
 import { AppConfig } from "./config/AppConfig.ts"
 import { KeyWatch } from "./agents/KeyWatch.ts"
 import * as Backend from "./Backend.ts"
-import { CampaignEvents } from "./campaigns/CampaignEvents.ts"
-import { Campaigns } from "./campaigns/Campaigns.ts"
-import { CodePools } from "./campaigns/CodePools.ts"
-import { Coupons } from "./campaigns/Coupons.ts"
-import { CouponRedemptions } from "./campaigns/CouponRedemptions.ts"
-import { CouponRevocations } from "./campaigns/CouponRevocations.ts"
 import * as Issuance from "./UseCases.ts"
-import { IssueCoupon } from "./claim/IssueCoupon.ts"
 import { LedgerUnavailable } from "./ports/Ledger.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
 import { Startup, type UseCases } from "./rpc/Startup.ts"
 import * as RefusedActsLog from "./operator/audit/RefusedActsLog.ts"
 import { OperatorServices, type Ports } from "./operator/OperatorServices.ts"
 import { ApiKeys } from "./security/ApiKeys.ts"
-import { Guard } from "./security/Guard.ts"
 import * as Posture from "./security/Posture.ts"
 import * as Security from "./security/Security.ts"
-import { Sessions } from "./security/sessions/Sessions.ts"
 import type { JwksUnusable } from "./security/UserTokens.ts"
-import { Webhooks } from "./webhooks/Webhooks.ts"
 import * as MeteredPorts from "./telemetry/MeteredPorts.ts"
 import * as TracedPorts from "./telemetry/TracedPorts.ts"
 
@@ -69,19 +59,7 @@ export const make = Effect.gen(function*() {
     Effect.provideService(Backend.BootProgress, progress),
     Effect.timed,
     Effect.flatMap(([took, context]) => {
-      current = {
-        issueCoupon: Context.get(context, IssueCoupon),
-        campaigns: Context.get(context, Campaigns),
-        codePools: Context.get(context, CodePools),
-        coupons: Context.get(context, Coupons),
-        webhooks: Context.get(context, Webhooks),
-        events: Context.get(context, CampaignEvents),
-        redemptions: Context.get(context, CouponRedemptions),
-        revocations: Context.get(context, CouponRevocations),
-        guard: Context.get(context, Guard),
-        apiKeys: Context.get(context, ApiKeys),
-        sessions: Context.get(context, Sessions)
-      }
+      current = Issuance.servedFrom(context)
       ports = context
       troubles = Context.get(context, StoreHealth).troubles
       return Effect.logInfo(`ready on ${Backend.describe(config)} after ${Math.round(Duration.toMillis(took))} ms`)

@@ -1,3 +1,5 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Agents from "./agents/Agents.ts"
 import * as CampaignChanges from "./campaigns/CampaignChanges.ts"
@@ -22,6 +24,10 @@ import * as PhaseWatch from "./agents/PhaseWatch.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
 import * as RedemptionCommit from "./claim/RedemptionCommit.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
+import type { UseCases } from "./rpc/Startup.ts"
+import { ApiKeys } from "./security/ApiKeys.ts"
+import { Guard } from "./security/Guard.ts"
+import { Sessions } from "./security/sessions/Sessions.ts"
 import * as WebhookDelivery from "./webhooks/delivery/WebhookDelivery.ts"
 import * as WebhookSender from "./webhooks/sending/WebhookSender.ts"
 import * as Webhooks from "./webhooks/Webhooks.ts"
@@ -52,3 +58,35 @@ export const layer = Layer.mergeAll(
   Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer, WebhookSender.layer)),
   Layer.provideMerge(CouponExpiry.layer)
 )
+
+/** What calls are served by. */
+type Served =
+  | IssueCoupon.IssueCoupon
+  | Campaigns.Campaigns
+  | CodePools.CodePools
+  | Coupons.Coupons
+  | Webhooks.Webhooks
+  | CampaignEvents.CampaignEvents
+  | CouponRedemptions.CouponRedemptions
+  | CouponRevocations.CouponRevocations
+  | Guard
+  | ApiKeys
+  | Sessions
+
+/** What calls are served by, out of all that was built. */
+export const servedFrom = (context: Context.Context<Served>): UseCases => ({
+  issueCoupon: Context.get(context, IssueCoupon.IssueCoupon),
+  campaigns: Context.get(context, Campaigns.Campaigns),
+  codePools: Context.get(context, CodePools.CodePools),
+  coupons: Context.get(context, Coupons.Coupons),
+  webhooks: Context.get(context, Webhooks.Webhooks),
+  events: Context.get(context, CampaignEvents.CampaignEvents),
+  redemptions: Context.get(context, CouponRedemptions.CouponRedemptions),
+  revocations: Context.get(context, CouponRevocations.CouponRevocations),
+  guard: Context.get(context, Guard),
+  apiKeys: Context.get(context, ApiKeys),
+  sessions: Context.get(context, Sessions)
+})
+
+/** As `servedFrom`, of the effect's own context. */
+export const served: Effect.Effect<UseCases, never, Served> = Effect.map(Effect.context<Served>(), servedFrom)
