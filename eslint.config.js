@@ -38,7 +38,7 @@ const directions = {
   },
   client: {
     inside: ["base", "domain", "contract"],
-    packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-node)?(\/|$))/,
+    packages: /^(effect\/|@effect\/(rpc|platform)\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-web)?(\/|$))/,
     because: "clients know the contract alone, so that the command, the console and other programs can build on them"
   },
   ports: {
@@ -128,6 +128,11 @@ const directions = {
     packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
+  package: {
+    inside: ["base", "domain", "contract", "client", "InProcess.ts"],
+    packages: /^(effect\/|@bufbuild\/protobuf(\/|$)|@connectrpc\/connect(-web)?(\/|$))/,
+    because: "other programs install it, with no more than its peers"
+  },
   cli: {
     inside: ["base", "domain", "contract", "client", "config", "SourceFrames.ts"],
     packages:
@@ -168,7 +173,7 @@ const importDirection = {
       if (rule !== undefined) {
         return rule.inside.includes(inside) ? undefined : `${folder}/ may not import ${target}: ${rule.because}`
       }
-      return adapters.includes(inside) && file !== "Backend.ts"
+      return adapters.includes(inside) && !/^(Embedded)?Backend\.ts$/.test(file)
         ? `${file} may not import ${target}: only src/Backend.ts chooses adapters`
         : undefined
     }

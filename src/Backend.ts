@@ -1,5 +1,4 @@
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -7,52 +6,18 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Backoff from "./base/Backoff.ts"
 import { AppConfig } from "./config/AppConfig.ts"
-import type { AuditChain } from "./ports/AuditChain.ts"
-import type { AuditLog } from "./ports/AuditLog.ts"
-import type { CampaignStore } from "./ports/CampaignStore.ts"
-import type { CodeImports } from "./ports/CodeImports.ts"
-import type { CampaignPhases } from "./ports/CampaignPhases.ts"
 import { Deployment } from "./ports/operation/Deployment.ts"
-import type { EventLog } from "./ports/EventLog.ts"
 import * as EventStream from "./ports/EventStream.ts"
-import type { Gate } from "./ports/Gate.ts"
-import type { GateFacts } from "./ports/operation/GateFacts.ts"
-import type { Ledger, LedgerUnavailable } from "./ports/Ledger.ts"
-import type { LedgerFacts } from "./ports/LedgerFacts.ts"
-import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
-import type { Outbox } from "./ports/Outbox.ts"
-import type { Redemptions } from "./ports/Redemptions.ts"
+import type { LedgerUnavailable } from "./ports/Ledger.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
-import type { WebhookCursors } from "./ports/webhooks/WebhookCursors.ts"
-import type { WebhookEndpoints } from "./ports/webhooks/WebhookEndpoints.ts"
-import type { WebhookRecords } from "./ports/webhooks/WebhookRecords.ts"
 import { rootMessage } from "./base/RootMessage.ts"
 import { KeysUnavailable } from "./security/ApiKeys.ts"
-import type { ApiKeyStore } from "./security/ApiKeyStore.ts"
-import type { SessionStore } from "./security/sessions/SessionStore.ts"
 import { ProductionNote } from "./security/ProductionNote.ts"
-import * as MemoryGate from "./memory/MemoryGate.ts"
-import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
 import * as GateKeys from "./redis/GateKeys.ts"
 import * as RedisClient from "./redis/RedisClient.ts"
 import * as RedisEventStream from "./redis/RedisEventStream.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
-import * as LibSqlApiKeyStore from "./sql/libsql/admin/LibSqlApiKeyStore.ts"
-import * as LibSqlAuditChain from "./sql/libsql/admin/LibSqlAuditChain.ts"
-import * as LibSqlAuditLog from "./sql/libsql/admin/LibSqlAuditLog.ts"
-import * as LibSqlDeployment from "./sql/libsql/admin/LibSqlDeployment.ts"
-import * as LibSqlLedgerFacts from "./sql/libsql/admin/LibSqlLedgerFacts.ts"
-import * as LibSql from "./sql/libsql/LibSql.ts"
-import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
-import * as LibSqlCampaignPhases from "./sql/libsql/LibSqlCampaignPhases.ts"
-import * as LibSqlCampaignStore from "./sql/libsql/LibSqlCampaignStore.ts"
-import * as LibSqlCodeImports from "./sql/libsql/LibSqlCodeImports.ts"
-import * as LibSqlEventLog from "./sql/libsql/LibSqlEventLog.ts"
-import * as LibSqlLedger from "./sql/libsql/LibSqlLedger.ts"
-import * as LibSqlOutbox from "./sql/libsql/LibSqlOutbox.ts"
-import * as LibSqlWebhooks from "./sql/libsql/webhooks/LibSqlWebhooks.ts"
-import * as LibSqlRedemptions from "./sql/libsql/LibSqlRedemptions.ts"
 import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
 import * as MySqlAuditChain from "./sql/mysql/admin/MySqlAuditChain.ts"
 import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
@@ -69,9 +34,10 @@ import * as MySqlOutbox from "./sql/mysql/MySqlOutbox.ts"
 import * as MySqlWebhooks from "./sql/mysql/webhooks/MySqlWebhooks.ts"
 import * as MySqlRedemptions from "./sql/mysql/redemptions/MySqlRedemptions.ts"
 import * as RecentBatches from "./sql/mysql/RecentBatches.ts"
+import { layerEmbedded } from "./EmbeddedBackend.ts"
+import { BackendUnusable, type Stores, unusable } from "./Stores.ts"
 
-/** The stores cannot be used, and waiting would not help; `message` says what to do. */
-export class BackendUnusable extends Data.TaggedError("BackendUnusable")<{ readonly message: string }> {}
+export { BackendUnusable, type Stores } from "./Stores.ts"
 
 /** Receives the stores that the assembly waits for, by names that an operator understands. */
 export class BootProgress extends Context.Tag("coupon/BootProgress")<BootProgress, {
@@ -84,8 +50,6 @@ const patience = Backoff.schedule({ firstMillis: 100, lastMillis: 2_000 })
 
 /** The pause between log lines about a store that is still awaited. */
 const REMINDER = Duration.seconds(10)
-
-const unusable = (error: { readonly message: string }) => new BackendUnusable({ message: error.message })
 
 /** Failures that may pass by themselves. */
 type Away = LedgerUnavailable | KeysUnavailable
@@ -152,67 +116,6 @@ const productionNote = Layer.effect(ProductionNote, Effect.map(Deployment, ({ fa
     leave: Effect.mapError(noteServedInProduction, unavailable)
   })
 }))
-
-/** Every port of an assembly. */
-export type Stores =
-  | CampaignPhases
-  | CampaignStore
-  | CodeImports
-  | Deployment
-  | EventLog
-  | EventStream.EventStream
-  | GateFacts
-  | Ledger
-  | LedgerFacts
-  | AuditLog
-  | AuditChain
-  | ApiKeyStore
-  | SessionStore
-  | Outbox
-  | Redemptions
-  | Gate
-  | LedgerBackup
-  | StoreHealth
-  | WebhookCursors
-  | WebhookEndpoints
-  | WebhookRecords
-
-/** The ledger on libSQL, wherever it is. */
-const layerLibSql = Layer.mergeAll(
-  LibSqlCampaignStore.layer,
-  LibSqlCodeImports.layer,
-  LibSqlLedger.layer,
-  LibSqlLedgerFacts.layer,
-  LibSqlAuditLog.layer,
-  LibSqlAuditChain.layer,
-  LibSqlApiKeyStore.layer,
-  LibSqlCampaignPhases.layer,
-  LibSqlDeployment.layer,
-  LibSqlOutbox.layer,
-  LibSqlRedemptions.layer,
-  LibSqlEventLog.layer
-).pipe(Layer.merge(LibSqlWebhooks.layer))
-
-/** libSQL in a file under `DATA_DIR`, and the gate in the process. */
-export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(
-  layerLibSql.pipe(
-    Layer.merge(LibSqlBackup.layer),
-    Layer.merge(Layer.effect(StoreHealth, StoreHealth)),
-    Layer.provide(LibSql.layer),
-    Layer.mapError(unusable)
-  ),
-  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
-)
-
-/** The gate and the ledger in the memory of the process. There is no file, hence no backup and no `DATA_DIR`. */
-export const layerMemory: Layer.Layer<
-  Exclude<Stores, LedgerBackup | StoreHealth>,
-  BackendUnusable,
-  AppConfig
-> = Layer.merge(
-  layerLibSql.pipe(Layer.provide(LibSql.layerMemory), Layer.mapError(unusable)),
-  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
-)
 
 /** The ledger's identity determines the gate's keys, so they are built on both stores. */
 const layerGateKeys = Layer.scopedContext(Effect.gen(function*() {

@@ -13,9 +13,10 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import { KeyWatch } from "./agents/KeyWatch.ts"
-import * as Backend from "./Backend.ts"
+import { layerMemory } from "./EmbeddedBackend.ts"
 import * as AppConfig from "./config/AppConfig.ts"
-import { WallClock } from "./ports/WallClock.ts"
+import { WallClock } from "./base/WallClock.ts"
+import * as BrowserHeaders from "./http/BrowserHeaders.ts"
 import * as ConnectHandlers from "./rpc/connect/ConnectHandlers.ts"
 import * as CouponStreams from "./rpc/coupons/CouponStreams.ts"
 import * as Dispatcher from "./rpc/dispatch/Dispatcher.ts"
@@ -74,10 +75,13 @@ const make = Effect.gen(function*() {
     message.headers = Object.fromEntries(request.header)
     const from = { request: message, response, client: dispatcher.clientOf(message) }
     const answered = await handlers.handle(path, request, from)
+    const header = new Headers(answered.header)
+    for (const [name, value] of Object.entries(BrowserHeaders.api)) header.set(name, value)
     const { body } = answered
-    if (body === undefined || body === null) return answered
+    if (body === undefined || body === null) return { ...answered, header }
     return {
       ...answered,
+      header,
       body: (async function*() {
         try {
           yield* body
@@ -104,7 +108,8 @@ const make = Effect.gen(function*() {
         status,
         header: new Headers(headers),
         body: answered ?? (async function*() {})(),
-        trailer: new Headers(trailer)
+        // The same one: an error's trailers are written when the body has ended.
+        trailer: trailer ?? new Headers()
       }
     }
   })
@@ -132,7 +137,7 @@ export const layer = (
     Layer.provide(UseCases.layer),
     Layer.provide(Layer.provide(Security.layer, RefusedActsLog.layer)),
     Layer.provide(shortLived),
-    Layer.provide(Backend.layerMemory),
+    Layer.provide(layerMemory),
     Layer.provide(AppConfig.layerTest({ OPEN_ADMINISTRATION: "yes", NODE_ENV: "test", ...environment })),
     Layer.provide(Layer.mergeAll(
       Layer.succeed(WallClock, { now }),

@@ -15,7 +15,7 @@ import { EventStream } from "../ports/EventStream.ts"
 import { Gate } from "../ports/Gate.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
-import { WallClock } from "../ports/WallClock.ts"
+import { WallClock } from "../base/WallClock.ts"
 import type { SinkUnavailable } from "./outbox/CouponSinks.ts"
 
 /**

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { WallClock } from "../ports/WallClock.ts"
+import { WallClock } from "../base/WallClock.ts"
 import * as CouponCache from "./CouponCache.ts"
 
 /**

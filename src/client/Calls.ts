@@ -1,13 +1,15 @@
 import type { DescService } from "@bufbuild/protobuf"
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt"
 import { type CallOptions, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect"
-import { createConnectTransport } from "@connectrpc/connect-node"
+import { createConnectTransport } from "@connectrpc/connect-web"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as CouponDetail from "../contract/CouponDetail.ts"
 import * as FailureTable from "../contract/FailureTable.ts"
+import * as CallTelemetry from "./CallTelemetry.ts"
 import { type NoAnswer, TimedOut, UnexpectedAnswer, unreachable } from "./ClientFailure.ts"
 import { type ClientOptions, DEFAULT_TIMEOUT_MILLIS } from "./ClientOptions.ts"
 
@@ -33,8 +35,10 @@ const failureOf = (url: string, error: ConnectError, writes: boolean): CallFailu
   })
   if (failure?._tag === "DeadlineExceeded") return new TimedOut({ url, mayBeDone: writes })
   if (failure !== undefined) return failure
+  // What connect-es makes of an answer that is not in the form of its protocol.
+  const [, status] = /^HTTP (\d{3})$/.exec(error.rawMessage) ?? []
   return error.cause === undefined
-    ? new UnexpectedAnswer({ url, status: undefined, text: error.message })
+    ? new UnexpectedAnswer({ url, status: status === undefined ? undefined : Number(status), text: error.message })
     : unreachable(url, error.cause, writes)
 }
 
@@ -42,24 +46,45 @@ const failureOf = (url: string, error: ConnectError, writes: boolean): CallFailu
 const messagesOf = (
   call: (options: CallOptions) => AsyncIterable<unknown>,
   url: string,
-  timeoutMillis: number
+  timeoutMillis: number,
+  telemetry: CallTelemetry.CallTelemetry
 ): Stream.Stream<unknown, CallFailure> =>
-  Stream.unwrapScoped(Effect.map(
-    Effect.acquireRelease(
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const { signal } = yield* Effect.acquireRelease(
       Effect.sync(() => new AbortController()),
       (controller) => Effect.sync(() => controller.abort())
-    ),
-    ({ signal }) =>
-      // Without a timeout of the whole call, for it takes as long as it takes.
-      Stream.fromAsyncIterable(call({ signal, timeoutMs: 0 }), (cause) =>
-        failureOf(url, ConnectError.from(cause), false)).pipe(
-          Stream.timeoutFail(() => new TimedOut({ url, mayBeDone: false }), Duration.millis(timeoutMillis))
-        )
-  ))
+    )
+    const began = yield* Clock.currentTimeMillis
+    yield* Effect.addFinalizer((exit) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => telemetry.ended(CallTelemetry.tagOf(exit), now - began)))
+    const headers = yield* CallTelemetry.propagation
+    // Without a timeout of the whole call, for it takes as long as it takes.
+    return Stream.fromAsyncIterable(call({ signal, headers, timeoutMs: 0 }), (cause) =>
+      failureOf(url, ConnectError.from(cause), false)).pipe(
+        Stream.timeoutFail(() => new TimedOut({ url, mayBeDone: false }), Duration.millis(timeoutMillis))
+      )
+  })).pipe(Stream.withSpan(telemetry.name, { kind: "client", attributes: telemetry.attributes }))
+
+/** The one answer of a call. */
+const answerOf = (
+  call: (options: CallOptions) => Promise<unknown>,
+  url: string,
+  writes: boolean,
+  telemetry: CallTelemetry.CallTelemetry
+): Effect.Effect<unknown, CallFailure> =>
+  Effect.gen(function*() {
+    const began = yield* Clock.currentTimeMillis
+    const headers = yield* CallTelemetry.propagation
+    return yield* Effect.tryPromise({
+      try: (signal) => call({ signal, headers }),
+      catch: (cause) => failureOf(url, ConnectError.from(cause), writes)
+    }).pipe(Effect.onExit((exit) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => telemetry.ended(CallTelemetry.tagOf(exit), now - began))))
+  }).pipe(Effect.withSpan(telemetry.name, { kind: "client", attributes: telemetry.attributes }))
 
 /**
  * A function for each method of a service, over a transport of connect-es: an Effect for one that answers with a
- * message, a Stream for one that answers with several. `url` is for failures only.
+ * message, a Stream for one that answers with several. `url` is for failures and telemetry only.
  */
 export const methodsOf = (
   service: DescService,
@@ -68,31 +93,30 @@ export const methodsOf = (
   timeoutMillis: number
 ): Readonly<Record<string, unknown>> => {
   const api = createClient(service, transport) as Readonly<Record<string, unknown>>
-  const methods = service.methods.map(({ idempotency, localName, methodKind }) => {
+  const methods = service.methods.map((method) => {
+    const { idempotency, localName, methodKind } = method
+    const telemetry = CallTelemetry.make(method, url)
     if (methodKind === "server_streaming") {
       const stream = api[localName] as (request: unknown, options: CallOptions) => AsyncIterable<unknown>
       return [localName, (request: unknown) =>
-        messagesOf((options) => stream(request, options), url, timeoutMillis)] as const
+        messagesOf((options) => stream(request, options), url, timeoutMillis, telemetry)] as const
     }
     const writes = idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
-    const call = api[localName] as (
-      request: unknown,
-      options: { readonly signal: AbortSignal }
-    ) => Promise<unknown>
+    const call = api[localName] as (request: unknown, options: CallOptions) => Promise<unknown>
     return [localName, (request: unknown) =>
-      Effect.tryPromise({
-        try: (signal) => call(request, { signal }),
-        catch: (cause) => failureOf(url, ConnectError.from(cause), writes)
-      })] as const
+      answerOf((options) => call(request, options), url, writes, telemetry)] as const
   })
   return Object.fromEntries(methods)
 }
 
-/** Connect over HTTP/1.1. */
-export const transportOf = ({ key, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: ClientOptions): Transport =>
+/** Connect in its binary form by the platform's `fetch`, so that browsers and Node run the same. */
+export const transportOf = (
+  { fetch, key, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: ClientOptions
+): Transport =>
   createConnectTransport({
     baseUrl: url,
-    httpVersion: "1.1",
+    useBinaryFormat: true,
     defaultTimeoutMs: timeoutMillis,
-    interceptors: key === undefined ? [] : [bearer(key)]
+    interceptors: key === undefined ? [] : [bearer(key)],
+    ...fetch === undefined ? {} : { fetch }
   })

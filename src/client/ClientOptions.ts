@@ -1,4 +1,5 @@
 import type * as Redacted from "effect/Redacted"
+import type { RetryPolicy } from "./RetryPolicy.ts"
 
 /** Where the service is, and how to call it. */
 export interface ClientOptions {
@@ -10,6 +11,10 @@ export interface ClientOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Longest wait for the answer to a single call. A stream has no such limit. */
   readonly timeoutMillis?: number | undefined
+  /** What sends requests; unless given, the platform's `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined
+  /** How long claims are repeated; unless given, `DEFAULT_RETRY`. Other calls are sent once; see `retrying`. */
+  readonly retry?: RetryPolicy | undefined
 }
 
 export const DEFAULT_TIMEOUT_MILLIS = 10_000

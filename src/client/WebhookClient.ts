@@ -11,6 +11,14 @@ type Methods = (typeof WebhookService)["method"]
 /**
  * Webhooks: one method for each RPC, described in proto/coupon/v1/webhook.proto. A method sends the call once and fails
  * by tag, see `CallFailure`.
+ *
+ * @example
+ * import { WebhookClient } from "coupon-issuance"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.flatMap(WebhookClient, (client) =>
+ *   client.createWebhook({ url: "https://shop.example/hook", types: ["coupon.issued"] }))
+ * console.log(Effect.isEffect(program)) // true
  */
 export class WebhookClient extends Context.Tag("coupon/client/WebhookClient")<WebhookClient, {
   readonly [Name in keyof Methods]: (
@@ -27,5 +35,14 @@ export const make = (options: ClientOptions): WebhookClient["Type"] =>
     options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS
   ) as WebhookClient["Type"]
 
+/**
+ * The client of webhooks as a layer.
+ *
+ * @example
+ * import { layerWebhooks } from "coupon-issuance"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * const live = layerWebhooks({ url: "https://coupons.example.com", key: Redacted.make("cpn_…") })
+ */
 export const layer = (options: ClientOptions): Layer.Layer<WebhookClient> =>
   Layer.sync(WebhookClient, () => make(options))

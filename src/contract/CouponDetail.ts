@@ -4,7 +4,7 @@ import * as Either from "effect/Either"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { CouponState as DomainState, DatedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { formatRfc3339, parseRfc3339 } from "../domain/Time.ts"
-import { CouponSchema, CouponState } from "./gen/coupon/v1/coupon_pb.ts"
+import { type Coupon as CouponMessage, CouponSchema, CouponState } from "./gen/coupon/v1/coupon_pb.ts"
 
 const states = {
   ISSUED: CouponState.ISSUED,
@@ -36,6 +36,21 @@ export const fields = (coupon: Coupon | DatedCoupon | KnownCoupon, timeText = fo
 /** A coupon as the detail `coupon.v1.Coupon` of an error. */
 export const encode = (coupon: Coupon | KnownCoupon) => ({ desc: CouponSchema, value: fields(coupon) }) as const
 
+/** A coupon of a message, with its state if the message says it; `undefined`: its time cannot be read. */
+export const ofMessage = (message: CouponMessage): Coupon | KnownCoupon | undefined => {
+  const { campaignId, code, number, terminalId = "", userId } = message
+  const issuedAt = Either.getOrUndefined(parseRfc3339("issuedAt", message.issuedAt))
+  if (issuedAt === undefined) return undefined
+  const coupon: Coupon = { campaignId, id: number, userId, code, issuedAt }
+  const state = message.state === undefined ? undefined : statesFromWire.get(message.state)
+  if (state === undefined) return coupon
+  const redeemedAt = Either.getOrUndefined(parseRfc3339("redeemedAt", message.redeemedAt ?? ""))
+  // Beyond the years that a client may send.
+  const expiresAt = message.expiresAt === undefined ? undefined : Date.parse(message.expiresAt)
+  const revokedAt = Either.getOrUndefined(parseRfc3339("revokedAt", message.revokedAt ?? ""))
+  return { ...coupon, state, expiresAt, redeemedAt, terminalId, revokedAt }
+}
+
 /**
  * The first coupon among an error's details, with its state if the error says it; `undefined`: there is none that can
  * be read. Its id is 0 if the service is too old to send numbers.
@@ -44,18 +59,8 @@ export const decode = (details: ConnectError["details"]): Coupon | KnownCoupon |
   for (const detail of details) {
     if (!("type" in detail) || detail.type !== CouponSchema.typeName) continue
     try {
-      const message = fromBinary(CouponSchema, detail.value)
-      const { campaignId, code, number, terminalId = "", userId } = message
-      const issuedAt = Either.getOrUndefined(parseRfc3339("issuedAt", message.issuedAt))
-      if (issuedAt === undefined) continue
-      const coupon: Coupon = { campaignId, id: number, userId, code, issuedAt }
-      const state = message.state === undefined ? undefined : statesFromWire.get(message.state)
-      if (state === undefined) return coupon
-      const redeemedAt = Either.getOrUndefined(parseRfc3339("redeemedAt", message.redeemedAt ?? ""))
-      // Beyond the years that a client may send.
-      const expiresAt = message.expiresAt === undefined ? undefined : Date.parse(message.expiresAt)
-      const revokedAt = Either.getOrUndefined(parseRfc3339("revokedAt", message.revokedAt ?? ""))
-      return { ...coupon, state, expiresAt, redeemedAt, terminalId, revokedAt }
+      const coupon = ofMessage(fromBinary(CouponSchema, detail.value))
+      if (coupon !== undefined) return coupon
     } catch {
       // Bytes that are no coupon: another sender's detail.
     }

@@ -7,7 +7,7 @@ import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { Gate, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
-import { WallClock } from "../ports/WallClock.ts"
+import { WallClock } from "../base/WallClock.ts"
 
 /** What the gate knows of one campaign; `RedisGate` keeps the same in four keys. */
 interface Memory {

@@ -5,6 +5,10 @@ import {
   createGrpcWebTransport,
   Http2SessionManager
 } from "@connectrpc/connect-node"
+import type { UniversalClientFn } from "@connectrpc/connect/protocol"
+import * as ProtocolConnect from "@connectrpc/connect/protocol-connect"
+import * as ProtocolGrpc from "@connectrpc/connect/protocol-grpc"
+import * as ProtocolGrpcWeb from "@connectrpc/connect/protocol-grpc-web"
 import { Agent } from "node:http"
 import { CouponSchema, CouponService, type Coupon } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 
@@ -56,6 +60,29 @@ export const makeClients = (protocol: Protocol, urls: ReadonlyArray<string>): Cl
   }
 }
 
+/** The protocols over a service in this process, without HTTP/1.1 or HTTP/2 below them. */
+const transportInProcess = (protocol: Protocol, baseUrl: string, send: UniversalClientFn): Transport => {
+  const options = {
+    httpClient: send,
+    baseUrl,
+    useBinaryFormat: protocol !== "Connect JSON",
+    interceptors: [],
+    acceptCompression: [],
+    sendCompression: null,
+    compressMinBytes: 1 << 20,
+    readMaxBytes: 1 << 27,
+    writeMaxBytes: 1 << 27
+  }
+  if (protocol.startsWith("Connect")) return ProtocolConnect.createTransport(options)
+  return (protocol === "gRPC" ? ProtocolGrpc : ProtocolGrpcWeb).createTransport(options)
+}
+
+/** Clients of a service in this process. */
+export const makeClientsInProcess = (protocol: Protocol, baseUrl: string, send: UniversalClientFn): Clients => {
+  const client = createClient(CouponService, transportInProcess(protocol, baseUrl, send))
+  return { next: () => client, close: () => {} }
+}
+
 /** A failure as a typed client sees it; `coupon` is the error's detail. */
 export interface Rejection {
   readonly code: Code
@@ -95,7 +122,7 @@ export interface Http {
 
 export const path = (method: string) => `/coupon.v1.CouponService/${method}`
 
-export const makeHttp = (urls: ReadonlyArray<string>): Http => {
+export const makeHttp = (urls: ReadonlyArray<string>, fetch = globalThis.fetch): Http => {
   let turn = 0
   const request: Http["request"] = async (target, init) => {
     const reply = await fetch(urls[turn++ % urls.length] + target, init)

@@ -11,7 +11,10 @@ import {
   GetCampaignRequestSchema,
   type WatchSnapshot
 } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
-import { makeClients, makeHttp, path, protocols, refusal, type Clients, type Http } from "./clients.ts"
+import type { UniversalClientFn } from "@connectrpc/connect/protocol"
+import {
+  type Clients, type Http, makeClients, makeClientsInProcess, makeHttp, path, protocols, refusal
+} from "./clients.ts"
 import { expiry } from "./expiry.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { redemption } from "./redemption.ts"
@@ -23,6 +26,8 @@ export interface Subject {
   readonly urls: () => ReadonlyArray<string>
   /** Stops every instance and starts them again on the same stores. */
   readonly restart: () => Promise<void>
+  /** A service in this process: how its requests are sent. It does not outlive a restart. */
+  readonly inProcess?: { readonly send: UniversalClientFn; readonly fetch: typeof globalThis.fetch }
   readonly stop: () => Promise<void>
 }
 
@@ -131,14 +136,17 @@ const badInput: ReadonlyArray<readonly [method: string, body: unknown, field: st
   ["IssueCoupon", `{"campaignId":1,"campaignId":2,"userId":1}`, "body"]
 ]
 
-/** The whole public contract, over the wire, on real sockets. Requests go to the instances in turn. */
-export const contract = (name: string, start: () => Promise<Subject>): void => {
+/**
+ * The whole public contract, over the wire, on real sockets. Requests go to the instances in turn. A service that is
+ * not `durable` is not restarted.
+ */
+export const contract = (name: string, start: () => Promise<Subject>, durable = true): void => {
   describe(name, () => {
     let subject: Subject
     let http: Http
 
     const connect = () => {
-      http = makeHttp(subject.urls())
+      http = makeHttp(subject.urls(), subject.inProcess?.fetch)
     }
     beforeAll(async () => {
       subject = await start()
@@ -438,7 +446,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
           const reply = await http.post("CreateCampaign", { ...fields, ...other })
           expect([reply.status, reply.json()]).toEqual([409, { code: "aborted", message: "CONFLICT" }])
         }
-        await subject.restart()
+        if (durable) await subject.restart()
         connect()
         expect(await open(fields)).toBe(all[0])
         expect(await open({ ...fields, requestId: `${requestId}.` })).not.toBe(all[0])
@@ -727,7 +735,10 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
     describe.each(protocols)("%s", (protocol) => {
       let clients: Clients
       beforeAll(() => {
-        clients = makeClients(protocol, subject.urls())
+        const { inProcess, urls } = subject
+        clients = inProcess === undefined
+          ? makeClients(protocol, urls())
+          : makeClientsInProcess(protocol, urls()[0]!, inProcess.send)
       })
       afterAll(() => clients.close())
 
@@ -1031,7 +1042,7 @@ export const contract = (name: string, start: () => Promise<Subject>): void => {
       })
     })
 
-    it("keeps everything across a restart", async () => {
+    if (durable) it("keeps everything across a restart", async () => {
       const campaignId = await open({ name: "다시", couponLimit: 3 })
       const coupons = await Promise.all([1, 2, 3].map((user) => issue(campaignId, user)))
       const codes = coupons.map((reply) => reply.json()["code"])

@@ -143,6 +143,7 @@ const documents = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "test/conformance/README.md",
+  "src/package/README.md",
   ...readdirSync(Path.join(root, "docs"), { encoding: "utf8", recursive: true })
     .filter((file) => file.endsWith(".md"))
     .map((file) => `docs/${file}`)
