@@ -136,7 +136,7 @@ const directions = {
   cli: {
     inside: ["base", "domain", "contract", "client", "config", "SourceFrames.ts"],
     packages:
-      /^(effect\/|@effect\/(cli|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|csv-stringify\/sync$|node:)/,
+      /^(effect\/|@effect\/(cli|platform|platform-node)\/|@bufbuild\/protobuf(\/|$)|csv-stringify\/sync$|yaml$|node:)/,
     because: "the command is a client: it reaches the service by src/client/ alone"
   }
 }

@@ -3,6 +3,7 @@ import { VERSION } from "../config/Version.ts"
 import * as LogCommand from "./commands/LogCommand.ts"
 import * as RedemptionCommands from "./redemptions/RedemptionCommands.ts"
 import * as OperatorCommands from "./commands/OperatorCommands.ts"
+import { apply } from "./applying/ApplyCommand.ts"
 import { backup } from "./commands/BackupCommand.ts"
 import { campaign } from "./commands/CampaignCommands.ts"
 import { find, get, issue, list } from "./commands/CouponCommands.ts"
@@ -15,10 +16,12 @@ import { listen } from "./webhooks/ListenCommand.ts"
 import { webhook } from "./webhooks/WebhookCommands.ts"
 import { watch } from "./watching/WatchCommand.ts"
 
-const root = Command.make("coupon").pipe(
+/** All commands. */
+export const root = Command.make("coupon").pipe(
   Command.withDescription("operates coupon-issuance: a client of its API and of its operator plane"),
   Command.withSubcommands([
     campaign,
+    apply,
     codes,
     issue,
     get,

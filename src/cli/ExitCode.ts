@@ -5,7 +5,11 @@
 export const exitCodes = {
   OK: { code: 0, meaning: "done" },
   FAILED: { code: 1, meaning: "something unexpected; the message says what is known" },
-  USAGE: { code: 2, meaning: "an option, an argument or a field breaks its rule; nothing was done" },
+  USAGE: {
+    code: 2,
+    meaning: "an option, an argument or a field breaks its rule, or `apply --dry-run` would change something; " +
+      "nothing was done"
+  },
   NOT_FOUND: { code: 3, meaning: "no such campaign, coupon or key" },
   PRECONDITION: {
     code: 4,

@@ -18,8 +18,13 @@ export const entries: ReadonlyArray<Entry> = [
     role: "OPERATOR"
   },
   {
-    usage: "campaign get ID [--codes]",
-    text: "shows a campaign; --codes: every issued code, one a line",
+    usage: "apply -f FILE [--dry-run] [--allow-end]",
+    text: "makes campaigns what a YAML file says; run again, it changes nothing",
+    role: "OPERATOR"
+  },
+  {
+    usage: "campaign get ID [--codes] [--output O]",
+    text: "shows a campaign; --codes: every issued code, one a line; O is text, json or yaml",
     role: "anyone"
   },
   {

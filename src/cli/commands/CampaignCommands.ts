@@ -1,11 +1,9 @@
-import { type JsonObject, type MessageInitShape, toJson } from "@bufbuild/protobuf"
+import { type JsonObject, toJson } from "@bufbuild/protobuf"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
-import * as Backoff from "../../base/Backoff.ts"
 import {
   type Campaign,
   CampaignPhase,
@@ -13,15 +11,16 @@ import {
   CampaignStatus,
   CodeAlphabet,
   CodeSource,
-  type CreateCampaignRequestSchema,
   CreateCampaignResponseSchema,
   type GetCampaignResponse,
   GetCampaignResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import { CliFailure, ofCall, usage } from "../CliFailure.ts"
+import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
 import * as CodeOptions from "./CodeOptions.ts"
 import * as ValidityOptions from "./ValidityOptions.ts"
+import { createSafely } from "./SafeCreation.ts"
+import * as CampaignFile from "../applying/CampaignFile.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
@@ -109,42 +108,6 @@ const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
     updated: campaign.updatedAt
   })
 
-/** How often a creation is sent at most: its id makes repeating it safe. */
-const ATTEMPTS = 4
-
-const pause = Backoff.make({ firstMillis: 200, lastMillis: 2_000 })
-
-/** Whether a call that changes something may have been done. */
-const mayBeDone = (failure: CallFailure): boolean =>
-  failure._tag === "OutcomeUnknown" || ("mayBeDone" in failure && failure.mayBeDone)
-
-/**
- * Sends a creation until its outcome is known. If an attempt may have been done and none succeeded, the failure says
- * how to go on: the next one may be answered that nothing was done, which is true of that one alone.
- */
-const createSafely = (
-  client: CouponClient["Type"],
-  request: MessageInitShape<typeof CreateCampaignRequestSchema>,
-  repetition: string
-) =>
-  Effect.gen(function*() {
-    let isOpen = false
-    for (let attempt = 1;; attempt++) {
-      const sent = yield* Effect.either(client.createCampaign(request))
-      if (Either.isRight(sent)) return sent.right
-      const failure = sent.left
-      isOpen ||= mayBeDone(failure)
-      const isPassing = mayBeDone(failure) || failure._tag === "Unavailable" || failure._tag === "Unreachable"
-      if (!isOpen || (!isPassing && failure._tag !== "Overloaded")) return yield* failure
-      if (attempt === ATTEMPTS) {
-        const { code, message } = ofCall(failure)
-        const hint = `it may have been done. To do it once and no more, repeat it with ${repetition}`
-        return yield* new CliFailure({ exit: "UNKNOWN", code, message, hint })
-      }
-      yield* Effect.sleep(pause(attempt))
-    }
-  })
-
 const create = Command.make(
   "create",
   {
@@ -221,13 +184,20 @@ const get = Command.make(
     codes: Options.boolean("codes").pipe(
       Options.withDescription("print every issued code instead, one a line, in order of issue")
     ),
+    output: Options.choice("output", ["text", "json", "yaml"]).pipe(
+      Options.withAlias("o"),
+      Options.withDescription("yaml: a file for `coupon apply`"),
+      Options.withDefault("text")
+    ),
     ...Connection.options
   },
-  ({ campaignId, codes, ...given }) =>
-    withPublic(given, (client, { json }) =>
+  ({ campaignId, codes, output, ...given }) =>
+    withPublic({ ...given, json: given.json || output === "json" }, (client, { json }) =>
       Effect.gen(function*() {
+        if (output === "yaml" && (codes || json)) return yield* usage("--output yaml excludes --codes and --json")
         const campaign = yield* client.getCampaign({ campaignId, pageSize: codes ? 0 : 1 })
         if (codes) return yield* codesOf(client, campaignId, campaign, json)
+        if (output === "yaml") return yield* Output.line(yield* CampaignFile.write(campaign))
         const answer = toJson(GetCampaignResponseSchema, campaign, { alwaysEmitImplicit: true })
         yield* show(json, withoutCodes(answer as JsonObject), () => factsOf(campaign))
       }))
