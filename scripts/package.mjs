@@ -1,6 +1,6 @@
 // Makes the package that other programs install, in dist/package: the client and the contract of src/ as JavaScript
-// with types, and the service itself in one file for tests. `npm run package` also packs it (docs/internals/decisions.md,
-// "The package is made, not the repository published").
+// with types, and the service itself in one file for tests. `npm run package` also packs it. Why it is made:
+// docs/internals/decisions.md, "The package is made, not the repository published".
 //   node scripts/package.mjs [--pack DIRECTORY]
 import { spawnSync } from "node:child_process"
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -98,10 +98,8 @@ const bundle = async (modules) => {
           if (!modules.has(module)) return { path: resolved, sideEffects: false }
           return { path: Path.relative(Path.dirname(BUNDLED), `${module}.js`), external: true }
         })
-        onResolve({ filter: /^(effect|@bufbuild\/protobuf|@connectrpc\/connect|@libsql\/client)(\/|$)/ }, ({ path }) => ({
-          path,
-          external: true
-        }))
+        const peers = /^(effect|@bufbuild\/protobuf|@connectrpc\/connect|@libsql\/client)(\/|$)/
+        onResolve({ filter: peers }, ({ path }) => ({ path, external: true }))
       }
     }],
     banner: {
@@ -159,7 +157,8 @@ try {
   cpSync(Path.join(root, "migrations/libsql"), Path.join(out, "migrations/libsql"), { recursive: true })
   copyFileSync(Path.join(root, "LICENSE"), Path.join(out, "LICENSE"))
   copyFileSync(Path.join(root, "src/package/README.md"), Path.join(out, "README.md"))
-  writeFileSync(Path.join(out, "package.json"), `${JSON.stringify({ ...manifest, files: ["dist", "migrations"] }, null, 2)}\n`)
+  const whole = { ...manifest, files: ["dist", "migrations"] }
+  writeFileSync(Path.join(out, "package.json"), `${JSON.stringify(whole, null, 2)}\n`)
   // For the tests of the package.
   writeFileSync(Path.join(root, "dist/package.inputs.json"), JSON.stringify(inputs))
   console.log(`dist/package: ${needed.size} modules, types of ${typed.size}, and the service for tests`)

@@ -1,5 +1,5 @@
 import * as Layer from "effect/Layer"
-import { AppConfig } from "./config/AppConfig.ts"
+import type { AppConfig } from "./config/AppConfig.ts"
 import * as EventStream from "./ports/EventStream.ts"
 import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"

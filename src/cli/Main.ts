@@ -9,11 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as SourceFrames from "../SourceFrames.ts"
-import { run } from "./App.ts"
+import { root, run } from "./App.ts"
 import * as Arguments from "./Arguments.ts"
 import { CliFailure } from "./CliFailure.ts"
 import { type Exit as ExitName, exitCodes } from "./ExitCode.ts"
 import * as Guide from "./Guide.ts"
+import * as CommandWords from "./line/CommandWords.ts"
+import * as HelpPage from "./line/HelpPage.ts"
+import * as Mistakes from "./line/Mistakes.ts"
 import * as Output from "./Output.ts"
 
 const tell = ({ code, exit, hint, message }: CliFailure, json: boolean) =>
@@ -49,13 +52,26 @@ const environment = Layer.mergeAll(
   CliConfig.layer({ showBuiltIns: false })
 )
 
+const asksForHelp = (args: ReadonlyArray<string>): boolean => args.some((arg) => arg === "--help" || arg === "-h")
+
+/** Runs a line that names a command; `--completions`, `--version` and the like are those of `@effect/cli`. */
+const runCommand = (args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const { descriptor } = root
+    if (asksForHelp(args)) {
+      const named = yield* CommandWords.find(descriptor, args)
+      return yield* Output.line(HelpPage.render(named, process.stdout.columns))
+    }
+    yield* Mistakes.check(descriptor, args)
+    yield* run(["node", "coupon", ...args])
+  })
+
 /** Runs the command with these arguments, without those for the program itself; prints by Effect's Console. */
 export const main = (given: ReadonlyArray<string>): Effect.Effect<ExitName> => {
   const args = Arguments.canonical(given)
-  if (args.length === 0 || (args.length === 1 && (args[0] === "--help" || args[0] === "-h"))) {
-    return Effect.as(Output.line(Guide.text()), "OK" as const)
-  }
-  return run(["node", "coupon", ...args]).pipe(
+  const isAlone = args.every((arg) => arg === "--help" || arg === "-h")
+  if (isAlone) return Effect.as(Output.line(Guide.text()), "OK" as const)
+  return (args[0]!.startsWith("-") ? run(["node", "coupon", ...args]) : runCommand(args)).pipe(
     Effect.provide(environment),
     Effect.exit,
     Effect.flatMap((exit) => settle(exit, args.includes("--json")))

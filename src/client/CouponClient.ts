@@ -213,14 +213,18 @@ export const layer = (options: ClientOptions): Layer.Layer<CouponClient> =>
   Layer.sync(CouponClient, () => make(options))
 
 /**
- * The settings of a client, read from the configuration: `COUPON_URL`, `COUPON_API_KEY`, and `COUPON_TIMEOUT`.
+ * The settings of a client, read from the configuration: `COUPON_URL`, `COUPON_API_KEY`, and `COUPON_TIMEOUT`, e.g.
+ * `3 seconds`.
  *
  * @example
  * import { clientConfig } from "coupon-issuance"
  * import * as ConfigProvider from "effect/ConfigProvider"
  * import * as Effect from "effect/Effect"
  *
- * const given = ConfigProvider.fromMap(new Map([["COUPON_URL", "http://127.0.0.1:8080"], ["COUPON_TIMEOUT", "3 s"]]))
+ * const given = ConfigProvider.fromMap(new Map([
+ *   ["COUPON_URL", "http://127.0.0.1:8080"],
+ *   ["COUPON_TIMEOUT", "3 seconds"]
+ * ]))
  * const options = Effect.runSync(Effect.withConfigProvider(clientConfig, given))
  * console.log(options.url, options.timeoutMillis) // http://127.0.0.1:8080 3000
  */

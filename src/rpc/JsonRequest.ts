@@ -3,7 +3,7 @@ import { fromBinary, fromJson, fromJsonString, ScalarType } from "@bufbuild/prot
 import { isFieldError } from "@bufbuild/protobuf/reflect"
 import { EmptySchema } from "@bufbuild/protobuf/wkt"
 import { InvalidArgument } from "../domain/Failure.ts"
-import { nearest } from "./Nearest.ts"
+import { nearest } from "../base/Nearest.ts"
 
 const refuse = (field: string, reason: string) => new InvalidArgument({ field, reason })
 

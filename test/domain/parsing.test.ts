@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { parseOrder, parsePatch } from "../../src/domain/Campaign.ts"
 import * as DisplayName from "../../src/domain/DisplayName.ts"
 import { formatRfc3339, parseRfc3339 } from "../../src/domain/Time.ts"
-import { nearest } from "../../src/rpc/Nearest.ts"
+import { nearest } from "../../src/base/Nearest.ts"
 
 describe("a name", () => {
   it.each([

@@ -81,9 +81,11 @@ describe("the tarball", () => {
 
   it("has types that are right for each way to resolve them, by attw", async () => {
     const attw = Path.join(root, "node_modules/@arethetypeswrong/cli/dist/index.js")
+    // Ends with another code than 0 if there is a problem.
     const printed = await run(nodeProgram, [attw, tarball, "--profile", "esm-only", "--format", "ascii"], directory)
-    expect(printed).toContain("coupon-issuance/testing")
-    expect(printed).toMatch(/No problems found/)
+    for (const entry of ["connect", "gen", "testing", "webhooks"]) {
+      expect(printed).toContain(`coupon-issuance/${entry}`)
+    }
   })
 
   it("brings the client no code of a server, and the service no store but its memory", () => {
@@ -133,7 +135,7 @@ describe("the tarball", () => {
       client.issueCoupon({ campaignId: 1, userId: 1n }).then(console.log, (error) => console.log(failureOf(error)))
     `)
     const webhooks = await size(`import { verify } from "coupon-issuance/webhooks"; console.log(verify)`)
-    console.log(`for a browser, compressed: ${effect} bytes on Effect, ${connect} on connect-es, ${webhooks} of webhooks`)
+    console.log(`for a browser, in bytes by gzip: Effect ${effect}, connect-es ${connect}, webhooks ${webhooks}`)
     expect(Math.max(effect, connect)).toBeLessThan(MAX_BROWSER_BYTES)
     expect(connect).toBeLessThan(effect)
     expect(webhooks).toBeLessThan(4_000)
