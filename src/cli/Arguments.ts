@@ -11,7 +11,8 @@ const FLAGS: ReadonlySet<string> = new Set([
   "--no-end",
   "--allow-past-end",
   "--allow-end",
-  "--dry-run"
+  "--dry-run",
+  "--yes"
 ])
 
 /** Options with a value that every command has. */

@@ -49,7 +49,7 @@ export const entries: ReadonlyArray<Entry> = [
   },
   { usage: "campaign pause ID", text: "strict: once it answers, nothing more is issued", role: "OPERATOR" },
   { usage: "campaign resume ID", text: "lets a paused campaign issue again", role: "OPERATOR" },
-  { usage: "campaign end ID", text: "ends a campaign for good", role: "OPERATOR" },
+  { usage: "campaign end ID [--yes]", text: "ends a campaign for good; asks for its name", role: "OPERATOR" },
   {
     usage: "codes preview [--pattern P] [--alphabet A]",
     text: "draws codes of a format, and counts how many there are; asks no service",

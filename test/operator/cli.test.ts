@@ -116,7 +116,7 @@ describe("coupon, on a service that runs", () => {
     expect(await run("campaign", "resume", id)).toMatchObject({ code: 0 })
     expect(await run("issue", id, "1")).toMatchObject({ code: 0 })
     expect(await run("campaign", "update", id, "--limit", "0")).toMatchObject({ code: exitCodes.USAGE.code })
-    expect(await run("campaign", "end", id)).toMatchObject({ code: 0 })
+    expect(await run("campaign", "end", id, "--yes")).toMatchObject({ code: 0 })
     expect(await run("issue", id, "2")).toMatchObject({
       code: 4,
       err: expect.stringContaining("CAMPAIGN_ENDED") as string
@@ -172,7 +172,7 @@ describe("coupon, on a service that runs", () => {
     await run("campaign", "update", String(id), "--limit", "2")
     await run("campaign", "pause", String(id))
     await run("campaign", "resume", String(id))
-    await run("campaign", "end", String(id))
+    await run("campaign", "end", String(id), "--yes")
     const phases = ["OPEN", "SOLD_OUT", "OPEN", "PAUSED", "OPEN", "ENDED"]
     const history = async () =>
       JSON.parse((await run("campaign", "history", String(id), "--json")).out) as ReadonlyArray<
@@ -237,7 +237,7 @@ describe("coupon, on a service that runs", () => {
     expect(all.code).toBe(0)
     expect(JSON.parse(all.out.trim().split("\n").at(-1)!)).toMatchObject({ _tag: "Done", violations: [] })
 
-    for (const flag of [[], ["--discard"]]) {
+    for (const flag of [[], ["--discard", "--yes"]]) {
       const rebuilt = await run("rebuild", id, "--json", ...flag)
       expect(rebuilt.code).toBe(0)
       const events = rebuilt.out.trim().split("\n").map((line) => JSON.parse(line) as { readonly _tag: string })

@@ -50,7 +50,7 @@ for (const kind of availableDatabases()) {
       // What is in the live set stays there, unless it is discarded.
       expect((await run("rebuild", id)).code).toBe(0)
       expect((await run("verify", id)).code).toBe(exitCodes.UNSOUND.code)
-      expect((await run("rebuild", id, "--discard")).out).toMatch(/is complete: 3 holders/)
+      expect((await run("rebuild", id, "--discard", "--yes")).out).toMatch(/is complete: 3 holders/)
       expect((await run("verify", id)).code).toBe(0)
     })
 
@@ -86,7 +86,7 @@ for (const kind of availableDatabases()) {
         await phaseNow("SOLD_OUT")
         await runs[1]!("campaign", "update", id, "--limit", "4")
         await runs[2]!("campaign", "pause", id)
-        await runs[1]!("campaign", "end", id)
+        await runs[1]!("campaign", "end", id, "--yes")
         const expected = ["SCHEDULED", "OPEN", "SOLD_OUT", "OPEN", "PAUSED", "ENDED"].map((phase, k) =>
           `${k + 1} ${phase}`
         )

@@ -7,6 +7,7 @@ import { leavesOf } from "../../src/cli/line/CommandWords.ts"
 import { examples } from "../../src/cli/line/Examples.ts"
 import * as Mistakes from "../../src/cli/line/Mistakes.ts"
 import * as Arguments from "../../src/cli/Arguments.ts"
+import * as Confirmation from "../../src/cli/line/Confirmation.ts"
 import { coupon } from "./Command.ts"
 
 const run = coupon("http://127.0.0.1:1")
@@ -52,7 +53,7 @@ describe("a line that is wrong", () => {
     ["campain list", "there is no command coupon campain; did you mean coupon campaign?"],
     ["campaign lst", "there is no command coupon campaign lst; did you mean coupon campaign list?"],
     ["pause 1", "there is no command coupon pause; did you mean coupon campaign pause?"],
-    ["campaign", "coupon campaign needs one of its commands: create, get, list, history, update, pause, resume, end"],
+    ["campaign", "coupon campaign needs one of its commands: create, get, list, history, timeline, update, pause, resume, end"],
     ["campaign get", "Missing argument <campaign-id> (coupon campaign get --help)"],
     ["campaign get x", "<campaign-id> must be an integer, and is 'x' (coupon campaign get --help)"],
     ["campaign update 1 --limit x", "--limit must be an integer, and is 'x' (coupon campaign update --help)"],
@@ -68,6 +69,37 @@ describe("a line that is wrong", () => {
       out: "",
       err: { error: { code: "USAGE", message, exitCode: 2 } }
     })
+  })
+})
+
+describe("what cannot be undone", () => {
+  const asked = (answer: string) => {
+    const questions: Array<string> = []
+    const ask = (question: string) => {
+      questions.push(question)
+      return Promise.resolve(answer)
+    }
+    return { questions, terminal: { isThere: true, ask } }
+  }
+  const given = { what: "campaign 1 Summer ends for good", word: "Summer", yes: false, json: false }
+  const outcome = (options: Partial<typeof given>, terminal: Confirmation.Terminal) =>
+    Effect.runPromise(Effect.either(Confirmation.confirm({ ...given, ...options }, terminal)))
+
+  it("is done when the word was typed, and not otherwise", async () => {
+    const right = asked(" Summer ")
+    expect(await outcome({}, right.terminal)).toMatchObject({ _tag: "Right" })
+    expect(right.questions).toEqual(["campaign 1 Summer ends for good. Type Summer to go on: "])
+    for (const answer of ["", "y", "summer"]) {
+      expect(await outcome({}, asked(answer).terminal)).toMatchObject({ left: { code: "NOT_CONFIRMED" } })
+    }
+  })
+
+  it("needs --yes without a terminal and with --json, and with --yes asks nothing", async () => {
+    const absent = { isThere: false, ask: () => Promise.reject(new Error("it asks")) }
+    const message = "campaign 1 Summer ends for good: give --yes if that is meant"
+    expect(await outcome({}, absent)).toMatchObject({ left: { exit: "USAGE", message } })
+    expect(await outcome({ json: true }, { ...absent, isThere: true })).toMatchObject({ left: { message } })
+    expect(await outcome({ yes: true, json: true }, absent)).toMatchObject({ _tag: "Right" })
   })
 })
 

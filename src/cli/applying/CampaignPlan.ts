@@ -93,9 +93,10 @@ export const make = (
   allowEnd: boolean
 ): Effect.Effect<Plan, CliFailure | CallFailure> =>
   Effect.gen(function*() {
-    const present = wanted.id === undefined ? yield* findByName(client, wanted.name) : yield* findById(client, wanted.id)
-    if (present === undefined && (wanted.couponLimit === undefined || wanted.startTime === undefined)) {
-      return yield* usage(`there is no campaign ${wanted.name}, and to create it couponLimit and startTime must be given`)
+    const { couponLimit, id, name, startTime } = wanted
+    const present = id === undefined ? yield* findByName(client, name) : yield* findById(client, id)
+    if (present === undefined && (couponLimit === undefined || startTime === undefined)) {
+      return yield* usage(`there is no campaign ${name}, and to create it couponLimit and startTime must be given`)
     }
     const differences = present === undefined ? [] : differencesOf(present, wanted)
     const status = differences.find(({ field }) => field === "status")
@@ -103,12 +104,12 @@ export const make = (
       return yield* new CliFailure({
         exit: "PRECONDITION",
         code: "CAMPAIGN_ENDED",
-        message: `campaign ${present!.id} ${wanted.name} has ended, for good`,
+        message: `campaign ${present!.id} ${name} has ended, for good`,
         hint: "leave status out, or give the campaign of the file another name"
       })
     }
     if (wanted.status === "ended" && (present === undefined || status !== undefined) && !allowEnd) {
-      return yield* usage(`${wanted.name} would end for good: give --allow-end if that is meant`)
+      return yield* usage(`${name} would end for good: give --allow-end if that is meant`)
     }
     return { wanted, present, differences }
   })

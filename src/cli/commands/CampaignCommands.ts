@@ -21,6 +21,7 @@ import * as CodeOptions from "./CodeOptions.ts"
 import * as ValidityOptions from "./ValidityOptions.ts"
 import { createSafely } from "./SafeCreation.ts"
 import * as CampaignFile from "../applying/CampaignFile.ts"
+import * as Confirmation from "../line/Confirmation.ts"
 import * as Connection from "../Connection.ts"
 import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
@@ -288,8 +289,8 @@ const update = Command.make(
   Command.withDescription("changes name, limit, times, codes, validity or undo window; the rest stays as it is")
 )
 
-/** A change of status, which has no settings of its own. */
-const turn = (word: "pause" | "resume" | "end", description: string) =>
+/** A change of status that can be undone. */
+const turn = (word: "pause" | "resume", description: string) =>
   Command.make(
     word,
     { campaignId, expectedVersion, ...Connection.options },
@@ -301,6 +302,22 @@ const turn = (word: "pause" | "resume" | "end", description: string) =>
         return Effect.flatMap(reply, ({ campaign }) => changed(json, campaign))
       })
   ).pipe(Command.withDescription(description))
+
+const ending = Command.make(
+  "end",
+  { campaignId, expectedVersion, yes: Confirmation.yes, ...Connection.options },
+  ({ campaignId, expectedVersion, yes, ...given }) =>
+    withPublic(given, (client, { json }) =>
+      Effect.gen(function*() {
+        if (!yes) {
+          const { name } = yield* client.getCampaign({ campaignId, pageSize: 1 })
+          const what = `campaign ${campaignId} ${Output.printable(name)} ends for good`
+          yield* Confirmation.confirm({ what, word: name, yes, json })
+        }
+        const { campaign } = yield* client.endCampaign({ campaignId, expectedVersion: versionOf(expectedVersion) })
+        yield* changed(json, campaign)
+      }))
+).pipe(Command.withDescription("ends a campaign for good, after its name was typed, or with --yes"))
 
 const tableOf = (campaigns: ReadonlyArray<Campaign>): string =>
   Output.table(
@@ -406,6 +423,6 @@ export const campaign = Command.make("campaign").pipe(
     update,
     turn("pause", "stops issuing; once it answers, nothing more is issued"),
     turn("resume", "lets a paused campaign issue again"),
-    turn("end", "ends a campaign for good")
+    ending
   ])
 )

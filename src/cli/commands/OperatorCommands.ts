@@ -8,6 +8,7 @@ import type { VerifiedCampaign, VerifyEvent } from "../../contract/OperatorRpcs.
 import * as VerificationReport from "../VerificationReport.ts"
 import { CliFailure, cutShort } from "../CliFailure.ts"
 import { campaignId, show, withOperator } from "./Commands.ts"
+import * as Confirmation from "../line/Confirmation.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 
@@ -63,11 +64,14 @@ export const rebuild = Command.make(
     discard: Options.boolean("discard").pipe(
       Options.withDescription("clear the gate first, also of reservations of claims that are under way")
     ),
+    yes: Confirmation.yes,
     ...Connection.options
   },
-  ({ campaignId, discard, ...given }) =>
+  ({ campaignId, discard, yes, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
+        const what = `the gate of campaign ${campaignId} is cleared first, with what it holds of claims under way`
+        if (discard) yield* Confirmation.confirm({ what, word: String(campaignId), yes, json })
         let finished = false
         yield* Stream.runForEach(client.RebuildGate({ campaignId, discard }), (event) => {
           if (event._tag === "Done") finished = true

@@ -78,7 +78,7 @@ export const make: Effect.Effect<Redemptions["Type"], never, LibSqlDriver> = Eff
     )
   return SqlRedemptions.make({
     time: Number,
-    now: () => integer(Date.now()),
+    now: () => integer(driver.now()),
     keys: (json) => `(SELECT value ->> 0 AS campaign_id, value ->> 1 AS coupon_id FROM json_each('${json}')) AS k`,
     read,
     forbidAndRead: (key, campaignId, text) => forbidAndRead(key, campaignId, () => text),
