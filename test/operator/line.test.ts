@@ -53,7 +53,10 @@ describe("a line that is wrong", () => {
     ["campain list", "there is no command coupon campain; did you mean coupon campaign?"],
     ["campaign lst", "there is no command coupon campaign lst; did you mean coupon campaign list?"],
     ["pause 1", "there is no command coupon pause; did you mean coupon campaign pause?"],
-    ["campaign", "coupon campaign needs one of its commands: create, get, list, history, timeline, update, pause, resume, end"],
+    [
+      "campaign",
+      "coupon campaign needs one of its commands: create, get, list, history, timeline, update, pause, resume, end"
+    ],
     ["campaign get", "Missing argument <campaign-id> (coupon campaign get --help)"],
     ["campaign get x", "<campaign-id> must be an integer, and is 'x' (coupon campaign get --help)"],
     ["campaign update 1 --limit x", "--limit must be an integer, and is 'x' (coupon campaign update --help)"],

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import type { CampaignSettings } from "../../src/domain/Campaign.ts"
 import { defaultCodes } from "../../src/domain/codes/CampaignCodes.ts"
-import { DEFAULT_UNDO_WINDOW_MILLIS } from "../../src/domain/redemption/Redemption.ts"
+import { DEFAULT_UNDO_WINDOW_MILLIS } from "../../src/domain/validity/UndoWindow.ts"
 import { migrate } from "../../src/sql/libsql/LibSql.ts"
 import { settingsState } from "../../src/sql/text/CampaignText.ts"
 

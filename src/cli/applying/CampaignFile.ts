@@ -117,7 +117,7 @@ const campaignOf = (value: unknown, where: string): Either.Either<FileCampaign, 
 /** Reads the campaigns of a YAML file, one a document. Nothing of it is taken if anything is wrong. */
 export const parse = (text: string, file: string): Effect.Effect<ReadonlyArray<FileCampaign>, CliFailure> =>
   Effect.gen(function*() {
-    const { parseAllDocuments } = yield* Effect.promise(() => import("yaml"))
+    const { parseAllDocuments } = yield* Effect.promise(() => import("./Yaml.ts"))
     const documents = parseAllDocuments(text)
     const campaigns: Array<FileCampaign> = []
     for (const [k, document] of [...documents].entries()) {
@@ -162,7 +162,7 @@ export const codesOf = ({ codeFormat, codeSource }: Described): "pool" | FileCod
 
 /** A campaign as a file that `parse` reads back. */
 export const write = (campaign: Described): Effect.Effect<string> =>
-  Effect.map(Effect.promise(() => import("yaml")), ({ stringify }) => {
+  Effect.map(Effect.promise(() => import("./Yaml.ts")), ({ stringify }) => {
     const { couponLimit, endTime, id, name, startTime, status } = campaign
     const codes = codesOf(campaign)
     return stringify({
