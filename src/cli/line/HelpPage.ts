@@ -1,7 +1,7 @@
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Descriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as Span from "@effect/cli/HelpDoc/Span"
+import type * as Span from "@effect/cli/HelpDoc/Span"
 import { stripVTControlCharacters } from "node:util"
 import * as Guide from "../Guide.ts"
 import type * as CommandWords from "./CommandWords.ts"

@@ -34,7 +34,7 @@ const inOurWords = (text: string, named: CommandWords.Named, args: ReadonlyArray
 }
 
 /**
- * Whether the line can be run, before anything of it is. Then `@effect/cli` has nothing to say, whose mistakes are plain
+ * Whether the line can be run, before anything of it is. Then `@effect/cli` has nothing to say: its mistakes are plain
  * text also where JSON is asked for, and name neither the argument nor the command.
  */
 export const check = (
