@@ -1,14 +1,18 @@
 /** The failures of calls, each a class with a tag; docs/reference/errors.md has what to do about each. */
 export { TimedOut, UnexpectedAnswer, Unreachable } from "../client/ClientFailure.ts"
-export { CouponAlreadyClaimed, CouponRedeemed, InternalServerError } from "../contract/FailureTable.ts"
+export {
+  CouponAlreadyClaimed,
+  CouponExpired,
+  CouponRedeemed,
+  CouponRevoked,
+  InternalServerError
+} from "../contract/FailureTable.ts"
 export {
   CampaignEnded,
   CampaignNotStarted,
   CampaignPaused,
   CodesExhausted,
   Conflict,
-  CouponExpired,
-  CouponRevoked,
   CouponSoldOut,
   InvalidArgument,
   OutcomeUnknown,

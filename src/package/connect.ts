@@ -92,7 +92,7 @@ export interface ApiFailure {
   readonly code: Code
   /** Of OVERLOADED, UNAVAILABLE and RATE_LIMITED: call again after so many seconds. */
   readonly retryAfterSeconds: number | undefined
-  /** Of COUPON_ALREADY_CLAIMED and COUPON_REDEEMED: the coupon. */
+  /** Of COUPON_ALREADY_CLAIMED, COUPON_REDEEMED, COUPON_EXPIRED and COUPON_REVOKED: the coupon. */
   readonly coupon: Coupon | undefined
 }
 
