@@ -52,6 +52,7 @@ describe("a setting of campaigns", () => {
   const before: CampaignSettings = {
     name: "a",
     couponLimit: 1,
+    returned: 0,
     status: "ACTIVE",
     startTime: 0,
     endTime: undefined,
@@ -63,6 +64,7 @@ describe("a setting of campaigns", () => {
   const others: { readonly [Setting in keyof CampaignSettings]-?: CampaignSettings[Setting] } = {
     name: "b",
     couponLimit: 2,
+    returned: 1,
     status: "PAUSED",
     startTime: 1,
     endTime: 2,
