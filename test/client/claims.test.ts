@@ -160,7 +160,7 @@ describe("streams that go on", () => {
 
   it.effect("ask for what follows, however often that is, and end with what does not pass", () =>
     Effect.gen(function*() {
-      const COUNT = 2_000
+      const COUNT = 200
       const asked: Array<number> = []
       let last = 0
       const messages = resumed<number>({
