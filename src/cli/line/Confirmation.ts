@@ -44,6 +44,6 @@ export const confirm = (
     if (yes) return
     if (json || !terminal.isThere) return yield* usage(`${what}: give --yes if that is meant`)
     const typed = yield* Effect.promise(() => terminal.ask(`${what}. Type ${word} to go on: `))
-    if (typed.trim() === word) return
+    if (typed.trim().normalize() === word.trim().normalize()) return
     return yield* new CliFailure({ exit: "USAGE", code: "NOT_CONFIRMED", message: "nothing was done" })
   })

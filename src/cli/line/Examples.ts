@@ -34,7 +34,7 @@ export const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "log": ["coupon log --campaign 1"],
   "rebuild": ["coupon rebuild 1"],
   "redeem": ["coupon redeem 1 SUMMER-2345-6789-A --request-id order-99 --terminal till-7"],
-  "revoke": ["coupon revoke 1 --user 1001 --reason fraud"],
+  "revoke": ["coupon revoke 1 --user 1001 --reason fraud --return-slot"],
   "settings": ["coupon settings --changed"],
   "undo": ["coupon undo 1 --user 1001 --request-id return-99"],
   "verify": ["coupon verify", "coupon verify 1"],

@@ -11,7 +11,7 @@ import {
 import { type CliFailure, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
-import { confirmed, yes } from "./Confirmation.ts"
+import * as Confirmation from "../line/Confirmation.ts"
 import { campaignId, parseUserId, show, withPublic } from "../commands/Commands.ts"
 
 const code = Args.text({ name: "code" }).pipe(Args.withDescription("the coupon's code"), Args.optional)
@@ -102,14 +102,15 @@ export const revoke = Command.make(
     returnSlot: Options.boolean("return-slot").pipe(
       Options.withDescription("one more user gets a coupon; else the slot stays used")
     ),
-    yes,
+    yes: Confirmation.yes,
     ...Connection.options
   },
   ({ campaignId, code, reason, requestId, returnSlot, user, yes, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
-        yield* confirmed(yes, { what: "a coupon is revoked for good", answer: String(coupon.value) })
+        const what = "a coupon is revoked for good"
+        yield* Confirmation.confirm({ what, word: String(coupon.value), yes, json })
         const reply = yield* client.revokeCoupon({
           campaignId, coupon, reason, returnSlot,
           requestId: request(requestId)
