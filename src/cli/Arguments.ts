@@ -11,6 +11,7 @@ const FLAGS: ReadonlySet<string> = new Set([
   "--no-end",
   "--allow-past-end",
   "--allow-end",
+  "--return-slot",
   "--dry-run",
   "--yes"
 ])
