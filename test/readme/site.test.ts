@@ -38,6 +38,16 @@ describe("the site of the documents", () => {
     }
   })
 
+  it("has the pictures of its pages, as pictures", () => {
+    const pictures = ["index.md", "ko/index.md", "internals/benchmarks.md", "guides/console.md"].flatMap((place) =>
+      Array.from(page(place).matchAll(/<img\b[^>]*\bsrc="([^"]+)"/g), ([, url]) => url!))
+    expect(pictures.length).toBeGreaterThan(10)
+    for (const url of pictures) {
+      expect(url).toMatch(/\.(?:svg|webp)$/)
+      expect(existsSync(Path.join(built, url)), url).toBe(true)
+    }
+  })
+
   it("loads nothing from other hosts", () => {
     for (const place of ["index.md", "contents.md", "reference/openapi.md"]) {
       const loaded = page(place).matchAll(/<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="([^"]+)"/g)
