@@ -37,6 +37,21 @@ export interface AuditRecord extends AuditedAction {
   readonly outcome: Outcome | undefined
 }
 
+/** Which acts to list. */
+export interface AuditQuery {
+  readonly beforeId: number | undefined
+  readonly limit: number
+  readonly campaignId: CampaignId | undefined
+  readonly only?: ReadonlySet<CampaignId> | undefined
+  /** Of the actor with exactly this name. */
+  readonly actor?: string | undefined
+  /** Of this kind, such as `campaign.pause`, or `campaign` for all that begin with `campaign.`. */
+  readonly action?: string | undefined
+  /** From `since` on and before `until`, by the ledger's clock. */
+  readonly since?: EpochMillis | undefined
+  readonly until?: EpochMillis | undefined
+}
+
 /**
  * The record of administrative acts, in the ledger. Changes of campaigns and keys enter it by themselves
  * (`CampaignStore`, `ApiKeyStore`), in their transaction.
@@ -52,10 +67,5 @@ export class AuditLog extends Context.Tag("coupon/issuance/AuditLog")<AuditLog, 
    * `campaignId` is given, and of these alone if `only` is. An act whose transaction takes long may appear below one
    * that was listed before it.
    */
-  readonly list: (query: {
-    readonly beforeId: number | undefined
-    readonly limit: number
-    readonly campaignId: CampaignId | undefined
-    readonly only?: ReadonlySet<CampaignId> | undefined
-  }) => Effect.Effect<ReadonlyArray<AuditRecord>, LedgerUnavailable>
+  readonly list: (query: AuditQuery) => Effect.Effect<ReadonlyArray<AuditRecord>, LedgerUnavailable>
 }>() {}

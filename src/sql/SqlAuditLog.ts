@@ -4,10 +4,10 @@ import { AuditLog, type AuditEntry } from "../ports/AuditLog.ts"
 import { CommitInDoubt } from "../ports/Ledger.ts"
 import type { Row } from "./Rows.ts"
 import { type SqlFailure, unavailable } from "./SqlFailure.ts"
-import { actRow, listActs } from "./text/AuditLogText.ts"
+import { actRow, type AuditLiterals, listActs } from "./text/AuditLogText.ts"
 
 /** The audit log, where the databases differ. */
-export interface AuditLogDialect {
+export interface AuditLogDialect extends AuditLiterals {
   readonly time: (value: unknown) => EpochMillis
   /** Adds a row; does nothing if there is one with this change id. */
   readonly insert: (entry: AuditEntry) => Effect.Effect<unknown, unknown>
@@ -19,7 +19,7 @@ export interface AuditLogDialect {
 const ATTEMPTS = 3
 
 /** What all ledgers do alike with the audit log. */
-export const make = ({ classify, insert, read, time }: AuditLogDialect): AuditLog["Type"] => {
+export const make = ({ at, classify, insert, read, text, time }: AuditLogDialect): AuditLog["Type"] => {
   const rowOf = actRow(time)
   return AuditLog.of({
     append: (entry) =>
@@ -31,6 +31,9 @@ export const make = ({ classify, insert, read, time }: AuditLogDialect): AuditLo
         })
       ),
     list: (query) =>
-      Effect.mapBoth(read(listActs(query)), { onFailure: unavailable, onSuccess: (rows) => rows.map(rowOf) })
+      Effect.mapBoth(read(listActs(query, { at, text })), {
+        onFailure: unavailable,
+        onSuccess: (rows) => rows.map(rowOf)
+      })
   })
 }

@@ -4,7 +4,7 @@ import type * as Layer from "effect/Layer"
 import { expect } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
 import { changeBy } from "../../src/domain/ChangeRecord.ts"
-import { AuditLog, type AuditRecord } from "../../src/ports/AuditLog.ts"
+import { AuditLog, type AuditQuery, type AuditRecord } from "../../src/ports/AuditLog.ts"
 
 const shown = ({ action, actor, after, before, campaignId }: AuditRecord) =>
   [actor.name, action, campaignId, before, after]
@@ -58,6 +58,38 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
         expect(yield* only(7, 9)).toEqual([7, 7, 7])
         expect(yield* only(8)).toEqual([])
         expect(yield* only()).toEqual([])
+      }))
+
+    it.effect("lists what one actor did, one kind of acts, and those of a time", () =>
+      Effect.gen(function*() {
+        const audit = yield* AuditLog
+        const who = `filter ' % _ ${Math.random()}`
+        for (const action of ["campaign.pause", "campaign.resume", "campaigns", "key.create"]) {
+          yield* audit.append({
+            ...changeBy(named(who)),
+            action,
+            outcome: "DONE",
+            campaignId: undefined,
+            before: undefined,
+            after: undefined
+          })
+        }
+        const list = (query: Partial<AuditQuery>) =>
+          audit.list({ beforeId: undefined, limit: 10, campaignId: undefined, actor: who, ...query })
+        const actions = (query: Partial<AuditQuery>) =>
+          Effect.map(list(query), (acts) => acts.map(({ action }) => action))
+        expect(yield* actions({})).toEqual(["key.create", "campaigns", "campaign.resume", "campaign.pause"])
+        expect(yield* actions({ action: "campaign" })).toEqual(["campaign.resume", "campaign.pause"])
+        expect(yield* actions({ action: "campaign.pause" })).toEqual(["campaign.pause"])
+        for (const action of ["camp", "campaign%", "campaign.", "'", "\\"]) {
+          expect(yield* actions({ action })).toEqual([])
+        }
+        expect(yield* actions({ actor: "filter" })).toEqual([])
+        const [last] = yield* list({ limit: 1 })
+        expect((yield* list({ since: last!.at })).map(({ id }) => id)).toContain(last!.id)
+        expect((yield* list({ since: last!.at + 1 })).map(({ id }) => id)).toEqual([])
+        expect((yield* list({ until: last!.at })).map(({ id }) => id)).not.toContain(last!.id)
+        expect(yield* actions({ until: last!.at + 1 })).toHaveLength(4)
       }))
 
     it.effect("cuts an actor's name rather than losing the act", () =>

@@ -1,6 +1,6 @@
 import type { Actor } from "../../domain/Actor.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
-import type { AuditRecord, Outcome } from "../../ports/AuditLog.ts"
+import type { AuditQuery, AuditRecord, Outcome } from "../../ports/AuditLog.ts"
 import { integer, isOneOf } from "./Literals.ts"
 import type { Row } from "../Rows.ts"
 
@@ -28,17 +28,26 @@ export const factValues = (
   outcome: Outcome
 ): ReadonlyArray<string | null> => [fact(keyId), fact(role), fact(address), fact(requestId), outcome]
 
-/** A page of the audit log, newest first: the same in both dialects. */
-export const listActs = (query: {
-  readonly beforeId: number | undefined
-  readonly limit: number
-  readonly campaignId: number | undefined
-  readonly only?: ReadonlySet<number> | undefined
-}): string => {
+/** Literals of a dialect. */
+export interface AuditLiterals {
+  readonly text: (text: string) => string
+  readonly at: (time: EpochMillis) => string
+}
+
+/** A page of the audit log, newest first: the same in both dialects but for literals. */
+export const listActs = (query: AuditQuery, { at, text }: AuditLiterals): string => {
+  const { action, actor, since, until } = query
   const conditions = [
     ...(query.beforeId === undefined ? [] : [`a.id < ${integer(query.beforeId)}`]),
     ...(query.campaignId === undefined ? [] : [`a.campaign_id = ${integer(query.campaignId)}`]),
-    ...(query.only === undefined ? [] : [isOneOf("a.campaign_id", query.only)])
+    ...(query.only === undefined ? [] : [isOneOf("a.campaign_id", query.only)]),
+    ...(actor === undefined ? [] : [`a.actor = ${text(actor)}`]),
+    // No wildcard: a name that has one is compared as it is.
+    ...(action === undefined ? [] : [
+      `(a.action = ${text(action)} OR SUBSTR(a.action, 1, ${integer(action.length + 1)}) = ${text(`${action}.`)})`
+    ]),
+    ...(since === undefined ? [] : [`a.at >= ${at(since)}`]),
+    ...(until === undefined ? [] : [`a.at < ${at(until)}`])
   ]
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")} `
   return "SELECT a.id, a.at, a.actor, a.action, a.campaign_id, a.before_state, a.after_state, " +

@@ -7,8 +7,10 @@ import { AuditLog, type Outcome } from "../../../ports/AuditLog.ts"
 import type { Row } from "../../Rows.ts"
 import * as SqlAuditLog from "../../SqlAuditLog.ts"
 import { actColumns, actorText, factColumns, factValues, stateText } from "../../text/AuditLogText.ts"
+import { integer } from "../../text/Literals.ts"
 import { LibSqlDriver } from "../LibSql.ts"
 import { classifyLibsql } from "../LibSqlFailure.ts"
+import { libsqlText } from "../Statements.ts"
 
 /** Adds the facts of an act that its transaction has recorded before this; does nothing without one. */
 export const libsqlFacts = ({ actor, changeId }: ChangeRecord, outcome: Outcome): InStatement => ({
@@ -20,6 +22,8 @@ SELECT change_id, ?, ?, ?, ?, ? FROM admin_audit WHERE change_id = ?`,
 const make = Effect.map(LibSqlDriver, (driver) =>
   SqlAuditLog.make({
     time: Number,
+    text: libsqlText,
+    at: integer,
     insert: (entry) => {
       const { action, actor, after, before, campaignId, changeId } = entry
       const state = [stateText(before), stateText(after)]

@@ -7,7 +7,7 @@ import { AuditLog, type AuditEntry, type Outcome } from "../../../ports/AuditLog
 import * as SqlAuditLog from "../../SqlAuditLog.ts"
 import { actColumns, actorText, factColumns, factValues, stateText } from "../../text/AuditLogText.ts"
 import { integer } from "../../text/Literals.ts"
-import { batchKey, mysqlText, timeFromSql } from "../Literals.ts"
+import { batchKey, mysqlText, timeFromSql, timeToSql } from "../Literals.ts"
 import { classifyMysql, isDuplicateKey } from "../MySqlFailure.ts"
 import { script } from "../Script.ts"
 import * as Transactions from "../Transactions.ts"
@@ -47,6 +47,8 @@ const make = Effect.gen(function*() {
 
   return SqlAuditLog.make({
     time: timeFromSql,
+    text: mysqlText,
+    at: timeToSql,
     insert: (entry) => {
       const campaign = entry.campaignId === undefined ? "NULL" : integer(entry.campaignId)
       return send(script(
