@@ -125,7 +125,7 @@ const directions = {
     inside: [
       "base", "domain", "config", "contract", "ports", "metrics", "security", "agents", "rpc", "http", "webhooks"
     ],
-    packages: /^(effect\/|@effect\/(rpc|platform)\/|node:)/,
+    packages: /^(effect\/|@effect\/(rpc|platform)\/|@connectrpc\/connect$|node:)/,
     because: "the operator plane works with the ports, whatever adapters are behind them"
   },
   package: {

@@ -18,6 +18,7 @@ import * as RedisClient from "./redis/RedisClient.ts"
 import * as RedisEventStream from "./redis/RedisEventStream.ts"
 import * as RedisGate from "./redis/RedisGate.ts"
 import * as RedisGateFacts from "./redis/RedisGateFacts.ts"
+import * as RedisInstanceBoard from "./redis/RedisInstanceBoard.ts"
 import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
 import * as MySqlAuditChain from "./sql/mysql/admin/MySqlAuditChain.ts"
 import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
@@ -123,6 +124,11 @@ const layerGateKeys = Layer.scopedContext(Effect.gen(function*() {
   return yield* awaited("the ledger's identity", Layer.buildWithScope(GateKeys.layer, scope))
 }))
 
+const layerBoard = Layer.scopedContext(Effect.gen(function*() {
+  const scope = yield* Effect.scope
+  return yield* awaited("the ledger's identity", Layer.buildWithScope(RedisInstanceBoard.layer, scope))
+}))
+
 const layerEventStream = Layer.unwrapEffect(
   Effect.map(AppConfig, (config): Layer.Layer<EventStream.EventStream, never, AppConfig | GateKeys.GateKeys> =>
     config.eventStream === "redis" ? RedisEventStream.layer : EventStream.layerOff)
@@ -133,7 +139,7 @@ export const layerDistributed: Layer.Layer<
   Stores,
   BackendUnusable,
   AppConfig | BootProgress
-> = Layer.mergeAll(RedisGate.layer, layerEventStream, RedisGateFacts.layer).pipe(
+> = Layer.mergeAll(RedisGate.layer, layerEventStream, RedisGateFacts.layer, layerBoard).pipe(
   Layer.provide(layerGateKeys),
   Layer.provideMerge(Layer.mergeAll(
     Layer.succeed(StoreHealth, { troubles: () => [] }),

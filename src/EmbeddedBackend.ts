@@ -5,6 +5,7 @@ import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
 import { StoreHealth } from "./ports/StoreHealth.ts"
 import * as MemoryGate from "./memory/MemoryGate.ts"
 import * as MemoryGateFacts from "./memory/MemoryGateFacts.ts"
+import * as MemoryInstanceBoard from "./memory/MemoryInstanceBoard.ts"
 import * as LibSqlApiKeyStore from "./sql/libsql/admin/LibSqlApiKeyStore.ts"
 import * as LibSqlAuditChain from "./sql/libsql/admin/LibSqlAuditChain.ts"
 import * as LibSqlAuditLog from "./sql/libsql/admin/LibSqlAuditLog.ts"
@@ -46,7 +47,7 @@ export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = La
     Layer.provide(LibSql.layer),
     Layer.mapError(unusable)
   ),
-  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
+  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, MemoryInstanceBoard.layer, EventStream.layerOff)
 )
 
 /** The gate and the ledger in the memory of the process. There is no file, hence no backup and no `DATA_DIR`. */
@@ -56,5 +57,5 @@ export const layerMemory: Layer.Layer<
   AppConfig
 > = Layer.merge(
   layerLibSql.pipe(Layer.provide(LibSql.layerMemory), Layer.mapError(unusable)),
-  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, EventStream.layerOff)
+  Layer.mergeAll(MemoryGate.layer, MemoryGateFacts.layer, MemoryInstanceBoard.layer, EventStream.layerOff)
 )

@@ -11,6 +11,7 @@ import type { Gate } from "./ports/Gate.ts"
 import type { GateFacts } from "./ports/operation/GateFacts.ts"
 import type { Ledger } from "./ports/Ledger.ts"
 import type { LedgerFacts } from "./ports/LedgerFacts.ts"
+import type { InstanceBoard } from "./ports/operation/InstanceBoard.ts"
 import type { LedgerBackup } from "./ports/operation/LedgerBackup.ts"
 import type { Outbox } from "./ports/Outbox.ts"
 import type { Redemptions } from "./ports/Redemptions.ts"
@@ -45,6 +46,7 @@ export type Stores =
   | Outbox
   | Redemptions
   | Gate
+  | InstanceBoard
   | LedgerBackup
   | StoreHealth
   | WebhookCursors

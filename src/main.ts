@@ -14,6 +14,8 @@ import * as ConsoleMount from "./console/ConsoleMount.ts"
 import * as Logging from "./telemetry/Logging.ts"
 import * as MainProgram from "./MainProgram.ts"
 import * as Redaction from "./config/Redaction.ts"
+import * as LiveMount from "./operator/live/LiveMount.ts"
+import * as OverviewSampler from "./operator/OverviewSampler.ts"
 import * as OperatorMount from "./operator/OperatorMount.ts"
 import * as Exposition from "./metrics/Exposition.ts"
 import * as ProcessMetrics from "./metrics/ProcessMetrics.ts"
@@ -73,7 +75,12 @@ const mounts = Effect.gen(function*() {
   const metrics = yield* GuardedMount.make("VIEWER", Exposition.mounts(yield* AppConfig.AppConfig))
   const open = { [OpenApi.PATH]: OpenApi.make() }
   const pages = (yield* AppConfig.AppConfig).servesConsole ? yield* ConsoleMount.make() : {}
-  return Server.layerWith(open, undefined, {}, { ...metrics, ...pages, ...yield* OperatorMount.make })
+  return Server.layerWith(open, undefined, {}, {
+    ...metrics,
+    ...pages,
+    ...yield* LiveMount.make,
+    ...yield* OperatorMount.make
+  })
 })
 
 const service = Layer.effectDiscard(greet).pipe(
@@ -82,6 +89,7 @@ const service = Layer.effectDiscard(greet).pipe(
   Layer.merge(ProcessMetrics.layer),
   Layer.merge(ProtectionLog.layer),
   Layer.provideMerge(Layer.unwrapScoped(mounts)),
+  Layer.provideMerge(OverviewSampler.layer),
   Layer.provideMerge(Boot.layer)
 )
 

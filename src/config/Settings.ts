@@ -331,8 +331,8 @@ export const settings = {
   ),
   console: {
     name: "CONSOLE",
-    description: "whether operators have pages at /console, next to the operator plane; unless set, off in production " +
-      "(on, off)",
+    description: "whether operators have pages at /console, next to the operator plane; unless set, off in " +
+      "production (on, off)",
     default: "on or off",
     config: Config.option(Config.literal("on", "off")("CONSOLE"))
   } satisfies Setting<Option.Option<"on" | "off">>,

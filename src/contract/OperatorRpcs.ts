@@ -196,6 +196,17 @@ export const Key = Schema.Struct({
   lastUsedOn: known
 })
 
+/** A session of the console. */
+export const Session = Schema.Struct({
+  id: Schema.String,
+  /** The key that it stands for; `null`: ADMIN_API_KEY. A session whose key is not valid is of no use. */
+  keyId: Schema.NullOr(Schema.String),
+  createdAt: Millis,
+  endsAt: Millis,
+  /** Where it was started from. */
+  address: Schema.String
+})
+
 /** Limits that are asked for: `null` for none; one that is missing stays as it is. */
 const limits = {
   expiresAt: Schema.optional(Schema.NullOr(Millis)),
@@ -342,12 +353,25 @@ export class OperatorRpcs extends RpcGroup.make(
     }),
     error: OperatorFailure
   }).annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all").annotate(Writes, true),
-  /** The newest first, at most `limit` (1 to 1,000); `beforeId`: only those older than it. */
+  /** Sessions of the console whose time is not over, the oldest first. */
+  Rpc.make("ListSessions", { success: Schema.Array(Session), error: OperatorFailure })
+    .annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all"),
+  /** Ends a session of the console, within 10 s at every instance. */
+  Rpc.make("EndSession", { payload: changing({ id: Schema.String }), success: Schema.Void, error: OperatorFailure })
+    .annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all").annotate(Writes, true),
+  /**
+   * The newest first, at most `limit` (1 to 1,000); `beforeId`: only those older than it. Of one actor by its whole
+   * name, of one kind (`campaign.pause`, or `campaign` for all of them), from `since` on, and before `until`.
+   */
   Rpc.make("AuditLog", {
     payload: {
       limit: Schema.Int.pipe(Schema.between(1, 1_000)),
       beforeId: Schema.optional(Schema.Number),
-      campaignId: Schema.optional(CampaignId)
+      campaignId: Schema.optional(CampaignId),
+      actor: Schema.optional(Schema.String.pipe(Schema.maxLength(200))),
+      action: Schema.optional(Schema.String.pipe(Schema.maxLength(64))),
+      since: Schema.optional(Schema.NonNegativeInt),
+      until: Schema.optional(Schema.NonNegativeInt)
     },
     success: Schema.Array(AuditRecord),
     error: OperatorFailure

@@ -68,6 +68,25 @@ export const Overview = Schema.Struct({
   inFlight: Schema.Number,
   /** Coupons that this instance committed since its start. */
   issuedTotal: Schema.Number,
+  /**
+   * IssueCoupon's way through this instance since its start, in claims and coupons: answered; begun; with a slot of the
+   * gate, or past it; committed; and handed over by its relay, which takes those of other instances too. Absent from
+   * instances that do not tell.
+   */
+  funnel: Schema.optional(Schema.Struct({
+    arrived: Schema.Number,
+    admitted: Schema.Number,
+    reserved: Schema.Number,
+    committed: Schema.Number,
+    delivered: Schema.Number
+  })),
+  /** The last verification that this instance ran to its end (`Audit`), of all campaigns or of one; `null`: none. */
+  verified: Schema.optional(Schema.NullOr(Schema.Struct({
+    at: Schema.Number,
+    campaignId: Schema.NullOr(Schema.Number),
+    campaigns: Schema.Number,
+    violations: Schema.Number
+  }))),
   /** Means; 0 if there was no batch. */
   batchSizes: Schema.Struct({ gate: Schema.Number, ledger: Schema.Number }),
   gate: Schema.Struct({ up: Schema.Boolean, rebuilding: Schema.Number, answersPerSecond: Numbers }),

@@ -65,7 +65,7 @@ export const expiring = gauges(
   "Valid API keys that expire within 14 days and have no successor, of the whole deployment."
 )()
 
-/** There should be none: each is a part of the console that its own policy forbids, or an attack that it has stopped. */
+/** There should be none: each is a part of the console that its own policy forbids, or an attack that it stopped. */
 export const policyReports = counters(
   "coupon_console_policy_reports",
   "Reports of browsers that the content security policy of the console has stopped something."

@@ -12,6 +12,20 @@ export interface Quantiles {
   readonly p99: number
 }
 
+/** IssueCoupon's way through this instance, in claims and coupons since its start. */
+export interface Funnel {
+  /** Answered, however. */
+  readonly arrived: number
+  /** Of those, begun: neither shed nor rejected for what they were. */
+  readonly admitted: number
+  /** That got a slot of the gate, or went past it. */
+  readonly reserved: number
+  /** Coupons that were committed. */
+  readonly committed: number
+  /** Coupons that the relay handed over, those of other instances too. */
+  readonly delivered: number
+}
+
 /** What an operator watches, of this instance unless said otherwise. */
 export interface MetricsOverview {
   /** Seconds that rates, quantiles and means are over: since the last look. */
@@ -22,6 +36,7 @@ export interface MetricsOverview {
   readonly latencyMillis: { readonly ok: Quantiles; readonly refused: Quantiles }
   readonly inFlight: number
   readonly issuedTotal: number
+  readonly funnel: Funnel
   /** Means since the last look; 0 if there was no batch. */
   readonly batchSizes: { readonly gate: number; readonly ledger: number }
   /** Of all instances. */
@@ -76,6 +91,24 @@ const mean = (now: State, before: State | undefined): number => {
 const valuesOf = (counters: Readonly<Record<string, Metrics.Counter>>): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.entries(counters).map(([name, counter]) => [name, counter.value()]))
 
+const sum = (values: Iterable<number>): number => {
+  let total = 0
+  for (const value of values) total += value
+  return total
+}
+
+const funnel = (): Funnel => {
+  const { latency, totals } = RequestMetrics.rpc("IssueCoupon")
+  const { Bypassed, Reserved } = GateMetrics.gateAnswers
+  return {
+    arrived: sum(Object.values(totals())),
+    admitted: sum([latency.ok, latency.refused, latency.failed].map((one) => one.state().count)),
+    reserved: Reserved.value() + Bypassed.value(),
+    committed: LedgerMetrics.couponsIssued.value(),
+    delivered: OutboxMetrics.delivered.value()
+  }
+}
+
 const read = () => {
   const claims = RequestMetrics.rpc("IssueCoupon")
   return {
@@ -116,6 +149,7 @@ export const makeOverview = (): () => MetricsOverview => {
       latencyMillis: { ok: quantiles(now.ok, last.ok), refused: quantiles(now.refused, last.refused) },
       inFlight: RequestMetrics.inFlight.value(),
       issuedTotal: LedgerMetrics.couponsIssued.value(),
+      funnel: funnel(),
       batchSizes: { gate: mean(now.gateBatch, last.gateBatch), ledger: mean(now.ledgerBatch, last.ledgerBatch) },
       outbox: {
         backlog: OutboxMetrics.outboxBacklog.value(),

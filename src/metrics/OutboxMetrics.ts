@@ -14,3 +14,7 @@ const relayEvent = counters(
   ["phase"]
 )
 export const relayed = { taken: relayEvent({ phase: "taken" }), settled: relayEvent({ phase: "settled" }) }
+export const delivered = counters(
+  "coupon_delivered",
+  "Coupons that this instance's relay handed to the event stream and the gate; one may be handed over twice."
+)()

@@ -17,6 +17,7 @@ import { LedgerFacts, type SessionFact } from "../ports/LedgerFacts.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
 import { ApiKeys, type KeyConflict, KeyRejected } from "../security/ApiKeys.ts"
+import { Sessions } from "../security/sessions/Sessions.ts"
 import { anonymousAdmin, type Principal } from "../domain/Principal.ts"
 import { VERSION } from "../config/Version.ts"
 import * as Backup from "./Backup.ts"
@@ -84,7 +85,7 @@ const keyFailures = {
 export const layer = (stopped: Effect.Effect<void>) =>
   OperatorRpcs.toLayer(Effect.gen(function*() {
     const services = yield* OperatorServices
-    const overview = yield* OverviewSampler.make
+    const { noteVerified, samples } = yield* OverviewSampler.Overviews
     const rebuild = yield* GateRebuild.make
     const backup = yield* Backup.make
     const startup = yield* Startup
@@ -148,6 +149,8 @@ export const layer = (stopped: Effect.Effect<void>) =>
       const done = Effect.gen(function*() {
         const backlog = yield* Effect.flatMap(Outbox, (outbox) => outbox.backlog)
         const whole = Violations.outboxViolations(backlog, options.limits).map(Violations.toContract)
+        const all = violations.length + whole.length
+        noteVerified({ at: Date.now(), campaignId: campaignId ?? null, campaigns, violations: all })
         return { _tag: "Done" as const, campaigns, violations: [...violations, ...whole], outbox: backlog }
       })
       return Stream.concat(rows, Stream.fromEffect(done))
@@ -190,7 +193,7 @@ export const layer = (stopped: Effect.Effect<void>) =>
           }
         }),
       Overview: () =>
-        Stream.unwrap(Effect.map(Caller, ({ principal }) => OverviewSampler.ofCall(overview, principal, stopped))),
+        Stream.unwrap(Effect.map(Caller, ({ principal }) => OverviewSampler.ofCall(samples, principal, stopped))),
       Audit: ({ campaignId }) =>
         oneAKey("Audit", Stream.unwrap(Effect.map(Caller, ({ principal }) =>
           stream("Audit", verify(campaignId, principal.campaigns))))),
@@ -242,11 +245,19 @@ export const layer = (stopped: Effect.Effect<void>) =>
             Effect.map((key) => ({ ...key, expiresAt: key.expiresAt ?? null })),
             Effect.catchTags(keyFailures)
           ))),
-      AuditLog: ({ beforeId, campaignId, limit }) =>
+      ListSessions: () =>
+        call("ListSessions", Effect.map(Effect.flatMap(Sessions, ({ list }) => list), (sessions) =>
+          sessions.map(({ keyId, ...session }) => ({ ...session, keyId: keyId ?? null })))),
+      EndSession: ({ id }) =>
+        Effect.flatMap(Caller, ({ actor }) =>
+          call("EndSession", Effect.flatMap(Effect.flatMap(Sessions, (sessions) => sessions.end(id, actor)), (found) =>
+            found ? Effect.void : new NotFound({ message: "there is no such session" })))),
+      AuditLog: (query) =>
         Effect.flatMap(Caller, ({ principal }) =>
           call("AuditLog", Effect.gen(function*() {
-            const query = { beforeId, campaignId, limit, only: principal.campaigns }
-            const records = yield* Effect.flatMap(AuditLog, (audit) => audit.list(query))
+            const { beforeId, campaignId } = query
+            const acts = { ...query, beforeId, campaignId, only: principal.campaigns }
+            const records = yield* Effect.flatMap(AuditLog, (audit) => audit.list(acts))
             return records.map(AuditRows.toContract)
           }))),
       AuditLinks: ({ after, limit }) =>

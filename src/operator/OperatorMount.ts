@@ -14,6 +14,7 @@ import type { Handler, Mounts } from "../http/Mounts.ts"
 import * as OperatorAccess from "./admission/OperatorAccess.ts"
 import type { OperatorServer } from "./OperatorServer.ts"
 import type { OperatorServices } from "./OperatorServices.ts"
+import type { Overviews } from "./OverviewSampler.ts"
 
 /**
  * What OperatorServer imports, in steps of 5 to 30 ms from the leaves to the root. Imported at once, it would delay
@@ -45,9 +46,9 @@ const PAUSE_MILLIS = 5
 export const make: Effect.Effect<
   Mounts,
   never,
-  AppConfig | OperatorServices | Startup | Scope.Scope
+  AppConfig | OperatorServices | Overviews | Startup | Scope.Scope
 > = Effect.gen(function*() {
-  const runtime = yield* Effect.runtime<AppConfig | OperatorServices | Startup | Scope.Scope>()
+  const runtime = yield* Effect.runtime<AppConfig | OperatorServices | Overviews | Startup | Scope.Scope>()
   const startup = yield* Startup
   const addressOf = ClientAddress.makeAddressOf((yield* AppConfig).trustedNetworks)
   let server: Promise<OperatorServer> | undefined

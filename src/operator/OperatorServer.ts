@@ -11,6 +11,7 @@ import * as OperatorHandlers from "./OperatorHandlers.ts"
 import * as OperatorProtocol from "./OperatorProtocol.ts"
 import { OperatorRpcs } from "../contract/OperatorRpcs.ts"
 import type { OperatorServices } from "./OperatorServices.ts"
+import type { Overviews } from "./OverviewSampler.ts"
 
 /** The operator plane, ready to serve. */
 export interface OperatorServer {
@@ -23,7 +24,7 @@ export interface OperatorServer {
 export const make: Effect.Effect<
   OperatorServer,
   never,
-  AppConfig | OperatorServices | Startup | Scope.Scope
+  AppConfig | OperatorServices | Overviews | Startup | Scope.Scope
 > = Effect.gen(function*() {
   const config = yield* AppConfig
   const stopped = yield* Deferred.make<void>()

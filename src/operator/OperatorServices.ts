@@ -10,6 +10,7 @@ import type { KnownCampaigns } from "../agents/KnownCampaigns.ts"
 import type { CampaignStore } from "../ports/CampaignStore.ts"
 import type { Ledger } from "../ports/Ledger.ts"
 import type { LedgerFacts } from "../ports/LedgerFacts.ts"
+import type { InstanceBoard } from "../ports/operation/InstanceBoard.ts"
 import type { LedgerBackup } from "../ports/operation/LedgerBackup.ts"
 import type { Outbox } from "../ports/Outbox.ts"
 import type { StoreHealth } from "../ports/StoreHealth.ts"
@@ -31,6 +32,7 @@ export type Ports =
   | CampaignStore
   | Ledger
   | LedgerFacts
+  | InstanceBoard
   | LedgerBackup
   | Outbox
   | Sessions

@@ -1,9 +1,9 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { mayTouch, type Principal } from "../domain/Principal.ts"
 import { Gate, type GateState } from "../ports/Gate.ts"
@@ -28,10 +28,10 @@ const MOST_CAMPAIGNS = 10
 /** A store that has not answered within this is shown as not answering; the next sample asks again. */
 const PATIENCE = Duration.millis(900)
 
-const ask = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, never, R> =>
+export const ask = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, never, R> =>
   question.pipe(Effect.disconnect, Effect.timeout(PATIENCE), Effect.option)
 
-const gateWord = (state: Option.Option<GateState>): (typeof ActiveCampaign.Type)["gate"] =>
+export const gateWord = (state: Option.Option<GateState>): (typeof ActiveCampaign.Type)["gate"] =>
   Option.match(state, {
     onNone: () => "Unreachable" as const,
     onSome: ({ condition, generation, hydrated }) => {
@@ -98,7 +98,12 @@ const stored = Effect.gen(function*() {
   }
 })
 
-const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, OperatorServices | Startup> =>
+type Verified = NonNullable<Overview["verified"]>
+
+const sample = (
+  look: () => MetricsOverview,
+  verified: () => Verified | null
+): Effect.Effect<Overview, never, OperatorServices | Startup> =>
   Effect.gen(function*() {
     const services = yield* OperatorServices
     const startup = yield* Startup
@@ -107,7 +112,7 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
     const waitingFor = startup.waitingFor()
     // The metrics' own gauges are some seconds old; the stores have just answered.
     const overview = look()
-    const { batchSizes, commitsInDoubt, eventLoop, gate, inFlight, issuedTotal, latencyMillis } = overview
+    const { batchSizes, commitsInDoubt, eventLoop, funnel, gate, inFlight, issuedTotal, latencyMillis } = overview
     return {
       at: Date.now(),
       instance: instanceName,
@@ -120,6 +125,8 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
       latencyMillis,
       inFlight,
       issuedTotal,
+      funnel,
+      verified: verified(),
       batchSizes,
       gate: {
         ...gate,
@@ -142,7 +149,7 @@ const sample = (look: () => MetricsOverview): Effect.Effect<Overview, never, Ope
 export const LIFE = Duration.minutes(10)
 
 /** A sample as a caller may see it: of campaigns, those that its key may touch. The rest is of the whole instance. */
-const visibleTo = (principal: Principal) => (overview: Overview): Overview =>
+export const visibleTo = (principal: Principal) => (overview: Overview): Overview =>
   principal.campaigns === undefined
     ? overview
     : { ...overview, campaigns: overview.campaigns.filter(({ campaignId }) => mayTouch(principal, campaignId)) }
@@ -155,23 +162,39 @@ export const ofCall = (
 ): Stream.Stream<Overview> =>
   samples.pipe(Stream.map(visibleTo(principal)), Stream.haltAfter(LIFE), Stream.interruptWhen(stopped))
 
-/**
- * One sample a second for all watchers together, and none without watchers. A further watcher gets the latest sample at
- * once.
- */
-export const make: Effect.Effect<
-  Stream.Stream<Overview>,
-  never,
-  OperatorServices | Startup | Scope.Scope
-> = Effect.gen(function*() {
-  const context = yield* Effect.context<OperatorServices | Startup>()
-  // Rates restart with the first watcher: an average since the last one left would not show the present.
-  const samples = Stream.unwrap(Effect.sync(() =>
-    Stream.repeatEffectWithSchedule(Effect.provide(sample(makeOverview()), context), Schedule.fixed(INTERVAL))))
-  return yield* Stream.share(samples, {
-    capacity: 2,
-    replay: 1,
-    strategy: "sliding",
-    idleTimeToLive: Duration.seconds(3)
+/** What this instance does, for all who watch it. */
+export class Overviews extends Context.Tag("coupon/operator/Overviews")<Overviews, {
+  /**
+   * One sample a second for all watchers together, and none without watchers. A further watcher gets the latest sample
+   * at once.
+   */
+  readonly samples: Stream.Stream<Overview>
+  /** Notes a verification that has ended. */
+  readonly noteVerified: (verified: Verified) => void
+}>() {}
+
+export const layer: Layer.Layer<Overviews, never, OperatorServices | Startup> = Layer.scoped(
+  Overviews,
+  Effect.gen(function*() {
+    const context = yield* Effect.context<OperatorServices | Startup>()
+    let verified: Verified | null = null
+    // Rates restart with the first watcher: an average since the last one left would not show the present.
+    const fresh = Stream.unwrap(Effect.sync(() =>
+      Stream.repeatEffectWithSchedule(
+        Effect.provide(sample(makeOverview(), () => verified), context),
+        Schedule.fixed(INTERVAL)
+      )))
+    const samples = yield* Stream.share(fresh, {
+      capacity: 2,
+      replay: 1,
+      strategy: "sliding",
+      idleTimeToLive: Duration.seconds(3)
+    })
+    return Overviews.of({
+      samples,
+      noteVerified: (latest) => {
+        verified = latest
+      }
+    })
   })
-})
+)

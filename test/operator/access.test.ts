@@ -40,6 +40,8 @@ describe("the operator plane, once a key is configured", () => {
     RevokeKey: (client) => client.RevokeKey({ id: "unknown" }),
     LimitKey: (client) => client.LimitKey({ id: "unknown", expiresAt: null }),
     RotateKey: (client) => client.RotateKey({ id: "unknown", overlapMillis: 0 }),
+    ListSessions: (client) => client.ListSessions(),
+    EndSession: (client) => client.EndSession({ id: "unknown" }),
     AuditLog: (client) => client.AuditLog({ limit: 1 }),
     AuditLinks: (client) => client.AuditLinks({ after: 0, limit: 1 }),
     VerifyAuditLog: (client) => Stream.runDrain(client.VerifyAuditLog({})),
@@ -95,7 +97,13 @@ describe("the operator plane, once a key is configured", () => {
     ["REDEEMER", []],
     ["VIEWER", reading],
     ["OPERATOR", [...reading, "RebuildGate"]],
-    ["ADMIN", [...reading, "RebuildGate", "Backup", "CreateKey", "ListKeys", "RevokeKey", "LimitKey", "RotateKey"]]
+    [
+      "ADMIN",
+      [
+        ...reading, "RebuildGate", "Backup", "CreateKey", "ListKeys", "RevokeKey", "LimitKey", "RotateKey",
+        "ListSessions", "EndSession"
+      ]
+    ]
   ]
   for (const [role, may] of allowed) {
     it(`lets a key with the role ${role} make the calls of that role, and no other`, async () => {
@@ -105,7 +113,7 @@ describe("the operator plane, once a key is configured", () => {
         call,
         !may.includes(call as Call)
           ? "PERMISSION_DENIED"
-          : ["RebuildGate", "RevokeKey", "LimitKey", "RotateKey", "Phases", "Timeline"].includes(call)
+          : ["RebuildGate", "RevokeKey", "LimitKey", "RotateKey", "EndSession", "Phases", "Timeline"].includes(call)
           ? "RECORD_NOT_FOUND"
           : "OK"
       ])

@@ -90,6 +90,8 @@ describe("keys with limits, on the operator plane", () => {
       RevokeKey: [[(client) => client.RevokeKey(key), "PermissionDenied"]],
       LimitKey: [[(client) => client.LimitKey({ ...key, campaigns: null }), "PermissionDenied"]],
       RotateKey: [[(client) => client.RotateKey({ ...key, overlapMillis: 0 }), "PermissionDenied"]],
+      ListSessions: [[(client) => client.ListSessions(), "PermissionDenied"]],
+      EndSession: [[(client) => client.EndSession(key), "PermissionDenied"]],
       AuditLog: [
         [(client) => client.AuditLog({ limit: 10, campaignId: other }), "PermissionDenied"],
         [

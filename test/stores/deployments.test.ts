@@ -27,7 +27,8 @@ const freshRedis = async (...args: ReadonlyArray<string>) => {
 const keysIn = async (url: string): Promise<ReadonlyArray<string>> => {
   const client = new Redis(url)
   try {
-    return (await client.keys("*")).sort()
+    // The board of the instances is no campaign's.
+    return (await client.keys("*")).filter((key) => !key.includes("{instances}")).sort()
   } finally {
     client.disconnect()
   }

@@ -7,6 +7,7 @@ import * as Queue from "effect/Queue"
 import { AppConfig } from "../../config/AppConfig.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import type { Coupon } from "../../domain/Coupon.ts"
+import * as OutboxMetrics from "../../metrics/OutboxMetrics.ts"
 import { Gate } from "../../ports/Gate.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { Outbox, type OutboxEvent } from "../../ports/Outbox.ts"
@@ -63,7 +64,10 @@ export const make = Effect.gen(function*() {
         if (event._tag === "Changed") yield* gate.configure(event.terms)
         else for (const coupon of event.coupons) coupons.push(coupon)
       }
-      if (coupons.length > 0) yield* handOver(campaignId, coupons)
+      if (coupons.length > 0) {
+        yield* handOver(campaignId, coupons)
+        OutboxMetrics.delivered.add(coupons.length)
+      }
       return events.map((event) => event.id)
     })
 

@@ -1,0 +1,101 @@
+import type { ServerResponse } from "node:http"
+import * as Duration from "effect/Duration"
+import type { Live } from "../../contract/Live.ts"
+import { mayTouch, type Principal } from "../../domain/Principal.ts"
+import { protections } from "../../metrics/ProtectionMetrics.ts"
+import type { Response } from "../../rpc/Request.ts"
+import { endUnread, keyOf, UNREAD_MILLIS } from "../admission/OperatorSlots.ts"
+import { LIFE, visibleTo } from "../OverviewSampler.ts"
+import type { Gathered } from "./LiveSamples.ts"
+
+/** Of all keys, and of one: a hundred consoles may share a key. Each holds a line of some kilobytes at most. */
+export const MOST_READERS = 256
+export const MOST_OF_A_KEY = 128
+
+/** One open answer. */
+export interface Reader {
+  readonly response: Response
+  readonly principal: Principal
+  /** The campaign of which it reads more; `undefined`: none. */
+  readonly campaignId: number | undefined
+}
+
+/** What a line has besides the samples. */
+export type Details = Pick<Live, "auditHead"> & { readonly campaigns: ReadonlyMap<number, Live["campaign"]> }
+
+/** Those who read the stream. All that see the same get the same bytes, which are made once. */
+export interface LiveReaders {
+  /** `false`: there are as many readers as may be, of the key or of all. */
+  readonly add: (reader: Reader) => boolean
+  readonly all: () => ReadonlySet<Reader>
+  readonly write: (gathered: Gathered, details: Details) => void
+  readonly end: (reader: Reader) => void
+}
+
+export const make = (): LiveReaders => {
+  const readers = new Set<Reader>()
+  const late = new Map<Reader, NodeJS.Timeout>()
+
+  const ofKey = (principal: Principal) => {
+    let count = 0
+    for (const reader of readers) if (keyOf(reader.principal) === keyOf(principal)) count++
+    return count
+  }
+
+  const end = (reader: Reader) => {
+    if (!readers.delete(reader)) return
+    clearTimeout(late.get(reader))
+    late.delete(reader)
+    reader.response.end()
+  }
+
+  const lineFor = ({ campaignId, principal }: Reader, gathered: Gathered, details: Details): Buffer => {
+    const live: Live = {
+      ...gathered,
+      instances: gathered.instances.map(visibleTo(principal)),
+      auditHead: details.auditHead,
+      ...campaignId === undefined ? {} : { campaign: details.campaigns.get(campaignId) ?? null }
+    }
+    return Buffer.from(`${JSON.stringify(live)}\n`)
+  }
+
+  return {
+    all: () => readers,
+    end,
+    add: (reader) => {
+      const { campaignId, principal, response } = reader
+      if (readers.size >= MOST_READERS || ofKey(principal) >= MOST_OF_A_KEY) {
+        protections.operatorCalls.add()
+        return false
+      }
+      if (campaignId !== undefined && !mayTouch(principal, campaignId)) return false
+      readers.add(reader)
+      const life = setTimeout(() => end(reader), Duration.toMillis(LIFE)).unref()
+      response.once("close", () => {
+        clearTimeout(life)
+        clearTimeout(late.get(reader))
+        late.delete(reader)
+        readers.delete(reader)
+      })
+      return true
+    },
+    write: (gathered, details) => {
+      const lines = new Map<string, Buffer>()
+      for (const reader of readers) {
+        const plain = reader.response as ServerResponse
+        // It has not read the line before. This one is left out: the next one replaces it.
+        if (plain.writableNeedDrain) {
+          if (!late.has(reader)) late.set(reader, setTimeout(() => endUnread(reader.response), UNREAD_MILLIS).unref())
+          continue
+        }
+        clearTimeout(late.get(reader))
+        late.delete(reader)
+        const { campaignId, principal } = reader
+        const kind = `${campaignId} ${principal.campaigns === undefined ? "all" : [...principal.campaigns].join(",")}`
+        let line = lines.get(kind)
+        if (line === undefined) lines.set(kind, line = lineFor(reader, gathered, details))
+        plain.write(line)
+      }
+    }
+  }
+}

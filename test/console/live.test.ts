@@ -1,0 +1,198 @@
+import * as http from "node:http"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { Live } from "../../src/contract/Live.ts"
+import { ADMIN } from "../security/Secured.ts"
+import { type Instance, startInstance } from "../support/Instance.ts"
+import { coupon } from "../operator/Command.ts"
+import { availableDatabases, databaseOn, startRedis } from "../support/servers.ts"
+
+const ADMIN_HEADERS = { authorization: `Bearer ${ADMIN}` }
+
+/** An open stream of the live state. */
+interface Watching {
+  readonly status: number
+  /** The next line that fits, or a failure after a minute. */
+  readonly until: (fits: (live: Live) => boolean) => Promise<Live>
+  readonly ended: Promise<void>
+  readonly close: () => void
+}
+
+const watch = (
+  port: number,
+  body: object = {},
+  headers: Record<string, string> = ADMIN_HEADERS
+): Promise<Watching> =>
+  new Promise((resolve, reject) => {
+    const sent = http.request({
+      port,
+      host: "127.0.0.1",
+      method: "POST",
+      path: "/operator/live",
+      agent: false,
+      headers: { "content-type": "application/json", ...headers }
+    }, (response) => {
+      let text = ""
+      let seen: ReadonlyArray<Live> = []
+      const waiting = new Set<() => void>()
+      response.setEncoding("utf8").on("data", (chunk: string) => {
+        const lines = `${text}${chunk}`.split("\n")
+        text = lines.pop()!
+        if (response.statusCode === 200) seen = [...seen, ...lines.map((line) => JSON.parse(line) as Live)]
+        for (const look of waiting) look()
+      })
+      const ended = new Promise<void>((over) => response.once("close", () => over()))
+      resolve({
+        status: response.statusCode!,
+        ended,
+        close: () => sent.destroy(),
+        until: (fits) =>
+          new Promise((found, failed) => {
+            const late = setTimeout(() => failed(new Error(`no line fits: ${JSON.stringify(seen.at(-1))}`)), 60_000)
+            const look = () => {
+              const line = seen.find(fits)
+              if (line === undefined) return
+              clearTimeout(late)
+              waiting.delete(look)
+              seen = seen.slice(seen.indexOf(line) + 1)
+              found(line)
+            }
+            waiting.add(look)
+            look()
+          })
+      })
+    })
+    sent.on("error", reject)
+    sent.end(JSON.stringify(body))
+  })
+
+const post = async (url: string, rpc: string, body: object) => {
+  const reply = await fetch(`${url}/coupon.v1.CouponService/${rpc}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...ADMIN_HEADERS },
+    body: JSON.stringify(body)
+  })
+  return await reply.json() as { readonly campaignId: number }
+}
+
+const campaign = (name: string) => ({ name, couponLimit: 20, startTime: "2025-06-25T00:00:00Z" })
+
+const nameOf = ({ pid }: Instance) => expect.stringMatching(new RegExp(`:${pid}$`)) as string
+
+describe("the live state of one instance", () => {
+  let instance: Instance
+  beforeAll(async () => {
+    instance = await startInstance({ ADMIN_API_KEY: ADMIN })
+  })
+  afterAll(() => instance.stop())
+
+  it("has the instance, the funnel, the campaign and its latest coupons, again every second", async () => {
+    const { campaignId: id } = await post(instance.url, "CreateCampaign", campaign("live"))
+    const watching = await watch(instance.port, { campaignId: id })
+    const before = await watching.until(() => true)
+    expect(before.instances.map(({ instance }) => instance)).toEqual([nameOf(instance)])
+    expect([before.alone, before.missing, before.campaign?.issued]).toEqual([false, [], 0])
+    for (let userId = 501; userId <= 525; userId++) {
+      await post(instance.url, "IssueCoupon", { campaignId: id, userId: String(userId) })
+    }
+    const live = await watching.until(({ campaign, instances }) =>
+      campaign?.issued === 20 && campaign.gate?.issued === 20 && instances[0]!.funnel?.arrived === 25)
+    expect(live.campaign).toMatchObject({ campaignId: id, name: "live", status: "ACTIVE", couponLimit: 20 })
+    expect(live.campaign!.latest.map(({ number, user }) => [number, user])).toEqual(
+      Array.from({ length: 10 }, (_, k) => [20 - k, `…${20 - k < 10 ? "0" : ""}${20 - k}`])
+    )
+    expect(live.instances[0]!.funnel).toMatchObject({ arrived: 25, admitted: 25, committed: 20, delivered: 20 })
+    const next = await watching.until(() => true)
+    expect(next.at).toBeGreaterThan(live.at)
+    watching.close()
+  })
+
+  it("moves the place of the latest act", async () => {
+    const watching = await watch(instance.port)
+    const { auditHead, ...rest } = await watching.until(({ auditHead }) => auditHead !== null)
+    expect(rest).not.toHaveProperty("campaign")
+    await post(instance.url, "CreateCampaign", campaign("another"))
+    await watching.until((live) => live.auditHead !== null && live.auditHead > auditHead!)
+    watching.close()
+  })
+
+  it("has no campaign that is not there", async () => {
+    const watching = await watch(instance.port, { campaignId: 999 })
+    expect((await watching.until(() => true)).campaign).toBe(null)
+    watching.close()
+  })
+
+  it("is for VIEWERs, by POST of JSON that says what it wants", async () => {
+    expect((await watch(instance.port, {}, {})).status).toBe(401)
+    expect((await watch(instance.port, {}, { authorization: "Bearer wrong" })).status).toBe(401)
+    expect((await watch(instance.port, {}, { ...ADMIN_HEADERS, "content-type": "text/plain" })).status).toBe(415)
+    for (const body of [[1], { campaignId: "1" }, { campaignId: 0 }, { campaignId: 1.5 }, { x: "x".repeat(2_000) }]) {
+      const { status } = await watch(instance.port, body)
+      expect(status, JSON.stringify(body).slice(0, 40)).toBe(Array.isArray(body) ? 200 : 400)
+    }
+    expect((await fetch(`${instance.url}/operator/live`)).status).toBe(405)
+  })
+
+  it("ends with the rights of its reader, and shows a limited key its campaigns alone", async () => {
+    const { campaignId: id } = await post(instance.url, "CreateCampaign", campaign("limited"))
+    const run = coupon(instance.url, { COUPON_API_KEY: ADMIN })
+    const args = ["--json", "--name", "limited", "--role", "VIEWER", "--campaigns", String(id)]
+    const { out } = await run("keys", "create", ...args)
+    const { id: keyId, secret } = JSON.parse(out) as { readonly id: string; readonly secret: string }
+    const headers = { authorization: `Bearer ${secret}` }
+    expect((await watch(instance.port, { campaignId: id === 1 ? 2 : 1 }, headers)).status).toBe(403)
+    const watching = await watch(instance.port, { campaignId: id }, headers)
+    await post(instance.url, "IssueCoupon", { campaignId: id, userId: "1" })
+    const live = await watching.until(({ instances }) => instances[0]!.campaigns.length > 0)
+    expect(live.instances[0]!.campaigns.map(({ campaignId }) => campaignId)).toEqual([id])
+    expect((await run("keys", "revoke", keyId)).code).toBe(0)
+    await watching.ended
+  })
+
+  it("is bounded for a key and for all", async () => {
+    const all = await Promise.all(Array.from({ length: 140 }, () => watch(instance.port)))
+    const taken = all.filter(({ status }) => status === 200)
+    // Some of the tests before may not have left yet.
+    expect(taken.length).toBeGreaterThan(110)
+    expect(taken.length).toBeLessThanOrEqual(128)
+    expect(all.length - taken.length).toBe(all.filter(({ status }) => status === 429).length)
+    await taken.at(-1)!.until(() => true)
+    for (const one of all) one.close()
+  })
+
+  it("ends when the instance stops", async () => {
+    const other = await startInstance({ ADMIN_API_KEY: ADMIN })
+    const watching = await watch(other.port)
+    await watching.until(() => true)
+    const stopped = other.stop()
+    await watching.ended
+    expect(await stopped).toBe(0)
+  })
+})
+
+const [kind] = availableDatabases()
+
+describe.runIf(kind !== undefined)("the live state of several instances", () => {
+  it("has all of them, and misses one that is gone without leaving", async () => {
+    const [database, redis] = [await databaseOn(kind!), await startRedis()]
+    const env = { MYSQL_URL: database.url, REDIS_URL: redis.url, ADMIN_API_KEY: ADMIN }
+    const instances = await Promise.all([1, 2, 3].map(() => startInstance(env)))
+    const [one, two, three] = instances as [Instance, Instance, Instance]
+    const watching = await watch(one.port)
+    const live = await watching.until(({ instances }) => instances.length === 3)
+    const names = live.instances.map(({ instance }) => instance)
+    expect(names[0]).toEqual(nameOf(one))
+    expect(names).toEqual(expect.arrayContaining([nameOf(two), nameOf(three)]))
+    await two.stop()
+    const after = await watching.until(({ instances }) => instances.length === 2)
+    expect(after.missing).toEqual([])
+    await three.kill()
+    const missed = await watching.until(({ missing }) => missing.length === 1)
+    expect(missed.missing[0]!.instance).toEqual(nameOf(three))
+    expect(missed.instances.map(({ instance }) => instance)).toEqual([nameOf(one)])
+    await redis.stop()
+    expect((await watching.until(({ alone }) => alone)).instances).toHaveLength(1)
+    watching.close()
+    await one.stop()
+    await database.drop()
+  })
+})
