@@ -65,6 +65,20 @@ describe("coupon log", () => {
     expect(JSON.stringify(all)).not.toContain(secret)
   })
 
+  it("lists the acts of one name, of one kind and of a time", async () => {
+    const admin = as(BOOTSTRAP)
+    const listed = async (...args: ReadonlyArray<string>) => {
+      const { out } = await admin("log", "--json", ...args)
+      return JSON.parse(out) as ReadonlyArray<{ readonly actor: string; readonly action: string }>
+    }
+    expect(new Set((await listed("--who", "viewer")).map(({ actor }) => actor))).toEqual(new Set(["viewer"]))
+    expect(new Set((await listed("--what", "key")).map(({ action }) => action))).toEqual(new Set(["key.create"]))
+    expect(await listed("--until", "2020-01-01T00:00:00Z")).toEqual([])
+    expect(await listed("--since", "2020-01-01T00:00:00Z")).not.toEqual([])
+    expect(await admin("log", "--since", "yesterday")).toMatchObject({ code: exitCodes.USAGE.code })
+    expect(await admin("log", "--verify", "--who", "x")).toMatchObject({ code: exitCodes.USAGE.code })
+  })
+
   it("proves that it is whole, and that it holds what was kept elsewhere", async () => {
     const admin = as(BOOTSTRAP)
     const checked = await admin("log", "--verify")

@@ -8,6 +8,7 @@ import type { AuditLink, AuditRecord, ChainEvent } from "../../contract/Operator
 import { CliFailure, cutShort, ofOperatorCall, usage } from "../CliFailure.ts"
 import { show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
+import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
 import * as VerificationReport from "../VerificationReport.ts"
 
@@ -125,12 +126,27 @@ const follow = (client: Client, limit: number, json: boolean) =>
     }
   })
 
+/** A time in milliseconds. */
+const millis = (option: string, text: string) =>
+  Effect.filterOrFail(
+    Effect.map(Instant.parse(option, text), Date.parse),
+    Number.isFinite,
+    () => usage(`${option} must be a time such as 2025-06-25T00:00:00Z`)
+  )
+
 export const log = Command.make(
   "log",
   {
     limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
     campaign: Options.integer("campaign").pipe(Options.withDescription("only acts on this campaign"), Options.optional),
     before: Options.integer("before").pipe(Options.withDescription("only acts with a smaller id"), Options.optional),
+    who: Options.text("who").pipe(Options.withDescription("only acts of this name"), Options.optional),
+    what: Options.text("what").pipe(
+      Options.withDescription("only acts of this kind: campaign.pause, or campaign for all of them"),
+      Options.optional
+    ),
+    since: Options.text("since").pipe(Options.withDescription("only acts from this time on"), Options.optional),
+    until: Options.text("until").pipe(Options.withDescription("only acts before this time"), Options.optional),
     verify: Options.boolean("verify").pipe(Options.withDescription("check that no act was changed or removed")),
     expect: Options.text("expect").pipe(
       Options.withDescription("with --verify: <sequence>:<hash> from a copy that is kept elsewhere"),
@@ -142,7 +158,7 @@ export const log = Command.make(
     ),
     ...Connection.options
   },
-  ({ before, campaign, expect, export: all, follow: on, limit, verify: check, ...given }) =>
+  ({ before, campaign, expect, export: all, follow: on, limit, since, until, verify: check, what, who, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
         if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
@@ -150,8 +166,8 @@ export const log = Command.make(
           return yield* usage("--verify, --follow and --export exclude each other")
         }
         if (Option.isSome(expect) && !check) return yield* usage("--expect is for --verify")
-        if ((all || on || check) && (Option.isSome(before) || Option.isSome(campaign))) {
-          return yield* usage("--before and --campaign are for lists alone")
+        if ((all || on || check) && [before, campaign, since, until, what, who].some(({ _tag }) => _tag === "Some")) {
+          return yield* usage("--before, --campaign, --since, --until, --what and --who are for lists alone")
         }
         if (check) return yield* verify(client, expect, json)
         if (all) return void (yield* pages(client, 0, (link) => Output.json(exported(link))))
@@ -159,7 +175,11 @@ export const log = Command.make(
         const acts = yield* client.AuditLog({
           limit,
           ...Option.isSome(before) ? { beforeId: before.value } : {},
-          ...Option.isSome(campaign) ? { campaignId: campaign.value } : {}
+          ...Option.isSome(campaign) ? { campaignId: campaign.value } : {},
+          ...Option.isSome(who) ? { actor: who.value } : {},
+          ...Option.isSome(what) ? { action: what.value } : {},
+          ...Option.isSome(since) ? { since: yield* millis("--since", since.value) } : {},
+          ...Option.isSome(until) ? { until: yield* millis("--until", until.value) } : {}
         })
         yield* show(json, acts, () =>
           acts.length === 0 ? "nothing was recorded" : Output.table(columns, acts.map(cells)))
