@@ -54,6 +54,8 @@ GRANT SELECT ON coupon.schema_migrations TO 'coupon'@'%';
 GRANT EXECUTE ON PROCEDURE coupon.issue_batch TO 'coupon'@'%';
 GRANT EXECUTE ON PROCEDURE coupon.issue_batch_by TO 'coupon'@'%';
 GRANT EXECUTE ON PROCEDURE coupon.issue_pool_batch TO 'coupon'@'%';
+GRANT EXECUTE ON PROCEDURE coupon.issue_dated_batch TO 'coupon'@'%';
+GRANT EXECUTE ON PROCEDURE coupon.issue_dated_pool_batch TO 'coupon'@'%';
 
 -- MySQL only, to find the primary of a replication group. MariaDB has no such table: there this last statement fails.
 GRANT SELECT ON performance_schema.replication_group_members TO 'coupon'@'%';

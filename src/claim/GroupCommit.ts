@@ -5,15 +5,18 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
-import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
 import { type ClaimRejection, CouponAlreadyClaimed, Unavailable } from "../domain/Failure.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import { rootMessage } from "../base/RootMessage.ts"
 import * as Batcher from "./Batcher.ts"
 import { Gate, type Reservation } from "../ports/Gate.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import type {
-  ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
+  ClaimBatch, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
 } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
 import * as TracedClaims from "./TracedClaims.ts"
@@ -28,7 +31,7 @@ export interface QueuedClaim {
 
 /** The result of a claim: a durable coupon, the ledger's rejection, or `Unavailable`: never issued, now or later. */
 export type CommitOutcome =
-  | { readonly _tag: "Issued"; readonly coupon: Coupon }
+  | { readonly _tag: "Issued"; readonly coupon: IssuedCoupon }
   | { readonly _tag: "Rejected"; readonly reason: ClaimRejection | Unavailable }
 
 /**
@@ -51,7 +54,6 @@ export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<Grou
   readonly withdraw: (campaignId: CampaignId, claim: QueuedClaim) => void
 }>() {}
 
-const fromVerdict = (verdict: ClaimVerdict): CommitOutcome => verdict
 
 const fromResolved = (cause: unknown) => (verdict: ResolvedVerdict): CommitOutcome => {
   switch (verdict._tag) {
@@ -72,6 +74,7 @@ export const make = Effect.gen(function*() {
   const gate = yield* Gate
   const ledger = yield* Ledger
   const relay = yield* OutboxRelay
+  const expiry = yield* CouponExpiry
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
 
   /** In the background. A slot whose release fails is freed by the reaper. */
@@ -79,6 +82,25 @@ export const make = Effect.gen(function*() {
     reservations.length === 0
       ? Effect.void
       : Effect.asVoid(Effect.forkDaemon(Effect.ignore(gate.release(campaignId, reservations))))
+
+  /**
+   * The outcomes with the expiry of their coupons. The commit stands, so a ledger that cannot say when they expire is
+   * asked again, and later batches do not wait for that.
+   */
+  const dated = (
+    outcomes: ReadonlyArray<CommitOutcome>,
+    expiresAt: Effect.Effect<EpochMillis | undefined, LedgerUnavailable>,
+    stepAside: () => void
+  ): Effect.Effect<ReadonlyArray<CommitOutcome>> =>
+    expiresAt.pipe(
+      Effect.catchAll(() => Effect.zipRight(Effect.sync(stepAside), Effect.retry(expiresAt, untilResolved))),
+      Effect.orDie,
+      Effect.map((at) =>
+        at === undefined ? outcomes : outcomes.map((outcome) =>
+          outcome._tag === "Issued" ? { _tag: "Issued", coupon: { ...outcome.coupon, expiresAt: at } } : outcome
+        )
+      )
+    )
 
   /** Later batches do not wait for this one, which may be resolved only when the ledger is back: they fail at once. */
   const inDoubt = (batch: ClaimBatch, failure: CommitInDoubt, stepAside: () => void) =>
@@ -95,7 +117,13 @@ export const make = Effect.gen(function*() {
         }))
       ),
       Effect.map((verdicts) => verdicts.map(fromResolved(failure.cause))),
-      Effect.orDie
+      Effect.orDie,
+      Effect.flatMap((outcomes) => {
+        const issued = outcomes.find((outcome) => outcome._tag === "Issued")
+        return issued === undefined
+          ? Effect.succeed(outcomes)
+          : dated(outcomes, Effect.map(expiry.of([issued.coupon]), ([at]) => at), stepAside)
+      })
     )
 
   const unavailable = (batch: ClaimBatch, failure: LedgerUnavailable) => {
@@ -114,7 +142,12 @@ export const make = Effect.gen(function*() {
       claims: queued.map(({ userId }) => ({ userId, code: CouponCode.generate() }))
     }
     return ledger.issue(batch).pipe(
-      Effect.map((verdicts) => verdicts.map(fromVerdict)),
+      Effect.flatMap((verdicts): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
+        const issued = verdicts.find((verdict) => verdict._tag === "Issued")
+        return issued?.validity === undefined
+          ? Effect.succeed(verdicts)
+          : dated(verdicts, expiry.ofIssued(issued.coupon, issued.validity), stepAside)
+      }),
       Effect.catchTags({
         CommitInDoubt: (failure) => inDoubt(batch, failure, stepAside),
         LedgerUnavailable: (failure) => unavailable(batch, failure)

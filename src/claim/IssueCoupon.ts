@@ -9,9 +9,10 @@ import { randomBytes } from "node:crypto"
 import * as Backoff from "../base/Backoff.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
-import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { UserId } from "../domain/Coupon.ts"
 import { Unavailable } from "../domain/Failure.ts"
 import type { ClaimFailure } from "../domain/Failure.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 import { Reconciler } from "../agents/Reconciler.ts"
 import * as Batcher from "./Batcher.ts"
 import {
@@ -55,9 +56,9 @@ export class IssueCoupon extends Context.Tag("coupon/issuance/IssueCoupon")<Issu
    * caller leaves. This is the hot path: a claim takes no fiber, which would cost 10 µs, unless it waits for a rebuild
    * of the gate. A rejection that the gate or a queue decides never takes one.
    */
-  readonly begin: (request: ClaimRequest, continuation: Continuation<Coupon, ClaimFailure>) => void
+  readonly begin: (request: ClaimRequest, continuation: Continuation<IssuedCoupon, ClaimFailure>) => void
   /** `begin` as an uninterruptible Effect, for callers outside the hot path. */
-  readonly claim: (request: ClaimRequest) => Effect.Effect<Coupon, ClaimFailure>
+  readonly claim: (request: ClaimRequest) => Effect.Effect<IssuedCoupon, ClaimFailure>
 }>() {}
 
 /**
@@ -73,7 +74,7 @@ interface Claim {
   /** Whether `expiresAt` is the caller's own deadline rather than the server's. */
   readonly ownDeadline: boolean
   /** `undefined` once the claim has ended. This is the one place that keeps "exactly once". */
-  continuation: Continuation<Coupon, ClaimFailure> | undefined
+  continuation: Continuation<IssuedCoupon, ClaimFailure> | undefined
   /** Whether the claim is its user's only one under way, so that its end also ends the flight. */
   leads: boolean
   /** How many of the gate's answers were tentative, and until when the claim asks again. */
@@ -122,7 +123,7 @@ export const make = Effect.gen(function*() {
   })
 
   /** Ends a claim, and the flight that it leads. Nothing of it is under way afterwards. */
-  const settle = (claim: Claim, exit: Exit.Exit<Coupon, ClaimFailure>): void => {
+  const settle = (claim: Claim, exit: Exit.Exit<IssuedCoupon, ClaimFailure>): void => {
     const { continuation } = claim
     if (continuation === undefined) {
       runFork(Effect.logError("a claim ended a second time", Exit.isFailure(exit) ? exit.cause : "with a coupon"))
@@ -342,7 +343,7 @@ export const make = Effect.gen(function*() {
       Effect.flatMap(Effect.runtime<never>(), (runtime) => {
         const fork = Runtime.runFork(runtime)
         return Effect.uninterruptible(
-          Effect.async<Coupon, ClaimFailure>((resume) =>
+          Effect.async<IssuedCoupon, ClaimFailure>((resume) =>
             begin(request, { done: resume, fork: (work) => void fork(work) })
           )
         )

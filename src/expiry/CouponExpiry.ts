@@ -18,6 +18,11 @@ export class CouponExpiry extends Context.Tag("coupon/expiry/CouponExpiry")<Coup
   readonly of: (
     coupons: ReadonlyArray<Coupon>
   ) => Effect.Effect<ReadonlyArray<EpochMillis | undefined>, LedgerUnavailable>
+  /**
+   * The same of a coupon that was just issued, by the version of the campaign's newest validity at its commit: nothing
+   * is read if that one is remembered. All coupons of a commit have one expiry.
+   */
+  readonly ofIssued: (coupon: Coupon, validity: number) => Effect.Effect<EpochMillis | undefined, LedgerUnavailable>
 }>() {}
 
 /** Campaigns whose validities are remembered. */
@@ -62,6 +67,16 @@ export const make = Effect.gen(function*() {
     })
 
   return CouponExpiry.of({
+    ofIssued: (coupon, validity) =>
+      Effect.suspend(() => {
+        const history = known.get(coupon.campaignId)
+        const isRight = history !== undefined &&
+          (history.changes.at(-1)?.version === validity || reaches(history, coupon))
+        return Effect.map(
+          isRight ? Effect.succeed(history) : historyOf(coupon),
+          (of) => of === undefined ? undefined : expiresAt(of, coupon)
+        )
+      }),
     of: (coupons) =>
       Effect.suspend(() => {
         const histories = new Map<CampaignId, ValidityHistory>()

@@ -42,7 +42,12 @@ export interface ClaimBatch {
 
 /** The ledger's answer to one claim: the coupon that this batch committed, or the reason there is none. */
 export type ClaimVerdict =
-  | { readonly _tag: "Issued"; readonly coupon: Coupon }
+  | {
+    readonly _tag: "Issued"
+    readonly coupon: Coupon
+    /** The version of the campaign's newest validity at the commit, which is the coupon's; `undefined`: it has none. */
+    readonly validity: number | undefined
+  }
   | { readonly _tag: "Rejected"; readonly reason: ClaimRejection }
 
 /** The answer to one claim of an in-doubt batch: `NotIssued` means it did not happen and never can. */

@@ -10,6 +10,7 @@ import { type CampaignPhase as DomainPhase, campaignPhases } from "../domain/Cam
 import type { Coupon } from "../domain/Coupon.ts"
 import { parseUserId } from "../domain/Coupon.ts"
 import { InvalidArgument } from "../domain/Failure.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 import { formatOptional, formatRfc3339 } from "../domain/Time.ts"
 import { codeRoutes } from "./codes/CodeRoutes.ts"
 import { codesFromWire, codesToWire } from "./codes/CodesOnWire.ts"
@@ -34,7 +35,7 @@ import {
 } from "../contract/gen/coupon/v1/coupon_pb.ts"
 import { findCoupon, listCoupons } from "./coupons/CouponListRoutes.ts"
 import { listEvents } from "./events/EventRoutes.ts"
-import { issuedText } from "./coupons/CouponMessages.ts"
+import { expiryText, issuedText } from "./coupons/CouponMessages.ts"
 import * as CouponDetail from "../contract/CouponDetail.ts"
 import { redemptionRoutes } from "./redemptions/RedemptionRoutes.ts"
 import type { Route } from "./Route.ts"
@@ -268,12 +269,13 @@ const issueCoupon = Routes.make({
     if (Either.isLeft(request)) continuation.done(Exit.fail(request.left))
     else useCases.issueCoupon.begin(request.right, continuation)
   },
-  respond: (coupon: Coupon) =>
+  respond: (coupon: IssuedCoupon) =>
     create(IssueCouponResponseSchema, {
       message: "OK",
       code: coupon.code,
       issuedAt: issuedText(coupon.issuedAt),
-      number: coupon.id
+      number: coupon.id,
+      ...coupon.expiresAt === undefined ? {} : { expiresAt: expiryText(coupon.expiresAt) }
     }),
   readJson: (bytes) => {
     // Latin-1 is enough to recognise a text of ASCII, and bytes beyond it do not match.
@@ -284,7 +286,8 @@ const issueCoupon = Routes.make({
   },
   writeJson: (coupon) => {
     const code = PLAIN_CODE.test(coupon.code) ? `"${coupon.code}"` : JSON.stringify(coupon.code)
-    return `{"message":"OK","code":${code},"issuedAt":"${issuedText(coupon.issuedAt)}","number":${coupon.id}}`
+    const expiry = coupon.expiresAt === undefined ? "" : `,"expiresAt":"${expiryText(coupon.expiresAt)}"`
+    return `{"message":"OK","code":${code},"issuedAt":"${issuedText(coupon.issuedAt)}","number":${coupon.id}${expiry}}`
   }
 })
 

@@ -27,6 +27,8 @@ export interface LockedCampaign {
   readonly codes: string | undefined
   /** How many codes its pool has. */
   readonly codeCount: number
+  /** See `ClaimVerdict`. */
+  readonly validity: number | undefined
 }
 
 /** What a group commit did. */
@@ -55,7 +57,8 @@ export const decideWithoutReading = (
   if (inserted === claims.length && !isPool(campaign.codes)) {
     return claims.map(({ code, userId }, index) => ({
       _tag: "Issued",
-      coupon: { campaignId, id: campaign.issuedCount + index + 1, userId, code, issuedAt: now }
+      coupon: { campaignId, id: campaign.issuedCount + index + 1, userId, code, issuedAt: now },
+      validity: campaign.validity
     }))
   }
   return inserted === 0 && now < campaign.startTime ? claims.map(() => rejected(new CampaignNotStarted())) : undefined
@@ -76,7 +79,7 @@ export const decide = (
   const verdicts = claims.map((claim): ClaimVerdict => {
     const coupon = byUser.get(claim.userId)
     const isOwn = coupon !== undefined && coupon.id > issuedBefore && coupon.id <= issuedBefore + facts.inserted
-    return isOwn ? { _tag: "Issued", coupon } : rejected(rejection(facts, coupon))
+    return isOwn ? { _tag: "Issued", coupon, validity: facts.campaign?.validity } : rejected(rejection(facts, coupon))
   })
   const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
   if (issued !== facts.inserted) {

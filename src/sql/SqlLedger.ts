@@ -66,7 +66,8 @@ export const lockedCampaign = (
     startTime: time(row.start_time),
     endTime: row.end_time === null ? undefined : time(row.end_time),
     codes: codesOf(row),
-    codeCount: Number(row.code_count)
+    codeCount: Number(row.code_count),
+    validity: row.validity_version === null ? undefined : Number(row.validity_version)
   }
 
 /** Of so many campaigns an instance knows the codes; beyond, it learns them again by a commit that inserts nothing. */

@@ -207,7 +207,8 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
           remaining: "999",
           codeSource: "CODE_SOURCE_GENERATED",
           codeCount: "0",
-          undoWindow: "PT24H"
+          undoWindow: "PT24H",
+          returned: "0"
         })
         const coupon = await http.post("GetCoupon", { campaignId, userId: 1001 })
         expect(coupon.json()).toEqual({

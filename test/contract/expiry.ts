@@ -27,8 +27,9 @@ export const expiry = ({ http, issue, open }: Lent): void => {
       expect(shown).toMatchObject({
         couponValidity: { until: "", after: "P30D", endOfDayZone: "" }, undoWindow: "PT168H"
       })
-      await issue(campaignId, 1)
+      const issued = (await issue(campaignId, 1)).json()
       const first = await coupon(campaignId, 1)
+      expect(issued["expiresAt"]).toBe(first["expiresAt"])
       expect(Date.parse(first["expiresAt"] as string)).toBe(Date.parse(first["issuedAt"] as string) + 30 * DAY)
 
       const changed = await update(campaignId, { couponValidity: { after: "P1D", endOfDayZone: "Asia/Seoul" } })
@@ -38,8 +39,9 @@ export const expiry = ({ http, issue, open }: Lent): void => {
       // The same once more changes nothing.
       const again = await update(campaignId, { couponValidity: { after: "P1D", endOfDayZone: "Asia/Seoul" } })
       expect(again.json()["campaign"]).toMatchObject({ version: "2" })
-      await issue(campaignId, 2)
+      const { expiresAt } = (await issue(campaignId, 2)).json()
       const second = await coupon(campaignId, 2)
+      expect(expiresAt).toBe(second["expiresAt"])
       const days = Math.floor((Date.parse(second["issuedAt"] as string) + 9 * 3_600_000) / DAY) + 2
       expect(Date.parse(second["expiresAt"] as string)).toBe(days * DAY - 9 * 3_600_000)
 
@@ -49,7 +51,7 @@ export const expiry = ({ http, issue, open }: Lent): void => {
       const none = await update(campaignId, { couponValidity: {}, undoWindow: "" })
       expect(none.json()["campaign"]).not.toHaveProperty("couponValidity")
       expect(none.json()["campaign"]).toMatchObject({ undoWindow: "PT24H" })
-      await issue(campaignId, 4)
+      expect((await issue(campaignId, 4)).json()).not.toHaveProperty("expiresAt")
       expect(await coupon(campaignId, 4)).not.toHaveProperty("expiresAt")
 
       const { coupons } = (await http().post("ListCoupons", { campaignId })).json()

@@ -48,7 +48,8 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         soldOutAt: "",
         codeSource: "CODE_SOURCE_GENERATED",
         codeCount: "0",
-        undoWindow: "PT24H"
+        undoWindow: "PT24H",
+        returned: "0"
       })
       expect(await made("Update", { campaignId, couponLimit: "7", startTime: "2025-06-26T09:00:00+09:00" }))
         .toMatchObject({
@@ -420,7 +421,8 @@ export const lifecycle = ({ http, issue, open }: Lent): void => {
         soldOutAt: "",
         codeSource: "CODE_SOURCE_GENERATED",
         codeCount: "0",
-        undoWindow: "PT24H"
+        undoWindow: "PT24H",
+        returned: "0"
       })
       const idsOf = async (status: string) =>
         (await pageOf({ namePrefix: prefix, status })).campaigns.map(({ id }) => id)

@@ -39,7 +39,8 @@ it.each(cases)("%s on %s whose connection dies at any moment does all or nothing
   defer(() => foreign.destroy())
   await foreign.query(migration("0001_core"))
   await foreign.query(migration("0011_codes"))
-  await foreign.query(migration("0012_issue_batch_by.optional"))
+  await foreign.query(migration("0018_coupon_validity"))
+  await foreign.query(migration("0021_issue_dated_batch.optional"))
   await foreign.query(
     "INSERT INTO campaigns (name, coupon_limit, start_time, created_at, updated_at) " +
       "VALUES ('c', 100000, '2025-01-01', NOW(), NOW())"

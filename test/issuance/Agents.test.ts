@@ -22,11 +22,13 @@ import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate } from "../../src/ports/Gate.ts"
+import * as CouponExpiry from "../../src/expiry/CouponExpiry.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
 import { AuditChain } from "../../src/ports/AuditChain.ts"
 import { KeyWatch } from "../../src/agents/KeyWatch.ts"
 import { Outbox } from "../../src/ports/Outbox.ts"
+import { Redemptions } from "../../src/ports/Redemptions.ts"
 import * as WebhookDelivery from "../../src/webhooks/delivery/WebhookDelivery.ts"
 import * as WebhookSender from "../../src/webhooks/sending/WebhookSender.ts"
 import { WebhookCursors } from "../../src/ports/webhooks/WebhookCursors.ts"
@@ -38,7 +40,8 @@ const nouns = Layer.mergeAll(Reconciler.layer, ReservationReaper.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
   Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer)),
-  Layer.provideMerge(Layer.provideMerge(WebhookDelivery.layer, WebhookSender.layer))
+  Layer.provideMerge(Layer.provideMerge(WebhookDelivery.layer, WebhookSender.layer)),
+  Layer.provideMerge(CouponExpiry.layer)
 )
 
 /** The ports, with each effect and call of them counted; `gate.suspicions` emits what `suspicions` does. */
@@ -63,6 +66,7 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
       Context.add(KeyWatch, wrap(yield* KeyWatch)),
       Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
+      Context.add(Redemptions, wrap(yield* Redemptions)),
       Context.add(EventLog, wrap(yield* EventLog)),
       Context.add(CampaignPhases, wrap(yield* CampaignPhases)),
       Context.add(WebhookEndpoints, wrap(yield* WebhookEndpoints)),

@@ -48,7 +48,7 @@ import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
 import type { Redemption } from "../../src/domain/redemption/Redemption.ts"
-import { type CouponValidity, rulesOfValidity, sameValidity } from "../../src/domain/validity/CouponValidity.ts"
+import { rulesOfValidity, sameValidity } from "../../src/domain/validity/CouponValidity.ts"
 import type { ValidityChange } from "../../src/domain/validity/ValidityHistory.ts"
 import { rulesFromText } from "../../src/domain/validity/ZoneRules.ts"
 import {
@@ -103,10 +103,10 @@ const make = Effect.sync(() => {
   /** The campaigns that calls with an id have made. */
   const requests = new Map<string, { readonly campaignId: CampaignId; readonly content: string }>()
   const validities = new Map<CampaignId, ReadonlyArray<ValidityChange>>()
-  const setValidity = (campaignId: CampaignId, validity: CouponValidity | undefined) => {
+  const setValidity = ({ campaignId, validity, version }: Pick<Campaign, "campaignId" | "validity" | "version">) => {
     const text = validity === undefined ? undefined : rulesOfValidity(validity)
     const rules = text === undefined ? undefined : rulesFromText(text)
-    const change: ValidityChange = { firstId: held(campaignId).length + 1, validity, rules }
+    const change: ValidityChange = { version, firstId: held(campaignId).length + 1, validity, rules }
     validities.set(campaignId, [...validities.get(campaignId) ?? [], change])
   }
   const held = (campaignId: CampaignId) => coupons.get(campaignId) ?? []
@@ -238,7 +238,7 @@ const make = Effect.sync(() => {
       })
       campaigns.set(campaign.campaignId, campaign)
       coupons.set(campaign.campaignId, [])
-      if (campaign.validity !== undefined) setValidity(campaign.campaignId, campaign.validity)
+      if (campaign.validity !== undefined) setValidity(campaign)
       logs.set(campaign.campaignId, { facts: [], events: [], movedAt: 0, removed: 0, endedVersion: 0 })
       note(campaign.campaignId, "campaign.created", {
         payload: changePayload(1, settingsState(campaign), undefined)
@@ -354,7 +354,7 @@ const make = Effect.sync(() => {
       }
       held(batch.campaignId).push(coupon)
       issued.push(coupon)
-      return { _tag: "Issued", coupon }
+      return { _tag: "Issued", coupon, validity: validities.get(batch.campaignId)?.at(-1)?.version }
     })
     if (issued.length > 0) {
       batches.set(batch.batchId, new Set(issued.map(({ id }) => id)))
@@ -398,7 +398,7 @@ const make = Effect.sync(() => {
     if (to.couponLimit !== campaign.couponLimit) record.limitSince = Date.now()
     noteChange(campaigns.get(campaignId)!, next)
     campaigns.set(campaignId, next)
-    if (!sameValidity(campaign.validity, to.validity)) setValidity(campaignId, to.validity)
+    if (!sameValidity(campaign.validity, to.validity)) setValidity(next)
     changes.set(changeId, campaignId)
     emit({ _tag: "Changed", id: changeId, campaignId, terms: termsOf(next) })
   }

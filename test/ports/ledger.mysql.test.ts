@@ -103,7 +103,7 @@ const waiting = (other: Effect.Effect.Success<ReturnType<typeof session>>) =>
 
 /** What creates the procedure of the usual commit. */
 const procedure = readFileSync(
-  new URL("../../migrations/mysql/0012_issue_batch_by.optional.sql", import.meta.url),
+  new URL("../../migrations/mysql/0021_issue_dated_batch.optional.sql", import.meta.url),
   "utf8"
 )
 
@@ -399,7 +399,7 @@ for (const kind of availableDatabases()) {
       Effect.gen(function*() {
         const { context, create, ledger, url } = yield* scene()
         const { campaignId } = yield* create(draft())
-        yield* (yield* session(url)).run("DROP PROCEDURE issue_batch_by")
+        yield* (yield* session(url)).run("DROP PROCEDURE issue_dated_batch")
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [1, 2])))).toEqual(["Issued", "Issued"])
         expect(tagsOf(yield* ledger.issue(batchOf(campaignId, [2, 3])))).toEqual(["CouponAlreadyClaimed", "Issued"])
         yield* expectConsistent(campaignId, 3).pipe(Effect.provide(context))
@@ -410,16 +410,26 @@ for (const kind of availableDatabases()) {
         const { url } = yield* database(kind)
         const other = yield* session(url)
         const optional = (yield* Migrations.load("mysql")).filter(({ isOptional }) => isOptional)
-        expect(optional.map(({ name }) => name)).toEqual(["issue_batch", "issue_batch_by", "issue_pool_batch"])
+        expect(optional.map(({ name }) => name)).toEqual([
+          "issue_batch", "issue_batch_by", "issue_pool_batch", "issue_dated_batch"
+        ])
         yield* MySql.migrate(MySql.parseUrl(Redacted.make(url)))
-        yield* other.run(`DROP PROCEDURE issue_batch_by; DELETE FROM schema_migrations WHERE name = 'issue_batch_by'`)
+        yield* other.run(
+          "DROP PROCEDURE issue_dated_batch; DELETE FROM schema_migrations WHERE name = 'issue_dated_batch'"
+        )
         yield* Effect.scoped(Layer.build(layerOn(url)))
         expect(
           yield* other.run(
             "SELECT routine_name AS name FROM information_schema.routines WHERE routine_schema = DATABASE()"
           )
         )
-          .toEqual([{ name: "issue_batch" }, { name: "issue_batch_by" }, { name: "issue_pool_batch" }])
+          .toEqual([
+            { name: "issue_batch" },
+            { name: "issue_batch_by" },
+            { name: "issue_dated_batch" },
+            { name: "issue_dated_pool_batch" },
+            { name: "issue_pool_batch" }
+          ])
       }))
 
     it.scopedLive("gives a ledger keys of its own in Redis, but one that is older those that its instances use", () =>

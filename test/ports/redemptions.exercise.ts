@@ -211,12 +211,16 @@ export const exercise = <E>(
         const seoul = validity("P1D", "Asia/Seoul")
         const { campaignId } = yield* createCampaign(draft({ validity: seoul }))
         const { campaignId: other } = yield* createCampaign(draft())
-        yield* ledger.issue(batchOf(campaignId, users(1, 2)))
+        const verdicts = yield* ledger.issue(batchOf(campaignId, users(1, 2)))
+        expect(verdicts.map((verdict) => verdict._tag === "Issued" && verdict.validity)).toEqual([1, 1])
         // The later of two without a coupon between them is the one that counts.
         yield* set(campaignId, { validity: validity("PT1H") })
         yield* set(campaignId, { validity: validity("PT2H") })
         yield* set(campaignId, { name: "another one" })
-        yield* ledger.issue(batchOf(campaignId, users(3, 1)))
+        // Also where claims are sorted out one by one.
+        const [held, sorted] = yield* ledger.issue(batchOf(campaignId, [1, 3]))
+        expect(held?._tag).toBe("Rejected")
+        expect(sorted).toMatchObject({ _tag: "Issued", validity: 3 })
         yield* set(campaignId, { validity: undefined })
         yield* ledger.issue(batchOf(campaignId, users(4, 1)))
         const until = { _tag: "Until" as const, until: Date.UTC(2099, 0) }

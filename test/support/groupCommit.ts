@@ -3,4 +3,4 @@
  * sorts claims out.
  */
 export const isGroupCommit = (bytes: Buffer): boolean =>
-  bytes.includes("CALL issue_batch_by(") || bytes.includes("INSERT INTO coupons")
+  bytes.includes("CALL issue_dated_batch(") || bytes.includes("INSERT INTO coupons")

@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import type { CampaignId } from "../../src/domain/CampaignId.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import { MAX_WEBHOOKS, sinceOf, type WebhookEndpoint, type WebhookPosition } from "../../src/domain/webhooks/Webhook.ts"
+import { CouponExpiry } from "../../src/expiry/CouponExpiry.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger, LedgerUnavailable } from "../../src/ports/Ledger.ts"
 import { MAX_PARKED, type WebhookAttempt, WebhookCursors } from "../../src/ports/webhooks/WebhookCursors.ts"
@@ -359,7 +360,13 @@ const make = () => {
         return Array.from({ length: count }, (_, index) => coupon(campaignId, afterId + 1 + index))
       })
   } as Partial<Ledger["Type"]> as Ledger["Type"]
-  return Context.add(context, Ledger, ledger)
+  // Coupons with odd numbers expire an hour after their issue.
+  const expiry = CouponExpiry.of({
+    of: (coupons) =>
+      Effect.succeed(coupons.map(({ id, issuedAt }) => id % 2 === 0 ? undefined : issuedAt + 3_600_000)),
+    ofIssued: () => Effect.succeed(undefined)
+  })
+  return Context.add(Context.add(context, Ledger, ledger), CouponExpiry, expiry)
 }
 
 /** The log, the coupons in it and the webhooks, in memory. */

@@ -82,6 +82,8 @@ describe("the body", () => {
       code: "가나다",
       issuedAt: "2026-01-02T03:04:05.678Z"
     })
+    expect(CloudEvents.ofCoupon(range, { ...coupon, expiresAt: Date.UTC(2125, 0) }).data)
+      .toMatchObject({ number: 3, expiresAt: "2125-01-01T00:00:00Z" })
     expect(CloudEvents.ofEvent(range).data).toEqual({ campaignId: 7, firstNumber: 1, lastNumber: 3, count: 3 })
   })
 

@@ -44,7 +44,8 @@ const couponsOf = (client: CouponClient["Type"], event: CampaignEvent) =>
         id: coupon.number,
         userId: coupon.userId,
         code: coupon.code,
-        issuedAt: Date.parse(coupon.issuedAt)
+        issuedAt: Date.parse(coupon.issuedAt),
+        expiresAt: coupon.expiresAt === undefined ? undefined : Date.parse(coupon.expiresAt)
       }))
   )
 

@@ -1,5 +1,5 @@
 import type { CampaignId } from "../../domain/CampaignId.ts"
-import type { Coupon } from "../../domain/Coupon.ts"
+import type { IssuedCoupon } from "../../domain/redemption/Redemption.ts"
 import { type EpochMillis, formatRfc3339 } from "../../domain/Time.ts"
 
 /** CloudEvents 1.0 in JSON (https://github.com/cloudevents/spec), with the extension `sequence`. */
@@ -61,8 +61,11 @@ export const ofEvent = (event: LoggedEvent): CloudEvent => {
   return about(event, String(sequence), at, padded(sequence, SEQUENCE_DIGITS), data)
 }
 
-/** One coupon of a range. The user id is text, as in the API's JSON, because it may have 63 bits. */
-export const ofCoupon = (event: LoggedEvent, { code, id, issuedAt, userId }: Coupon): CloudEvent => {
+/**
+ * One coupon of a range, with its expiry if it has one. The user id is text, as in the API's JSON, because it may have
+ * 63 bits.
+ */
+export const ofCoupon = (event: LoggedEvent, { code, expiresAt, id, issuedAt, userId }: IssuedCoupon): CloudEvent => {
   const { campaignId, sequence } = event
   const place = `${padded(sequence, SEQUENCE_DIGITS)}-${padded(id, NUMBER_DIGITS)}`
   return about(event, `${sequence}-${id}`, issuedAt, place, {
@@ -70,7 +73,8 @@ export const ofCoupon = (event: LoggedEvent, { code, id, issuedAt, userId }: Cou
     number: id,
     userId: String(userId),
     code,
-    issuedAt: formatRfc3339(issuedAt)
+    issuedAt: formatRfc3339(issuedAt),
+    ...expiresAt === undefined ? {} : { expiresAt: formatRfc3339(expiresAt) }
   })
 }
 

@@ -73,6 +73,9 @@ export interface DatedCoupon extends Coupon {
   readonly expiresAt: EpochMillis | undefined
 }
 
+/** A coupon as it was issued. One without the field does not expire. */
+export type IssuedCoupon = Coupon & { readonly expiresAt?: EpochMillis | undefined }
+
 /** A coupon with what became of it. */
 export interface KnownCoupon extends DatedCoupon {
   readonly state: CouponState

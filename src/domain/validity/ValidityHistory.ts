@@ -6,6 +6,8 @@ import type { ZoneRules } from "./ZoneRules.ts"
 
 /** A validity that a campaign got, from one of its coupons on. It never changes. */
 export interface ValidityChange {
+  /** The version of the campaign that set it. */
+  readonly version: number
   /** The number of the first coupon that it is for, if no later change has the same one. */
   readonly firstId: number
   /** `undefined`: coupons do not expire. */

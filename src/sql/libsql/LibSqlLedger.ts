@@ -24,8 +24,8 @@ const groupCommit = (batch: SqlLedger.PlannedBatch, now: number): Array<InStatem
   const imported = pool ? "\n  AND w.n <= c.code_count - c.current_coupon" : ""
   return [
     {
-      sql: "SELECT coupon_limit, current_coupon, status, start_time, end_time, code_spec, code_count " +
-        "FROM campaigns WHERE id = ?",
+      sql: "SELECT coupon_limit, current_coupon, status, start_time, end_time, code_spec, code_count, " +
+        "validity_version FROM campaigns WHERE id = ?",
       args: [batch.campaignId]
     },
     {

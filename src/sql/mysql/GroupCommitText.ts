@@ -62,7 +62,8 @@ export const groupCommit = (
     "START TRANSACTION",
     named(
       "campaign",
-      `SELECT coupon_limit, current_coupon, status, start_time, end_time, code_spec, code_count
+      `SELECT coupon_limit, current_coupon, status, start_time, end_time, code_spec, code_count,
+  validity_version
 FROM campaigns WHERE id = ${id} FOR UPDATE`
     ),
     "SET @now = SYSDATE(6)",

@@ -60,9 +60,11 @@ const readWhole = (
   codes: ReadonlyArray<string> | undefined
 ): ReadonlyArray<Extract<ClaimVerdict, { readonly _tag: "Issued" }>> => {
   const [issued, issuedAt] = [Number(facts.issued), timeFromSql(facts.at_time)]
+  const validity = facts.validity === null ? undefined : Number(facts.validity)
   return claims.map(({ code, userId }, index) => ({
     _tag: "Issued",
-    coupon: { campaignId, id: issued + index + 1, userId, code: codes === undefined ? code : codes[index]!, issuedAt }
+    coupon: { campaignId, id: issued + index + 1, userId, code: codes === undefined ? code : codes[index]!, issuedAt },
+    validity
   }))
 }
 
@@ -105,7 +107,8 @@ export const make = Effect.gen(function*() {
     callableAt = performance.now() + NOT_CALLABLE_MILLIS
     return Effect.logWarning(
       "a procedure of the schema cannot be called, so every commit costs more than it has to; the schema's owner " +
-        "installs issue_batch_by and issue_pool_batch by migrations/mysql/*.optional.sql, and the serving user needs " +
+        "installs issue_dated_batch and issue_dated_pool_batch by migrations/mysql/*.optional.sql, and the serving " +
+        "user needs " +
         "EXECUTE on them (deploy/mysql-grants.sql)"
     ).pipe(Effect.annotateLogs({ cause: String(cause.cause) }))
   }

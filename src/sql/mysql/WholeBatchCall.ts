@@ -8,9 +8,9 @@ import { mysqlErrno } from "./MySqlFailure.ts"
 
 /**
  * The group commit for the usual batch: all claims are issued, or nothing is and `groupCommit` has to be sent. The
- * procedure is that of `migrations/mysql/0012_issue_batch_by.optional.sql`. It answers in one packet where a text of as
- * many statements wakes its client with each of them: of a commit of 48 claims that saves Node half of its time, mysqld
- * a sixth, and the campaign's next batch a fifth of its wait. `codes`: what they were drawn by (`codesText`).
+ * procedure is that of `migrations/mysql/0021_issue_dated_batch.optional.sql`. It answers in one packet where a text of
+ * as many statements wakes its client with each of them: of a commit of 48 claims that saves Node half of its time,
+ * mysqld a sixth, and the campaign's next batch a fifth of its wait. `codes`: what they were drawn by (`codesText`).
  * The codes are UTF-8 whatever the session's character set: this text does not repeat the session's settings.
  */
 export const wholeBatchCall = (
@@ -19,14 +19,14 @@ export const wholeBatchCall = (
   claims: ReadonlyArray<Claim>,
   codes?: string
 ): string =>
-  isPool(codes)
-    ? `CALL issue_pool_batch(${batchKey(batchId)}, ${integer(campaignId)}, _utf8mb4${literal(claimsJson(claims))})`
-    : `CALL issue_batch_by(${batchKey(batchId)}, ${integer(campaignId)}, ` +
-  `${codes === undefined ? "NULL" : mysqlText(codes)}, _utf8mb4${literal(claimsJson(claims))})`
+  (isPool(codes)
+    ? `CALL issue_dated_pool_batch(${batchKey(batchId)}, ${integer(campaignId)}, `
+    : `CALL issue_dated_batch(${batchKey(batchId)}, ${integer(campaignId)}, ` +
+      `${codes === undefined ? "NULL" : mysqlText(codes)}, `) + `_utf8mb4${literal(claimsJson(claims))})`
 
 /**
- * The row of the answer, which comes last: the counter before the batch, and when its coupons were issued.
- * `undefined`: nothing was committed.
+ * The row of the answer, which comes last: the counter before the batch, when its coupons were issued, and the version
+ * of their validity. `undefined`: nothing was committed.
  */
 export const wholeBatchFacts = (results: ReadonlyArray<unknown>): Row | undefined => {
   const [facts] = results.at(-2) as ReadonlyArray<Row>

@@ -139,7 +139,7 @@ LEFT JOIN coupon_states AS s ON s.campaign_id = k.campaign_id AND s.coupon_id = 
 
 /** One row a validity, or a campaign without any: in one statement, so that no change falls between the two tables. */
 export const validitiesText = (campaignIds: ReadonlyArray<CampaignId>): string =>
-  `SELECT c.id, c.current_coupon, v.first_id, v.policy, v.zone_rules
+  `SELECT c.id, c.current_coupon, v.version, v.first_id, v.policy, v.zone_rules
 FROM campaigns AS c LEFT JOIN coupon_validities AS v ON v.campaign_id = c.id
 WHERE c.id IN (${campaignIds.map(integer).join(",")}) ORDER BY c.id, v.version`
 

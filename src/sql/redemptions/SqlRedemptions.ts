@@ -2,9 +2,6 @@ import * as Effect from "effect/Effect"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import type { Redemption, RedemptionAction } from "../../domain/redemption/Redemption.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
-import { validityFromText } from "../../domain/validity/CouponValidity.ts"
-import type { ValidityChange, ValidityHistory } from "../../domain/validity/ValidityHistory.ts"
-import { rulesFromText } from "../../domain/validity/ZoneRules.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type {
   CouponStanding, RedemptionAnswer, RedemptionBatch, RedemptionItem, Redemptions, RefusalReason, Revocation
@@ -13,6 +10,7 @@ import { revocationBatch } from "../../ports/Redemptions.ts"
 import { makeRows, type Row } from "../Rows.ts"
 import { integer } from "../text/Literals.ts"
 import { answersText, listText, standingsText, validitiesText } from "./RedemptionText.ts"
+import { historiesOf } from "./ValidityRows.ts"
 
 /** The redemptions of a ledger, where the databases differ. */
 export interface RedemptionsDialect {
@@ -58,12 +56,6 @@ const act = (campaignId: CampaignId, couponId: number, row: Row, prefix: string,
 /** Needs the columns of `listText`. */
 export const redemptionOf = (time: RedemptionsDialect["time"]) => (row: Row): Redemption =>
   act(Number(row.campaign_id), Number(row.coupon_id), row, "", time)
-
-const validityChange = ({ first_id, policy, zone_rules }: Row): ValidityChange => ({
-  firstId: Number(first_id),
-  validity: typeof policy === "string" ? validityFromText(policy) : undefined,
-  rules: typeof zone_rules === "string" ? rulesFromText(zone_rules) : undefined
-})
 
 /** What all ledgers do alike with redemptions. */
 export const make = (dialect: RedemptionsDialect): Redemptions["Type"] => {
@@ -151,16 +143,7 @@ export const make = (dialect: RedemptionsDialect): Redemptions["Type"] => {
     validities: (campaignIds) =>
       campaignIds.length === 0
         ? Effect.succeed([])
-        : Effect.map(read(validitiesText(campaignIds)), (rows) => {
-          const histories = new Map<CampaignId, ValidityHistory & { readonly changes: Array<ValidityChange> }>()
-          for (const row of rows) {
-            const campaignId = Number(row.id)
-            const of = histories.get(campaignId) ?? { campaignId, issued: Number(row.current_coupon), changes: [] }
-            histories.set(campaignId, of)
-            if (row.first_id !== null) of.changes.push(validityChange(row))
-          }
-          return [...histories.values()]
-        }),
+        : Effect.map(read(validitiesText(campaignIds)), historiesOf),
 
     list: ({ afterSequence, campaignId, couponId, limit }) =>
       Effect.map(read(listText(campaignId, couponId, afterSequence, limit)), (rows) => rows.map(redemption))

@@ -1,8 +1,9 @@
 import * as Effect from "effect/Effect"
 import type { CampaignId } from "../../domain/CampaignId.ts"
-import type { Coupon } from "../../domain/Coupon.ts"
+import type { IssuedCoupon } from "../../domain/redemption/Redemption.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { WebhookEndpoint, WebhookPosition } from "../../domain/webhooks/Webhook.ts"
+import type { CouponExpiry } from "../../expiry/CouponExpiry.ts"
 import type { CampaignEvent, EventLog } from "../../ports/EventLog.ts"
 import type { Ledger, LedgerUnavailable } from "../../ports/Ledger.ts"
 import * as CloudEvents from "../../contract/webhooks/CloudEvents.ts"
@@ -42,7 +43,11 @@ export interface BatchReader {
 }
 
 export const make = (
-  { log, ledger }: { readonly log: EventLog["Type"]; readonly ledger: Ledger["Type"] },
+  { expiry, ledger, log }: {
+    readonly log: EventLog["Type"]
+    readonly ledger: Ledger["Type"]
+    readonly expiry: CouponExpiry["Type"]
+  },
   { mode, types }: Pick<WebhookEndpoint, "mode" | "types">,
   campaignId: CampaignId,
   begin: WebhookPosition
@@ -54,7 +59,7 @@ export const make = (
   /** Events after `position` that were read. */
   let events: ReadonlyArray<CampaignEvent> = []
   /** Coupons that were read, by number without a gap. */
-  let coupons: ReadonlyArray<Coupon> = []
+  let coupons: ReadonlyArray<IssuedCoupon> = []
 
   const read = Effect.suspend(() =>
     events.length > 0
@@ -78,12 +83,14 @@ export const make = (
   })
 
   /** Coupons from this number on: at least one, at most `count`. */
-  const couponsFrom = (number: number, count: number): Effect.Effect<ReadonlyArray<Coupon>, LedgerUnavailable> =>
+  const couponsFrom = (number: number, count: number): Effect.Effect<ReadonlyArray<IssuedCoupon>, LedgerUnavailable> =>
     Effect.suspend(() => {
       const first = coupons[0]?.id ?? Number.POSITIVE_INFINITY
       const found = number < first ? [] : coupons.slice(number - first, number - first + count)
       if (found.length > 0) return Effect.succeed(found)
-      return Effect.flatMap(ledger.listCoupons(campaignId, number - 1, COUPONS_READ), (page) => {
+      const dated = Effect.flatMap(ledger.listCoupons(campaignId, number - 1, COUPONS_READ), (page) =>
+        Effect.map(expiry.of(page), (times) => page.map((coupon, index) => ({ ...coupon, expiresAt: times[index] }))))
+      return Effect.flatMap(dated, (page) => {
         coupons = page
         if (page[0]?.id !== number) {
           return Effect.dieMessage(`coupon ${number} of campaign ${campaignId} is in the event log, not in the ledger`)

@@ -6,6 +6,7 @@ import type { EpochMillis } from "../../domain/Time.ts"
 import type { WebhookEndpoint, WebhookPosition } from "../../domain/webhooks/Webhook.ts"
 import { webhooks } from "./WebhookMetrics.ts"
 import type { EventLog } from "../../ports/EventLog.ts"
+import type { CouponExpiry } from "../../expiry/CouponExpiry.ts"
 import type { Ledger, LedgerUnavailable } from "../../ports/Ledger.ts"
 import type { HeldCursor, WebhookCursors } from "../../ports/webhooks/WebhookCursors.ts"
 import type { SecretBox } from "../secrets/SecretBox.ts"
@@ -20,6 +21,7 @@ export interface LaneServices {
   readonly cursors: WebhookCursors["Type"]
   readonly log: EventLog["Type"]
   readonly ledger: Ledger["Type"]
+  readonly expiry: CouponExpiry["Type"]
   readonly box: SecretBox
   readonly sender: WebhookSender["Type"]
   readonly pauseAfter: (failures: number, retryAfterMillis: number | undefined) => number
@@ -58,14 +60,14 @@ const RELEASE_PATIENCE = "1 second"
  * batch is read meanwhile. Ends when there is nothing to send, after a failure, or with the lease.
  */
 export const run = (
-  { box, cursors, ledger, log, pauseAfter, sender }: LaneServices,
+  { box, cursors, expiry, ledger, log, pauseAfter, sender }: LaneServices,
   watch: LaneWatch,
   endpoint: WebhookEndpoint,
   held: HeldCursor
 ): Effect.Effect<LaneEnd, LedgerUnavailable> =>
   Effect.scoped(Effect.gen(function*() {
     const { campaignId } = held
-    const reader = BatchReader.make({ log, ledger }, endpoint, campaignId, held.position)
+    const reader = BatchReader.make({ expiry, ledger, log }, endpoint, campaignId, held.position)
     const flush = yield* CursorFlush.make(cursors, held)
     const began = performance.now()
     let { failures, position } = held

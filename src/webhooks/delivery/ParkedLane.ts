@@ -17,7 +17,7 @@ const LEASE_MILLIS = 30_000
  * for it.
  */
 export const run = (
-  { box, ledger, log, records, sender }: LaneServices & { readonly records: WebhookRecords["Type"] },
+  { box, expiry, ledger, log, records, sender }: LaneServices & { readonly records: WebhookRecords["Type"] },
   endpoint: WebhookEndpoint,
   owner: string
 ): Effect.Effect<void, LedgerUnavailable> =>
@@ -26,7 +26,7 @@ export const run = (
       const held = yield* records.claimParked(endpoint.id, owner, LEASE_MILLIS)
       if (held === undefined) return
       const { campaignId, from, to } = held
-      const reader = BatchReader.make({ log, ledger }, endpoint, campaignId, from)
+      const reader = BatchReader.make({ expiry, ledger, log }, endpoint, campaignId, from)
       let failed: string | undefined
       for (;;) {
         // More than one, if the endpoint gets single coupons since.

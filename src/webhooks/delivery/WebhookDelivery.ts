@@ -14,6 +14,7 @@ import type { EpochMillis } from "../../domain/Time.ts"
 import { earliest, sinceOf, type WebhookEndpoint, type WebhookId } from "../../domain/webhooks/Webhook.ts"
 import { webhooks } from "./WebhookMetrics.ts"
 import { EventLog, type EventLogHead } from "../../ports/EventLog.ts"
+import { CouponExpiry } from "../../expiry/CouponExpiry.ts"
 import { Ledger, type LedgerUnavailable } from "../../ports/Ledger.ts"
 import { type HeldCursor, WebhookCursors } from "../../ports/webhooks/WebhookCursors.ts"
 import { WebhookEndpoints } from "../../ports/webhooks/WebhookEndpoints.ts"
@@ -112,6 +113,7 @@ const makeOn = (box: SecretBox.SecretBox) =>
     const records = yield* WebhookRecords
     const log = yield* EventLog
     const ledger = yield* Ledger
+    const expiry = yield* CouponExpiry
     const sender = yield* WebhookSender
     const scope = yield* Effect.scope
     const health = EndpointHealth.make(endpoints)
@@ -121,6 +123,7 @@ const makeOn = (box: SecretBox.SecretBox) =>
       cursors,
       log,
       ledger,
+      expiry,
       box,
       sender,
       pauseAfter: Retries.make(config.webhookRetries)
