@@ -19,7 +19,8 @@ export interface Limits {
 /** An invariant (docs/internals/protocol.md) that does not hold; `repairable`: by a rebuild of the gate. */
 export interface Violation {
   readonly campaignId: number | undefined
-  readonly invariant: "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "R1" | "R2" | "R4" | "R5" | "G1" | "G2"
+  readonly invariant:
+    | "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "R1" | "R2" | "R4" | "R5" | "R6" | "G1" | "G2"
   readonly text: string
   readonly repairable: boolean
 }
@@ -91,6 +92,10 @@ export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): Rea
   if (codes !== coupons) say("I3", `${coupons} coupons have ${codes} different codes`)
   if (otherCodes > 0) say("P1", `${otherCodes} coupons have codes that are not the pool's of their numbers`)
   if (poolCodes !== codeCount) say("P2", `code_count is ${codeCount}, the pool has ${poolCodes} codes up to there`)
+  const { early, late, misplaced } = ledger.expiry
+  if (late > 0) say("R6", `${late} requests to redeem were answered as if their coupons had not expired`)
+  if (early > 0) say("R6", `${early} requests to redeem were refused as expired before their coupons were`)
+  if (misplaced > 0) say("R6", `${misplaced} validities are not in the order of their coupons`)
   for (const [invariant, text] of [...logViolations(ledger), ...redemptionViolations(ledger)]) say(invariant, text)
   if (gate === undefined) return found
   if (gate.after.condition === "Broken") say("G2", "the gate's keys cannot be read, or are of another type", true)

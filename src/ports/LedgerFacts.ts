@@ -24,6 +24,7 @@ export interface CampaignFacts {
   readonly otherCodes: number
   /** Coupons of outbox events that the relay has not settled. */
   readonly unrelayed: number
+  readonly expiry: ExpiryFacts
   /** `undefined`: it has no log yet, being older than the log. */
   readonly log: LogFacts | undefined
   readonly redemptions: RedemptionFacts
@@ -49,6 +50,16 @@ export interface RedemptionFacts {
   readonly slots: number
   /** Limit and `returned` as the campaign's last change has left them; `undefined`: no act of its version is known. */
   readonly lastChange: { readonly couponLimit: number; readonly returned: number } | undefined
+}
+
+/** What a campaign's requests to redeem come to, held against the expiries of their coupons. */
+export interface ExpiryFacts {
+  /** Requests that were answered as if the coupon had not expired, although it had by the ledger's clock. */
+  readonly late: number
+  /** Requests that were refused as expired although their coupon had not. */
+  readonly early: number
+  /** Validities that are not for coupons beyond those of the one before, or that name coupons beyond the next one. */
+  readonly misplaced: number
 }
 
 /** What the log of a campaign's events adds up to. */

@@ -178,6 +178,44 @@ for (const kind of availableDatabases()) {
       expect(returned.code).toBe(1)
     })
 
+    it("finds redemptions and refusals that the coupons' expiries do not allow (R6)", async () => {
+      const { env, instance, sql } = await deployment()
+      const call = async (method: string, body: object) => {
+        const reply = await fetch(`${instance.url}/coupon.v1.CouponService/${method}`, {
+          method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body)
+        })
+        return await reply.json() as Record<string, unknown>
+      }
+      const couponValidity = { after: "PT2S" }
+      const settings = { name: "short", couponLimit: 5, startTime: "2025-06-25T00:00:00Z", couponValidity }
+      const campaignId = Number((await call("CreateCampaign", settings))["campaignId"])
+      for (const userId of [1, 2]) await call("IssueCoupon", { campaignId, userId })
+      expect(await call("RedeemCoupon", { campaignId, userId: 1, requestId: "one" })).toHaveProperty("redemption")
+      // One request, which is refused once the time has passed, and stays refused.
+      const state = async () =>
+        ((await call("GetCoupon", { campaignId, userId: 2 }))["coupon"] as Record<string, unknown>)["state"]
+      await expect.poll(state, { timeout: 20_000 }).toBe("COUPON_STATE_EXPIRED")
+      expect(await call("RedeemCoupon", { campaignId, userId: 2, requestId: "two" }))
+        .toMatchObject({ message: "COUPON_EXPIRED" })
+      await call("UpdateCampaign", { campaignId, couponValidity: { after: "P1D" } })
+      await expect.poll(async () => (await query(env.MYSQL_URL, "SELECT * FROM outbox WHERE kind <> 'VOID'")).length)
+        .toBe(0)
+      await instance.stop()
+      const sound = await verify(env)
+      expect(sound.text).toContain("every invariant holds")
+      await sql(`UPDATE redemptions SET at = at + INTERVAL 1 HOUR
+WHERE campaign_id = ${campaignId} AND outcome = 'DONE'`)
+      await sql(`UPDATE redemptions SET at = at - INTERVAL 1 HOUR
+WHERE campaign_id = ${campaignId} AND outcome = 'EXPIRED'`)
+      await sql(`UPDATE coupon_validities SET first_id = 9 WHERE campaign_id = ${campaignId} AND version = 2`)
+      const { code, text } = await verify(env)
+      const r6 = `R6 campaign ${campaignId}: 1`
+      expect(text).toContain(`${r6} requests to redeem were answered as if their coupons had not expired`)
+      expect(text).toContain(`${r6} requests to redeem were refused as expired before their coupons were`)
+      expect(text).toContain(`${r6} validities are not in the order of their coupons`)
+      expect(code).toBe(1)
+    })
+
     it("finds a reservation and an event that no agent handles (I9)", async () => {
       const { env, first, instance, key, sql } = await deployment()
       await instance.stop()

@@ -94,6 +94,7 @@ export const make = (page = PAGE): Effect.Effect<LedgerFacts["Type"], never, Sql
   Effect.map(SqlClient, (sql) =>
     SqlLedgerFacts.make({
       read: (text) => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable),
+      time: Number,
       factsRow: factsInPages(sql, page),
       now: "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now",
       settings: Effect.succeed({}),

@@ -15,7 +15,7 @@ import { logFacts } from "../../text/EventLogText.ts"
 import { integer } from "../../text/Literals.ts"
 import * as MySql from "../connection/MySql.ts"
 import { endTransaction } from "../connection/SentText.ts"
-import { mysqlText } from "../Literals.ts"
+import { mysqlText, timeFromSql } from "../Literals.ts"
 
 /**
  * Coupons that one statement counts at most: some tenths of a second, far from `MYSQL_REPLY_TIMEOUT` however large the
@@ -152,6 +152,7 @@ export const make = (page = PAGE): Effect.Effect<LedgerFacts["Type"], never, Sql
     const read = (text: string) => Effect.mapError(sql.unsafe<Row>(text).unprepared, unavailable)
     return SqlLedgerFacts.make({
       read,
+      time: timeFromSql,
       factsRow: factsInPages(sql, page),
       now: "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS SIGNED) AS now",
       settings: Effect.map(
