@@ -43,33 +43,44 @@ export const callWebhooks = async <A>(url: string, method: string, body: object)
   return await reply.json() as A
 }
 
-/** Makes the endpoint of a receiver, through an instance; resolves with its id. */
+/** An endpoint: its id, and when it was made, as epoch milliseconds of the ledger's clock. */
+export interface Made {
+  readonly id: string
+  readonly at: number
+}
+
+/** Makes the endpoint of a receiver, through an instance. */
 export const makeEndpoint = async (
   url: string,
   receiver: Receiver,
   campaignIds: ReadonlyArray<number>
-): Promise<string> => {
-  const made = await callWebhooks<{ readonly webhook: { readonly id: string }; readonly secret: string }>(
+): Promise<Made> => {
+  const { secret, webhook } = await callWebhooks<{
+    readonly webhook: { readonly id: string; readonly createdAt: string }
+    readonly secret: string
+  }>(
     url,
     "CreateWebhook",
     { url: receiver.url, mode: `WEBHOOK_MODE_${receiver.mode}`, campaignIds, concurrency: 8 }
   )
-  receiver.secret = made.secret
-  return made.webhook.id
+  receiver.secret = secret
+  return { id: webhook.id, at: Date.parse(webhook.createdAt) }
 }
 
 /** A campaign's log as the ledger has it. */
 export const readLog = async (databaseUrl: string, campaignId: number): Promise<ReadonlyArray<LoggedEvent>> => {
   const rows = await query(
     databaseUrl,
-    "SELECT sequence, type, first_id AS firstNumber, last_id AS lastNumber FROM campaign_events " +
+    "SELECT sequence, type, first_id AS firstNumber, last_id AS lastNumber, " +
+      "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', at) DIV 1000 AS at FROM campaign_events " +
       `WHERE campaign_id = ${campaignId} ORDER BY sequence`
   )
   return rows.map((row) => ({
     sequence: Number(row["sequence"]),
     type: String(row["type"]),
     firstNumber: Number(row["firstNumber"]),
-    lastNumber: Number(row["lastNumber"])
+    lastNumber: Number(row["lastNumber"]),
+    at: Number(row["at"])
   }))
 }
 
@@ -99,21 +110,18 @@ export const startEventReaders = async (
   seed: number
 ): Promise<EventReaders> => {
   await caughtUp(await databaseUrl())
-  const before = new Map<number, number>()
-  for (const campaignId of campaignIds) {
-    before.set(campaignId, (await readLog(await databaseUrl(), campaignId)).at(-1)?.sequence ?? 0)
-  }
   const modes: ReadonlyArray<Mode> = few.length === 0 ? ["BATCH", "RANGE"] : ["EACH", "BATCH", "RANGE"]
   const receivers = await Promise.all(modes.map((mode, k) => startReceiver(mode, seed * 10 + k)))
   const watchers: Array<Watcher> = []
   const stop = async () => {
     await Promise.all([...receivers.map((receiver) => receiver.stop()), ...watchers.map((watcher) => watcher.stop())])
   }
+  const madeAt = new Map<Receiver, number>()
   const campaignsOf = ({ mode }: Receiver) => mode === "EACH" ? few : campaignIds
   try {
     for (const [k, receiver] of receivers.entries()) {
       const all = urls()
-      await makeEndpoint(all[k % all.length]!, receiver, campaignsOf(receiver))
+      madeAt.set(receiver, (await makeEndpoint(all[k % all.length]!, receiver, campaignsOf(receiver))).at)
     }
   } catch (error) {
     await stop()
@@ -121,11 +129,17 @@ export const startEventReaders = async (
   }
   watchers.push(...campaignIds.map((campaignId, k) => startWatcher(urls, campaignId, seed * 10 + k)))
 
+  /** What happened before an endpoint was made may be in the log only later: it gets what comes after that. */
+  const beginOf = (receiver: Receiver, log: ReadonlyArray<LoggedEvent>): number =>
+    (log.find(({ at }) => at >= madeAt.get(receiver)!) ?? { sequence: log.length + 1 }).sequence - 1
+
   /** What is missing at each reader. */
   const open = (logs: ReadonlyMap<number, ReadonlyArray<LoggedEvent>>): ReadonlyArray<string> => [
     ...receivers.flatMap((receiver) =>
-      campaignsOf(receiver).flatMap((campaignId) =>
-        missing(receiver, campaignId, logs.get(campaignId)!, before.get(campaignId)!))),
+      campaignsOf(receiver).flatMap((campaignId) => {
+        const log = logs.get(campaignId)!
+        return missing(receiver, campaignId, log, beginOf(receiver, log))
+      })),
     ...watchers.flatMap(({ campaignId, last }) => {
       const head = logs.get(campaignId)!.at(-1)?.sequence ?? 0
       return last() < head ? [`E4 campaign ${campaignId}: a watcher has ${last()} of ${head} events`] : []
@@ -156,8 +170,10 @@ export const startEventReaders = async (
         ...late,
         ...receivers.flatMap((receiver) => [
           ...receiver.violations,
-          ...campaignsOf(receiver).flatMap((campaignId) =>
-            deliveryViolations(receiver, campaignId, logs.get(campaignId)!, before.get(campaignId)!))
+          ...campaignsOf(receiver).flatMap((campaignId) => {
+            const log = logs.get(campaignId)!
+            return deliveryViolations(receiver, campaignId, log, beginOf(receiver, log))
+          })
         ]),
         ...watchers.flatMap((watcher) => [
           ...watcher.violations,

@@ -24,7 +24,7 @@ const withReceiver = async (
   const url = a.instance().url
   const receiver = await startReceiver("RANGE", 1)
   try {
-    const endpointId = await makeEndpoint(url, receiver, [])
+    const { id: endpointId } = await makeEndpoint(url, receiver, [])
     const campaignId = await load.openCampaign(url, 10)
     await load.insist(() => [url], { campaignId, userId: 1 })
     const isThere = async () => {

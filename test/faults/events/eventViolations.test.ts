@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { deliveryViolations, missing, watchViolations } from "./eventViolations.ts"
 
 const event = (sequence: number, type: string, firstNumber = 0, lastNumber = 0) =>
-  ({ sequence, type, firstNumber, lastNumber })
+  ({ sequence, type, firstNumber, lastNumber, at: sequence })
 
 const log = [
   event(1, "campaign.created"),

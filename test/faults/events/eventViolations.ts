@@ -7,6 +7,8 @@ export interface LoggedEvent {
   readonly type: string
   readonly firstNumber: number
   readonly lastNumber: number
+  /** When it happened, as epoch milliseconds. */
+  readonly at: number
 }
 
 /** The ids under which a campaign's events after a sequence come to a receiver, in their order. */
