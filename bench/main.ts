@@ -203,10 +203,6 @@ try {
       const about = measured()
       keep({ webhooks: { ...about, ...await webhooks(stage, { ...few, coupons: quick ? 50_000 : 200_000 }) } })
     }
-    if (only === undefined ? !quick : wanted("watchers")) {
-      const about = measured()
-      keep({ watchers: { ...about, ...await watchers(stage, { ...few, count: quick ? 200 : 1_000 }) } })
-    }
     if (only === undefined ? !quick : wanted("redemptions")) {
       const about = measured()
       keep({ redemptions: { ...about, ...await redemptions(stage, few) } })
@@ -216,6 +212,10 @@ try {
       const codes = quick ? 200_000 : options.full ? 10_000_000 : 1_000_000
       const coupons = quick ? 100_000 : options.full ? 9_000_000 : 1_000_000
       keep({ pools: { ...about, ...await pools(stage, { ...few, codes, coupons }) } })
+    }
+    if (only === undefined ? !quick : wanted("watchers")) {
+      const about = measured()
+      keep({ watchers: { ...about, ...await watchers(stage, { ...few, count: quick ? 200 : 1_000 }) } })
     }
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)
