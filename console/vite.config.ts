@@ -18,6 +18,8 @@ export default defineConfig({
   cacheDir: Path.join(root, "../.cache/vite"),
   resolve: {
     alias: {
+      // Of its 200 components only dialogs are used, and Vite compiles what it loads before it leaves anything out.
+      "bits-ui": Path.join(root, "../node_modules/bits-ui/dist/bits/dialog/index.js"),
       "node:crypto": Path.join(root, "src/api/nodeCrypto.ts"),
       $contract: Path.join(root, "../src/contract"),
       $domain: Path.join(root, "../src/domain"),

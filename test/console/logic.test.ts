@@ -1,12 +1,12 @@
 import * as FastCheck from "fast-check"
 import { describe, expect, it } from "vitest"
+import type { Overview } from "../../src/contract/Overview.ts"
 import { changes } from "../../console/src/logic/Changes.ts"
 import * as CodeLines from "../../console/src/logic/CodeLines.ts"
 import { clockText, durationText, partsOf } from "../../console/src/logic/Countdown.ts"
 import { csvOf } from "../../console/src/logic/Csv.ts"
-import { funnelOf, steps } from "../../console/src/logic/Funnel.ts"
+import { funnelOf } from "../../console/src/logic/Funnel.ts"
 import { fromInput, toInput } from "../../console/src/logic/LocalTime.ts"
-import { maskedCode, maskedUser } from "../../console/src/logic/Masking.ts"
 import * as Outcomes from "../../console/src/logic/Outcomes.ts"
 import { added, project, rateOf } from "../../console/src/logic/Projection.ts"
 import { busiestSecond, curveOf, MAX_POINTS as CURVE_POINTS } from "../../console/src/logic/SaleRecord.ts"
@@ -103,23 +103,6 @@ describe("rate and projection", () => {
   })
 })
 
-describe("masks", () => {
-  it("hide at least half of a user's number, and all but two characters of a code", () => {
-    FastCheck.assert(FastCheck.property(FastCheck.bigInt({ min: 1n, max: 2n ** 63n - 1n }), (user) => {
-      const masked = maskedUser(user)
-      const text = String(user)
-      expect(masked).toHaveLength(text.length)
-      const shown = Array.from(masked).filter((character) => character !== "*").length
-      expect(shown).toBeLessThanOrEqual(Math.min(4, text.length / 2))
-      Array.from(masked).forEach((character, at) => character === "*" || expect(character).toBe(text[at]))
-    }))
-    expect(maskedUser(123_456_789n)).toBe("12*****89")
-    expect(maskedUser(123n)).toBe("***")
-    expect(maskedCode("가나다라마바사아자차")).toBe("********자차")
-    expect(maskedCode("ABC")).toBe("***")
-  })
-})
-
 describe("outcomes and the funnel", () => {
   const answers = FastCheck.dictionary(
     FastCheck.constantFrom("OK", "COUPON_SOLD_OUT", "OVERLOADED", "CAMPAIGN_PAUSED", "NEW_IN_A_LATER_VERSION"),
@@ -134,23 +117,35 @@ describe("outcomes and the funnel", () => {
     expect(Outcomes.byKind({ NEW_IN_A_LATER_VERSION: 2 }).failed).toBe(2)
   })
 
-  it("never widens on its way, whatever the instants of the counts", () => {
-    const gate = FastCheck.record({ Reserved: FastCheck.float({ min: 0, max: 1e5, noNaN: true }) })
-    FastCheck.assert(FastCheck.property(answers, gate, (byMessage, byAnswer) => {
-      const funnel = funnelOf({ answers: byMessage, gate: byAnswer }, 0)
-      steps.slice(1).forEach((step, index) => expect(funnel[step]).toBeLessThanOrEqual(funnel[steps[index]!]))
-    }))
-  })
+  const sample = (instance: string, at: number, counts: number | undefined): Overview => ({
+    instance,
+    at,
+    ...counts === undefined
+      ? {}
+      : {
+        funnel: {
+          arrived: 4 * counts,
+          admitted: 3 * counts,
+          reserved: 2 * counts,
+          committed: counts,
+          delivered: counts - 5
+        }
+      }
+  } as Overview)
 
-  it("delivers what was committed, less what waits longer", () => {
-    const flow = { answers: { OK: 100, OVERLOADED: 20, COUPON_SOLD_OUT: 30 }, gate: { Reserved: 100 } }
-    expect(funnelOf(flow, 40)).toEqual({
-      arrived: 150,
-      admitted: 130,
-      reserved: 100,
-      committed: 100,
-      delivered: 60
+  it("are rates of all instances with two samples", () => {
+    const before = [sample("a", 1_000, 100), sample("b", 1_500, 10)]
+    expect(funnelOf(before, [sample("a", 3_000, 120), sample("b", 1_500, 10)])).toEqual({
+      arrived: 40,
+      admitted: 30,
+      reserved: 20,
+      committed: 10,
+      delivered: 10
     })
+    // A restart begins at 0 again, and an older version has no counts.
+    expect(funnelOf(before, [sample("a", 3_000, 0)])?.arrived).toBe(0)
+    expect(funnelOf(before, [sample("a", 3_000, undefined), sample("new", 3_000, 50)])).toBeUndefined()
+    expect(funnelOf([], before)).toBeUndefined()
   })
 })
 

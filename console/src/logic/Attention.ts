@@ -3,7 +3,7 @@ export type Attention =
   | { readonly _tag: "StoreDown"; readonly store: "gate" | "ledger" }
   | { readonly _tag: "NotReady"; readonly instance: string; readonly waitingFor: ReadonlyArray<string> }
   | { readonly _tag: "InstanceMissing"; readonly instance: string; readonly sinceMillis: number }
-  | { readonly _tag: "VerificationFailed"; readonly campaignId: number; readonly name: string }
+  | { readonly _tag: "VerificationFailed"; readonly campaignId: number | null; readonly name: string }
   | { readonly _tag: "GateBroken"; readonly campaignId: number; readonly name: string; readonly gate: string }
   | { readonly _tag: "BacklogGrows"; readonly events: number; readonly oldestAgeMillis: number }
   | { readonly _tag: "CommitsInDoubt"; readonly count: number }

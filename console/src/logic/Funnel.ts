@@ -1,32 +1,28 @@
-import * as Outcomes from "./Outcomes.ts"
-
-/** What the funnel is made of, a second, of all instances. */
-export interface Flow {
-  /** Answers of IssueCoupon by message. */
-  readonly answers: Readonly<Record<string, number>>
-  /** The gate's answers by name. */
-  readonly gate: Readonly<Record<string, number>>
-}
+import type { Overview } from "../../../src/contract/Overview.ts"
 
 export const steps = ["arrived", "admitted", "reserved", "committed", "delivered"] as const
 export type Step = typeof steps[number]
 
+/** Claims and coupons a second, of all instances and campaigns. */
+export type Funnel = Readonly<Record<Step, number>>
+
 /**
- * How far claims get, a second. A claim that is not admitted was shed. One that is admitted and not reserved has been
- * refused (sold out, a second claim, …). `delivered` follows `committed` by the backlog: what left the outbox is what
- * came in, less what the backlog grew by.
+ * How far claims get, from what instances have counted until `before` and until `now`. An instance that has started in
+ * between counts from its next sample on. `undefined`: no instance has a newer sample that tells.
  */
-export const funnelOf = (flow: Flow, backlogGrowth: number): Readonly<Record<Step, number>> => {
-  const counts = Outcomes.byKind(flow.answers)
-  const arrived = Outcomes.totalOf(counts)
-  const committed = counts.issued
-  // The gate answers before the claim does, so within a second it may have reserved less than was committed.
-  const reserved = Math.max(committed, (flow.gate["Reserved"] ?? 0) + (flow.gate["Bypassed"] ?? 0))
-  return {
-    arrived: Math.max(arrived, reserved),
-    admitted: Math.max(arrived - counts.shed, reserved),
-    reserved,
-    committed,
-    delivered: Math.max(0, committed - backlogGrowth)
+export const funnelOf = (
+  before: ReadonlyArray<Overview>,
+  now: ReadonlyArray<Overview>
+): Funnel | undefined => {
+  const sums: Record<Step, number> = { arrived: 0, admitted: 0, reserved: 0, committed: 0, delivered: 0 }
+  let isKnown = false
+  for (const { at, funnel, instance } of now) {
+    const last = before.find((one) => one.instance === instance)
+    if (funnel === undefined || last?.funnel === undefined || at <= last.at) continue
+    isKnown = true
+    for (const step of steps) {
+      sums[step] += Math.max(0, funnel[step] - last.funnel[step]) * 1_000 / (at - last.at)
+    }
   }
+  return isKnown ? sums : undefined
 }

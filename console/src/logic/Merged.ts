@@ -15,11 +15,12 @@ export interface Merged {
   /** The newest sample's. */
   readonly at: number
   readonly perSecond: Numbers
-  readonly gateAnswers: Numbers
   /** Of the slowest instance: a mean would hide it. */
   readonly p50: number
   readonly p99: number
   readonly commitsInDoubt: number
+  /** The latest verifications, of all campaigns or of one. */
+  readonly verified: ReadonlyArray<NonNullable<Overview["verified"]>>
   /** Comparisons of gate and ledger by verdict. */
   readonly audits: Numbers
   /** Whether some instance reaches it. */
@@ -48,10 +49,10 @@ export const merged = (instances: ReadonlyArray<Overview>): Merged | undefined =
   return {
     at: most(instances.map(({ at }) => at)),
     perSecond: sums(instances.map(({ perSecond }) => perSecond)),
-    gateAnswers: sums(instances.map(({ gate }) => gate.answersPerSecond)),
     p50: most(instances.map(({ latencyMillis }) => latencyMillis.ok.p50)),
     p99: most(instances.map(({ latencyMillis }) => latencyMillis.ok.p99)),
     commitsInDoubt: instances.reduce((sum, { commitsInDoubt }) => sum + commitsInDoubt, 0),
+    verified: instances.flatMap(({ verified }) => verified === undefined || verified === null ? [] : [verified]),
     audits: sums(instances.map(({ audits }) => audits)),
     isGateUp: instances.some(({ gate }) => gate.up),
     outbox: instances.find(({ outbox }) => outbox !== null)?.outbox ?? null,

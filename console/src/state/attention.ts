@@ -1,3 +1,4 @@
+import type { MissingInstance } from "$contract/Live.ts"
 import type { Info } from "$contract/OperatorRpcs.ts"
 import type { Overview } from "$contract/Overview.ts"
 import { type Campaign, CampaignPhase, CodeSource } from "$contract/gen/coupon/v1/coupon_pb.ts"
@@ -49,17 +50,32 @@ const sharedOf = ({ campaigns, commitsInDoubt, isGateUp, outbox, perSecond, webh
   ]
 }
 
+/** Campaigns whose invariants did not hold when they were last verified. */
+const verifiedOf = (verified: Merged["verified"], campaigns: ReadonlyArray<Campaign>): All =>
+  verified.flatMap(({ campaignId, violations }): All => {
+    if (violations === 0) return []
+    const name = campaigns.find(({ id }) => id === campaignId)?.name ?? ""
+    return [{ _tag: "VerificationFailed", campaignId, name }]
+  })
+
 /** All that an operator should look at, the worst first. */
 export const attentionOf = (
-  instances: ReadonlyArray<Overview>,
-  whole: Merged | undefined,
+  { instances, missing, whole }: {
+    readonly instances: ReadonlyArray<Overview>
+    readonly missing: ReadonlyArray<MissingInstance>
+    readonly whole: Merged | undefined
+  },
   campaigns: ReadonlyArray<Campaign>,
   info: typeof Info.Type | undefined,
   now: number
 ): All =>
   Attention.sorted([
     ...whole === undefined ? [] : sharedOf(whole),
+    ...missing.map(({ instance, seenAt }) =>
+      ({ _tag: "InstanceMissing", instance, sinceMillis: now - seenAt }) as const
+    ),
     ...instances.flatMap(instanceOf),
+    ...verifiedOf(whole?.verified ?? [], campaigns),
     ...poolsOf(campaigns),
     ...(info?.expiringKeys ?? []).map(({ expiresAt, name }) =>
       ({ _tag: "KeyExpires", name, inMillis: expiresAt - now }) as const

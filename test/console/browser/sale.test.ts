@@ -47,9 +47,9 @@ describe("a sale, from its creation to its record", () => {
     await issued.getByText("1", { exact: true }).waitFor()
     process.stdout.write(`a claim was on the page after ${Math.round(performance.now() - began)} ms\n`)
     expect(tab.requests.filter((path) => path.includes("Campaign"))).toEqual([])
-    // The latest coupons have masked users and codes.
+    // The latest coupons have masked users, and no codes.
     const latest = page.getByRole("region", { name: "Latest coupons" })
-    await latest.getByText("10****01").waitFor()
+    await latest.getByText(/01$/).first().waitFor()
     expect(await latest.innerText()).not.toContain(String(first["code"]))
 
     await page.getByRole("button", { name: "Pause" }).click()

@@ -35,5 +35,7 @@ export const eventTypes = [
   "campaign.paused",
   "campaign.resumed",
   "campaign.ended",
-  "campaign.sold_out"
+  "campaign.sold_out",
+  "codes.imported",
+  "codes.low"
 ] as const
