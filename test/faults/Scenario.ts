@@ -13,6 +13,8 @@ export interface Stage {
 export interface Scenario {
   readonly what: string
   readonly env?: Readonly<Record<string, string>>
+  /** What the instances load before the program, besides the mutant. */
+  readonly preload?: ReadonlyArray<string>
   /** Statements that the database is prepared with, once the schema is there. */
   readonly prepare?: ReadonlyArray<string>
   /** Resolves with violations that only show meanwhile; the final verdict comes after. */

@@ -40,7 +40,7 @@ const play = async (
   }
   const rig = await startRig(servers, {
     nodes: [env, env],
-    ...mutated ? { preload: ["mutantHook.ts"] } : {}
+    preload: [...mutated ? ["mutantHook.ts"] : [], ...scenario.preload ?? []]
   })
   const load = makeLoad()
   try {

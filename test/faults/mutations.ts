@@ -262,6 +262,24 @@ export const mutations = [
     patches: [{ file: "sql/redemptions/RedemptionText.ts", from: "\n  WHERE a.request_id IS NULL", to: "" }]
   },
   {
+    name: "validityAtRedemption",
+    what: "a coupon expires by the validity that its campaign has when it is redeemed",
+    patches: [{
+      file: "domain/validity/ValidityHistory.ts",
+      from: "changes.findLast(({ firstId }) => firstId <= id)",
+      to: "changes.at(-1)"
+    }]
+  },
+  {
+    name: "expiryByOwnClock",
+    what: "an instance decides by its own clock whether a coupon has expired",
+    patches: [{
+      file: "campaigns/CouponRedemptions.ts",
+      from: "couponId: coupon.id, expiresAt, requestId",
+      to: "couponId: coupon.id, expiresAt: (expiresAt ?? Infinity) <= Date.now() ? 0 : undefined, requestId"
+    }]
+  },
+  {
     name: "returnWithoutRaise",
     what: "a slot is returned, and the limit is not raised",
     patches: [{

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises"
 import { query } from "../support/privateServers.ts"
 import { foreignSession } from "../support/foreignSession.ts"
 import { until, type Node } from "./Rig.ts"
@@ -59,6 +60,30 @@ export const redemptionScenarios = {
       await done(a, "RedeemCoupon", { campaignId, userId: 1, requestId: "redeem" })
       await done(a, "UndoRedemption", { campaignId, userId: 1, requestId: "undo" })
       await ask(b, "RedeemCoupon", { campaignId, userId: 1, requestId: "redeem" })
+    }
+  },
+  validityAtRedemption: {
+    what: "a campaign's validity is made longer, and a coupon from before is redeemed when its own time has passed",
+    play: async ({ a, b, load }: Stage) => {
+      const campaignId = await load.openCampaign(a.instance().url, 5)
+      await done(a, "UpdateCampaign", { campaignId, couponValidity: { after: "PT1S" } })
+      await load.insist(() => [a.instance().url], { campaignId, userId: 1 })
+      await done(b, "UpdateCampaign", { campaignId, couponValidity: { after: "PT3600S" } })
+      await pause(1_300)
+      // This instance has not seen the campaign before, so it learns of both validities.
+      await ask(b, "RedeemCoupon", { campaignId, userId: 1, requestId: "late" })
+    }
+  },
+  expiryByOwnClock: {
+    what: "an instance whose wall clock is an hour ahead redeems a coupon that has half an hour left",
+    preload: ["jumpyClock.ts"],
+    play: async ({ a, load }: Stage) => {
+      const campaignId = await load.openCampaign(a.instance().url, 5)
+      await done(a, "UpdateCampaign", { campaignId, couponValidity: { after: "PT1800S" } })
+      await load.insist(() => [a.instance().url], { campaignId, userId: 1 })
+      process.kill(a.instance().pid, "SIGUSR2")
+      await pause(100)
+      await ask(a, "RedeemCoupon", { campaignId, userId: 1, requestId: "in time" })
     }
   },
   returnWithoutRaise: {

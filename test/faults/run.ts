@@ -15,6 +15,7 @@ import { openWornCampaign, startRig, startServers, until, type Rig } from "./Rig
 import { startOperator } from "./Operator.ts"
 import { schedule, type Fault, type FaultKind } from "./Schedule.ts"
 import { startTills } from "./Tills.ts"
+import { startValidityChanges } from "./Validities.ts"
 
 /** What to run. */
 export interface RunOptions {
@@ -203,6 +204,9 @@ export const run = async (
     const operator = startOperator(rig.urls, changingId, changing.step, seed)
     const tilled = fresh.map((campaignId, k) => ({ campaignId, limit: limits[k]!, returns: k >= 2 }))
     const tills = startTills(rig.urls, load.history, tilled, seed)
+    // Its limit is neither changed nor raised by returned slots.
+    const expiringId = fresh[0]!
+    const validities = startValidityChanges(rig.urls, expiringId, seed)
     const sampler = startSampling(rig.stores, [...fresh, changingId])
     const scene: Scene = { rig, clients, campaignIds, readers, violation: (text) => violations.push(text) }
     const since = () => `${((performance.timeOrigin + performance.now() - start) / 1_000).toFixed(2).padStart(6)} s`
@@ -248,6 +252,7 @@ export const run = async (
     }
     const recoveryMillis = Math.round(performance.now() - healedAt)
     const changes = await operator.stop()
+    const validityChanges = await validities.stop()
     await clients.stop()
     const { attempts: redemptions, open, returns } = await tills.stop()
     if (open.length > 0) violations.push(`recovery: request ${open[0]} has no answer for good (${open.length} in all)`)
@@ -277,6 +282,10 @@ export const run = async (
       if (!done) violations.push(`harness: no ${action} was acknowledged`)
     }
     if (returns.length === 0) violations.push("harness: no slot was returned")
+    if (validityChanges < 2) violations.push("harness: no validity was changed")
+    if (!redemptions.some((of) => of.campaignId === expiringId && of.outcome === "COUPON_EXPIRED")) {
+      violations.push("harness: no coupon had expired when a till came")
+    }
     if (inDoubt.issued === 0) violations.push("harness: no in-doubt commit turned out to have happened")
     if (inDoubt.notIssued === 0) violations.push("harness: no in-doubt commit was forbidden in time")
     if (sampler.samples() === 0) violations.push("harness: gate and ledger were never looked at together")

@@ -2,6 +2,7 @@ import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Cluster, Redis } from "ioredis"
 import * as MySql from "mysql2/promise"
+import type { ExpiryView } from "./Expiries.ts"
 import type { RedemptionView } from "./Redemptions.ts"
 
 /** A campaign's rows in the ledger, read in one transaction. */
@@ -21,6 +22,8 @@ export interface LedgerView {
   readonly unsettledUsers: ReadonlySet<string>
   /** `undefined`: the ledger is that of a program without redemptions. */
   readonly redemptions?: RedemptionView | undefined
+  /** `undefined`: the campaign's coupons never had a validity. */
+  readonly expiry?: ExpiryView | undefined
 }
 
 /** A campaign's log of events. */
@@ -78,6 +81,15 @@ const EVENTS = "SELECT sequence, type, first_id AS firstId, last_id AS lastId, p
 /** Those that were refused come first. */
 const ANSWERS = "SELECT *, HEX(request_id) AS request FROM redemptions WHERE campaign_id = ? ORDER BY sequence"
 const STATES = "SELECT coupon_id, state, sequence FROM coupon_states WHERE campaign_id = ?"
+const VALIDITIES = "SELECT first_id, policy FROM coupon_validities WHERE campaign_id = ? ORDER BY version"
+/** With times in milliseconds; `millis` reads a column of the dialect. */
+const times = (millis: (column: string) => string) => ({
+  issued: `SELECT id, ${millis("issued_at")} AS at FROM coupons WHERE campaign_id = ?`,
+  requests: `SELECT HEX(request_id) AS request, coupon_id, outcome, ${millis("at")} AS at FROM redemptions
+WHERE campaign_id = ? AND action = 'REDEEM'`
+})
+const MYSQL_TIMES = times((column) => `FLOOR(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', ${column}) / 1000)`)
+const SQLITE_TIMES = times((column) => column)
 const HEAD = "SELECT h.sequence, c.version FROM campaigns AS c " +
   "LEFT JOIN campaign_event_heads AS h ON h.campaign_id = c.id WHERE c.id = ?"
 /** Times of events have no more than milliseconds: a range comes too early only if that is beyond doubt. */
@@ -161,6 +173,21 @@ const view = (
   }
 }
 
+const expiryView = (
+  validities: ReadonlyArray<Row>,
+  issued: ReadonlyArray<Row>,
+  requests: ReadonlyArray<Row>
+): ExpiryView => ({
+  validities: validities.map((row) => ({ firstId: Number(row["first_id"]), policy: row["policy"] as string | null })),
+  issuedAt: new Map(issued.map((row) => [Number(row["id"]), Number(row["at"])])),
+  requests: requests.map((row) => ({
+    requestId: Buffer.from(String(row["request"]), "hex").toString("utf8"),
+    couponId: Number(row["coupon_id"]),
+    outcome: String(row["outcome"]),
+    at: Number(row["at"])
+  }))
+})
+
 /**
  * One server, the primary of sentinels (`redis+sentinel://host:port,…/name`) or a cluster
  * (`redis+cluster://host:port,…`).
@@ -229,6 +256,9 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
   const hasRedemptions = (await rows(
     "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'coupon_states'"
   )).length > 0
+  const hasValidities = (await rows(
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'coupon_validities'"
+  )).length > 0
   return {
     campaignIds: async () => (await rows(CAMPAIGNS)).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
@@ -247,7 +277,13 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
           answers: await rows(ANSWERS, [campaignId]),
           states: await rows(STATES, [campaignId])
         }
-        return view(campaignId, campaign, coupons, outbox, pool, log, redemptions)
+        const validities = hasValidities ? await rows(VALIDITIES, [campaignId]) : []
+        const expiry = validities.length === 0 ? undefined : expiryView(
+          validities,
+          await rows(MYSQL_TIMES.issued, [campaignId]),
+          await rows(MYSQL_TIMES.requests, [campaignId])
+        )
+        return { ...view(campaignId, campaign, coupons, outbox, pool, log, redemptions), expiry }
       } finally {
         await connection.query("COMMIT")
       }
@@ -269,6 +305,7 @@ const openSqlite = (dataDir: string): Reader => {
   }
   const hasLogs = rows("SELECT 1 FROM sqlite_master WHERE name = 'campaign_event_heads'").length > 0
   const hasRedemptions = rows("SELECT 1 FROM sqlite_master WHERE name = 'coupon_states'").length > 0
+  const hasValidities = rows("SELECT 1 FROM sqlite_master WHERE name = 'coupon_validities'").length > 0
   return {
     campaignIds: async () => rows(CAMPAIGNS).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
@@ -286,7 +323,13 @@ const openSqlite = (dataDir: string): Reader => {
           states: rows(STATES, campaignId)
         }
         const [coupons, outbox] = [rows(COUPONS, campaignId), rows(UNSETTLED, campaignId)]
-        return view(campaignId, campaign, coupons, outbox, pool, log, redemptions)
+        const validities = hasValidities ? rows(VALIDITIES, campaignId) : []
+        const expiry = validities.length === 0 ? undefined : expiryView(
+          validities,
+          rows(SQLITE_TIMES.issued, campaignId),
+          rows(SQLITE_TIMES.requests, campaignId)
+        )
+        return { ...view(campaignId, campaign, coupons, outbox, pool, log, redemptions), expiry }
       } finally {
         database.exec("COMMIT")
       }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises"
 import { changeViolations, type Change } from "./Changes.ts"
+import { expiryHistoryViolations, expiryViolations } from "./Expiries.ts"
 import { NOTHING_ISSUED, OPEN, type Attempt } from "./History.ts"
 import {
   redemptionHistoryViolations, redemptionRestViolations, redemptionViolations, type RedemptionAttempt
@@ -232,8 +233,10 @@ export const checkInvariants = async (
       const ledger = await reader.ledger(campaignId)
       const later = await reader.gate?.(campaignId)
       violations.push(...ledgerViolations(ledger), ...logViolations(ledger), ...redemptionViolations(ledger))
+      violations.push(...expiryViolations(ledger))
       if (options.redemptions !== undefined) {
         violations.push(...redemptionHistoryViolations(ledger, options.redemptions))
+        violations.push(...expiryHistoryViolations(ledger, options.redemptions))
       }
       if (history !== undefined) violations.push(...historyViolations(ledger, history, options.changes))
       if (gate !== undefined) violations.push(...subsetViolations(gate, ledger))
