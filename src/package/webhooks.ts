@@ -11,6 +11,7 @@ export type {
   CouponChanged,
   CouponIssued,
   CouponsIssued,
+  PoolChanged,
   ReceivedRequest,
   Verification,
   VerificationOptions,

@@ -57,8 +57,15 @@ export type CampaignChanged = Event<
   }
 >
 
+/** Codes were added to a campaign's pool, or few are left in it. */
+export type PoolChanged = Event<"codes.imported" | "codes.low", {
+  readonly campaignId: number
+  readonly codeCount: number
+  readonly [field: string]: unknown
+}>
+
 /** An event. Later versions of the service add types: a receiver passes over those that it does not know. */
-export type WebhookEvent = CouponIssued | CouponsIssued | CouponChanged | CampaignChanged
+export type WebhookEvent = CouponIssued | CouponsIssued | CouponChanged | CampaignChanged | PoolChanged
 
 /** What a request turned out to be. */
 export type Verification =
