@@ -31,7 +31,6 @@ describe("a sale, from its creation to its record", () => {
     await dialog.getByLabel("Start", { exact: true }).fill("2025-06-25T00:00:00")
     await dialog.getByLabel("Pattern").fill("NOON-####-####-####")
     await dialog.getByText(/^NOON-.{4}-.{4}-.{4}$/).first().waitFor()
-    await dialog.getByLabel("Reason (optional)").fill("first run")
     await dialog.getByRole("button", { name: "Create campaign" }).click()
 
     await page.getByRole("heading", { name: "Noon sale", level: 1 }).waitFor()
