@@ -3,7 +3,8 @@
 // newer than its sources.
 //   node scripts/console.mjs [--force]
 //   node scripts/console.mjs --messages   compiles only its messages, which the type check reads
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { brotliCompressSync, constants, gzipSync } from "node:zlib"
 
@@ -22,10 +23,42 @@ const newest = (name) => {
   return Math.max(stat.mtimeMs, ...readdirSync(path(name)).map((entry) => newest(`${name}/${entry}`)))
 }
 
+// One at a time: builds of several test files, or of a start beside them, would write the same messages.
+const lock = path("dist/console-lock")
+const isAlive = (pid) => {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error.code === "EPERM"
+  }
+}
+const locked = async () => {
+  mkdirSync(path("dist"), { recursive: true })
+  for (;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" })
+      break
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error
+    }
+    try {
+      const pid = Number(readFileSync(lock, "utf8"))
+      // A build that was killed leaves its lock behind.
+      if (pid > 0 && !isAlive(pid)) rmSync(lock, { force: true })
+    } catch (error) {
+      if (error.code !== "ENOENT") throw error
+    }
+    await pause(100)
+  }
+  process.on("exit", () => rmSync(lock, { force: true }))
+}
+
 if (process.argv.includes("--messages")) {
   const compiled = path("console/src/paraglide/messages.js")
   const sources = ["console/messages", "console/messagesPlugin.js", "console/messages.config.ts", "package-lock.json"]
-  if (isForced || !existsSync(compiled) || Math.max(...sources.map(newest)) >= statSync(compiled).mtimeMs) {
+  const isOld = () => !existsSync(compiled) || Math.max(...sources.map(newest)) >= statSync(compiled).mtimeMs
+  if (isForced || isOld()) await locked()
+  if (isForced || isOld()) {
     const { compile } = await import("@inlang/paraglide-js")
     const { messages } = await import("../console/messages.config.ts")
     await compile(messages)
@@ -38,7 +71,11 @@ if (process.argv.includes("--messages")) {
 // Of the service, the page imports what it shares with other clients.
 const shared = ["base", "domain", "contract", "client"].map((room) => `src/${room}`)
 const inputs = ["console", ...shared, "scripts/console.mjs", "package.json", "package-lock.json"]
-if (!isForced && existsSync(stamp) && Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs) process.exit(0)
+const isNew = () => existsSync(stamp) && Math.max(...inputs.map(newest)) < statSync(stamp).mtimeMs
+if (!isForced && isNew()) process.exit(0)
+await locked()
+// Another process may have built it meanwhile.
+if (!isForced && isNew()) process.exit(0)
 
 const vite = await import("vite").catch(() => undefined)
 if (vite === undefined) {
