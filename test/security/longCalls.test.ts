@@ -89,6 +89,61 @@ describe("calls of Watch", () => {
   })
 })
 
+describe("clients that end their watches together, as at the end of a sale", () => {
+  const ENDLESS = "/endless"
+  /** More than what a client may waste. */
+  const WATCHES = 600
+  let server: Running
+  beforeAll(async () => {
+    const handler: Handler = (incoming, response) => {
+      incoming.resume()
+      ;(response as ServerResponse).writeHead(200)
+      ;(response as ServerResponse).write("a")
+    }
+    server = await start({ mounts: { [ENDLESS]: handler } })
+  })
+  afterAll(() => server.close())
+
+  /** Opens so many from an address, waits for `ready`, ends their connections, and says whether that was an offence. */
+  const offends = async (from: string, ready: (sinceMillis: number) => boolean) => {
+    const { port } = server
+    let begun = 0
+    const createConnection = () => net.connect({ port, host: "127.0.0.1", localAddress: from })
+    const sessions = Array.from({ length: WATCHES / 100 }, () => http2.connect(server.url, { createConnection }))
+    for (const session of sessions) {
+      session.on("error", () => {})
+      for (let n = 0; n < 100; n++) {
+        const stream = session.request({ ":method": "POST", ":path": ENDLESS })
+        stream.on("error", () => {}).once("data", () => begun++)
+        stream.end()
+      }
+    }
+    await until(() => begun === WATCHES)
+    const at = performance.now()
+    await until(() => ready(performance.now() - at))
+    const before = protections.resets.value()
+    let open = WATCHES
+    for (const session of sessions) {
+      session.once("close", () => open -= 100)
+      session.destroy()
+    }
+    await until(() => open === 0)
+    // The server has seen the end of all of them once it says so of a later one.
+    const last = net.connect({ port, host: "127.0.0.1" })
+    last.on("error", () => {})
+    await new Promise((resolve) => last.end("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").resume().once("close", resolve))
+    return protections.resets.value() > before
+  }
+
+  it("are no offence once their answers have lasted for a second", async () => {
+    expect(await offends("127.0.0.9", (since) => since > 1_000)).toBe(false)
+  })
+
+  it("are one if they have only begun", async () => {
+    expect(await offends("127.0.0.10", () => true)).toBe(true)
+  })
+})
+
 describe("a call without an end", () => {
   /** A mount that answers for ever. */
   const endless = async (expiryMillis: number) => {

@@ -86,6 +86,7 @@ export const make = (options: {
       protections.streams.add()
       return stream.close(http2.constants.NGHTTP2_REFUSED_STREAM)
     }
+    const beganAt = performance.now()
     requestBegan(session)
     bodies.guard(stream, client)
     // HTTP/1.1 has requestTimeout. In HTTP/2, Node leaves a stream open whose body never ends.
@@ -101,7 +102,7 @@ export const make = (options: {
       open.set(session, open.get(session)! - 1)
       shares.give(client, 1)
       requestEnded(session)
-      if (stream.aborted) wasted.wasted(client, session)
+      if (stream.aborted) wasted.givenUp(client, session, stream, beganAt)
     })
     stream.once("finish", () => dropRest(stream))
     serve(request, response)

@@ -14,8 +14,11 @@ export interface WastedStreams {
   readonly begins: (session: Http2Session, stream: ServerHttp2Stream) => boolean
   /** The same once the client is known, if it comes by a trusted proxy. */
   readonly admits: (client: number, stream: ServerHttp2Stream) => boolean
-  /** A stream that was served has ended without its answer. */
-  readonly wasted: (client: number, session: Http2Session) => void
+  /**
+   * A stream that was served since `beganAt` (milliseconds of `performance.now()`) was given up. One whose answer has
+   * begun and has lasted is a watch that its client ends, as all do at the end of a sale: it has wasted nothing.
+   */
+  readonly givenUp: (client: number, session: Http2Session, stream: ServerHttp2Stream, beganAt: number) => void
 }
 
 /** Node makes a stream and ends it. */
@@ -24,11 +27,18 @@ const STREAM_MICROS = 50
 /** It makes a request and a response, headers and body are read, and a call is dispatched. */
 const REQUEST_MICROS = 200
 
+/** An answer that has gone on for so long is one without an end: `LongCalls` and `HELD_BYTES` bound how many. */
+const LASTING_MILLIS = 1_000
+
 /** 2,000 streams or 500 requests, as when the users behind one address give up together; then 2 % of the time. */
 const BUDGET = { burst: 100_000, perSecond: 20_000 }
 
 export const make = (
-  { limits, offences }: { readonly limits: ConnectionLimits; readonly offences: Offences }
+  { limits, now = () => performance.now(), offences }: {
+    readonly limits: ConnectionLimits
+    readonly now?: () => number
+    readonly offences: Offences
+  }
 ): WastedStreams => {
   const budgets = ClientBudgets.make(BUDGET)
 
@@ -70,6 +80,9 @@ export const make = (
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
       return ended(stream)
     },
-    wasted: (client, session) => charge(client, REQUEST_MICROS, connectionOf(session))
+    givenUp: (client, session, stream, beganAt) => {
+      if (stream.headersSent && now() - beganAt >= LASTING_MILLIS) return
+      charge(client, REQUEST_MICROS, connectionOf(session))
+    }
   }
 }
