@@ -46,7 +46,8 @@ const release = () => {
     const folder = join(root, "dist/release")
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
-    run("npm", "pack", "--silent", "--pack-destination", folder)
+    // The package of the client, not the repository: docs/internals/decisions.md, 45.
+    run(process.execPath, "scripts/package.mjs", "--pack", folder)
     writeFileSync(join(folder, "sbom.cdx.json"), run("npm", "run", "--silent", "sbom"))
     const sums = readdirSync(folder).sort().map((file) =>
       `${createHash("sha256").update(readFileSync(join(folder, file))).digest("hex")}  ${file}`)

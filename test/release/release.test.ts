@@ -64,6 +64,13 @@ describe.skipIf(!hasGit)("npm run release", () => {
       ...["CHANGELOG.md", "test/upgrade/previousRelease.ts", "scripts/release", ".gitignore"]
     ]
     for (const file of files) Fs.cpSync(Path.join(root, file), Path.join(folder, file), { recursive: true })
+    // Takes the place of what makes the package, which has tests of its own (test/package) and needs all of the sources.
+    Fs.writeFileSync(
+      Path.join(folder, "scripts/package.mjs"),
+      `import { execFileSync } from "node:child_process"
+execFileSync("npm", ["pack", "--silent", "--pack-destination", process.argv[process.argv.indexOf("--pack") + 1]])
+`
+    )
     git("init", "--quiet")
     git("add", ".")
     git("commit", "--quiet", "--message", "first")
