@@ -122,8 +122,8 @@ export const entries: ReadonlyArray<Entry> = [
   },
   { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },
   {
-    usage: "log [--campaign ID] [--limit N] [--before ID]",
-    text: "administrative acts, done and refused, newest first: who, from where, what, before, after",
+    usage: "log [--campaign ID] [--who NAME] [--what KIND] [--since TIME] [--until TIME] [--limit N] [--before ID]",
+    text: "administrative acts, also refused, newest first: who, what, before, after; KIND: campaign.pause, or campaign",
     role: "VIEWER"
   },
   {
