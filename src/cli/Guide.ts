@@ -123,7 +123,7 @@ export const entries: ReadonlyArray<Entry> = [
   { usage: "settings [--changed]", text: "the settings in effect; secrets stay secret", role: "VIEWER" },
   {
     usage: "log [--campaign ID] [--who NAME] [--what KIND] [--since TIME] [--until TIME] [--limit N] [--before ID]",
-    text: "administrative acts, also refused, newest first: who, what, before, after; KIND: campaign.pause, or campaign",
+    text: "administrative acts, also refused, newest first: who, what, before, after; KIND: campaign.pause or campaign",
     role: "VIEWER"
   },
   {
