@@ -13,7 +13,8 @@ const oldest = ${JSON.stringify(OLDEST)}
 if (major < ${Math.min(...Object.keys(OLDEST).map(Number))} || minor < oldest[major]) {
   console.error(
     "coupon-issuance needs Node ${Object.entries(OLDEST)[0].join(".")} or later, and it is tested on Node 24: " +
-      "this is " + process.version + ".\\n\`npm start\`, \`npx coupon\`, \`npm run verify\` and \`npm run migrate\` " +
+      "this is " + process.version + ".\\n\`npm start\`, \`npx coupon-issuance\`, \`npm run verify\` and " +
+      "\`npm run migrate\` " +
       "run on the one that npm installs with it, node_modules/.bin/node."
   )
   process.exit(${exitCode})

@@ -30,8 +30,8 @@ log was changed or removed. It may be serving meanwhile.
 
 It reads the service's own settings (MYSQL_URL and REDIS_URL, or DATA_DIR) and, like the service, brings the schema up
 to date. With the embedded stores the service must not run: it owns DATA_DIR, and the gate, which lives in it, is not
-checked. While the service runs, use npx coupon verify, which also works from elsewhere, without the passwords of the
-stores. The ledger counts about a million coupons a second; for more than a few million in one campaign raise
+checked. While the service runs, use npx coupon-issuance verify, which also works from elsewhere, without the passwords
+of the stores. The ledger counts about a million coupons a second; for more than a few million in one campaign raise
 MYSQL_REPLY_TIMEOUT.
 `
 

@@ -214,7 +214,7 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
         : warn(
           "version",
           `the instance is ${info.version}, this command ${VERSION}`,
-          "use the command of the same version: npx coupon in its checkout, or in its image"
+          "use the command of the same version: npx coupon-issuance in its checkout, or in its image"
         ),
       info.open
         ? warn(
