@@ -4,7 +4,7 @@
 
 GRANT SELECT, INSERT, UPDATE
     (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at, code_spec, code_count,
-     validity_version, undo_window_millis)
+     validity_version, undo_window_millis, returned)
   ON coupon.campaigns TO 'coupon'@'%';
 GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
