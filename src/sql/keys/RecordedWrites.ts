@@ -25,8 +25,8 @@ export interface KeyDialect<Statement> {
   readonly act: (entry: KeyEntry, now: string) => string
   /** Adds the facts of an act, if it was recorded. */
   readonly facts: (entry: KeyEntry) => Statement
-  /** What an INSERT that finds its key does instead. */
-  readonly onSameKey: string
+  /** Begins an INSERT that does nothing about a row whose key is there. */
+  readonly insertIfAbsent: string
   readonly later: "GREATEST" | "MAX"
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, unknown>
   /** Runs these as one transaction, after all others of keys. */

@@ -35,7 +35,7 @@ const list = (value: unknown): ReadonlyArray<never> | undefined =>
  * write applies; the other statements do nothing without that row.
  */
 export const make = <Statement>(dialect: KeyDialect<Statement>): ApiKeyStore["Type"] => {
-  const { at, commit, later, now, onSameKey, read, text, time, today } = dialect
+  const { at, commit, insertIfAbsent, later, now, read, text, time, today } = dialect
   const write = recordedWrites(dialect)
   const maybe = <A>(value: A | undefined, literal: (value: A) => string) =>
     value === undefined ? "NULL" : literal(value)
@@ -163,9 +163,12 @@ export const make = <Statement>(dialect: KeyDialect<Statement>): ApiKeyStore["Ty
       ids.length === 0 ? Effect.void : Effect.mapBoth(
         Effect.suspend(() =>
           commit([
-            "INSERT INTO api_key_use (key_id, last_day) VALUES " +
-            ids.map((id) => `(${text(id)}, ${today()})`).join(", ") +
-            ` ${onSameKey} last_day = ${later}(last_day, ${today()})`
+            // Not ON DUPLICATE KEY UPDATE, for which MariaDB asks for the right to change key_id.
+            `UPDATE api_key_use SET last_day = ${later}(last_day, ${today()}) WHERE key_id IN (${
+              ids.map(text).join(", ")
+            })`,
+            `${insertIfAbsent} api_key_use (key_id, last_day) VALUES ` +
+            ids.map((id) => `(${text(id)}, ${today()})`).join(", ")
           ])
         ),
         { onFailure: unavailable, onSuccess: () => undefined }

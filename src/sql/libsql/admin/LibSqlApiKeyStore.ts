@@ -34,7 +34,7 @@ const dialect = Effect.map(LibSqlDriver, (driver) => {
         textOrNull(stateText(after))
       ].join(", "),
     facts: (entry) => libsqlFacts(entry, entry.outcome),
-    onSameKey: "ON CONFLICT (key_id) DO UPDATE SET",
+    insertIfAbsent: "INSERT OR IGNORE INTO",
     later: "MAX",
     read: makeStatements(driver).read,
     // A transaction that writes has the whole file for itself.

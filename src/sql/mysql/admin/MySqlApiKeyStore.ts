@@ -26,7 +26,7 @@ const dialect = Effect.gen(function*() {
     changeId: batchKey,
     act: (entry, now) => mysqlAct(entry, now, "NULL"),
     facts: (entry) => mysqlFacts(entry, entry.outcome),
-    onSameKey: "ON DUPLICATE KEY UPDATE",
+    insertIfAbsent: "INSERT IGNORE INTO",
     later: "GREATEST",
     read,
     commit: (statements) =>
