@@ -172,7 +172,7 @@ describe("coupon, for those who read coupons", () => {
       expect(await coupon(url)(...args)).toMatchObject({ code: 0, err: "" })
       expect(cuts).toBeLessThan(3)
       expect(numbersIn(readFileSync(file, "utf8"), format)).toEqual(upTo(COUPONS))
-      await new Promise((resolve) => proxy.close(resolve))
+      proxy.close()
     })
   })
 
@@ -247,6 +247,6 @@ describe("coupon, for those who read coupons", () => {
     expect(lost).toBeLessThan(0)
     const { out } = await run("campaign", "list", "--prefix", "once", "--json")
     expect((JSON.parse(out) as { readonly campaigns: ReadonlyArray<unknown> }).campaigns).toHaveLength(3)
-    await new Promise((resolve) => proxy.close(resolve))
+    proxy.close()
   })
 })
