@@ -64,7 +64,7 @@ describe.skipIf(!hasGit)("npm run release", () => {
       ...["CHANGELOG.md", "test/upgrade/previousRelease.ts", "scripts/release", ".gitignore"]
     ]
     for (const file of files) Fs.cpSync(Path.join(root, file), Path.join(folder, file), { recursive: true })
-    // Takes the place of what makes the package, which has tests of its own (test/package) and needs all of the sources.
+    // Stands for what makes the package, which has tests of its own (test/package) and needs all of the sources.
     Fs.writeFileSync(
       Path.join(folder, "scripts/package.mjs"),
       `import { execFileSync } from "node:child_process"
