@@ -8,8 +8,9 @@ export default defineConfig({
     reporters: ["default", "./test/support/TotalsReporter.ts"],
     // Processes, not threads: tests start, pause and kill servers and instances of the service.
     pool: "forks",
-    // Tests wait for servers more than they compute, so even two cores have time for three files at once.
-    maxWorkers: Math.max(3, Os.availableParallelism() - 1),
+    // Tests wait for servers more than they compute: on two cores two files at once take half as long as one after
+    // another. Three take as long as two, since each then waits for the others.
+    maxWorkers: Math.max(2, Os.availableParallelism() - 1),
     // Bounds for what must happen, no measures: machines differ, and a busy one may be ten times as slow.
     expect: { poll: { timeout: 60_000, interval: 5 } },
     testTimeout: 120_000,
