@@ -103,6 +103,7 @@ export const redemption = ({ http, issue, open }: Lent): void => {
       expect(replies.filter(({ status }) => status === 200).length).toBe(10)
       expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200, 409]))
       const repeated = await Promise.all(requests.map(redeem))
+      expect(repeated.filter(({ status }) => status !== 200 && status !== 409)).toEqual([])
       expect(repeated.map(({ text }) => text)).toEqual(replies.map(({ text }) => text))
     })
 
