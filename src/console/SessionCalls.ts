@@ -16,7 +16,7 @@ import { LIFE_MILLIS } from "../security/sessions/Sessions.ts"
 
 /** Who uses the console, as its page is informed. */
 export interface SessionState {
-  /** Whether administration needs no key: whoever reaches the port may administer. */
+  /** Whether administration needs no key: all who reach the port may administer. */
   readonly open: boolean
   readonly signedIn: boolean
   /** The name of the key, as the audit log has it. */

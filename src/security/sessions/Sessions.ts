@@ -53,8 +53,8 @@ export interface Session {
 }
 
 /**
- * Sessions of the console. Whoever has the token of one may do what the holder of its key may, as long as the key is
- * valid: the session has no rights of its own.
+ * Sessions of the console. The holder of a session's token may do what the holder of its key may, as long as the key
+ * is valid: the session has no rights of its own.
  */
 export class Sessions extends Context.Tag("coupon/security/Sessions")<Sessions, {
   /**

@@ -56,7 +56,7 @@ export const commitText = (
 ]
 
 /**
- * All of `commitText` but the last statement: until then what was added can be told by the head. Of requests that are
+ * All of `commitText` but the last statement: until then the head says what was added. Of requests that are
  * done nothing is stored unless `mayBeDone`, a condition.
  */
 export const answersAdded = (

@@ -1,6 +1,6 @@
 import type { Kind } from "../../logic/Outcomes.ts"
 
-/** How the chart draws a kind of outcome: colours are told apart by dashes too. */
+/** How the chart draws a kind of outcome: lines differ by colour and by dashes. */
 export interface KindLook {
   /** A custom property of app.css. */
   readonly color: string
