@@ -1,6 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import { pauseMillis } from "../base/BackoffPause.ts"
 import type { CallFailure } from "./Calls.ts"
 import { DEFAULT_RETRY, type RetryPolicy } from "./RetryPolicy.ts"
 
@@ -67,14 +68,13 @@ export const retrying = <A, E extends { readonly _tag: string }, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
+    const backoff = { firstMillis: policy.firstPauseMillis, lastMillis: policy.lastPauseMillis }
     for (let attempt = 1;; attempt++) {
       const outcome = yield* Effect.either(call)
       if (outcome._tag === "Right") return outcome.right
       const repetition = repetitionOf(outcome.left)
       if (repetition === undefined || attempt >= policy.attempts) return yield* Effect.fail(outcome.left)
-      const longest = Math.min(policy.firstPauseMillis * 2 ** (attempt - 1), policy.lastPauseMillis)
-      // Between a half and all of it, so that clients that failed together do not come again together.
-      const pause = repetition.afterMillis + longest * (0.5 + (yield* Random.next) / 2)
+      const pause = repetition.afterMillis + pauseMillis(backoff, attempt, yield* Random.next)
       const left = began + policy.budgetMillis - (yield* Clock.currentTimeMillis)
       if (pause > left) return yield* Effect.fail(outcome.left)
       yield* Effect.sleep(pause)

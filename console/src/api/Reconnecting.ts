@@ -1,3 +1,4 @@
+import { pauseMillis } from "../../../src/base/BackoffPause.ts"
 import type { Failure } from "./Failure.ts"
 
 /** What keeps a stream open: it is called again whenever it ends, until it is stopped or refused for good. */
@@ -15,8 +16,7 @@ export interface Follower {
   readonly silenceMillis: number
 }
 
-const FIRST_PAUSE_MILLIS = 250
-const LONGEST_PAUSE_MILLIS = 5_000
+const BACKOFF = { firstMillis: 250, lastMillis: 5_000 }
 
 /**
  * A page that is hidden for this long lets go of its streams: a browser has six connections to an origin over HTTP/1.1,
@@ -75,7 +75,7 @@ const whenHidden = (onHidden: () => void): () => void => {
 export const follow = ({ connect, failureOf, onLive, onLost, onRefused, silenceMillis }: Follower): () => void => {
   const stopped = new AbortController()
   const run = async () => {
-    let attempt = 0
+    let failures = 0
     while (!stopped.signal.aborted) {
       await shown(stopped.signal)
       const one = new AbortController()
@@ -84,7 +84,7 @@ export const follow = ({ connect, failureOf, onLive, onLost, onRefused, silenceM
       const look = whenHidden(stop)
       let silence = setTimeout(stop, silenceMillis)
       const received = () => {
-        attempt = 0
+        failures = 0
         clearTimeout(silence)
         silence = setTimeout(stop, silenceMillis)
         onLive()
@@ -101,8 +101,7 @@ export const follow = ({ connect, failureOf, onLive, onLost, onRefused, silenceM
       if (stopped.signal.aborted) return
       if (failure !== undefined && isFinal(failure)) return onRefused(failure)
       onLost(failure)
-      const longest = Math.min(FIRST_PAUSE_MILLIS * 2 ** attempt++, LONGEST_PAUSE_MILLIS)
-      await pause(longest * (0.5 + Math.random() / 2), stopped.signal)
+      await pause(pauseMillis(BACKOFF, ++failures, Math.random()), stopped.signal)
     }
   }
   void run()
