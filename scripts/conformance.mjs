@@ -4,31 +4,18 @@ import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { bin, goProgram } from "./goProgram.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const bin = join(root, ".cache/bin")
-const source = "connectrpc.com/conformance/cmd/connectconformance@latest"
 
 const run = (command, args, options = {}) => spawnSync(command, args, { cwd: root, stdio: "inherit", ...options })
-const works = (command) => run(command, ["--version"], { stdio: "ignore" }).status === 0
 
-const find = () => ["connectconformance", join(bin, "connectconformance")].find(works)
-
-let program = find()
-if (program === undefined && run("go", ["version"], { stdio: "ignore" }).status === 0) {
-  console.error(`building the conformance suite with Go, once (go install ${source})`)
-  run("go", ["install", source], { env: { ...process.env, GOBIN: bin } })
-  program = find()
-}
-if (program === undefined) {
-  console.error(
-    "Connect's conformance suite (connectconformance) is not on the PATH and could not be built.\n" +
-      "Install Go, then run this again; or take a release from\n" +
-      "https://github.com/connectrpc/conformance/releases, or:\n" +
-      `go install ${source}`
-  )
-  process.exit(1)
-}
+const program = goProgram({
+  name: "connectconformance",
+  source: "connectrpc.com/conformance/cmd/connectconformance@latest",
+  ask: ["--version"],
+  releases: "https://github.com/connectrpc/conformance/releases"
+})
 
 // The Node that the project installs, if npm has installed it.
 const node = existsSync(join(root, "node_modules/.bin/node")) ? join(root, "node_modules/.bin/node") : process.execPath

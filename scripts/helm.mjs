@@ -5,9 +5,9 @@ import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { goProgram } from "./goProgram.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const bin = join(root, ".cache/bin")
 const chart = "deploy/helm"
 // A helm that Go built takes itself for one of Kubernetes 1.20.
 const version = ["--kube-version", "1.31.0"]
@@ -15,26 +15,17 @@ const schemas = "test/helm/schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json"
 
 const run = (command, args, options = {}) => spawnSync(command, args, { cwd: root, encoding: "utf8", ...options })
 
-/** The program, from the PATH or built once. */
-const need = (name, source, ask) => {
-  const find = () => [name, join(bin, name)].find((one) => run(one, ask, { stdio: "ignore" }).status === 0)
-  let program = find()
-  if (program === undefined && run("go", ["version"], { stdio: "ignore" }).status === 0) {
-    console.error(`building ${name} with Go, once (go install ${source})`)
-    run("go", ["install", source], { cwd: "/", stdio: "inherit", env: { ...process.env, GOBIN: bin } })
-    program = find()
-  }
-  if (program === undefined) {
-    console.error(
-      `${name} is not on the PATH and could not be built. Install Go, then run this again; or:\ngo install ${source}`
-    )
-    process.exit(1)
-  }
-  return program
-}
-const helm = need("helm", "helm.sh/helm/v3/cmd/helm@v3.16.4", ["version"])
-const kubeconform = need("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform@v0.6.7", ["-v"])
-const unittest = need("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v0.6.3", ["--help"])
+const helm = goProgram({ name: "helm", source: "helm.sh/helm/v3/cmd/helm@v3.16.4", ask: ["version"] })
+const kubeconform = goProgram({
+  name: "kubeconform",
+  source: "github.com/yannh/kubeconform/cmd/kubeconform@v0.6.7",
+  ask: ["-v"]
+})
+const unittest = goProgram({
+  name: "helm-unittest",
+  source: "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v0.6.3",
+  ask: ["--help"]
+})
 
 let passed = 0
 const failures = []

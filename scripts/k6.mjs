@@ -1,13 +1,13 @@
 // npm run k6 -- stress: a load scenario of test/load against a private service on its embedded stores, or --url.
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { goProgram } from "./goProgram.mjs"
 import { endCampaign, flawsOf, isPlainlyTest, readBooks } from "./LoadBooks.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
-const bin = join(root, ".cache/bin")
 const folder = join(root, "test/load")
 const scenarios = readdirSync(folder)
   .filter((file) => file.endsWith(".js") && file !== "common.js")
@@ -57,23 +57,12 @@ if (given !== undefined && !isPlainlyTest(new URL(given).hostname) && values.yes
 }
 const key = values.key ?? process.env.COUPON_API_KEY
 
-const works = (command) => spawnSync(command, ["version"], { stdio: "ignore" }).status === 0
-const find = () => ["k6", join(bin, "k6")].find(works)
-let k6 = find()
-if (k6 === undefined && works("go")) {
-  console.error("building k6 with Go, once, which takes a minute or two (go install go.k6.io/k6@v1.8.1)")
-  const env = { ...process.env, GOBIN: bin }
-  spawnSync("go", ["install", "go.k6.io/k6@v1.8.1"], { stdio: ["ignore", "inherit", "inherit"], env })
-  k6 = find()
-}
-if (k6 === undefined) {
-  console.error(
-    "k6 is not on the PATH and could not be built. Install it\n" +
-      "(https://grafana.com/docs/k6/latest/set-up/install-k6/), or Go, with which this builds it\n" +
-      "(go install go.k6.io/k6@v1.8.1), then run this again."
-  )
-  process.exit(1)
-}
+const k6 = goProgram({
+  name: "k6",
+  source: "go.k6.io/k6@v1.8.1",
+  ask: ["version"],
+  releases: "https://grafana.com/docs/k6/latest/set-up/install-k6/"
+})
 
 const run = async (base) => {
   const summary = join(root, ".cache/k6", `${scenario}.json`)
