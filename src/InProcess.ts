@@ -20,6 +20,7 @@ import * as BrowserHeaders from "./http/BrowserHeaders.ts"
 import * as ConnectHandlers from "./rpc/connect/ConnectHandlers.ts"
 import * as CouponStreams from "./rpc/coupons/CouponStreams.ts"
 import * as Dispatcher from "./rpc/dispatch/Dispatcher.ts"
+import * as Routes from "./rpc/Route.ts"
 import * as AllRoutes from "./rpc/routes/AllRoutes.ts"
 import { Startup } from "./rpc/Startup.ts"
 import { ProductionNote } from "./security/ProductionNote.ts"
@@ -58,13 +59,15 @@ const socket = Object.defineProperty(new Socket(), "remoteAddress", { value: "12
 const NOT_FOUND: UniversalServerResponse = { status: 404 }
 
 const make = Effect.gen(function*() {
-  const { maxBodyBytes } = yield* AppConfig.AppConfig
+  const config = yield* AppConfig.AppConfig
+  const { maxBodyBytes } = config
   const dispatcher = yield* Dispatcher.make
   const leaving = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),
     (controller) => Effect.sync(() => controller.abort())
   )
-  const rpcs = { routes: AllRoutes.routes, streams: CouponStreams.streams }
+  const routes = AllRoutes.routes.map((route) => Routes.served(route, config))
+  const rpcs = { routes, streams: CouponStreams.streams }
   const handlers = ConnectHandlers.make(rpcs, { dispatcher, maxBodyBytes, draining: leaving.signal })
 
   const answer = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {

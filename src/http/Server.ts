@@ -12,6 +12,7 @@ import * as Shares from "../rpc/admission/Shares.ts"
 import * as Dispatcher from "../rpc/dispatch/Dispatcher.ts"
 import { guarded } from "../rpc/Guarded.ts"
 import type { Request, Response } from "../rpc/Request.ts"
+import * as Routes from "../rpc/Route.ts"
 import type { Route } from "../rpc/Route.ts"
 import { watchCampaign } from "../rpc/events/EventStreams.ts"
 import * as CouponStreams from "../rpc/coupons/CouponStreams.ts"
@@ -219,7 +220,7 @@ const open = (shared: Shared, { host, maxConnections, mounts, port, setting }: P
     return { host: address.address, port: address.port, url }
   })
 
-const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, forOperators: Mounts) =>
+const make = (mounts: Mounts, given: ReadonlyArray<Route>, patience: Patience, forOperators: Mounts) =>
   Effect.gen(function*() {
     const config = yield* AppConfig
     const startup = yield* Startup
@@ -232,8 +233,9 @@ const make = (mounts: Mounts, routes: ReadonlyArray<Route>, patience: Patience, 
       return Effect.all(drains, { concurrency: "unbounded", discard: true })
     }))
     const draining = leaving.signal
+    const routes = given.map((route) => Routes.served(route, config))
     // The streams of the service go with its calls; a test's calls have none.
-    const streams = routes === AllRoutes.routes ? CouponStreams.streams : []
+    const streams = given === AllRoutes.routes ? CouponStreams.streams : []
     const calls = { config, startup, dispatcher, routes, streams }
     const shared: Shared = { ...calls, secure, patience, draining, drainAll, drains }
     const { adminHost, adminPort, listenHost, maxConnections, port } = config

@@ -117,6 +117,13 @@ type TouchesOf<I extends DescMessage> = MessageShape<I> extends { readonly campa
   ? { readonly touches?: never }
   : { readonly touches: "own" | "all" }
 
+/**
+ * The route as it is served. Unless PUBLIC_REDEEM is on, redemptions need a REDEEMER as other acts of tills do: they
+ * are no public calls, which a rush of claims sheds.
+ */
+export const served = (route: Route, { publicRedeem }: { readonly publicRedeem: "off" | "on" }): Route =>
+  route.access === "REDEEM" && publicRedeem === "off" ? { ...route, access: "REDEEMER", isPublic: false } : route
+
 const campaignOf = (input: unknown): Touches => (input as { readonly campaignId: number }).campaignId
 
 /** Describes a unary RPC. Codecs default to protobuf-es; one given must mean exactly the same (tests compare them). */
