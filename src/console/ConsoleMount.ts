@@ -9,6 +9,7 @@ import type { IssueFailure } from "../domain/Failure.ts"
 import * as BrowserHeaders from "../http/BrowserHeaders.ts"
 import * as ConsoleRequests from "../http/console/ConsoleRequests.ts"
 import type { Handler, Mounts } from "../http/Mounts.ts"
+import * as Rejection from "../http/Rejection.ts"
 import * as SmallBody from "../http/SmallBody.ts"
 import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
 import * as ClientAddress from "../rpc/admission/ClientAddress.ts"
@@ -38,23 +39,14 @@ const sendFailure = (response: Response, failure: IssueFailure | undefined, last
   UnaryLane.send(response, status, "application/json", body, Buffer.byteLength(body), last, retryAfterSeconds)
 }
 
-/** Rejects a request in the form of the API. */
-const reject = (response: Response, status: number, code: Code, message: string, last: boolean) => {
-  const { body, type } = ErrorCatalog.rejection(undefined, code, message)
-  UnaryLane.send(response, status, type, body, Buffer.byteLength(body), last)
-}
-
 const sendNothing = (response: Response) => {
   if (response.destroyed || response.headersSent) return
   ;(response as ServerResponse).writeHead(204)
   response.end()
 }
 
-const allow = (request: Request, response: Response, methods: string, last: boolean) => {
-  request.resume()
-  ;(response as ServerResponse).setHeader("Allow", methods)
-  reject(response, 405, Code.Unknown, `this path takes ${methods}`, last)
-}
+const allow = (request: Request, response: Response, methods: string, last: boolean) =>
+  Rejection.method(request, response, methods, `this path takes ${methods}`, last)
 
 const redirect = (request: Request, response: Response) => {
   request.resume()
@@ -116,7 +108,7 @@ export const make = (folder?: URL): Effect.Effect<Mounts, never, AppConfig | Sta
       const reason = requests.foreignness(request)
       if (reason !== undefined) {
         request.resume()
-        return reject(response, 403, Code.PermissionDenied, `PERMISSION_DENIED: ${reason}`, draining.aborted)
+        return Rejection.send(response, 403, Code.PermissionDenied, `PERMISSION_DENIED: ${reason}`, draining.aborted)
       }
       if (request.method === "GET") {
         request.resume()

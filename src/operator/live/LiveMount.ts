@@ -9,14 +9,12 @@ import { AppConfig } from "../../config/AppConfig.ts"
 import { PATH } from "../../contract/Live.ts"
 import { mayTouch } from "../../domain/Principal.ts"
 import type { Handler, Mounts } from "../../http/Mounts.ts"
+import * as Rejection from "../../http/Rejection.ts"
 import * as SmallBody from "../../http/SmallBody.ts"
 import { AuditChain } from "../../ports/AuditChain.ts"
 import * as ClientAddress from "../../rpc/admission/ClientAddress.ts"
 import * as HttpSource from "../../rpc/dispatch/HttpSource.ts"
-import * as ErrorCatalog from "../../rpc/ErrorCatalog.ts"
-import type { Response } from "../../rpc/Request.ts"
 import { Startup } from "../../rpc/Startup.ts"
-import * as UnaryLane from "../../rpc/UnaryLane.ts"
 import type { Caller } from "../../security/Guard.ts"
 import * as OperatorAccess from "../admission/OperatorAccess.ts"
 import { OperatorServices } from "../OperatorServices.ts"
@@ -28,11 +26,6 @@ import * as LiveSamples from "./LiveSamples.ts"
 const MOST_BODY_BYTES = 1_024
 
 const JSON_TYPE = /^application\/json(;|$)/i
-
-const reject = (response: Response, status: number, code: Code, message: string, last: boolean) => {
-  const { body, type } = ErrorCatalog.rejection(undefined, code, message)
-  UnaryLane.send(response, status, type, body, Buffer.byteLength(body), last, status === 429 ? 1 : undefined)
-}
 
 /** The campaign that a body asks for; `null`: it asks for none; `undefined`: it is no request. */
 const campaignOf = (body: string | undefined): number | null | undefined => {
@@ -102,9 +95,7 @@ export const make: Effect.Effect<
 
   const mount: Handler = (request, response, draining) => {
     if (request.method !== "POST") {
-      request.resume()
-      ;(response as ServerResponse).setHeader("Allow", "POST")
-      return reject(response, 405, Code.Unknown, `${PATH} takes POST`, draining.aborted)
+      return Rejection.method(request, response, "POST", `${PATH} takes POST`, draining.aborted)
     }
     const source = HttpSource.make(request, response, addressOf)
     // Now, while the connection is there.
@@ -125,22 +116,24 @@ export const make: Effect.Effect<
       const principal = exit.value.right
       if (!JSON_TYPE.test(request.headers["content-type"] ?? "")) {
         request.resume()
-        return reject(response, 415, Code.Unknown, "the content type must be application/json", draining.aborted)
+        const message = "the content type must be application/json"
+        return Rejection.send(response, 415, Code.Unknown, message, draining.aborted)
       }
       SmallBody.read(request, MOST_BODY_BYTES, (body) => {
         if (response.destroyed) return
         const campaignId = campaignOf(body)
         if (campaignId === undefined) {
-          return reject(response, 400, Code.InvalidArgument, "INVALID_ARGUMENT: campaignId: must be a campaign", true)
+          const message = "INVALID_ARGUMENT: campaignId: must be a campaign"
+          return Rejection.send(response, 400, Code.InvalidArgument, message, true)
         }
         if (campaignId !== null && !mayTouch(principal, campaignId)) {
           const message = `PERMISSION_DENIED: the key is limited to other campaigns, without campaign ${campaignId}`
-          return reject(response, 403, Code.PermissionDenied, message, draining.aborted)
+          return Rejection.send(response, 403, Code.PermissionDenied, message, draining.aborted)
         }
         const reader = { response, principal, campaignId: campaignId ?? undefined }
         if (draining.aborted || !readers.add(reader)) {
           const message = "OVERLOADED: as many read the live state as may at once"
-          return reject(response, 429, Code.ResourceExhausted, message, draining.aborted)
+          return Rejection.send(response, 429, Code.ResourceExhausted, message, draining.aborted, 1)
         }
         callers.set(reader, caller)
         const leave = () => readers.end(reader)
