@@ -1,6 +1,7 @@
 import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf"
 import type { ConnectError } from "@connectrpc/connect"
 import * as Either from "effect/Either"
+import { reversed } from "../base/Reversed.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { CouponState as DomainState, DatedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { formatRfc3339, parseRfc3339 } from "../domain/Time.ts"
@@ -13,9 +14,7 @@ const states = {
   REVOKED: CouponState.REVOKED
 } satisfies Record<DomainState, CouponState>
 
-export const statesFromWire: ReadonlyMap<CouponState, DomainState> = new Map<CouponState, DomainState>(
-  Object.entries(states).map(([state, wire]) => [wire, state as DomainState])
-)
+export const statesFromWire: ReadonlyMap<CouponState, DomainState> = reversed<DomainState, CouponState>(states)
 
 /** A coupon as messages have it, with what became of it, or with its expiry, where that is known. */
 export const fields = (coupon: Coupon | DatedCoupon | KnownCoupon, timeText = formatRfc3339) =>

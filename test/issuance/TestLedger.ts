@@ -589,11 +589,14 @@ const make = Effect.sync(() => {
 
   const audit = AuditLog.of({
     append: (entry) => read(() => recordAct(entry)),
-    list: ({ beforeId = Infinity, campaignId, limit, only }) =>
+    list: ({ action, actor, beforeId = Infinity, campaignId, limit, only, since = -Infinity, until = Infinity }) =>
       read(() =>
         records.filter((record) =>
           record.id < beforeId && (campaignId === undefined || record.campaignId === campaignId) &&
-          (only === undefined || (record.campaignId !== undefined && only.has(record.campaignId)))
+          (only === undefined || (record.campaignId !== undefined && only.has(record.campaignId))) &&
+          (actor === undefined || record.actor.name === actor) &&
+          (action === undefined || record.action === action || record.action.startsWith(`${action}.`)) &&
+          record.at >= since && record.at < until
         ).toReversed().slice(0, limit).map(({ changeId: _, ...record }) => record)
       )
   })

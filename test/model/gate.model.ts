@@ -449,12 +449,17 @@ export const play = async (
     if (announced > terms.couponLimit) change({})
     for (const event of outbox) await publish(event)
     outbox = []
-    view = { issued: ledger.size, unrelayed: 0, version: terms.version }
-    await judgeReconcile()
+    const reconcile = async () => {
+      view = { issued: ledger.size, unrelayed: 0, version: terms.version }
+      await judgeReconcile()
+    }
+    await reconcile()
     for (const hydrator of hydrators) {
       do await advance(hydrator, 0)
       while (hydrator.state.at !== "idle")
     }
+    // A gate that fell back to the middle of a hydration is seen to be short only once that hydration has ended.
+    await reconcile()
     // One hydrator may have been barred by the lease of the other, which then ended for nothing.
     const state = await run(gate.inspect(campaignId))
     if (!state.hydrated) {

@@ -99,11 +99,13 @@ describe("webhooks by the command", () => {
     try {
       for (const user of ["1", "2"]) await run("issue", campaignId, user)
       await expect.poll(line, { timeout: 20_000 }).toMatch(/ webhooks=[1-9]\d* late=\S+ agents=/)
-      const { webhooks } = JSON.parse((await run("watch", "--count", "1", "--json")).out) as Overview
-      expect(webhooks).toEqual([
+      const webhooks = async () =>
+        (JSON.parse((await run("watch", "--count", "1", "--json")).out) as Overview).webhooks
+      // A backlog shows before its first attempt has failed.
+      await expect.poll(webhooks, { timeout: 20_000 }).toEqual([
         { id, host: new URL(hook).host, state: "FAILING", backlog: expect.any(Number), lagMillis: expect.any(Number) }
       ])
-      expect(webhookTable(webhooks!)).toMatch(
+      expect(webhookTable((await webhooks())!)).toMatch(
         new RegExp(`^webhook +host +state +backlog +oldest\n${id} +127\\.0\\.0\\.1:\\d+ +failing +[1-9]\\d* +\\d`)
       )
     } finally {

@@ -1,4 +1,5 @@
 import * as Either from "effect/Either"
+import { reversed } from "../../base/Reversed.ts"
 import {
   CodeAlphabet,
   CodeCheck,
@@ -31,8 +32,6 @@ const sources = {
   Generated: CodeSource.GENERATED,
   Pool: CodeSource.POOL
 } satisfies Record<CampaignCodes["_tag"], CodeSource>
-
-const reversed = <A, B>(of: Readonly<Record<string, B>>) => new Map(Object.entries(of).map(([a, b]) => [b, a as A]))
 
 const alphabetNames = reversed<AlphabetName, CodeAlphabet>(alphabets)
 const checkNames = new Map<CodeCheck, "ISO_7064" | "DAMM">([
