@@ -3,6 +3,7 @@ import * as http2 from "node:http2"
 import * as net from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as StuckClients from "../../src/http/protection/StuckClients.ts"
+import * as UnfinishedSessions from "../../src/http/protection/UnfinishedSessions.ts"
 import * as StreamProgress from "../../src/rpc/streams/StreamProgress.ts"
 import { protections } from "../../src/metrics/ProtectionMetrics.ts"
 import * as Frames from "../hostile/Frames.ts"
@@ -321,21 +322,41 @@ describe("over HTTP/2, what does not come to a request is ended", () => {
     await serves(hasty.port)
   })
 
-  it("but no connection that has a stream, or had one of late", async () => {
-    const session = http2.connect(hasty.url)
-    let closed = false
-    session.on("error", () => {}).on("close", () => closed = true)
-    const ask = () =>
-      new Promise((resolve) => {
-        const stream = session.request({ ":method": "POST", ":path": ISSUE, ...json })
-        stream.on("response", (reply) => resolve(reply[":status"])).on("error", resolve)
-        stream.resume().end(issue)
-      })
-    // Longer than a session may last without a stream.
-    const end = performance.now() + 1_000
-    while (performance.now() < end && !closed) expect(await ask()).toBe(200)
-    expect(closed).toBe(false)
-    await until(() => closed)
+  it("but no connection that has a stream, or had one of late", () => {
+    let time = 0
+    const closed: Array<string> = []
+    const open = new Map<object, number>()
+    const session = (name: string) => ({
+      ...{ destroyed: false, closed: false, state: { lastProcStreamID: 0 } },
+      once: (_: string, listener: () => void) => listener(),
+      destroy: () => void closed.push(`${name}, destroyed`),
+      close() {
+        this.closed = true
+        closed.push(`${name} at ${time}`)
+      }
+    })
+    const [idle, long, brisk] = [session("idle"), session("long"), session("brisk")]
+    const unfinished = UnfinishedSessions.make({
+      headersMillis: 1_000,
+      idleMillis: 10_000,
+      openStreams: (one) => open.get(one) ?? 0,
+      sessions: new Set([idle, long, brisk]) as never,
+      now: () => time
+    })
+    const request = (of: ReturnType<typeof session>) => {
+      of.state.lastProcStreamID += 2
+      unfinished.requested(of as never, of.state.lastProcStreamID)
+    }
+    for (const one of [idle, long, brisk]) unfinished.begun(one as never)
+    request(long)
+    open.set(long, 1)
+    for (; time <= 60_000; time += 500) {
+      // Between two looks a stream comes and goes, so that no look sees it.
+      if (time <= 30_000 && time % 3_000 === 0) request(brisk)
+      if (time === 40_000) open.delete(long)
+      unfinished.sweep()
+    }
+    expect(closed).toEqual(["idle at 10000", "brisk at 40000", "long at 49500"])
   })
 })
 

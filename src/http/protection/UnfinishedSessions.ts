@@ -12,11 +12,13 @@ export interface UnfinishedSessions {
 
 /** What is known of a session. Times are in milliseconds. */
 interface Progress {
-  /** When it began, or last had a stream. */
+  /** When it began, or was last seen with a stream, or with one that had come and gone since the look before. */
   at: number
   hasSettings: boolean
   /** The last stream whose headers came whole. */
   lastId: number
+  /** What `lastId` was at the last look. */
+  seenId: number
   /** Since when the headers of another one are awaited. */
   headersSince: number | undefined
 }
@@ -54,13 +56,15 @@ export const make = (options: {
       protections.unfinished.add()
       return session.destroy()
     }
-    if (openStreams(session) > 0) progress.at = time
-    else if (!session.closed && time - progress.at >= idleMillis) session.close()
+    if (openStreams(session) > 0 || progress.lastId !== progress.seenId) {
+      progress.at = time
+      progress.seenId = progress.lastId
+    } else if (!session.closed && time - progress.at >= idleMillis) session.close()
   }
 
   return {
     begun: (session) => {
-      const progress: Progress = { at: now(), hasSettings: false, lastId: 0, headersSince: undefined }
+      const progress: Progress = { at: now(), hasSettings: false, lastId: 0, seenId: 0, headersSince: undefined }
       known.set(session, progress)
       session.once("remoteSettings", () => progress.hasSettings = true)
     },
