@@ -9,12 +9,12 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # By the checksums of package-lock.json, and without install scripts. Development packages build the console, and none of
 # them is copied below. The image has a Node of its own.
-RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund && npm run --silent sbom >sbom.cdx.json
-COPY scripts/build.mjs scripts/console.mjs scripts/entry.mjs scripts/
+RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund
+COPY scripts/build.mjs scripts/console.mjs scripts/entry.mjs scripts/sbom.mjs scripts/
 COPY src src
 RUN node scripts/build.mjs
 COPY console console
-RUN node scripts/console.mjs --force
+RUN node scripts/console.mjs --force && node scripts/sbom.mjs --console >sbom.cdx.json
 COPY migrations migrations
 # What runs: the bundle, its migrations, and the only dependency that is not in it, because it is native.
 RUN mkdir -p app/.cache app/node_modules && cp -r dist migrations package.json sbom.cdx.json app/ && cd node_modules \

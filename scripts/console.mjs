@@ -86,7 +86,7 @@ if (vite === undefined) {
 
 // Moved into place as a whole, because another process may be reading it.
 const draft = path(`dist/console-draft-${process.pid}`)
-await vite.build({
+const { output } = await vite.build({
   configFile: path("console/vite.config.ts"),
   root: path("console"),
   base: "/console/",
@@ -113,6 +113,19 @@ const compress = (folder) => {
   }
 }
 compress(draft)
+
+/** The packages that these modules are of, each as name@version. */
+const packagesOf = (modules) => {
+  const folders = modules.flatMap((id) => /^\0?(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id)?.[1] ?? [])
+  return [...new Set(folders)].map((folder) => {
+    const { name, version } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"))
+    return `${name}@${version}`
+  }).sort()
+}
+const modules = output.flatMap(({ modules = {} }) =>
+  Object.entries(modules).filter(([, { renderedLength }]) => renderedLength > 0).map(([id]) => id))
+// For the bill of materials (scripts/sbom.mjs). Not served: its name begins with a dot.
+writeFileSync(`${draft}/.packages.json`, JSON.stringify(packagesOf(modules)))
 writeFileSync(`${draft}/.built`, "")
 rmSync(out, { recursive: true, force: true })
 renameSync(draft, out)

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -15,7 +16,8 @@ interface Locked {
   readonly hasInstallScript?: boolean
 }
 const { packages } = JSON.parse(read("package-lock.json")) as { readonly packages: Readonly<Record<string, Locked>> }
-const { allowScripts, optionalDependencies } = JSON.parse(read("package.json")) as {
+const { allowScripts, dependencies, optionalDependencies } = JSON.parse(read("package.json")) as {
+  readonly dependencies: Readonly<Record<string, string>>
   readonly allowScripts: Readonly<Record<string, boolean>>
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
@@ -52,6 +54,21 @@ describe("what is installed", () => {
       expect(lines).toHaveLength(1)
       expect(lines[0]).toContain("--ignore-scripts")
     }
+  })
+
+  it("is in the bill of materials, all of what the service depends on", () => {
+    const sbom = JSON.parse(execFileSync(process.execPath, ["scripts/sbom.mjs"], { cwd: root, encoding: "utf8" })) as {
+      readonly components: ReadonlyArray<{ readonly name: string; readonly hashes?: ReadonlyArray<unknown> }>
+      readonly dependencies: ReadonlyArray<{ readonly ref: string; readonly dependsOn: ReadonlyArray<string> }>
+    }
+    const names = sbom.components.map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining([...Object.keys(dependencies), "@libsql/linux-x64-gnu"]))
+    const unchecked = sbom.components.filter(({ hashes = [], name }) => name in dependencies && hashes.length === 0)
+    expect(unchecked).toEqual([])
+    // Nothing of what only development needs, and no reference to it.
+    expect(names.filter((name) => ["vitest", "eslint", "typescript"].includes(name))).toEqual([])
+    const known = new Set(sbom.dependencies.map(({ ref }) => ref))
+    expect(sbom.dependencies.flatMap(({ dependsOn }) => dependsOn).filter((ref) => !known.has(ref))).toEqual([])
   })
 
   it("is the Node that runs the tests and the service", () => {

@@ -61,7 +61,7 @@ describe.skipIf(!hasGit)("npm run release", () => {
   beforeAll(() => {
     const files = [
       ...versionFiles,
-      ...["CHANGELOG.md", "test/upgrade/previousRelease.ts", "scripts/release", ".gitignore"]
+      ...["CHANGELOG.md", "test/upgrade/previousRelease.ts", "scripts/release", "scripts/sbom.mjs", ".gitignore"]
     ]
     for (const file of files) Fs.cpSync(Path.join(root, file), Path.join(folder, file), { recursive: true })
     // Stands for what makes the package, which has tests of its own (test/package) and needs all of the sources.
