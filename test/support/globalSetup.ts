@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process"
 import type { TestProject } from "vitest/node"
 import { bundle } from "./Instance.ts"
+import { removeDirectory, temporaryDirectory } from "./guardian.ts"
 import { install, installable, say } from "./install.ts"
+import { shareRun } from "./onceARun.ts"
 import { databasePrograms, query, startDatabase, startRedis, type DatabaseKind } from "./privateServers.ts"
 
 const hasRedis = (): boolean => {
@@ -27,6 +29,8 @@ const describe = async (url: string): Promise<{ readonly kind: DatabaseKind; rea
 export default async (project: TestProject): Promise<() => Promise<void>> => {
   // Once, before test files side by side would.
   bundle()
+  const directory = temporaryDirectory("run")
+  shareRun(directory)
   const take = (name: string): string | undefined => {
     const value = process.env[name]
     delete process.env[name]
@@ -59,6 +63,7 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
   const stops: Array<() => Promise<void>> = []
   const stop = async () => {
     await Promise.all(stops.map((one) => one()))
+    removeDirectory(directory)
   }
   try {
     for (const [name, url] of given) {
