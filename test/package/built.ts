@@ -4,6 +4,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { temporaryDirectory } from "../support/guardian.ts"
+import { onceARun } from "../support/onceARun.ts"
 
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -27,31 +28,34 @@ export const run = async (
   return stdout
 }
 
-/** The tarball of the package, made anew. */
-export const packed = async (): Promise<string> => {
-  const directory = temporaryDirectory("package")
-  await run(nodeProgram, ["scripts/package.mjs", "--pack", directory], root)
-  const [tarball] = Fs.readdirSync(directory)
-  return Path.join(directory, tarball!)
-}
-
 const { devDependencies, dependencies } = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
   readonly dependencies: Readonly<Record<string, string>>
   readonly devDependencies: Readonly<Record<string, string>>
 }
 
-/** An empty project that has installed the tarball by npm, and what else it names. */
-export const consumer = async (tarball: string, more: ReadonlyArray<string> = []): Promise<string> => {
-  const directory = temporaryDirectory("consumer")
+/** Packs the package, and has it installed by npm into an empty project, with what else it names. */
+const install = async (directory: string) => {
+  await run(nodeProgram, ["scripts/package.mjs", "--pack", directory], root)
+  const [tarball] = Fs.readdirSync(directory)
+  const project = Path.join(directory, "project")
+  Fs.mkdirSync(project)
   Fs.writeFileSync(
-    Path.join(directory, "package.json"),
+    Path.join(project, "package.json"),
     JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" })
   )
   const options = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
   const libsql = `@libsql/client@${dependencies["@libsql/client"]}`
   const types = `@types/node@${devDependencies["@types/node"]}`
-  await run("npm", ["install", ...options, tarball, libsql, types, ...more], directory)
-  return directory
+  await run("npm", ["install", ...options, Path.join(directory, tarball!), libsql, types], project)
+}
+
+/** The tarball of the package, made in this test run, and a project of the caller's own that has installed it. */
+export const consumer = async (): Promise<{ readonly directory: string; readonly tarball: string }> => {
+  const made = (await onceARun("package", install))!
+  const directory = temporaryDirectory("consumer")
+  Fs.copyFileSync(Path.join(made, "project/package.json"), Path.join(directory, "package.json"))
+  Fs.symlinkSync(Path.join(made, "project/node_modules"), Path.join(directory, "node_modules"))
+  return { directory, tarball: Path.join(made, Fs.readdirSync(made).find((name) => name.endsWith(".tgz"))!) }
 }
 
 /** Type-checks files of a project, and the declarations of all that they import. */

@@ -7,7 +7,7 @@ import { formatMessage } from "publint/utils"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { type Instance, startInstance } from "../support/Instance.ts"
-import { consumer, nodeProgram, packed, root, run, typeCheck } from "./built.ts"
+import { consumer, nodeProgram, root, run, typeCheck } from "./built.ts"
 
 /** What an application in a browser may pay for the client with Effect, compressed. */
 const MAX_BROWSER_BYTES = 180_000
@@ -47,10 +47,12 @@ const nodes = temporaryDirectory("nodes")
 /** The newest Node of a line, from the npm packages that the project's own comes from; otherwise why there is none. */
 const nodeOf = async (line: number): Promise<{ readonly node: string } | { readonly missing: string }> => {
   const name = `node${line}`
+  const prefix = Path.join(nodes, name)
   const wanted = `${name}@npm:node-${process.platform}-${process.arch}@^${line}.0.0`
   try {
-    await run("npm", ["install", "--prefix", nodes, "--ignore-scripts", "--no-audit", "--no-fund", wanted], nodes)
-    const node = Path.join(nodes, "node_modules", name, "bin/node")
+    Fs.mkdirSync(prefix)
+    await run("npm", ["install", "--prefix", prefix, "--ignore-scripts", "--no-audit", "--no-fund", wanted], prefix)
+    const node = Path.join(prefix, "node_modules", name, "bin/node")
     expect(await run(node, ["--version"], nodes)).toMatch(new RegExp(`^v${line}\\.`))
     return { node }
   } catch (error) {
@@ -58,14 +60,13 @@ const nodeOf = async (line: number): Promise<{ readonly node: string } | { reado
   }
 }
 
-const [twenty, twentyTwo] = [await nodeOf(20), await nodeOf(22)]
+const [twenty, twentyTwo] = await Promise.all([nodeOf(20), nodeOf(22)])
 const lines = [[20, twenty], [22, twentyTwo], [24, { node: nodeProgram }]] as const
 
 let tarball: string
 let directory: string
 beforeAll(async () => {
-  tarball = await packed()
-  directory = await consumer(tarball)
+  ;({ directory, tarball } = await consumer())
   Fs.writeFileSync(Path.join(directory, "claims.ts"), PROGRAM)
 })
 afterAll(() => {

@@ -3,7 +3,7 @@ import * as Path from "node:path"
 import TypeScript from "typescript"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { removeDirectory } from "../support/guardian.ts"
-import { consumer, expectedOutput, nodeProgram, packed, root, run, typeCheck } from "./built.ts"
+import { consumer, expectedOutput, nodeProgram, root, run, typeCheck } from "./built.ts"
 
 const ENTRIES = ["index", "connect", "webhooks", "testing"]
 
@@ -75,7 +75,7 @@ describe.each(all)("the exports of src/package/%s.ts", (_, found) => {
 describe("the examples of the package", () => {
   let directory: string
   beforeAll(async () => {
-    directory = await consumer(await packed())
+    directory = (await consumer()).directory
     for (const [name, code] of [...snippets, ...typedOnly]) Fs.writeFileSync(Path.join(directory, name), code)
   })
   afterAll(() => directory === undefined ? undefined : removeDirectory(directory))
@@ -87,7 +87,9 @@ describe("the examples of the package", () => {
   })
 
   it.each(snippets)("%s prints what it says", async (name, code) => {
-    const printed = await run(nodeProgram, [name], directory)
+    // All load the same modules.
+    const cache = { NODE_COMPILE_CACHE: Path.join(directory, ".compiled") }
+    const printed = await run(nodeProgram, [name], directory, cache)
     const expected = expectedOutput(code)
     expect(printed.split("\n").filter((line) => line !== "")).toEqual(expected)
   })
