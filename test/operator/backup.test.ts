@@ -24,7 +24,9 @@ const run = promisify(execFile)
 
 /** `npm run verify` with these settings alone; rejects unless every invariant holds. */
 const verify = async (env: Readonly<Record<string, string>>): Promise<string> =>
-  (await run(nodeProgram, ["src/verify.ts"], { env: { PATH: process.env["PATH"], ...impatient, ...env } })).stdout
+  (await run(nodeProgram, ["src/verify.ts"], {
+    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: ".cache/compile", ...impatient, ...env }
+  })).stdout
 
 /** What was answered before that moment, and so must be in a backup that began then. */
 const before = (history: ReadonlyArray<Attempt>, moment: number) =>

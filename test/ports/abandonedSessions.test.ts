@@ -106,7 +106,7 @@ for (const kind of privateDatabases()) {
           MYSQL_URL: url.replace("coupon:coupon@", "plain:plain@"),
           REDIS_URL: "redis://127.0.0.1:1",
           MYSQL_POOL_SIZE: String(POOL),
-          MYSQL_REPLY_TIMEOUT: "1 second"
+          MYSQL_REPLY_TIMEOUT: "500 millis"
         })))),
         (context) => Context.get(context, MysqlClient)
       )
@@ -124,7 +124,7 @@ for (const kind of privateDatabases()) {
           const one = Effect.repeat(Effect.delay(Effect.zipLeft(Effect.flip(attempt), count), "20 millis"), {
             until: isGivenUp
           })
-          yield* Effect.forEach(Array.from({ length: 4 * POOL }), () => one, { concurrency: "unbounded" })
+          yield* Effect.forEach(Array.from({ length: 3 * POOL }), () => one, { concurrency: "unbounded" })
           expect(most).toBeGreaterThan(0)
           expect(most).toBeLessThanOrEqual(POOL + BESIDES)
           yield* Effect.forEach(end, asked)

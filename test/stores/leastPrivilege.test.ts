@@ -22,7 +22,7 @@ const migrate = (env: Readonly<Record<string, string>>): string =>
   execFileSync(nodeProgram, ["src/migrate.ts"], {
     cwd: root,
     encoding: "utf8",
-    env: { PATH: process.env["PATH"], ...env },
+    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: ".cache/compile", ...env },
     stdio: ["ignore", "pipe", "pipe"]
   })
 
