@@ -30,6 +30,17 @@ const mayBeInstalled = ({ cpu, libc, os }: Locked) => {
   return allows(os, "linux") && allows(cpu, "x64", "arm64") && allows(libc, "glibc")
 }
 
+describe("the image", () => {
+  it("is given every file that its build copies", () => {
+    const lines = Array.from(read("Dockerfile").matchAll(/^COPY (?!--from)(.*) \S+$/gm), ([, names]) => names!)
+    const copied = lines.flatMap((names) => names.split(" "))
+    const given = new Set(read(".dockerignore").split("\n"))
+    expect(copied).toContain("scripts/sbom.mjs")
+    const missing = copied.filter((name) => !given.has(`!${name}`) && !given.has(`!${name.split("/")[0]}`))
+    expect(missing).toEqual([])
+  })
+})
+
 describe("what is installed", () => {
   const installed = Object.entries(packages).filter(([path, one]) => path !== "" && mayBeInstalled(one))
 
