@@ -41,7 +41,7 @@ const PATIENCE = Duration.seconds(20)
 /** The chain of the audit log: its flaws, and its end. */
 const chain = Effect.gen(function*() {
   const flaws: Array<string> = []
-  let end = { acts: 0, flaws: 0, unsealed: 0 }
+  let end = { acts: 0, flaws: 0, unsealed: 0, unsealedReasons: 0 }
   yield* Stream.runForEach(ChainVerification.verify(undefined), (event) =>
     Effect.sync(() => {
       if (event._tag === "Flaw") flaws.push(VerificationReport.flawLine(event))

@@ -15,6 +15,8 @@ export interface Connection {
   readonly json: boolean
   /** For the answer to a single call. */
   readonly timeoutMillis: number
+  /** Why its calls are made, for the audit log; empty: no reason was given. */
+  readonly reason: string
 }
 
 const TIMEOUTS = { minimum: "1 millis", maximum: "60 minutes" } as const
@@ -42,15 +44,25 @@ export const options = {
   )
 }
 
+/** The options of a command that is an act: what the audit log has of it. */
+export const acting = {
+  ...options,
+  reason: Options.text("reason").pipe(
+    Options.withDescription("why, for the audit log; at most 200 characters"),
+    Options.withDefault("")
+  )
+}
+
 export type Options_ = {
   readonly url: string
   readonly key: Option.Option<Redacted.Redacted<string>>
   readonly timeout: string
   readonly json: boolean
+  readonly reason?: string
 }
 
 /** Checks the options, without a call to the service. */
-export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>
+export const parse = ({ json, key, reason = "", timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>
   Effect.gen(function*() {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
     const isPlain = parsed !== undefined && /^https?:$/.test(parsed.protocol) &&
@@ -62,5 +74,6 @@ export const parse = ({ json, key, timeout, url }: Options_): Effect.Effect<Conn
     }
     const duration = Option.getOrElse(DurationText.parse(timeout), () => Duration.zero)
     if (!Duration.between(duration, TIMEOUTS)) return yield* usage("--timeout must be 1ms to 60m, e.g. 500ms, 10s, 2m")
-    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis: Math.round(Duration.toMillis(duration)) }
+    const timeoutMillis = Math.round(Duration.toMillis(duration))
+    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis, reason }
   })

@@ -40,9 +40,18 @@ export const flawLine = ({ kind, sequence }: Pick<Flaw, "kind" | "sequence">): s
   `place ${sequence}: ${flawTexts[kind]}`
 
 /** What was found of a chain without a flaw. */
-export const chainLine = ({ acts, unsealed }: { readonly acts: number; readonly unsealed: number }): string => {
+export const chainLine = (
+  { acts, unsealed, unsealedReasons }: {
+    readonly acts: number
+    readonly unsealed: number
+    readonly unsealedReasons: number
+  }
+): string => {
   const more = unsealed === 0 ? "" : `; ${Output.counted(unsealed, "act")} not sealed yet`
-  return `${Output.counted(acts, "act")}, the chain holds${more}`
+  const reasons = unsealedReasons === 0
+    ? ""
+    : `; ${Output.counted(unsealedReasons, "reason")} not in it: sealed by an earlier version, or added later`
+  return `${Output.counted(acts, "act")}, the chain holds${more}${reasons}`
 }
 
 /** A violation as one line. */

@@ -24,6 +24,11 @@ const bearer = (key: Redacted.Redacted<string>): Interceptor => (next) => (reque
   return next(request)
 }
 
+const withHeaders = (headers: Readonly<Record<string, string>>): Interceptor => (next) => (request) => {
+  for (const [name, value] of Object.entries(headers)) request.header.set(name, value)
+  return next(request)
+}
+
 /** What connect-es calls the client's own timeout. */
 const TIMED_OUT = "the operation timed out"
 
@@ -111,12 +116,15 @@ export const methodsOf = (
 
 /** Connect in its binary form by the platform's `fetch`, so that browsers and Node run the same. */
 export const transportOf = (
-  { fetch, key, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: ClientOptions
+  { fetch, headers = {}, key, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: ClientOptions
 ): Transport =>
   createConnectTransport({
     baseUrl: url,
     useBinaryFormat: true,
     defaultTimeoutMs: timeoutMillis,
-    interceptors: key === undefined ? [] : [bearer(key)],
+    interceptors: [
+      ...Object.keys(headers).length === 0 ? [] : [withHeaders(headers)],
+      ...key === undefined ? [] : [bearer(key)]
+    ],
     ...fetch === undefined ? {} : { fetch }
   })

@@ -7,7 +7,7 @@ export interface ClientOptions {
   readonly url: string
   /** An API key, or for some calls a user's token; sent as `Authorization: Bearer`. */
   readonly key?: Redacted.Redacted<string> | undefined
-  /** More headers of each call to the operator plane. */
+  /** More headers of each call: `x-coupon-reason` says why, for the audit log (percent-encoded UTF-8). */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Longest wait for the answer to a single call. A stream has no such limit. */
   readonly timeoutMillis?: number | undefined

@@ -230,6 +230,8 @@ export const AuditRecord = Schema.Struct({
   role: known,
   address: known,
   requestId: known,
+  /** Why, as the caller said: one line of at most 200 characters. */
+  reason: known,
   /** `DONE` or `REFUSED`. */
   outcome: known
 })
@@ -254,7 +256,14 @@ export const ChainEvent = Schema.Union(
     sequence: Schema.Number,
     kind: Schema.Literal("ActMissing", "ActChanged", "PlaceMissing", "TailMissing", "OtherHistory")
   }),
-  Schema.TaggedStruct("Done", { acts: Count, hash: Schema.String, flaws: Count, unsealed: Count })
+  Schema.TaggedStruct("Done", {
+    acts: Count,
+    hash: Schema.String,
+    flaws: Count,
+    unsealed: Count,
+    /** Acts whose reason has no part in their hash: an instance of an earlier version sealed them. */
+    unsealedReasons: Schema.optionalWith(Count, { default: () => 0 })
+  })
 )
 
 /** A phase that a campaign has reached; see `issuance/CampaignPhases`. */

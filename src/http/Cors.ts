@@ -3,7 +3,7 @@ import { cors as connect } from "@connectrpc/connect"
 import type { Request, Response } from "../rpc/Request.ts"
 
 /** What browsers may send besides what Connect and gRPC-Web themselves need. */
-const OWN_HEADERS = ["Authorization", "Accept-Encoding", "Traceparent", "Tracestate"]
+const OWN_HEADERS = ["Authorization", "Accept-Encoding", "Traceparent", "Tracestate", "X-Coupon-Reason"]
 const ALLOWED_HEADERS = [...connect.allowedHeaders, ...OWN_HEADERS].join(", ")
 /** What scripts may read: without these a web page cannot tell errors of gRPC-Web, nor when to come back. */
 const EXPOSED_HEADERS = [...connect.exposedHeaders, "Retry-After", "WWW-Authenticate"].join(", ")

@@ -19,6 +19,11 @@ export interface ChainLink {
   readonly hash: string
   /** What the hash has to be, by the link before and the act as they are stored; `undefined`: one is missing. */
   readonly expected: string | undefined
+  /**
+   * `false`: the hash holds for the act without its reason. Then an instance of an earlier version sealed it, or the
+   * reason was added later.
+   */
+  readonly isReasonSealed: boolean
   /** The act; `undefined`: it is missing. */
   readonly record: AuditRecord | undefined
 }

@@ -18,8 +18,11 @@ export interface AuditChainDialect {
   readonly commit: (statements: ReadonlyArray<string>) => Effect.Effect<unknown, LedgerUnavailable>
 }
 
-/** The form of what is hashed. Another one gets another number, so that old rows stay as they are. */
-const FORM = 1
+/**
+ * The forms of what is hashed, by number, so that the hashes of old rows stay as they are. 1: an act without a reason,
+ * and any act that an instance of an earlier version seals. 2: an act with its reason.
+ */
+const [WITHOUT_REASON, WITH_REASON] = [1, 2]
 
 /**
  * A transaction that commits late has a smaller id than acts that have a place already. It is looked for this far back;
@@ -35,23 +38,27 @@ const hashText = (hash: string): string => {
 
 const text = (value: unknown): string | null => value === null || value === undefined ? null : String(value)
 
-/** The hash of an act in its place: of every column as it is stored, so that none can be changed. */
-const hashOf = (previous: string, sequence: number, row: Row): string =>
+const hashIn = (form: number, previous: string, sequence: number, row: Row): string =>
   createHash("sha256").update(JSON.stringify([
-    FORM,
+    form,
     previous,
     sequence,
     Number(row.id),
     ...[row.change_hex, row.at, row.actor, row.action, row.campaign_id, row.before_state, row.after_state].map(text),
-    ...[row.key_id, row.role, row.address, row.request_id, row.outcome].map(text)
+    ...[row.key_id, row.role, row.address, row.request_id, row.outcome].map(text),
+    ...form === WITH_REASON ? [text(row.reason)] : []
   ])).digest("hex")
+
+/** The hash of an act in its place: of every column as it is stored, so that none can be changed. */
+const hashOf = (previous: string, sequence: number, row: Row): string =>
+  hashIn(row.reason === null ? WITHOUT_REASON : WITH_REASON, previous, sequence, row)
 
 /** What all ledgers do alike with the chain. */
 export const make = (dialect: AuditChainDialect): AuditChain["Type"] => {
   const { changeId, commit, now, read, time } = dialect
   const recordOf = actRow(time)
   const acts = `a.id, ${changeId} AS change_hex, a.at, a.actor, a.action, a.campaign_id, a.before_state, ` +
-    "a.after_state, f.key_id, f.role, f.address, f.request_id, f.outcome"
+    "a.after_state, f.key_id, f.role, f.address, f.request_id, f.outcome, f.reason"
   const withFacts = "LEFT JOIN admin_audit_facts AS f ON f.change_id = a.change_id"
   const withPlaces = "LEFT JOIN admin_audit_chain AS c ON c.audit_id = a.id"
 
@@ -113,13 +120,14 @@ CROSS JOIN (SELECT id FROM admin_audit_head WHERE ${unmoved}) AS h`,
         return rows.filter((row) => Number(row.sequence) > after).slice(0, limit).map((row): ChainLink => {
           const sequence = Number(row.sequence)
           const previous = hashes.get(sequence - 1)
-          const missing = row.id === null
-          return {
-            sequence,
-            hash: String(row.hash),
-            expected: missing || previous === undefined ? undefined : hashOf(previous, sequence, row),
-            record: missing ? undefined : recordOf(row)
+          const hash = String(row.hash)
+          const record = row.id === null ? undefined : recordOf(row)
+          if (record === undefined || previous === undefined) {
+            return { sequence, hash, expected: undefined, isReasonSealed: true, record }
           }
+          const isReasonSealed = row.reason === null || hashIn(WITHOUT_REASON, previous, sequence, row) !== hash
+          const expected = isReasonSealed ? hashOf(previous, sequence, row) : hash
+          return { sequence, hash, expected, isReasonSealed, record }
         })
       })
   }

@@ -186,7 +186,8 @@ it("with CONSOLE=off, there is no page, and a cookie is nothing", async () => {
       keyId: undefined,
       role: "ADMIN",
       address: undefined,
-      requestId: undefined
+      requestId: undefined,
+      reason: undefined
     })
   )
   const headers = { ...own(off.port), cookie: `coupon_session=${token}` }

@@ -1,5 +1,6 @@
 import * as Either from "effect/Either"
 import { describe, expect, it } from "vitest"
+import * as ActReason from "../../src/domain/audit/ActReason.ts"
 import { parseOrder, parsePatch } from "../../src/domain/Campaign.ts"
 import * as DisplayName from "../../src/domain/DisplayName.ts"
 import { formatRfc3339, parseRfc3339 } from "../../src/domain/Time.ts"
@@ -25,6 +26,25 @@ describe("a name", () => {
   ]
   it.each(flawed)("must not be %j", (name, flaw) => {
     expect(DisplayName.flawOf(name)).toMatch(flaw)
+  })
+})
+
+describe("the reason of an act", () => {
+  const sent = (reason: string) => ActReason.ofHeader(ActReason.headers(reason)[ActReason.HEADER])
+
+  it.each([
+    ["VIP 요청", "VIP 요청"], ["  two\r\n lines\t", "two lines"], ["100% \"sure\" %41", "100% \"sure\" %41"],
+    ["e\u0301te\u0301", "été"], ["a\u202eb\u0007", "a?b?"], ["🎟".repeat(300), "🎟".repeat(200)],
+    ["\ud800", "\ufffd"], ["", undefined], [" \u200b\n", undefined]
+  ])("arrives as one line of what can be seen: %j", (given, kept) => {
+    expect(sent(given)).toBe(kept)
+  })
+
+  it("is taken as it is where it is not percent-encoded", () => {
+    expect(ActReason.ofHeader("100% sure")).toBe("100% sure")
+    expect(ActReason.ofHeader("%EC%BF")).toBe("%EC%BF")
+    expect(ActReason.ofHeader(undefined)).toBeUndefined()
+    expect(ActReason.ofHeader("%00%1b%5b2J")).toBe("??[2J")
   })
 })
 

@@ -5,6 +5,7 @@ import {
   afterIssueDefaults, type Campaign, type CampaignId, type CampaignSettings, type CampaignTerms
 } from "../../src/domain/Campaign.ts"
 import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
+import * as ActReason from "../../src/domain/audit/ActReason.ts"
 import type { ChangeRecord } from "../../src/domain/ChangeRecord.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import { codesText, defaultCodes, sameCodes } from "../../src/domain/codes/CampaignCodes.ts"
@@ -286,7 +287,12 @@ const make = Effect.sync(() => {
 
   const recordAct = ({ changeId, ...entry }: AuditEntry) => {
     if (records.some((record) => record.changeId === changeId)) return
-    const actor = { ...entry.actor, name: Array.from(entry.actor.name).slice(0, 200).join("") }
+    const { name, reason } = entry.actor
+    const actor = {
+      ...entry.actor,
+      name: Array.from(name).slice(0, 200).join(""),
+      reason: reason === undefined ? undefined : ActReason.normalize(reason)
+    }
     records.push({ ...entry, changeId, actor, id: records.length + 1, at: Date.now() })
   }
 

@@ -15,6 +15,7 @@ interface Act {
   readonly role: string | null
   readonly address: string | null
   readonly requestId: string | null
+  readonly reason: string | null
   readonly outcome: string | null
 }
 
@@ -77,6 +78,39 @@ describe("coupon log", () => {
     expect(await listed("--since", "2020-01-01T00:00:00Z")).not.toEqual([])
     expect(await admin("log", "--since", "yesterday")).toMatchObject({ code: exitCodes.USAGE.code })
     expect(await admin("log", "--verify", "--who", "x")).toMatchObject({ code: exitCodes.USAGE.code })
+  })
+
+  it("has why: of each act that was given a reason, done or refused", async () => {
+    const admin = as(BOOTSTRAP)
+    const why = (k: number) => `요청 ${k}: 100% "sure"`
+    const made = JSON.parse(
+      (await admin("keys", "create", "--name", "why", "--role", "VIEWER", "--reason", why(1), "--json")).out
+    ) as { readonly id: string; readonly secret: string }
+    const created = await admin("campaign", "create", "--name", "w", "--limit", "5", "--reason", why(2), "--json")
+    const { campaignId } = JSON.parse(created.out) as { readonly campaignId: number }
+    const id = String(campaignId)
+    expect(await admin("campaign", "update", id, "--limit", "6", "--reason", why(3))).toMatchObject({ code: 0 })
+    expect(await admin("rebuild", id, "--reason", why(4))).toMatchObject({ code: 0 })
+    expect(await admin("issue", id, "1")).toMatchObject({ code: 0 })
+    expect(await admin("revoke", id, "--user", "1", "--yes", "--reason", why(5))).toMatchObject({ code: 0 })
+    expect(await admin("keys", "limit", made.id, "--networks", "127.0.0.1", "--reason", why(6))).toMatchObject({
+      code: 0
+    })
+    expect(await as(made.secret)("campaign", "end", id, "--yes", "--reason", why(7))).toMatchObject({
+      code: exitCodes.ACCESS.code
+    })
+    expect(await as(`cpn_0123456789abcdef_${"B".repeat(43)}`)("backup", "--to", "-", "--reason", why(8)))
+      .toMatchObject({ code: exitCodes.ACCESS.code })
+    expect(await admin("keys", "revoke", "unknown", "--reason", why(9))).toMatchObject({
+      code: exitCodes.NOT_FOUND.code
+    })
+    await expect.poll(async () => (await acts()).filter(({ reason }) => reason !== null).length).toBe(9)
+    const found = new Map((await acts()).map((act) => [act.reason, act]))
+    const actions = ["key.create", "campaign.create", "campaign.update", "gate.rebuild", "coupon.revoke", "key.limit",
+      "act.refuse", "act.refuse", "act.refuse"]
+    expect(actions.map((_, k) => found.get(why(k + 1))?.action)).toEqual(actions)
+    expect((await admin("log", "--limit", "20")).out).toContain(why(1))
+    expect((await admin("campaign", "timeline", id)).out).toContain(why(2))
   })
 
   it("proves that it is whole, and that it holds what was kept elsewhere", async () => {

@@ -102,7 +102,18 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
         expect(newest!.actor.name).toBe("쿠".repeat(200))
       }))
 
-    it.effect("keeps who acted, from where, by which request, and with which outcome", () =>
+    it.effect("cuts a reason likewise, and keeps it as one line", () =>
+      Effect.gen(function*() {
+        const audit = yield* AuditLog
+        const act = { action: "key.revoke", outcome: "DONE", campaignId: 12, before: 1, after: 2 } as const
+        for (const reason of ["🎟".repeat(500), "two\nlines\t and \u0007", " \u200b "]) {
+          yield* audit.append({ ...changeBy({ ...named("ops"), reason }), ...act })
+        }
+        const acts = yield* audit.list({ beforeId: undefined, limit: 3, campaignId: 12 })
+        expect(acts.map(({ actor }) => actor.reason)).toEqual([undefined, "two lines and ?", "🎟".repeat(200)])
+      }))
+
+    it.effect("keeps who acted, from where, by which request, why, and with which outcome", () =>
       Effect.gen(function*() {
         const audit = yield* AuditLog
         const actor = {
@@ -110,7 +121,8 @@ export const exercise = <E>(name: string, layer: Layer.Layer<AuditLog, E>): void
           keyId: "0123456789abcdef",
           role: "OPERATOR",
           address: "2001:db8:0:1:2:3:4:5",
-          requestId: "a".repeat(64)
+          requestId: "a".repeat(64),
+          reason: "고객 '요청' \\ \"% _"
         }
         const act = { action: "act.refuse", campaignId: 11, before: undefined, after: { call: "PauseCampaign" } }
         yield* audit.append({ ...changeBy(actor), ...act, outcome: "REFUSED" })

@@ -119,7 +119,7 @@ describe("redeeming without the role REDEEMER", () => {
 })
 
 describe("guesses of codes", () => {
-  const source = { address: () => "198.51.100.7", requestId: () => "r" }
+  const source = { address: () => "198.51.100.7", requestId: () => "r", reason: () => undefined }
   const anonymous = { name: "anonymous", role: "NONE" } as const
 
   it("are let go on slowly, and a call that did not come to a code is none", async () => {

@@ -9,7 +9,8 @@ import { publicTags } from "$contract/OperatorErrors.ts"
 import { table } from "$contract/FailureTable.ts"
 import { make, type OperatorCallFailure, type OperatorClient } from "$client/OperatorClient.ts"
 import { Failure } from "./Failure.ts"
-import { consoleHeader, reasonHeader, TIMEOUT_MILLIS } from "./transport.ts"
+import * as ActReason from "$domain/audit/ActReason.ts"
+import { consoleHeader, TIMEOUT_MILLIS } from "./transport.ts"
 
 /**
  * The operator plane over fetch, by the same typed client as the command's. This module brings Effect along, so pages
@@ -62,7 +63,7 @@ export const ask = <A>(
 ): Promise<A> =>
   reason === ""
     ? run(call(shared))
-    : run(Effect.scoped(Effect.flatMap(make(options(reasonHeader(reason))), call)))
+    : run(Effect.scoped(Effect.flatMap(make(options(ActReason.headers(reason))), call)))
 
 /** Receives a stream's messages until it ends. */
 export const receive = <A>(
@@ -72,7 +73,7 @@ export const receive = <A>(
 ): Promise<void> =>
   run(
     Effect.scoped(
-      Effect.flatMap(reason === "" ? Effect.succeed(shared) : make(options(reasonHeader(reason))), (client) =>
+      Effect.flatMap(reason === "" ? Effect.succeed(shared) : make(options(ActReason.headers(reason))), (client) =>
         Stream.runForEach(call(client), (message) => Effect.sync(() => onMessage(message))))
     ),
     signal

@@ -1,16 +1,14 @@
 import { type CallOptions, createClient, type Interceptor } from "@connectrpc/connect"
 import { createConnectTransport } from "@connectrpc/connect-web"
+import * as ActReason from "$domain/audit/ActReason.ts"
 import { CouponService } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import { WebhookService } from "$contract/gen/coupon/v1/webhook_pb.ts"
 
 /** A header that no form and no other site can send: calls with the session's cookie count only with it. */
 export const consoleHeader = { "x-coupon-console": "1" } as const
 
-/** Why an operator acts, for the audit log. Headers are ASCII, so it is sent percent-encoded. */
-export const reasonHeader = (reason: string): Readonly<Record<string, string>> =>
-  reason.trim() === "" ? {} : { "x-coupon-reason": encodeURIComponent(reason.trim()) }
-
-export const withReason = (reason: string): CallOptions => ({ headers: reasonHeader(reason) })
+/** Why an operator acts, for the audit log. */
+export const withReason = (reason: string): CallOptions => ({ headers: ActReason.headers(reason) })
 
 /** A call with a single answer waits for it no longer than this. */
 export const TIMEOUT_MILLIS = 15_000

@@ -56,7 +56,7 @@ export const apply = Command.make(
     allowPastEnd: Options.boolean("allow-past-end").pipe(
       Options.withDescription("accepts an endTime that has passed already")
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ allowEnd, allowPastEnd, dryRun, file, ...given }) =>
     withPublic(given, (client, { json }) =>

@@ -85,7 +85,7 @@ export const backup = Command.make(
       ),
       Options.optional
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ to, ...given }) =>
     withOperator(given, (client, { json }) =>

@@ -124,7 +124,7 @@ const create = Command.make(
     pool: CodeOptions.pool,
     ...CodeOptions.options,
     ...ValidityOptions.options,
-    ...Connection.options
+    ...Connection.acting
   },
   ({ allowPastEnd, end, limit, name, pool, requestId, start, ...given }) =>
     withPublic(given, (client, { json }) =>
@@ -247,7 +247,7 @@ const update = Command.make(
     noValidity: Options.boolean("no-validity").pipe(
       Options.withDescription("coupons that are issued from now on do not expire")
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, noValidity, pool, start, ...given }) =>
     withPublic(given, (client, { json }) =>
@@ -293,7 +293,7 @@ const update = Command.make(
 const turn = (word: "pause" | "resume", description: string) =>
   Command.make(
     word,
-    { campaignId, expectedVersion, ...Connection.options },
+    { campaignId, expectedVersion, ...Connection.acting },
     ({ campaignId, expectedVersion, ...given }) =>
       withPublic(given, (client, { json }) => {
         const request = { campaignId, expectedVersion: versionOf(expectedVersion) }
@@ -305,7 +305,7 @@ const turn = (word: "pause" | "resume", description: string) =>
 
 const ending = Command.make(
   "end",
-  { campaignId, expectedVersion, yes: Confirmation.yes, ...Connection.options },
+  { campaignId, expectedVersion, yes: Confirmation.yes, ...Connection.acting },
   ({ campaignId, expectedVersion, yes, ...given }) =>
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {

@@ -2,6 +2,7 @@ import * as Args from "@effect/cli/Args"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as ActReason from "../../domain/audit/ActReason.ts"
 import type { ClientOptions } from "../../client/ClientOptions.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 import type { WebhookClient } from "../../client/WebhookClient.ts"
@@ -23,10 +24,11 @@ export const parseUserId = (text: string): Effect.Effect<bigint, CliFailure> =>
     ? Effect.succeed(BigInt(text))
     : Effect.fail(usage("<user-id> must be an integer from 1 to 9223372036854775807"))
 
-const clientOptions = ({ key, timeoutMillis, url }: Connection.Connection): ClientOptions => ({
+const clientOptions = ({ key, reason, timeoutMillis, url }: Connection.Connection): ClientOptions => ({
   url,
   timeoutMillis,
-  key: Option.getOrUndefined(key)
+  key: Option.getOrUndefined(key),
+  headers: ActReason.headers(reason)
 })
 
 /** Gives a handler the client of the public API. Failures of its calls become exit codes here. */

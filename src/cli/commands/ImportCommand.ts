@@ -236,7 +236,7 @@ export const importCodes = Command.make(
       Options.withDescription("the import's name; unless given, a digest of the file, so that it is imported once"),
       Options.optional
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ campaignId, column, dryRun, file, format, rejects: rejectsFile, requestId, skipRejected, ...given }) =>
     withPublic(given, (client, { json }) =>
@@ -342,7 +342,7 @@ export const abort = Command.make(
   {
     campaignId,
     importId: Args.integer({ name: "import-id" }).pipe(Args.withDescription("the import's number in the campaign")),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ campaignId, importId, ...given }) =>
     withPublic(given, (client, { json }) =>

@@ -72,7 +72,7 @@ const create = Command.make(
       Options.optional
     ),
     ...limits,
-    ...Connection.options
+    ...Connection.acting
   },
   ({ campaigns, expires, name, networks, rate, role, ...given }) =>
     withOperator(given, (client, { json }) =>
@@ -124,7 +124,7 @@ const list = Command.make("list", Connection.options, (given) =>
 
 const limit = Command.make(
   "limit",
-  { id: keyId, ...limits, ...Connection.options },
+  { id: keyId, ...limits, ...Connection.acting },
   ({ campaigns, expires, id, networks, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.gen(function*() {
@@ -149,7 +149,7 @@ const rotate = Command.make(
     expires: expires.pipe(
       Options.withDescription("when the new key expires; without it, it lives as long as the former")
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ expires, id, overlap, ...given }) =>
     withOperator(given, (client, { json }) =>
@@ -171,7 +171,7 @@ const rotate = Command.make(
 
 const revoke = Command.make(
   "revoke",
-  { id: keyId, ...Connection.options },
+  { id: keyId, ...Connection.acting },
   ({ id, ...given }) =>
     withOperator(given, (client, { json }) =>
       Effect.zipRight(

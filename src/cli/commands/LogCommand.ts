@@ -39,11 +39,11 @@ export const changeText = ({ after, before }: Pick<typeof AuditRecord.Type, "bef
   }).join(", ")
 }
 
-const columns = ["id", "at", "who", "from", "what", "campaign", "change"]
+const columns = ["id", "at", "who", "from", "what", "campaign", "change", "reason"]
 
 const cells = (act: typeof AuditRecord.Type) => {
-  const { action, actor, address, at, campaignId, id } = act
-  return [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", changeText(act)]
+  const { action, actor, address, at, campaignId, id, reason } = act
+  return [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", changeText(act), reason ?? ""]
 }
 
 /** `<sequence>:<hash>`, as the log line "the audit log is sealed" has them. */

@@ -65,7 +65,7 @@ export const rebuild = Command.make(
       Options.withDescription("clear the gate first, also of reservations of claims that are under way")
     ),
     yes: Confirmation.yes,
-    ...Connection.options
+    ...Connection.acting
   },
   ({ campaignId, discard, yes, ...given }) =>
     withOperator(given, (client, { json }) =>

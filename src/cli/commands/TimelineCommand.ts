@@ -9,10 +9,11 @@ import { changeText } from "./LogCommand.ts"
 import * as Output from "../Output.ts"
 
 const cells = (entry: typeof TimelineEntry.Type) => {
-  if (entry._tag === "Phase") return [Output.time(entry.reached.at), "", entry.reached.phase, ""]
+  if (entry._tag === "Phase") return [Output.time(entry.reached.at), "", entry.reached.phase, "", ""]
   const { act } = entry
   const isRefused = act.outcome === "REFUSED"
-  return [Output.time(act.at), act.actor, isRefused ? `${act.action} (refused)` : act.action, changeText(act)]
+  const what = isRefused ? `${act.action} (refused)` : act.action
+  return [Output.time(act.at), act.actor, what, changeText(act), act.reason ?? ""]
 }
 
 export const timeline = Command.make(
@@ -27,7 +28,7 @@ export const timeline = Command.make(
       Effect.gen(function*() {
         if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
         const { before, entries } = yield* client.Timeline({ campaignId, limit })
-        yield* show(json, entries, () => Output.table(["at", "who", "what", "change"], entries.map(cells)))
+        yield* show(json, entries, () => Output.table(["at", "who", "what", "change", "reason"], entries.map(cells)))
         if (!json && before !== null && limit < 1_000) {
           yield* Output.line(`there are more: --limit ${Math.min(1_000, limit * 2)}`)
         }

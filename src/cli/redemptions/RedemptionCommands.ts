@@ -83,7 +83,7 @@ export const undo = Command.make(
   "undo",
   { campaignId, code, user, requestId, reason: text("reason", "why"), ...Connection.options },
   ({ campaignId, code, reason, requestId, user, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic({ ...given, reason }, (client, { json }) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
         const reply = yield* client.undoRedemption({ campaignId, coupon, reason, requestId: request(requestId) })
@@ -106,7 +106,7 @@ export const revoke = Command.make(
     ...Connection.options
   },
   ({ campaignId, code, reason, requestId, returnSlot, user, yes, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic({ ...given, reason }, (client, { json }) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
         const what = "a coupon is revoked for good"

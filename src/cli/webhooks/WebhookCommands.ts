@@ -109,7 +109,7 @@ const create = Command.make(
   {
     target: Args.text({ name: "target" }).pipe(Args.withDescription("where it is sent: https://shop.example/hook")),
     ...fields,
-    ...Connection.options
+    ...Connection.acting
   },
   ({ campaigns, concurrency, description, maxAttempts, mode, onFailure, target, types, ...given }) =>
     withWebhooks(given, (client, { json }) =>
@@ -171,7 +171,7 @@ const update = Command.make(
     enable: Options.boolean("enable").pipe(Options.withDescription("sends again, also what it has missed")),
     disable: Options.boolean("disable").pipe(Options.withDescription("sends nothing until it is enabled")),
     expectedVersion,
-    ...Connection.options
+    ...Connection.acting
   },
   ({ id, target, campaigns, concurrency, description, disable, enable, expectedVersion, maxAttempts, mode, onFailure,
     types, ...given }) =>
@@ -199,7 +199,7 @@ const update = Command.make(
 
 const remove = Command.make(
   "delete",
-  { id: webhookId, expectedVersion, ...Connection.options },
+  { id: webhookId, expectedVersion, ...Connection.acting },
   ({ expectedVersion, id, ...given }) =>
     withWebhooks(given, (client, { json }) =>
       Effect.zipRight(
@@ -213,7 +213,7 @@ const test = Command.make(
   {
     type: Args.text({ name: "type" }).pipe(Args.withDescription("e.g. coupon.issued")),
     id: Options.text("webhook").pipe(Options.withDescription("`coupon webhook list` shows it")),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ id, type, ...given }) =>
     withWebhooks(given, (client, { json }) =>
@@ -244,7 +244,7 @@ const rotate = Command.make(
       Options.withDescription("how long the former secret stays valid, 0s to 168h"),
       Options.withDefault("24h")
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ id, overlap, ...given }) =>
     withWebhooks(given, (client, { json }) =>
@@ -271,7 +271,7 @@ const replay = Command.make(
       Options.withDescription("the events after this sequence; 0: all"),
       Options.withDefault(0)
     ),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ after, campaign, id, ...given }) =>
     withWebhooks(given, (client, { json }) =>
@@ -335,7 +335,7 @@ const retry = Command.make(
     id: webhookId,
     deliveries: Args.text({ name: "delivery" }).pipe(Args.withDescription("of `coupon webhook parked`"), Args.repeated),
     all: Options.boolean("all").pipe(Options.withDescription("all that are set aside")),
-    ...Connection.options
+    ...Connection.acting
   },
   ({ all, deliveries, id, ...given }) =>
     withWebhooks(given, (client, { json }) =>

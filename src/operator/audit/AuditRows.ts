@@ -16,6 +16,7 @@ export const toContract = (stored: Stored): typeof AuditRecord.Type => {
     role: actor.role ?? null,
     address: actor.address ?? null,
     requestId: actor.requestId ?? null,
+    reason: actor.reason ?? null,
     outcome: outcome ?? null
   }
 }

@@ -29,6 +29,8 @@ const flawsOf = (link: ChainLink, last: number): ReadonlyArray<Flaw> => {
 interface State {
   readonly last: number
   readonly flaws: number
+  /** Acts whose reason has no part in their hash. */
+  readonly unsealedReasons: number
   readonly matched: boolean
 }
 
@@ -43,20 +45,26 @@ export const verify = (
     const chain = yield* AuditChain
     yield* chain.seal(SEAL)
     const head = yield* chain.head
-    const begin: State = { last: 0, flaws: 0, matched: expected === undefined || expected.sequence === 0 }
+    const begin: State = {
+      last: 0,
+      flaws: 0,
+      unsealedReasons: 0,
+      matched: expected === undefined || expected.sequence === 0
+    }
     let end = begin
     const pages = Stream.paginateChunkEffect(begin, (state) =>
       Effect.map(chain.links(state.last, PAGE), (page) => {
         const links = page.filter(({ sequence }) => sequence <= head.sequence)
         const found: Array<Event> = []
-        let { flaws, last, matched } = state
+        let { flaws, last, matched, unsealedReasons } = state
         for (const link of links) {
           for (const one of flawsOf(link, last)) if (++flaws <= MAX_FLAWS) found.push(one)
           last = link.sequence
+          if (!link.isReasonSealed) unsealedReasons++
           if (last === expected?.sequence && link.hash === expected.hash) matched = true
         }
         found.push({ _tag: "Progress", acts: last })
-        end = { last, flaws, matched }
+        end = { last, flaws, unsealedReasons, matched }
         const isLast = links.length < page.length || page.length < PAGE
         return [Chunk.fromIterable(found), isLast ? Option.none() : Option.some(end)] as const
       }))
@@ -68,7 +76,8 @@ export const verify = (
       if (!end.matched) last.push(flaw(expected!.sequence, "OtherHistory"))
       const { hash, sequence: acts } = head
       const unsealed = yield* chain.unsealed
-      last.push({ _tag: "Done", acts, hash, flaws: end.flaws + last.length, unsealed })
+      const { unsealedReasons } = end
+      last.push({ _tag: "Done", acts, hash, flaws: end.flaws + last.length, unsealed, unsealedReasons })
       return Stream.fromIterable(last)
     }))
     return Stream.concat(pages, rest)

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto"
 import type { ServerResponse } from "node:http"
+import * as ActReason from "../../domain/audit/ActReason.ts"
 import type { RequestSource } from "../../domain/Actor.ts"
 import type { Request, Response } from "../Request.ts"
 
@@ -22,6 +23,7 @@ export const make = (
       id = typeof given === "string" && SANE.test(given) ? given : randomUUID()
       if (!response.headersSent && !response.destroyed) (response as ServerResponse).setHeader("x-request-id", id)
       return id
-    }
+    },
+    reason: () => ActReason.ofHeader(request.headers[ActReason.HEADER])
   }
 }

@@ -1,3 +1,4 @@
+import * as ActReason from "../../domain/audit/ActReason.ts"
 import type { Actor } from "../../domain/Actor.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { AuditQuery, AuditRecord, Outcome } from "../../ports/AuditLog.ts"
@@ -8,7 +9,7 @@ import type { Row } from "../Rows.ts"
 export const actColumns = "change_id, at, actor, action, campaign_id, before_state, after_state"
 
 /** The columns of an act's facts, in the order of `factValues`, after the change id. */
-export const factColumns = "change_id, key_id, role, address, request_id, outcome"
+export const factColumns = "change_id, key_id, role, address, request_id, outcome, reason"
 
 /** The actor is cut off, never refused: an act without its record would be worse. */
 const MAX_ACTOR = 200
@@ -24,9 +25,12 @@ const fact = (value: string | undefined): string | null =>
 
 /** Who acted, and with which outcome, as the columns have it. */
 export const factValues = (
-  { address, keyId, requestId, role }: Actor,
+  { address, keyId, reason, requestId, role }: Actor,
   outcome: Outcome
-): ReadonlyArray<string | null> => [fact(keyId), fact(role), fact(address), fact(requestId), outcome]
+): ReadonlyArray<string | null> => {
+  const why = reason === undefined ? undefined : ActReason.normalize(reason)
+  return [fact(keyId), fact(role), fact(address), fact(requestId), outcome, why ?? null]
+}
 
 /** Literals of a dialect. */
 export interface AuditLiterals {
@@ -51,7 +55,7 @@ export const listActs = (query: AuditQuery, { at, text }: AuditLiterals): string
   ]
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")} `
   return "SELECT a.id, a.at, a.actor, a.action, a.campaign_id, a.before_state, a.after_state, " +
-    "f.key_id, f.role, f.address, f.request_id, f.outcome FROM admin_audit AS a " +
+    "f.key_id, f.role, f.address, f.request_id, f.outcome, f.reason FROM admin_audit AS a " +
     `LEFT JOIN admin_audit_facts AS f ON f.change_id = a.change_id ${where}ORDER BY a.id DESC ` +
     `LIMIT ${integer(query.limit)}`
 }
@@ -67,7 +71,8 @@ export const actRow = (time: (value: unknown) => EpochMillis) => (row: Row): Aud
     keyId: optional(row.key_id),
     role: optional(row.role),
     address: optional(row.address),
-    requestId: optional(row.request_id)
+    requestId: optional(row.request_id),
+    reason: optional(row.reason)
   },
   action: row.action as string,
   outcome: row.outcome === null ? undefined : row.outcome as Outcome,

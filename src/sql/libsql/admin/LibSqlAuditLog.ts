@@ -13,11 +13,14 @@ import { classifyLibsql } from "../LibSqlFailure.ts"
 import { libsqlText } from "../Statements.ts"
 
 /** Adds the facts of an act that its transaction has recorded before this; does nothing without one. */
-export const libsqlFacts = ({ actor, changeId }: ChangeRecord, outcome: Outcome): InStatement => ({
-  sql: `INSERT OR IGNORE INTO admin_audit_facts (${factColumns})
-SELECT change_id, ?, ?, ?, ?, ? FROM admin_audit WHERE change_id = ?`,
-  args: [...factValues(actor, outcome), changeId]
-})
+export const libsqlFacts = ({ actor, changeId }: ChangeRecord, outcome: Outcome): InStatement => {
+  const values = factValues(actor, outcome)
+  return {
+    sql: `INSERT OR IGNORE INTO admin_audit_facts (${factColumns})
+SELECT change_id, ${values.map(() => "?").join(", ")} FROM admin_audit WHERE change_id = ?`,
+    args: [...values, changeId]
+  }
+}
 
 const make = Effect.map(LibSqlDriver, (driver) =>
   SqlAuditLog.make({
