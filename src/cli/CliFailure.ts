@@ -138,7 +138,11 @@ export const ofOperatorCall = (failure: OperatorCallFailure | CliFailure): CliFa
       return new CliFailure({ exit: "NOT_FOUND", code: table.RecordNotFound.message, message: failure.message })
     case "Conflict":
       // Of keys: the hint about versions of campaigns would mislead.
-      return new CliFailure({ exit: "PRECONDITION", code: table.Conflict.message, message: failure.message })
+      return new CliFailure({
+        exit: "PRECONDITION",
+        code: failure.code ?? table.Conflict.message,
+        message: failure.message
+      })
     default:
       return answered(publicTags[failure._tag], failure.message)
   }

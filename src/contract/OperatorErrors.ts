@@ -32,7 +32,14 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { message: Schema.String }) {}
 
 /** It cannot be done as things are, e.g. a key of that name exists. */
-export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", { message: Schema.String }) {}
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
+  message: Schema.String,
+  /** What it is in particular, for programs: `LAST_ADMIN_KEY`. Clients that know no such word read a conflict. */
+  code: Schema.optional(Schema.String)
+}) {}
+
+/** The code of a conflict: the act would leave no ADMIN key, and there is no other way in. */
+export const LAST_ADMIN_KEY = "LAST_ADMIN_KEY"
 
 /** A field breaks its rule. */
 export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", {

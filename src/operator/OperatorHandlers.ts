@@ -16,7 +16,7 @@ import { CampaignStore } from "../ports/CampaignStore.ts"
 import { LedgerFacts, type SessionFact } from "../ports/LedgerFacts.ts"
 import { Outbox } from "../ports/Outbox.ts"
 import { Startup } from "../rpc/Startup.ts"
-import { ApiKeys, type KeyConflict, KeyRejected } from "../security/ApiKeys.ts"
+import { ApiKeys, type KeyConflict, KeyRejected, type LastAdminKey } from "../security/ApiKeys.ts"
 import { Sessions } from "../security/sessions/Sessions.ts"
 import { anonymousAdmin, type Principal } from "../domain/Principal.ts"
 import { VERSION } from "../config/Version.ts"
@@ -25,7 +25,9 @@ import * as Verification from "./Verification.ts"
 import { effectiveSettings } from "./EffectiveSettings.ts"
 import * as GateRebuild from "./GateRebuild.ts"
 import { instanceName, startedAt } from "./InstanceName.ts"
-import { Conflict, InvalidArgument, NotFound, type OperatorFailure, Overloaded } from "../contract/OperatorErrors.ts"
+import {
+  Conflict, InvalidArgument, LAST_ADMIN_KEY, NotFound, type OperatorFailure, Overloaded
+} from "../contract/OperatorErrors.ts"
 import { protections } from "../metrics/ProtectionMetrics.ts"
 import { keyOf } from "./admission/OperatorSlots.ts"
 import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
@@ -76,8 +78,12 @@ const creationFailures = {
   KeyRejected: ({ message }: KeyRejected) => Effect.fail(new InvalidArgument({ message })),
   KeyConflict: ({ message }: KeyConflict) => Effect.fail(new Conflict({ message }))
 }
+const lastKeyFailure = {
+  LastAdminKey: ({ message }: LastAdminKey) => Effect.fail(new Conflict({ message, code: LAST_ADMIN_KEY }))
+}
 const keyFailures = {
   ...creationFailures,
+  ...lastKeyFailure,
   KeyNotFound: () => Effect.fail(new NotFound({ message: "there is no such key" }))
 }
 
@@ -231,8 +237,10 @@ export const layer = (stopped: Effect.Effect<void>) =>
           })))),
       RevokeKey: ({ id }) =>
         Effect.flatMap(Caller, ({ actor }) =>
-          call("RevokeKey", Effect.flatMap(Effect.flatMap(ApiKeys, (keys) => keys.revoke(id, actor)), (found) =>
-            found ? Effect.void : keyFailures.KeyNotFound()))),
+          call("RevokeKey", Effect.flatMap(ApiKeys, (keys) => keys.revoke(id, actor)).pipe(
+            Effect.catchTags(lastKeyFailure),
+            Effect.flatMap((found) => found ? Effect.void : keyFailures.KeyNotFound())
+          ))),
       LimitKey: ({ id, ...limits }) =>
         Effect.flatMap(Caller, ({ actor }) =>
           call("LimitKey", Effect.flatMap(ApiKeys, (keys) => keys.limit(id, limits, actor)).pipe(

@@ -66,6 +66,16 @@ export class KeyRejected extends Data.TaggedError("KeyRejected")<{ readonly mess
 /** The keys that are there do not allow it; `message` says why. */
 export class KeyConflict extends Data.TaggedError("KeyConflict")<{ readonly message: string }> {}
 
+/**
+ * It would leave no ADMIN key, sooner than keys end already, and there is no ADMIN_API_KEY: administration would be
+ * locked out, for a ledger that ever had a key never opens again.
+ */
+export class LastAdminKey extends Data.TaggedError("LastAdminKey")<{}> {
+  override readonly message =
+    "this is the last ADMIN key, and ADMIN_API_KEY is not set, so without it no key could administer: " +
+    "make another ADMIN key first (coupon keys create --role ADMIN), or set ADMIN_API_KEY"
+}
+
 /** There is no key with that id. */
 export class KeyNotFound extends Data.TaggedError("KeyNotFound")<{}> {}
 
@@ -99,28 +109,30 @@ export class ApiKeys extends Context.Tag("coupon/security/ApiKeys")<ApiKeys, {
   readonly expiring: Effect.Effect<ReadonlyArray<ApiKey>, KeysUnavailable>
   /**
    * Ends a key's validity (`key.revoke`): at once at this instance, within 10 s at every other one. Returns whether
-   * there is such a key, also if it was revoked before.
+   * there is such a key, also if it was revoked before. Of keys that are revoked at the same time, at any instances,
+   * one ADMIN key remains.
    */
-  readonly revoke: (id: string, actor: Actor) => Effect.Effect<boolean, KeysUnavailable>
+  readonly revoke: (id: string, actor: Actor) => Effect.Effect<boolean, LastAdminKey | KeysUnavailable>
   /**
    * Changes a valid key's limits (`key.limit`): at once at this instance, within 10 s at every other one. Running
-   * streams with the key end.
+   * streams with the key end. The last ADMIN key cannot be given an earlier end.
    */
   readonly limit: (
     id: string,
     change: LimitsChange,
     actor: Actor
-  ) => Effect.Effect<void, KeyNotFound | KeyRejected | KeyConflict | KeysUnavailable>
+  ) => Effect.Effect<void, KeyNotFound | KeyRejected | KeyConflict | LastAdminKey | KeysUnavailable>
   /**
    * Makes a key in the place of a valid one (`key.rotate`): of the same name, role, rate and limits. The former one
    * ends after `overlap`, 0 s to 30 days, or when it expires. The new one lives as long as that was to from its making
-   * on, unless `expiresAt` says otherwise (`null`: for ever). Once per key.
+   * on, unless `expiresAt` says otherwise (`null`: for ever). Once per key. A successor of the last ADMIN key cannot
+   * end earlier than that was to.
    */
   readonly rotate: (
     id: string,
     rotation: { readonly overlap: Duration.Duration; readonly expiresAt?: EpochMillis | null | undefined },
     actor: Actor
-  ) => Effect.Effect<Rotation, KeyNotFound | KeyRejected | KeyConflict | KeysUnavailable>
+  ) => Effect.Effect<Rotation, KeyNotFound | KeyRejected | KeyConflict | LastAdminKey | KeysUnavailable>
   /** The holder of a secret, who sends it from `address`, or why there is none. */
   readonly authenticate: (secret: string, address: () => string) => Effect.Effect<Principal | KeyFlaw, KeysUnavailable>
   /**

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { AppConfig } from "../config/AppConfig.ts"
 import * as Networks from "../config/Networks.ts"
+import type { Actor } from "../domain/Actor.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import { isVisible } from "../domain/DisplayName.ts"
 import type { Principal } from "../domain/Principal.ts"
@@ -15,7 +16,7 @@ import type { EpochMillis } from "../domain/Time.ts"
 import * as CredentialMetrics from "../metrics/CredentialMetrics.ts"
 import type { ApiKey, KeyFlaw, KeysUnavailable } from "./ApiKeys.ts"
 import { ApiKeys, endOf, expiresSoon, isValid, KeyConflict, KeyNotFound, KeyRejected } from "./ApiKeys.ts"
-import type { NewKey, StoredKey, StoredKeys } from "./ApiKeyStore.ts"
+import type { KeyChange, NewKey, StoredKey, StoredKeys } from "./ApiKeyStore.ts"
 import { ApiKeyStore } from "./ApiKeyStore.ts"
 import * as KeyLimits from "./KeyLimits.ts"
 import { ProductionNote } from "./ProductionNote.ts"
@@ -111,6 +112,8 @@ export const make = Effect.gen(function*() {
   const config = yield* AppConfig
   const scope = yield* Effect.scope
   const bootstrap = Option.map(config.adminApiKey, (key) => hashOf(Redacted.value(key)))
+  /** ADMIN_API_KEY is a way in without any ADMIN key of the store. */
+  const changeOf = (actor: Actor): KeyChange => ({ ...changeBy(actor), keepsAdmin: Option.isNone(bootstrap) })
   const bootstrapPrincipal: Principal = { name: "bootstrap", role: "ADMIN" }
   /** Held to read the keys and to change them, so that a read from before a change never replaces the change. */
   const turn = yield* Effect.makeSemaphore(1)
@@ -210,7 +213,7 @@ export const make = Effect.gen(function*() {
   const inTurn = turn.withPermits(1)
 
   /** Writes, and makes what was written known to calls at once. */
-  const written = (write: Effect.Effect<boolean, KeysUnavailable>): Effect.Effect<boolean, KeysUnavailable> =>
+  const written = <E>(write: Effect.Effect<boolean, E>): Effect.Effect<boolean, E> =>
     // A failure to read what was written does not make it undone; the keys are too old then, and are read again.
     Effect.tap(write, (done) =>
       Effect.catchAll(load, () => Effect.sync(() => {
@@ -257,7 +260,7 @@ export const make = Effect.gen(function*() {
 
     expiring: Effect.map(store.all, expiringOf),
 
-    revoke: (id, actor) => inTurn(written(store.revoke(id, changeBy(actor)))),
+    revoke: (id, actor) => inTurn(written(store.revoke(id, changeOf(actor)))),
 
     limit: (id, change, actor) =>
       inTurn(Effect.gen(function*() {
@@ -266,7 +269,7 @@ export const make = Effect.gen(function*() {
           const key = yield* validOf(stored, id)
           const limits = KeyLimits.changed(key.limits, change)
           yield* checkLimits(limits, key.role, stored.now)
-          if (yield* written(store.limit(key, limits, changeBy(actor)))) return
+          if (yield* written(store.limit(key, limits, changeOf(actor)))) return
         }
         return yield* MOVED
       })),
@@ -288,7 +291,7 @@ export const make = Effect.gen(function*() {
           const successor: NewKey = { id: newId, name, role, requestsPerSecond, limits, secretHash }
           const overlapMillis = Math.round(Duration.toMillis(overlap))
           const endsAt = Math.min(stored.now + overlapMillis, former ?? Number.POSITIVE_INFINITY)
-          if (yield* written(store.rotate(key, { successor, endsAt }, changeBy(actor)))) {
+          if (yield* written(store.rotate(key, { successor, endsAt }, changeOf(actor)))) {
             return { id: newId, secret, formerEndsAt: endsAt, expiresAt: limits.expiresAt }
           }
         }

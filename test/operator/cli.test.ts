@@ -361,6 +361,21 @@ describe("coupon, on a service that runs", () => {
     for (const word of ["campaign", "issue", "watch", "doctor", "rebuild"]) expect(out).toContain(word)
     expect(spawnSync("bash", ["-n"], { input: out, encoding: "utf8" }).stderr).toBe("")
   })
+
+  // The last one: its key closes administration.
+  it("does not let who administers with one key shut themselves out", async () => {
+    const { out } = await run("keys", "create", "--name", "only", "--role", "ADMIN", "--json")
+    const { id, secret } = JSON.parse(out) as { readonly id: string; readonly secret: string }
+    const holder = coupon(instance.url, { COUPON_API_KEY: secret })
+    for (const act of [["revoke", id], ["limit", id, "--expires", "+1d"], ["rotate", id, "--expires", "+1d"]]) {
+      const { code, err } = await holder("keys", ...act, "--json")
+      expect(code, act[0]).toBe(exitCodes.PRECONDITION.code)
+      expect(err).toContain("LAST_ADMIN_KEY")
+      expect(err).toContain("coupon keys create --role ADMIN")
+    }
+    expect(await holder("keys", "create", "--name", "another", "--role", "ADMIN")).toMatchObject({ code: 0 })
+    expect(await holder("keys", "revoke", id)).toMatchObject({ code: 0 })
+  })
 })
 
 describe("coupon, where the service is not as it should be", () => {

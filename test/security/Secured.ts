@@ -7,9 +7,9 @@ import { type Actor, named } from "../../src/domain/Actor.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import type { Mounts } from "../../src/http/Mounts.ts"
 import type { Startup, UseCases } from "../../src/rpc/Startup.ts"
-import { ApiKeys, isValid } from "../../src/security/ApiKeys.ts"
-import type { NewKey, StoredKey } from "../../src/security/ApiKeyStore.ts"
-import { ApiKeyStore } from "../../src/security/ApiKeyStore.ts"
+import { ApiKeys, isValid, LastAdminKey } from "../../src/security/ApiKeys.ts"
+import type { KeyChange, NewKey, StoredKey } from "../../src/security/ApiKeyStore.ts"
+import { ApiKeyStore, needsAnotherAdmin } from "../../src/security/ApiKeyStore.ts"
 import { Guard } from "../../src/security/Guard.ts"
 import { isLimited, type LimitsChange } from "../../src/security/KeyLimits.ts"
 import { ProductionNote } from "../../src/security/ProductionNote.ts"
@@ -50,6 +50,16 @@ export const memoryStore = (): MemoryStore => {
     const row = rows.get(key.id)
     return row?.limitsVersion === key.limitsVersion && row.revokedAt === undefined && row.replaced === undefined
   }
+  /** As the stores of the databases decide it. */
+  const guarded = (key: StoredKey, until: number, change: KeyChange, work: () => boolean) =>
+    Effect.suspend(() => {
+      const others = [...rows.values()].filter((one) =>
+        one.id !== key.id && one.role === "ADMIN" && one.revokedAt === undefined && one.replaced === undefined &&
+        (one.limits.expiresAt ?? Infinity) > until)
+      return needsAnotherAdmin(key, until, change) && others.length === 0
+        ? Effect.fail(new LastAdminKey())
+        : Effect.sync(work)
+    })
   const memory: MemoryStore = {
     rows,
     uses: [],
@@ -67,26 +77,34 @@ export const memoryStore = (): MemoryStore => {
         memory.reads++
         return { now: now(), keys: [...rows.values()] }
       }),
-      revoke: (id) =>
-        Effect.sync(() => {
+      revoke: (id, change) =>
+        Effect.suspend(() => {
           const row = rows.get(id)
-          if (row !== undefined) rows.set(id, { ...row, revokedAt: row.revokedAt ?? now() })
-          return row !== undefined
+          if (row === undefined || row.revokedAt !== undefined) return Effect.succeed(row !== undefined)
+          return guarded(row, now(), change, () => {
+            rows.set(id, { ...row, revokedAt: now() })
+            return true
+          })
         }),
-      limit: (key, limits) =>
-        Effect.sync(() => {
-          const applies = isAsRead(key)
-          if (applies) rows.set(key.id, { ...key, limits, limitsVersion: key.limitsVersion + 1 })
-          return applies
-        }),
-      rotate: (key, { endsAt, successor }) =>
-        Effect.sync(() => {
-          const applies = isAsRead(key)
-          if (!applies) return false
-          rows.set(key.id, { ...key, replaced: { by: successor.id, endsAt } })
-          add(successor)
-          return true
-        }),
+      limit: (key, limits, change) =>
+        Effect.suspend(() =>
+          isAsRead(key)
+            ? guarded(key, limits.expiresAt ?? Infinity, change, () => {
+              rows.set(key.id, { ...key, limits, limitsVersion: key.limitsVersion + 1 })
+              return true
+            })
+            : Effect.succeed(false)
+        ),
+      rotate: (key, { endsAt, successor }, change) =>
+        Effect.suspend(() =>
+          isAsRead(key)
+            ? guarded(key, Math.max(endsAt, successor.limits.expiresAt ?? Infinity), change, () => {
+              rows.set(key.id, { ...key, replaced: { by: successor.id, endsAt } })
+              add(successor)
+              return true
+            })
+            : Effect.succeed(false)
+        ),
       noteUse: (ids) => Effect.sync(() => void memory.uses.push(ids))
     })
   }

@@ -16,7 +16,7 @@ import { changeBy } from "../../src/domain/ChangeRecord.ts"
 import * as CredentialMetrics from "../../src/metrics/CredentialMetrics.ts"
 import { AuditLog } from "../../src/ports/AuditLog.ts"
 import { ApiKeys, KeysUnavailable } from "../../src/security/ApiKeys.ts"
-import { ApiKeyStore, type NewKey } from "../../src/security/ApiKeyStore.ts"
+import { ApiKeyStore, type KeyChange, type NewKey } from "../../src/security/ApiKeyStore.ts"
 import { type LimitsChange, unlimited } from "../../src/security/KeyLimits.ts"
 import * as KeyRing from "../../src/security/KeyRing.ts"
 import * as Posture from "../../src/security/Posture.ts"
@@ -127,7 +127,7 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
         secretHash: "0".repeat(64)
       } as const
       const { limits: _, secretHash: __, ...shown } = key
-      const revoke = Effect.suspend(() => store.revoke(key.id, changeBy(named("test"))))
+      const revoke = Effect.suspend(() => store.revoke(key.id, by()))
       expect(yield* store.insert(key, changeBy(named("test")))).toBe(true)
       // The name is taken; and of another name, the id.
       expect(yield* store.insert(key, changeBy(named("test")))).toBe(false)
@@ -143,7 +143,6 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
     Effect.gen(function*() {
       const context = yield* Layer.build(layer)
       const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
-      const by = () => changeBy(named("test"))
       const race = (name: string) =>
         Effect.all(Array.from({ length: 8 }, () => Effect.suspend(() => store.insert(newKey({ name }), by()))), {
           concurrency: "unbounded"
@@ -172,7 +171,6 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
     Effect.gen(function*() {
       const context = yield* Layer.build(layer)
       const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
-      const by = () => changeBy(named("test"))
       const { now } = yield* store.all
       const limits = {
         expiresAt: now + 86_400_000,
@@ -221,6 +219,69 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
       expect(JSON.stringify(acts)).not.toContain(successor.secretHash)
     }))
 
+  it.scopedLive("keeps one ADMIN key, however many end at the same time", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layer)
+      const [store, audit] = [Context.get(context, ApiKeyStore), Context.get(context, AuditLog)]
+      const keeping = () => ({ ...by(), keepsAdmin: true })
+      const admin = (name: string, limits = unlimited) => {
+        const key = newKey({ name, role: "ADMIN", limits })
+        return Effect.as(store.insert(key, by()), key.id)
+      }
+      const stored = (id: string) => Effect.map(store.all, ({ keys }) => keys.find((one) => one.id === id)!)
+      const refusal = <A, E>(write: Effect.Effect<A, E>) => Effect.map(Effect.either(write), (either) => either._tag)
+      const recorded = Effect.map(audit.list({ beforeId: undefined, limit: 1_000, campaignId: undefined }), (acts) =>
+        acts.length)
+      for (const key of (yield* store.all).keys) yield* store.revoke(key.id, by())
+
+      // Two revocations of the last two, and then one more.
+      for (let k = 0; k < 4; k++) {
+        const ids = yield* Effect.all([admin(`last a${k}`), admin(`last b${k}`)])
+        const outcomes = yield* Effect.all(
+          ids.map((id) => refusal(Effect.suspend(() => store.revoke(id, keeping())))),
+          { concurrency: 2 }
+        )
+        expect(outcomes.toSorted(), `round ${k}`).toEqual(["Left", "Right"])
+        const left = ids[outcomes.indexOf("Left")]!
+        expect((yield* stored(left)).revokedAt).toBeUndefined()
+        const before = yield* recorded
+        expect(yield* Effect.flip(store.revoke(left, keeping()))).toMatchObject({ _tag: "LastAdminKey" })
+        expect(yield* recorded).toBe(before)
+        yield* store.revoke(left, by())
+      }
+
+      // By limits, and by a successor that ends earlier.
+      const { now } = yield* store.all
+      const [soon, later] = [now + 60_000, now + 3_600_000]
+      const only = yield* stored(yield* admin("only"))
+      const ending = (expiresAt: number) => ({ ...unlimited, expiresAt })
+      const rotation = (expiresAt: number | undefined) => ({
+        successor: newKey({ name: "next", role: "ADMIN", limits: { ...unlimited, expiresAt } }),
+        endsAt: soon
+      })
+      expect(yield* Effect.flip(store.limit(only, ending(later), keeping()))).toMatchObject({ _tag: "LastAdminKey" })
+      expect(yield* Effect.flip(store.rotate(only, rotation(later), keeping()))).toMatchObject({ _tag: "LastAdminKey" })
+      // Another one that ends before is none.
+      yield* admin("short", ending(soon))
+      expect(yield* Effect.flip(store.limit(only, ending(later), keeping()))).toMatchObject({ _tag: "LastAdminKey" })
+      // Other limits, and ends that come no earlier, are free.
+      expect(yield* store.limit(only, { ...unlimited, networks: ["10.0.0.0/8"] }, keeping())).toBe(true)
+      const limited = yield* stored(only.id)
+      expect(yield* store.rotate(limited, rotation(undefined), keeping())).toBe(true)
+      // What is replaced ends by itself, so it does not count, nor does the one that ends within a minute for long.
+      const next = (yield* store.all).keys.find(({ name }) => name === "next")!
+      expect(yield* Effect.flip(store.limit(next, ending(later), keeping()))).toMatchObject({ _tag: "LastAdminKey" })
+      expect(yield* store.revoke(only.id, keeping())).toBe(true)
+      // Keys of other roles are free.
+      const viewer = newKey({ name: "viewer of last" })
+      yield* store.insert(viewer, by())
+      expect(yield* store.revoke(viewer.id, keeping())).toBe(true)
+      // With another one that lives as long, it may end.
+      yield* admin("second")
+      expect(yield* store.limit(next, ending(later), keeping())).toBe(true)
+      expect(yield* store.revoke(next.id, keeping())).toBe(true)
+    }))
+
   it.scopedLive("knows the last day on which a key was used", () =>
     Effect.gen(function*() {
       const store = Context.get(yield* Layer.build(layer), ApiKeyStore)
@@ -236,6 +297,9 @@ describe.each(Object.entries(adapters))("ApiKeyStore on %s", (_, layer) => {
 })
 
 let keysMade = 0
+
+/** As of an instance that has an ADMIN_API_KEY. */
+const by = (): KeyChange => ({ ...changeBy(named("test")), keepsAdmin: false })
 
 const newKey = (key: Partial<NewKey> & { readonly name: string }): NewKey => ({
   id: (++keysMade).toString(16).padStart(16, "a"),
@@ -276,6 +340,27 @@ const scene = Effect.gen(function*() {
 })
 
 describe("keys held in the process", () => {
+  it.scoped("the last ADMIN key stays, unless ADMIN_API_KEY is another way in", () =>
+    Effect.gen(function*() {
+      for (const ADMIN_API_KEY of ["", "a-key-of-the-settings-0123456789"]) {
+        const { store } = memoryStore()
+        const keys = Context.get(yield* Layer.build(KeyRing.layer.pipe(Layer.provide([
+          Layer.succeed(ApiKeyStore, store),
+          Layer.succeed(ProductionNote, memoryNote()),
+          AppConfig.layerTest(ADMIN_API_KEY === "" ? {} : { ADMIN_API_KEY })
+        ]))), ApiKeys)
+        const { id } = yield* keys.create({ name: "last", role: "ADMIN" }, named("test"))
+        const { now } = yield* store.all
+        const ends = yield* Effect.all([
+          keys.limit(id, { expiresAt: now + 60_000 }, named("test")),
+          keys.revoke(id, named("test"))
+        ].map(Effect.exit))
+        expect(ends.map(({ _tag }) => _tag)).toEqual(
+          ADMIN_API_KEY === "" ? ["Failure", "Failure"] : ["Success", "Success"]
+        )
+      }
+    }))
+
   it.scoped("a key made elsewhere is known within a second, one revoked elsewhere is gone within ten", () =>
     Effect.gen(function*() {
       const { here, there } = yield* scene
@@ -312,7 +397,7 @@ describe("keys held in the process", () => {
         yield* TestClock.adjust("1001 millis")
         expect(yield* there.configured, close).toBe(false)
         if (close === "production") yield* note.leave
-        else yield* here.revoke((yield* here.create({ name: "k", role: "ADMIN" }, named("test"))).id, named("test"))
+        else yield* here.revoke((yield* here.create({ name: "k", role: "VIEWER" }, named("test"))).id, named("test"))
         yield* TestClock.adjust("1001 millis")
         expect(yield* there.configured, close).toBe(true)
         leave()

@@ -1,9 +1,16 @@
 import { Code, ConnectError } from "@connectrpc/connect"
 import { type Coupon, CouponSchema } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import type { FailureMessage } from "$contract/FailureTable.ts"
+import type { LAST_ADMIN_KEY } from "$contract/OperatorErrors.ts"
 
-/** A failure of the service by its message, or that no answer of it came. */
-export type FailureName = FailureMessage | "UNREACHABLE" | "TIMED_OUT" | "UNEXPECTED_ANSWER" | "CANCELED"
+/** A failure of the service by its message, one of the operator plane alone, or that no answer of it came. */
+export type FailureName =
+  | FailureMessage
+  | typeof LAST_ADMIN_KEY
+  | "UNREACHABLE"
+  | "TIMED_OUT"
+  | "UNEXPECTED_ANSWER"
+  | "CANCELED"
 
 /** A call that failed, whichever plane it went to. */
 export class Failure extends Error {

@@ -31,6 +31,7 @@ const texts: { readonly [Name in FailureName]: Texts } = {
   PERMISSION_DENIED: { what: m.failures_denied, advice: m.failures_denied_do },
   RATE_LIMITED: { what: m.failures_rate_limited, advice: m.failures_rate_limited_do },
   WEBHOOKS_OFF: { what: m.failures_webhooks_off, advice: m.failures_webhooks_off_do },
+  LAST_ADMIN_KEY: { what: m.failures_last_admin, advice: m.failures_last_admin_do },
   INTERNAL_SERVER_ERROR: { what: m.failures_internal, advice: m.failures_internal_do },
   UNREACHABLE: { what: m.failures_unreachable, advice: m.failures_unreachable_do },
   TIMED_OUT: { what: m.failures_timed_out, advice: m.failures_timed_out_do },

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { FailureTag } from "$contract/FailureTable.ts"
-import { publicTags } from "$contract/OperatorErrors.ts"
+import { LAST_ADMIN_KEY, publicTags } from "$contract/OperatorErrors.ts"
 import { table } from "$contract/FailureTable.ts"
 import { make, type OperatorCallFailure, type OperatorClient } from "$client/OperatorClient.ts"
 import { Failure } from "./Failure.ts"
@@ -25,6 +25,8 @@ const failureOf = (failure: OperatorCallFailure): Failure => {
     case "UnexpectedAnswer":
       return new Failure("UNEXPECTED_ANSWER", { reason: failure.text })
     default: {
+      // Its texts say all of it, in the page's language.
+      if (failure._tag === "Conflict" && failure.code === LAST_ADMIN_KEY) return new Failure(LAST_ADMIN_KEY)
       const tag: FailureTag = publicTags[failure._tag]
       return new Failure(table[tag].message, {
         reason: failure.message,

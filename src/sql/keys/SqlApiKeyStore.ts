@@ -1,8 +1,10 @@
 import * as Effect from "effect/Effect"
 import type { ChangeRecord } from "../../domain/ChangeRecord.ts"
 import type { Role } from "../../domain/Role.ts"
-import { KeysUnavailable } from "../../security/ApiKeys.ts"
-import { ApiKeyStore, type NewKey, type StoredKey } from "../../security/ApiKeyStore.ts"
+import { KeysUnavailable, LastAdminKey } from "../../security/ApiKeys.ts"
+import {
+  ApiKeyStore, type KeyChange, needsAnotherAdmin, type NewKey, type StoredKey
+} from "../../security/ApiKeyStore.ts"
 import type { KeyLimits } from "../../security/KeyLimits.ts"
 import type { Row } from "../Rows.ts"
 import { integer } from "../text/Literals.ts"
@@ -26,6 +28,8 @@ const limitState = ({ campaigns, expiresAt, networks }: KeyLimits) => ({
   networks,
   campaigns
 })
+
+const limitsOf = ({ id, name }: StoredKey, limits: KeyLimits) => ({ id, name, ...limitState(limits) })
 
 const list = (value: unknown): ReadonlyArray<never> | undefined =>
   value === null ? undefined : JSON.parse(String(value)) as ReadonlyArray<never>
@@ -100,14 +104,37 @@ export const make = <Statement>(dialect: KeyDialect<Statement>): ApiKeyStore["Ty
     ]
   }
 
+  /** Joined, it leaves no row unless another ADMIN key without a successor is valid after `until`, an expression. */
+  const withAnotherAdmin = ({ id }: StoredKey, until: string) =>
+    `CROSS JOIN (SELECT k.id FROM api_keys AS k ${withLimits} WHERE k.role = 'ADMIN' AND k.id <> ${text(id)} ` +
+    `AND k.revoked_at IS NULL AND e.key_id IS NULL AND (l.expires_at IS NULL OR l.expires_at > ${until}) LIMIT 1) AS o `
+
   /** The key, if it is as it was read, and was neither revoked nor replaced. */
-  const unchanged = ({ id, limitsVersion }: StoredKey) =>
-    "api_keys AS k LEFT JOIN api_key_limits AS l ON l.key_id = k.id " +
+  const unchanged = ({ id, limitsVersion }: StoredKey, joined: string) =>
+    `api_keys AS k ${joined}LEFT JOIN api_key_limits AS l ON l.key_id = k.id ` +
     `AND l.version > ${integer(limitsVersion)} LEFT JOIN api_key_ends AS e ON e.key_id = k.id ` +
     `WHERE k.id = ${text(id)} AND k.revoked_at IS NULL AND l.key_id IS NULL AND e.key_id IS NULL`
 
-  const entryOf = (change: ChangeRecord, action: string, before: unknown, after: unknown): KeyEntry =>
-    ({ ...change, action, outcome: "DONE", before, after })
+  const entryOf = <By extends ChangeRecord>(by: By, action: string, before: unknown, after: unknown) =>
+    ({ ...by, action, outcome: "DONE" as const, before, after })
+
+  /** A change of a key that ends it at `until`, or not earlier than before. */
+  const change = (
+    key: StoredKey,
+    until: number,
+    entry: KeyEntry & KeyChange,
+    statements: (recorded: string, now: string) => ReadonlyArray<string>
+  ) =>
+    Effect.gen(function*() {
+      const needsAnother = needsAnotherAdmin(key, until, entry)
+      const joined = needsAnother ? withAnotherAdmin(key, at(until)) : ""
+      if (yield* write(entry, () => unchanged(key, joined), statements)) return true
+      if (!needsAnother) return false
+      const isAsRead = (one: StoredKey) =>
+        one.id === key.id && one.limitsVersion === key.limitsVersion && one.revokedAt === undefined &&
+        one.replaced === undefined
+      return (yield* all).keys.some(isAsRead) ? yield* new LastAdminKey() : false
+    })
 
   return ApiKeyStore.of({
     all,
@@ -121,38 +148,43 @@ export const make = <Statement>(dialect: KeyDialect<Statement>): ApiKeyStore["Ty
           "WHERE taken.id IS NULL",
         (recorded, now) => newKey(key, recorded, now)
       ),
-    revoke: (id, change) =>
+    revoke: (id, by) =>
       Effect.gen(function*() {
-        const key = (yield* all).keys.find((one) => one.id === id)
+        const stored = yield* all
+        const key = stored.keys.find((one) => one.id === id)
         if (key === undefined) return false
         if (key.revokedAt !== undefined) return true
-        yield* write(
-          entryOf(change, "key.revoke", state(key), undefined),
-          () => `api_keys AS k WHERE k.id = ${text(id)} AND k.revoked_at IS NULL`,
+        const needsAnother = needsAnotherAdmin(key, stored.now, by)
+        const done = yield* write(
+          entryOf(by, "key.revoke", state(key), undefined),
+          (now) =>
+            `api_keys AS k ${needsAnother ? withAnotherAdmin(key, now) : ""}` +
+            `WHERE k.id = ${text(id)} AND k.revoked_at IS NULL`,
           (recorded, now) => [
             `UPDATE api_keys SET revoked_at = ${now} WHERE id = ${text(id)} AND revoked_at IS NULL ` +
             `AND EXISTS (SELECT 1 FROM ${recorded})`
           ]
         )
-        return true
+        if (done || !needsAnother) return true
+        return (yield* all).keys.some((one) => one.id === id && one.revokedAt === undefined)
+          ? yield* new LastAdminKey()
+          : true
       }),
-    limit: (key, limits, change) =>
-      write(
-        entryOf(change, "key.limit", { id: key.id, name: key.name, ...limitState(key.limits) }, {
-          id: key.id,
-          name: key.name,
-          ...limitState(limits)
-        }),
-        () => unchanged(key),
+    limit: (key, limits, by) =>
+      change(
+        key,
+        limits.expiresAt ?? Infinity,
+        entryOf(by, "key.limit", limitsOf(key, key.limits), limitsOf(key, limits)),
         (recorded, now) => [newLimits(key.id, key.limitsVersion + 1, limits, recorded, now)]
       ),
-    rotate: (key, { endsAt, successor }, change) =>
-      write(
-        entryOf(change, "key.rotate", state(key), {
+    rotate: (key, { endsAt, successor }, by) =>
+      change(
+        key,
+        Math.max(endsAt, successor.limits.expiresAt ?? Infinity),
+        entryOf(by, "key.rotate", state(key), {
           ...state(successor),
           formerEndsAt: new Date(endsAt).toISOString()
         }),
-        () => unchanged(key),
         (recorded, now) => [
           ...newKey(successor, recorded, now),
           "INSERT INTO api_key_ends (key_id, successor, ends_at) " +

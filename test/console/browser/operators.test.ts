@@ -82,6 +82,30 @@ describe("operators of several roles", () => {
     await tab.close()
   })
 
+  it("do not lock themselves out: the last ADMIN key stays", async () => {
+    const open = await startInstance()
+    try {
+      const tab = await openTab(browser, `${open.url}/console/keys`)
+      const { page } = tab
+      await page.getByRole("button", { name: "New API key" }).click()
+      const dialog = page.getByRole("dialog")
+      await dialog.getByLabel("Name").fill("only")
+      await dialog.getByLabel("Role").selectOption("ADMIN")
+      await dialog.getByRole("button", { name: "New API key" }).click()
+      const secret = await dialog.locator("code").innerText()
+      await page.reload()
+      await signIn(page, secret)
+      await page.getByRole("button", { name: "Revoke only" }).click()
+      await dialog.getByLabel("Type only to confirm").fill("only")
+      await dialog.getByRole("button", { name: "Revoke" }).click()
+      await dialog.getByRole("alert").getByText("Make another ADMIN key first").waitFor()
+      expect(tab.flaws).toEqual([])
+      await tab.close()
+    } finally {
+      await open.stop()
+    }
+  })
+
   it("do not overwrite each other", async () => {
     const tab = await openTab(browser, `${instance.url}/console/campaigns/${campaignId}`)
     const { page } = tab
