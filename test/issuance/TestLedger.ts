@@ -242,7 +242,8 @@ const make = Effect.sync(() => {
       if (campaign.validity !== undefined) setValidity(campaign)
       logs.set(campaign.campaignId, { facts: [], events: [], movedAt: 0, removed: 0, endedVersion: 0 })
       note(campaign.campaignId, "campaign.created", {
-        payload: changePayload(1, settingsState(campaign), undefined)
+        payload: changePayload(1, settingsState(campaign), undefined),
+        at: campaign.createdAt
       })
       appendTo([campaign.campaignId], false)
       return campaign
