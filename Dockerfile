@@ -13,6 +13,7 @@ RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund
 COPY scripts/build.mjs scripts/console.mjs scripts/entry.mjs scripts/sbom.mjs scripts/
 COPY src src
 RUN node scripts/build.mjs
+COPY tsconfig.json ./
 COPY console console
 RUN node scripts/console.mjs --force && node scripts/sbom.mjs --console >sbom.cdx.json
 COPY migrations migrations
