@@ -9,15 +9,19 @@ import {
   startDatabase,
   startRedis,
   type DatabaseKind,
-  type DatabaseServer
+  type DatabaseServer,
+  type PrivateServer,
+  type RedisServer
 } from "../support/servers.ts"
-import { newcomers, tally } from "./load.ts"
+import { startInstance, type Instance } from "../support/Instance.ts"
+import { makeLoad, newcomers, tally, type LoadGenerator } from "./load.ts"
 import {
   clock,
   codeInLedger,
   deferral,
   fillUp,
   freshDatabase,
+  impatient,
   loadFor,
   patient,
   since,
@@ -29,36 +33,41 @@ const suite = (kind: DatabaseKind): void => {
   describe(`a crash, on ${kind} and Redis`, () => {
     const defer = deferral()
     let server: DatabaseServer
+    // What all tests share but those that take Redis or the database away: an instance that nothing happens to, and
+    // everything that clients received.
+    let redis: RedisServer
+    let databaseUrl: string
+    let witness: Instance
+    let load: LoadGenerator
     beforeAll(async () => {
-      server = await startDatabase(kind)
+      ;[server, redis] = await Promise.all([startDatabase(kind), startRedis()])
+      databaseUrl = await freshDatabase(server.url)
+      witness = await startInstance({ ...impatient, MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
+      load = makeLoad()
     })
-    afterAll(() => (server as DatabaseServer | undefined)?.stop())
+    afterAll(async () => {
+      ;(load as LoadGenerator | undefined)?.close()
+      await (witness as Instance | undefined)?.kill()
+      await Promise.all([redis, server].map((one: PrivateServer | undefined) => one?.stop()))
+    })
 
     const stores = async () => {
-      const redis = await startRedis()
-      defer(redis.stop)
-      const databaseUrl = await freshDatabase(server.url)
-      return { redis, databaseUrl, redisUrl: redis.url }
+      const own = await startRedis()
+      defer(own.stop)
+      return { redis: own, databaseUrl: await freshDatabase(server.url), redisUrl: own.url }
     }
 
-    /**
-     * Two instances: the victim, with settings of its own, reaches its database through a proxy; the witness does not.
-     */
+    /** The witness, and a victim with settings of its own, which reaches its database through a proxy. */
     const pair = async (env: Readonly<Record<string, string>> = {}) => {
-      const { databaseUrl, redis, redisUrl } = await stores()
       const proxy = await startProxy(server.port)
       defer(proxy.stop)
-      const [victim, witness] = await Promise.all([
-        startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redisUrl, ...env }),
-        startFor(defer, { MYSQL_URL: databaseUrl, REDIS_URL: redisUrl })
-      ])
-      const load = loadFor(defer)
+      const victim = await startFor(defer, { MYSQL_URL: proxy.url(databaseUrl), REDIS_URL: redis.url, ...env })
       /** Fills the campaign through these instances and checks everything. */
       const conclude = async (campaignId: number, urls = [witness.url]) => {
         await fillUp(load, () => urls, [campaignId], 5)
-        await checkInvariants({ databaseUrl, redisUrl }, load.history)
+        await checkInvariants({ databaseUrl, redisUrl: redis.url }, load.history)
       }
-      return { redis, databaseUrl, redisUrl, proxy, victim, witness, load, conclude }
+      return { proxy, victim, conclude }
     }
 
     /** Two instances under the load of ever new users on two campaigns, which are filled and checked at the end. */
@@ -69,10 +78,10 @@ const suite = (kind: DatabaseKind): void => {
       const urls = () => instances.map(({ url }) => url)
       const load = loadFor(defer)
       const campaignIds = await Promise.all([
-        load.openCampaign(urls()[0]!, 2_000),
-        load.openCampaign(urls()[1]!, 1_500)
+        load.openCampaign(urls()[0]!, 1_400),
+        load.openCampaign(urls()[1]!, 1_000)
       ])
-      const running = load.keepClaiming(urls, newcomers(campaignIds, 1), 20)
+      const running = load.keepClaiming(urls, newcomers(campaignIds, 1), 12)
       defer(running.stop)
       /** Waits for that many OK that were asked for from now on. */
       const moreOk = async (count: number) => {
@@ -89,7 +98,7 @@ const suite = (kind: DatabaseKind): void => {
     }
 
     it("of an instance between reserve and commit loses neither the user's coupon nor a slot", async () => {
-      const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair(patient)
+      const { conclude, proxy, victim } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 4)
       const holding = proxy.holdRequests(isGroupCommit)
       const first = load.claim(victim.url, { campaignId, userId: 1 })
@@ -110,7 +119,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("of an instance between commit and reply leaves the user with the coupon that was committed", async () => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(patient)
+      const { conclude, proxy, victim } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -129,7 +138,7 @@ const suite = (kind: DatabaseKind): void => {
     it.each(["cut", "silent"])("of the connection (%s) after the commit ends in OK", async (how) => {
       // Time enough to ask what became of it.
       const settings = { REQUEST_TIMEOUT: "8s", RESERVATION_TIMEOUT: "10s" }
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(settings)
+      const { conclude, proxy, victim } = await pair(settings)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -143,7 +152,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("of the connection before the commit ends in UNAVAILABLE, and what arrives too late is void", async () => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(patient)
+      const { conclude, proxy, victim } = await pair(patient)
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdRequests(isGroupCommit)
@@ -167,7 +176,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("of the connection while the database stays away ends in OUTCOME_UNKNOWN, and asking again tells", async () => {
-      const { conclude, databaseUrl, load, proxy, victim, witness } = await pair(patient)
+      const { conclude, proxy, victim } = await pair({ ...patient, REQUEST_TIMEOUT: "5 seconds" })
       const campaignId = await load.openCampaign(witness.url, 3)
       const wish = { campaignId, userId: 1 }
       const holding = proxy.holdReplies(isGroupCommit)
@@ -185,7 +194,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("that is only a long pause exceeds no limit, though the batch arrives when the campaign is full", async () => {
-      const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair()
+      const { conclude, proxy, victim } = await pair()
       const campaignId = await load.openCampaign(witness.url, 3)
       const holding = proxy.holdRequests(isGroupCommit)
       const late = load.claim(victim.url, { campaignId, userId: 1 })
@@ -201,6 +210,21 @@ const suite = (kind: DatabaseKind): void => {
       expect(["COUPON_SOLD_OUT", "UNAVAILABLE", "OUTCOME_UNKNOWN"]).toContain((await late).outcome)
       expect(await codeInLedger(databaseUrl, { campaignId, userId: 1 })).toBeUndefined()
       await conclude(campaignId, [victim.url, witness.url])
+    })
+
+    it("is not what SIGTERM is: everything admitted is answered, and the exit code is 0", async () => {
+      const { conclude, proxy, victim } = await pair(patient)
+      const campaignId = await load.openCampaign(witness.url, 100)
+      const holding = proxy.holdRequests(isGroupCommit)
+      const claims = Array.from({ length: 60 }, (_, k) => load.claim(victim.url, { campaignId, userId: k + 1 }))
+      const held = await holding
+      await expect.poll(async () => redis.command("HLEN", await gateKey(databaseUrl, campaignId, "p"))).toBe(":60")
+      const stopped = victim.stop()
+      await expect.poll(() => victim.logs()).toContain("stopping")
+      held.release()
+      expect(tally(await Promise.all(claims))).toEqual({ OK: 60 })
+      expect(await stopped).toBe(0)
+      await conclude(campaignId)
     })
 
     it("of Redis's memory (FLUSHALL, three times) under load costs no user anything", async () => {
@@ -233,21 +257,6 @@ const suite = (kind: DatabaseKind): void => {
       await server.restart()
       await moreOk(300)
       await conclude()
-    })
-
-    it("is not what SIGTERM is: everything admitted is answered, and the exit code is 0", async () => {
-      const { conclude, databaseUrl, load, proxy, redis, victim, witness } = await pair(patient)
-      const campaignId = await load.openCampaign(witness.url, 100)
-      const holding = proxy.holdRequests(isGroupCommit)
-      const claims = Array.from({ length: 60 }, (_, k) => load.claim(victim.url, { campaignId, userId: k + 1 }))
-      const held = await holding
-      await expect.poll(async () => redis.command("HLEN", await gateKey(databaseUrl, campaignId, "p"))).toBe(":60")
-      const stopped = victim.stop()
-      await expect.poll(() => victim.logs()).toContain("stopping")
-      held.release()
-      expect(tally(await Promise.all(claims))).toEqual({ OK: 60 })
-      expect(await stopped).toBe(0)
-      await conclude(campaignId)
     })
   })
 }
