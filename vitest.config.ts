@@ -1,5 +1,6 @@
 import * as Os from "node:os"
 import { defineConfig } from "vitest/config"
+import { LongestFirst } from "./test/support/LongestFirst.ts"
 
 export default defineConfig({
   test: {
@@ -8,6 +9,7 @@ export default defineConfig({
     reporters: ["default", "./test/support/TotalsReporter.ts"],
     // Processes, not threads: tests start, pause and kill servers and instances of the service.
     pool: "forks",
+    sequence: { sequencer: LongestFirst },
     // Tests wait for servers more than they compute: on two cores two files at once take half as long as one after
     // another. Three take as long as two, since each then waits for the others.
     maxWorkers: Math.max(2, Os.availableParallelism() - 1),
