@@ -11,6 +11,12 @@ export const parse = (text: string): Option.Option<Duration.Duration> => {
     : Option.some(Duration.millis(Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]))
 }
 
+/** A measured time: `3 ms`, `1.5 s`, `12 min`. */
+export const measured = (millis: number): string => {
+  if (millis < 1_000) return `${Math.round(millis)} ms`
+  return millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`
+}
+
 /** In the form that `parse` reads. */
 export const format = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)

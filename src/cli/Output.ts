@@ -2,6 +2,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Table from "../base/Table.ts"
 
+export { measured as duration } from "../base/DurationText.ts"
 export { printable } from "../base/Printable.ts"
 
 /** Writes a line to standard output. */
@@ -34,12 +35,6 @@ export const facts = (entries: Readonly<Record<string, string | number | undefin
 
 /** Epoch milliseconds as RFC 3339. */
 export const time = (millis: number | null): string => millis === null ? "" : new Date(millis).toISOString()
-
-/** A measured time: `3 ms`, `1.5 s`, `12 min`. */
-export const duration = (millis: number): string => {
-  if (millis < 1_000) return `${Math.round(millis)} ms`
-  return millis < 120_000 ? `${(millis / 1_000).toFixed(1)} s` : `${Math.round(millis / 60_000)} min`
-}
 
 /** A size: `512 B`, `1.5 MB`. */
 export const bytes = (count: number): string => {

@@ -105,6 +105,19 @@ export const EffectiveSetting = Schema.Struct({
   description: Schema.String
 })
 
+/**
+ * What is advised against: a setting, a clock or a session variable that harms (`src/contract/Advice.ts`). `text` and
+ * `hint`, what to do, are in English; clients that know the `id` have them in other languages, with these `values`.
+ */
+export const Advice = Schema.Struct({
+  id: Schema.String,
+  /** `fail`: the service does not work as it should. */
+  verdict: Schema.Literal("warn", "fail"),
+  text: Schema.String,
+  hint: Schema.String,
+  values: Schema.Struct({ name: Schema.String, value: Schema.String, required: Schema.String })
+})
+
 /** An invariant of the protocol that does not hold; `repairable`: by rebuilding the gate. */
 export const Violation = Schema.Struct({
   /** `null`: it concerns the outbox as a whole. */
@@ -322,6 +335,9 @@ export class OperatorRpcs extends RpcGroup.make(
   Rpc.make("Backup", { success: BackupEvent, error: OperatorFailure, stream: true })
     .annotate(RequiredRole, "ADMIN").annotate(TouchedCampaigns, "all"),
   Rpc.make("Settings", { success: Schema.Array(EffectiveSetting), error: OperatorFailure })
+    .annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "own"),
+  /** What `coupon doctor` advises of the instance that answers, its stores and their settings. */
+  Rpc.make("Advice", { success: Schema.Array(Advice), error: OperatorFailure })
     .annotate(RequiredRole, "VIEWER").annotate(TouchedCampaigns, "own"),
   /** The only answer that shows the secret. */
   Rpc.make("CreateKey", {

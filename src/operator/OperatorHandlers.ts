@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
+import * as Advice from "../contract/Advice.ts"
 import * as Violations from "./Violations.ts"
 import { AuditChain } from "../ports/AuditChain.ts"
 import * as AuditRows from "./audit/AuditRows.ts"
@@ -168,36 +169,42 @@ export const layer = (stopped: Effect.Effect<void>) =>
         if (campaign === undefined) return yield* new NotFound({ message: "there is no such campaign" })
       })
 
+    /** Answers even if no store does, because it reports that they are away. */
+    const info = Effect.gen(function*() {
+      const { principal: { campaigns, keyId, name, role } } = yield* Caller
+      const context = services.current()
+      const expiring = context === undefined ? [] : yield* expiringOf(Context.get(context, ApiKeys))
+      const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
+        [factsOf(Context.get(context, LedgerFacts)), factsOf(Context.get(context, GateFacts))],
+        { concurrency: 2 }
+      )
+      return {
+        service: "coupon-issuance" as const,
+        version: VERSION,
+        node: process.versions.node,
+        instance: instanceName,
+        startedAt,
+        now: Date.now(),
+        ledger,
+        gate,
+        stores: services.stores,
+        embedded: config.embedded,
+        ready: context !== undefined && startup.waitingFor().length === 0,
+        waitingFor: startup.waitingFor(),
+        open: keyId === undefined && name === anonymousAdmin.name,
+        caller: { name, role },
+        // The holder of a key for some campaigns need not know of the others.
+        expiringKeys: expiring.filter(({ id }) => campaigns === undefined || id === keyId)
+      }
+    })
+
     return OperatorRpcs.of({
-      // Answers even if no store does, because it reports that they are away.
-      Info: () =>
-        Effect.gen(function*() {
-          const { principal: { campaigns, keyId, name, role } } = yield* Caller
-          const context = services.current()
-          const expiring = context === undefined ? [] : yield* expiringOf(Context.get(context, ApiKeys))
-          const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
-            [factsOf(Context.get(context, LedgerFacts)), factsOf(Context.get(context, GateFacts))],
-            { concurrency: 2 }
-          )
-          return {
-            service: "coupon-issuance" as const,
-            version: VERSION,
-            node: process.versions.node,
-            instance: instanceName,
-            startedAt,
-            now: Date.now(),
-            ledger,
-            gate,
-            stores: services.stores,
-            embedded: config.embedded,
-            ready: context !== undefined && startup.waitingFor().length === 0,
-            waitingFor: startup.waitingFor(),
-            open: keyId === undefined && name === anonymousAdmin.name,
-            caller: { name, role },
-            // The holder of a key for some campaigns need not know of the others.
-            expiringKeys: expiring.filter(({ id }) => campaigns === undefined || id === keyId)
-          }
-        }),
+      Info: () => info,
+      Advice: () =>
+        Effect.map(info, (facts) => [
+          ...Advice.ofInfo(facts),
+          ...Advice.ofSettings(effectiveSettings(config), facts)
+        ]),
       Overview: () =>
         Stream.unwrap(Effect.map(Caller, ({ principal }) => OverviewSampler.ofCall(samples, principal, stopped))),
       Audit: ({ campaignId }) =>

@@ -37,6 +37,7 @@ describe("the operator plane, once a key is configured", () => {
     Settings: (client) => client.Settings(),
     CreateKey: (client) => client.CreateKey({ name: "another", role: "VIEWER" }),
     ListKeys: (client) => client.ListKeys(),
+    Advice: (client) => client.Advice(),
     RevokeKey: (client) => client.RevokeKey({ id: "unknown" }),
     LimitKey: (client) => client.LimitKey({ id: "unknown", expiresAt: null }),
     RotateKey: (client) => client.RotateKey({ id: "unknown", overlapMillis: 0 }),
@@ -89,7 +90,7 @@ describe("the operator plane, once a key is configured", () => {
   })
 
   const reading: ReadonlyArray<Call> = [
-    "Info", "Overview", "Audit", "Settings", "AuditLog", "AuditLinks", "VerifyAuditLog", "Phases",
+    "Info", "Overview", "Audit", "Settings", "Advice", "AuditLog", "AuditLinks", "VerifyAuditLog", "Phases",
     "Timeline"
   ]
   const allowed: ReadonlyArray<readonly [role: string, may: ReadonlyArray<Call>]> = [

@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import { expect, it } from "vitest"
 import * as AppConfig from "../../src/config/AppConfig.ts"
-import * as Advice from "../../src/cli/Advice.ts"
+import * as Advice from "../../src/contract/Advice.ts"
 import * as DoctorCommand from "../../src/cli/commands/DoctorCommand.ts"
 import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
 import type { Info } from "../../src/contract/OperatorRpcs.ts"
@@ -36,9 +37,8 @@ it("has nothing against the defaults, or stores that keep their promises", () =>
     innodb_doublewrite: "ON",
     innodb_log_writer_threads: "OFF"
   })
-  expect(Advice.settings(settingsOf({}), { ...info, ledger, gate: store({ maxmemory_policy: "noeviction" }) })).toEqual(
-    []
-  )
+  const gate = store({ maxmemory_policy: "noeviction" })
+  expect(Advice.ofSettings(settingsOf({}), { ...info, ledger, gate })).toEqual([])
 })
 
 const hurting: ReadonlyArray<readonly [name: string, value: string]> = [
@@ -55,16 +55,16 @@ const hurting: ReadonlyArray<readonly [name: string, value: string]> = [
 ]
 for (const [name, value] of hurting) {
   it(`warns of ${name}=${value}`, () => {
-    const advice = Advice.settings(settingsOf({ [name]: value }), info)
+    const advice = Advice.ofSettings(settingsOf({ [name]: value }), info)
     expect(advice.map(({ text }) => text)).toEqual([expect.stringContaining(name)])
   })
 }
 
 it("warns of an address that lets anybody administer", () => {
-  expect(Advice.settings(settingsOf({}), { ...info, open: true })).toEqual([
+  expect(Advice.ofSettings(settingsOf({}), { ...info, open: true })).toEqual([
     expect.objectContaining({ text: expect.stringContaining("HOST=0.0.0.0") as string })
   ])
-  expect(Advice.settings(settingsOf({ HOST: "127.0.0.1" }), { ...info, open: true })).toEqual([])
+  expect(Advice.ofSettings(settingsOf({ HOST: "127.0.0.1" }), { ...info, open: true })).toEqual([])
 })
 
 const stored: ReadonlyArray<readonly [name: string, ledger: Record<string, string>, gate: Record<string, string>]> = [
@@ -76,10 +76,41 @@ const stored: ReadonlyArray<readonly [name: string, ledger: Record<string, strin
 ]
 for (const [name, ledger, gate] of stored) {
   it(`warns of a store's ${name}`, () => {
-    const advice = Advice.settings(settingsOf({}), { ...info, ledger: store(ledger), gate: store(gate) })
+    const advice = Advice.ofSettings(settingsOf({}), { ...info, ledger: store(ledger), gate: store(gate) })
     expect(advice.map(({ text }) => text)).toEqual([expect.stringContaining(name)])
   })
 }
+
+it("warns of clocks that are apart, of open administration, and fails what the ledger's session lacks", () => {
+  const facts = {
+    ...info,
+    open: true,
+    ledger: { now: 5_000, askedAt: 2_500, settings: {}, session: [
+      { name: "time_zone", value: "", required: "+00:00" }, { name: "autocommit", value: "1" }
+    ] },
+    gate: { now: 10_000, askedAt: 10_000, settings: {} }
+  }
+  expect(Advice.ofInfo(facts).map(({ text, verdict }) => [verdict, text])).toEqual([
+    ["warn", "administration is open to every client"],
+    ["warn", "the ledger's clock and the instance's are 2.5 s apart"],
+    ["warn", "the gate's clock and the ledger's are 2.5 s apart"],
+    ["fail", "time_zone is empty, and has to be +00:00"]
+  ])
+  expect(Advice.ofInfo({ ...info, ledger: { ...facts.ledger, now: 3_000, session: [] }, gate: null })).toEqual([])
+})
+
+it("has its texts in the console, in English as here and in Korean with the same values", () => {
+  const messages = (language: string) =>
+    JSON.parse(readFileSync(`console/messages/${language}/advice.json`, "utf8")) as Record<string, string>
+  const [en, ko] = [messages("en"), messages("ko")]
+  const sentence = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}.`
+  const named = (text = "") => (text.match(/\{\w+\}/g) ?? []).toSorted()
+  for (const [id, { hint, text }] of Object.entries(Advice.texts)) {
+    expect([en[id], en[`${id}_do`]]).toEqual([sentence(text), sentence(hint)])
+    expect(named(ko[id]), id).toEqual(named(text))
+    for (const korean of [ko[id], ko[`${id}_do`]]) expect(korean, id).toMatch(/[가-힣]/)
+  }
+})
 
 it("shows no secret of a setting, and what is set as its variable would say it", () => {
   const settings = settingsOf({ AUDIT_INTERVAL: "60s" })

@@ -85,6 +85,7 @@ describe("keys with limits, on the operator plane", () => {
       ],
       Backup: [[(client) => all(client.Backup()), "PermissionDenied"]],
       Settings: [[(client) => client.Settings(), expect.any(Array)]],
+      Advice: [[(client) => client.Advice(), expect.any(Array)]],
       CreateKey: [[(client) => client.CreateKey({ name: "x", role: "ADMIN" }), "PermissionDenied"]],
       ListKeys: [[(client) => client.ListKeys(), "PermissionDenied"]],
       RevokeKey: [[(client) => client.RevokeKey(key), "PermissionDenied"]],

@@ -1,3 +1,5 @@
+import type { Advice } from "$contract/OperatorRpcs.ts"
+
 /** Something that an operator should look at, the worst first. */
 export type Attention =
   | { readonly _tag: "StoreDown"; readonly store: "gate" | "ledger" }
@@ -12,18 +14,23 @@ export type Attention =
   | { readonly _tag: "PoolLow"; readonly campaignId: number; readonly name: string; readonly left: number }
   | { readonly _tag: "AgentFailed"; readonly instance: string; readonly agent: string; readonly message: string }
   | { readonly _tag: "Shedding"; readonly perSecond: number }
+  | { readonly _tag: "Advised"; readonly advice: typeof Advice.Type }
   | { readonly _tag: "KeyExpires"; readonly name: string; readonly inMillis: number }
 
 const order: ReadonlyArray<Attention["_tag"]> = [
   "StoreDown", "NotReady", "InstanceMissing", "VerificationFailed", "GateBroken", "CommitsInDoubt", "BacklogGrows",
-  "WebhookDisabled", "PoolLow", "Shedding", "WebhookFailing", "AgentFailed", "KeyExpires"
+  "WebhookDisabled", "PoolLow", "Shedding", "WebhookFailing", "AgentFailed", "Advised",
+  "KeyExpires"
 ]
 
 /** Whether it needs someone now, or can wait until the sale is over. */
-export const isUrgent = ({ _tag }: Attention): boolean => order.indexOf(_tag) < order.indexOf("Shedding")
+export const isUrgent = (one: Attention): boolean =>
+  order.indexOf(one._tag) < order.indexOf("Shedding") || (one._tag === "Advised" && one.advice.verdict === "fail")
 
 export const sorted = (all: ReadonlyArray<Attention>): ReadonlyArray<Attention> =>
-  all.toSorted((a, b) => order.indexOf(a._tag) - order.indexOf(b._tag))
+  all.toSorted((a, b) =>
+    Number(isUrgent(b)) - Number(isUrgent(a)) || order.indexOf(a._tag) - order.indexOf(b._tag)
+  )
 
 /** A backlog is normal for a moment. Older than this, the relay does not keep up, or does not run. */
 export const BACKLOG_AGE_MILLIS = 5_000

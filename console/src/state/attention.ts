@@ -1,5 +1,5 @@
 import type { MissingInstance } from "$contract/Live.ts"
-import type { Info } from "$contract/OperatorRpcs.ts"
+import type { Advice, Info } from "$contract/OperatorRpcs.ts"
 import type { Overview } from "$contract/Overview.ts"
 import { type Campaign, CampaignPhase, CodeSource } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import * as Attention from "../logic/Attention.ts"
@@ -58,6 +58,10 @@ const verifiedOf = (verified: Merged["verified"], campaigns: ReadonlyArray<Campa
     return [{ _tag: "VerificationFailed", campaignId, name }]
   })
 
+/** A banner on every page says that administration is open. */
+const advisedOf = (advice: ReadonlyArray<typeof Advice.Type>): All =>
+  advice.flatMap((one): All => one.id === "open" ? [] : [{ _tag: "Advised", advice: one }])
+
 /** All that an operator should look at, the worst first. */
 export const attentionOf = (
   { instances, missing, whole }: {
@@ -66,7 +70,10 @@ export const attentionOf = (
     readonly whole: Merged | undefined
   },
   campaigns: ReadonlyArray<Campaign>,
-  info: typeof Info.Type | undefined,
+  { advice, info }: {
+    readonly info: typeof Info.Type | undefined
+    readonly advice: ReadonlyArray<typeof Advice.Type>
+  },
   now: number
 ): All =>
   Attention.sorted([
@@ -77,6 +84,7 @@ export const attentionOf = (
     ...instances.flatMap(instanceOf),
     ...verifiedOf(whole?.verified ?? [], campaigns),
     ...poolsOf(campaigns),
+    ...advisedOf(advice),
     ...(info?.expiringKeys ?? []).map(({ expiresAt, name }) =>
       ({ _tag: "KeyExpires", name, inMillis: expiresAt - now }) as const
     )

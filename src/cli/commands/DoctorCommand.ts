@@ -11,7 +11,7 @@ import type { OperatorClient } from "../../client/OperatorClient.ts"
 import { CliFailure, ofOperatorCall } from "../CliFailure.ts"
 import { withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
-import * as Advice from "../Advice.ts"
+import * as Advice from "../../contract/Advice.ts"
 import * as KeyAdvice from "../KeyAdvice.ts"
 import * as Output from "../Output.ts"
 
@@ -80,6 +80,13 @@ const safety = ({ key, url }: Connection.Connection): ReadonlyArray<Check> => {
     : []
 }
 
+/** What is advised under this id, as checks with the name of `otherwise`, which is the result if nothing is. */
+const advised = (info: typeof Info.Type, id: Advice.AdviceId, otherwise: Check): ReadonlyArray<Check> => {
+  const found = Advice.ofInfo(info).filter((one) => one.id === id)
+  return found.length === 0 ? [otherwise] : found.map(({ hint, text, verdict }) =>
+    ({ name: otherwise.name, verdict, text, hint }))
+}
+
 /**
  * Compares the instance's clock with this machine's, the ledger's with the instance's, and the gate's with the
  * ledger's. The first is exact to half of the round trip.
@@ -95,43 +102,26 @@ const clocks = (info: typeof Info.Type, sentAt: number, roundTrip: number): Read
       "clock",
       `the instance's clock agrees with this machine's to ${Output.duration(Math.max(1, distance, error))}`
     )
-  const apartOf = (store: { readonly now: number; readonly askedAt: number }) => store.now - store.askedAt
   const ledger = info.ledger === null
-    ? fail("ledger clock", "the ledger does not answer", "is MySQL up, and reachable from the instance?")
-    : Math.abs(apartOf(info.ledger)) > 1_000
-    ? warn(
-      "ledger clock",
-      `the ledger's clock and the instance's are ${Output.duration(Math.abs(apartOf(info.ledger)))} apart`,
-      "the ledger's decides start and end: run NTP on the database's machine"
+    ? [fail("ledger clock", "the ledger does not answer", "is MySQL up, and reachable from the instance?")]
+    : advised(
+      info,
+      "ledger_clock",
+      ok("ledger clock", "the ledger answers, and its clock agrees with the instance's")
     )
-    : ok("ledger clock", "the ledger answers, and its clock agrees with the instance's")
-  const apart = info.gate === null || info.ledger === null ? 0 : Math.abs(apartOf(info.gate) - apartOf(info.ledger))
   const gate = info.gate === null
-    ? fail("gate clock", "the gate does not answer", "is Redis up, and reachable from the instance?")
-    : apart > 1_000
-    ? warn(
-      "gate clock",
-      `the gate's clock and the ledger's are ${Output.duration(apart)} apart`,
-      "beyond 2 s campaigns open late or close early by the rest: run NTP on the machines of both"
-    )
-    : ok("gate clock", "the gate answers, and its clock agrees with the ledger's")
-  return [own, ledger, gate]
+    ? [fail("gate clock", "the gate does not answer", "is Redis up, and reachable from the instance?")]
+    : advised(info, "gate_clock", ok("gate clock", "the gate answers, and its clock agrees with the ledger's"))
+  return [own, ...ledger, ...gate]
 }
 
 /** The session variables of the ledger, as they are in effect. */
-const sessions = (ledger: (typeof Info.Type)["ledger"]): ReadonlyArray<Check> => {
-  const session = ledger?.session ?? []
+const sessions = (info: typeof Info.Type): ReadonlyArray<Check> => {
+  const session = info.ledger?.session ?? []
   if (session.length === 0) return []
-  const wrong = session.filter(({ required }) => required !== undefined)
-  const shown = (list: typeof session) => list.map(({ name, value }) => `${name}=${value}`).join(" ")
-  return wrong.length === 0
-    ? [ok("ledger session", `the ${session.length} variables that matter are as they have to be: ${shown(session)}`)]
-    : wrong.map(({ name, required, value }) =>
-      fail(
-        "ledger session",
-        `${name} is ${value === "" ? "empty" : value}, and has to be ${required}`,
-        "the service sets what it may: a proxy or pooler in between has lost it, or the server forbids it"
-      ))
+  const shown = session.map(({ name, value }) => `${name}=${value}`).join(" ")
+  const text = `the ${session.length} variables that matter are as they have to be: ${shown}`
+  return advised(info, "ledger_session", ok("ledger session", text))
 }
 
 /** An agent that is due for longer is shown. Their pauses between failures are at most 2 s. */
@@ -216,19 +206,13 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
           `the instance is ${info.version}, this command ${VERSION}`,
           "use the command of the same version: npx coupon-issuance in its checkout, or in its image"
         ),
-      info.open
-        ? warn(
-          "access",
-          "administration is open to every client",
-          "set ADMIN_API_KEY, or make a key: coupon keys create --name me --role ADMIN"
-        )
-        : ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`),
+      ...advised(info, "open", ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`)),
       ...(info.expiringKeys ?? []).map((key) => warn("keys", KeyAdvice.text(key, info.now))),
       ...clocks(info, sentAt, roundTrip),
-      ...sessions(info.ledger)
+      ...sessions(info)
     )
     const settings: ReadonlyArray<typeof EffectiveSetting.Type> = yield* client.Settings()
-    for (const { hint, text } of Advice.settings(settings, info)) checks.push(warn("settings", text, hint))
+    for (const { hint, text } of Advice.ofSettings(settings, info)) checks.push(warn("settings", text, hint))
     const sample = yield* Stream.runHead(client.Overview()).pipe(
       Effect.timeoutTo({ duration: connection.timeoutMillis, onTimeout: Option.none, onSuccess: (sample) => sample })
     )

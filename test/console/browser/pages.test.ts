@@ -19,7 +19,7 @@ describe("every page", () => {
     buildConsole()
     ;[browser, instance] = await Promise.all([
       startBrowser(),
-      startInstance({ SECRETS_KEY: `k1:${Buffer.alloc(32, 1).toString("base64")}` })
+      startInstance({ SECRETS_KEY: `k1:${Buffer.alloc(32, 1).toString("base64")}`, ISSUE_BATCH_SIZE: "32" })
     ])
     const { url } = instance
     await openCampaign(url, { name: HOSTILE })
@@ -62,6 +62,28 @@ describe("every page", () => {
     expect(await overflowOf(tab.page)).toBeLessThanOrEqual(0)
     expect(tab.flaws).toEqual([])
     await tab.close()
+  })
+
+  it("shows what the doctor advises, on the system's page and first of all", async () => {
+    const texts = {
+      "en-US": ["Administration is open to every client.", "ISSUE_BATCH_SIZE=32 makes", "Leave it at 512."],
+      "ko-KR": ["누구나 관리할 수 있는 상태입니다.", "ISSUE_BATCH_SIZE=32이면", "512로 두세요."]
+    } as const
+    for (const locale of ["en-US", "ko-KR"] as const) {
+      const tab = await openTab(browser, `${instance.url}/console/`, { locale })
+      const { page } = tab
+      const [open, advised, hint] = texts[locale]
+      // The list is whole once the campaigns and a sample have come; until then its items move.
+      await page.getByRole("link", { name: "여름 쿠폰", exact: true }).waitFor()
+      await page.getByText(locale === "ko-KR" ? "실시간" : "Live", { exact: true }).waitFor()
+      // A banner says that administration is open, and no item repeats it.
+      await page.getByRole("link", { name: advised }).waitFor()
+      expect(await page.getByRole("link", { name: open }).count()).toBe(0)
+      await page.getByRole("link", { name: advised }).click()
+      for (const text of [open, advised, hint]) await page.getByText(text).waitFor()
+      expect(tab.flaws).toEqual([])
+      await tab.close()
+    }
   })
 
   it("shows what users have typed as text", async () => {
