@@ -24,7 +24,7 @@ export const EXPORT_PAGE = 2_000
 
 /**
  * While there are claims, the event loop is left to them for three times as long as a page takes it, and at most this.
- * To encode and send a page takes as long as to read it.
+ * To encode and send a page takes no longer than to read it.
  */
 const PAUSE = 6
 export const LONGEST_PAUSE_MILLIS = 10

@@ -118,6 +118,7 @@ const routerOf = (
         const call = {
           route,
           input: input as unknown as AboutCampaign,
+          isBinary: !context.requestHeader.get("content-type")!.includes("json"),
           timeoutMillis: context.timeoutMs(),
           authorization: context.requestHeader.get("authorization") ?? undefined,
           signal: context.signal,

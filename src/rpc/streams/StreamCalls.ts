@@ -21,6 +21,8 @@ import type { AboutCampaign, Next, StreamRoute } from "./StreamRoute.ts"
 export interface StreamCall {
   readonly route: StreamRoute
   readonly input: AboutCampaign
+  /** Whether messages are written as protobuf, and not as JSON. */
+  readonly isBinary: boolean
   /** The caller's own timeout, which aborts `signal`; `undefined`: none. */
   readonly timeoutMillis: number | undefined
   /** The value of the header `authorization`. */
@@ -151,7 +153,7 @@ export const make = (
             const exit = await settled(begun.value)
             if (Exit.isFailure(exit)) throw fail(exit.cause)
             if (exit.value === undefined) break
-            yield route.respond(exit.value)
+            yield route.respond(exit.value, call.isBinary)
             StreamProgress.add("stream" in response ? response.stream : response, route.sizeOf(exit.value))
           }
           outcome = "OK"

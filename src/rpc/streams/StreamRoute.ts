@@ -30,8 +30,8 @@ export interface StreamRoute {
     input: unknown,
     context: CallContext
   ) => Effect.Effect<Next<unknown>, IssueFailure, Scope.Scope>
-  /** The message for an answer. */
-  readonly respond: (answer: unknown) => never
+  /** The message for an answer. `isBinary`: it is written as protobuf, so its fields may be bytes already. */
+  readonly respond: (answer: unknown, isBinary: boolean) => never
   /** About how many bytes a message has. */
   readonly sizeOf: (answer: unknown) => number
 }
@@ -47,7 +47,7 @@ export const make = <I extends DescMessage, O extends DescMessage, Answer>(spec:
     input: Fields<I>,
     context: CallContext
   ) => Effect.Effect<Next<Answer>, IssueFailure, Scope.Scope>
-  readonly respond: (answer: Answer) => MessageShape<O>
+  readonly respond: (answer: Answer, isBinary: boolean) => MessageShape<O>
   readonly sizeOf: (answer: Answer) => number
 }): StreamRoute => ({
   method: spec.method,
