@@ -16,6 +16,8 @@ export interface Honest {
   readonly claims: Tally
   readonly health: Tally
   readonly operators: Tally
+  /** Redemptions of coupons by their codes, by a till and by users in turn; none unless `Where.till` is there. */
+  readonly tills: Tally
 }
 
 /** An answer later than this is none. */
@@ -24,6 +26,7 @@ export const IN_TIME_MILLIS = 1_000
 const CLAIMS_PER_SECOND = 100
 const PROBES_PER_SECOND = 4
 const OPERATOR_CALLS_PER_SECOND = 4
+const REDEMPTIONS_PER_SECOND = 20
 
 export interface Where {
   readonly port: number
@@ -34,6 +37,8 @@ export interface Where {
   readonly key: string
   /** Of the operators' calls, where they do not share the port. */
   readonly operatorPort: number
+  /** The campaign and codes of its coupons, each another one, and a till's key. */
+  readonly till: { readonly campaignId: number; readonly nextCode: () => string; readonly key: string } | undefined
 }
 
 const make = (where: Where, perSecond: number, send: (n: number, agent: http.Agent) => http.ClientRequest) => {
@@ -107,7 +112,9 @@ const ISSUE = "/coupon.v1.CouponService/IssueCoupon"
 const LIST = "/coupon.v1.CouponService/ListCampaigns"
 const INFO = JSON.stringify({ _tag: "Request", id: "1", tag: "Info", headers: [] })
 
-/** Claims, a probe of health and calls of an operator, side by side for so many seconds. */
+const REDEEM = "/coupon.v1.CouponService/RedeemCoupon"
+
+/** Claims, a probe of health, calls of an operator and redemptions, side by side for so many seconds. */
 export const run = async (where: Where, seconds: number): Promise<Honest> => {
   const claims = make(where, CLAIMS_PER_SECOND, (n, agent) =>
     post(where, where.port, ISSUE, `{"campaignId":${where.campaignId},"userId":${where.firstUser + n}}`, agent))
@@ -126,6 +133,18 @@ export const run = async (where: Where, seconds: number): Promise<Honest> => {
       return post(where, where.operatorPort, path, body, agent, headers)
     }
   )
-  const [a, b, c] = await Promise.all([claims.run(seconds), health.run(seconds), operators.run(seconds)])
-  return { claims: a, health: b, operators: c }
+  const { till } = where
+  const redemptions = make(where, till === undefined ? 0 : REDEMPTIONS_PER_SECOND, (n, agent) => {
+    const code = till!.nextCode()
+    const body = JSON.stringify({ campaignId: till!.campaignId, code, requestId: code })
+    // In turn with the till's key, and as a user does who has none.
+    return post(where, where.port, REDEEM, body, agent, n % 2 === 0 ? { authorization: `Bearer ${till!.key}` } : {})
+  })
+  const [a, b, c, d] = await Promise.all([
+    claims.run(seconds),
+    health.run(seconds),
+    operators.run(seconds),
+    redemptions.run(seconds)
+  ])
+  return { claims: a, health: b, operators: c, tills: d }
 }

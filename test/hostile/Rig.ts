@@ -25,7 +25,19 @@ export interface Victim {
   readonly key: string
   readonly sale: number
   readonly full: number
+  readonly tills: Tills
   readonly stop: () => Promise<void>
+}
+
+/** What is redeemed, and by whom: coupons of the full campaign, by their codes. */
+export interface Tills {
+  /** The code of a coupon to which nothing was done, each time another one. */
+  readonly nextCode: () => string
+  /** Of a coupon that is redeemed, and of one that is revoked. */
+  readonly done: ReadonlyArray<string>
+  /** Of an honest till; and those that an attacker has, by their roles. */
+  readonly key: string
+  readonly stolen: { readonly VIEWER: string; readonly REDEEMER: string }
 }
 
 /** Of what Envoy logs, as outside of tests: a line for each request would cost the honest client, too. */
@@ -56,29 +68,71 @@ const settings = {
 }
 
 const call = (port: number, agent: http.Agent, rpc: string, body: string): Promise<string> =>
+  post(port, agent, `/coupon.v1.CouponService/${rpc}`, "application/json", body)
+
+const post = (port: number, agent: http.Agent, path: string, type: string, body: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const request = http.request({
       agent,
       host: "127.0.0.1",
       port,
       method: "POST",
-      path: `/coupon.v1.CouponService/${rpc}`,
+      path,
       headers: {
-        "content-type": "application/json",
+        "content-type": type,
         "content-length": Buffer.byteLength(body),
         authorization: `Bearer ${KEY}`
       }
     }, (response) => {
       let text = ""
       response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
-      response.on("end", () => response.statusCode === 200 ? resolve(text) : reject(new Error(`${rpc}: ${text}`)))
+      response.on("end", () => response.statusCode === 200 ? resolve(text) : reject(new Error(`${path}: ${text}`)))
     })
     request.on("error", reject)
     request.end(body)
   })
 
+const createKey = async (port: number, agent: http.Agent, name: string, role: "VIEWER" | "REDEEMER") => {
+  const request = { _tag: "Request", id: "1", tag: "CreateKey", payload: { name, role }, headers: [] }
+  const answer = await post(port, agent, "/operator/rpc", "application/ndjson", `${JSON.stringify(request)}\n`)
+  return (JSON.parse(answer) as { readonly exit: { readonly value: { readonly secret: string } } }).exit.value.secret
+}
+
+const codesOf = async (port: number, agent: http.Agent, campaignId: number): Promise<ReadonlyArray<string>> => {
+  const codes: Array<string> = []
+  for (let pageToken = ""; codes.length === 0 || pageToken !== "";) {
+    const request = JSON.stringify({ campaignId, pageSize: 1_000, pageToken })
+    const page = JSON.parse(await call(port, agent, "ListCoupons", request)) as {
+      readonly coupons: ReadonlyArray<{ readonly code: string }>
+      readonly nextPageToken: string
+    }
+    codes.push(...page.coupons.map(({ code }) => code))
+    pageToken = page.nextPageToken
+  }
+  return codes
+}
+
+const makeTills = async (port: number, agent: http.Agent, campaignId: number): Promise<Tills> => {
+  const [redeemed, revoked, ...codes] = await codesOf(port, agent, campaignId)
+  await call(port, agent, "RedeemCoupon", JSON.stringify({ campaignId, code: redeemed, requestId: "before" }))
+  await call(port, agent, "RevokeCoupon", JSON.stringify({ campaignId, code: revoked, reason: "before" }))
+  let next = 0
+  return {
+    nextCode: () => {
+      if (next === codes.length) throw new Error("all coupons are redeemed")
+      return codes[next++]!
+    },
+    done: [redeemed!, revoked!],
+    key: await createKey(port, agent, "till", "REDEEMER"),
+    stolen: {
+      VIEWER: await createKey(port, agent, "stolen viewer", "VIEWER"),
+      REDEEMER: await createKey(port, agent, "stolen till", "REDEEMER")
+    }
+  }
+}
+
 /** Creates both campaigns and fills one of them. */
-const prepare = async (instance: Instance): Promise<{ readonly sale: number; readonly full: number }> => {
+const prepare = async (instance: Instance): Promise<Pick<Victim, "sale" | "full" | "tills">> => {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
   const create = async (name: string, couponLimit: number) => {
     const draft = JSON.stringify({ name, couponLimit, startTime: "2025-01-01T00:00:00Z" })
@@ -93,8 +147,9 @@ const prepare = async (instance: Instance): Promise<{ readonly sale: number; rea
       await call(instance.port, agent, "IssueCoupon", JSON.stringify({ campaignId: full, userId: ++user }))
     }
   }))
+  const tills = await makeTills(instance.port, agent, full)
   agent.destroy()
-  return { sale, full }
+  return { sale, full, tills }
 }
 
 /** What has to be done before instances start, and what is set for them. */
@@ -140,7 +195,7 @@ export const make = async (options: {
   const stores = own ?? await distributed(options.database!)
   const given = { ...settings, ...options.env }
   const first = await startInstance({ ...given, ...own === undefined ? stores.env() : { DATA_DIR: own.filled } })
-  const { full, sale } = await prepare(first).finally(() => first.stop())
+  const prepared = await prepare(first).finally(() => first.stop())
   return {
     name: `${options.database ?? "embedded"}${options.envoy === undefined ? "" : ", through Envoy"}`,
     start: async (env = {}) => {
@@ -164,8 +219,7 @@ export const make = async (options: {
         operatorPort: envoy === undefined ? instance.port : Number(new URL(envoy.operatorUrl).port),
         metricsPort,
         key: KEY,
-        sale,
-        full,
+        ...prepared,
         stop: async () => {
           await envoy?.stop()
           await instance.kill()

@@ -1,3 +1,4 @@
+import * as http from "node:http"
 import * as http2 from "node:http2"
 import * as net from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
@@ -10,7 +11,13 @@ export interface Target {
   /** A campaign with 10,000 codes. */
   readonly campaignId: number
   readonly seconds: number
+  /** What an attacker has got hold of: API keys by their roles, and codes of coupons that are redeemed or revoked. */
+  readonly stolen: { readonly VIEWER: string; readonly REDEEMER: string }
+  readonly done: ReadonlyArray<string>
 }
+
+/** What came back, with its status: how often each answer did. */
+export type Answers = Readonly<Record<string, number>>
 
 /**
  * What an attacker's line carries, in bytes a second: 100 Mbit/s. Loopback carries a hundred times that, and then the
@@ -33,6 +40,9 @@ export interface Wire {
   readonly every: (perSecond: number, shot: (n: number) => void) => Promise<void>
   /** Waits until the attack is over. */
   readonly hold: () => Promise<void>
+  /** Makes a POST of JSON by one of so many connections of its own, and counts the answer in `answers`. */
+  readonly poster: (connections: number) => (path: string, body: string, headers: http.OutgoingHttpHeaders) => void
+  readonly answers: () => Answers
   readonly bytes: () => number
   readonly close: () => void
 }
@@ -56,9 +66,26 @@ export const make = (target: Target): Wire => {
     })
     return socket
   }
+  const answers: Record<string, number> = {}
+  const count = (answer: string) => answers[answer] = (answers[answer] ?? 0) + 1
   return {
     target,
     over,
+    poster: (connections) => {
+      const agent = Object.assign(new http.Agent({ keepAlive: true, maxSockets: connections }), {
+        createConnection: open
+      })
+      return (path, body, headers) => {
+        const all = { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers }
+        const request = http.request({ agent, method: "POST", path, headers: all }, (response) => {
+          let text = `${response.statusCode} `
+          response.setEncoding("utf8").on("data", (chunk: string) => text += chunk).on("end", () => count(text))
+        })
+        request.on("error", () => {})
+        request.end(body)
+      }
+    },
+    answers: () => answers,
     connect: () => open().pause(),
     session: (settings = {}) => {
       const session = http2.connect(`http://127.0.0.1:${target.port}`, { createConnection: open, settings })

@@ -1,17 +1,20 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
+import { codeAttacks } from "./codeAttacks.ts"
 import { connectionAttacks } from "./connectionAttacks.ts"
 import { frame, hello, PREFACE } from "./Frames.ts"
 import { operatorAttacks } from "./operatorAttacks.ts"
 import type { Wire } from "./Wire.ts"
 
-/** One way to take the service from others. No attack has a key or a token. */
+/** One way to take the service from others, or their coupons. */
 export interface Attack {
   readonly name: string
   readonly what: string
   /** Settings that the instance needs for it. */
   readonly env?: Readonly<Record<string, string>>
+  /** Whether honest tills redeem coupons beside it. */
+  readonly besideTills?: true
   readonly run: (wire: Wire) => Promise<void>
 }
 
@@ -361,5 +364,6 @@ export const attacks: ReadonlyArray<Attack> = [
     }
   },
   ...connectionAttacks,
-  ...operatorAttacks
+  ...operatorAttacks,
+  ...codeAttacks
 ]

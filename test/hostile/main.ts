@@ -2,6 +2,7 @@ import { parseArgs } from "node:util"
 import { findEnvoy } from "../envoy/Envoy.ts"
 import { privateDatabases, type DatabaseKind } from "../support/privateServers.ts"
 import { attacks } from "./attacks.ts"
+import { flawsOf } from "./codeAttacks.ts"
 import { HEAD, row, write, type Report } from "./report.ts"
 import * as Rig from "./Rig.ts"
 import * as Trial from "./trial.ts"
@@ -55,7 +56,9 @@ const tryAll = async (
       const trial = await Trial.run(rig, attack, seconds)
       trials.push(trial)
       console.log(row(trial))
-      if (values.verbose) console.log(JSON.stringify(trial.honest))
+      const flaws = flawsOf(trial)
+      if (flaws !== undefined) console.log(flaws)
+      if (values.verbose) console.log(JSON.stringify({ ...trial.honest, answers: trial.answers }))
     }
   } finally {
     await rig.stop()
@@ -63,11 +66,9 @@ const tryAll = async (
   return { rig: rig.name, trials }
 }
 
-/** At least nine tenths of what the honest client gets without an attacker. */
+/** Each attack leaves the honest client what it needs, and gets nothing that it must not have. */
 const stands = ({ trials: [calm, ...trials] }: Report): boolean =>
-  trials.every(({ alive, honest }) =>
-    alive && (["claims", "health", "operators"] as const).every((kind) =>
-      Trial.share(honest[kind]) >= 0.9 * Trial.share(calm!.honest[kind])))
+  trials.every((trial) => trial.alive && Trial.isServed(trial, calm!) && flawsOf(trial) === undefined)
 
 const main = async (): Promise<boolean> => {
   if (values.help) {

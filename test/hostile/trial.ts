@@ -6,12 +6,16 @@ import { spawnGuarded } from "../support/guardian.ts"
 import type { Attack } from "./attacks.ts"
 import * as Honest from "./Honest.ts"
 import type { Rig, Victim } from "./Rig.ts"
-import type { Target } from "./Wire.ts"
+import type { Answers, Target } from "./Wire.ts"
 
 /** What an attack did to an instance and to an honest client beside it. */
 export interface Trial {
   readonly attack: string
+  /** How long it went on. */
+  readonly seconds: number
   readonly bytes: number
+  /** What the attacker was answered, where the attack counts that. */
+  readonly answers: Answers
   readonly honest: Honest.Honest
   /** Of the instance, in bytes. */
   readonly rss: { readonly before: number; readonly most: number }
@@ -48,7 +52,12 @@ const cpuOf = (pid: number): number => {
   }
 }
 
-const attackFrom = async (name: string, target: Target): Promise<number> => {
+interface Outcome {
+  readonly bytes: number
+  readonly answers: Answers
+}
+
+const attackFrom = async (name: string, target: Target): Promise<Outcome> => {
   const child = spawnGuarded(nodeProgram, [Path.join(import.meta.dirname, "attacker.ts"), name, JSON.stringify(target)])
   let output = ""
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => output += chunk)
@@ -56,8 +65,10 @@ const attackFrom = async (name: string, target: Target): Promise<number> => {
   const late = setTimeout(() => child.kill("SIGKILL"), (target.seconds + 20) * 1_000)
   await new Promise((resolve) => child.once("close", resolve))
   clearTimeout(late)
-  return output === "" ? 0 : (JSON.parse(output) as { readonly bytes: number }).bytes
+  return output === "" ? NOTHING : JSON.parse(output) as Outcome
 }
+
+const NOTHING: Outcome = { bytes: 0, answers: {} }
 
 const levelsAbove = /"logLevel":"(?:WARN|ERROR|FATAL)"/g
 
@@ -69,7 +80,8 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
     from: HONEST_FROM,
     campaignId: victim.sale,
     firstUser: 1 + Math.floor(Math.random() * 2 ** 40),
-    key: victim.key
+    key: victim.key,
+    till: attack?.besideTills === true ? { campaignId: victim.full, ...victim.tills } : undefined
   }
   // The first calls load code and build the campaign's gate.
   await Honest.run({ ...where, firstUser: where.firstUser + 2 ** 20 }, 0.5)
@@ -78,18 +90,21 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
   const before = rssOf(instance.pid)
   let most = before
   const sampling = setInterval(() => most = Math.max(most, rssOf(instance.pid)), 50)
-  const target = { port: victim.port, from: HOSTILE_FROM, campaignId: victim.full, seconds: seconds + 1 }
-  const attacking = attack === undefined ? Promise.resolve(0) : attackFrom(attack.name, target)
+  const { done, stolen } = victim.tills
+  const target = { port: victim.port, from: HOSTILE_FROM, campaignId: victim.full, seconds: seconds + 1, done, stolen }
+  const attacking = attack === undefined ? Promise.resolve(NOTHING) : attackFrom(attack.name, target)
   // Its process takes some 300 ms to start.
   await pause(1_000)
   const [cpuBefore, start] = [cpuOf(instance.pid), performance.now()]
   const honest = await Honest.run(where, seconds)
   const cpu = Math.max(0, cpuOf(instance.pid) - cpuBefore) / (performance.now() - start) * 1_000
-  const bytes = await attacking
+  const { answers, bytes } = await attacking
   clearInterval(sampling)
   return {
     attack: attack?.name ?? CALM,
+    seconds: target.seconds,
     bytes,
+    answers,
     honest,
     rss: { before, most },
     cpu,
@@ -120,3 +135,8 @@ export const run = async (
 
 /** Answered in time, of all that an honest client sent. */
 export const share = ({ inTime, sent }: Honest.Tally): number => inTime / sent
+
+/** Whether an honest client got nine tenths of what it gets without an attacker. */
+export const isServed = ({ honest }: Trial, calm: Trial): boolean =>
+  (["claims", "health", "operators"] as const).every((kind) => share(honest[kind]) >= 0.9 * share(calm.honest[kind])) &&
+  (honest.tills.sent === 0 || share(honest.tills) >= 0.9)
