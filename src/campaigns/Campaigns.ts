@@ -14,6 +14,7 @@ import { CampaignChanges } from "./CampaignChanges.ts"
 import { CouponLookup } from "../claim/CouponLookup.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import * as CampaignReads from "./CampaignReads.ts"
 import * as CouponPages from "./CouponPages.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
@@ -133,6 +134,7 @@ export const make = Effect.gen(function*() {
   const store = yield* CampaignStore
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
+  const reads = yield* CampaignReads.make
   const pages = CouponPages.make(ledger.listCoupons)
   const phases = yield* PhaseWatch
   const rebuilder = yield* GateRebuilder
@@ -144,8 +146,11 @@ export const make = Effect.gen(function*() {
     Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
 
   const find = (campaignId: CampaignId) =>
-    Effect.flatMap(Effect.mapError(store.find(campaignId), storeDown), (campaign) =>
-      campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
+    Effect.suspend(() => reads.find(campaignId, performance.now() + requestMillis)).pipe(
+      Effect.mapError(storeDown),
+      Effect.flatMap((campaign) =>
+        campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
+    )
 
   return Campaigns.of({
     create: (order, actor) =>

@@ -1,0 +1,36 @@
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Batcher from "../claim/Batcher.ts"
+import type { Campaign, CampaignId } from "../domain/Campaign.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
+import type { LedgerUnavailable } from "../ports/Ledger.ts"
+
+/** Reads of single campaigns. Those of one campaign that wait together are one read of the ledger. */
+export interface CampaignReads {
+  /**
+   * The campaign as the ledger has it at some moment between the call and its answer; `undefined`: there is none. A
+   * call never joins a read that has begun, so it sees every change that was acknowledged before it. Callers that share
+   * a read get the same object. `expiresAt`: in milliseconds of `performance.now()`.
+   */
+  readonly find: (
+    campaignId: CampaignId,
+    expiresAt: number
+  ) => Effect.Effect<Campaign | undefined, LedgerUnavailable | Batcher.BatchTimeout>
+}
+
+/** Callers that share a read: as many as there may be. */
+const MOST_TOGETHER = 10_000
+
+/** While one read is under way, the next one gathers callers; a second one keeps a slow one from delaying them. */
+const READS_IN_FLIGHT = 2
+
+export const make: Effect.Effect<CampaignReads, never, CampaignStore | Scope.Scope> = Effect.gen(function*() {
+  const store = yield* CampaignStore
+  const batcher = yield* Batcher.make<void, Campaign | undefined, LedgerUnavailable>({
+    maxBatch: MOST_TOGETHER,
+    maxInFlight: READS_IN_FLIGHT,
+    run: (campaignId, callers) =>
+      Effect.map(store.find(campaignId), (campaign) => callers.map(() => campaign))
+  })
+  return { find: (campaignId, expiresAt) => batcher.submit(campaignId, undefined, expiresAt) }
+})
