@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as AppConfig from "./config/AppConfig.ts"
 import { help } from "./config/Help.ts"
+import * as Shutdown from "./config/Shutdown.ts"
 import * as Boot from "./Boot.ts"
 import * as ConsoleFiles from "./console/ConsoleFiles.ts"
 import * as ConsoleMount from "./console/ConsoleMount.ts"
@@ -58,14 +59,16 @@ const leaveInTime = Layer.scopedDiscard(Effect.gen(function*() {
   const config = yield* AppConfig.AppConfig
   const limit = Duration.toMillis(config.shutdownTimeout) + 1_000
   yield* Effect.addFinalizer(() =>
-    Effect.zipRight(
-      Effect.logInfo("stopping: finishing what was admitted; another signal, a second or more later, stops at once"),
-      Effect.sync(() => {
+    Shutdown.begin.pipe(
+      Effect.zipRight(
+        Effect.logInfo("stopping: finishing what was admitted; another signal, a second or more later, stops at once")
+      ),
+      Effect.zipRight(Effect.sync(() => {
         setTimeout(() => {
           console.error(`still busy ${limit} ms after the signal to stop; leaving`)
           process.exit(1)
         }, limit).unref()
-      })
+      }))
     )
   )
 }))

@@ -1,9 +1,9 @@
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import { AppConfig } from "../config/AppConfig.ts"
+import * as Shutdown from "../config/Shutdown.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
@@ -177,7 +177,7 @@ export const make = Effect.gen(function*() {
   yield* Effect.addFinalizer(() =>
     batcher.idle.pipe(
       Effect.zipRight(relay.settle),
-      Effect.timeout(Duration.times(config.shutdownTimeout, 0.5)),
+      Shutdown.within(config.shutdownTimeout),
       Effect.catchAllCause((cause) =>
         Effect.logWarning("left with unsettled work; another instance will take it over", cause)
       )

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto"
 import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
 import { rootMessage } from "../base/RootMessage.ts"
 import { AppConfig } from "../config/AppConfig.ts"
+import * as Shutdown from "../config/Shutdown.ts"
 import type { CampaignId } from "../domain/CampaignId.ts"
 import { Unavailable } from "../domain/Failure.ts"
 import type { CommitInDoubt } from "../ports/Ledger.ts"
@@ -96,7 +97,7 @@ export const make = Effect.gen(function*() {
     run
   })
   // What was admitted is answered before the stores close.
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(batcher.idle, config.shutdownTimeout)))
+  yield* Effect.addFinalizer(() => Effect.ignore(Shutdown.within(config.shutdownTimeout)(batcher.idle)))
 
   return RedemptionCommit.of({ commit: batcher.submit, size: batcher.size })
 })

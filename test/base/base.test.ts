@@ -9,6 +9,7 @@ import * as DurationText from "../../src/base/DurationText.ts"
 import * as LogLimiter from "../../src/base/LogLimiter.ts"
 import * as Table from "../../src/base/Table.ts"
 import * as TokenBucket from "../../src/base/TokenBucket.ts"
+import * as Shutdown from "../../src/config/Shutdown.ts"
 
 afterEach(() => {
   vi.useRealTimers()
@@ -129,5 +130,33 @@ describe("a table", () => {
   it("obeys no control characters, and has no header unless there is one", () => {
     expect(Table.format([["a\u001b[2J\n", "b"], ["c", "d"]], { indent: 2 })).toBe("  a?[2J?  b\n  c       d")
     expect(Table.format([])).toBe("")
+  })
+})
+
+describe("what waits at the end of the process", () => {
+  const ending = (last: Effect.Effect<unknown>) =>
+    Effect.runPromise(Effect.scoped(Effect.addFinalizer(() => last)))
+
+  it("is bounded in a finalizer too, which nothing can interrupt", async () => {
+    const seen: Array<string> = []
+    const bounded = Effect.matchEffect(Shutdown.within(Duration.millis(20))(Effect.never), {
+      onFailure: ({ _tag }) => Effect.sync(() => seen.push(_tag)),
+      onSuccess: () => Effect.void
+    })
+    await ending(bounded)
+    expect(seen).toEqual(["TimeoutException"])
+  })
+
+  it("is waited for, if it ends in time", async () => {
+    const seen: Array<unknown> = []
+    const bounded = Shutdown.within(Duration.minutes(1))(Effect.delay(Effect.succeed("done"), "1 millis"))
+    await ending(Effect.map(Effect.orDie(bounded), (value) => seen.push(value)))
+    expect(seen).toEqual(["done"])
+  })
+
+  it("has one deadline, which counts from when the process began to end", async () => {
+    const began = { beganAt: performance.now() - 60_000 }
+    const late = Effect.provideService(Shutdown.within(Duration.minutes(1))(Effect.never), Shutdown.Shutdown, began)
+    await ending(Effect.ignore(late))
   })
 })

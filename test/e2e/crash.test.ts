@@ -227,6 +227,24 @@ const suite = (kind: DatabaseKind): void => {
       await conclude(campaignId)
     })
 
+    it("is not what SIGTERM is, also when the database answers no more: the exit code is 0, in time", async () => {
+      const settings = { ...patient, MYSQL_REPLY_TIMEOUT: "1 second", SHUTDOWN_TIMEOUT: "2 seconds" }
+      const { conclude, proxy, victim } = await pair(settings)
+      const campaignId = await load.openCampaign(witness.url, 5)
+      const holding = proxy.holdReplies(isGroupCommit)
+      const claimed = load.claim(victim.url, { campaignId, userId: 1 })
+      const held = await holding
+      // What became of the commit cannot be asked either.
+      proxy.delay(3_600_000)
+      const code = await victim.stop()
+      expect(code, victim.logs()).toBe(0)
+      expect(victim.logs()).toContain("left with unsettled work")
+      expect(await claimed).toMatchObject({ outcome: "NO_ANSWER" })
+      held.drop()
+      proxy.delay(0)
+      await conclude(campaignId)
+    })
+
     it("of Redis's memory (FLUSHALL, three times) under load costs no user anything", async () => {
       const { conclude, load, moreOk, redis } = await crowd()
       for (let time = 0; time < 3; time++) {

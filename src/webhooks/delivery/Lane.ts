@@ -146,7 +146,13 @@ export const run = (
       }
     })
 
-    // An instance that stops gives its cursors to others at once.
+    // An instance that stops gives its cursors to others at once. A timeout waits for what cannot be interrupted, and
+    // nothing can be here unless it is made so.
     return yield* Effect.onInterrupt(deliver, () =>
-      Effect.ignore(Effect.timeout(Effect.disconnect(giveBack({ _tag: "Yielded" })), RELEASE_PATIENCE)))
+      giveBack({ _tag: "Yielded" }).pipe(
+        Effect.disconnect,
+        Effect.interruptible,
+        Effect.timeout(RELEASE_PATIENCE),
+        Effect.ignore
+      ))
   }))
