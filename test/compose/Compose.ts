@@ -124,6 +124,11 @@ export interface Deployment {
   /** That of its listener for operators. */
   readonly operatorUrl: string
   readonly compose: (...args: ReadonlyArray<string>) => Promise<string>
+  /** The same, with further variables. */
+  readonly composeWith: (
+    variables: Readonly<Record<string, string>>,
+    ...args: ReadonlyArray<string>
+  ) => Promise<string>
   /** As many instances of `backend-app`; resolves when Envoy sends requests to just these and the primary. */
   readonly scale: (count: number) => Promise<void>
   /** The containers of a service that run. */
@@ -153,8 +158,12 @@ export const makeDeployment = async (
   }
   const files = ["docker-compose.yml", ...production === undefined ? [] : ["docker-compose.production.yml"]]
     .flatMap((file) => ["-f", file])
-  const compose = (...args: ReadonlyArray<string>) =>
-    docker(["compose", "-p", project, ...files, "-f", "test/compose/docker-compose.test.yml", ...args], env)
+  const composeWith: Deployment["composeWith"] = (variables, ...args) =>
+    docker(["compose", "-p", project, ...files, "-f", "test/compose/docker-compose.test.yml", ...args], {
+      ...env,
+      ...variables
+    })
+  const compose: Deployment["compose"] = (...args) => composeWith({}, ...args)
   const secret = (service: string, path: string) => compose("exec", "-T", service, "cat", `/secrets/${path}`)
   const published = (service: string, inside: number) => compose("port", service, String(inside))
   return {
@@ -163,6 +172,7 @@ export const makeDeployment = async (
     url: `http://127.0.0.1:${port}`,
     operatorUrl: `http://127.0.0.1:${operatorPort}`,
     compose,
+    composeWith,
     scale: async (count) => {
       await compose("up", "-d", "--no-build", "--no-recreate", "--scale", `backend-app=${count}`)
     },

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { makeClients, makeHttp, protocols } from "../contract/clients.ts"
 import { contract } from "../contract/contract.ts"
 import { makeLoad, newcomers, tally, type LoadGenerator } from "../e2e/load.ts"
+import { cookieOf, look, signIn } from "../console/Pages.ts"
 import { fillUp } from "../e2e/scenario.ts"
 import { checkInvariants, historyViolations } from "../invariants/invariants.ts"
 import { openStores } from "../invariants/Snapshot.ts"
@@ -15,6 +16,13 @@ import { coupon } from "../operator/Command.ts"
 import { docker, makeDeployment, makeSecrets, whyNot, type Deployment } from "./Compose.ts"
 
 const reason = whyNot()
+
+/** What a browser gets: the console, or another status than 200. */
+const consoleAt = async (url: string) => {
+  const reply = await fetch(`${url}/console/`)
+  const text = await reply.text()
+  return reply.status === 200 && text.includes("/console/assets/") ? "the console" : reply.status
+}
 
 describe("docker compose up --build --scale backend-app=3", () => {
   if (reason !== undefined) {
@@ -201,6 +209,42 @@ describe("docker compose up --build --scale backend-app=3", () => {
     expect(log).toMatch(/"message":"ADMINISTRATION IS OPEN \(OPEN_ADMINISTRATION\)[^"]*"[^\n]*"WARN"/)
   })
 
+  it("shows the console to operators, and to the public only with COUPON_CONSOLE=on", async () => {
+    expect(await consoleAt(deployment.operatorUrl)).toBe("the console")
+    expect(await consoleAt(deployment.url)).toBe(404)
+    const onlyEnvoy = ["up", "-d", "--no-build", "--no-deps", "envoy"]
+    await deployment.composeWith({ COUPON_CONSOLE: "on" }, ...onlyEnvoy)
+    await untilServedBy(4)
+    expect(await consoleAt(deployment.url)).toBe("the console")
+    await deployment.compose(...onlyEnvoy)
+    await untilServedBy(4)
+    expect(await consoleAt(deployment.url)).toBe(404)
+  })
+
+  it("the image is healthy as soon as it serves, with the console and a bill of all that is in it", async () => {
+    const name = `${deployment.project}-alone`
+    const open = ["-e", "NODE_ENV=development", "-e", "OPEN_ADMINISTRATION=yes"]
+    const id = await docker([
+      "run", "-d", "--name", name, "--tmpfs", "/data:uid=1000", "--health-interval", "1s", ...open, deployment.image
+    ])
+    try {
+      const health = () => docker(["inspect", id, "--format", "{{.State.Health.Status}}"])
+      await expect.poll(health).toBe("healthy")
+      const ask = "fetch('http://127.0.0.1:8080/console/').then((reply) => reply.text()).then(console.log)"
+      expect(await docker(["exec", id, "node", "-e", ask])).toContain("src=\"/console/assets/")
+      const sbom = JSON.parse(await docker(["exec", id, "cat", "/app/sbom.cdx.json"])) as {
+        readonly bomFormat: string
+        readonly components: ReadonlyArray<{ readonly name: string }>
+      }
+      expect(sbom.bomFormat).toBe("CycloneDX")
+      const names = sbom.components.map((component) => component.name)
+      expect(names).toEqual(expect.arrayContaining(["effect", "mysql2", "libsql", "svelte", "uplot", "bits-ui"]))
+      expect(names).not.toContain("vitest")
+    } finally {
+      await docker(["rm", "--force", id])
+    }
+  })
+
   it("the image alone refuses to start without PUBLIC_ACCESS and an ADMIN key, and says what to do", async () => {
     const outcome = (...env: ReadonlyArray<string>) =>
       docker([
@@ -298,6 +342,19 @@ describe("docker compose up --build --scale backend-app=3", () => {
       )
       expect(log).not.toContain("ADMINISTRATION IS OPEN")
       for (const one of [made.secret, ...readdirSync(secrets).map(secret)]) expect(log).not.toContain(one)
+    })
+
+    it("has no console unless COUPON_CONSOLE is on; then a key signs in, at either port", async () => {
+      expect([await consoleAt(production.url), await consoleAt(production.operatorUrl)]).toEqual([404, 404])
+      await production.composeWith({ COUPON_CONSOLE: "on" }, ...up)
+      await untilServed()
+      for (const url of [production.url, production.operatorUrl]) {
+        expect(await consoleAt(url)).toBe("the console")
+        const at = Number(new URL(url).port)
+        expect((await signIn(at, "wrong")).status).toBe(401)
+        const cookie = cookieOf(await signIn(at, secret("admin-api-key")))
+        expect(await look(at, cookie)).toMatchObject({ open: false, signedIn: true, role: "ADMIN" })
+      }
     })
 
     it("instances trust the Envoy of their own deployment, by its address", async () => {
