@@ -26,12 +26,14 @@ const together = (a: net.Socket, b: net.Socket) => {
 }
 
 describe("the texts of an export", () => {
-  const of = (code: string) =>
-    create(CouponSchema, { campaignId: 3, userId: 2n ** 63n - 1n, code, issuedAt: "2026-01-01T00:00:00Z", number: 7 })
+  const of = (code: string, more: { readonly userId?: bigint; readonly expiresAt?: string } = {}) =>
+    create(CouponSchema, {
+      campaignId: 3, userId: 2n ** 63n - 1n, code, issuedAt: "2026-01-01T00:00:00Z", number: 7, ...more
+    })
 
   it("are CSV that a spreadsheet takes for values, and read back", () => {
     const { header, lines, read } = formats.csv
-    expect(header).toBe("number,user_id,code,issued_at,campaign_id\n")
+    expect(header).toBe("number,user_id,code,issued_at,campaign_id,expires_at\n")
     for (
       const [code, cell] of [
         ["가나다라마바사012", "가나다라마바사012"],
@@ -43,9 +45,19 @@ describe("the texts of an export", () => {
       ] as const
     ) {
       const line = lines([of(code)])
-      expect(line).toBe(`7,9223372036854775807,${cell},2026-01-01T00:00:00Z,3\n`)
+      expect(line).toBe(`7,9223372036854775807,${cell},2026-01-01T00:00:00Z,3,\n`)
       expect(read(line.slice(0, -1))).toEqual({ campaignId: 3, number: 7 })
     }
+  })
+
+  it("say in CSV when coupons expire, and have erased users as numbers", () => {
+    const { lines, read } = formats.csv
+    const text = lines([of("A", { userId: -7n, expiresAt: "2026-02-01T00:00:00.5Z" }), of("-1")])
+    expect(text).toBe(
+      "7,-7,A,2026-01-01T00:00:00Z,3,2026-02-01T00:00:00.5Z\n" +
+        "7,9223372036854775807,'-1,2026-01-01T00:00:00Z,3,\n"
+    )
+    for (const line of text.trim().split("\n")) expect(read(line)).toEqual({ campaignId: 3, number: 7 })
   })
 
   it("are NDJSON with every value as it is, and read back", () => {

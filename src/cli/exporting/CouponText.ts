@@ -12,10 +12,10 @@ export interface CouponText {
   readonly begins: (part: string) => boolean
 }
 
-const COLUMNS = ["number", "user_id", "code", "issued_at", "campaign_id"] as const
+const COLUMNS = ["number", "user_id", "code", "issued_at", "campaign_id", "expires_at"] as const
 
 const cells = (coupon: Coupon): ReadonlyArray<string | number> =>
-  [coupon.number, String(coupon.userId), coupon.code, coupon.issuedAt, coupon.campaignId]
+  [coupon.number, String(coupon.userId), coupon.code, coupon.issuedAt, coupon.campaignId, coupon.expiresAt ?? ""]
 
 const place = (campaignId: number, number: number) =>
   Number.isSafeInteger(campaignId) && Number.isSafeInteger(number) && campaignId > 0 && number > 0
@@ -28,10 +28,14 @@ const place = (campaignId: number, number: number) =>
  */
 const csv: CouponText = {
   header: `${COLUMNS.join(",")}\n`,
-  lines: (coupons) => stringify(coupons.map(cells), { escape_formulas: true, record_delimiter: "\n" }),
-  // The two outer columns are numbers, whatever stands between them.
+  lines: (coupons) => {
+    const text = stringify(coupons.map(cells), { escape_formulas: true, record_delimiter: "\n" })
+    // The user of a coupon that was erased is a negative number, and no formula.
+    return coupons.some(({ userId }) => userId < 0n) ? text.replace(/^(\d+),'-/gm, "$1,-") : text
+  },
+  // Number, campaign and time are no text, whatever stands between them.
   read: (line) => {
-    const [, number, campaignId] = /^(\d{1,10}),.*,(\d{1,10})$/.exec(line) ?? []
+    const [, number, campaignId] = /^(\d{1,10}),.*,(\d{1,10}),[-\dT:.Z]*$/.exec(line) ?? []
     return place(Number(campaignId), Number(number))
   },
   begins: (part) => /^\d{0,10}(,|$)/.test(part)
