@@ -1,12 +1,14 @@
 -- The rights of the serving user. An administrator runs this after the first migration, and again after an upgrade that
--- adds tables or a procedure. The service can change or delete no row of coupons or of the audit log, no role or secret
--- of a key, no limit that a key had, and no table.
+-- adds tables or a procedure. The service can delete no row of coupons, and change none but for its user, who may be
+-- erased. It can change or delete no row of the audit log, no role or secret of a key, no limit that a key had, and no
+-- table.
 
 GRANT SELECT, INSERT, UPDATE
     (name, coupon_limit, current_coupon, status, start_time, end_time, version, updated_at, code_spec, code_count,
      validity_version, undo_window_millis, returned)
   ON coupon.campaigns TO 'coupon'@'%';
-GRANT SELECT, INSERT ON coupon.coupons TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE (user_id) ON coupon.coupons TO 'coupon'@'%';
+GRANT SELECT, INSERT, UPDATE (user_id), DELETE ON coupon.erased_coupons TO 'coupon'@'%';
 -- DELETE settles an event; FOR UPDATE SKIP LOCKED asks for it, too.
 GRANT SELECT, INSERT, DELETE ON coupon.outbox TO 'coupon'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON coupon.campaign_raises TO 'coupon'@'%';

@@ -23,6 +23,7 @@ import * as MySqlApiKeyStore from "./sql/mysql/admin/MySqlApiKeyStore.ts"
 import * as MySqlAuditChain from "./sql/mysql/admin/MySqlAuditChain.ts"
 import * as MySqlAuditLog from "./sql/mysql/admin/MySqlAuditLog.ts"
 import * as MySqlDeployment from "./sql/mysql/admin/MySqlDeployment.ts"
+import * as MySqlErasures from "./sql/mysql/admin/MySqlErasures.ts"
 import * as MySqlLedgerFacts from "./sql/mysql/admin/MySqlLedgerFacts.ts"
 import * as MySql from "./sql/mysql/connection/MySql.ts"
 import * as MySqlBackup from "./sql/mysql/MySqlBackup.ts"
@@ -147,7 +148,7 @@ export const layerDistributed: Layer.Layer<
       MySqlCampaignStore.layer,
       MySqlCodeImports.layer,
       Layer.merge(MySqlLedger.layer, MySqlOutbox.layer).pipe(Layer.provide(RecentBatches.layer)),
-      MySqlLedgerFacts.layer,
+      Layer.merge(MySqlErasures.layer, MySqlLedgerFacts.layer),
       MySqlAuditLog.layer,
       MySqlAuditChain.layer,
       MySqlApiKeyStore.layer,

@@ -10,6 +10,7 @@ import * as LibSqlApiKeyStore from "./sql/libsql/admin/LibSqlApiKeyStore.ts"
 import * as LibSqlAuditChain from "./sql/libsql/admin/LibSqlAuditChain.ts"
 import * as LibSqlAuditLog from "./sql/libsql/admin/LibSqlAuditLog.ts"
 import * as LibSqlDeployment from "./sql/libsql/admin/LibSqlDeployment.ts"
+import * as LibSqlErasures from "./sql/libsql/admin/LibSqlErasures.ts"
 import * as LibSqlLedgerFacts from "./sql/libsql/admin/LibSqlLedgerFacts.ts"
 import * as LibSql from "./sql/libsql/LibSql.ts"
 import * as LibSqlBackup from "./sql/libsql/LibSqlBackup.ts"
@@ -37,7 +38,7 @@ const layerLibSql = Layer.mergeAll(
   LibSqlOutbox.layer,
   LibSqlRedemptions.layer,
   LibSqlEventLog.layer
-).pipe(Layer.merge(LibSqlWebhooks.layer))
+).pipe(Layer.merge(Layer.merge(LibSqlErasures.layer, LibSqlWebhooks.layer)))
 
 /** libSQL in a file under `DATA_DIR`, and the gate in the process. */
 export const layerEmbedded: Layer.Layer<Stores, BackendUnusable, AppConfig> = Layer.merge(

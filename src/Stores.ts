@@ -5,6 +5,7 @@ import type { CampaignStore } from "./ports/CampaignStore.ts"
 import type { CodeImports } from "./ports/CodeImports.ts"
 import type { CampaignPhases } from "./ports/CampaignPhases.ts"
 import type { Deployment } from "./ports/operation/Deployment.ts"
+import type { Erasures } from "./ports/operation/Erasures.ts"
 import type { EventLog } from "./ports/EventLog.ts"
 import type { EventStream } from "./ports/EventStream.ts"
 import type { Gate } from "./ports/Gate.ts"
@@ -34,6 +35,7 @@ export type Stores =
   | CampaignStore
   | CodeImports
   | Deployment
+  | Erasures
   | EventLog
   | EventStream
   | GateFacts

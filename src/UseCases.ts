@@ -14,6 +14,7 @@ import * as CouponRevocations from "./campaigns/CouponRevocations.ts"
 import * as CouponLookup from "./claim/CouponLookup.ts"
 import * as EventNews from "./agents/events/EventNews.ts"
 import * as EventTails from "./agents/events/EventTails.ts"
+import * as ErasureWatch from "./agents/ErasureWatch.ts"
 import * as GateRebuilder from "./agents/GateRebuilder.ts"
 import * as GroupCommit from "./claim/GroupCommit.ts"
 import * as HeldCoupons from "./agents/HeldCoupons.ts"
@@ -24,6 +25,7 @@ import * as PhaseWatch from "./agents/PhaseWatch.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
 import * as RedemptionCommit from "./claim/RedemptionCommit.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
+import * as UserErasure from "./campaigns/UserErasure.ts"
 import type { UseCases } from "./rpc/Startup.ts"
 import { ApiKeys } from "./security/ApiKeys.ts"
 import { Guard } from "./security/Guard.ts"
@@ -42,6 +44,7 @@ export const layer = Layer.mergeAll(
   CampaignEvents.layer,
   CodePools.layer,
   Coupons.layer,
+  UserErasure.layer,
   Webhooks.layer
 ).pipe(
   Layer.provideMerge(CouponRevocations.layer),
@@ -51,7 +54,7 @@ export const layer = Layer.mergeAll(
     Layer.mergeAll(RedemptionCommit.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)
   ),
   Layer.provideMerge(Agents.layer),
-  Layer.provideMerge(EventTails.layer),
+  Layer.provideMerge(Layer.mergeAll(EventTails.layer, ErasureWatch.layer)),
   Layer.provideMerge(Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, WebhookDelivery.layer)),
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
@@ -69,6 +72,7 @@ type Served =
   | CampaignEvents.CampaignEvents
   | CouponRedemptions.CouponRedemptions
   | CouponRevocations.CouponRevocations
+  | UserErasure.UserErasure
   | Guard
   | ApiKeys
   | Sessions
@@ -83,6 +87,7 @@ export const servedFrom = (context: Context.Context<Served>): UseCases => ({
   events: Context.get(context, CampaignEvents.CampaignEvents),
   redemptions: Context.get(context, CouponRedemptions.CouponRedemptions),
   revocations: Context.get(context, CouponRevocations.CouponRevocations),
+  erasure: Context.get(context, UserErasure.UserErasure),
   guard: Context.get(context, Guard),
   apiKeys: Context.get(context, ApiKeys),
   sessions: Context.get(context, Sessions)

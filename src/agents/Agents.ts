@@ -17,6 +17,7 @@ import { PhaseWatch } from "./PhaseWatch.ts"
 import { Reconciler } from "./Reconciler.ts"
 import { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
 import { EventNews } from "./events/EventNews.ts"
+import { ErasureWatch } from "./ErasureWatch.ts"
 import { ReservationReaper } from "./ReservationReaper.ts"
 import * as StartWatch from "./StartWatch.ts"
 import * as VoidRemoval from "./outbox/VoidRemoval.ts"
@@ -38,6 +39,7 @@ export const make = Effect.gen(function*() {
   const starts = yield* StartWatch.make
   const search = yield* CampaignSearch.make
   const outbox = yield* OutboxWatch.make
+  const erasures = yield* ErasureWatch
   const seal = yield* AuditSeal.make
   const eventLog = yield* EventLogUpkeep.make
   const keys = yield* KeyWatch
@@ -85,6 +87,13 @@ export const make = Effect.gen(function*() {
       name: "start_watch",
       title: "the watch for postponed starts",
       runOnce: starts.runOnce,
+      every: Duration.seconds(1)
+    },
+    {
+      // For so long at most an instance answers for a coupon whose user was erased at another one.
+      name: "erasure_watch",
+      title: "the watch for erased users",
+      runOnce: erasures.runOnce,
       every: Duration.seconds(1)
     },
     {

@@ -9,6 +9,10 @@ export interface CouponCache {
   readonly remember: (coupon: Coupon) => void
   /** Drops all coupons of a campaign; looks at every slot. */
   readonly forget: (campaignId: CampaignId) => void
+  /** Drops coupons, by their numbers within each campaign; looks at every slot. */
+  readonly drop: (numbers: ReadonlyMap<CampaignId, ReadonlySet<number>>) => void
+  /** Drops all coupons. */
+  readonly clear: () => void
   /** The campaigns of which there are coupons here; looks at every slot. */
   readonly campaigns: () => ReadonlyArray<CampaignId>
 }
@@ -94,6 +98,17 @@ export const make = (setBits: number): CouponCache => {
     },
     forget: (campaignId) => {
       for (let at = 0; at < fields.length; at += FIELDS) if (fields[at] === campaignId) fields[at] = 0
+    },
+    drop: (numbers) => {
+      for (let at = 0; at < fields.length; at += FIELDS) {
+        if (numbers.get(fields[at]!)?.has(fields[at + 3]!) !== true) continue
+        fields.fill(0, at, at + FIELDS)
+        asked[at / FIELDS] = undefined
+      }
+    },
+    clear: () => {
+      fields.fill(0)
+      asked.fill(undefined)
     },
     campaigns: () => {
       const found = new Set<CampaignId>()

@@ -9,7 +9,7 @@ import * as CouponCache from "./CouponCache.ts"
 
 /**
  * Coupons that this instance has seen in the ledger, for users who ask again. A coupon never changes, so none is ever
- * stale, unless the ledger itself is restored to an earlier state.
+ * stale, unless its user is erased, or the ledger itself is restored to an earlier state.
  */
 export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<HeldCoupons, {
   /** `undefined` also while the campaign has not started: not started comes before already claimed. */
@@ -17,6 +17,10 @@ export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<Held
   readonly remember: (coupon: Coupon) => void
   /** The ledger no longer has what it had. */
   readonly forget: (campaignId: CampaignId) => void
+  /** Their users were erased. */
+  readonly drop: (numbers: ReadonlyMap<CampaignId, ReadonlySet<number>>) => void
+  /** Users may have been erased that are not known here. */
+  readonly clear: () => void
   /** When the campaign starts. A start may be postponed after coupons were issued. */
   readonly opensAt: (campaignId: CampaignId, startTime: EpochMillis) => void
   /** The campaigns of which there are coupons here. */

@@ -12,6 +12,7 @@ import { codes } from "./commands/CodesCommand.ts"
 import { doctor } from "./commands/DoctorCommand.ts"
 import { events } from "./events/EventsCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
+import { eraseUser } from "./redemptions/EraseCommand.ts"
 import { listen } from "./webhooks/ListenCommand.ts"
 import { webhook } from "./webhooks/WebhookCommands.ts"
 import { watch } from "./watching/WatchCommand.ts"
@@ -32,6 +33,7 @@ export const root = Command.make("coupon").pipe(
     RedemptionCommands.redeem,
     RedemptionCommands.undo,
     RedemptionCommands.revoke,
+    eraseUser,
     watch,
     doctor,
     OperatorCommands.verify,

@@ -96,6 +96,11 @@ export const entries: ReadonlyArray<Entry> = [
     role: "OPERATOR"
   },
   {
+    usage: "erase-user USER [--reason W] [--yes]",
+    text: "erases a user from all coupons for good; asks for the user, and is safe to repeat",
+    role: "ADMIN"
+  },
+  {
     usage: "watch [--count N]",
     text: "what all instances do, each second: a table on a terminal, lines elsewhere",
     role: "VIEWER"

@@ -7,7 +7,7 @@
  *   claim: a dashboard, an auditor;
  * - `OPERATOR`: all of the above, and changes campaigns (create, update, pause, resume, end), revokes coupons and
  *   rebuilds gates;
- * - `ADMIN`: all of the above, creates, lists and revokes keys, and takes backups.
+ * - `ADMIN`: all of the above, creates, lists and revokes keys, takes backups, and erases users.
  */
 export const roles = ["ISSUER", "REDEEMER", "VIEWER", "OPERATOR", "ADMIN"] as const
 export type Role = typeof roles[number]

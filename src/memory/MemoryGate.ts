@@ -4,15 +4,17 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
-import type { UserId } from "../domain/Coupon.ts"
+import { type Coupon, erasedUser, type UserId } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { Gate, type ReserveAnswer, type ReserveRequest } from "../ports/Gate.ts"
 import { WallClock } from "../base/WallClock.ts"
 
 /** What the gate knows of one campaign; `RedisGate` keeps the same in four keys. */
 interface Memory {
-  /** Users with a coupon. Only grows. */
+  /** Users with a coupon; an erased coupon's is `erasedUser`. */
   readonly issued: Set<UserId>
+  /** Whether there are erased ones among them. */
+  hasErased: boolean
   /** Reservations in flight, oldest first: a key is never set twice without being deleted between. */
   readonly pending: Map<UserId, string>
   terms: CampaignTerms | undefined
@@ -59,6 +61,14 @@ const rejectionOf = (terms: CampaignTerms, issued: number, now: EpochMillis): Re
   return issued >= terms.couponLimit ? soldOut : undefined
 }
 
+/** Adds the user of a coupon, unless it is the former one of a coupon that was erased. */
+const add = (memory: Memory, { id, userId }: Coupon): boolean => {
+  if (userId < 0n) memory.hasErased = true
+  else if (memory.hasErased && memory.issued.has(erasedUser(id))) return false
+  memory.issued.add(userId)
+  return true
+}
+
 const reserveAll = (
   { issued, pending, ...memory }: Memory,
   requests: ReadonlyArray<ReserveRequest>,
@@ -101,6 +111,7 @@ export const make = (options: {
       if (memory === undefined) {
         memory = {
           issued: new Set(),
+          hasErased: false,
           pending: new Map(),
           terms: undefined,
           generation: undefined,
@@ -143,11 +154,25 @@ export const make = (options: {
       confirm: (campaignId, coupons) =>
         Effect.sync(() => {
           if (coupons.length === 0) return
-          const { issued, pending } = recall(campaignId)
-          for (const coupon of coupons) {
-            issued.add(coupon.userId)
-            pending.delete(coupon.userId)
-          }
+          const memory = recall(campaignId)
+          for (const coupon of coupons) if (add(memory, coupon)) memory.pending.delete(coupon.userId)
+        }),
+
+      erase: (campaignId, coupons) =>
+        Effect.sync(() => {
+          const memory = campaigns.get(campaignId)
+          return coupons.map(({ holdsAnother, id, userId }) => {
+            if (memory === undefined) return true
+            const { generation, issued } = memory
+            const mark = erasedUser(id)
+            const follows = issued.has(userId) || issued.has(mark)
+            if (follows) {
+              issued.add(mark)
+              memory.hasErased = true
+            }
+            if (!holdsAnother) issued.delete(userId)
+            return follows || generation === undefined
+          })
         }),
 
       absent: (campaignId, coupons) =>
@@ -208,7 +233,7 @@ export const make = (options: {
           const memory = campaigns.get(campaignId)
           if (memory === undefined || memory.generation !== token || memory.cursor !== fromCursor) return false
           for (const coupon of coupons) {
-            memory.issued.add(coupon.userId)
+            add(memory, coupon)
             memory.cursor = coupon.id
           }
           memory.leaseUntil = now() + memory.leaseMillis

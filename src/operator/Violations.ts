@@ -20,7 +20,7 @@ export interface Limits {
 export interface Violation {
   readonly campaignId: number | undefined
   readonly invariant:
-    | "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "R1" | "R2" | "R4" | "R5" | "R6" | "G1" | "G2"
+    | "E1" | "E2" | "I1" | "I2" | "I3" | "I9" | "P1" | "P2" | "R1" | "R2" | "R4" | "R5" | "R6" | "U1" | "G1" | "G2"
   readonly text: string
   readonly repairable: boolean
 }
@@ -81,7 +81,7 @@ const redemptionViolations = (
 /** The violations of one campaign. A gate that is not hydrated claims nothing: the next claim rebuilds it. */
 export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): ReadonlyArray<Violation> => {
   const { campaignId, codeCount, codes, counter, couponLimit, coupons, highestId, unrelayed, users } = ledger
-  const { otherCodes, poolCodes } = ledger
+  const { otherCodes, poolCodes, userless } = ledger
   const found: Array<Violation> = []
   const say = (invariant: Violation["invariant"], text: string, repairable = false) =>
     found.push({ campaignId, invariant, text, repairable })
@@ -89,6 +89,7 @@ export const violationsOf = ({ gate, ledger }: Observation, limits: Limits): Rea
   if (counter !== coupons) say("I2", `current_coupon is ${counter}, there are ${coupons} coupons`)
   if (highestId !== coupons) say("I2", `${coupons} coupons are numbered up to ${highestId}`)
   if (users !== coupons) say("I3", `${coupons} coupons belong to ${users} users`)
+  if (userless > 0) say("U1", `${userless} coupons have users that are neither users nor erased`)
   if (codes !== coupons) say("I3", `${coupons} coupons have ${codes} different codes`)
   if (otherCodes > 0) say("P1", `${otherCodes} coupons have codes that are not the pool's of their numbers`)
   if (poolCodes !== codeCount) say("P2", `code_count is ${codeCount}, the pool has ${poolCodes} codes up to there`)

@@ -22,6 +22,15 @@ export interface ReserveRequest {
   readonly nonce: string
 }
 
+/** A coupon whose user was erased. */
+export interface ErasedHolder {
+  /** The coupon's number. */
+  readonly id: number
+  readonly userId: UserId
+  /** The user has claimed again since, and stays in the issued set for that other coupon. */
+  readonly holdsAnother: boolean
+}
+
 /**
  * The gate's answer:
  * - `Reserved`: a slot is held under `value`;
@@ -81,8 +90,9 @@ export type HydrateGrant = "Granted" | "Hydrated" | "Busy" | "Foreign"
 
 /**
  * The admission filter in front of the ledger (docs/internals/protocol.md, "The gate"). It may lose everything at any
- * moment without a wrong coupon. Its issued set only grows and is always a subset of the ledger. Every operation
- * concerns one campaign and is atomic and idempotent. An invalid reply of the store is `GateUnavailable`.
+ * moment without a wrong coupon. Its issued set only grows, but for erasures, and is always a subset of the ledger.
+ * Every operation concerns one campaign and is atomic and idempotent. An invalid reply of the store is
+ * `GateUnavailable`.
  *
  * Where the store holds another deployment's gate under this campaign's name, the gate is cold: operations succeed, but
  * read and write nothing. Nothing is lost by that: a gate of this deployment's own would be rebuilt from the ledger.
@@ -109,6 +119,16 @@ export class Gate extends Context.Tag("coupon/issuance/Gate")<Gate, {
     coupons: ReadonlyArray<Coupon>,
     after?: EventMark
   ) => Effect.Effect<void, GateUnavailable>
+
+  /**
+   * Replaces the users of coupons that the ledger has erased by `erasedUser` in the issued set. From then on neither
+   * `confirm` nor `hydrateChunk` adds the former user of one of these coupons, whatever they are given. For each, in
+   * order: whether the gate has followed. False: it is hydrated, or is being hydrated, and does not know the coupon.
+   */
+  readonly erase: (
+    campaignId: CampaignId,
+    coupons: ReadonlyArray<ErasedHolder>
+  ) => Effect.Effect<ReadonlyArray<boolean>, GateUnavailable>
 
   /**
    * For each user, in order: is a claim rejected for certain because the campaign is sold out? True only if the gate is

@@ -14,6 +14,8 @@ export interface CampaignFacts {
   /** Different users, and different codes, among the coupons. */
   readonly users: number
   readonly codes: number
+  /** Coupons without a user whose user is not `erasedUser` either. */
+  readonly userless: number
   /** The highest number of a coupon; 0 if there is none. Numbers leave no gap, so it equals `coupons`. */
   readonly highestId: number
   /** `code_count`: how many codes its pool has. */

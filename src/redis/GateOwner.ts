@@ -35,7 +35,12 @@ export const isFedBy = (
     if (evidence.coupons.length > 0) {
       const held = yield* ledger.findCoupons(campaignId, [...new Set(evidence.coupons.map(({ userId }) => userId))])
       const codes = new Map(held.map(({ code, userId }) => [userId, code]))
-      return evidence.coupons.every(({ code, userId }) => codes.get(userId) === code)
+      // An event names the user that its coupon had then, who may be erased by now, or none.
+      const isOurs = ({ code, id, userId }: Evidence["coupons"][number]) =>
+        codes.get(userId) === code
+          ? Effect.succeed(true)
+          : Effect.map(ledger.findByCode(campaignId, code), (coupon) => coupon?.id === id)
+      return yield* Effect.every(evidence.coupons, isOurs)
     }
     if (evidence.issued > 0 || evidence.version > campaign.version) return false
     const { couponLimit, startTime } = gateTerms(campaign)

@@ -4,11 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { CampaignId, CampaignTerms } from "../domain/Campaign.ts"
-import type { Coupon } from "../domain/Coupon.ts"
+import { type Coupon, erasedUser } from "../domain/Coupon.ts"
 import {
   foreignState,
   Gate,
   type GateState,
+  type GateUnavailable,
   type HydrateGrant,
   type ReserveAnswer,
   type ReserveRequest
@@ -44,11 +45,32 @@ const termsArguments = (terms: CampaignTerms): ReadonlyArray<string | number> =>
   terms.endTime ?? ""
 ]
 
-/** A coupon for the event that proves whose the keys are, and the users of all. */
-const proofAndUsers = (coupons: ReadonlyArray<Coupon>, proof: Coupon): ReadonlyArray<string | number> => {
-  const args = [...eventArguments(proof)]
+/**
+ * A coupon for the event that proves whose the keys are, and the users of all. A code proves that. So the event, which
+ * stays as long as the keys, names no user.
+ */
+const proofAndUsers = (coupons: ReadonlyArray<Coupon>, proof: Coupon): Array<string | number> => {
+  const args = [...eventArguments({ ...proof, userId: erasedUser(proof.id) }), coupons.length]
   for (const { userId } of coupons) args.push(userId.toString())
   return args
+}
+
+/** What a script returns that needs the numbers of the coupons, as some of the campaign were erased. */
+const NEEDS_NUMBERS = -1
+
+/**
+ * Runs a script that adds the users of coupons; with their numbers only where some are erased, which almost no campaign
+ * has.
+ */
+const adding = (
+  coupons: ReadonlyArray<Coupon>,
+  args: ReadonlyArray<string | number>,
+  run: (args: ReadonlyArray<string | number>) => Effect.Effect<number, GateUnavailable>
+): Effect.Effect<number, GateUnavailable> => {
+  const again = Effect.suspend(() => run([...args, ...coupons.map(({ id }) => id)]))
+  return coupons.some(({ userId }) => userId < 0n)
+    ? again
+    : Effect.flatMap(run(args), (reply) => reply === NEEDS_NUMBERS ? again : Effect.succeed(reply))
 }
 
 const orNull = (isReply: (reply: unknown) => boolean) => (reply: unknown): boolean => reply === null || isReply(reply)
@@ -94,12 +116,13 @@ export const make = (keptMillis: number): Effect.Effect<Gate["Type"], never, Red
 
     const reserve = script<ReserveReply | null>("reserve", 3, orNull(isList(isText, isText, Array.isArray)))
     const release = script<number>("release", 1, isNumber)
-    const confirm = script<number>("confirm", 4, isNumber, "own")
+    const confirm = script<number>("confirm", 4, isNumber, "own", "unerased")
+    const erase = script<string>("erase", 4, isBits)
     const absent = script<[members: string, newest: string]>("absent", 2, isList(isBits, isText))
     const check = script<string | null>("check", 2, orNull(isBits))
     const configure = script<number>("configure", 4, isNumber, "keep")
     const hydrateBegin = script<HydrateGrant>("hydrateBegin", 4, isGrant, "keep")
-    const hydrateChunk = script<number>("hydrateChunk", 3, isNumber)
+    const hydrateChunk = script<number>("hydrateChunk", 3, isNumber, "unerased")
     const hydrateEnd = script<number>("hydrateEnd", 2, isNumber)
     const close = script<number>("cold", 2, isNumber)
     const forget = script<number>("forget", 4, isNumber)
@@ -139,10 +162,23 @@ export const make = (keptMillis: number): Effect.Effect<Gate["Type"], never, Red
           Arr.chunksOf(coupons, CONFIRM_PAGE),
           (page) => {
             const args = [identity, after, ...proofAndUsers(page, page[0])]
-            return guarded(campaignId, confirm(all(campaignId), args), 0)
+            return guarded(campaignId, adding(page, args, (of) => confirm(all(campaignId), of)), 0)
           },
           { discard: true }
         ),
+
+      erase: (campaignId, coupons) => {
+        const args = coupons.flatMap(({ holdsAnother, id, userId }) => [id, userId.toString(), holdsAnother ? 1 : 0])
+        const followed = "1".repeat(coupons.length)
+        return coupons.length === 0 ? Effect.succeed([]) : Effect.map(
+          Effect.filterOrFail(
+            guarded(campaignId, erase(all(campaignId), [identity, ...args]), followed),
+            (digits) => digits.length === coupons.length,
+            noAnswer
+          ),
+          (digits) => Array.from(digits, (digit) => digit === "1")
+        )
+      },
 
       absent: (campaignId, coupons) => {
         const { events, issued } = keys(campaignId)
@@ -210,7 +246,8 @@ export const make = (keptMillis: number): Effect.Effect<Gate["Type"], never, Red
         const { events, issued, meta } = keys(campaignId)
         const last = coupons.at(-1)
         const page = last === undefined ? [] : proofAndUsers(coupons, last)
-        const reply = hydrateChunk([meta, issued, events], [token, fromCursor, after, ...page])
+        const args = [token, fromCursor, after, ...page]
+        const reply = adding(coupons, args, (of) => hydrateChunk([meta, issued, events], of))
         return Effect.map(reply, (done) => done === 1)
       },
 

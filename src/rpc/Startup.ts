@@ -8,6 +8,7 @@ import type { CodePools } from "../campaigns/CodePools.ts"
 import type { Coupons } from "../campaigns/Coupons.ts"
 import type { CouponRedemptions } from "../campaigns/CouponRedemptions.ts"
 import type { CouponRevocations } from "../campaigns/CouponRevocations.ts"
+import type { UserErasure } from "../campaigns/UserErasure.ts"
 import type { IssueCoupon } from "../claim/IssueCoupon.ts"
 import type { Webhooks } from "../webhooks/Webhooks.ts"
 
@@ -21,6 +22,7 @@ export interface UseCases {
   readonly events: CampaignEvents["Type"]
   readonly redemptions: CouponRedemptions["Type"]
   readonly revocations: CouponRevocations["Type"]
+  readonly erasure: UserErasure["Type"]
   /** Who may call what; runs before any of the others. */
   readonly guard: Guard["Type"]
   readonly apiKeys: ApiKeys["Type"]

@@ -34,6 +34,7 @@ const factsOf = (
   coupons: Number(row.coupons),
   users: Number(row.users),
   codes: Number(row.codes),
+  userless: Number(row.userless),
   highestId: Number(row.highest_id),
   codeCount: Number(row.code_count),
   poolCodes: Number(row.pool_codes),

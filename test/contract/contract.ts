@@ -16,6 +16,7 @@ import type { UniversalClientFn } from "@connectrpc/connect/protocol"
 import {
   type Clients, type Http, makeClients, makeClientsInProcess, makeHttp, path, protocols, refusal
 } from "./clients.ts"
+import { erasure } from "./erasure.ts"
 import { expiry } from "./expiry.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { redemption } from "./redemption.ts"
@@ -733,6 +734,7 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
     redemption({ http: () => http, open, issue })
     expiry({ http: () => http, open, issue })
     revocation({ http: () => http, open, issue })
+    erasure({ http: () => http, open, issue })
 
     /** More coupons than one message of an export holds, of as many users, made by the first protocol that asks. */
     const LARGE = 1_234

@@ -238,6 +238,18 @@ for (const kind of availableDatabases()) {
       })
     })
 
+    it("finds coupons whose user is neither one nor erased (U1)", async () => {
+      const { changed, env, first, sql } = made
+      await changed(["coupons"], async () => {
+        await sql(`UPDATE coupons SET user_id = -2 WHERE campaign_id = ${first} AND id = 2`)
+        expect((await verify(env)).text).toContain("every invariant holds")
+        await sql(`UPDATE coupons SET user_id = -9 WHERE campaign_id = ${first} AND id = 2`)
+        const { code, text } = await verify(env)
+        expect(text).toContain(`U1 campaign ${first}: 1 coupons have users that are neither users nor erased`)
+        expect(code).toBe(1)
+      })
+    })
+
     it("finds redemptions and refusals that the coupons' expiries do not allow (R6)", async () => {
       const { changed, env, short, sql } = made
       await changed(["redemptions", "coupon_validities"], async () => {

@@ -12,6 +12,9 @@ import { openStores, type GateView, type LedgerView, type Stores } from "./Snaps
 const some = (what: ReadonlyArray<string>) =>
   what.slice(0, 5).join(", ") + (what.length > 5 ? `, … (${what.length} in all)` : "")
 
+/** What a coupon has for its user once that was erased: its number with a minus. */
+const isErased = ({ id, userId }: { readonly id: number; readonly userId: string }): boolean => userId === `-${id}`
+
 /** I1, I2, I3, P1, P2 and the numbering of coupons: what the ledger's rows alone must satisfy, always. */
 export const ledgerViolations = ({ campaignId, counter, coupons, limit, pool }: LedgerView): ReadonlyArray<string> => {
   const violations: Array<string> = []
@@ -27,6 +30,10 @@ export const ledgerViolations = ({ campaignId, counter, coupons, limit, pool }: 
   }
   const users = twice(coupons.map(({ userId }) => userId))
   if (users.length > 0) say("I3", `users with more than one coupon: ${some(users)}`)
+  const userless = coupons.filter((coupon) => Number(coupon.userId) <= 0 && !isErased(coupon))
+  if (userless.length > 0) {
+    say("U1", `coupons of no user that are not erased: ${some(userless.map(({ id }) => String(id)))}`)
+  }
   const codes = twice(coupons.map(({ code }) => code))
   if (codes.length > 0) say("I3", `codes given more than once: ${some(codes)}`)
   if (pool !== undefined) {
@@ -92,7 +99,10 @@ export const historyViolations = (
   const violations: Array<string> = []
   const say = (name: string, text: string) => violations.push(`${name} campaign ${ledger.campaignId}: ${text}`)
   const attempts = history.filter(({ campaignId }) => campaignId === ledger.campaignId)
-  const rows = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
+  const held = ledger.coupons.filter((coupon) => !isErased(coupon))
+  const rows = new Map(held.map(({ code, userId }) => [userId, code]))
+  // Whose these were is not known any more. They are there, so a user who received one received a coupon that exists.
+  const erased = new Set(ledger.coupons.filter(isErased).map(({ code }) => code))
   const ownChanges = changes.filter(({ campaignId }) => campaignId === ledger.campaignId)
   const users = new Map<string, Array<Attempt>>()
   for (const attempt of attempts) {
@@ -102,6 +112,7 @@ export const historyViolations = (
   }
 
   for (const { code, outcome, userId } of attempts) {
+    if (code !== undefined && erased.has(code)) continue
     if (outcome === "OK" && rows.get(userId) !== code) {
       say("I4", `user ${userId} received OK with code ${code}, the ledger has ${rows.get(userId) ?? "nothing"}`)
     }
@@ -120,7 +131,7 @@ export const historyViolations = (
     }
   }
   for (const [userId, own] of users) {
-    const times = own.filter(({ outcome }) => outcome === "OK").length
+    const times = own.filter(({ code = "", outcome }) => outcome === "OK" && !erased.has(code)).length
     if (times > 1) say("I5", `user ${userId} received OK ${times} times`)
     if (rows.has(userId) && own.every(({ outcome }) => NOTHING_ISSUED.has(outcome))) {
       const outcomes = [...new Set(own.map(({ outcome }) => outcome))].join(", ")
@@ -186,16 +197,18 @@ export const restViolations = (
     say("I9", `the gate ${gate.hydrated ? "" : "(not hydrated) "}misses holders: ${some(missing)}`)
   }
   if (gate.pending.length > 0) say("I9", `reservations are pending: ${some(gate.pending)}`)
-  const codes = new Map(ledger.coupons.map(({ code, userId }) => [userId, code]))
-  const published = new Set(gate.events.map(({ userId }) => userId))
-  const unpublished = holders.filter((userId) => !published.has(userId))
+  const coupons = new Map(ledger.coupons.map((coupon) => [coupon.code, coupon]))
+  const published = new Set(gate.events.map(({ code }) => code))
+  const unpublished = ledger.coupons.filter(({ code }) => !published.has(code)).map(({ userId }) => userId)
   if (eventStream === "off") {
     // The one that proves whose the keys are.
     if (gate.events.length > 1) say("I10", `${gate.events.length} CouponIssued events, and the event stream is off`)
   } else if (unpublished.length > 0) say("I10", `no CouponIssued event for users ${some(unpublished)}`)
-  const wrong = gate.events.filter(({ code, userId }) => codes.get(userId) !== code).map(({ code, userId }) =>
-    `${userId} ${code}`
-  )
+  const wrong = gate.events.filter(({ code, userId }) => {
+    const coupon = coupons.get(code)
+    // An event may be older than the erasure of its user, and the one that proves whose the keys are names none.
+    return coupon === undefined || (coupon.userId !== userId && !isErased(coupon) && userId !== `-${coupon.id}`)
+  }).map(({ code, userId }) => `${userId} ${code}`)
   if (wrong.length > 0) say("I10", `CouponIssued events that the ledger does not confirm: ${some(wrong)}`)
   return violations
 }

@@ -19,6 +19,8 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
+import * as ErasureWatch from "../../src/agents/ErasureWatch.ts"
+import { Erasures } from "../../src/ports/operation/Erasures.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import * as EventStream from "../../src/ports/EventStream.ts"
 import { Gate } from "../../src/ports/Gate.ts"
@@ -36,7 +38,7 @@ import { WebhookEndpoints } from "../../src/ports/webhooks/WebhookEndpoints.ts"
 import { WebhookRecords } from "../../src/ports/webhooks/WebhookRecords.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 
-const nouns = Layer.mergeAll(Reconciler.layer, ReservationReaper.layer).pipe(
+const nouns = Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, ErasureWatch.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
   Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer)),
@@ -67,6 +69,7 @@ const counted = (ran: () => void, suspicions: Stream.Stream<void> = Stream.never
       Context.add(EventStream.EventStream, yield* EventStream.EventStream),
       Context.add(Outbox, wrap(yield* Outbox)),
       Context.add(Redemptions, wrap(yield* Redemptions)),
+      Context.add(Erasures, wrap(yield* Erasures)),
       Context.add(EventLog, wrap(yield* EventLog)),
       Context.add(CampaignPhases, wrap(yield* CampaignPhases)),
       Context.add(WebhookEndpoints, wrap(yield* WebhookEndpoints)),
@@ -98,9 +101,9 @@ describe("agents", () => {
         yield* TestClock.adjust("2 minutes")
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
-          "relay", "reaper", "reconciler", "phase_watch", "start_watch", "campaign_search", "outbox_watch",
-          "event_log", "event_removal", "webhooks", "webhook_leases", "webhook_purge", "audit_seal", "key_watch",
-          "void_removal"
+          "relay", "reaper", "reconciler", "phase_watch", "start_watch", "erasure_watch", "campaign_search",
+          "outbox_watch", "event_log", "event_removal", "webhooks", "webhook_leases", "webhook_purge", "audit_seal",
+          "key_watch", "void_removal"
         ])
         expect(states().map(({ lastFailure }) => lastFailure)).toEqual(states().map(() => undefined))
         expect(calls).toBeGreaterThan(100)

@@ -1,5 +1,6 @@
 import * as AuditLogExercise from "../ports/auditLog.exercise.ts"
 import * as CampaignsExercise from "../ports/campaigns.exercise.ts"
+import * as ErasuresExercise from "../ports/erasures.exercise.ts"
 import * as EventLogExercise from "../ports/eventLog.exercise.ts"
 import * as CodeEventsExercise from "../ports/codeEvents.exercise.ts"
 import * as CodeImportsExercise from "../ports/codeImports.exercise.ts"
@@ -19,3 +20,4 @@ CodeEventsExercise.exercise("CodeEvents in memory", TestLedger.layer)
 AuditLogExercise.exercise("AuditLog in memory", TestLedger.layer)
 RedemptionsExercise.exercise("Redemptions in memory", TestLedger.layer)
 RevocationsExercise.exercise("Revocations in memory", TestLedger.layer)
+ErasuresExercise.exercise("Erasures in memory", TestLedger.layer)

@@ -7,7 +7,7 @@ import {
 import { openedAt, type PhaseFacts, phaseOf, type PhaseReached, soldOutAt } from "../../src/domain/CampaignPhase.ts"
 import * as ActReason from "../../src/domain/audit/ActReason.ts"
 import type { ChangeRecord } from "../../src/domain/ChangeRecord.ts"
-import type { Coupon } from "../../src/domain/Coupon.ts"
+import { type Coupon, erasedUser } from "../../src/domain/Coupon.ts"
 import { codesText, defaultCodes, sameCodes } from "../../src/domain/codes/CampaignCodes.ts"
 import { isLastShare, isSoonGone, PACE_COUPONS } from "../../src/domain/codes/FewCodes.ts"
 import { drawCodes } from "../../src/domain/codes/DrawCodes.ts"
@@ -45,6 +45,8 @@ import {
   MAX_CAMPAIGNS_LOOKED_AT,
   type ResolvedVerdict
 } from "../../src/ports/Ledger.ts"
+import { type ErasedCoupon, type Erasure, Erasures } from "../../src/ports/operation/Erasures.ts"
+import { erasureAct } from "../../src/sql/text/ErasureText.ts"
 import { CampaignPhases } from "../../src/ports/CampaignPhases.ts"
 import { type CampaignEvent, EventLog } from "../../src/ports/EventLog.ts"
 import { Outbox, type OutboxEvent } from "../../src/ports/Outbox.ts"
@@ -73,6 +75,7 @@ export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
   onChange: (change: CampaignChange) => Effect.Effect<Fate>
   readonly redemptionBatches: Array<RedemptionBatch>
   onRedeem: (batch: RedemptionBatch) => Effect.Effect<Fate>
+  onErase: (erasure: Erasure) => Effect.Effect<Fate>
   /** Every other operation fails while this is true. */
   down: boolean
   /** Phases that were recorded, in order. */
@@ -202,6 +205,7 @@ const make = Effect.sync(() => {
     onChange: () => Effect.succeed("commit"),
     redemptionBatches: [],
     onRedeem: () => Effect.succeed("commit"),
+    onErase: () => Effect.succeed("commit"),
     down: false,
     phases: (campaignId) => phaseRecords.get(campaignId)?.log ?? [],
     onRecord: () => "commit",
@@ -770,6 +774,55 @@ const make = Effect.sync(() => {
       )
   })
 
+  /** What was erased lately, in the order of campaign and number, and under which change. */
+  const erased = new Map<string, ErasedCoupon & { readonly changeId: string; readonly at: number }>()
+  const keyOf = (campaignId: CampaignId, couponId: number) => `${campaignId}/${couponId}`
+  const isUnrelayed = (coupon: Coupon) =>
+    [...outbox.values()].some((event) =>
+      event._tag === "Issued" && event.campaignId === coupon.campaignId &&
+      event.coupons.some(({ id }) => id === coupon.id))
+
+  const erasures = Erasures.of({
+    erase: (erasure) =>
+      Effect.gen(function*() {
+        yield* up
+        const fate = yield* control.onErase(erasure)
+        if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
+        if (fate === "doubtLost") return yield* new CommitInDoubt({ cause: "test" })
+        const { actor, campaignId, changeId, couponId, settledMillis, userId } = erasure
+        if (erased.get(keyOf(campaignId, couponId))?.changeId === changeId) return "Erased" as const
+        const coupon = held(campaignId)[couponId - 1]
+        if (coupon?.userId !== userId) return "Absent" as const
+        if (coupon.issuedAt > Date.now() - settledMillis || isUnrelayed(coupon)) return "NotSettled" as const
+        held(campaignId)[couponId - 1] = { ...coupon, userId: erasedUser(couponId) }
+        erased.set(keyOf(campaignId, couponId), { campaignId, couponId, userId, changeId, at: Date.now() })
+        recordAct({ changeId, actor, outcome: "DONE", ...erasureAct(erasure) })
+        return fate === "commit" ? "Erased" as const : yield* new CommitInDoubt({ cause: "test" })
+      }),
+    recent: (position = { campaignId: 0, couponId: 0 }, limit) =>
+      read(() =>
+        [...erased.values()]
+          .toSorted((a, b) => a.campaignId - b.campaignId || a.couponId - b.couponId)
+          .filter(({ campaignId, couponId }) =>
+            campaignId > position.campaignId ||
+            (campaignId === position.campaignId && couponId > position.couponId))
+          .slice(0, limit)
+          .map(({ campaignId, couponId, userId }) => ({ campaignId, couponId, userId }))
+      ),
+    followed: (campaignId, couponIds) =>
+      read(() => {
+        for (const id of couponIds) {
+          const of = erased.get(keyOf(campaignId, id))
+          if (of !== undefined) erased.set(keyOf(campaignId, id), { ...of, userId: undefined })
+        }
+      }),
+    purge: (olderThanMillis) =>
+      read(() => {
+        const before = Date.now() - olderThanMillis
+        for (const [key, { at, userId }] of erased) if (userId === undefined && at < before) erased.delete(key)
+      })
+  })
+
   const eventLog = EventLog.of({
     read: (campaignId, afterSequence, limit) =>
       read(() => control.events(campaignId).filter(({ sequence }) => sequence > afterSequence).slice(0, limit)),
@@ -916,6 +969,7 @@ const make = Effect.sync(() => {
 
   return Context.make(TestLedger, control).pipe(
     Context.add(CodeImports, codeImports),
+    Context.add(Erasures, erasures),
     Context.add(EventLog, eventLog),
     Context.add(CampaignStore, store),
     Context.add(Ledger, ledger),
@@ -935,6 +989,7 @@ export const layer = Layer.merge(
     | AuditLog
     | CampaignStore
     | CodeImports
+    | Erasures
     | EventLog
     | KeyWatch
     | Ledger

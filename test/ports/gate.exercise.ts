@@ -505,6 +505,100 @@ export const exercise = <E>(name: string, layer: Layer.Layer<Gate, E>): void =>
         expect(yield* reserveTags(id, 1n, 2n, 3n)).toEqual(["Already", "Already", "SoldOut"])
       }))
 
+    it.effect("an erased coupon keeps its place, and its user is a new one", () =>
+      Effect.gen(function*() {
+        const gate = yield* Gate
+        const terms = termsOf({ couponLimit: 3 })
+        const id = terms.campaignId
+        yield* hydrate(terms, couponsOf(id, 1, 2))
+        const erased = { id: 2, userId: 2n, holdsAnother: false }
+        expect(yield* gate.erase(id, [])).toEqual([])
+        expect(yield* gate.erase(id, [erased])).toEqual([true])
+        expect(yield* gate.inspect(id)).toMatchObject({ hydrated: true, issued: 2 })
+        expect(yield* gate.erase(id, [erased, erased])).toEqual([true, true])
+        // What was read before the erasure adds nothing, alone or among others.
+        yield* gate.confirm(id, [couponOf(id, 2)])
+        yield* gate.confirm(id, couponsOf(id, 1, 2))
+        expect(yield* gate.inspect(id)).toMatchObject({ issued: 2 })
+        expect(yield* reserveTags(id, 1n, 2n, 3n)).toEqual(["Already", "Reserved", "Full"])
+        // The user's other coupon is the third one.
+        yield* gate.confirm(id, [couponOf(id, 3, 2n)])
+        expect(yield* gate.inspect(id)).toMatchObject({ issued: 3, pending: 0 })
+        expect(yield* reserveTags(id, 1n, 2n, 3n)).toEqual(["Already", "Already", "SoldOut"])
+        // The same erasure, once more, of a user who holds another coupon by now.
+        expect(yield* gate.erase(id, [{ ...erased, holdsAnother: true }])).toEqual([true])
+        expect(yield* gate.inspect(id)).toMatchObject({ issued: 3 })
+        expect(yield* reserveTags(id, 2n, 3n)).toEqual(["Already", "SoldOut"])
+      }))
+
+    it.effect("a claim of a user who is erased keeps its reservation", () =>
+      Effect.gen(function*() {
+        const gate = yield* Gate
+        const terms = termsOf({ couponLimit: 3 })
+        const id = terms.campaignId
+        yield* hydrate(terms, couponsOf(id, 1, 1))
+        yield* gate.erase(id, [{ id: 1, userId: 1n, holdsAnother: false }])
+        expect(yield* reserveTags(id, 1n)).toEqual(["Reserved"])
+        yield* gate.confirm(id, [couponOf(id, 1)])
+        expect(yield* gate.inspect(id)).toMatchObject({ issued: 1, pending: 1 })
+      }))
+
+    it.effect("a rebuild before and after an erasure comes to the same", () =>
+      Effect.gen(function*() {
+        const gate = yield* Gate
+        const terms = termsOf({ couponLimit: 9 })
+        const id = terms.campaignId
+        const erased = { id: 2, userId: 2n, holdsAnother: false }
+        const after = couponsOf(id, 1, 3).map((coupon) => coupon.id === 2 ? { ...coupon, userId: -2n } : coupon)
+        const expectErased = Effect.gen(function*() {
+          expect(yield* gate.inspect(id)).toMatchObject({ hydrated: true, issued: 3 })
+          const { coupons } = yield* gate.absent(id, [...after, couponOf(id, 2)])
+          expect(coupons).toEqual([couponOf(id, 2)])
+          // Late news of before the erasure.
+          yield* gate.confirm(id, [couponOf(id, 2)])
+          expect(yield* gate.inspect(id)).toMatchObject({ issued: 3 })
+        })
+        // A gate that nothing was ever read into needs none of it; one that is being filled has to know the coupon.
+        expect(yield* gate.erase(id, [erased])).toEqual([true])
+        expect(yield* gate.hydrateBegin(terms, "first", LEASE)).toBe("Granted")
+        expect(yield* gate.erase(id, [erased])).toEqual([false])
+        expect(yield* gate.hydrateChunk(id, "first", 0, couponsOf(id, 1, 2))).toBe(true)
+        expect(yield* gate.erase(id, [erased])).toEqual([true])
+        expect(yield* gate.hydrateChunk(id, "first", 2, couponsOf(id, 3, 3))).toBe(true)
+        expect(yield* gate.hydrateEnd(id, "first", 3)).toBe(true)
+        yield* expectErased
+        // Pages that were read before and are added after.
+        expect(yield* gate.cold(id, "first")).toBe(true)
+        yield* hydrate(terms, couponsOf(id, 1, 3), "second")
+        yield* expectErased
+        yield* gate.forget(id)
+        yield* hydrate(terms, after, "third")
+        yield* expectErased
+        // The user of before was still there when the gate was rebuilt.
+        yield* gate.forget(id)
+        yield* hydrate(terms, couponsOf(id, 1, 3), "fourth")
+        expect(yield* gate.cold(id, "fourth")).toBe(true)
+        yield* hydrate(terms, after, "fifth")
+        expect(yield* gate.inspect(id)).toMatchObject({ issued: 4 })
+        expect(yield* gate.erase(id, [erased])).toEqual([true])
+        yield* expectErased
+      }))
+
+    it.effect("a gate that lacks the coupon says so, unless it has nothing to know", () =>
+      Effect.gen(function*() {
+        const gate = yield* Gate
+        const terms = termsOf({ couponLimit: 9 })
+        const id = terms.campaignId
+        const erased = { id: 2, userId: 2n, holdsAnother: false }
+        yield* hydrate(terms, couponsOf(id, 1, 1))
+        expect(yield* gate.erase(id, [erased, { id: 1, userId: 1n, holdsAnother: false }])).toEqual([false, true])
+        expect(yield* gate.cold(id, "first")).toBe(true)
+        expect(yield* gate.erase(id, [erased])).toEqual([true])
+        yield* gate.retire({ ...terms, status: "ENDED" })
+        expect(yield* gate.erase(id, [erased])).toEqual([true])
+        expect(yield* gate.inspect(id)).toMatchObject({ condition: "Retired", issued: 0 })
+      }))
+
     it.effect("a retired campaign can be rebuilt", () =>
       Effect.gen(function*() {
         const gate = yield* Gate

@@ -34,6 +34,7 @@ const operations = (
     ["expired", gate.expired(campaignId, 0, 10)],
     ["inspect", gate.inspect(campaignId)],
     ["confirm", gate.confirm(campaignId, [couponOf(campaignId, 3)])],
+    ["erase", gate.erase(campaignId, [{ id: 3, userId: 3n, holdsAnother: false }])],
     ["release", gate.release(campaignId, [{ userId: 7n, value: "1:x" }])],
     ["configure", gate.configure({ ...terms, version: 9 })],
     ["hydrateBegin", gate.hydrateBegin({ ...terms, version: 9 }, "second", HOUR)],
@@ -200,9 +201,9 @@ describe("keys without an owner, as instances of an earlier version make them", 
       const { disown, gate, gateOf, id, seen, terms } = yield* unmarked(true)
       expect(yield* ask(gate, id, 1n, 9n, 5n)).toEqual(["Already", "Reserved", "Full"])
       expect(seen).toEqual([expect.objectContaining({ generation: "first", issued: 2, version: 1, couponLimit: 3 })])
-      // The one event that a gate keeps for this, seen from either end.
-      const { code, userId } = couponOf(id, 2)
-      expect(seen[0]!.coupons).toEqual([{ id: 2, userId, code }, { id: 2, userId, code }])
+      // The one event that a gate keeps for this, seen from either end. It names no user.
+      const proof = { id: 2, userId: -2n, code: couponOf(id, 2).code }
+      expect(seen[0]!.coupons).toEqual([proof, proof])
       // As an instance of an earlier version leaves them that rebuilt the gate: each operation takes them over.
       for (
         const [operation, effect] of operations(gate, terms).filter(([name]) =>

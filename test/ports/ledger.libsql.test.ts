@@ -21,6 +21,7 @@ import { Ledger } from "../../src/ports/Ledger.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlCodeImports from "../../src/sql/libsql/LibSqlCodeImports.ts"
+import * as LibSqlErasures from "../../src/sql/libsql/admin/LibSqlErasures.ts"
 import * as LibSqlEventLog from "../../src/sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import * as LibSqlAuditLog from "../../src/sql/libsql/admin/LibSqlAuditLog.ts"
@@ -35,6 +36,7 @@ import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as CodeEventsExercise from "./codeEvents.exercise.ts"
 import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
+import * as ErasuresExercise from "./erasures.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
@@ -56,6 +58,7 @@ const ledgerIn = (dataDir: string) =>
     LibSqlAuditLog.layer,
     LibSqlCampaignPhases.layer,
     LibSqlDeployment.layer,
+    LibSqlErasures.layer,
     LibSqlEventLog.layer,
     LibSqlOutbox.layer,
     LibSqlRedemptions.layer
@@ -69,6 +72,7 @@ OutboxExercise.exercise("Outbox on libSQL", ledgerIn(directory("outbox")))
 EventLogExercise.exercise("EventLog on libSQL", ledgerIn(directory("events")))
 RedemptionsExercise.exercise("Redemptions on libSQL", ledgerIn(directory("redemptions")))
 RevocationsExercise.exercise("Revocations on libSQL", ledgerIn(directory("revocations")))
+ErasuresExercise.exercise("Erasures on libSQL", ledgerIn(directory("erasures")))
 AuditLogExercise.exercise("AuditLog on libSQL", ledgerIn(directory("audit")))
 CampaignsExercise.exercise("Campaigns on libSQL", ledgerIn(directory("campaigns")))
 CampaignPhasesExercise.exercise("CampaignPhases on libSQL", ledgerIn(directory("phases")))

@@ -20,6 +20,7 @@ import * as Migrations from "../../src/sql/Migrations.ts"
 import * as MySql from "../../src/sql/mysql/connection/MySql.ts"
 import * as MySqlCampaignStore from "../../src/sql/mysql/MySqlCampaignStore.ts"
 import * as MySqlCodeImports from "../../src/sql/mysql/MySqlCodeImports.ts"
+import * as MySqlErasures from "../../src/sql/mysql/admin/MySqlErasures.ts"
 import * as MySqlEventLog from "../../src/sql/mysql/MySqlEventLog.ts"
 import * as MySqlLedger from "../../src/sql/mysql/MySqlLedger.ts"
 import * as RecentBatches from "../../src/sql/mysql/RecentBatches.ts"
@@ -39,6 +40,7 @@ import * as CampaignsExercise from "./campaigns.exercise.ts"
 import * as CodeEventsExercise from "./codeEvents.exercise.ts"
 import * as CodeImportsExercise from "./codeImports.exercise.ts"
 import * as DeploymentExercise from "./deployment.exercise.ts"
+import * as ErasuresExercise from "./erasures.exercise.ts"
 import * as EventLogExercise from "./eventLog.exercise.ts"
 import * as LedgerExercise from "./ledger.exercise.ts"
 import { batchId, batchOf, createCampaign, draft, expectConsistent, tagsOf, users } from "./ledger.exercise.ts"
@@ -58,6 +60,7 @@ const layerOn = (url: string, more: Record<string, string> = {}) =>
     MySqlAuditLog.layer,
     MySqlCampaignPhases.layer,
     MySqlDeployment.layer,
+    MySqlErasures.layer,
     MySqlEventLog.layer,
     MySqlOutbox.layer,
     MySqlRedemptions.layer
@@ -113,6 +116,7 @@ for (const kind of availableDatabases()) {
   EventLogExercise.exercise(`EventLog on ${kind}`, layerFor(kind))
   RedemptionsExercise.exercise(`Redemptions on ${kind}`, layerFor(kind))
   RevocationsExercise.exercise(`Revocations on ${kind}`, layerFor(kind))
+  ErasuresExercise.exercise(`Erasures on ${kind}`, layerFor(kind))
   AuditLogExercise.exercise(`AuditLog on ${kind}`, layerFor(kind))
   CampaignsExercise.exercise(`Campaigns on ${kind}`, layerFor(kind))
   CampaignPhasesExercise.exercise(`CampaignPhases on ${kind}`, layerFor(kind))

@@ -143,6 +143,9 @@ export const echo: UseCases = {
         redemption: { ...redemption, campaignId, reason, requestId, action: "REVOKE", slotReturned: returnSlot }
       })
   },
+  erasure: {
+    erase: ({ afterCampaign }) => Effect.succeed({ coupons: 2, next: (afterCampaign ?? 0) + 1 })
+  },
   redemptions: {
     redeem: (campaignId, _, requestId, details) =>
       Effect.succeed({
@@ -237,6 +240,7 @@ export const ending = (exit: Effect.Effect<never, IssueFailure>): UseCases => ({
     list: () => exit as Effect.Effect<never, never>
   },
   revocations: { revoke: () => exit as Effect.Effect<never, never> },
+  erasure: { erase: () => exit as Effect.Effect<never, never> },
   redemptions: {
     redeem: () => exit as Effect.Effect<never, never>,
     undo: () => exit as Effect.Effect<never, never>,

@@ -14,6 +14,7 @@ const texts: Readonly<Record<string, () => string>> = {
   "session.start": m.audit_act_session_start,
   "session.end": m.audit_act_session_end,
   "coupon.revoke": m.audit_act_coupon_revoke,
+  "coupon.erase": m.audit_act_coupon_erase,
   "webhook.create": m.audit_act_webhook_create,
   "webhook.update": m.audit_act_webhook_update,
   "webhook.delete": m.audit_act_webhook_delete,

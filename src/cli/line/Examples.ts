@@ -19,6 +19,7 @@ export const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "codes preview": ["coupon codes preview --pattern 'SUMMER-####-####-C' --alphabet safe20"],
   "codes status": ["coupon codes status 1"],
   "doctor": ["coupon doctor"],
+  "erase-user": ["coupon erase-user 1001 --reason ticket-4711"],
   "events": ["coupon events 1 --follow"],
   "export": ["coupon export 1 --to coupons.csv"],
   "find": ["coupon find 1 SUMMER-2345-6789-A"],

@@ -5,8 +5,8 @@
 -- KEYS[3] p, reservations in flight
 -- KEYS[4] e, CouponIssued events
 -- ARGV    identity of the deployment, id of an event that must be there or "", one of the coupons (coupon id, user id,
---         code, issuedAt), then the users of all
--- Returns how many coupons it was given
+--         code, issuedAt), how many they are, the users of all, and their coupon ids if this was asked for
+-- Returns how many coupons it was given; -1 and no effect if it needs their ids, as some are erased (unerased.lua)
 -- Fails   FOREIGN identity, UNCLAIMED (src/redis/GateOwner.ts), LOST
 --
 -- A code proves whose the keys are if m is lost, and users prove nothing. So where there is no event, one is written.
@@ -19,17 +19,26 @@ local BLOCK = 1000 -- unpack() of some 8,000 overflows Lua's stack
 
 local failure, hasEvents = own(ARGV[1], ARGV[2])
 if failure then return failure end
+local m = redis.call("HMGET", KEYS[1], "expires", "erased")
+local count = tonumber(ARGV[7])
+local users, first, last, found = ARGV, 8, 7 + count, false
+if #ARGV > last then
+  users, found = unerased(8, count)
+  first, last = 1, #users
+elseif m[2] then
+  return -1
+end
 if not hasEvents then
   redis.call("XADD", KEYS[4], "*", "id", ARGV[3], "user", ARGV[4], "code", ARGV[5], "at", ARGV[6])
 end
-for from = 7, #ARGV, BLOCK do
-  local to = math.min(from + BLOCK - 1, #ARGV)
-  redis.call("HDEL", KEYS[3], unpack(ARGV, from, to))
-  redis.call("SADD", KEYS[2], unpack(ARGV, from, to))
+if found then redis.call("HSET", KEYS[1], "erased", "1") end
+for from = first, last, BLOCK do
+  local to = math.min(from + BLOCK - 1, last)
+  redis.call("HDEL", KEYS[3], unpack(users, from, to))
+  redis.call("SADD", KEYS[2], unpack(users, from, to))
 end
-local expires = redis.call("HGET", KEYS[1], "expires")
-if expires then
-  redis.pcall("PEXPIREAT", KEYS[2], expires)
-  redis.pcall("PEXPIREAT", KEYS[4], expires)
+if m[1] then
+  redis.pcall("PEXPIREAT", KEYS[2], m[1])
+  redis.pcall("PEXPIREAT", KEYS[4], m[1])
 end
-return #ARGV - 6
+return count

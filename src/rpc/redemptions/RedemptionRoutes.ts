@@ -23,6 +23,7 @@ import {
   parseDetails, parseRequestId, type Redemption, type RedemptionAction as DomainAction
 } from "../../domain/redemption/Redemption.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
+import { eraseUser } from "./EraseUserRoute.ts"
 import type { Route } from "../Route.ts"
 import * as Routes from "../Route.ts"
 
@@ -142,4 +143,6 @@ const getRedemptions = Routes.make({
 })
 
 /** What becomes of coupons after they were issued. */
-export const redemptionRoutes: ReadonlyArray<Route> = [redeemCoupon, undoRedemption, revokeCoupon, getRedemptions]
+export const redemptionRoutes: ReadonlyArray<Route> = [
+  redeemCoupon, undoRedemption, revokeCoupon, getRedemptions, eraseUser
+]

@@ -67,7 +67,22 @@ COUNT(DISTINCT ${column}) FILTER (WHERE id <= ${highest}) AS different, MAX(${co
         }
       })
     const { coupons } = yield* countAlong("id")
-    const users = (yield* countAlong("user_id")).different
+    const erasures = Effect.map(
+      read(
+        "SELECT COUNT(*) AS erased, COUNT(*) FILTER (WHERE user_id <> -id) AS userless FROM coupons " +
+          `${indexes.user_id} WHERE campaign_id = ${id} AND user_id <= 0`
+      ),
+      ([row]) => ({ erased: Number(row!.erased), userless: Number(row!.userless) })
+    )
+    // An erasure moves a coupon along this index while it is counted.
+    const countUsers: Effect.Effect<{ readonly users: number; readonly userless: number }, unknown> = Effect.gen(
+      function*() {
+        const { erased, userless } = yield* erasures
+        const users = (yield* countAlong("user_id")).different
+        return (yield* erasures).erased === erased ? { users, userless } : yield* countUsers
+      }
+    )
+    const { userless, users } = yield* countUsers
     const codes = (yield* countAlong("code")).different
     /** Adds the counts of pages of numbers up to this one. */
     const sumUp = (upTo: number, text: (from: string, to: string) => string) =>
@@ -85,7 +100,7 @@ COUNT(DISTINCT ${column}) FILTER (WHERE id <= ${highest}) AS different, MAX(${co
       `SELECT COUNT(*) AS counted FROM coupons AS h
 LEFT JOIN code_pool AS p ON p.campaign_id = h.campaign_id AND p.number = h.id
 WHERE h.campaign_id = ${id} AND h.id BETWEEN ${from} AND ${to} AND p.code IS NOT h.code`)
-    const row: Row = { ...campaign, coupons, users, codes, pool_codes: poolCodes, other_codes: otherCodes }
+    const row: Row = { ...campaign, coupons, users, userless, codes, pool_codes: poolCodes, other_codes: otherCodes }
     return { row, redemptions: yield* redemptionFacts(read, campaignId, campaign, page) }
   })
 

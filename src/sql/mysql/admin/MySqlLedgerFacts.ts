@@ -112,6 +112,10 @@ WHERE c.id = ${integer(campaignId)}`
       if (campaign === undefined) return undefined
       const all = yield* countAlong("PRIMARY")
       const users = (yield* countAlong("coupons_user")).different
+      const [tombs] = yield* read(
+        "SELECT COUNT(*) AS userless FROM coupons FORCE INDEX (coupons_user) " +
+          `WHERE campaign_id = ${integer(campaignId)} AND user_id <= 0 AND user_id <> -id`
+      )
       const codes = (yield* countAlong("coupons_code")).different
       /** Adds the counts of pages that each begin after a number. */
       const sumUp = (text: (after: number) => string) =>
@@ -132,6 +136,7 @@ WHERE c.id = ${integer(campaignId)}`
         ...campaign,
         coupons: all.coupons,
         users,
+        userless: tombs!.userless,
         codes,
         highest_id: all.last ?? 0,
         pool_codes: poolCodes,
