@@ -13,7 +13,7 @@ import {
   type CouponStretch, type IssueWindow, Ledger, type LedgerUnavailable, MAX_CAMPAIGNS_LOOKED_AT
 } from "../ports/Ledger.ts"
 import * as CouponExports from "./CouponExports.ts"
-import { type CouponFilter, type CouponQuery, encodeToken, MAX_COUPON_PAGE } from "./CouponQuery.ts"
+import { type CouponFilter, type CouponQuery, encodeToken, MAX_COUPON_PAGE } from "./listing/CouponQuery.ts"
 import { CouponStates } from "./CouponStates.ts"
 
 /** A page of coupons. */

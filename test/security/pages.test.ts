@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as http2 from "node:http2"
 import { describe, expect, it } from "vitest"
-import * as CouponPages from "../../src/campaigns/CouponPages.ts"
+import * as CouponPages from "../../src/campaigns/listing/CouponPages.ts"
 import type { Coupon } from "../../src/domain/Coupon.ts"
 import { protections } from "../../src/metrics/ProtectionMetrics.ts"
 import * as RequestMetrics from "../../src/metrics/RequestMetrics.ts"

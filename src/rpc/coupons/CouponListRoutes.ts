@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
-import { parseQuery } from "../../campaigns/CouponQuery.ts"
+import { parseQuery } from "../../campaigns/listing/CouponQuery.ts"
 import { parseCampaignId } from "../../domain/Campaign.ts"
 import { InvalidArgument } from "../../domain/InvalidArgument.ts"
 import {

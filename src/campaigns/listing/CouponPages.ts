@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
-import type { CampaignId } from "../domain/Campaign.ts"
-import type { Coupon } from "../domain/Coupon.ts"
-import { Overloaded } from "../domain/Failure.ts"
-import type { Ledger, LedgerUnavailable } from "../ports/Ledger.ts"
+import type { CampaignId } from "../../domain/Campaign.ts"
+import type { Coupon } from "../../domain/Coupon.ts"
+import { Overloaded } from "../../domain/Failure.ts"
+import type { Ledger, LedgerUnavailable } from "../../ports/Ledger.ts"
 
 /** Pages of the coupons of campaigns, which any caller may ask for at any rate. */
 export interface CouponPages {

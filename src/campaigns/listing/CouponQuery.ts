@@ -1,11 +1,11 @@
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
-import { type CampaignId, parseCampaignId } from "../domain/Campaign.ts"
-import { parseUserId, type UserId } from "../domain/Coupon.ts"
-import { InvalidArgument } from "../domain/Failure.ts"
-import type { CouponState } from "../domain/redemption/Redemption.ts"
-import { type EpochMillis, parseRfc3339 } from "../domain/Time.ts"
-import type { IssueWindow } from "../ports/Ledger.ts"
+import { type CampaignId, parseCampaignId } from "../../domain/Campaign.ts"
+import { parseUserId, type UserId } from "../../domain/Coupon.ts"
+import { InvalidArgument } from "../../domain/Failure.ts"
+import type { CouponState } from "../../domain/redemption/Redemption.ts"
+import { type EpochMillis, parseRfc3339 } from "../../domain/Time.ts"
+import type { IssueWindow } from "../../ports/Ledger.ts"
 
 /** Which coupons to list: of a campaign, of a user in all campaigns, or the one of a user in a campaign. */
 export interface CouponFilter extends IssueWindow {
