@@ -87,8 +87,8 @@ const writeSized = (bytes: Buffer, at: number, write: (at: number) => number): n
 }
 
 /**
- * The field `coupons` of a message, of number 1, in the format of protobuf: as protobuf-es writes it, in a tenth of the
- * time, for exports have millions.
+ * The field `coupons` of a message, of number 1, in the format of protobuf: byte for byte as protobuf-es writes it, but
+ * without a message for each coupon, which saves an export an eighth of the service's time.
  */
 export const couponsField = (coupons: ReadonlyArray<DatedCoupon>): Buffer => {
   let most = 0
