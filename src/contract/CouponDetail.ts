@@ -1,7 +1,7 @@
 import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf"
 import type { ConnectError } from "@connectrpc/connect"
 import * as Either from "effect/Either"
-import { reversed } from "../base/Reversed.ts"
+import { reversed } from "./Reversed.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { CouponState as DomainState, DatedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { formatRfc3339, parseRfc3339 } from "../domain/Time.ts"

@@ -1,5 +1,5 @@
 import * as Either from "effect/Either"
-import { reversed } from "../../base/Reversed.ts"
+import { reversed } from "../../contract/Reversed.ts"
 import {
   CodeAlphabet,
   CodeCheck,
