@@ -8,7 +8,7 @@ import type { CodePools } from "../campaigns/CodePools.ts"
 import type { Coupons } from "../campaigns/Coupons.ts"
 import type { CouponRedemptions } from "../campaigns/CouponRedemptions.ts"
 import type { CouponRevocations } from "../campaigns/CouponRevocations.ts"
-import type { UserErasure } from "../campaigns/UserErasure.ts"
+import type { UserErasure } from "../campaigns/erasure/UserErasure.ts"
 import type { IssueCoupon } from "../claim/IssueCoupon.ts"
 import type { Webhooks } from "../webhooks/Webhooks.ts"
 
