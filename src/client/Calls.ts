@@ -5,6 +5,7 @@ import { createConnectTransport } from "@connectrpc/connect-web"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as CouponDetail from "../contract/CouponDetail.ts"
@@ -89,13 +90,17 @@ const answerOf = (
 
 /**
  * A function for each method of a service, over a transport of connect-es: an Effect for one that answers with a
- * message, a Stream for one that answers with several. `url` is for failures and telemetry only.
+ * message, a Stream for one that answers with several. `url` is for failures and telemetry only. `ended` gets the
+ * outcome of each Effect.
  */
 export const methodsOf = (
   service: DescService,
   transport: Transport,
-  url: string,
-  timeoutMillis: number
+  { ended = () => {}, timeoutMillis, url }: {
+    readonly url: string
+    readonly timeoutMillis: number
+    readonly ended?: (exit: Exit.Exit<unknown, CallFailure>) => void
+  }
 ): Readonly<Record<string, unknown>> => {
   const api = createClient(service, transport) as Readonly<Record<string, unknown>>
   const methods = service.methods.map((method) => {
@@ -109,7 +114,10 @@ export const methodsOf = (
     const writes = idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
     const call = api[localName] as (request: unknown, options: CallOptions) => Promise<unknown>
     return [localName, (request: unknown) =>
-      answerOf((options) => call(request, options), url, writes, telemetry)] as const
+      Effect.onExit(
+        answerOf((options) => call(request, options), url, writes, telemetry),
+        (exit) => Effect.sync(() => ended(exit))
+      )] as const
   })
   return Object.fromEntries(methods)
 }

@@ -2,8 +2,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { CallFailure } from "./Calls.ts"
-import { repetitionOf, retrying } from "./Retry.ts"
-import type { RetryPolicy } from "./RetryPolicy.ts"
+import { repetitionOf } from "./Repetition.ts"
 
 /** What a claim comes to when the service decides it. */
 export type ClaimOutcome = Data.TaggedEnum<{
@@ -58,12 +57,12 @@ type Decided =
 export type ClaimFailure = Exclude<CallFailure, { readonly _tag: Decided }>
 
 /**
- * Claims until the claim is decided, as far as the policy goes. A claim is safe to repeat: a user never gets two
+ * Claims until the claim is decided, as far as `retrying` goes. A claim is safe to repeat: a user never gets two
  * coupons of a campaign.
  */
 export const claim = (
   send: Effect.Effect<Coupon, CallFailure>,
-  policy: RetryPolicy
+  retrying: (call: Effect.Effect<Coupon, CallFailure>) => Effect.Effect<Coupon, CallFailure>
 ): Effect.Effect<ClaimOutcome, ClaimFailure> =>
   Effect.suspend(() => {
     let mayBeNew = false
@@ -71,7 +70,7 @@ export const claim = (
       if (repetitionOf(failure)?.mayBeDone === true) mayBeNew = true
       return Effect.void
     })
-    return retrying(noted, policy).pipe(
+    return retrying(noted).pipe(
       Effect.map((coupon): ClaimOutcome => ClaimOutcome.Claimed({ coupon })),
       Effect.catchTags({
         CouponAlreadyClaimed: ({ coupon }) => Effect.succeed(ClaimOutcome.AlreadyHeld({ coupon, mayBeNew })),

@@ -1,5 +1,5 @@
 import type * as Redacted from "effect/Redacted"
-import type { RetryPolicy } from "./RetryPolicy.ts"
+import type { RetryPolicy, RetryThrottling } from "./RetryPolicy.ts"
 
 /** Where the service is, and how to call it. */
 export interface ClientOptions {
@@ -15,6 +15,8 @@ export interface ClientOptions {
   readonly fetch?: typeof globalThis.fetch | undefined
   /** How long claims are repeated; unless given, `DEFAULT_RETRY`. Other calls are sent once; see `retrying`. */
   readonly retry?: RetryPolicy | undefined
+  /** How many calls are repeated while many fail; unless given, `DEFAULT_THROTTLING`. */
+  readonly retryThrottling?: RetryThrottling | undefined
 }
 
 export const DEFAULT_TIMEOUT_MILLIS = 10_000

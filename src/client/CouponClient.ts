@@ -18,7 +18,9 @@ import { claim, type ClaimFailure, type ClaimOutcome } from "./Claim.ts"
 import { UnexpectedAnswer } from "./ClientFailure.ts"
 import { type ClientOptions, DEFAULT_TIMEOUT_MILLIS } from "./ClientOptions.ts"
 import { resumed } from "./Resumption.ts"
-import { DEFAULT_RETRY } from "./RetryPolicy.ts"
+import { repeating } from "./Retry.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+import { DEFAULT_RETRY, DEFAULT_THROTTLING } from "./RetryPolicy.ts"
 
 export type { CallFailure } from "./Calls.ts"
 
@@ -49,7 +51,14 @@ type Rpcs =
 /** What is made of several calls: claims that are repeated until they are decided, and streams that go on. */
 interface Compounds {
   /**
-   * Claims a coupon for a user, and repeats the call by the client's retry policy until it is decided. What a claim may
+   * Repeats a call of this client by its retry policy, within the budget that all its calls share (`retryThrottling`).
+   * For calls that are safe to repeat alone: those that read, and those with a `requestId`.
+   */
+  readonly retrying: <A, E extends { readonly _tag: string }, R>(
+    call: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  /**
+   * Claims a coupon for a user, and repeats the call as `retrying` does until it is decided. What a claim may
    * come to is a value; it fails if it was not decided, and may then be repeated at any time.
    */
   readonly claim: (request: {
@@ -126,13 +135,18 @@ const unreadable = (url: string) => new UnexpectedAnswer({ url, status: undefine
  */
 export const fromTransport = (
   transport: Transport,
-  { retry = DEFAULT_RETRY, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: Pick<
+  { retry = DEFAULT_RETRY, retryThrottling = DEFAULT_THROTTLING, timeoutMillis = DEFAULT_TIMEOUT_MILLIS, url }: Pick<
     ClientOptions,
-    "retry" | "timeoutMillis" | "url"
+    "retry" | "retryThrottling" | "timeoutMillis" | "url"
   >
 ): CouponClient["Type"] => {
-  const rpcs = methodsOf(CouponService, transport, url, timeoutMillis) as Rpcs
-  const patient = methodsOf(CouponService, transport, url, Math.max(timeoutMillis, WATCH_TIMEOUT_MILLIS)) as Rpcs
+  const budget = RetryBudget.make(retryThrottling)
+  const rpcs = methodsOf(CouponService, transport, { url, timeoutMillis, ended: budget.note }) as Rpcs
+  const patient = methodsOf(CouponService, transport, {
+    url,
+    timeoutMillis: Math.max(timeoutMillis, WATCH_TIMEOUT_MILLIS)
+  }) as Rpcs
+  const retrying: Compounds["retrying"] = (call) => repeating(call, retry, budget)
 
   const watch: Compounds["watch"] = ({ afterSequence, campaignId }) =>
     Stream.suspend(() => {
@@ -153,6 +167,7 @@ export const fromTransport = (
 
   return {
     ...rpcs,
+    retrying,
     claim: ({ campaignId, userId }) =>
       claim(
         Effect.flatMap(rpcs.issueCoupon({ campaignId, userId }), ({ code, issuedAt, number }) =>
@@ -160,7 +175,7 @@ export const fromTransport = (
             onLeft: () => Effect.fail(unreadable(url)),
             onRight: (at) => Effect.succeed<Coupon>({ campaignId, id: number, userId, code, issuedAt: at })
           })),
-        retry
+        retrying
       ),
     watch,
     events: (request) =>

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../base/Backoff.ts"
 import type { CallFailure } from "./Calls.ts"
-import { repetitionOf } from "./Retry.ts"
+import { repetitionOf } from "./Repetition.ts"
 
 /** Before a stream is asked for again: 100 ms doubling to 5 s. */
 const again = Backoff.make({ firstMillis: 100, lastMillis: 5_000 })

@@ -29,3 +29,28 @@ export const DEFAULT_RETRY: RetryPolicy = {
   firstPauseMillis: 100,
   lastPauseMillis: 2_000
 }
+
+/**
+ * How many calls a client repeats while many of its calls fail, in the terms of gRPC's `retryThrottling` (gRFC A6). It
+ * has `maxTokens` at first. A call that fails with what may pass by itself takes one, any other outcome brings
+ * `tokenRatio`, and nothing is repeated while half of them or less are left.
+ */
+export interface RetryThrottling {
+  /** 1 to 1,000. */
+  readonly maxTokens: number
+  /** More than 0: in the long run, so many calls are repeated for each one that succeeds. */
+  readonly tokenRatio: number
+}
+
+/**
+ * After 50 failures in a row nothing is repeated; then one call for ten that succeed.
+ *
+ * @example
+ * import { DEFAULT_THROTTLING, make } from "coupon-issuance"
+ *
+ * // For a gateway with many calls a second, which rather fails at once than adds to an overload.
+ * const retryThrottling = { ...DEFAULT_THROTTLING, maxTokens: 20 }
+ * const client = make({ url: "https://coupons.example.com", retryThrottling })
+ * console.log(typeof client.retrying) // function
+ */
+export const DEFAULT_THROTTLING: RetryThrottling = { maxTokens: 100, tokenRatio: 0.1 }

@@ -28,12 +28,10 @@ export class WebhookClient extends Context.Tag("coupon/client/WebhookClient")<We
 
 /** The client over Connect and HTTP/1.1. */
 export const make = (options: ClientOptions): WebhookClient["Type"] =>
-  methodsOf(
-    WebhookService,
-    transportOf(options),
-    options.url,
-    options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS
-  ) as WebhookClient["Type"]
+  methodsOf(WebhookService, transportOf(options), {
+    url: options.url,
+    timeoutMillis: options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS
+  }) as WebhookClient["Type"]
 
 /**
  * The client of webhooks as a layer.

@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type CouponClient, fromTransport } from "../client/CouponClient.ts"
 import * as CouponClients from "../client/CouponClient.ts"
-import { DEFAULT_RETRY, type RetryPolicy } from "../client/RetryPolicy.ts"
+import { DEFAULT_RETRY, type RetryPolicy, type RetryThrottling } from "../client/RetryPolicy.ts"
 import * as CouponDetail from "../contract/CouponDetail.ts"
 import * as FailureTable from "../contract/FailureTable.ts"
 import { CouponSchema, type CouponService } from "../contract/gen/coupon/v1/coupon_pb.ts"
@@ -101,6 +101,8 @@ const scripted = (scripts: Map<string, Array<ScriptedFailure>>): Interceptor => 
 export interface MemoryOptions {
   /** The client's; unless given, `DEFAULT_RETRY`. */
   readonly retry?: RetryPolicy
+  /** The client's; unless given, `DEFAULT_THROTTLING`. */
+  readonly retryThrottling?: RetryThrottling
   /** The client's longest wait for an answer, in milliseconds; unless given, 10 s. */
   readonly timeoutMillis?: number
   /** Settings of the service as its environment has them, e.g. `{ PUBLIC_ACCESS: "key", ADMIN_API_KEY: "…" }`. */
@@ -127,7 +129,7 @@ export interface MemoryOptions {
  * await Effect.runPromise(Effect.provide(program, impatient))
  */
 export const layerMemoryWith = (
-  { retry = DEFAULT_RETRY, settings = {}, timeoutMillis = 10_000 }: MemoryOptions = {}
+  { retry = DEFAULT_RETRY, retryThrottling, settings = {}, timeoutMillis = 10_000 }: MemoryOptions = {}
 ): Layer.Layer<CouponClient | TestService> =>
   Layer.unwrapEffect(Effect.sync(() => {
     let shift = 0
@@ -161,7 +163,7 @@ export const layerMemoryWith = (
         transport,
         fetch
       })
-      const client = fromTransport(transport, { url: URL_IN_PROCESS, retry, timeoutMillis })
+      const client = fromTransport(transport, { url: URL_IN_PROCESS, retry, retryThrottling, timeoutMillis })
       return Context.make(TestService, service).pipe(Context.add(CouponClients.CouponClient, client))
     })
     return Layer.provide(Layer.effectContext(clients), layerInProcess(now, settings))

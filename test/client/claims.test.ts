@@ -1,6 +1,8 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
@@ -10,8 +12,10 @@ import * as Tracer from "effect/Tracer"
 import { it } from "@effect/vitest"
 import { describe, expect } from "vitest"
 import { CouponClient } from "../../src/client/CouponClient.ts"
-import { repetitionOf, retrying } from "../../src/client/Retry.ts"
-import { DEFAULT_RETRY } from "../../src/client/RetryPolicy.ts"
+import { repetitionOf } from "../../src/client/Repetition.ts"
+import { retrying } from "../../src/client/Retry.ts"
+import * as RetryBudget from "../../src/client/RetryBudget.ts"
+import { DEFAULT_RETRY, DEFAULT_THROTTLING } from "../../src/client/RetryPolicy.ts"
 import { resumed } from "../../src/client/Resumption.ts"
 import { TimedOut, UnexpectedAnswer, Unreachable } from "../../src/client/ClientFailure.ts"
 import type { CallFailure } from "../../src/client/Calls.ts"
@@ -125,6 +129,62 @@ describe("retrying", () => {
       expect((yield* Fiber.join(fiber))._tag).toBe("Overloaded")
       expect(yield* Ref.get(calls)).toBe(4)
     }))
+})
+
+describe("the budget of a client", () => {
+  const passing = Exit.fail(new Failures.Overloaded({ retryAfterSeconds: 1 }))
+
+  it("is that of gRPC: half of the tokens, a failure one, any other outcome a part of one", () => {
+    const budget = RetryBudget.make({ maxTokens: 10, tokenRatio: 0.5 })
+    for (let k = 0; k < 4; k++) budget.note(passing)
+    expect(budget.allows()).toBe(true)
+    budget.note(passing)
+    expect(budget.allows()).toBe(false)
+    // What does not pass by itself is an answer; what was interrupted is none.
+    budget.note(Exit.interrupt(FiberId.none))
+    expect(budget.allows()).toBe(false)
+    budget.note(Exit.fail(new Failures.CouponSoldOut()))
+    expect(budget.allows()).toBe(true)
+    for (let k = 0; k < 100; k++) budget.note(passing)
+    for (let k = 0; k < 10; k++) budget.note(Exit.void)
+    expect(budget.allows()).toBe(false)
+    budget.note(Exit.void)
+    expect(budget.allows()).toBe(true)
+    for (let k = 0; k < 100; k++) budget.note(Exit.void)
+    for (let k = 0; k < 5; k++) budget.note(passing)
+    expect(budget.allows()).toBe(false)
+  })
+
+  it("refuses terms that gRPC refuses", () => {
+    for (const terms of [{ maxTokens: 0 }, { maxTokens: 1_001 }, { tokenRatio: 0 }, { maxTokens: Number.NaN }]) {
+      expect(() => RetryBudget.make({ ...DEFAULT_THROTTLING, ...terms })).toThrow(RangeError)
+    }
+  })
+
+  it.live("is shared by all its calls", () =>
+    Effect.gen(function*() {
+      const client = yield* CouponClient
+      const { script } = yield* TestService
+      const campaignId = yield* campaign()
+      const claim = (userId: bigint) => client.claim({ campaignId, userId })
+      const fail = (count: number) =>
+        Array.from({ length: count }, () => new Failures.Unavailable({ retryAfterSeconds: 0 }))
+      // Eight attempts would decide it; the fifth failure uses the budget up.
+      yield* script("issueCoupon", ...fail(5))
+      expect((yield* Effect.flip(claim(1n)))._tag).toBe("Unavailable")
+      expect((yield* claim(1n))._tag).toBe("Claimed")
+      // Of another call, too, which is not repeated then, and which a claim may not be after it.
+      yield* script("listCampaigns", ...fail(1))
+      expect((yield* Effect.flip(client.retrying(client.listCampaigns({}))))._tag).toBe("Unavailable")
+      yield* script("issueCoupon", ...fail(1))
+      expect((yield* Effect.flip(claim(2n)))._tag).toBe("Unavailable")
+      // Calls that succeed bring it back.
+      for (let k = 0; k < 4; k++) yield* client.getCampaign({ campaignId })
+      yield* script("issueCoupon", ...fail(1))
+      expect((yield* claim(2n))._tag).toBe("Claimed")
+    }).pipe(Effect.provide(
+      layerMemoryWith({ retry: quick, retryThrottling: { maxTokens: 10, tokenRatio: 1 } })
+    )))
 })
 
 describe("streams that go on", () => {
