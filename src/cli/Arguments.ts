@@ -1,5 +1,5 @@
 /** Options without a value. */
-const FLAGS: ReadonlySet<string> = new Set([
+export const FLAGS: ReadonlySet<string> = new Set([
   "--json",
   "--codes",
   "--desc",
@@ -12,12 +12,18 @@ const FLAGS: ReadonlySet<string> = new Set([
   "--allow-past-end",
   "--allow-end",
   "--return-slot",
+  "--pool",
+  "--no-validity",
+  "--skip-rejected",
+  "--enable",
+  "--disable",
+  "--all",
   "--dry-run",
   "--yes"
 ])
 
 /** Options with a value that every command has. */
-const COMMON: ReadonlySet<string> = new Set(["--url", "--key", "--timeout"])
+const COMMON: ReadonlySet<string> = new Set(["--url", "--key", "--timeout", "--tz"])
 
 /** The options in front of the command, with their values, and what follows. */
 const leading = (args: ReadonlyArray<string>): readonly [ReadonlyArray<string>, ReadonlyArray<string>] => {

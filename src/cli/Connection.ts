@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as DurationText from "../base/DurationText.ts"
 import { type CliFailure, usage } from "./CliFailure.ts"
+import * as Times from "./values/Times.ts"
 
 /** The service's address, and the key to call it with. */
 export interface Connection {
@@ -17,6 +18,7 @@ export interface Connection {
   readonly timeoutMillis: number
   /** Why its calls are made, for the audit log; empty: no reason was given. */
   readonly reason: string
+  readonly times: Times.Times
 }
 
 const TIMEOUTS = { minimum: "1 millis", maximum: "60 minutes" } as const
@@ -39,6 +41,10 @@ export const options = {
     Options.withDescription("longest wait for an answer, e.g. 500ms, 10s, 2m; unless given, 10s"),
     Options.withDefault("10s")
   ),
+  tz: Options.text("tz").pipe(
+    Options.withDescription("the zone of times, such as Asia/Seoul; unless given, this machine's"),
+    Options.optional
+  ),
   json: Options.boolean("json").pipe(
     Options.withDescription("for programs: one JSON object (streams: one a line), failures too")
   )
@@ -57,12 +63,15 @@ export type Options_ = {
   readonly url: string
   readonly key: Option.Option<Redacted.Redacted<string>>
   readonly timeout: string
+  readonly tz: Option.Option<string>
   readonly json: boolean
   readonly reason?: string
 }
 
 /** Checks the options, without a call to the service. */
-export const parse = ({ json, key, reason = "", timeout, url }: Options_): Effect.Effect<Connection, CliFailure> =>
+export const parse = (
+  { json, key, reason = "", timeout, tz, url }: Options_
+): Effect.Effect<Connection, CliFailure> =>
   Effect.gen(function*() {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
     const isPlain = parsed !== undefined && /^https?:$/.test(parsed.protocol) &&
@@ -74,6 +83,7 @@ export const parse = ({ json, key, reason = "", timeout, url }: Options_): Effec
     }
     const duration = Option.getOrElse(DurationText.parse(timeout), () => Duration.zero)
     if (!Duration.between(duration, TIMEOUTS)) return yield* usage("--timeout must be 1ms to 60m, e.g. 500ms, 10s, 2m")
+    const times = Option.isNone(tz) ? Times.ofMachine() : yield* Times.ofZone(tz.value)
     const timeoutMillis = Math.round(Duration.toMillis(duration))
-    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis, reason }
+    return { url: parsed.href.replace(/\/+$/, ""), key, json, timeoutMillis, reason, times }
   })

@@ -1,6 +1,5 @@
 import { exitCodes } from "./ExitCode.ts"
-import * as Output from "./Output.ts"
-import * as Table from "../base/Table.ts"
+import * as Page from "./line/Page.ts"
 
 /** A command in `coupon --help` and in the table of docs/reference/cli.md, which a test compares. */
 interface Entry {
@@ -210,23 +209,32 @@ export const entries: ReadonlyArray<Entry> = [
   }
 ]
 
-const indent = (text: string): string => text.replace(/^/gm, "  ")
+/** The words of a command, without its arguments and options. */
+export const wordsOf = ({ usage }: Pick<Entry, "usage">): string => /^[a-z0-9-]+(?: [a-z][a-z-]*)*/.exec(usage)![0]
 
-/** What `coupon` and `coupon --help` print. */
-export const text = (): string =>
-  [
-    "coupon operates coupon-issuance: a client of its API and of its operator plane",
+/** What `coupon` and `coupon --help` print. `terminal`: the terminal's columns, if that is known. */
+export const text = (terminal: number | undefined): string => {
+  const columns = Page.columnsOf(terminal)
+  return [
+    Page.paragraph("coupon operates coupon-issuance: a client of its API and of its operator plane", columns),
     "COMMANDS",
-    Table.format(entries.map(({ role, text, usage }) => [usage, text, role]), { indent: 2 }),
+    Page.list(entries.map((entry) => [wordsOf(entry), `${entry.text} (${entry.role})`]), columns),
     "OPTIONS OF EVERY COMMAND",
-    indent(Output.facts({
-      "--url, COUPON_URL": "where the service is; http://127.0.0.1:8080 unless given",
-      "--key, COUPON_API_KEY": "the API key; prefer the variable, since other users of a machine can see arguments",
-      "--timeout 10s": "longest wait for an answer to a single call",
-      "--json": "for programs: one object (streams: one a line); a failure is one on standard error",
-      "--help": "all options of a command"
-    })),
-    "Also --version, and --completions bash|zsh|fish|sh. Times are RFC 3339, now, or from now: +90s, +10m, +2h, +1d.",
+    Page.list([
+      ["--url, COUPON_URL", "where the service is; http://127.0.0.1:8080 unless given"],
+      ["--key, COUPON_API_KEY", "the API key; prefer the variable, since other users of a machine can see arguments"],
+      ["--timeout 10s", "longest wait for an answer to a single call"],
+      ["--tz Asia/Seoul", "the zone of times that have no offset, and of those that are shown; unless given, TZ or " +
+        "this machine's"],
+      ["--json", "for programs: one object (streams: one a line); a failure is one on standard error"],
+      ["--help", "all options of a command"]
+    ], columns),
+    Page.paragraph(
+      "Also --version, and --completions bash|zsh|fish|sh. Times are RFC 3339, now, from now (+90s, +10m, +2h, +1d), " +
+        "or those of clocks: 12:00, tomorrow 12:00, 2025-06-25 12:00.",
+      columns
+    ),
     "EXIT CODES",
-    indent(Output.facts(Object.fromEntries(Object.values(exitCodes).map(({ code, meaning }) => [`${code} `, meaning]))))
+    Page.list(Object.values(exitCodes).map(({ code, meaning }) => [String(code), meaning]), columns)
   ].join("\n\n")
+}

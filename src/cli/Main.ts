@@ -15,14 +15,16 @@ import { CliFailure } from "./CliFailure.ts"
 import { type Exit as ExitName, exitCodes } from "./ExitCode.ts"
 import * as Guide from "./Guide.ts"
 import * as CommandWords from "./line/CommandWords.ts"
+import * as Completions from "./line/Completions.ts"
 import * as HelpPage from "./line/HelpPage.ts"
 import * as Mistakes from "./line/Mistakes.ts"
 import * as Output from "./Output.ts"
+import * as Json from "./values/Json.ts"
 
 const tell = ({ code, exit, hint, message }: CliFailure, json: boolean) =>
   Console.error(
     json
-      ? Output.toJson({ error: { code, message, hint, exitCode: exitCodes[exit].code } })
+      ? Json.text({ error: { code, message, hint, exitCode: exitCodes[exit].code } })
       : `${Output.printable(message)}${hint === undefined ? "" : `\n${Output.printable(hint)}`}`
   )
 
@@ -52,15 +54,20 @@ const environment = Layer.mergeAll(
   CliConfig.layer({ showBuiltIns: false })
 )
 
+/** Options of the program itself, which are those of `@effect/cli`. */
+const OWN: ReadonlySet<string> = new Set(["--version", "--wizard", "--log-level"])
+
 const asksForHelp = (args: ReadonlyArray<string>): boolean => args.some((arg) => arg === "--help" || arg === "-h")
 
-/** Runs a line that names a command; `--completions`, `--version` and the like are those of `@effect/cli`. */
+/** Runs a line that names a command. */
 const runCommand = (args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { descriptor } = root
+    const [first, second] = args.flatMap((arg) => arg.startsWith("--completions=") ? arg.split("=") : [arg])
+    if (first === "--completions") return yield* Output.line((yield* Completions.render(descriptor, second)).trimEnd())
     if (asksForHelp(args)) {
       const named = yield* CommandWords.find(descriptor, args)
-      return yield* Output.line(HelpPage.render(named, process.stdout.columns))
+      return yield* Output.line(HelpPage.render(named, Output.columns()))
     }
     yield* Mistakes.check(descriptor, args)
     yield* run(["node", "coupon", ...args])
@@ -70,8 +77,8 @@ const runCommand = (args: ReadonlyArray<string>) =>
 export const main = (given: ReadonlyArray<string>): Effect.Effect<ExitName> => {
   const args = Arguments.canonical(given)
   const isAlone = args.every((arg) => arg === "--help" || arg === "-h")
-  if (isAlone) return Effect.as(Output.line(Guide.text()), "OK" as const)
-  return (args[0]!.startsWith("-") ? run(["node", "coupon", ...args]) : runCommand(args)).pipe(
+  if (isAlone) return Effect.as(Output.line(Guide.text(Output.columns())), "OK" as const)
+  return (OWN.has(args[0]!.split("=")[0]!) ? run(["node", "coupon", ...args]) : runCommand(args)).pipe(
     Effect.provide(environment),
     Effect.exit,
     Effect.flatMap((exit) => settle(exit, args.includes("--json")))

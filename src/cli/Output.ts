@@ -1,6 +1,8 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Table from "../base/Table.ts"
+import * as Table from "../base/text/Table.ts"
+import { wrap } from "../base/text/TextWidth.ts"
+import * as Json from "./values/Json.ts"
 
 export { measured as duration } from "../base/DurationText.ts"
 export { printable } from "../base/Printable.ts"
@@ -8,11 +10,8 @@ export { printable } from "../base/Printable.ts"
 /** Writes a line to standard output. */
 export const line = (text: string): Effect.Effect<void> => Console.log(text)
 
-/** One line of JSON. A bigint becomes a string, as int64 does in the contract's JSON. */
-export const toJson = (value: unknown): string =>
-  JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)
-
-export const json = (value: unknown): Effect.Effect<void> => line(toJson(value))
+/** Writes a line of JSON. */
+export const json = (value: unknown): Effect.Effect<void> => line(Json.text(value))
 
 /** Shows progress on standard error, only if that is a terminal. */
 export const progress = (text: string): Effect.Effect<void> =>
@@ -23,18 +22,23 @@ export const progress = (text: string): Effect.Effect<void> =>
 /** Removes the progress from the terminal. */
 export const progressDone: Effect.Effect<void> = progress("")
 
-/** A table with a header. */
-export const table = (header: Table.Row, rows: ReadonlyArray<Table.Row>): string => Table.format(rows, { header })
+/** The columns of the terminal; `undefined`: standard output is none, and nothing needs to fit. */
+export const columns = (): number | undefined => process.stdout.isTTY ? process.stdout.columns : undefined
+
+/** A line, broken between words where the terminal is too narrow for it. */
+export const fitting = (text: string): string => wrap(text, columns() ?? Infinity).join("\n")
+
+/** A table with a header, which becomes blocks of names and values where the terminal is too narrow for it. */
+export const table = (header: Table.Row, rows: ReadonlyArray<Table.Row>): string =>
+  Table.format(rows, { header, columns: columns() })
 
 /** Names and values, one a line. */
 export const facts = (entries: Readonly<Record<string, string | number | undefined>>): string =>
   Table.format(
     Object.entries(entries).flatMap(([name, value]) =>
-      value === undefined || value === "" ? [] : [[name, String(value)]])
+      value === undefined || value === "" ? [] : [[name, String(value)]]),
+    { columns: columns() }
   )
-
-/** Epoch milliseconds as RFC 3339. */
-export const time = (millis: number | null): string => millis === null ? "" : new Date(millis).toISOString()
 
 /** A size: `512 B`, `1.5 MB`. */
 export const bytes = (count: number): string => {

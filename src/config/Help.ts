@@ -1,4 +1,4 @@
-import * as Table from "../base/Table.ts"
+import * as Table from "../base/text/Table.ts"
 import { settings } from "./Settings.ts"
 
 /** What `--help` prints of every setting: name, default, description. */

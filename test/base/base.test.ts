@@ -7,7 +7,8 @@ import { afterEach, describe, expect, it, vi } from "vitest"
 import * as Backoff from "../../src/base/Backoff.ts"
 import * as DurationText from "../../src/base/DurationText.ts"
 import * as LogLimiter from "../../src/base/LogLimiter.ts"
-import * as Table from "../../src/base/Table.ts"
+import * as Table from "../../src/base/text/Table.ts"
+import { wrap } from "../../src/base/text/TextWidth.ts"
 import * as TokenBucket from "../../src/base/TokenBucket.ts"
 import * as Shutdown from "../../src/config/Shutdown.ts"
 
@@ -130,6 +131,27 @@ describe("a table", () => {
   it("obeys no control characters, and has no header unless there is one", () => {
     expect(Table.format([["a\u001b[2J\n", "b"], ["c", "d"]], { indent: 2 })).toBe("  a?[2J?  b\n  c       d")
     expect(Table.format([])).toBe("")
+  })
+
+  it("becomes blocks of names and values where the terminal is too narrow", () => {
+    const rows = [["여름 sale", 10, "open"], ["b", 5, ""]]
+    const header = ["name", "coupons", "phase"]
+    expect(Table.format(rows, { header, columns: 25 })).toBe(
+      ["name       coupons  phase", "여름 sale       10  open", "b                5"].join("\n")
+    )
+    expect(Table.format(rows, { header, columns: 24 })).toBe(
+      ["name     여름 sale", "coupons  10", "phase    open", "", "name     b", "coupons  5"].join("\n")
+    )
+    expect(Table.format([["one two three four", 1]], { header: ["text", "n"], columns: 14 })).toBe(
+      ["text  one two", "      three", "      four", "n     1"].join("\n")
+    )
+  })
+
+  it("breaks the last cell between words, and no word", () => {
+    expect(Table.format([["a", "one two three"], ["bb", "four-and-more"]], { columns: 11 })).toBe(
+      ["a   one two", "    three", "bb  four-and-more"].join("\n")
+    )
+    expect(wrap("가나 다라 마", 7)).toEqual(["가나", "다라 마"])
   })
 })
 

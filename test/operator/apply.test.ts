@@ -56,7 +56,7 @@ codes: { pattern: VIP-########-C, alphabet: crockford32 }
       })
     }
     const shown = JSON.parse((await run("campaign", "get", "2", "--json")).out) as Record<string, unknown>
-    expect(shown).toMatchObject({ couponLimit: "5", version: "1", codeFormat: { pattern: "VIP-########-C" } })
+    expect(shown).toMatchObject({ couponLimit: 5, version: 1, codeFormat: { pattern: "VIP-########-C" } })
   })
 
   it("changes what differs, and leaves what the file leaves out", async () => {

@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as Arguments from "../../src/cli/Arguments.ts"
-import { entries } from "../../src/cli/Guide.ts"
+import { entries, wordsOf } from "../../src/cli/Guide.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { VERSION } from "../../src/config/Version.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
@@ -43,7 +43,7 @@ describe("coupon, on a service that runs", () => {
     })
     // Where a flag comes before the campaign's number, which happens to be a truth value.
     const shown = await run("campaign", "get", "--json", id)
-    expect(JSON.parse(shown.out)).toMatchObject({ id: Number(id), name: "여름", couponLimit: "2", currentCoupon: "1" })
+    expect(JSON.parse(shown.out)).toMatchObject({ id: Number(id), name: "여름", couponLimit: 2, currentCoupon: 1 })
     expect((await run("campaign", "get", id)).out).toMatch(/^issued +1 of 2$/m)
     expect((await run("campaign", "get", id, "--codes")).out).toBe(`${held}\n`)
     expect((await run("campaign", "get", id, "--codes", "--json")).out).toBe(`{"code":"${held}"}\n`)
@@ -105,9 +105,9 @@ describe("coupon, on a service that runs", () => {
     const paused = await run("campaign", "pause", id, "--json")
     expect(JSON.parse(paused.out)).toMatchObject({
       id: Number(id),
-      status: "CAMPAIGN_STATUS_PAUSED",
-      version: "3",
-      couponLimit: "2"
+      status: "PAUSED",
+      version: 3,
+      couponLimit: 2
     })
     expect(await run("issue", id, "1")).toMatchObject({
       code: 4,
@@ -124,7 +124,7 @@ describe("coupon, on a service that runs", () => {
 
     const listed = await run("campaign", "list", "--status", "ended", "--prefix", "겨", "--json")
     expect(JSON.parse(listed.out)).toMatchObject({
-      campaigns: [{ id: Number(id), name: "겨울", currentCoupon: "1" }],
+      campaigns: [{ id: Number(id), name: "겨울", currentCoupon: 1 }],
       more: false
     })
     expect((await run("campaign", "list", "--limit", "1")).out).toMatch(/^there are more/m)
@@ -288,10 +288,10 @@ describe("coupon, on a service that runs", () => {
     const { code, out } = await run("watch", "--json", "--count", "2")
     expect(code).toBe(0)
     const samples = out.trim().split("\n").map((line) =>
-      JSON.parse(line) as { readonly at: number; readonly campaigns: ReadonlyArray<unknown> }
+      JSON.parse(line) as { readonly at: string; readonly campaigns: ReadonlyArray<unknown> }
     )
     expect(samples).toHaveLength(2)
-    expect(samples[1]!.at).toBeGreaterThan(samples[0]!.at)
+    expect(Date.parse(samples[1]!.at)).toBeGreaterThan(Date.parse(samples[0]!.at))
     expect(samples[0]).toMatchObject({ version: VERSION, ready: true, waitingFor: [] })
     // The first one may have been under way already.
     expect(samples[1]!.campaigns).toContainEqual(
@@ -334,12 +334,12 @@ describe("coupon, on a service that runs", () => {
     following.kill("SIGINT")
     await following.ended
     const events = following.out().trimEnd().split("\n").map((line) =>
-      JSON.parse(line) as { readonly sequence: string; readonly firstSequence: string; readonly lastNumber: number }
+      JSON.parse(line) as { readonly sequence: number; readonly firstSequence: number; readonly lastNumber: number }
     )
     let last = 0
     for (const { firstSequence, sequence } of events) {
-      expect(Number(firstSequence)).toBe(last + 1)
-      last = Number(sequence)
+      expect(firstSequence).toBe(last + 1)
+      last = sequence
     }
     expect(events.at(-2)).toMatchObject({ lastNumber: 2 })
   })
@@ -479,11 +479,12 @@ describe("what is written about the command", () => {
     )
     expect(rows).toEqual(entries.map(({ role, text, usage }) => [usage, text, role]))
     const help = await coupon("http://127.0.0.1:1")("--help")
-    const squeezed = help.out.replace(/ +/g, " ")
-    for (const { role, text, usage } of entries) expect(squeezed).toContain(`\n ${usage} ${text} ${role}\n`)
+    const squeezed = help.out.replace(/\s+/g, " ")
+    for (const entry of entries) expect(squeezed).toContain(` ${wordsOf(entry)} ${entry.text} (${entry.role})`)
     // Each is a command that there is: its own help says so, and begins with the same words.
-    for (const { usage } of entries) {
-      const words = usage.split(" ").filter((word) => /^[a-z][a-z-]*$/.test(word))
+    for (const entry of entries) {
+      const { usage } = entry
+      const words = wordsOf(entry).split(" ")
       const { code, out } = await coupon("http://127.0.0.1:1")(...words, "--help")
       expect(code, usage).toBe(0)
       expect(`${out} `, usage).toMatch(new RegExp(`^coupon ${words.join(" ")}\\s`))

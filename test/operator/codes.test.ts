@@ -84,15 +84,15 @@ describe("coupon codes", () => {
     const killed = startCommand(["codes", "import", id, path], { COUPON_URL: instance.url })
     const receivedSoFar = async () => {
       const { out } = await run("codes", "status", id, "--json")
-      const { imports } = JSON.parse(out) as { readonly imports: ReadonlyArray<{ readonly received: string }> }
-      return Number(imports[0]?.received ?? 0)
+      const { imports } = JSON.parse(out) as { readonly imports: ReadonlyArray<{ readonly received: number }> }
+      return imports[0]?.received ?? 0
     }
     while (await receivedSoFar() === 0) await new Promise((resolve) => setTimeout(resolve, 5))
     killed.kill("SIGKILL")
     await killed.ended
     expect((await run("codes", "status", id)).out).toMatch(/^ *1 +OPEN /m)
     const { out } = await run("codes", "import", id, path, "--json", "--timeout", "60s")
-    expect(JSON.parse(out)).toMatchObject({ importId: 1, received: "120000", accepted: "120000" })
+    expect(JSON.parse(out)).toMatchObject({ importId: 1, received: 120_000, accepted: 120_000 })
     expect((await run("verify", id)).code).toBe(0)
   })
 
@@ -110,7 +110,7 @@ describe("coupon codes", () => {
     const dry = await importing(id, file("dry.csv", "X\nY\n"), "--dry-run")
     expect(dry.err).toContain("another import of campaign")
     const skipped = await importing(id, path, "--skip-rejected", "--json")
-    expect(JSON.parse(skipped.out)).toMatchObject({ state: "CODE_IMPORT_STATE_FINISHED", accepted: "2", received: "4" })
+    expect(JSON.parse(skipped.out)).toMatchObject({ state: "FINISHED", accepted: 2, received: 4 })
     const dryAgain = await importing(id, file("dry.csv", "X\nC\n"), "--dry-run")
     expect(dryAgain.out).toMatch(/^a dry run: nothing was added; 1 code rejected/)
     expect((await run("codes", "status", id)).out).toMatch(/^codes in the pool +2$/m)

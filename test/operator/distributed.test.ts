@@ -92,10 +92,10 @@ for (const kind of availableDatabases()) {
         )
         const { out: shown } = await run("campaign", "history", id, "--json")
         const events = JSON.parse(shown) as ReadonlyArray<
-          { readonly sequence: number; readonly phase: string; readonly at: number }
+          { readonly sequence: number; readonly phase: string; readonly at: string }
         >
         expect(events.toReversed().map(({ phase, sequence }) => `${sequence} ${phase}`)).toEqual(expected)
-        expect(events.at(-2)!.at).toBe(Date.parse(start))
+        expect(Date.parse(events.at(-2)!.at)).toBe(Date.parse(start))
         await Promise.all(others.map((other) => other.stop()))
         const lines = [instance, ...others].flatMap((one) => one.logs().split("\n")).flatMap((line) => {
           const { annotations } = line.startsWith("{")

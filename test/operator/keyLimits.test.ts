@@ -156,7 +156,7 @@ describe("keys with limits, on the operator plane", () => {
     expect(await as(made.secret)("issue", String(own), "8")).toMatchObject({ code: 0 })
     expect(await as(next.secret)("issue", String(own), "9")).toMatchObject({ code: 0 })
     expect(await shown(next.id)).toMatchObject({ name: "shown", role: "ISSUER", networks: ["127.0.0.0/8", "::1"] })
-    expect(await shown(made.id)).toMatchObject({ replacedBy: next.id, endsAt: expect.any(Number) as number })
+    expect(await shown(made.id)).toMatchObject({ replacedBy: next.id, endsAt: expect.any(String) as string })
     expect((await admin("keys", "list")).err).toBe("")
     expect(await admin("keys", "rotate", made.id)).toMatchObject({
       code: exitCodes.PRECONDITION.code,

@@ -1,12 +1,16 @@
+import { spawnSync } from "node:child_process"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
 import { root } from "../../src/cli/App.ts"
+import { width } from "../../src/base/text/TextWidth.ts"
 import { entries } from "../../src/cli/Guide.ts"
-import { leavesOf } from "../../src/cli/line/CommandWords.ts"
+import * as CommandWords from "../../src/cli/line/CommandWords.ts"
 import { examples } from "../../src/cli/line/Examples.ts"
+import * as HelpPage from "../../src/cli/line/HelpPage.ts"
 import * as Mistakes from "../../src/cli/line/Mistakes.ts"
 import * as Arguments from "../../src/cli/Arguments.ts"
+import * as Completions from "../../src/cli/line/Completions.ts"
 import * as Confirmation from "../../src/cli/line/Confirmation.ts"
 import { coupon } from "./Command.ts"
 
@@ -16,7 +20,13 @@ const run = coupon("http://127.0.0.1:1")
 const wordsOf = (line: string): ReadonlyArray<string> =>
   Array.from(line.matchAll(/'([^']*)'|(\S+)/g), ([, quoted, plain]) => quoted ?? plain!)
 
-const leaves = leavesOf(root.descriptor)
+const leaves = CommandWords.leavesOf(root.descriptor)
+
+const BUILT_IN = new Set(["--help", "--version", "--wizard", "--completions", "--log-level"])
+
+const optionsOf = (leaf: string) =>
+  HelpPage.partsOf(Effect.runSync(CommandWords.find(root.descriptor, leaf.split(" "))).command).options
+    .filter(({ name }) => !["--version", "--wizard", "--completions", "--log-level"].includes(name))
 
 /** Older names of commands, which their newer ones are documented by. */
 const ALIASES = ["audit"]
@@ -42,6 +52,22 @@ describe("the help of each command", () => {
     }
   })
 
+  it.each([60, 71, 100, 200])("fits a terminal of %i columns", (columns) => {
+    const groups = new Set(leaves.flatMap((leaf) => leaf.split(" ").slice(0, -1)))
+    for (const path of ["", ...groups, ...leaves]) {
+      const named = Effect.runSync(CommandWords.find(root.descriptor, path === "" ? [] : path.split(" ")))
+      for (const line of HelpPage.render(named, columns).split("\n")) {
+        expect(width(line), `${path}: ${line}`).toBeLessThanOrEqual(Math.min(columns, 100))
+      }
+    }
+  })
+
+  it("continues an example that is too long on the next line, as a shell reads it", () => {
+    const named = Effect.runSync(CommandWords.find(root.descriptor, ["campaign", "create"]))
+    const page = HelpPage.render(named, 60).replaceAll(/ \\\n +/g, " ")
+    for (const example of examples["campaign create"]!) expect(page).toContain(`  ${example}`)
+  })
+
   it("of a group lists its commands", async () => {
     const { out } = await run("keys", "--help")
     for (const { usage } of entries.filter((one) => one.usage.startsWith("keys "))) expect(out).toContain(usage)
@@ -61,6 +87,13 @@ describe("a line that is wrong", () => {
     ["campaign get x", "<campaign-id> must be an integer, and is 'x' (coupon campaign get --help)"],
     ["campaign update 1 --limit x", "--limit must be an integer, and is 'x' (coupon campaign update --help)"],
     ["campaign get 1 2", "'2' is one argument too many (coupon campaign get --help)"],
+    ["--limit 5 campaign list", "--limit comes before a command: first the command, then its options (coupon --help)"],
+    [
+      "campaign --limit 5",
+      "--limit comes before a command: first the command, then its options (coupon campaign --help)"
+    ],
+    ["--completions tcsh", "--completions must be one of bash, sh, zsh, fish"],
+    ["campaign get 1 --tz Mars", "--tz must be a zone of the IANA database, such as Asia/Seoul or UTC"],
     ["campaign get 1 --code", "there is no option --code; did you mean --codes? (coupon campaign get --help)"]
   ]
 
@@ -103,6 +136,51 @@ describe("what cannot be undone", () => {
     expect(await outcome({}, absent)).toMatchObject({ left: { exit: "USAGE", message } })
     expect(await outcome({ json: true }, { ...absent, isThere: true })).toMatchObject({ left: { message } })
     expect(await outcome({ yes: true, json: true }, absent)).toMatchObject({ _tag: "Right" })
+  })
+})
+
+describe("completions", () => {
+  const script = Effect.runSync(Completions.render(root.descriptor, "bash"))
+  /** What bash offers for the last word of a line. */
+  const offered = (...words: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const ask = "COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _coupon; printf '%s\\n' \"${COMPREPLY[@]}\""
+    const { stderr, stdout } = spawnSync("bash", ["-c", `${script}\n${ask}`, "bash", "coupon", ...words], {
+      encoding: "utf8"
+    })
+    expect(stderr).toBe("")
+    return stdout.split("\n").filter((word) => word !== "")
+  }
+
+  it("of bash know commands of two words, their options, and the words of these", () => {
+    expect(offered("camp")).toEqual(["campaign"])
+    expect(offered("campaign", "p")).toEqual(["pause"])
+    expect(offered("campaign", "")).toEqual(
+      ["create", "get", "list", "history", "timeline", "update", "pause", "resume", "end"]
+    )
+    expect(offered("campaign", "get", "--c")).toEqual(["--codes"])
+    expect(offered("campaign", "get", "1", "--output", "y")).toEqual(["yaml"])
+    expect(offered("--url", "http://x", "campaign", "list", "--phase", "s")).toEqual(["scheduled", "sold-out"])
+    expect(offered("webhook", "rotate-secret", "wh_1", "--ov")).toEqual(["--overlap"])
+    // Names of files, which bash adds itself.
+    expect(offered("apply", "-f", "")).toEqual([])
+    expect(offered("codes", "import", "1", "")).toEqual([])
+  })
+
+  it.each(["bash", "sh", "zsh", "fish"])("of %s have every command and option", (shell) => {
+    const text = Effect.runSync(Completions.render(root.descriptor, shell))
+    for (const leaf of leaves) {
+      expect(text).toContain(`'${leaf}'`)
+      for (const { name } of optionsOf(leaf)) {
+        expect(text, leaf).toContain(shell === "fish" ? `-l ${name.slice(2)} ` : `'${name}'`)
+      }
+    }
+  })
+})
+
+describe("options without a value", () => {
+  it("are known, so that none takes an argument for its value", () => {
+    const flags = leaves.flatMap(optionsOf).filter(({ name, usage }) => usage.endsWith(name)).map(({ name }) => name)
+    expect(new Set(flags.filter((name) => !BUILT_IN.has(name)))).toEqual(Arguments.FLAGS)
   })
 })
 

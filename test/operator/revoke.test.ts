@@ -26,10 +26,10 @@ describe("coupon revoke", () => {
     const unconfirmed = await run("revoke", id, "--user", "1")
     expect(unconfirmed).toMatchObject({ code: exitCodes.USAGE.code, out: "" })
     expect(unconfirmed.err).toContain("--yes")
-    expect((await run("get", id, "1", "--json")).out).toContain("COUPON_STATE_ISSUED")
+    expect((await run("get", id, "1", "--json")).out).toContain('"state":"ISSUED"')
     const done = await run("revoke", id, "--user", "1", "--reason", "stolen card", "--request-id", "r", "--yes")
     expect(done).toMatchObject({ code: 0, out: expect.stringMatching(/^request +r$/m) as string })
-    expect((await run("get", id, "1", "--json")).out).toContain("COUPON_STATE_REVOKED")
+    expect((await run("get", id, "1", "--json")).out).toContain('"state":"REVOKED"')
     expect(await run("revoke", id, "--user", "1", "--request-id", "r", "--yes")).toEqual(done)
     const again = await run("revoke", id, "--user", "1", "--yes")
     expect(again.code).toBe(exitCodes.PRECONDITION.code)
@@ -50,7 +50,7 @@ describe("coupon revoke", () => {
     expect((await run("campaign", "update", id, "--limit", "3")).out)
       .toMatch(/^issued +2 of 3, and 1 whose slot was returned$/m)
     expect(JSON.parse((await run("campaign", "get", "--json", id)).out)).toMatchObject({
-      couponLimit: "4", currentCoupon: "3", returned: "1", remaining: "1"
+      couponLimit: 4, currentCoupon: 3, returned: 1, remaining: 1
     })
     const verified = await run("verify", id)
     expect(verified.code, verified.out).toBe(0)

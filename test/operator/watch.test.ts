@@ -33,7 +33,7 @@ const startBalancer = async (ports: () => ReadonlyArray<number>, choose: Choose)
 
 interface Sample {
   readonly instance: string
-  readonly at: number
+  readonly at: string
   readonly agents: ReadonlyArray<{ readonly name: string }>
 }
 const samplesIn = (out: string): ReadonlyArray<Sample> =>

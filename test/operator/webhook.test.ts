@@ -78,7 +78,7 @@ describe("webhooks by the command", () => {
     for (const valid of [secret, rotated.out.trim()]) expect(verified(valid, received[1]!)).toBeDefined()
 
     expect(await json("webhook", "update", id, "--disable", "--campaigns", campaignId)).toMatchObject({
-      status: "WEBHOOK_STATUS_DISABLED",
+      status: "DISABLED",
       campaignIds: [Number(campaignId)]
     })
     expect((await run("webhook", "get", id)).out).toContain("disabled")

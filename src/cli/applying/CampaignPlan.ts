@@ -6,7 +6,7 @@ import { type Campaign, CodeSource } from "../../contract/gen/coupon/v1/coupon_p
 import { sameFormat } from "../../domain/codes/CodeFormat.ts"
 import { parseRfc3339 } from "../../domain/Time.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { createSafely } from "../commands/SafeCreation.ts"
+import { createSafely } from "../campaigns/SafeCreation.ts"
 import * as CampaignFile from "./CampaignFile.ts"
 
 /** A field that differs: what it is, and what the file says. */

@@ -6,7 +6,7 @@ import { drawCodes } from "../../domain/codes/DrawCodes.ts"
 import { MAX_COUPON_LIMIT } from "../../domain/Campaign.ts"
 import { usage } from "../CliFailure.ts"
 import * as Output from "../Output.ts"
-import * as CodeOptions from "./CodeOptions.ts"
+import * as CodeOptions from "../campaigns/CodeOptions.ts"
 import { show } from "./Commands.ts"
 import { abort, importCodes, status } from "./ImportCommand.ts"
 

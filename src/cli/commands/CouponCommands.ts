@@ -1,4 +1,3 @@
-import { toJson } from "@bufbuild/protobuf"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -12,6 +11,8 @@ import { CliFailure, usage } from "../CliFailure.ts"
 import { campaignId, parseUserId, show, userId, withPublic } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import * as Json from "../values/Json.ts"
+import type { Times } from "../values/Times.ts"
 
 const nothingHeld = (campaignId: number, userId: bigint): CliFailure =>
   new CliFailure({
@@ -32,16 +33,16 @@ const states = {
   revoked: CouponState.REVOKED
 } as const
 
-const factsOf = (coupon: Coupon): string =>
+const factsOf = (coupon: Coupon, { show: at }: Times): string =>
   Output.facts({
     code: coupon.code,
     number: coupon.number === 0 ? undefined : coupon.number,
     user: String(coupon.userId),
     campaign: coupon.campaignId,
-    issued: coupon.issuedAt,
+    issued: at(coupon.issuedAt),
     state: stateWord(coupon),
-    expires: coupon.expiresAt,
-    redeemed: coupon.redeemedAt,
+    expires: at(coupon.expiresAt),
+    redeemed: at(coupon.redeemedAt),
     terminal: coupon.terminalId
   })
 
@@ -55,7 +56,7 @@ export const issue = Command.make(
       Effect.gen(function*() {
         const id = yield* parseUserId(userId)
         const reply = yield* client.issueCoupon({ campaignId, userId: id })
-        yield* show(json, toJson(IssueCouponResponseSchema, reply, { alwaysEmitImplicit: true }), () =>
+        yield* show(json, Json.ofMessage(IssueCouponResponseSchema, reply), () =>
           Output.printable(reply.code))
       }))
 ).pipe(Command.withDescription("claims a coupon for a user and prints its code; safe to repeat"))
@@ -64,14 +65,14 @@ export const get = Command.make(
   "get",
   { campaignId, userId, ...Connection.options },
   ({ campaignId, userId, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const id = yield* parseUserId(userId)
         const { coupon } = yield* Effect.catchTag(client.getCoupon({ campaignId, userId: id }), "RecordNotFound", () =>
           Effect.fail(nothingHeld(campaignId, id)))
         if (coupon === undefined) return yield* noCoupon
-        yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () =>
-          factsOf(coupon))
+        yield* show(json, Json.ofMessage(CouponSchema, coupon), () =>
+          factsOf(coupon, times))
       }))
 ).pipe(Command.withDescription("shows the coupon that a user holds"))
 
@@ -79,11 +80,11 @@ export const find = Command.make(
   "find",
   { campaignId, code: Args.text({ name: "code" }).pipe(Args.withDescription("a code")), ...Connection.options },
   ({ campaignId, code, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const { coupon } = yield* client.findCoupon({ campaignId, code })
         if (coupon === undefined) return yield* noCoupon
-        yield* show(json, toJson(CouponSchema, coupon, { alwaysEmitImplicit: true }), () => factsOf(coupon))
+        yield* show(json, Json.ofMessage(CouponSchema, coupon), () => factsOf(coupon, times))
       }))
 ).pipe(Command.withDescription("shows the coupon that has a code"))
 
@@ -112,7 +113,7 @@ export const list = Command.make(
     ...Connection.options
   },
   ({ before, campaignId, desc, from, limit, state, user, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         if (limit < 1) return yield* usage("--limit must be at least 1")
         if (Option.isNone(campaignId) && Option.isNone(user)) return yield* usage("give a campaign, or --user, or both")
@@ -124,8 +125,8 @@ export const list = Command.make(
             campaignId: Option.getOrElse(campaignId, () => 0),
             userId,
             descending: desc,
-            issuedFrom: from,
-            issuedBefore: before,
+            issuedFrom: from === "" ? "" : yield* times.parse("--from", from, "last"),
+            issuedBefore: before === "" ? "" : yield* times.parse("--before", before, "last"),
             states: Option.isNone(state) ? [] : [states[state.value]],
             pageSize: Math.min(1_000, limit - coupons.length),
             pageToken
@@ -134,15 +135,15 @@ export const list = Command.make(
           pageToken = page.nextPageToken
         } while (pageToken !== "" && coupons.length < limit)
         if (json) {
-          const shown = coupons.map((one) => toJson(CouponSchema, one, { alwaysEmitImplicit: true }))
+          const shown = coupons.map((one) => Json.ofMessage(CouponSchema, one))
           return yield* Output.json({ coupons: shown, more: pageToken !== "" })
         }
         yield* Output.line(
           coupons.length === 0 ? "there are no such coupons" : Output.table(
             ["campaign", "number", "user", "code", "issued", "state", "expires"],
             coupons.map((one) => [
-              ...[one.campaignId, one.number, String(one.userId), one.code, one.issuedAt],
-              ...[stateWord(one), one.expiresAt ?? ""]
+              ...[one.campaignId, one.number, String(one.userId), one.code, times.show(one.issuedAt)],
+              ...[stateWord(one), times.show(one.expiresAt)]
             ])
           )
         )

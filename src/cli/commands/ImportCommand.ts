@@ -1,4 +1,4 @@
-import { create, toJson } from "@bufbuild/protobuf"
+import { create } from "@bufbuild/protobuf"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -20,6 +20,8 @@ import { CliFailure, usage } from "../CliFailure.ts"
 import { type CodeFileFormat, CodeFileFlaw, type CodeLines, inChunks, readCodes } from "../CodeFile.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import * as Json from "../values/Json.ts"
+import type { Times } from "../values/Times.ts"
 import { campaignId, show, withPublic } from "./Commands.ts"
 
 const STANDARD_INPUT = "-"
@@ -45,7 +47,7 @@ const stateWord = (state: CodeImportState): string =>
 
 const grouped = (count: bigint | number): string => count.toLocaleString("en-US")
 
-export const importFacts = (of: CodeImport): string =>
+export const importFacts = (of: CodeImport, { show: at }: Times): string =>
   Output.facts({
     campaign: of.campaignId,
     import: of.importId,
@@ -55,12 +57,12 @@ export const importFacts = (of: CodeImport): string =>
     "duplicate in the file": grouped(of.duplicateInFile),
     "duplicate in the campaign": grouped(of.duplicateInCampaign),
     invalid: grouped(of.invalid),
-    started: of.startedAt,
-    updated: of.updatedAt,
+    started: at(of.startedAt),
+    updated: at(of.updatedAt),
     "request id": of.requestId
   })
 
-export const importJson = (of: CodeImport) => toJson(CodeImportSchema, of, { alwaysEmitImplicit: true })
+export const importJson = (of: CodeImport) => Json.ofMessage(CodeImportSchema, of)
 
 const noImport = new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no import" })
 
@@ -239,7 +241,7 @@ export const importCodes = Command.make(
     ...Connection.acting
   },
   ({ campaignId, column, dryRun, file, format, rejects: rejectsFile, requestId, skipRejected, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const isStandard = file === STANDARD_INPUT
         const size = isStandard ? undefined : statSync(file, { throwIfNoEntry: false })?.size
@@ -250,7 +252,7 @@ export const importCodes = Command.make(
         const started = yield* begin(client, campaignId, dryRun ? `dry-run:${randomUUID()}` : name)
         if (started.state === CodeImportState.FINISHED) {
           return yield* show(json, importJson(started), () =>
-            `these codes are in the pool already\n${importFacts(started)}`)
+            `these codes are in the pool already\n${importFacts(started, times)}`)
         }
         const rejects = rejectsTo(
           Option.getOrElse(rejectsFile, () => `${isStandard ? "codes" : Path.basename(file)}.rejects.csv`)
@@ -278,7 +280,7 @@ export const importCodes = Command.make(
         if (dryRun) {
           yield* abortWhole(client, started)
           yield* show(json, importJson(sent), () =>
-            [`a dry run: nothing was added${lost === "" ? "" : `; ${lost}`}`, importFacts(sent)].join("\n"))
+            [`a dry run: nothing was added${lost === "" ? "" : `; ${lost}`}`, importFacts(sent, times)].join("\n"))
           return
         }
         if (sent.received === 0n) {
@@ -301,7 +303,7 @@ export const importCodes = Command.make(
         const finished = yield* present(codeImport)
         yield* show(json, importJson(finished), () =>
           [`${grouped(finished.accepted)} codes were added to the pool`, ...lost === "" ? [] : [lost],
-            importFacts(finished)].join("\n"))
+            importFacts(finished, times)].join("\n"))
       }))
 ).pipe(Command.withDescription("imports own codes into a campaign's pool, all of them or none; safe to repeat"))
 
@@ -309,7 +311,7 @@ export const status = Command.make(
   "status",
   { campaignId, ...Connection.options },
   ({ campaignId, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const campaign = yield* client.getCampaign({ campaignId, pageSize: 1 })
         const { codeImports } = yield* client.listImports({ campaignId, pageSize: 0, pageToken: "" })
@@ -330,7 +332,7 @@ export const status = Command.make(
             Number(of.received),
             Number(of.accepted),
             Number(of.received - of.accepted),
-            of.updatedAt,
+            times.show(of.updatedAt),
             Output.printable(of.requestId)
           ])
         ))

@@ -11,9 +11,9 @@ import { roles } from "../../domain/Role.ts"
 import { type CliFailure, usage } from "../CliFailure.ts"
 import { show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
-import * as Instant from "../Instant.ts"
 import * as KeyAdvice from "../KeyAdvice.ts"
 import * as Output from "../Output.ts"
+import type { Times } from "../values/Times.ts"
 
 type Text = Option.Option<string>
 
@@ -34,11 +34,11 @@ const limits = {
   )
 }
 
-const parseExpiry = (text: Text): Effect.Effect<{ readonly expiresAt?: number | null }, CliFailure> =>
+const parseExpiry = (text: Text, times: Times): Effect.Effect<{ readonly expiresAt?: number | null }, CliFailure> =>
   Effect.gen(function*() {
     if (Option.isNone(text)) return {}
     if (text.value === "never") return { expiresAt: null }
-    const expiresAt = Date.parse(yield* Instant.parse("--expires", text.value))
+    const expiresAt = Date.parse(yield* times.parse("--expires", text.value))
     if (Number.isNaN(expiresAt)) return yield* usage("--expires must be a time such as 2025-06-25T00:00:00Z")
     return { expiresAt }
   })
@@ -47,14 +47,17 @@ const parseExpiry = (text: Text): Effect.Effect<{ readonly expiresAt?: number | 
 const parts = (text: string): ReadonlyArray<string> | null =>
   text === "any" ? null : text.split(",").map((part) => part.trim())
 
-const parseLimits = (given: { readonly expires: Text; readonly networks: Text; readonly campaigns: Text }) =>
+const parseLimits = (
+  given: { readonly expires: Text; readonly networks: Text; readonly campaigns: Text },
+  times: Times
+) =>
   Effect.gen(function*() {
     const ids = Option.map(given.campaigns, parts)
     if (Option.exists(ids, (some) => some?.some((id) => !/^[1-9]\d{0,9}$/.test(id)) === true)) {
       return yield* usage("--campaigns must be numbers of campaigns such as 1,2, or any")
     }
     return {
-      ...yield* parseExpiry(given.expires),
+      ...yield* parseExpiry(given.expires, times),
       ...Option.isSome(given.networks) ? { networks: parts(given.networks.value) } : {},
       ...Option.isSome(ids) ? { campaigns: ids.value?.map(Number) ?? null } : {}
     }
@@ -75,14 +78,14 @@ const create = Command.make(
     ...Connection.acting
   },
   ({ campaigns, expires, name, networks, rate, role, ...given }) =>
-    withOperator(given, (client, { json }) =>
+    withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const limit = Option.match(rate, { onNone: () => ({}), onSome: (requestsPerSecond) => ({ requestsPerSecond }) })
         const key = yield* client.CreateKey({
           name,
           role,
           ...limit,
-          ...yield* parseLimits({ campaigns, expires, networks })
+          ...yield* parseLimits({ campaigns, expires, networks }, times)
         })
         // Standard output has only the secret, for redirection: coupon keys create … > /run/secrets/key
         yield* show(json, key, ({ secret }) => secret)
@@ -90,15 +93,19 @@ const create = Command.make(
       }))
 ).pipe(Command.withDescription("makes an API key and prints its secret, only once"))
 
-const stateOf = ({ endsAt, expiresAt, replacedBy, revokedAt }: typeof Key.Type, now: number): string => {
-  if (revokedAt !== null) return `revoked ${Output.time(revokedAt)}`
+const stateOf = (
+  { endsAt, expiresAt, replacedBy, revokedAt }: typeof Key.Type,
+  now: number,
+  { show: time }: Times
+): string => {
+  if (revokedAt !== null) return `revoked ${time(revokedAt)}`
   if (expiresAt !== null && expiresAt <= now) return "expired"
   if (replacedBy === null) return "valid"
-  return endsAt! <= now ? `replaced by ${replacedBy}` : `replaced by ${replacedBy}, ends ${Output.time(endsAt)}`
+  return endsAt! <= now ? `replaced by ${replacedBy}` : `replaced by ${replacedBy}, ends ${time(endsAt)}`
 }
 
 const list = Command.make("list", Connection.options, (given) =>
-  withOperator(given, (client, { json }) =>
+  withOperator(given, (client, { json, times }) =>
     Effect.gen(function*() {
       const keys = yield* client.ListKeys()
       const now = Date.now()
@@ -112,10 +119,10 @@ const list = Command.make("list", Connection.options, (given) =>
             key.requestsPerSecond ?? "any",
             key.networks?.join(" ") ?? "any",
             key.campaigns?.join(" ") ?? "any",
-            Output.time(key.createdAt),
+            times.show(key.createdAt),
             key.lastUsedOn ?? "",
-            key.expiresAt === null ? "never" : Output.time(key.expiresAt),
-            stateOf(key, now)
+            key.expiresAt === null ? "never" : times.show(key.expiresAt),
+            stateOf(key, now, times)
           ])
         ))
       if (json) return
@@ -126,9 +133,9 @@ const limit = Command.make(
   "limit",
   { id: keyId, ...limits, ...Connection.acting },
   ({ campaigns, expires, id, networks, ...given }) =>
-    withOperator(given, (client, { json }) =>
+    withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
-        const change = yield* parseLimits({ campaigns, expires, networks })
+        const change = yield* parseLimits({ campaigns, expires, networks }, times)
         if (Object.keys(change).length === 0) {
           return yield* usage("give at least one of --expires, --networks and --campaigns")
         }
@@ -152,18 +159,18 @@ const rotate = Command.make(
     ...Connection.acting
   },
   ({ expires, id, overlap, ...given }) =>
-    withOperator(given, (client, { json }) =>
+    withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const days = /^(\d{1,3})d$/.exec(overlap)
         const parsed = days === null ? DurationText.parse(overlap) : Option.some(Duration.days(Number(days[1])))
         if (Option.isNone(parsed)) return yield* usage("--overlap must be a duration such as 30m, 24h or 7d")
         const overlapMillis = Math.round(Duration.toMillis(parsed.value))
-        const key = yield* client.RotateKey({ id, overlapMillis, ...yield* parseExpiry(expires) })
+        const key = yield* client.RotateKey({ id, overlapMillis, ...yield* parseExpiry(expires, times) })
         yield* show(json, { ...key, former: id }, ({ secret }) => secret)
         if (json) return
-        const end = key.expiresAt === null ? "" : `, and expires ${Output.time(key.expiresAt)}`
+        const end = key.expiresAt === null ? "" : `, and expires ${times.show(key.expiresAt)}`
         yield* Console.error(
-          `key ${key.id} replaces ${id}, which ends ${Output.time(key.formerEndsAt)}${end}: ` +
+          `key ${key.id} replaces ${id}, which ends ${times.show(key.formerEndsAt)}${end}: ` +
             "keep the secret, it is shown only once"
         )
       }))

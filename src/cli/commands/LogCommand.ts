@@ -8,8 +8,8 @@ import type { AuditLink, AuditRecord, ChainEvent } from "../../contract/Operator
 import { CliFailure, cutShort, ofOperatorCall, usage } from "../CliFailure.ts"
 import { show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
-import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
+import type { Times } from "../values/Times.ts"
 import * as VerificationReport from "../VerificationReport.ts"
 
 type Client = OperatorClient["Type"]
@@ -41,9 +41,9 @@ export const changeText = ({ after, before }: Pick<typeof AuditRecord.Type, "bef
 
 const columns = ["id", "at", "who", "from", "what", "campaign", "change", "reason"]
 
-const cells = (act: typeof AuditRecord.Type) => {
+const cellsOf = ({ show: time }: Times) => (act: typeof AuditRecord.Type) => {
   const { action, actor, address, at, campaignId, id, reason } = act
-  return [id, Output.time(at), actor, address ?? "", action, campaignId ?? "", changeText(act), reason ?? ""]
+  return [id, time(at), actor, address ?? "", action, campaignId ?? "", changeText(act), reason ?? ""]
 }
 
 /** `<sequence>:<hash>`, as the log line "the audit log is sealed" has them. */
@@ -98,9 +98,10 @@ const pages = <R>(client: Client, after: number, each: (link: Link) => Effect.Ef
 /** While nothing answers, it asks again for so long: an instance may be restarted, or the ledger away. */
 const MAX_SILENT_MILLIS = 60_000
 
-const follow = (client: Client, limit: number, json: boolean) =>
+const follow = (client: Client, limit: number, { json, times }: Connection.Connection) =>
   Effect.gen(function*() {
     const { head } = yield* client.AuditLinks({ after: 0, limit: 1 })
+    const cells = cellsOf(times)
     const each = (link: Link) =>
       json
         ? Output.json(exported(link))
@@ -126,10 +127,10 @@ const follow = (client: Client, limit: number, json: boolean) =>
     }
   })
 
-/** A time in milliseconds. */
-const millis = (option: string, text: string) =>
+/** A time that has passed, in milliseconds. */
+const millis = (times: Times, option: string, text: string) =>
   Effect.filterOrFail(
-    Effect.map(Instant.parse(option, text), Date.parse),
+    Effect.map(times.parse(option, text, "last"), Date.parse),
     Number.isFinite,
     () => usage(`${option} must be a time such as 2025-06-25T00:00:00Z`)
   )
@@ -159,8 +160,9 @@ export const log = Command.make(
     ...Connection.options
   },
   ({ before, campaign, expect, export: all, follow: on, limit, since, until, verify: check, what, who, ...given }) =>
-    withOperator(given, (client, { json }) =>
+    withOperator(given, (client, connection) =>
       Effect.gen(function*() {
+        const { json, times } = connection
         if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
         if ([all, on, check].filter((one) => one).length > 1) {
           return yield* usage("--verify, --follow and --export exclude each other")
@@ -171,18 +173,18 @@ export const log = Command.make(
         }
         if (check) return yield* verify(client, expect, json)
         if (all) return void (yield* pages(client, 0, (link) => Output.json(exported(link))))
-        if (on) return yield* follow(client, limit, json)
+        if (on) return yield* follow(client, limit, connection)
         const acts = yield* client.AuditLog({
           limit,
           ...Option.isSome(before) ? { beforeId: before.value } : {},
           ...Option.isSome(campaign) ? { campaignId: campaign.value } : {},
           ...Option.isSome(who) ? { actor: who.value } : {},
           ...Option.isSome(what) ? { action: what.value } : {},
-          ...Option.isSome(since) ? { since: yield* millis("--since", since.value) } : {},
-          ...Option.isSome(until) ? { until: yield* millis("--until", until.value) } : {}
+          ...Option.isSome(since) ? { since: yield* millis(times, "--since", since.value) } : {},
+          ...Option.isSome(until) ? { until: yield* millis(times, "--until", until.value) } : {}
         })
         yield* show(json, acts, () =>
-          acts.length === 0 ? "nothing was recorded" : Output.table(columns, acts.map(cells)))
+          acts.length === 0 ? "nothing was recorded" : Output.table(columns, acts.map(cellsOf(times))))
       }))
 ).pipe(
   Command.withDescription("lists administrative acts, done and refused, the newest first: who, what, before, after")

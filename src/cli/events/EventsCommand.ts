@@ -1,4 +1,3 @@
-import { toJson } from "@bufbuild/protobuf"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
@@ -7,6 +6,7 @@ import * as CampaignFollower from "./CampaignFollower.ts"
 import { usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import * as Json from "../values/Json.ts"
 import { campaignId, withPublic } from "../commands/Commands.ts"
 
 /** Events that one call reads. */
@@ -32,27 +32,27 @@ const details = ({ firstNumber, lastNumber, payload = {}, type }: CampaignEvent)
   return [...(version === undefined ? [] : [`version ${JSON.stringify(version)}`]), ...changes].join(", ")
 }
 
-const print = (json: boolean, event: CampaignEvent): Effect.Effect<void> =>
+const print = ({ json, times }: Connection.Connection, event: CampaignEvent): Effect.Effect<void> =>
   json
-    ? Output.json(toJson(CampaignEventSchema, event, { alwaysEmitImplicit: true }))
+    ? Output.json(Json.ofMessage(CampaignEventSchema, event))
     : Output.line(Output.printable(
-      `${String(event.sequence).padStart(6)}  ${event.at.padEnd(24)}  ${event.type.padEnd(17)}  ${details(event)}`
-        .trimEnd()
+      [String(event.sequence).padStart(6), times.show(event.at).padEnd(24), event.type.padEnd(17), details(event)]
+        .join("  ").trimEnd()
     ))
 
 export const events = Command.make(
   "events",
   { after, campaignId, follow, ...Connection.options },
   ({ after, campaignId, follow, ...given }) =>
-    withPublic(follow ? { ...given, timeout: CampaignFollower.WATCH_TIMEOUT } : given, (client, { json }) =>
+    withPublic(follow ? { ...given, timeout: CampaignFollower.WATCH_TIMEOUT } : given, (client, connection) =>
       Effect.gen(function*() {
         if (after < 0) return yield* usage("--after must not be negative")
         let last = BigInt(after)
-        if (follow) return yield* CampaignFollower.follow(client, campaignId, last, (event) => print(json, event))
+        if (follow) return yield* CampaignFollower.follow(client, campaignId, last, (event) => print(connection, event))
         for (;;) {
           const page = yield* client.listEvents({ campaignId, afterSequence: last, pageSize: PAGE })
           for (const event of page.events) {
-            yield* print(json, event)
+            yield* print(connection, event)
             last = event.sequence
           }
           if (page.events.length < PAGE) return

@@ -3,7 +3,7 @@ export const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "apply": ["coupon apply -f sale.yaml --dry-run"],
   "backup": ["coupon backup --to coupon.db"],
   "campaign create": [
-    "coupon campaign create --name 'Summer' --limit 1000 --start +1h --end +1d",
+    "coupon campaign create --name 'Summer' --limit 1000 --start 'tomorrow 12:00' --tz Asia/Seoul --end +2d",
     "coupon campaign create --name 'VIP' --limit 50 --pattern 'VIP-####-####-C' --alphabet crockford32"
   ],
   "campaign end": ["coupon campaign end 1", "coupon campaign end 1 --yes"],

@@ -3,9 +3,11 @@ import * as Descriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import type * as Span from "@effect/cli/HelpDoc/Span"
 import { stripVTControlCharacters } from "node:util"
+import { wrap } from "../../base/text/TextWidth.ts"
 import * as Guide from "../Guide.ts"
 import type * as CommandWords from "./CommandWords.ts"
 import { examples } from "./Examples.ts"
+import * as Page from "./Page.ts"
 
 /** An option or argument as `@effect/cli` knows it. */
 export interface Part {
@@ -54,62 +56,43 @@ export const partsOf = (
   return { args, options }
 }
 
-const MIN_COLUMNS = 60
-const MAX_COLUMNS = 100
-
-/** Breaks a text between words; each line but the first is indented. */
-const wrap = (text: string, columns: number, indent: number): string => {
-  const lines: Array<string> = []
-  let line = ""
-  for (const word of text.split(" ")) {
-    const longer = line === "" ? word : `${line} ${word}`
-    if (longer.length > columns - (lines.length === 0 ? 0 : indent) && line !== "") {
-      lines.push(line)
-      line = word
-    } else line = longer
-  }
-  return [...lines, line].join(`\n${" ".repeat(indent)}`)
-}
-
-/** Names at the left and texts beside them, or below them where a name is long. */
-const list = (parts: ReadonlyArray<readonly [name: string, text: string]>, columns: number): string => {
-  const beside = Math.min(30, Math.max(...parts.map(([name]) => name.length)) + 4)
-  return parts.map(([name, text]) => {
-    const body = wrap(text, columns - beside, 0).replaceAll("\n", `\n${" ".repeat(beside)}`)
-    return name.length + 4 > beside
-      ? `  ${name}\n${" ".repeat(beside)}${body}`
-      : `  ${name.padEnd(beside - 2)}${body}`
-  }).join("\n")
-}
-
 /** Options that `@effect/cli` adds to every command. */
 const BUILT_IN = ["--completions", "--log-level", "--help", "--wizard", "--version"]
 
 /** The names of what every command takes; `coupon --help` explains them. */
-const COMMON = ["--url", "--key", "--timeout", "--json"]
+const COMMON = ["--url", "--key", "--timeout", "--tz", "--json"]
+
+/** An example as a shell reads it, continued on the next line where it is wider than `columns`. */
+const exampleOf = (line: string, columns: number): string => {
+  // What is quoted is one word.
+  const joined = line.replaceAll(/'[^']*'/g, (quoted) => quoted.replaceAll(" ", "\0"))
+  return wrap(joined, columns - 4).join(" \\\n    ").replaceAll("\0", " ")
+}
 
 /** What `coupon COMMAND --help` prints. `terminal`: the terminal's columns, if that is known. */
 export const render = ({ command, commands, words }: CommandWords.Named, terminal: number | undefined): string => {
-  const columns = Math.max(MIN_COLUMNS, Math.min(terminal ?? MAX_COLUMNS, MAX_COLUMNS))
+  if (words.length === 0) return Guide.text(terminal)
+  const columns = Page.columnsOf(terminal)
   const path = words.join(" ")
   const entries = Guide.entries.filter(({ usage }) => `${usage} `.startsWith(`${path} `))
   if (commands.length > 0) {
     return [
       `coupon ${path} COMMAND`,
-      list(entries.map(({ text, usage }) => [usage, text]), columns),
-      `coupon ${path} COMMAND --help shows the options of a command.`
+      Page.list(entries.map(({ text, usage }) => [usage, text]), columns),
+      Page.paragraph(`coupon ${path} COMMAND --help shows the options of a command.`, columns)
     ].join("\n\n")
   }
   const [entry] = entries
   const { args, options } = partsOf(command)
   const own = options.filter(({ name }) => !COMMON.includes(name) && !BUILT_IN.includes(name))
   const given = [...args, ...own].map(({ text, usage }) => [usage, text] as const)
-  const shown = examples[path] ?? []
+  // Without a terminal an example stays one line, which can be cut out.
+  const shown = (examples[path] ?? []).map((line) => exampleOf(line, terminal === undefined ? Infinity : columns))
   return [
-    wrap(`coupon ${entry?.usage ?? path}`, columns, 4),
-    ...entry === undefined ? [] : [wrap(`${entry.text}. Role: ${entry.role}`, columns, 0)],
-    ...given.length === 0 ? [] : [list(given, columns)],
+    wrap(`coupon ${entry?.usage ?? path}`, columns - 4).join("\n    "),
+    ...entry === undefined ? [] : [Page.paragraph(`${entry.text}. Role: ${entry.role}`, columns)],
+    ...given.length === 0 ? [] : [Page.list(given, columns)],
     `Also ${COMMON.join(", ")}: coupon --help`,
-    ...shown.length === 0 ? [] : [`Example\n${shown.map((line) => `  ${line}`).join("\n")}`]
+    ...shown.length === 0 ? [] : [["Example", ...shown].join("\n  ")]
   ].join("\n\n")
 }

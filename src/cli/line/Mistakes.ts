@@ -23,6 +23,9 @@ const holderOf = (value: string, { command, words }: CommandWords.Named, args: R
   return Pages.partsOf(command).args[position]?.name
 }
 
+/** Arguments moves them behind what else there is, so that they are first only where there is nothing else. */
+const OF_EVERY_COMMAND: ReadonlySet<string> = new Set(["--url", "--key", "--timeout", "--tz", "--json"])
+
 /** What is wrong with the line in our words, from those of `@effect/cli`. */
 const inOurWords = (text: string, named: CommandWords.Named, args: ReadonlyArray<string>): string => {
   const [, value, kind] = /^'(.*)' is not an? (.+)$/s.exec(text) ?? []
@@ -44,6 +47,10 @@ export const check = (
   Effect.gen(function*() {
     const named = yield* CommandWords.find(root, args)
     const path = ["coupon", ...named.words].join(" ")
+    const [option] = args.slice(named.words.length)
+    if (named.commands.length > 0 && option !== undefined && !OF_EVERY_COMMAND.has(option.split("=")[0]!)) {
+      return yield* usage(`${option} comes before a command: first the command, then its options (${path} --help)`)
+    }
     if (named.commands.length > 0) {
       return yield* usage(`${path} needs one of its commands: ${named.commands.join(", ")}`)
     }

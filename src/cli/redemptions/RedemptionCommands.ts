@@ -1,4 +1,4 @@
-import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf"
+import { type DescMessage, type MessageShape } from "@bufbuild/protobuf"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -11,6 +11,7 @@ import {
 import { type CliFailure, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import * as Json from "../values/Json.ts"
 import * as Confirmation from "../line/Confirmation.ts"
 import { campaignId, parseUserId, show, withPublic } from "../commands/Commands.ts"
 
@@ -42,15 +43,15 @@ const print = <Desc extends DescMessage>(
   schema: Desc,
   reply: MessageShape<Desc>,
   { coupon, redemption }: { readonly coupon?: Coupon | undefined; readonly redemption?: Redemption | undefined },
-  json: boolean
+  { json, times }: Connection.Connection
 ) =>
-  show(json, toJson(schema, reply, { alwaysEmitImplicit: true }), () =>
+  show(json, Json.ofMessage(schema, reply), () =>
     Output.facts({
       code: coupon?.code,
       number: coupon?.number,
       user: coupon === undefined ? undefined : String(coupon.userId),
       campaign: coupon?.campaignId,
-      at: redemption?.at,
+      at: times.show(redemption?.at),
       request: redemption?.requestId
     }))
 
@@ -68,14 +69,14 @@ export const redeem = Command.make(
     ...Connection.options
   },
   ({ campaignId, code, orderRef, requestId, terminalId, user, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, connection) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
         const reply = yield* client.redeemCoupon({
           campaignId, coupon, orderRef, terminalId,
           requestId: request(requestId)
         })
-        yield* print(RedeemCouponResponseSchema, reply, reply, json)
+        yield* print(RedeemCouponResponseSchema, reply, reply, connection)
       }))
 ).pipe(Command.withDescription("redeems a coupon; safe to repeat with the same --request-id"))
 
@@ -83,11 +84,11 @@ export const undo = Command.make(
   "undo",
   { campaignId, code, user, requestId, reason: text("reason", "why"), ...Connection.options },
   ({ campaignId, code, reason, requestId, user, ...given }) =>
-    withPublic({ ...given, reason }, (client, { json }) =>
+    withPublic({ ...given, reason }, (client, connection) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
         const reply = yield* client.undoRedemption({ campaignId, coupon, reason, requestId: request(requestId) })
-        yield* print(UndoRedemptionResponseSchema, reply, reply, json)
+        yield* print(UndoRedemptionResponseSchema, reply, reply, connection)
       }))
 ).pipe(Command.withDescription("undoes the redemption of a coupon, within its window"))
 
@@ -106,15 +107,15 @@ export const revoke = Command.make(
     ...Connection.options
   },
   ({ campaignId, code, reason, requestId, returnSlot, user, yes, ...given }) =>
-    withPublic({ ...given, reason }, (client, { json }) =>
+    withPublic({ ...given, reason }, (client, connection) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
         const what = "a coupon is revoked for good"
-        yield* Confirmation.confirm({ what, word: String(coupon.value), yes, json })
+        yield* Confirmation.confirm({ what, word: String(coupon.value), yes, json: connection.json })
         const reply = yield* client.revokeCoupon({
           campaignId, coupon, reason, returnSlot,
           requestId: request(requestId)
         })
-        yield* print(RevokeCouponResponseSchema, reply, reply, json)
+        yield* print(RevokeCouponResponseSchema, reply, reply, connection)
       }))
 ).pipe(Command.withDescription("revokes a coupon for good; safe to repeat with the same --request-id"))

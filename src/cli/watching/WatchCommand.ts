@@ -7,6 +7,7 @@ import type { Overview } from "../../contract/Overview.ts"
 import { withInstances } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import type { Times } from "../values/Times.ts"
 import { campaignTable, PACE_MILLIS, rate, webhookTable } from "./WatchTables.ts"
 
 const millis = (value: number): string => value === 0 ? "-" : value < 10 ? value.toFixed(1) : String(Math.round(value))
@@ -67,12 +68,12 @@ const processText = ({ eventLoop, memoryBytes, pool }: Overview): string =>
   ].join(", ")
 
 /** A screenful; `recent` ends with `o`. */
-const screen = (o: Overview, recent: ReadonlyArray<Overview>): string => {
+const screen = (o: Overview, recent: ReadonlyArray<Overview>, { show: time }: Times): string => {
   const { batchSizes, gate } = o
   const blocks = [
-    `coupon-issuance ${o.version} at ${o.instance}, up ${Output.span(o.uptimeSeconds)}, ${
+    Output.fitting(`coupon-issuance ${o.version} at ${o.instance}, up ${Output.span(o.uptimeSeconds)}, ${
       o.ready ? "ready" : `waiting for ${o.waitingFor.join(" and ")}`
-    }   ${Output.time(o.at)}`,
+    }   ${time(o.at)}`),
     Output.facts({
       "claims a second": `${rate(total(o))}${outcomes(o).map(([name, n]) => `   ${name} ${rate(n)}`).join("")}`,
       "latency, ms": latencyText(o),
@@ -100,9 +101,9 @@ const webhooksWord = ({ webhooks = [] }: Overview): ReadonlyArray<string> => {
 }
 
 /** One line, where the output is no terminal. */
-const summary = (o: Overview): string =>
+const summary = (o: Overview, { show: time }: Times): string =>
   [
-    Output.time(o.at),
+    time(o.at),
     o.instance,
     o.ready ? "ready" : "not-ready",
     `claims/s=${rate(total(o))}`,
@@ -132,14 +133,18 @@ const INSTANCE_COLUMNS = [
 ]
 
 /** A screenful of several instances; `recent` ends with the latest sample of any of them. */
-const screenOfAll = (latest: ReadonlyArray<Overview>, recent: ReadonlyArray<Overview>): string => {
+const screenOfAll = (
+  latest: ReadonlyArray<Overview>,
+  recent: ReadonlyArray<Overview>,
+  { show: time }: Times
+): string => {
   const sum = (of: (o: Overview) => number) => latest.reduce((total, o) => total + of(o), 0)
   const shared = recent.at(-1)!
   const names = [...new Set(latest.flatMap((o) => outcomes(o).map(([name]) => name)))]
   const perSecond = names.map((name) => [name, sum((o) => o.perSecond[name] ?? 0)] as const)
     .sort(([, a], [, b]) => b - a)
   const blocks = [
-    `coupon-issuance, ${latest.length} instances   ${Output.time(shared.at)}`,
+    Output.fitting(`coupon-issuance, ${latest.length} instances   ${time(shared.at)}`),
     Output.facts({
       "claims a second": `${rate(sum(total))}${perSecond.map(([name, n]) => `   ${name} ${rate(n)}`).join("")}`,
       "in flight": `${sum((o) => o.inFlight)}   in doubt ${sum((o) => o.commitsInDoubt)}`,
@@ -185,16 +190,16 @@ export const watch = Command.make(
     ...Connection.options
   },
   ({ count, ...given }) =>
-    withInstances(given, ({ known, samples, settled }, { json }) => {
+    withInstances(given, ({ known, samples, settled }, { json, times }) => {
       const onScreen = !json && process.stdout.isTTY
       const least = Option.map(count, (n) => Math.max(1, n))
       const seen = new Map<string, { readonly samples: number; readonly latest: Overview }>()
       let recent: ReadonlyArray<Overview> = []
       const print = (overview: Overview): Effect.Effect<void> => {
         if (json) return Output.json(overview)
-        if (!onScreen) return Output.line(summary(overview))
+        if (!onScreen) return Output.line(summary(overview, times))
         const latest = [...seen.values()].map((one) => one.latest).sort((a, b) => a.instance < b.instance ? -1 : 1)
-        const text = latest.length > 1 ? screenOfAll(latest, recent) : screen(overview, recent)
+        const text = latest.length > 1 ? screenOfAll(latest, recent, times) : screen(overview, recent, times)
         // Overwrites line by line, then clears the rest: clearing the whole screen first would flicker.
         return Effect.sync(() => void process.stdout.write(`\x1b[H${text.replaceAll("\n", "\x1b[K\n")}\x1b[K\n\x1b[J`))
       }

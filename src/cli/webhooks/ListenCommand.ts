@@ -71,7 +71,7 @@ const bodiesOf = (
 const send = (target: string, secret: string, id: string, { contentType, text }: CloudEvents.Body) =>
   Effect.promise(async () => {
     const began = performance.now()
-    const took = () => `${Math.round(performance.now() - began)} ms`
+    const took = () => Math.round(performance.now() - began)
     try {
       const reply = await fetch(target, {
         method: "POST",
@@ -81,9 +81,9 @@ const send = (target: string, secret: string, id: string, { contentType, text }:
         signal: AbortSignal.timeout(PATIENCE_MILLIS)
       })
       await reply.body?.cancel()
-      return { delivered: reply.ok, text: `${reply.status} ${reply.statusText}`.trim(), took: took() }
+      return { delivered: reply.ok, text: `${reply.status} ${reply.statusText}`.trim(), tookMillis: took() }
     } catch (cause) {
-      return { delivered: false, text: rootMessage(cause), took: took() }
+      return { delivered: false, text: rootMessage(cause), tookMillis: took() }
     }
   })
 
@@ -127,7 +127,7 @@ export const listen = Command.make(
                 ? Output.json({ sequence: Number(event.sequence), type: event.type, id, events: count, ...answer })
                 : Output.line(Output.printable(
                   `${String(event.sequence).padStart(6)}  ${event.type.padEnd(17)}  ${count} in ${id}: ` +
-                    `${answer.text}, ${answer.took}`
+                    `${answer.text}, ${answer.tookMillis} ms`
                 ))))
 
         const from = Option.getOrUndefined(Option.map(after, BigInt))

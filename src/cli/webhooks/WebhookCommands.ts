@@ -1,4 +1,3 @@
-import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
@@ -24,6 +23,8 @@ import { CliFailure, usage } from "../CliFailure.ts"
 import { show, withWebhooks } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import * as Json from "../values/Json.ts"
+import type { Times } from "../values/Times.ts"
 
 const modes = { each: WebhookMode.EACH, batch: WebhookMode.BATCH, range: WebhookMode.RANGE } as const
 const reactions = { retry: WebhookOnFailure.RETRY, park: WebhookOnFailure.PARK } as const
@@ -74,14 +75,11 @@ const campaignsOf = (text: Text): Effect.Effect<ReadonlyArray<number> | undefine
     : Effect.succeed(ids?.map(Number))
 }
 
-const emit = { alwaysEmitImplicit: true } as const
-const jsonOf = <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>) => toJson(schema, message, emit)
-
 /** The name of a value of an enumeration, in small letters. */
 const nameOf = (values: Readonly<Record<string, number>>, value: number): string =>
   (Object.keys(values).find((name) => values[name] === value) ?? String(value)).toLowerCase()
 
-const factsOf = (webhook: Webhook): string =>
+const factsOf = (webhook: Webhook, { show: time }: Times): string =>
   Output.facts({
     id: webhook.id,
     url: webhook.url,
@@ -94,15 +92,17 @@ const factsOf = (webhook: Webhook): string =>
       (webhook.onFailure === WebhookOnFailure.PARK ? ` after ${webhook.maxAttempts}` : ""),
     concurrency: webhook.concurrency,
     backlog: `${webhook.backlog} events, the oldest ${Math.round(Number(webhook.lagMillis) / 1_000)} s old`,
-    "failing since": webhook.failingSince || undefined,
-    "former secret until": webhook.formerSecretUntil || undefined,
+    "failing since": time(webhook.failingSince),
+    "former secret until": time(webhook.formerSecretUntil),
     version: String(webhook.version)
   })
 
 const noWebhook = new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no webhook" })
 
-const showWebhook = (json: boolean, webhook: Webhook | undefined) =>
-  webhook === undefined ? Effect.fail(noWebhook) : show(json, jsonOf(WebhookSchema, webhook), () => factsOf(webhook))
+const showWebhook = ({ json, times }: Connection.Connection, webhook: Webhook | undefined) =>
+  webhook === undefined
+    ? Effect.fail(noWebhook)
+    : show(json, Json.ofMessage(WebhookSchema, webhook), () => factsOf(webhook, times))
 
 const create = Command.make(
   "create",
@@ -129,21 +129,21 @@ const create = Command.make(
         })
         if (webhook === undefined) return yield* noWebhook
         // Standard output has only the secret, for redirection.
-        yield* show(json, { webhook: jsonOf(WebhookSchema, webhook), secret }, () => secret)
+        yield* show(json, { webhook: Json.ofMessage(WebhookSchema, webhook), secret }, () => secret)
         if (!json) yield* Console.error(`webhook ${webhook.id}: keep the secret, it is shown only once`)
       }))
 ).pipe(Command.withDescription("makes a webhook that gets the events from now on; prints its secret, only once"))
 
 const get = Command.make("get", { id: webhookId, ...Connection.options }, ({ id, ...given }) =>
-  withWebhooks(given, (client, { json }) =>
-    Effect.flatMap(client.getWebhook({ id }), ({ webhook }) => showWebhook(json, webhook)))).pipe(
+  withWebhooks(given, (client, connection) =>
+    Effect.flatMap(client.getWebhook({ id }), ({ webhook }) => showWebhook(connection, webhook)))).pipe(
       Command.withDescription("shows a webhook, its backlog, and why it is disabled")
     )
 
 const list = Command.make("list", Connection.options, (given) =>
-  withWebhooks(given, (client, { json }) =>
+  withWebhooks(given, (client, { json, times }) =>
     Effect.flatMap(client.listWebhooks({}), ({ webhooks }) =>
-      show(json, webhooks.map((one) => jsonOf(WebhookSchema, one)), () =>
+      show(json, webhooks.map((one) => Json.ofMessage(WebhookSchema, one)), () =>
         webhooks.length === 0 ? "there are no webhooks" : Output.table(
           ["id", "url", "mode", "status", "backlog", "lag s", "failing since"],
           webhooks.map((one) => [
@@ -153,7 +153,7 @@ const list = Command.make("list", Connection.options, (given) =>
             nameOf(WebhookStatus, one.status),
             String(one.backlog),
             Math.round(Number(one.lagMillis) / 1_000),
-            one.failingSince
+            times.show(one.failingSince)
           ])
         ))))).pipe(Command.withDescription("lists all webhooks, the oldest first"))
 
@@ -175,7 +175,7 @@ const update = Command.make(
   },
   ({ id, target, campaigns, concurrency, description, disable, enable, expectedVersion, maxAttempts, mode, onFailure,
     types, ...given }) =>
-    withWebhooks(given, (client, { json }) =>
+    withWebhooks(given, (client, connection) =>
       Effect.gen(function*() {
         if (enable && disable) return yield* usage("give --enable or --disable")
         const ids = yield* campaignsOf(campaigns)
@@ -193,7 +193,7 @@ const update = Command.make(
         }
         if (Object.keys(change).length === 0) return yield* usage("give what to change: see --help")
         const { webhook } = yield* client.updateWebhook({ id, expectedVersion: BigInt(expectedVersion), ...change })
-        yield* showWebhook(json, webhook)
+        yield* showWebhook(connection, webhook)
       }))
 ).pipe(Command.withDescription("changes what is given of a webhook; enables or disables it"))
 
@@ -219,7 +219,7 @@ const test = Command.make(
     withWebhooks(given, (client, { json }) =>
       Effect.gen(function*() {
         const reply = yield* client.testWebhook({ id, type })
-        yield* show(json, jsonOf(TestWebhookResponseSchema, reply), () =>
+        yield* show(json, Json.ofMessage(TestWebhookResponseSchema, reply), () =>
           Output.facts({
             delivered: reply.delivered ? "yes" : `no: ${reply.reason}`,
             status: reply.status === 0 ? undefined : reply.status,
@@ -247,7 +247,7 @@ const rotate = Command.make(
     ...Connection.acting
   },
   ({ id, overlap, ...given }) =>
-    withWebhooks(given, (client, { json }) =>
+    withWebhooks(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const parsed = DurationText.parse(overlap)
         if (Option.isNone(parsed)) return yield* usage("--overlap must be a duration such as 30m or 24h")
@@ -256,7 +256,8 @@ const rotate = Command.make(
           overlapSeconds: Math.round(Duration.toSeconds(parsed.value))
         })
         yield* show(json, { id, secret, formerSecretUntil }, () => secret)
-        if (!json) yield* Console.error(`requests are signed by both until ${formerSecretUntil}; keep the secret`)
+        if (json) return
+        yield* Console.error(`requests are signed by both until ${times.show(formerSecretUntil)}; keep the secret`)
       }))
 ).pipe(Command.withDescription("gives a webhook a new secret and prints it, only once"))
 
@@ -277,7 +278,7 @@ const replay = Command.make(
     withWebhooks(given, (client, { json }) =>
       Effect.zipRight(
         client.replayWebhook({ id, campaignId: campaign, afterSequence: BigInt(after) }),
-        show(json, { id, campaign, after }, () =>
+        show(json, { id, campaignId: campaign, after }, () =>
           `webhook ${id} gets the events of campaign ${campaign} after ${after} again`)
       ))
 ).pipe(Command.withDescription("delivers events of a campaign again, or leaves some out"))
@@ -287,8 +288,8 @@ const at = (position: WebhookPosition | undefined): string =>
 
 const limit = Options.integer("limit").pipe(Options.withDescription("how many at most"), Options.withDefault(100))
 
-const attemptRow = (one: WebhookAttempt) => [
-  one.at,
+const attemptRow = ({ show: time }: Times) => (one: WebhookAttempt) => [
+  time(one.at),
   one.campaignId,
   nameOf(WebhookAttempt_Result, one.result),
   `${at(one.from)} to ${at(one.to)}`,
@@ -299,30 +300,30 @@ const attemptRow = (one: WebhookAttempt) => [
 ]
 
 const attempts = Command.make("attempts", { id: webhookId, limit, ...Connection.options }, ({ id, limit, ...given }) =>
-  withWebhooks(given, (client, { json }) =>
+  withWebhooks(given, (client, { json, times }) =>
     Effect.gen(function*() {
       if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
       const { attempts } = yield* client.listWebhookAttempts({ id, pageSize: limit })
-      yield* show(json, attempts.map((one) => jsonOf(WebhookAttemptSchema, one)), () =>
+      yield* show(json, attempts.map((one) => Json.ofMessage(WebhookAttemptSchema, one)), () =>
         attempts.length === 0 ? "there were no attempts" : Output.table(
           ["at", "campaign", "result", "events", "count", "status", "took", "reason"],
-          attempts.map(attemptRow)
+          attempts.map(attemptRow(times))
         ))
     }))).pipe(Command.withDescription("lists what deliveries have come to, the newest first"))
 
 const parked = Command.make("parked", { id: webhookId, limit, ...Connection.options }, ({ id, limit, ...given }) =>
-  withWebhooks(given, (client, { json }) =>
+  withWebhooks(given, (client, { json, times }) =>
     Effect.gen(function*() {
       if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
       const { deliveries } = yield* client.listParkedDeliveries({ id, pageSize: limit })
-      yield* show(json, deliveries.map((one) => jsonOf(ParkedDeliverySchema, one)), () =>
+      yield* show(json, deliveries.map((one) => Json.ofMessage(ParkedDeliverySchema, one)), () =>
         deliveries.length === 0 ? "nothing is set aside" : Output.table(
           ["id", "campaign", "events", "parked", "due", "reason"],
           deliveries.map((one) => [
             String(one.id),
             one.campaignId,
             `${at(one.from)} to ${at(one.to)}`,
-            one.parkedAt,
+            times.show(one.parkedAt),
             one.due ? "yes" : "",
             one.reason
           ])

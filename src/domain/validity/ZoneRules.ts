@@ -111,8 +111,8 @@ const changesBy = ({ changes }: ZoneRules, at: EpochMillis): number => {
   return low
 }
 
-/** In milliseconds. */
-const offsetAt = (rules: ZoneRules, at: EpochMillis): number => {
+/** How far the zone is ahead of UTC at a time, in milliseconds. */
+export const offsetAt = (rules: ZoneRules, at: EpochMillis): number => {
   const made = changesBy(rules, at)
   return (made === 0 ? rules.offset : rules.changes[made - 1]!.offset) * 1_000
 }
@@ -124,7 +124,7 @@ const localOf = (rules: ZoneRules, at: EpochMillis): number => at + offsetAt(rul
  * The first instant at which the zone's clocks show this; `undefined`: they leave it out. `before`: when they would
  * show it if they had not been put forward meanwhile.
  */
-const instantOf = (
+export const instantOf = (
   rules: ZoneRules,
   local: number
 ): { readonly at: EpochMillis | undefined; readonly before: number } => {

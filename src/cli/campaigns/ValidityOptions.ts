@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { CouponValidity } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import type { CliFailure } from "../CliFailure.ts"
-import * as Instant from "../Instant.ts"
+import type { Times } from "../values/Times.ts"
 
 /** How long coupons are valid, and how long a redemption can be undone. */
 export const options = {
@@ -35,12 +35,12 @@ export const isGiven = (given: Given): boolean => setsValidity(given) || Option.
 const empty = () => ""
 
 /** The fields of a request; those that are not given are absent. The service says which of them exclude one another. */
-export const toWire = (given: Given) =>
+export const toWire = (given: Given, times: Times) =>
   Effect.gen(function*() {
     const { undoWindow, validFor, validUntil, zone } = given
     const until: Effect.Effect<string, CliFailure> = Option.isNone(validUntil)
       ? Effect.succeed("")
-      : Instant.parse("--valid-until", validUntil.value)
+      : times.parse("--valid-until", validUntil.value)
     const couponValidity = {
       until: yield* until,
       after: Option.getOrElse(validFor, empty),

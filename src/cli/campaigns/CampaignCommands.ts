@@ -1,55 +1,34 @@
-import { type JsonObject, toJson } from "@bufbuild/protobuf"
+import type { JsonObject } from "@bufbuild/protobuf"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { randomUUID } from "node:crypto"
 import {
   type Campaign,
   CampaignPhase,
   CampaignSchema,
-  CampaignStatus,
-  CodeAlphabet,
-  CodeSource,
-  CreateCampaignResponseSchema,
   type GetCampaignResponse,
   GetCampaignResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { campaignId, show, withOperator, withPublic } from "./Commands.ts"
+import { campaignId, show, withOperator, withPublic } from "../commands/Commands.ts"
+import { allowPastEnd, end, limit, name, start } from "./CampaignOptions.ts"
+import { factsOf, tableOf } from "./CampaignText.ts"
 import * as CodeOptions from "./CodeOptions.ts"
+import { create } from "./CreateCommand.ts"
 import * as ValidityOptions from "./ValidityOptions.ts"
-import { createSafely } from "./SafeCreation.ts"
 import * as CampaignFile from "../applying/CampaignFile.ts"
 import * as Confirmation from "../line/Confirmation.ts"
 import * as Connection from "../Connection.ts"
-import * as Instant from "../Instant.ts"
 import * as Output from "../Output.ts"
+import * as Json from "../values/Json.ts"
 import { timeline } from "./TimelineCommand.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 
-const name = Options.text("name").pipe(Options.withDescription("1 to 100 characters"))
-const limit = Options.integer("limit").pipe(Options.withDescription("how many coupons there are, 1 to 10,000,000"))
-const start = Options.text("start").pipe(
-  Options.withDescription("when claims open: 2025-06-25T00:00:00Z, now, +10m, +2h, +1d")
-)
-const end = Options.text("end").pipe(Options.withDescription("when claims close; likewise"))
-const allowPastEnd = Options.boolean("allow-past-end").pipe(
-  Options.withDescription("accept an --end that has passed already: the campaign is over")
-)
 const expectedVersion = Options.integer("expected-version").pipe(
   Options.withDescription("only if the campaign is still at this version, which `campaign get` shows"),
   Options.optional
 )
-
-const statusWord = (status: CampaignStatus): string =>
-  Object.entries(CampaignStatus).find(([, value]) => value === status)?.[0] ?? String(status)
-
-/** The campaign's phase; its status if the service is too old to send phases. */
-const phaseWord = ({ phase, status }: Pick<Campaign, "phase" | "status">): string =>
-  phase === CampaignPhase.UNSPECIFIED
-    ? statusWord(status)
-    : Object.entries(CampaignPhase).find(([, value]) => value === phase)?.[0] ?? String(phase)
 
 const phases = {
   scheduled: [CampaignPhase.SCHEDULED],
@@ -68,89 +47,6 @@ const statusPhases = {
 
 const wordsOf = <Words extends object>(words: Words) =>
   Object.keys(words) as [keyof Words & string, ...Array<keyof Words & string>]
-
-const shapeOf = (
-  { codeCount, codeFormat, codeSource }: Pick<Campaign, "codeFormat" | "codeSource" | "codeCount">
-): string => {
-  if (codeSource === CodeSource.POOL) return `a pool of ${codeCount}`
-  if (codeFormat === undefined) return ""
-  const { alphabet, characters, pattern } = codeFormat
-  const named = Object.entries(CodeAlphabet).find(([, value]) => value === alphabet)?.[0]
-  return `${pattern} of ${characters === "" ? named ?? alphabet : characters}`
-}
-
-type Counts = Pick<Campaign, "couponLimit" | "currentCoupon" | "returned">
-
-/** The limit that was set and the coupons that count towards it: without slots that were returned. */
-const placesOf = ({ couponLimit, currentCoupon, returned }: Counts) =>
-  ({ issued: Number(currentCoupon - returned), limit: Number(couponLimit - returned) })
-
-const issuedOf = (campaign: Counts): string => {
-  const { issued, limit } = placesOf(campaign)
-  return `${issued} of ${limit}${campaign.returned > 0n ? `, and ${campaign.returned} whose slot was returned` : ""}`
-}
-
-const factsOf = (campaign: Omit<Campaign, "$typeName" | "$unknown">): string =>
-  Output.facts({
-    campaign: campaign.id,
-    name: campaign.name,
-    phase: phaseWord(campaign),
-    issued: issuedOf(campaign),
-    start: campaign.startTime,
-    end: campaign.endTime,
-    opened: campaign.openedAt,
-    "sold out": campaign.soldOutAt,
-    codes: shapeOf(campaign),
-    "valid until": campaign.couponValidity?.until,
-    "valid for": ValidityOptions.durationText(campaign.couponValidity),
-    "undo window": campaign.undoWindow,
-    version: String(campaign.version),
-    created: campaign.createdAt,
-    updated: campaign.updatedAt
-  })
-
-const create = Command.make(
-  "create",
-  {
-    name,
-    limit,
-    start: Options.withDefault(start, "now"),
-    end: Options.optional(end),
-    allowPastEnd,
-    requestId: Options.text("request-id").pipe(
-      Options.withDescription("1 to 64 characters of your own: repeated with them, it opens no second campaign"),
-      Options.optional
-    ),
-    pool: CodeOptions.pool,
-    ...CodeOptions.options,
-    ...ValidityOptions.options,
-    ...Connection.acting
-  },
-  ({ allowPastEnd, end, limit, name, pool, requestId, start, ...given }) =>
-    withPublic(given, (client, { json }) =>
-      Effect.gen(function*() {
-        const startTime = yield* Instant.parse("--start", start)
-        const endTime = Option.isNone(end) ? "" : yield* Instant.parse("--end", end.value)
-        if (pool && CodeOptions.isGiven(given)) {
-          return yield* usage("--pool excludes --pattern, --alphabet, --characters and --check")
-        }
-        const codes = { ...CodeOptions.toWire(given), codeSource: CodeOptions.sourceOf(pool) }
-        const id = Option.getOrElse(requestId, () => randomUUID())
-        if (id === "") return yield* usage("--request-id must have 1 to 64 characters")
-        const request = {
-          ...{ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id, ...codes },
-          ...yield* ValidityOptions.toWire(given)
-        }
-        const reply = yield* createSafely(
-          client,
-          request,
-          `--request-id '${id}' --start ${startTime}${endTime === "" ? "" : ` --end ${endTime}`}` +
-            ValidityOptions.repetition(request.couponValidity)
-        )
-        yield* show(json, toJson(CreateCampaignResponseSchema, reply, { alwaysEmitImplicit: true }), () =>
-          `campaign ${reply.campaignId}`)
-      }))
-).pipe(Command.withDescription("opens a campaign; with --request-id and --start, safe to repeat"))
 
 /** Every code, page by page. */
 const codesOf = (client: CouponClient["Type"], campaignId: number, first: GetCampaignResponse, json: boolean) =>
@@ -193,22 +89,25 @@ const get = Command.make(
     ...Connection.options
   },
   ({ campaignId, codes, output, ...given }) =>
-    withPublic({ ...given, json: given.json || output === "json" }, (client, { json }) =>
+    withPublic({ ...given, json: given.json || output === "json" }, (client, { json, times }) =>
       Effect.gen(function*() {
         if (output === "yaml" && (codes || json)) return yield* usage("--output yaml excludes --codes and --json")
         const campaign = yield* client.getCampaign({ campaignId, pageSize: codes ? 0 : 1 })
         if (codes) return yield* codesOf(client, campaignId, campaign, json)
         if (output === "yaml") return yield* Output.line(yield* CampaignFile.write(campaign))
-        const answer = toJson(GetCampaignResponseSchema, campaign, { alwaysEmitImplicit: true })
-        yield* show(json, withoutCodes(answer as JsonObject), () => factsOf(campaign))
+        const answer = Json.ofMessage(GetCampaignResponseSchema, campaign)
+        yield* show(json, withoutCodes(answer), () => factsOf(campaign, times))
       }))
 ).pipe(Command.withDescription("shows a campaign"))
 
 /** The answer of every change: the campaign as it is then. */
-const changed = (json: boolean, campaign: Campaign | undefined): Effect.Effect<void, CliFailure> =>
+const changed = (
+  { json, times }: Connection.Connection,
+  campaign: Campaign | undefined
+): Effect.Effect<void, CliFailure> =>
   campaign === undefined
     ? Effect.fail(new CliFailure({ exit: "FAILED", code: "UNEXPECTED", message: "the answer holds no campaign" }))
-    : show(json, toJson(CampaignSchema, campaign, { alwaysEmitImplicit: true }), () => factsOf(campaign))
+    : show(json, Json.ofMessage(CampaignSchema, campaign), () => factsOf(campaign, times))
 
 const versionOf = (version: Option.Option<number>): bigint => BigInt(Option.getOrElse(version, () => 0))
 
@@ -250,8 +149,9 @@ const update = Command.make(
     ...Connection.acting
   },
   ({ allowPastEnd, campaignId, end, expectedVersion, limit, name, noEnd, noValidity, pool, start, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, connection) =>
       Effect.gen(function*() {
+        const { times } = connection
         if (noEnd && Option.isSome(end)) return yield* usage("--end and --no-end exclude one another")
         if (pool && CodeOptions.isGiven(given)) {
           return yield* usage("--pool excludes --pattern, --alphabet, --characters and --check")
@@ -275,15 +175,15 @@ const update = Command.make(
           allowPastEnd,
           ...CodeOptions.toWire(given),
           codeSource: CodeOptions.sourceOf(pool),
-          ...yield* ValidityOptions.toWire(given),
+          ...yield* ValidityOptions.toWire(given, times),
           ...noValidity ? { couponValidity: {} } : {},
           ...Option.isSome(name) ? { name: name.value } : {},
           ...raised,
-          ...Option.isSome(start) ? { startTime: yield* Instant.parse("--start", start.value) } : {},
-          ...Option.isSome(end) ? { endTime: yield* Instant.parse("--end", end.value) } : noEnd ? { endTime: "" } : {}
+          ...Option.isSome(start) ? { startTime: yield* times.parse("--start", start.value) } : {},
+          ...Option.isSome(end) ? { endTime: yield* times.parse("--end", end.value) } : noEnd ? { endTime: "" } : {}
         }
         const { campaign } = yield* client.updateCampaign(request)
-        yield* changed(json, campaign)
+        yield* changed(connection, campaign)
       }))
 ).pipe(
   Command.withDescription("changes name, limit, times, codes, validity or undo window; the rest stays as it is")
@@ -295,11 +195,11 @@ const turn = (word: "pause" | "resume", description: string) =>
     word,
     { campaignId, expectedVersion, ...Connection.acting },
     ({ campaignId, expectedVersion, ...given }) =>
-      withPublic(given, (client, { json }) => {
+      withPublic(given, (client, connection) => {
         const request = { campaignId, expectedVersion: versionOf(expectedVersion) }
         const reply: Effect.Effect<{ readonly campaign?: Campaign | undefined }, CallFailure> =
           client[`${word}Campaign`](request)
-        return Effect.flatMap(reply, ({ campaign }) => changed(json, campaign))
+        return Effect.flatMap(reply, ({ campaign }) => changed(connection, campaign))
       })
   ).pipe(Command.withDescription(description))
 
@@ -307,32 +207,17 @@ const ending = Command.make(
   "end",
   { campaignId, expectedVersion, yes: Confirmation.yes, ...Connection.acting },
   ({ campaignId, expectedVersion, yes, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, connection) =>
       Effect.gen(function*() {
         if (!yes) {
           const { name } = yield* client.getCampaign({ campaignId, pageSize: 1 })
           const what = `campaign ${campaignId} ${Output.printable(name)} ends for good`
-          yield* Confirmation.confirm({ what, word: name, yes, json })
+          yield* Confirmation.confirm({ what, word: name, yes, json: connection.json })
         }
         const { campaign } = yield* client.endCampaign({ campaignId, expectedVersion: versionOf(expectedVersion) })
-        yield* changed(json, campaign)
+        yield* changed(connection, campaign)
       }))
 ).pipe(Command.withDescription("ends a campaign for good, after its name was typed, or with --yes"))
-
-const tableOf = (campaigns: ReadonlyArray<Campaign>): string =>
-  Output.table(
-    ["campaign", "name", "phase", "issued", "limit", "start", "end", "version"],
-    campaigns.map((campaign) => [
-      campaign.id,
-      campaign.name,
-      phaseWord(campaign),
-      placesOf(campaign).issued,
-      placesOf(campaign).limit,
-      campaign.startTime,
-      campaign.endTime,
-      Number(campaign.version)
-    ])
-  )
 
 const list = Command.make(
   "list",
@@ -356,7 +241,7 @@ const list = Command.make(
     ...Connection.options
   },
   ({ limit, phase, prefix, status, ...given }) =>
-    withPublic(given, (client, { json }) =>
+    withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         if (limit < 1) return yield* usage("--limit must be at least 1")
         if (Option.isSome(phase) && Option.isSome(status)) {
@@ -376,13 +261,13 @@ const list = Command.make(
           pageToken = page.nextPageToken
         } while (pageToken !== "" && campaigns.length < limit)
         if (json) {
-          const shown = campaigns.map((one) => toJson(CampaignSchema, one, { alwaysEmitImplicit: true }))
+          const shown = campaigns.map((one) => Json.ofMessage(CampaignSchema, one))
           return yield* Output.json({ campaigns: shown, more: pageToken !== "" })
         }
         const isFiltered = prefix !== "" || wanted.length > 0
         yield* Output.line(
           campaigns.length > 0
-            ? tableOf(campaigns)
+            ? tableOf(campaigns, times)
             : isFiltered
             ? "there are no such campaigns"
             : "there are no campaigns yet"
@@ -399,7 +284,7 @@ const history = Command.make(
     ...Connection.options
   },
   ({ campaignId, limit, ...given }) =>
-    withOperator(given, (client, { json }) =>
+    withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
         if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
         const events = yield* client.Phases({ campaignId, limit })
@@ -407,7 +292,7 @@ const history = Command.make(
           events.length === 0 ? "nothing was recorded yet" : Output.table(
             ["event", "phase", "reached at", "noticed at"],
             events.map(({ at, noticedAt, phase, sequence }) =>
-              [sequence, phase, Output.time(at), Output.time(noticedAt)])
+              [sequence, phase, times.show(at), times.show(noticedAt)])
           ))
       }))
 ).pipe(Command.withDescription("lists the phases that a campaign has reached, the newest first"))

@@ -3,17 +3,18 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import type { TimelineEntry } from "../../contract/OperatorRpcs.ts"
 import { usage } from "../CliFailure.ts"
-import { campaignId, show, withOperator } from "./Commands.ts"
+import { campaignId, show, withOperator } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
-import { changeText } from "./LogCommand.ts"
+import { changeText } from "../commands/LogCommand.ts"
 import * as Output from "../Output.ts"
+import type { Times } from "../values/Times.ts"
 
-const cells = (entry: typeof TimelineEntry.Type) => {
-  if (entry._tag === "Phase") return [Output.time(entry.reached.at), "", entry.reached.phase, "", ""]
+const cellsOf = ({ show: at }: Times) => (entry: typeof TimelineEntry.Type) => {
+  if (entry._tag === "Phase") return [at(entry.reached.at), "", entry.reached.phase, "", ""]
   const { act } = entry
   const isRefused = act.outcome === "REFUSED"
   const what = isRefused ? `${act.action} (refused)` : act.action
-  return [Output.time(act.at), act.actor, what, changeText(act), act.reason ?? ""]
+  return [at(act.at), act.actor, what, changeText(act), act.reason ?? ""]
 }
 
 export const timeline = Command.make(
@@ -24,11 +25,12 @@ export const timeline = Command.make(
     ...Connection.options
   },
   ({ campaignId, limit, ...given }) =>
-    withOperator(given, (client, { json }) =>
+    withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
         if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
         const { before, entries } = yield* client.Timeline({ campaignId, limit })
-        yield* show(json, entries, () => Output.table(["at", "who", "what", "change", "reason"], entries.map(cells)))
+        yield* show(json, entries, () =>
+          Output.table(["at", "who", "what", "change", "reason"], entries.map(cellsOf(times))))
         if (!json && before !== null && limit < 1_000) {
           yield* Output.line(`there are more: --limit ${Math.min(1_000, limit * 2)}`)
         }
