@@ -1,6 +1,13 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { FIELDS } from "../../src/cli/applying/CampaignFile.ts"
+import * as CouponClient from "../../src/client/CouponClient.ts"
+import {
+  CodeAlphabet, CodeCheck, CodeSource, CreateCampaignRequestSchema
+} from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { type Instance, startInstance } from "../support/Instance.ts"
 import { coupon } from "./Command.ts"
@@ -101,6 +108,111 @@ codes: { pattern: VIP-########-C, alphabet: crockford32 }
     })
   })
 
+  it("has every field by which a campaign is created", () => {
+    const fields: Readonly<Record<string, string>> = {
+      name: "name",
+      couponLimit: "couponLimit",
+      startTime: "startTime",
+      endTime: "endTime",
+      requestId: "requestId",
+      codeFormat: "codes",
+      codeSource: "codes",
+      couponValidity: "couponValidity",
+      undoWindow: "undoWindow",
+      // `--allow-past-end`: a file says what is, not what is let through.
+      allowPastEnd: "name"
+    }
+    expect(CreateCampaignRequestSchema.fields.map(({ localName }) => localName).toSorted())
+      .toEqual(Object.keys(fields).toSorted())
+    for (const field of Object.values(fields)) expect(FIELDS).toContain(field)
+  })
+
+  it("sets how long coupons are valid, and for how long a redemption can be undone", async () => {
+    const file = (more: string) => `name: Valid\ncouponLimit: 5\nstartTime: 2027-01-01T00:00:00Z\n${more}`
+    const monthly = file("couponValidity: { after: P1M, endOfDayZone: Asia/Seoul }\nundoWindow: P2D\n")
+    const id = /^campaign (\d+) Valid: created$/m.exec((await apply(monthly)).out)![1]!
+    const shown = async () => JSON.parse((await run("campaign", "get", id, "--json")).out) as Record<string, unknown>
+    expect(await shown()).toMatchObject({
+      couponValidity: { after: "P1M", endOfDayZone: "Asia/Seoul", until: null },
+      undoWindow: "PT48H",
+      version: 1
+    })
+    expect((await apply(monthly.replace("P2D", "PT48H"))).out).toBe(`campaign ${id} Valid: unchanged\n`)
+    expect((await apply(file("couponValidity: { until: 2028-01-01T00:00:00+09:00 }\nundoWindow: PT1H\n"))).out).toBe(
+      `campaign ${id} Valid: changed\n` +
+        "  couponValidity: {\"after\":\"P1M\",\"endOfDayZone\":\"Asia/Seoul\"} -> " +
+        "{\"until\":\"2028-01-01T00:00:00+09:00\"}\n  undoWindow: PT48H -> PT1H\n"
+    )
+    expect((await apply(file("couponValidity: { until: 2027-12-31T15:00:00Z }\n"))).out).toContain("unchanged")
+    expect((await apply(file("couponValidity: null\n"))).out).toContain("-> none")
+    expect((await shown())["couponValidity"]).toBeUndefined()
+  })
+
+  it("means the limit that was set, without slots that were returned", async () => {
+    const file = "name: Returned\ncouponLimit: 2\nstartTime: 2025-01-01T00:00:00Z\n"
+    const id = /^campaign (\d+)/.exec((await apply(file)).out)![1]!
+    await run("issue", id, "1")
+    await run("revoke", id, "--user", "1", "--return-slot", "--yes")
+    expect((await apply(file)).out).toBe(`campaign ${id} Returned: unchanged\n`)
+    expect((await run("campaign", "get", id, "-o", "yaml")).out).toContain("couponLimit: 2\n")
+    expect((await apply(file.replace("couponLimit: 2", "couponLimit: 3"))).out).toContain("couponLimit: 2 -> 3")
+    expect((await run("campaign", "get", id)).out).toMatch(/^issued +0 of 3/m)
+  })
+
+  const seconds = (from: string, to: string) =>
+    fc.integer({ min: Date.parse(from) / 1_000, max: Date.parse(to) / 1_000 })
+      .map((at) => new Date(at * 1_000).toISOString())
+  const formats = fc.oneof(
+    fc.constant({ alphabet: CodeAlphabet.SAFE20, pattern: "A-########" }),
+    fc.constant({ alphabet: CodeAlphabet.DIGITS, pattern: "############C", check: CodeCheck.DAMM }),
+    fc.constant({ alphabet: CodeAlphabet.CROCKFORD32, pattern: "########-C" }),
+    fc.constant({ characters: "가나다라마바사아자차", pattern: "여름-############" })
+  )
+  const validities = fc.oneof(
+    seconds("2029-01-01T00:00:00Z", "2090-01-01T00:00:00Z").map((until) => ({ until })),
+    fc.constantFrom("P30D", "P1Y6M", "PT12H").map((after) => ({ after })),
+    fc.constantFrom("Asia/Seoul", "Europe/Berlin").map((endOfDayZone) => ({ after: "P1M", endOfDayZone }))
+  )
+  const draft = fc.record({
+    // As in YAML that has to be quoted, too.
+    name: fc.oneof(
+      fc.constantFrom("yes", "null", "1e3", "- a", "a: b", "# x", "'", "\"", "여름 & 겨울", "{a}", "0x1F", "~"),
+      fc.string({ minLength: 1, maxLength: 40, unit: "grapheme-ascii" }).filter((name) => name.trim() === name)
+    ),
+    couponLimit: fc.bigInt({ min: 1n, max: 10_000n }),
+    startTime: seconds("2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z")
+  }).chain((required) =>
+    fc.record({
+      endTime: seconds("2028-01-02T00:00:00Z", "2028-12-31T00:00:00Z"),
+      codes: fc.oneof(
+        formats.map((codeFormat) => ({ codeFormat })),
+        fc.constant({ codeSource: CodeSource.POOL })
+      ),
+      couponValidity: validities,
+      undoWindow: fc.constantFrom("PT1S", "PT90M", "P7D", "PT36H30M5S")
+    }, { requiredKeys: [] }).map(({ codes, ...optional }) => ({ ...required, ...codes, ...optional }))
+  )
+
+  it("changes nothing by what campaign get prints, of whatever campaign", async () => {
+    const client = CouponClient.make({ url: instance.url })
+    await fc.assert(fc.asyncProperty(draft, fc.boolean(), async (request, paused) => {
+      const { campaignId } = await Effect.runPromise(client.createCampaign(request))
+      if (paused) await Effect.runPromise(client.pauseCampaign({ campaignId }))
+      const { out } = await run("campaign", "get", String(campaignId), "-o", "yaml")
+      expect(await apply(out), out).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(/: unchanged\n$/),
+        err: ""
+      })
+      const { version } = await Effect.runPromise(client.getCampaign({ campaignId }))
+      expect(version).toBe(paused ? 2n : 1n)
+      // The same without its id is another one, which is as the first one was.
+      const other = out.replace(/^id: .*\n/, "").replace(/^name: .*$/m, `name: Copy ${campaignId}`)
+      expect((await apply(other)).out).toContain(": created\n")
+      expect((await apply(other)).out).toContain(": unchanged\n")
+    }), { numRuns: 25 })
+  })
+
   it("ends a campaign only where that is asked for twice", async () => {
     const file = "name: Over\ncouponLimit: 1\nstartTime: 2027-01-01T00:00:00Z\n"
     await apply(file)
@@ -121,6 +233,12 @@ codes: { pattern: VIP-########-C, alphabet: crockford32 }
       [`${good}---\nname: b\nstartTime: noon\n`, /startTime must be a time in RFC 3339/],
       [`${good}codes: { alphabet: latin }\n`, /codes alphabet must be hangul/],
       [`${good}codes: { pattern: ABC }\n`, /codes pattern/],
+      [`${good}couponValidity: { after: 30 days }\n`, /couponValidity after must be a duration in ISO 8601/],
+      [`${good}couponValidity: { until: 2027-01-01T00:00:00Z, after: P1D }\n`, /couponValidity after must be absent/],
+      [`${good}couponValidity: { zone: Asia/Seoul }\n`, /couponValidity zone must be one of until, after/],
+      [`${good}couponValidity: {}\n`, /couponValidity must have until or after/],
+      [`${good}undoWindow: P1M\n`, /undoWindow must be of weeks/],
+      [`${good}undoWindow: ""\n`, /undoWindow must be a duration/],
       [`${good}status: open\n`, /status must be active, paused, ended/],
       ["name: [", /Flow sequence/],
       ["- a\n", /must have fields/],

@@ -11,6 +11,8 @@ import {
 import { type CodeFormat, parseCodeFormat } from "../../domain/codes/CodeFormat.ts"
 import { InvalidArgument } from "../../domain/InvalidArgument.ts"
 import { parseRfc3339 } from "../../domain/Time.ts"
+import { type CouponValidity, parseValidity, type ValidityInput } from "../../domain/validity/CouponValidity.ts"
+import { parseUndoWindow } from "../../domain/validity/UndoWindow.ts"
 import { type CliFailure, usage } from "../CliFailure.ts"
 
 /** How codes look, in the words of the file; what is absent is the service's default. */
@@ -20,6 +22,9 @@ export interface FileCodes {
   readonly characters?: string
   readonly check?: string
 }
+
+/** How long coupons can be redeemed, as the API has it. */
+export type FileValidity = Partial<ValidityInput>
 
 export const STATUSES = ["active", "paused", "ended"] as const
 
@@ -35,6 +40,9 @@ export interface FileCampaign {
   readonly endTime?: string | null
   readonly status?: (typeof STATUSES)[number]
   readonly codes?: "pool" | FileCodes
+  /** `null`: coupons that are issued from now on do not expire. */
+  readonly couponValidity?: FileValidity | null
+  readonly undoWindow?: string
 }
 
 const time = (field: string) => (value: unknown): string | undefined => {
@@ -88,6 +96,25 @@ const codes = (value: unknown): string | undefined => {
   return Either.isLeft(format) ? `${format.left.field.replace(/^codeFormat\.?/, "")} ${format.left.reason}` : undefined
 }
 
+const UNDO_WINDOW = "must be a duration in ISO 8601, such as PT24H or P7D"
+
+/** The validity by the rules by which the service reads it. */
+export const validityOf = (
+  { after = "", endOfDayZone = "", until = "" }: FileValidity
+): Either.Either<CouponValidity | undefined, InvalidArgument> => parseValidity({ after, endOfDayZone, until })
+
+const validityWords = new Set(["until", "after", "endOfDayZone"])
+
+const validity = (value: unknown): string | undefined => {
+  if (value === null) return undefined
+  if (typeof value !== "object" || Array.isArray(value)) return "must have until, or after and endOfDayZone; or be null"
+  const unknown = Object.entries(value).find(([name, one]) => !validityWords.has(name) || typeof one !== "string")
+  if (unknown !== undefined) return `${unknown[0]} must be one of ${[...validityWords].join(", ")}, and text`
+  const read = validityOf(value)
+  if (Either.isLeft(read)) return `${read.left.field.replace(/^couponValidity\.?/, "")} ${read.left.reason}`
+  return read.right === undefined ? "must have until or after; null: coupons do not expire" : undefined
+}
+
 /** Each field's rule: what is wrong with a value, if anything. The service has the rules of values. */
 const rules: { readonly [Field in keyof FileCampaign]-?: (value: unknown) => string | undefined } = {
   id: (value) => Number.isInteger(value) && Number(value) > 0 ? undefined : "must be a campaign's number",
@@ -98,8 +125,16 @@ const rules: { readonly [Field in keyof FileCampaign]-?: (value: unknown) => str
   endTime: (value) => value === null || value === "" ? undefined : time("endTime")(value),
   status: (value) =>
     (STATUSES as ReadonlyArray<unknown>).includes(value) ? undefined : `must be ${STATUSES.join(", ")}`,
-  codes
+  codes,
+  couponValidity: validity,
+  undoWindow: (value) => {
+    if (typeof value !== "string" || value === "") return UNDO_WINDOW
+    return Either.match(parseUndoWindow(value), { onLeft: ({ reason }) => reason, onRight: () => undefined })
+  }
 }
+
+/** The fields that a file may have. */
+export const FIELDS: ReadonlyArray<string> = Object.keys(rules)
 
 const campaignOf = (value: unknown, where: string): Either.Either<FileCampaign, CliFailure> => {
   const wrong = (text: string) => Either.left(usage(`${where}: ${text}`))
@@ -140,9 +175,12 @@ export interface Described {
   readonly id: number
   readonly name: string
   readonly couponLimit: bigint
+  readonly returned: bigint
   readonly startTime: string
   readonly endTime: string
   readonly status: number
+  readonly couponValidity?: ValidityInput | undefined
+  readonly undoWindow: string
   readonly codeFormat?: WireFormat | undefined
   readonly codeSource: CodeSource
 }
@@ -160,18 +198,33 @@ export const codesOf = ({ codeFormat, codeSource }: Described): "pool" | FileCod
   }
 }
 
+/** The limit that was set: without slots that were returned, which the service adds to it. */
+export const limitOf = ({ couponLimit, returned }: Pick<Described, "couponLimit" | "returned">): number =>
+  Number(couponLimit - returned)
+
+/** The fields that are set; `null`: coupons do not expire. */
+export const validityFieldsOf = ({ couponValidity }: Pick<Described, "couponValidity">): FileValidity | null => {
+  if (couponValidity === undefined) return null
+  const { after, endOfDayZone, until } = couponValidity
+  const set = Object.entries({ until, after, endOfDayZone }).filter(([, text]) => text !== "")
+  return set.length === 0 ? null : Object.fromEntries(set)
+}
+
 /** A campaign as a file that `parse` reads back. */
 export const write = (campaign: Described): Effect.Effect<string> =>
   Effect.map(Effect.promise(() => import("./Yaml.ts")), ({ stringify }) => {
-    const { couponLimit, endTime, id, name, startTime, status } = campaign
+    const { endTime, id, name, startTime, status, undoWindow } = campaign
     const codes = codesOf(campaign)
     return stringify({
       id,
       name,
-      couponLimit: Number(couponLimit),
+      couponLimit: limitOf(campaign),
       startTime,
       endTime: endTime === "" ? null : endTime,
       status: STATUSES[status - 1],
-      ...codes === undefined ? {} : { codes }
+      ...codes === undefined ? {} : { codes },
+      couponValidity: validityFieldsOf(campaign),
+      // An older service does not send it.
+      ...undoWindow === "" ? {} : { undoWindow }
     }).trimEnd()
   })

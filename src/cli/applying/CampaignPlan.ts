@@ -5,6 +5,8 @@ import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 import { type Campaign, CodeSource } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { sameFormat } from "../../domain/codes/CodeFormat.ts"
 import { parseRfc3339 } from "../../domain/Time.ts"
+import { sameValidity } from "../../domain/validity/CouponValidity.ts"
+import { parseUndoWindow } from "../../domain/validity/UndoWindow.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import { createSafely } from "../campaigns/SafeCreation.ts"
 import * as CampaignFile from "./CampaignFile.ts"
@@ -57,17 +59,26 @@ const sameCodes = (present: Campaign, wanted: "pool" | CampaignFile.FileCodes): 
   return Either.isRight(a) && Either.isRight(b) && sameFormat(a.right, b.right)
 }
 
+const sameValidityAs = (present: Campaign, wanted: CampaignFile.FileValidity | null): boolean => {
+  const [a, b] = [present.couponValidity ?? {}, wanted ?? {}].map(CampaignFile.validityOf)
+  return Either.isRight(a!) && Either.isRight(b!) && sameValidity(a.right, b.right)
+}
+
+const sameWindow = (a: string, b: string): boolean =>
+  Either.getOrUndefined(parseUndoWindow(a)) === Either.getOrUndefined(parseUndoWindow(b))
+
 /** What the file says otherwise than the campaign. What the file leaves out does not count. */
 export const differencesOf = (
   present: Campaign,
-  { codes, couponLimit, endTime, name, startTime, status }: CampaignFile.FileCampaign
+  { codes, couponLimit, couponValidity, endTime, name, startTime, status, undoWindow }: CampaignFile.FileCampaign
 ): ReadonlyArray<Difference> => {
   const now = CampaignFile.STATUSES[present.status - 1]
+  const limit = CampaignFile.limitOf(present)
   const differs: ReadonlyArray<readonly [boolean, Difference]> = [
     [name !== present.name, { field: "name", from: present.name, to: name }],
     [
-      couponLimit !== undefined && BigInt(couponLimit) !== present.couponLimit,
-      { field: "couponLimit", from: Number(present.couponLimit), to: couponLimit }
+      couponLimit !== undefined && couponLimit !== limit,
+      { field: "couponLimit", from: limit, to: couponLimit }
     ],
     [
       startTime !== undefined && !sameTime(startTime, present.startTime),
@@ -80,6 +91,14 @@ export const differencesOf = (
     [
       codes !== undefined && !sameCodes(present, codes),
       { field: "codes", from: CampaignFile.codesOf(present) ?? null, to: codes }
+    ],
+    [
+      couponValidity !== undefined && !sameValidityAs(present, couponValidity),
+      { field: "couponValidity", from: CampaignFile.validityFieldsOf(present), to: couponValidity }
+    ],
+    [
+      undoWindow !== undefined && !sameWindow(undoWindow, present.undoWindow),
+      { field: "undoWindow", from: present.undoWindow, to: undoWindow }
     ],
     [status !== undefined && status !== now, { field: "status", from: now, to: status }]
   ]
@@ -125,9 +144,15 @@ const codesToWire = (codes: CampaignFile.FileCampaign["codes"]) => {
   return { codeFormat: CampaignFile.wireOf(Either.getOrThrow(CampaignFile.formatOf(codes))) }
 }
 
+/** `null`, as an empty message, takes a validity away. */
+const validityToWire = (couponValidity: CampaignFile.FileCampaign["couponValidity"]) =>
+  couponValidity === undefined ? {} : { couponValidity: couponValidity ?? {} }
+
+const windowToWire = (undoWindow: string | undefined) => undoWindow === undefined ? {} : { undoWindow }
+
 /** Creates the campaign of a plan; the service answers with the one that an earlier call has created, if any. */
 const create = (client: Client, wanted: CampaignFile.FileCampaign, allowPastEnd: boolean) => {
-  const { codes, couponLimit, endTime, name, startTime } = wanted
+  const { codes, couponLimit, couponValidity, endTime, name, startTime, undoWindow } = wanted
   const request = {
     name,
     couponLimit: BigInt(couponLimit!),
@@ -135,7 +160,9 @@ const create = (client: Client, wanted: CampaignFile.FileCampaign, allowPastEnd:
     endTime: endTime ?? "",
     allowPastEnd,
     requestId: requestIdOf(wanted),
-    ...codesToWire(codes)
+    ...codesToWire(codes),
+    ...validityToWire(couponValidity),
+    ...windowToWire(undoWindow)
   }
   return createSafely(client, request, "the same file").pipe(
     Effect.mapError((failure) =>
@@ -161,18 +188,20 @@ export const carryOut = (
     const campaign = present ?? (yield* create(client, wanted, allowPastEnd))
     const campaignId = campaign.id
     const fields = new Set(differencesOf(campaign, wanted).map(({ field }) => field))
-    const { codes, couponLimit, endTime, name, startTime, status } = wanted
+    const { codes, couponLimit, couponValidity, endTime, name, startTime, status, undoWindow } = wanted
     let version = campaign.version
-    if (["name", "couponLimit", "startTime", "endTime", "codes"].some((field) => fields.has(field))) {
+    if ([...fields].some((field) => field !== "status")) {
       const answer = yield* client.updateCampaign({
         campaignId,
         expectedVersion: version,
         allowPastEnd,
         ...fields.has("name") ? { name } : {},
-        ...fields.has("couponLimit") ? { couponLimit: BigInt(couponLimit!) } : {},
+        ...fields.has("couponLimit") ? { couponLimit: BigInt(couponLimit!) + campaign.returned } : {},
         ...fields.has("startTime") ? { startTime: startTime! } : {},
         ...fields.has("endTime") ? { endTime: endTime ?? "" } : {},
-        ...fields.has("codes") ? codesToWire(codes) : {}
+        ...fields.has("codes") ? codesToWire(codes) : {},
+        ...fields.has("couponValidity") ? validityToWire(couponValidity) : {},
+        ...fields.has("undoWindow") ? windowToWire(undoWindow) : {}
       })
       version = answer.campaign!.version
     }
