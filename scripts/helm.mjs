@@ -5,6 +5,8 @@ import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Either from "effect/Either"
+import { chartValues, cronTrigger, scaledObject } from "../src/cli/k8s/ScaledObject.ts"
 import { goProgram } from "./goProgram.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -51,6 +53,29 @@ for (const [name, expected, ...sets] of variants) {
   const ok = valid.status === 0 && documents === expected
   check(`kubeconform: ${name}, ${documents} documents`, ok, valid.stdout + valid.stderr)
 }
+
+// What `coupon k8s scaled-object` prints.
+const sale = {
+  campaignId: 1,
+  name: "Summer",
+  start: Date.UTC(2027, 5, 25, 3),
+  leadMillis: 900_000,
+  forMillis: 3_600_000,
+  deployment: "sale-coupon-issuance",
+  namespace: "shop",
+  replicas: 9,
+  minReplicas: 2,
+  maxReplicas: 12,
+  cpuUtilization: 70
+}
+const cron = Either.getOrThrow(cronTrigger(sale, sale.start - 60_000))
+const printed = JSON.stringify(scaledObject(sale, cron))
+const scaled = run(kubeconform, ["-strict", "-summary", "-schema-location", schemas], { input: printed })
+check("kubeconform: coupon k8s scaled-object", /Valid: 1,/.test(scaled.stdout) && scaled.status === 0, scaled.stdout)
+const values = JSON.stringify(chartValues(sale, cron))
+const chartSets = Object.entries(JSON.parse(values)).flatMap(([k, v]) => ["--set-json", `${k}=${JSON.stringify(v)}`])
+const ofValues = run(helm, ["template", "sale", chart, "--set-json", 'publicAccess="key"', ...version, ...chartSets])
+check("helm template: coupon k8s scaled-object -o values", ofValues.stdout.includes("45 2 25 6 *"), ofValues.stderr)
 
 // Proof that the schemas see: a field that does not exist.
 const input = run(helm, ["template", "sale", chart, ...version]).stdout.replace("enableServiceLinks", "enableLinks")

@@ -13,6 +13,7 @@ import { doctor } from "./commands/DoctorCommand.ts"
 import { events } from "./events/EventsCommand.ts"
 import { keys } from "./commands/KeyCommands.ts"
 import { eraseUser } from "./redemptions/EraseCommand.ts"
+import { k8s } from "./k8s/K8sCommand.ts"
 import { listen } from "./webhooks/ListenCommand.ts"
 import { webhook } from "./webhooks/WebhookCommands.ts"
 import { watch } from "./watching/WatchCommand.ts"
@@ -44,6 +45,7 @@ export const root = Command.make("coupon").pipe(
     webhook,
     listen,
     OperatorCommands.settings,
+    k8s,
     LogCommand.log
   ])
 )

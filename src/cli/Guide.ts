@@ -206,6 +206,11 @@ export const entries: ReadonlyArray<Entry> = [
     usage: "listen --forward-to URL --campaign ID [--after N] [--mode M]",
     text: "sends a campaign's events to your own endpoint as a webhook would, signed; prints the secret",
     role: "VIEWER"
+  },
+  {
+    usage: "k8s scaled-object ID --deployment D --replicas N [--lead 15m] [--for 1h] [-o values]",
+    text: "prints a ScaledObject of KEDA that starts instances before a campaign opens",
+    role: "anyone"
   }
 ]
 

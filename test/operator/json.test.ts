@@ -155,6 +155,8 @@ describe("--json", () => {
     })
     const { codeImport } = await started.json() as { readonly codeImport: { readonly importId: number } }
     await run("codes", "abort", "2", String(codeImport.importId))
+    await run("campaign", "create", "--name", "c", "--limit", "1", "--start", "+2h")
+    await run("k8s", "scaled-object", "3", "--deployment", "sale", "--replicas", "3")
 
     await run("webhook", "list")
     await run("webhook", "get", id)
@@ -179,6 +181,7 @@ describe("--json", () => {
     await run("log", "--verify")
     const [acts] = await run("log") as unknown as [ReadonlyArray<Record<string, unknown>>]
     expect(acts.length).toBeGreaterThan(10)
+    await run("erase-user", "1", "--yes")
     await run("campaign", "end", "1", "--yes")
     expect([...seen].toSorted()).toEqual(leaves.toSorted())
   })

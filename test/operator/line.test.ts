@@ -93,6 +93,7 @@ describe("a line that is wrong", () => {
       "--limit comes before a command: first the command, then its options (coupon campaign --help)"
     ],
     ["--completions tcsh", "--completions must be one of bash, sh, zsh, fish"],
+    ["k8s scaled-objects 1", "there is no command coupon k8s scaled-objects; did you mean coupon k8s scaled-object?"],
     ["campaign get 1 --tz Mars", "--tz must be a zone of the IANA database, such as Asia/Seoul or UTC"],
     ["campaign get 1 --code", "there is no option --code; did you mean --codes? (coupon campaign get --help)"]
   ]

@@ -25,6 +25,7 @@ export const examples: Readonly<Record<string, ReadonlyArray<string>>> = {
   "find": ["coupon find 1 SUMMER-2345-6789-A"],
   "get": ["coupon get 1 1001"],
   "issue": ["coupon issue 1 1001"],
+  "k8s scaled-object": ["coupon k8s scaled-object 1 --deployment sale-coupon-issuance --replicas 9 --lead 15m"],
   "keys create": ["coupon keys create --name till-7 --role REDEEMER --expires 2027-01-01T00:00:00Z"],
   "keys limit": ["coupon keys limit 5f2c --networks 10.0.0.0/8"],
   "keys list": ["coupon keys list"],
