@@ -151,3 +151,87 @@ describe("bodies without their end", () => {
     expect((await request(server.port, { path: ISSUE, headers: json, body: claim })).status).toBe(200)
   })
 })
+
+describe("bodies without their end, by a trusted proxy", () => {
+  let server: Running
+  beforeAll(async () => {
+    const environment = { HELD_BYTES: String(MOST), TRUSTED_PROXIES: "127.0.0.1" }
+    server = await start({ environment, patience: { headers: 2_000, request: 2_000 } })
+  })
+  afterAll(() => server.close())
+
+  /** Another client for each test: what one wastes counts against it for seconds. */
+  let client = 0
+  const newClient = () => `198.51.100.${++client}`
+
+  /** 248 of them fill the client's part. */
+  const GREEDY = 300
+
+  const proxy = () => {
+    // What is written and not yet sent counts, and beyond 10 MB Node opens no more streams.
+    const session = http2.connect(server.url, { maxSessionMemory: 100 })
+    session.on("error", () => {})
+    let closed = false
+    session.on("close", () => closed = true)
+    const open = (client: string) => {
+      const stream = session.request({ ":method": "POST", ":path": ISSUE, ...json, "x-forwarded-for": client })
+      stream.on("error", () => {}).resume()
+      const outcome = new Promise<number>((resolve) => {
+        stream.on("response", (reply) => resolve(Number(reply[":status"])))
+        stream.on("close", () => resolve(-stream.rstCode))
+      })
+      return { outcome, stream }
+    }
+    return { closed: () => closed, open, session }
+  }
+
+  it("wait for room, hold up no other client, and go on when there is some", async () => {
+    const before = protections.bytes.value()
+    const from = newClient()
+    const { open, session } = proxy()
+    const greedy = Array.from({ length: GREEDY }, () => open(from))
+    for (const { stream } of greedy) stream.write(Buffer.alloc(BODY - 1, " "))
+    await until(() => protections.bytes.value() >= before + 20)
+    expect(heldNow()).toBeLessThanOrEqual(MOST / 2)
+    const other = open(newClient())
+    other.stream.end(claim.padEnd(BODY, " "))
+    expect(await other.outcome).toBe(200)
+    const late = open(from)
+    late.stream.end(claim.padEnd(BODY, " "))
+    for (const { stream } of greedy) stream.destroy()
+    expect(await late.outcome).toBe(200)
+    await until(() => heldNow() === 0)
+    session.destroy()
+  })
+
+  it("that wait in vain end in time, and their connection stays", async () => {
+    const from = newClient()
+    const { closed, open, session } = proxy()
+    const greedy = Array.from({ length: GREEDY }, () => open(from))
+    for (const { stream } of greedy) stream.write(Buffer.alloc(BODY - 1, " "))
+    const outcomes = await Promise.all(greedy.map(({ outcome }) => outcome))
+    expect(new Set(outcomes)).toEqual(new Set([-http2.constants.NGHTTP2_CANCEL]))
+    expect(closed()).toBe(false)
+    await until(() => heldNow() === 0)
+    session.destroy()
+  })
+
+  it("in frames of one byte end alone", async () => {
+    const before = protections.tinyChunks.value()
+    const { closed, open, session } = proxy()
+    const one = open(newClient())
+    let ended = false
+    void one.outcome.then(() => ended = true)
+    const drip = () => {
+      if (!ended) one.stream.write(" ", () => setImmediate(drip))
+    }
+    drip()
+    await until(() => ended)
+    expect(protections.tinyChunks.value() - before).toBe(1)
+    const other = open(newClient())
+    other.stream.end(claim)
+    expect(await other.outcome).toBe(200)
+    expect(closed()).toBe(false)
+    session.destroy()
+  })
+})

@@ -31,7 +31,13 @@ const MAX_STREAMS = 100
  * Streams that a client may open and reset again before nghttp2 ends its connection, which it does in the middle of
  * what one read brought. What a client wastes in all its connections is bounded by `WastedStreams`.
  */
-const OF_CLIENTS = { streams: MAX_STREAMS, streamResetBurst: 2_000, streamResetRate: 100 }
+const OF_CLIENTS = {
+  streams: MAX_STREAMS,
+  streamWindow: 65_535,
+  sessionWindow: 65_535,
+  streamResetBurst: 2_000,
+  streamResetRate: 100
+}
 
 /**
  * A trusted proxy resets what its clients reset, and one of them must not end the connection of all: none of Node's
@@ -41,6 +47,12 @@ const OF_CLIENTS = { streams: MAX_STREAMS, streamResetBurst: 2_000, streamResetR
 const UNBOUNDED = 1_000_000_000
 const OF_PROXIES = {
   streams: 10 * MAX_STREAMS,
+  // Of a body that is not read, as `Bodies` leaves some, so much arrives.
+  streamWindow: 8_192,
+  // As much for each stream: else one client's bodies, in all of them, would hold up those of others.
+  sessionWindow: 10 * MAX_STREAMS * 8_192,
+  // In MB. Beyond it Node refuses new streams, also those of clients that read their answers; HELD_BYTES bounds more.
+  maxSessionMemory: 100,
   streamResetBurst: UNBOUNDED,
   streamResetRate: UNBOUNDED,
   maxSessionRejectedStreams: UNBOUNDED
@@ -88,7 +100,7 @@ export const make = (options: {
     }
     const beganAt = performance.now()
     requestBegan(session)
-    bodies.guard(stream, client)
+    bodies.guard(stream, client, connectionOf(session)?.client !== client)
     // HTTP/1.1 has requestTimeout. In HTTP/2, Node leaves a stream open whose body never ends.
     const cancel = guarded(report, () => request.stream.close(http2.constants.NGHTTP2_CANCEL))
     const timer = setTimeout(cancel, patience.request)
@@ -108,8 +120,17 @@ export const make = (options: {
     serve(request, response)
   }
 
-  const makeServer = ({ streams: most, ...bounds }: { readonly streams: number }): http2.Http2Server => {
-    const settings = { maxConcurrentStreams: most, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false }
+  const makeServer = ({ sessionWindow, streams: most, streamWindow, ...bounds }: {
+    readonly streams: number
+    readonly streamWindow: number
+    readonly sessionWindow: number
+  }): http2.Http2Server => {
+    const settings = {
+      maxConcurrentStreams: most,
+      maxHeaderListSize: MAX_HEADER_BYTES,
+      initialWindowSize: streamWindow,
+      enablePush: false
+    }
     const server = http2.createServer({ ...bounds, settings }, begun)
     server.setTimeout(patience.http2Idle)
     server.on("timeout", (session: http2.ServerHttp2Session) => {
@@ -119,6 +140,7 @@ export const make = (options: {
     })
     server.on("session", (session) => {
       sessions.add(session)
+      session.setLocalWindowSize(sessionWindow)
       unfinished.begun(session)
       session.once("close", () => sessions.delete(session))
       // In place of Node's own listener, which makes a request and a response of each stream first.

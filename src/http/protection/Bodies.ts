@@ -1,5 +1,5 @@
 import { IncomingMessage } from "node:http"
-import type { ServerHttp2Stream } from "node:http2"
+import { constants, type ServerHttp2Stream } from "node:http2"
 import type { Socket } from "node:net"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
 import type { Shares } from "../../rpc/admission/Shares.ts"
@@ -12,8 +12,12 @@ import type { Offences } from "./Offences.ts"
 export interface Bodies {
   /** Node's class of requests over HTTP/1.1, whose bodies are bounded. */
   readonly IncomingMessage: typeof IncomingMessage
-  /** Bounds the body of a stream of HTTP/2, whose client is given. */
-  readonly guard: (stream: ServerHttp2Stream, client: number) => void
+  /**
+   * Bounds the body of a stream of HTTP/2, whose client is given. Where there is no room for it, the stream is ended;
+   * of one that is `proxied` nothing is read until there is. Its client would open another as soon as this one ended,
+   * and the connection, which carries others, cannot be ended.
+   */
+  readonly guard: (stream: ServerHttp2Stream, client: number, proxied: boolean) => void
 }
 
 /** What a chunk takes besides its bytes: a buffer and its place in a queue. */
@@ -25,6 +29,12 @@ const UNCOUNTED_BYTES = 2_048
 /** So many chunks are taken of any size; of more, the average has to be as large as this. */
 const ANY_CHUNKS = 256
 const LEAST_AVERAGE_BYTES = 32
+
+/** How often room is looked for anew. */
+const WAIT_MILLIS = 50
+
+/** Of a stream that waits. A proxy's chunks are longer, so that fewer of them fill its window. */
+const MOST_LATE = 64
 
 const ignore = () => {}
 
@@ -39,7 +49,18 @@ interface Meter {
 
 const METER = Symbol("meter")
 
-type Metered = ServerHttp2Stream & { [METER]?: Meter & { readonly client: number } }
+/** A chunk, or the end of the body. */
+type Late = readonly [chunk: Buffer | null, encoding: BufferEncoding | undefined]
+
+interface StreamMeter extends Meter {
+  readonly client: number
+  readonly proxied: boolean
+  hasWaited: boolean
+  /** What arrived while there was no room: at most the stream's window. `null`: its end. */
+  readonly late: Array<Late>
+}
+
+type Metered = ServerHttp2Stream & { [METER]?: StreamMeter }
 
 /** `clientOf`: as `ClientAddresses.ofRequest`. */
 export const make = (options: {
@@ -49,6 +70,25 @@ export const make = (options: {
 }): Bodies => {
   const { clientOf, held, offences } = options
 
+  const areTiny = (meter: Meter) =>
+    meter.chunks > ANY_CHUNKS && meter.received < meter.chunks * LEAST_AVERAGE_BYTES
+
+  /** Takes the room for all that was received. */
+  const hasRoom = (meter: Meter, clientOfIt: () => number, onEnd: (release: () => void) => void) => {
+    const bytes = meter.received + meter.chunks * CHUNK_BYTES
+    if (bytes <= UNCOUNTED_BYTES) return true
+    const client = clientOfIt()
+    if (!held.take(client, bytes - meter.held)) return false
+    if (meter.held === 0) {
+      onEnd(() => {
+        held.give(client, meter.held)
+        meter.held = 0
+      })
+    }
+    meter.held = bytes
+    return true
+  }
+
   const measure = (
     meter: Meter,
     length: number,
@@ -57,19 +97,8 @@ export const make = (options: {
   ): Verdict => {
     meter.received += length
     meter.chunks++
-    if (meter.chunks > ANY_CHUNKS && meter.received < meter.chunks * LEAST_AVERAGE_BYTES) return "TinyChunks"
-    const bytes = meter.received + meter.chunks * CHUNK_BYTES
-    if (bytes <= UNCOUNTED_BYTES) return "Taken"
-    const client = clientOfIt()
-    if (!held.take(client, bytes - meter.held)) return "NoRoom"
-    if (meter.held === 0) {
-      onEnd(() => {
-        held.give(client, meter.held)
-        meter.held = 0
-      })
-    }
-    meter.held = bytes
-    return "Taken"
+    if (areTiny(meter)) return "TinyChunks"
+    return hasRoom(meter, clientOfIt, onEnd) ? "Taken" : "NoRoom"
   }
 
   const cut = (verdict: Exclude<Verdict, "Taken">, socket: Socket | undefined) => {
@@ -105,26 +134,67 @@ export const make = (options: {
     }
   }
 
+  const waiting = new Set<Metered>()
+  let timer: NodeJS.Timeout | undefined
+
+  const pushOf = (stream: Metered) => (Object.getPrototypeOf(stream) as ServerHttp2Stream).push
+
+  const onEndOf = (stream: Metered) => (release: () => void) => stream.once("close", release)
+
+  /** Goes on with streams for which there is room by now. */
+  const goOn = () => {
+    timer = undefined
+    for (const stream of waiting) {
+      const meter = stream[METER]!
+      if (!hasRoom(meter, () => meter.client, onEndOf(stream))) continue
+      waiting.delete(stream)
+      const [first, ...more] = meter.late.splice(0)
+      // The first was counted when it came.
+      pushOf(stream).call(stream, ...first!)
+      for (const [chunk, encoding] of more) stream.push(chunk, encoding)
+    }
+    if (waiting.size > 0) goOnLater()
+  }
+
+  const goOnLater = () => {
+    timer ??= setTimeout(goOn, WAIT_MILLIS).unref()
+  }
+
+  const wait = (stream: Metered, ...late: Late) => {
+    const meter = stream[METER]!
+    meter.late.push(late)
+    waiting.add(stream)
+    if (!meter.hasWaited) stream.once("close", () => waiting.delete(stream))
+    meter.hasWaited = true
+    goOnLater()
+  }
+
   function push(this: Metered, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
-    const proto = Object.getPrototypeOf(this) as ServerHttp2Stream
     const meter = this[METER]!
-    if (chunk === null) return proto.push.call(this, chunk, encoding)
-    const verdict = measure(meter, chunk.length, () => meter.client, (release) => this.once("close", release))
-    if (verdict === "Taken") return proto.push.call(this, chunk, encoding)
+    if (waiting.has(this)) {
+      if (meter.late.push([chunk, encoding]) > MOST_LATE) this.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+      return false
+    }
+    if (chunk === null) return pushOf(this).call(this, chunk, encoding)
+    const verdict = measure(meter, chunk.length, () => meter.client, onEndOf(this))
+    if (verdict === "Taken") return pushOf(this).call(this, chunk, encoding)
     if (this.destroyed || this.closed) return false
     const { session } = this
     cut(verdict, session?.socket)
-    // Tiny frames are an attack; for want of room, others on the connection, a proxy's perhaps, go on.
-    if (verdict === "TinyChunks") session?.destroy()
-    else this.destroy()
+    // Tiny frames are an attack; for want of room, others on the connection go on.
+    if (verdict === "NoRoom") {
+      if (meter.proxied) wait(this, chunk, encoding)
+      else this.destroy()
+    } else if (meter.proxied) this.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    else session?.destroy()
     return false
   }
 
   return {
     IncomingMessage: Bounded,
-    guard: (stream, client) => {
+    guard: (stream, client, proxied) => {
       const metered = stream as Metered
-      metered[METER] = { received: 0, chunks: 0, held: 0, client }
+      metered[METER] = { received: 0, chunks: 0, held: 0, client, proxied, hasWaited: false, late: [] }
       metered.push = push
     }
   }
