@@ -25,6 +25,8 @@ import * as PhaseWatch from "./agents/PhaseWatch.ts"
 import * as Reconciler from "./agents/Reconciler.ts"
 import * as RedemptionCommit from "./claim/RedemptionCommit.ts"
 import * as ReservationReaper from "./agents/ReservationReaper.ts"
+import * as SaleCounts from "./agents/sale/SaleCounts.ts"
+import * as SaleHistory from "./agents/sale/SaleHistory.ts"
 import * as UserErasure from "./campaigns/erasure/UserErasure.ts"
 import type { UseCases } from "./rpc/Startup.ts"
 import { ApiKeys } from "./security/ApiKeys.ts"
@@ -59,7 +61,7 @@ export const layer = Layer.mergeAll(
   Layer.provideMerge(Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer)),
   Layer.provideMerge(PhaseWatch.layer),
   Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer, WebhookSender.layer)),
-  Layer.provideMerge(CouponExpiry.layer)
+  Layer.provideMerge(Layer.merge(CouponExpiry.layer, Layer.provideMerge(SaleHistory.layer, SaleCounts.layer)))
 )
 
 /** What calls are served by. */

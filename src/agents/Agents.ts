@@ -19,6 +19,7 @@ import { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
 import { EventNews } from "./events/EventNews.ts"
 import { ErasureWatch } from "./ErasureWatch.ts"
 import { ReservationReaper } from "./ReservationReaper.ts"
+import { SaleHistory } from "./sale/SaleHistory.ts"
 import * as StartWatch from "./StartWatch.ts"
 import * as VoidRemoval from "./outbox/VoidRemoval.ts"
 
@@ -35,6 +36,7 @@ export const make = Effect.gen(function*() {
   const reaper = yield* ReservationReaper
   const reconciler = yield* Reconciler
   const phases = yield* PhaseWatch
+  const sales = yield* SaleHistory
   const voids = yield* VoidRemoval.make
   const starts = yield* StartWatch.make
   const search = yield* CampaignSearch.make
@@ -94,6 +96,13 @@ export const make = Effect.gen(function*() {
       name: "erasure_watch",
       title: "the watch for erased users",
       runOnce: erasures.runOnce,
+      every: Duration.seconds(1)
+    },
+    {
+      // Also without a reader: a page that is opened during a sale shows what was before.
+      name: "sale_history",
+      title: "the record of what campaigns did each second",
+      runOnce: sales.runOnce,
       every: Duration.seconds(1)
     },
     {

@@ -19,6 +19,7 @@ import type {
   ClaimBatch, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
 } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
+import { SaleCounts } from "../agents/sale/SaleCounts.ts"
 import * as TracedClaims from "./TracedClaims.ts"
 import { untilResolved } from "./UntilResolved.ts"
 
@@ -75,6 +76,7 @@ export const make = Effect.gen(function*() {
   const ledger = yield* Ledger
   const relay = yield* OutboxRelay
   const expiry = yield* CouponExpiry
+  const sales = yield* SaleCounts
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
 
   /** In the background. A slot whose release fails is freed by the reaper. */
@@ -136,6 +138,7 @@ export const make = Effect.gen(function*() {
     queued: ReadonlyArray<QueuedClaim>,
     stepAside: () => void
   ): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
+    sales.add(campaignId, "reserved", queued.length)
     const batch: ClaimBatch = {
       batchId: TracedClaims.batchId(campaignId, queued),
       campaignId,
@@ -154,13 +157,14 @@ export const make = Effect.gen(function*() {
       }),
       Effect.tap((outcomes) => {
         const rejected: Array<Reservation> = []
-        let issued = false
+        let issued = 0
         outcomes.forEach((outcome, i) => {
           const { reservation, userId } = queued[i]!
-          if (outcome._tag === "Issued") issued = true
+          if (outcome._tag === "Issued") issued++
           else if (reservation !== undefined) rejected.push({ userId, value: reservation })
         })
-        return Effect.zipRight(release(campaignId, rejected), issued ? relay.wake : Effect.void)
+        sales.add(campaignId, "committed", issued)
+        return Effect.zipRight(release(campaignId, rejected), issued > 0 ? relay.wake : Effect.void)
       }),
       Effect.uninterruptible
     )

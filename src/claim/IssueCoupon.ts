@@ -37,6 +37,7 @@ import { GroupCommit } from "./GroupCommit.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { gateAnswers } from "../metrics/GateMetrics.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import { SaleCounts } from "../agents/sale/SaleCounts.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import * as SingleFlight from "./SingleFlight.ts"
@@ -95,6 +96,7 @@ export const make = Effect.gen(function*() {
   const groupCommit = yield* GroupCommit
   const held = yield* HeldCoupons
   const known = yield* KnownCampaigns
+  const sales = yield* SaleCounts
   const campaigns = yield* CampaignStore
   const lookup = yield* CouponLookup
   const rebuilder = yield* GateRebuilder
@@ -130,6 +132,7 @@ export const make = Effect.gen(function*() {
       return
     }
     claim.continuation = undefined
+    sales.ended(claim.campaignId, exit)
     if (claim.leads) flights.leave(claim, heldBy(exit))
     continuation.done(exit)
   }
@@ -149,7 +152,11 @@ export const make = Effect.gen(function*() {
 
   const begin: IssueCoupon["Type"]["begin"] = ({ campaignId, timeoutMillis, userId }, continuation) => {
     const coupon = held.find(campaignId, userId)
-    if (coupon !== undefined) return continuation.done(alreadyClaimed(coupon))
+    if (coupon !== undefined) {
+      const exit = alreadyClaimed(coupon)
+      sales.ended(campaignId, exit)
+      return continuation.done(exit)
+    }
     known.touch(campaignId)
     const now = performance.now()
     const ownDeadline = timeoutMillis !== undefined && timeoutMillis < requestMillis

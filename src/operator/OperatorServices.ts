@@ -7,6 +7,7 @@ import type { GateFacts } from "../ports/operation/GateFacts.ts"
 import type { GateRebuilder } from "../agents/GateRebuilder.ts"
 import type { Agents } from "../agents/Agents.ts"
 import type { KnownCampaigns } from "../agents/KnownCampaigns.ts"
+import type { SaleHistory } from "../agents/sale/SaleHistory.ts"
 import type { CampaignStore } from "../ports/CampaignStore.ts"
 import type { Ledger } from "../ports/Ledger.ts"
 import type { LedgerFacts } from "../ports/LedgerFacts.ts"
@@ -35,6 +36,7 @@ export type Ports =
   | InstanceBoard
   | LedgerBackup
   | Outbox
+  | SaleHistory
   | Sessions
   | StoreHealth
   | WebhookDelivery

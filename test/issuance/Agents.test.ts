@@ -15,6 +15,8 @@ import * as OutboxRelay from "../../src/agents/outbox/OutboxRelay.ts"
 import * as PhaseWatch from "../../src/agents/PhaseWatch.ts"
 import * as Reconciler from "../../src/agents/Reconciler.ts"
 import * as ReservationReaper from "../../src/agents/ReservationReaper.ts"
+import * as SaleCounts from "../../src/agents/sale/SaleCounts.ts"
+import * as SaleHistory from "../../src/agents/sale/SaleHistory.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import * as Exposition from "../../src/metrics/Exposition.ts"
@@ -43,7 +45,7 @@ const nouns = Layer.mergeAll(Reconciler.layer, ReservationReaper.layer, ErasureW
   Layer.provideMerge(PhaseWatch.layer),
   Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, HeldCoupons.layer, EventNews.layer)),
   Layer.provideMerge(Layer.provideMerge(WebhookDelivery.layer, WebhookSender.layer)),
-  Layer.provideMerge(CouponExpiry.layer)
+  Layer.provideMerge(Layer.merge(CouponExpiry.layer, Layer.provideMerge(SaleHistory.layer, SaleCounts.layer)))
 )
 
 /** The ports, with each effect and call of them counted; `gate.suspicions` emits what `suspicions` does. */
@@ -101,7 +103,8 @@ describe("agents", () => {
         yield* TestClock.adjust("2 minutes")
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
-          "relay", "reaper", "reconciler", "phase_watch", "start_watch", "erasure_watch", "campaign_search",
+          "relay", "reaper", "reconciler", "phase_watch", "start_watch", "erasure_watch", "sale_history",
+          "campaign_search",
           "outbox_watch", "event_log", "event_removal", "webhooks", "webhook_leases", "webhook_purge", "audit_seal",
           "key_watch", "void_removal"
         ])

@@ -7,6 +7,7 @@ import * as Schedule from "effect/Schedule"
 import * as EventNews from "../../src/agents/events/EventNews.ts"
 import * as GateRebuilder from "../../src/agents/GateRebuilder.ts"
 import * as KnownCampaigns from "../../src/agents/KnownCampaigns.ts"
+import * as SaleCounts from "../../src/agents/sale/SaleCounts.ts"
 import * as OutboxRelay from "../../src/agents/outbox/OutboxRelay.ts"
 import * as PhaseWatch from "../../src/agents/PhaseWatch.ts"
 import * as ReservationReaper from "../../src/agents/ReservationReaper.ts"
@@ -61,7 +62,7 @@ const noted = (line: Line) =>
 const world = (line: Line) =>
   Layer.mergeAll(GateRebuilder.layer, OutboxRelay.layer, ReservationReaper.layer).pipe(
     Layer.provideMerge(PhaseWatch.layer),
-    Layer.provideMerge(Layer.merge(KnownCampaigns.layer, EventNews.layer)),
+    Layer.provideMerge(Layer.mergeAll(KnownCampaigns.layer, EventNews.layer, SaleCounts.layer)),
     Layer.provideMerge(Layer.merge(noted(line), TestLedgerLayer.layer)),
     Layer.provideMerge(
       AppConfig.layerTest({ HYDRATE_PAGE_SIZE: "2", REQUEST_TIMEOUT: "400ms", RESERVATION_TIMEOUT: "500ms" })

@@ -15,6 +15,7 @@ import * as CouponSinks from "./CouponSinks.ts"
 import type { SinkUnavailable } from "./CouponSinks.ts"
 import { EventNews } from "../events/EventNews.ts"
 import { PhaseWatch } from "../PhaseWatch.ts"
+import { SaleCounts } from "../sale/SaleCounts.ts"
 
 /**
  * Polls the outbox, hands the coupons to every sink (the last is the gate, which confirms the reservations), and
@@ -53,7 +54,11 @@ export const make = Effect.gen(function*() {
   const outbox = yield* Outbox
   const phases = yield* PhaseWatch
   const news = yield* EventNews
+  const sales = yield* SaleCounts
   const wakes = yield* Queue.sliding<void>(1)
+
+  /** Coupons that the poll under way has handed over, by campaign. One that is taken back hands them over again. */
+  const handed = new Map<CampaignId, number>()
 
   /** Publishes the events of one campaign; returns their ids. */
   const publishOf = (campaignId: CampaignId, events: ReadonlyArray<OutboxEvent>) =>
@@ -67,6 +72,7 @@ export const make = Effect.gen(function*() {
       if (coupons.length > 0) {
         yield* handOver(campaignId, coupons)
         OutboxMetrics.delivered.add(coupons.length)
+        handed.set(campaignId, coupons.length)
       }
       return events.map((event) => event.id)
     })
@@ -76,6 +82,7 @@ export const make = Effect.gen(function*() {
 
   const publish = (events: ReadonlyArray<OutboxEvent>) =>
     Effect.gen(function*() {
+      handed.clear()
       const campaigns = [...Map.groupBy(events, ({ campaignId }) => campaignId)]
       const ended = yield* Effect.forEach(
         campaigns,
@@ -97,8 +104,10 @@ export const make = Effect.gen(function*() {
   const poll = Effect.suspend(() => {
     const now = performance.now()
     for (const [campaignId, { until }] of putOff) if (until <= now) putOff.delete(campaignId)
+    handed.clear()
     return Effect.tap(outbox.poll(config.relayBatchSize, publish, [...putOff.keys()]), ({ appended, settled }) => {
       news.publish(appended)
+      for (const [campaignId, coupons] of handed) sales.add(campaignId, "delivered", coupons)
       const [first] = putOff.values()
       return settled === 0 && first !== undefined ? first.failure : Effect.void
     })
