@@ -47,6 +47,9 @@ export class Outbox extends Context.Tag("coupon/issuance/Outbox")<Outbox, {
 
   readonly backlog: Effect.Effect<OutboxBacklog, LedgerUnavailable>
 
+  /** What waits of one campaign; looks at all that waits. */
+  readonly backlogOf: (campaignId: CampaignId) => Effect.Effect<OutboxBacklog, LedgerUnavailable>
+
   /** Deletes VOID markers older than `olderThanMillis`, at most 1,000; returns how many. */
   readonly purgeVoid: (olderThanMillis: number) => Effect.Effect<number, LedgerUnavailable>
 }>() {}

@@ -546,6 +546,11 @@ const make = Effect.sync(() => {
       )
   })
 
+  const waiting = (ids: ReadonlyArray<string>) => {
+    const now = Date.now()
+    return { events: ids.length, oldestAgeMillis: Math.max(0, ...ids.map((id) => now - (writtenAt.get(id) ?? now))) }
+  }
+
   const box = Outbox.of({
     poll: (limit, publish, except = []) =>
       Effect.gen(function*() {
@@ -576,11 +581,9 @@ const make = Effect.sync(() => {
         const appended = appendTo([...events.map(({ campaignId }) => campaignId), ...marked, ...except], false)
         return { taken: events.length + marked.length, settled: settled.length + marked.length, appended }
       }),
-    backlog: read(() => {
-      const now = Date.now()
-      const ages = [...outbox.keys()].map((id) => now - (writtenAt.get(id) ?? now))
-      return { events: outbox.size, oldestAgeMillis: Math.max(0, ...ages) }
-    }),
+    backlog: read(() => waiting([...outbox.keys()])),
+    backlogOf: (campaignId) =>
+      read(() => waiting([...outbox].filter(([, event]) => event.campaignId === campaignId).map(([id]) => id))),
     purgeVoid: (olderThanMillis) =>
       read(() => {
         const before = Date.now() - olderThanMillis

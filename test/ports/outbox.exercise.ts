@@ -61,6 +61,9 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         ]
         yield* Effect.forEach(batches, (batch) => ledger.issue(batch))
         expect((yield* outbox.backlog).events).toBe(3)
+        expect((yield* outbox.backlogOf(a)).events).toBe(2)
+        expect((yield* outbox.backlogOf(b)).events).toBe(1)
+        expect(yield* outbox.backlogOf(2_000_000_000)).toEqual({ events: 0, oldestAgeMillis: 0 })
         const seen: Array<OutboxEvent> = []
         const keep = (events: ReadonlyArray<OutboxEvent>) => Effect.sync(() => void seen.push(...events))
         expect(yield* outbox.poll(10, (events) => Effect.as(keep(events), [batches[0]!.batchId]))).toMatchObject({

@@ -78,17 +78,22 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
       return { taken: taken.length, ...yield* finish(logs, settled, redemptions) }
     }))
 
-  const backlog: Outbox["Type"]["backlog"] = Effect.map(
-    Effect.suspend(() =>
-      run(
-        "SELECT COUNT(*) AS events, MIN(created_at) AS oldest FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')"
-      )
-    ),
-    ([row]) => ({
-      events: Number(row!.events),
-      oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, driver.now() - Number(row!.oldest))
-    })
-  )
+  const waiting = (condition: string, parameters: ReadonlyArray<number>): Outbox["Type"]["backlog"] =>
+    Effect.map(
+      Effect.suspend(() =>
+        run(
+          `SELECT COUNT(*) AS events, MIN(created_at) AS oldest FROM outbox
+WHERE kind IN ('ISSUED', 'CHANGED')${condition}`,
+          parameters
+        )
+      ),
+      ([row]) => ({
+        events: Number(row!.events),
+        oldestAgeMillis: row!.oldest === null ? 0 : Math.max(0, driver.now() - Number(row!.oldest))
+      })
+    )
+  const backlog = waiting("", [])
+  const backlogOf: Outbox["Type"]["backlogOf"] = (campaignId) => waiting(" AND campaign_id = ?", [campaignId])
 
   const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) =>
     Effect.map(
@@ -103,7 +108,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
       (rows) => rows.length
     )
 
-  return Outbox.of({ poll, backlog, purgeVoid })
+  return Outbox.of({ poll, backlog, backlogOf, purgeVoid })
 })
 
 /** The outbox in the embedded ledger's file. */

@@ -104,16 +104,19 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
       }))
     )
 
-  const backlog: Outbox["Type"]["backlog"] = Effect.map(
-    read(
-      "SELECT COUNT(*) AS events, TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)) AS age " +
-        "FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')"
-    ),
-    ([row]) => ({
-      events: Number(row!.events),
-      oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000))
-    })
-  )
+  const waiting = (condition: string): Outbox["Type"]["backlog"] =>
+    Effect.map(
+      read(
+        "SELECT COUNT(*) AS events, TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)) AS age " +
+          `FROM outbox WHERE kind IN ('ISSUED', 'CHANGED')${condition}`
+      ),
+      ([row]) => ({
+        events: Number(row!.events),
+        oldestAgeMillis: Math.max(0, Math.floor(Number(row!.age ?? 0) / 1_000))
+      })
+    )
+  const backlog = waiting("")
+  const backlogOf: Outbox["Type"]["backlogOf"] = (campaignId) => waiting(` AND campaign_id = ${integer(campaignId)}`)
 
   const purgeVoid: Outbox["Type"]["purgeVoid"] = (olderThanMillis) => {
     const purge = script(
@@ -131,7 +134,7 @@ ORDER BY created_at LIMIT 1000`
     )
   }
 
-  return Outbox.of({ poll, backlog, purgeVoid })
+  return Outbox.of({ poll, backlog, backlogOf, purgeVoid })
 })
 
 /** The outbox on MySQL or MariaDB. It takes the coupons of this process's own batches from `RecentBatches`. */
