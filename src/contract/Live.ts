@@ -1,3 +1,4 @@
+import type { SaleSecond } from "../domain/sale/SaleSecond.ts"
 import type { Overview } from "./Overview.ts"
 
 /** The path of the stream: a POST of JSON (`LiveRequest`), answered by one `Live` a line, a line a second. */
@@ -33,11 +34,23 @@ export interface LiveCampaign {
     readonly pending: number
     readonly oldestPendingMillis: number
   } | null
+  /** What of it waits in the outbox: commits, and the age of the oldest; `null`: the ledger does not answer. */
+  readonly backlog: { readonly events: number; readonly oldestAgeMillis: number } | null
   /** The latest coupons, the newest first, at most ten. Of each user only the last two digits are sent. */
   readonly latest: ReadonlyArray<{ readonly number: number; readonly user: string; readonly at: number }>
 }
 
-/** The whole state at one moment: a line replaces the one before. */
+/**
+ * What all instances have counted of one campaign, second by second. Seconds without a claim are left out. Those of the
+ * last 15 minutes come first, then those that have changed: each takes the place of what was sent of the same second.
+ */
+export interface LiveSale {
+  /** Since when the instances count (epoch milliseconds): of the time before, nothing is known. */
+  readonly since: number
+  readonly seconds: ReadonlyArray<SaleSecond>
+}
+
+/** The whole state at one moment: a line replaces the one before, but for `sale`. */
 export interface Live {
   /** Epoch milliseconds: the clock of the instance that answers. */
   readonly at: number
@@ -52,4 +65,6 @@ export interface Live {
   readonly auditHead: number | null
   /** The campaign that was asked for; `null`: there is no such campaign, or the ledger does not answer. */
   readonly campaign?: LiveCampaign | null
+  /** Of the campaign that was asked for; `null`: more campaigns are watched than are counted. */
+  readonly sale?: LiveSale | null
 }

@@ -1,7 +1,9 @@
 import * as http from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Live } from "../../src/contract/Live.ts"
+import { type SaleCount, saleCounts } from "../../src/domain/sale/SaleSecond.ts"
 import { ADMIN } from "../security/Secured.ts"
+import { asServingUser, servingUser } from "../stores/topologies.ts"
 import { type Instance, startInstance } from "../support/Instance.ts"
 import { coupon } from "../operator/Command.ts"
 import { availableDatabases, databaseOn, startRedis } from "../support/servers.ts"
@@ -78,6 +80,15 @@ const campaign = (name: string) => ({ name, couponLimit: 20, startTime: "2025-06
 
 const nameOf = ({ pid }: Instance) => expect.stringMatching(new RegExp(`:${pid}$`)) as string
 
+/** All that the lines have of a campaign: each second's latest counts, added up. */
+const counted = (lines: ReadonlyArray<Live>): Partial<Record<SaleCount, number>> => {
+  const seconds = new Map(lines.flatMap(({ sale }) => sale?.seconds ?? []).map((one) => [one[0]!, one]))
+  return Object.fromEntries(saleCounts.flatMap((name, k) => {
+    const sum = [...seconds.values()].reduce((total, one) => total + one[k + 1]!, 0)
+    return sum === 0 ? [] : [[name, sum]]
+  }))
+}
+
 describe("the live state of one instance", () => {
   let instance: Instance
   beforeAll(async () => {
@@ -104,6 +115,35 @@ describe("the live state of one instance", () => {
     const next = await watching.until(() => true)
     expect(next.at).toBeGreaterThan(live.at)
     watching.close()
+  })
+
+  it("counts each campaign for itself, and shows one who comes later what was before", async () => {
+    const [{ campaignId: one }, { campaignId: other }] = [
+      await post(instance.url, "CreateCampaign", campaign("one")),
+      await post(instance.url, "CreateCampaign", campaign("other"))
+    ]
+    const early = await watch(instance.port, { campaignId: one })
+    const lines = [await early.until(() => true)]
+    expect(lines[0]!.sale!.seconds).toEqual([])
+    for (let userId = 1; userId <= 24; userId++) {
+      await post(instance.url, "IssueCoupon", { campaignId: one, userId: String(userId) })
+    }
+    for (let turn = 0; turn < 3; turn++) await post(instance.url, "IssueCoupon", { campaignId: other, userId: "7" })
+    const whole = { issued: 20, soldOut: 4, reserved: 20, committed: 20, delivered: 20 }
+    while (JSON.stringify(counted(lines)) !== JSON.stringify(whole)) lines.push(await early.until(() => true))
+    const quiet = await early.until(({ sale }) => sale!.seconds.length === 0)
+    expect(quiet.campaign!.backlog).toEqual({ events: 0, oldestAgeMillis: 0 })
+    early.close()
+    const late = await watch(instance.port, { campaignId: one })
+    const first = await late.until(() => true)
+    expect(counted([first])).toEqual(whole)
+    expect(first.sale!.since).toBeLessThan(first.sale!.seconds[0]![0]! * 1_000 + 1_000)
+    late.close()
+    const another = await watch(instance.port, { campaignId: other })
+    expect(counted([await another.until(() => true)])).toEqual(
+      { issued: 1, already: 2, reserved: 1, committed: 1, delivered: 1 }
+    )
+    another.close()
   })
 
   it("moves the place of the latest act", async () => {
@@ -173,11 +213,27 @@ const [kind] = availableDatabases()
 
 describe.runIf(kind !== undefined)("the live state of several instances", () => {
   it("has all of them, and misses one that is gone without leaving", async () => {
-    const [database, redis] = [await databaseOn(kind!), await startRedis()]
-    const env = { MYSQL_URL: database.url, REDIS_URL: redis.url, ADMIN_API_KEY: ADMIN }
-    const instances = await Promise.all([1, 2, 3].map(() => startInstance(env)))
-    const [one, two, three] = instances as [Instance, Instance, Instance]
-    const watching = await watch(one.port)
+    // As the user that is deployed: what its key patterns leave out would be refused.
+    const [database, redis] = [await databaseOn(kind!), await startRedis({ args: servingUser() })]
+    const env = { MYSQL_URL: database.url, REDIS_URL: asServingUser(redis.url), ADMIN_API_KEY: ADMIN }
+    const one = await startInstance(env)
+    const first = await watch(one.port)
+    const single = await first.until(() => true)
+    expect([single.alone, single.instances.length]).toEqual([false, 1])
+    first.close()
+    const [two, three] = await Promise.all([startInstance(env), startInstance(env)])
+    const instances = [one, two, three]
+    // What was counted before there is a reader, at instances that it does not ask.
+    const { campaignId: id } = await post(one.url, "CreateCampaign", campaign("sums"))
+    for (const [k, { url }] of instances.entries()) {
+      for (let userId = 0; userId < 3; userId++) {
+        await post(url, "IssueCoupon", { campaignId: id, userId: String(10 * k + userId + 1) })
+      }
+    }
+    const watching = await watch(one.port, { campaignId: id })
+    const lines = [await watching.until(() => true)]
+    while (counted(lines).delivered !== 9) lines.push(await watching.until(() => true))
+    expect(counted(lines)).toEqual({ issued: 9, reserved: 9, committed: 9, delivered: 9 })
     const live = await watching.until(({ instances }) => instances.length === 3)
     const names = live.instances.map(({ instance }) => instance)
     expect(names[0]).toEqual(nameOf(one))

@@ -230,7 +230,8 @@ export const aclLines = (password: string): ReadonlyArray<ReadonlyArray<string>>
     .map((line) => line.split(" "))
 
 /** Options of `redis-server` that add the serving user of that file; the tests' own, who may do everything, stays. */
-const servingUser = () => ["--user", ...aclLines(PASSWORD).find(([, name]) => name === "coupon")!.slice(1)]
+export const servingUser = (): ReadonlyArray<string> =>
+  ["--user", ...aclLines(PASSWORD).find(([, name]) => name === "coupon")!.slice(1)]
 
 /** The URL for the serving user. */
-const asServingUser = (url: string) => url.replace("//", `//coupon:${encodeURIComponent(PASSWORD)}@`)
+export const asServingUser = (url: string): string => url.replace("//", `//coupon:${encodeURIComponent(PASSWORD)}@`)

@@ -21,6 +21,7 @@ import { OperatorServices } from "../OperatorServices.ts"
 import { ask, type Overviews } from "../OverviewSampler.ts"
 import * as LiveCampaigns from "./LiveCampaigns.ts"
 import * as LiveReaders from "./LiveReaders.ts"
+import * as LiveSales from "./LiveSales.ts"
 import * as LiveSamples from "./LiveSamples.ts"
 
 const MOST_BODY_BYTES = 1_024
@@ -53,7 +54,8 @@ export const make: Effect.Effect<
   const services = yield* OperatorServices
   const addressOf = ClientAddress.makeAddressOf((yield* AppConfig).trustedNetworks)
   const run = Runtime.runFork(yield* Effect.runtime<never>())
-  const readers = LiveReaders.make()
+  const sales = LiveSales.make()
+  const readers = LiveReaders.make(sales)
   const callers = new WeakMap<LiveReaders.Reader, Caller>()
 
   const detailsOf = (campaignIds: ReadonlySet<number>): Effect.Effect<LiveReaders.Details> =>
@@ -85,13 +87,17 @@ export const make: Effect.Effect<
     }, { discard: true })
   })
 
+  const watched = () =>
+    new Set(Array.from(readers.all(), ({ campaignId }) => campaignId).filter((id) => id !== undefined))
+
   const publish = (gathered: LiveSamples.Gathered) =>
     Effect.gen(function*() {
       yield* recheck
-      const asked = Array.from(readers.all(), ({ campaignId }) => campaignId).filter((id) => id !== undefined)
-      readers.write(gathered, yield* detailsOf(new Set(asked)))
+      readers.write(gathered, yield* detailsOf(watched()))
+      sales.settle()
     })
-  const { wake } = yield* LiveSamples.run(() => readers.all().size > 0, publish)
+  const hasReaders = () => readers.all().size > 0
+  const { wake } = yield* LiveSamples.run({ hasReaders, watched, sales, publish })
 
   const mount: Handler = (request, response, draining) => {
     if (request.method !== "POST") {

@@ -1,12 +1,13 @@
 import type { ServerResponse } from "node:http"
 import * as Duration from "effect/Duration"
-import type { Live } from "../../contract/Live.ts"
+import type { Live, LiveSale } from "../../contract/Live.ts"
 import { mayTouch, type Principal } from "../../domain/Principal.ts"
 import { protections } from "../../metrics/ProtectionMetrics.ts"
 import type { Response } from "../../rpc/Request.ts"
 import { endUnread, keyOf, UNREAD_MILLIS } from "../admission/OperatorSlots.ts"
 import { LIFE, visibleTo } from "../OverviewSampler.ts"
 import type { Gathered } from "./LiveSamples.ts"
+import type { LiveSales } from "./LiveSales.ts"
 
 /** Of all keys, and of one: a hundred consoles may share a key. Each holds a line of some kilobytes at most. */
 export const MOST_READERS = 256
@@ -32,8 +33,14 @@ export interface LiveReaders {
   readonly end: (reader: Reader) => void
 }
 
-export const make = (): LiveReaders => {
+/** Since when all of these count. */
+const countedSince = ({ instances }: Gathered): number =>
+  Math.min(...instances.map(({ at, uptimeSeconds }) => at - uptimeSeconds * 1_000))
+
+export const make = (sales: Pick<LiveSales, "all" | "news">): LiveReaders => {
   const readers = new Set<Reader>()
+  /** Those that have every second of their campaign which was there at the last line. */
+  const informed = new WeakSet<Reader>()
   const late = new Map<Reader, NodeJS.Timeout>()
 
   const ofKey = (principal: Principal) => {
@@ -49,12 +56,19 @@ export const make = (): LiveReaders => {
     reader.response.end()
   }
 
-  const lineFor = ({ campaignId, principal }: Reader, gathered: Gathered, details: Details): Buffer => {
+  const lineFor = (reader: Reader, gathered: Gathered, details: Details): Buffer => {
+    const { campaignId, principal } = reader
+    const saleOf = (id: number): LiveSale | null => {
+      const seconds = informed.has(reader) ? sales.news(id) : sales.all(id)
+      return seconds === undefined ? null : { since: countedSince(gathered), seconds }
+    }
     const live: Live = {
       ...gathered,
       instances: gathered.instances.map(visibleTo(principal)),
       auditHead: details.auditHead,
-      ...campaignId === undefined ? {} : { campaign: details.campaigns.get(campaignId) ?? null }
+      ...campaignId === undefined
+        ? {}
+        : { campaign: details.campaigns.get(campaignId) ?? null, sale: saleOf(campaignId) }
     }
     return Buffer.from(`${JSON.stringify(live)}\n`)
   }
@@ -85,16 +99,19 @@ export const make = (): LiveReaders => {
         const plain = reader.response as ServerResponse
         // It has not read the line before. This one is left out: the next one replaces it.
         if (plain.writableNeedDrain) {
+          informed.delete(reader)
           if (!late.has(reader)) late.set(reader, setTimeout(() => endUnread(reader.response), UNREAD_MILLIS).unref())
           continue
         }
         clearTimeout(late.get(reader))
         late.delete(reader)
         const { campaignId, principal } = reader
-        const kind = `${campaignId} ${principal.campaigns === undefined ? "all" : [...principal.campaigns].join(",")}`
+        const allowed = principal.campaigns === undefined ? "all" : [...principal.campaigns].join(",")
+        const kind = `${campaignId} ${informed.has(reader)} ${allowed}`
         let line = lines.get(kind)
         if (line === undefined) lines.set(kind, line = lineFor(reader, gathered, details))
         plain.write(line)
+        informed.add(reader)
       }
     }
   }

@@ -8,6 +8,8 @@ import { InstanceBoard, type InstanceNotice } from "../../ports/operation/Instan
 import { instanceName } from "../InstanceName.ts"
 import { OperatorServices } from "../OperatorServices.ts"
 import { ask, Overviews } from "../OverviewSampler.ts"
+import { SaleHistory } from "../../agents/sale/SaleHistory.ts"
+import * as LiveSales from "./LiveSales.ts"
 
 /** What all instances do, as one of them gathers it. */
 export type Gathered = Pick<Live, "alone" | "at" | "instance" | "instances" | "missing">
@@ -27,43 +29,62 @@ interface Posted {
   /** Until when the instance has watchers, and wants samples of all others. */
   readonly watchedUntil: number
   readonly sample: Overview | undefined
+  /** What it wants of the others' counts, and what it has of its own that one of them wants. */
+  readonly wants: ReadonlyArray<LiveSales.Want>
+  readonly sales: ReadonlyArray<LiveSales.Part>
 }
 
-const read = ({ text }: InstanceNotice): Posted | undefined => {
+/** A notice of another instance; `posted` is `undefined` if it cannot be read. */
+interface Notice {
+  readonly instance: string
+  readonly at: number
+  readonly posted: Posted | undefined
+}
+
+const arrays = <A>(value: ReadonlyArray<A> | undefined): ReadonlyArray<A> =>
+  Array.isArray(value) ? (value as ReadonlyArray<A>).filter((one) => Array.isArray(one)) : []
+
+const read = (text: string): Posted | undefined => {
   try {
-    const { sample, watchedUntil } = JSON.parse(text) as Partial<Posted>
-    return typeof watchedUntil === "number" ? { watchedUntil, sample } : undefined
+    const { sales, sample, wants, watchedUntil } = JSON.parse(text) as Partial<Posted>
+    if (typeof watchedUntil !== "number") return undefined
+    // Another version's may lack them.
+    return { watchedUntil, sample, wants: arrays(wants), sales: arrays(sales) }
   } catch {
     return undefined
   }
 }
 
-const gather = (own: Overview, notices: ReadonlyArray<InstanceNotice> | undefined, now: number): Gathered => {
-  const others = (notices ?? []).filter(({ instance }) => instance !== instanceName)
-  return {
-    at: now,
-    instance: instanceName,
-    instances: [
-      own,
-      ...others.flatMap((notice) => {
-        const sample = now - notice.at < FRESH_MILLIS ? read(notice)?.sample : undefined
-        return sample === undefined ? [] : [sample]
-      })
-    ],
-    missing: others.filter(({ at }) => now - at > MISSED_MILLIS)
-      .map(({ at, instance }) => ({ instance, seenAt: at })),
-    alone: notices === undefined
-  }
-}
+const othersOf = (notices: ReadonlyArray<InstanceNotice>): ReadonlyArray<Notice> =>
+  notices.filter(({ instance }) => instance !== instanceName)
+    .map(({ at, instance, text }) => ({ instance, at, posted: read(text) }))
+
+const gather = (own: Overview, others: ReadonlyArray<Notice> | undefined, now: number): Gathered => ({
+  at: now,
+  instance: instanceName,
+  instances: [
+    own,
+    ...(others ?? []).flatMap(({ at, posted }) => {
+      const sample = now - at < FRESH_MILLIS ? posted?.sample : undefined
+      return sample === undefined ? [] : [sample]
+    })
+  ],
+  missing: (others ?? []).filter(({ at }) => now - at > MISSED_MILLIS)
+    .map(({ at, instance }) => ({ instance, seenAt: at })),
+  alone: others === undefined
+})
 
 /**
  * Samples of all instances, one a second while there is a reader. Each instance posts its own to the board, a sample
- * while there is a reader at any of them, else only that it is there. `hasReaders`: whether there are some here.
+ * while there is a reader at any of them, else only that it is there; and what campaigns did each second, as far as a
+ * reader wants it. `hasReaders`: whether there are some here; `watched`: the campaigns that they read.
  */
-export const run = (
-  hasReaders: () => boolean,
-  publish: (gathered: Gathered) => Effect.Effect<unknown>
-): Effect.Effect<
+export const run = ({ hasReaders, publish, sales, watched }: {
+  readonly hasReaders: () => boolean
+  readonly watched: () => ReadonlySet<number>
+  readonly sales: LiveSales.LiveSales
+  readonly publish: (gathered: Gathered) => Effect.Effect<unknown>
+}): Effect.Effect<
   { readonly wake: () => void },
   never,
   OperatorServices | Overviews | Scope.Scope
@@ -73,6 +94,7 @@ export const run = (
     const { samples } = yield* Overviews
     let watchedUntil = 0
     let othersUntil = 0
+    let othersWants: ReadonlyArray<LiveSales.Want> = []
     let woken = yield* Deferred.make<void>()
 
     /** Posts what is there, and learns until when others want samples; `undefined`: the board does not answer. */
@@ -82,21 +104,29 @@ export const run = (
         if (hasReaders()) watchedUntil = now + WATCHED_MILLIS
         const ports = services.current()
         if (ports === undefined) return undefined
-        const text = JSON.stringify({ watchedUntil, sample } satisfies Posted)
+        const { since } = yield* Effect.provide(SaleHistory, ports)
+        sales.watch(watched(), now)
+        const wants = sales.wants(now)
+        sales.take(instanceName, LiveSales.partsOf(wants, since))
+        const posted = { watchedUntil, sample, wants, sales: LiveSales.partsOf(othersWants, since) }
+        const text = JSON.stringify(posted satisfies Posted)
         const board = yield* Effect.provide(InstanceBoard, ports)
         const notices = yield* ask(board.post({ instance: instanceName, at: now, text }))
         if (notices._tag === "None") return undefined
-        const others = notices.value.filter(({ instance }) => instance !== instanceName)
-        othersUntil = Math.max(0, ...others.map((notice) => read(notice)?.watchedUntil ?? 0))
-        return notices.value
+        const others = othersOf(notices.value)
+        othersUntil = Math.max(0, ...others.map(({ posted }) => posted?.watchedUntil ?? 0))
+        othersWants = others.flatMap(({ posted }) =>
+          posted !== undefined && posted.watchedUntil > now ? posted.wants : [])
+        for (const { instance, posted } of others) sales.take(instance, posted?.sales ?? [])
+        return others
       })
 
     const isWatched = () => hasReaders() || othersUntil > Date.now()
 
     const tick = (sample: Overview) =>
       Effect.gen(function*() {
-        const notices = yield* post(sample)
-        if (hasReaders()) yield* publish(gather(sample, notices, Date.now()))
+        const others = yield* post(sample)
+        if (hasReaders()) yield* publish(gather(sample, others, Date.now()))
         return isWatched()
       })
 
