@@ -1,8 +1,7 @@
 import * as FastCheck from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { Overview } from "../../src/contract/Overview.ts"
+import { saleCounts, type SaleSecond } from "../../src/domain/sale/SaleSecond.ts"
 import { changes } from "../../console/src/logic/Changes.ts"
-import * as CodeLines from "../../console/src/logic/CodeLines.ts"
 import { clockText, durationText, partsOf } from "../../console/src/logic/Countdown.ts"
 import { csvOf } from "../../console/src/logic/Csv.ts"
 import { funnelOf } from "../../console/src/logic/Funnel.ts"
@@ -10,6 +9,7 @@ import { fromInput, toInput } from "../../console/src/logic/LocalTime.ts"
 import * as Outcomes from "../../console/src/logic/Outcomes.ts"
 import { added, project, rateOf } from "../../console/src/logic/Projection.ts"
 import { busiestSecond, curveOf, MAX_POINTS as CURVE_POINTS } from "../../console/src/logic/SaleRecord.ts"
+import * as Sale from "../../console/src/logic/Sale.ts"
 import * as Series from "../../console/src/logic/Series.ts"
 import * as ServerClock from "../../console/src/logic/ServerClock.ts"
 
@@ -103,6 +103,12 @@ describe("rate and projection", () => {
   })
 })
 
+/** A second of a sale, with these counts and zeros. */
+const second = (at: number, counts: Partial<Sale.Counts>): SaleSecond => [
+  at,
+  ...saleCounts.map((name) => counts[name] ?? 0)
+]
+
 describe("outcomes and the funnel", () => {
   const answers = FastCheck.dictionary(
     FastCheck.constantFrom("OK", "COUPON_SOLD_OUT", "OVERLOADED", "CAMPAIGN_PAUSED", "NEW_IN_A_LATER_VERSION"),
@@ -117,59 +123,50 @@ describe("outcomes and the funnel", () => {
     expect(Outcomes.byKind({ NEW_IN_A_LATER_VERSION: 2 }).failed).toBe(2)
   })
 
-  const sample = (instance: string, at: number, counts: number | undefined): Overview => ({
-    instance,
-    at,
-    ...counts === undefined
-      ? {}
-      : {
-        funnel: {
-          arrived: 4 * counts,
-          admitted: 3 * counts,
-          reserved: 2 * counts,
-          committed: counts,
-          delivered: counts - 5
-        }
-      }
-  } as Overview)
-
-  it("are rates of all instances with two samples", () => {
-    const before = [sample("a", 1_000, 100), sample("b", 1_500, 10)]
-    expect(funnelOf(before, [sample("a", 3_000, 120), sample("b", 1_500, 10)])).toEqual({
-      arrived: 40,
-      admitted: 30,
-      reserved: 20,
-      committed: 10,
-      delivered: 10
-    })
-    // A restart begins at 0 again, and an older version has no counts.
-    expect(funnelOf(before, [sample("a", 3_000, 0)])?.arrived).toBe(0)
-    expect(funnelOf(before, [sample("a", 3_000, undefined), sample("new", 3_000, 50)])).toBeUndefined()
-    expect(funnelOf([], before)).toBeUndefined()
+  it("of a campaign are sums of its seconds", () => {
+    const seconds = [second(10, { issued: 3, shed: 1, reserved: 4, unread: 7 }), second(11, { soldOut: 2 })]
+    const counts = Sale.sumOf([...seconds, second(12, { issued: 1 })], 10, 12)
+    expect(funnelOf(counts)).toEqual({ arrived: 6, admitted: 5, reserved: 4, committed: 0, delivered: 0 })
+    expect(Outcomes.byKindOf(counts, 2)).toEqual({ ...Outcomes.none, issued: 1.5, soldOut: 1, shed: 4 })
   })
 })
 
 describe("the chart", () => {
-  const second = (at: number, issued: number): Series.Second => ({
-    at,
-    perSecond: { ...Outcomes.none, issued },
-    p50: issued,
-    p99: issued
+  const all = Array.from({ length: 950 }, (_, k) => second(1_001 + k, { issued: k }))
+
+  it("has at most so many points, none of what is not known, and the mean of what it joins", () => {
+    const seconds = Sale.merged([], all)
+    expect(seconds).toHaveLength(900)
+    const now = 1_951
+    const quarter = Series.pointsOf(seconds, Series.spanOf("quarter", seconds, now), 0)
+    expect(quarter).toHaveLength(Series.MAX_POINTS)
+    // The seconds 1945 to 1949.
+    expect(quarter.at(-2)).toEqual({ at: 1_945_000, perSecond: { ...Outcomes.none, issued: 946 } })
+    const minute = Series.spanOf("minute", seconds, now)
+    expect(Series.pointsOf(seconds, minute, 0)).toHaveLength(60)
+    expect(Series.pointsOf(seconds, minute, now - 9.5)).toHaveLength(9)
+    // A second without claims is one, and no gap.
+    const later = Series.pointsOf(seconds, Series.spanOf("minute", seconds, now + 30), 0)
+    expect(later.at(-1)!.perSecond).toEqual(Outcomes.none)
   })
 
-  it("has at most so many points, a gap where nothing came, and the mean of what it joins", () => {
-    let seconds: ReadonlyArray<Series.Second> = []
-    for (let at = 1_000; at <= 1_000_000; at += 1_000) seconds = Series.appended(seconds, second(at, at / 1_000))
-    expect(seconds.length).toBeLessThanOrEqual(910)
-    const quarter = Series.pointsOf(seconds, 1_000_000, "quarter")
-    expect(quarter.length).toBeLessThanOrEqual(Series.MAX_POINTS + 1)
-    const whole = quarter.filter((point) => point !== undefined)
-    expect(whole.at(-2)!.perSecond.issued).toBe(997)
-    expect(whole.at(-2)!.p99).toBe(999)
-    const gap = [...seconds, second(1_030_000, 5)]
-    const minute = Series.pointsOf(gap, 1_030_000, "minute")
-    expect(minute.filter((point) => point === undefined)).toHaveLength(1)
-    expect(Series.pointsOf(seconds, 1_000_000, "minute")).toHaveLength(60)
+  it("shows of a whole sale what there is of it", () => {
+    const seconds = [second(100, { issued: 5 }), second(4_000, { soldOut: 1 })]
+    const span = Series.spanOf("sale", seconds, 90_000)
+    expect(span).toEqual({ from: 100, until: 4_001 })
+    const points = Series.pointsOf(seconds, span, 0)
+    expect(points.length).toBeLessThanOrEqual(Series.MAX_POINTS)
+    expect(points.at(-1)!.perSecond.soldOut).toBeGreaterThan(0)
+    expect(Series.pointsOf([], Series.spanOf("sale", [], 90_000), 0)).toHaveLength(1)
+  })
+
+  it("takes later news of a second in place of earlier ones", () => {
+    const known = [second(5, { issued: 1 }), second(7, { issued: 1 })]
+    expect(Sale.merged(known, [])).toBe(known)
+    expect(Sale.merged(known, [second(6, { issued: 2 }), second(7, { issued: 3 })])).toEqual(
+      [second(5, { issued: 1 }), second(6, { issued: 2 }), second(7, { issued: 3 })]
+    )
+    expect(Sale.wholeUntil(10_900)).toBe(9)
   })
 })
 
@@ -186,29 +183,6 @@ describe("the record of a sale", () => {
 })
 
 describe("files", () => {
-  it("are taken apart into the same codes, however they come", () => {
-    const line = FastCheck.stringMatching(/^[A-Z0-9]{0,6}$/)
-    const end = FastCheck.constantFrom("\n", "\r\n")
-    FastCheck.assert(FastCheck.property(
-      FastCheck.array(FastCheck.tuple(line, end)),
-      FastCheck.array(FastCheck.integer({ min: 1, max: 5 }), { minLength: 1 }),
-      (lines, sizes) => {
-        const text = `\uFEFF${lines.map((pair) => pair.join("")).join("")}LAST`
-        const { end: rest, push } = CodeLines.make()
-        const found = []
-        for (let at = 0, turn = 0; at < text.length; turn++) {
-          const size = sizes[turn % sizes.length]!
-          found.push(...push(text.slice(at, at + size)))
-          at += size
-        }
-        found.push(...rest())
-        const expected = [...lines.map(([code]) => code), "LAST"]
-          .flatMap((code, index) => code === "" ? [] : [{ line: index + 1, code }])
-        expect(found).toEqual(expected)
-      }
-    ))
-  })
-
   it("of CSV quote what needs it, and hold no formula", () => {
     expect(csvOf([["a,b", 1, "say \"hi\"", "=1+1", -5, "줄\n바꿈"]])).toBe(
       "\"a,b\",1,\"say \"\"hi\"\"\",'=1+1,-5,\"줄\n바꿈\"\r\n"

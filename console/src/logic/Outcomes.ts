@@ -1,6 +1,8 @@
-/** What the chart and the funnel call the answers of IssueCoupon: few kinds, so that each can be seen. */
-export const kinds = ["issued", "already", "soldOut", "closed", "shed", "failed"] as const
-export type Kind = typeof kinds[number]
+import { claimKinds, type ClaimKind } from "../../../src/domain/sale/ClaimKind.ts"
+import type { Counts } from "./Sale.ts"
+
+export const kinds = claimKinds
+export type Kind = ClaimKind
 
 const kindOf: Readonly<Record<string, Kind>> = {
   OK: "issued",
@@ -27,8 +29,9 @@ export const byKind = (byMessage: Readonly<Record<string, number>>): ByKind => {
 
 export const totalOf = (counts: ByKind): number => kinds.reduce((sum, kind) => sum + counts[kind], 0)
 
-export const added = (a: ByKind, b: ByKind): ByKind => {
-  const sums: Record<Kind, number> = { ...none }
-  for (const kind of kinds) sums[kind] = a[kind] + b[kind]
-  return sums
+/** Answers a second by kind. Claims that were shed before they were read count as shed, whatever their campaign. */
+export const byKindOf = (counts: Counts, seconds: number): ByKind => {
+  const rates: Record<Kind, number> = { ...none }
+  for (const kind of kinds) rates[kind] = (counts[kind] + (kind === "shed" ? counts.unread : 0)) / seconds
+  return rates
 }

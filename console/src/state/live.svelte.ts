@@ -1,11 +1,9 @@
 import type { Live as Line, LiveCampaign, MissingInstance } from "$contract/Live.ts"
 import type { Overview } from "$contract/Overview.ts"
 import { receiveLive } from "../api/liveStream.ts"
-import { type Funnel, funnelOf } from "../logic/Funnel.ts"
 import { merged, type Merged } from "../logic/Merged.ts"
-import { byKind } from "../logic/Outcomes.ts"
 import { added, type Point, rateOf } from "../logic/Projection.ts"
-import { appended, type Second } from "../logic/Series.ts"
+import * as Sale from "../logic/Sale.ts"
 import { clock } from "./clock.svelte.ts"
 import { Connection } from "./Connection.svelte.ts"
 
@@ -15,8 +13,12 @@ const KEEP_MILLIS = 30_000
 /** A line comes each second. */
 const SILENCE_MILLIS = 6_000
 
-/** A sample that covers less has rates of nothing. */
-const LEAST_SECONDS = 0.2
+/** What is known of a campaign's latest seconds. */
+interface SaleSeconds {
+  /** Epoch milliseconds: of the time before, nothing is known. */
+  readonly since: number
+  readonly seconds: Sale.Seconds
+}
 
 /** What the service does, a line a second, for all pages: one stream a browser tab. */
 class Live {
@@ -29,14 +31,14 @@ class Live {
   isAlone = $state.raw(false)
   /** All instances together. */
   whole = $state.raw<Merged>()
-  /** How far claims get; `undefined`: not known yet. */
-  funnel = $state.raw<Funnel>()
+  /** When the latest line was written, by the server's clock. */
+  at = $state.raw<number>()
   /** The place of the latest act in the audit log: what was read before may be old after it has moved. */
   auditHead = $state.raw<number>()
   /** The campaign that the stream is about; `undefined`: none, or nothing is known of it. */
   campaign = $state.raw<LiveCampaign>()
-  /** The last 15 minutes, as far as this page has seen them. */
-  seconds = $state.raw<ReadonlyArray<Second>>([])
+  /** What was counted of it each second: the last 15 minutes at once; `undefined`: nothing is known. */
+  sale = $state.raw<SaleSeconds>()
   /** Coupons issued of each campaign that is active, lately. */
   #points = $state.raw<ReadonlyMap<number, ReadonlyArray<Point>>>(new Map())
 
@@ -48,12 +50,13 @@ class Live {
   #take(line: Line): void {
     const { instances } = line
     clock.observe(line.at)
-    this.funnel = funnelOf(this.instances, instances) ?? this.funnel
+    this.at = line.at
     this.instances = instances
     this.missing = line.missing
     this.isAlone = line.alone
     this.auditHead = line.auditHead ?? this.auditHead
     this.campaign = line.campaign ?? undefined
+    if (line.sale !== undefined) this.#count(line.sale)
     const whole = merged(instances)
     if (whole === undefined) return
     this.whole = whole
@@ -61,18 +64,19 @@ class Live {
       campaignId,
       added(this.#points.get(campaignId) ?? [], { at: line.at, issued }, KEEP_MILLIS)
     ]))
-    if (instances.every(({ seconds }) => seconds < LEAST_SECONDS)) return
-    this.seconds = appended(this.seconds, {
-      at: line.at,
-      perSecond: byKind(whole.perSecond),
-      p50: whole.p50,
-      p99: whole.p99
-    })
+  }
+
+  #count(sale: NonNullable<Line["sale"]> | null): void {
+    const { seconds = [], since = Infinity } = this.sale ?? {}
+    this.sale = sale === null
+      ? undefined
+      : { since: Math.min(since, sale.since), seconds: Sale.merged(seconds, sale.seconds) }
   }
 
   /** Follows the stream until the result is called. `campaignId`: a campaign of which more is sent. */
   start(campaignId: number | undefined): () => void {
     this.campaign = undefined
+    this.sale = undefined
     return this.connection.follow((signal, received) =>
       receiveLive(campaignId === undefined ? {} : { campaignId }, (line) => {
         received()

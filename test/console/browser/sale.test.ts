@@ -76,6 +76,15 @@ describe("a sale, from its creation to its record", () => {
     await page.reload()
     await page.getByText("Sold out after").waitFor()
     expect(await issued.innerText()).toBe("3")
+    const funnel = page.getByRole("region", { name: "Claims, from arrival to delivery" })
+    await funnel.getByText("counted since").waitFor()
+    for (const [step, count] of Object.entries({ Arrived: "5", Admitted: "5", Committed: "3", Delivered: "3" })) {
+      await funnel.getByRole("listitem").filter({ hasText: step }).getByText(count, { exact: true }).waitFor()
+    }
+    const outcomes = page.getByRole("region", { name: "Answers by kind" })
+    await outcomes.getByRole("button", { name: "whole sale" }).click()
+    await outcomes.getByRole("button", { name: "Table" }).click()
+    await outcomes.getByRole("cell").first().waitFor()
     expect(tab.flaws).toEqual([])
     await tab.close()
   })
