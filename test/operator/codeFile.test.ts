@@ -6,7 +6,7 @@ import {
   inChunks,
   MAX_LINE,
   readCodes
-} from "../../src/cli/CodeFile.ts"
+} from "../../src/client/CodeFile.ts"
 
 /** The bytes in pieces of this size, as a stream would bring them. */
 async function* pieces(bytes: Uint8Array, size: number) {

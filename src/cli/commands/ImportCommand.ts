@@ -8,6 +8,14 @@ import { createHash, randomUUID } from "node:crypto"
 import { createReadStream, createWriteStream, statSync, type WriteStream } from "node:fs"
 import * as Path from "node:path"
 import * as Backoff from "../../base/Backoff.ts"
+import {
+  CodeFileFlaw,
+  type CodeLines,
+  formatOfName,
+  inChunks,
+  readCodes,
+  usualLimits
+} from "../../client/CodeFile.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 import {
   type AppendCodesResponse,
@@ -17,7 +25,6 @@ import {
   CodeRejection
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { type CodeFileFormat, CodeFileFlaw, type CodeLines, inChunks, readCodes } from "../CodeFile.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 import * as Json from "../values/Json.ts"
@@ -25,10 +32,6 @@ import type { Times } from "../values/Times.ts"
 import { campaignId, show, withPublic } from "./Commands.ts"
 
 const STANDARD_INPUT = "-"
-
-/** A chunk has at most so many codes, and fits into a request of the service's usual MAX_BODY_BYTES. */
-const MAX_CHUNK_CODES = 10_000
-const CHUNK_BYTES = 60_000
 
 /** Failures after which a call is sent again: an import's calls may be repeated. */
 const passing: ReadonlyArray<CallFailure["_tag"]> = [
@@ -210,9 +213,6 @@ const send = ({ client, lines, rejects, size, started }: Sending) =>
     }
   })
 
-const formatOf = (path: string, format: Option.Option<CodeFileFormat>): CodeFileFormat =>
-  Option.getOrElse(format, () => /\.(ndjson|jsonl)$/i.test(path) ? "ndjson" : "csv")
-
 export const importCodes = Command.make(
   "import",
   {
@@ -258,8 +258,11 @@ export const importCodes = Command.make(
           Option.getOrElse(rejectsFile, () => `${isStandard ? "codes" : Path.basename(file)}.rejects.csv`)
         )
         const source = isStandard ? process.stdin : createReadStream(file)
-        const options = { format: formatOf(file, format), column: Option.getOrUndefined(column) }
-        const lines = inChunks(readCodes(source, options), { codes: MAX_CHUNK_CODES, bytes: CHUNK_BYTES })
+        const options = {
+          format: Option.getOrElse(format, () => formatOfName(file)),
+          column: Option.getOrUndefined(column)
+        }
+        const lines = inChunks(readCodes(source, options), usualLimits)
         const sent = yield* send({ client, started, lines, size, rejects }).pipe(
           Effect.catchTag("CodeFileFlaw", ({ line, reason }) =>
             Effect.zipRight(

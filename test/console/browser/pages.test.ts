@@ -194,6 +194,23 @@ describe("every page", () => {
     await page.getByRole("button", { name: "Add 2 codes to the pool" }).click()
     await page.getByText("2 codes are in the pool.").waitFor()
     await page.getByText("0 of 2 codes issued").waitFor()
+
+    // The files that `coupon codes import` reads.
+    const more = [
+      ["more.csv", "id,code\n1,\"CSV-1\"\n", "1 codes are in the pool."],
+      ["more.ndjson", "{\"code\":\"JSON-1\"}\n\"JSON-2\"\n", "2 codes are in the pool."]
+    ] as const
+    for (const [name, text, done] of more) {
+      await page.getByLabel("Drop a file here").setInputFiles({ name, mimeType: "", buffer: Buffer.from(text) })
+      await page.getByRole("button", { name: /^Add \d codes to the pool$/ }).click()
+      await page.getByText(done).waitFor()
+    }
+    await page.getByText("0 of 5 codes issued").waitFor()
+    const broken = Buffer.from("\"JSON-3\"\nno JSON\n")
+    await page.getByLabel("Drop a file here").setInputFiles({ name: "broken.jsonl", mimeType: "", buffer: broken })
+    await page.getByText("Line 2 of the file is no JSON").waitFor()
+    await page.getByText("The import was given up; the pool is as it was.").waitFor()
+    await page.getByText("0 of 5 codes issued").waitFor()
     expect(tab.flaws).toEqual([])
     await tab.close()
   })

@@ -1,12 +1,16 @@
+import {
+  CodeFileFlaw,
+  type CodeLine,
+  formatOfName,
+  inChunks,
+  readCodes,
+  usualLimits
+} from "$client/CodeFile.ts"
 import { type CodeImport, CodeImportState, type CodeRejection } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import { freshRequestId } from "../../api/requestId.ts"
 import { coupons } from "../../api/transport.ts"
 import { failureOf } from "../../api/failureTexts.ts"
 import type { Failure } from "../../api/Failure.ts"
-import { type Line, make } from "../../logic/CodeLines.ts"
-
-/** Codes of one request: well below MAX_BODY_BYTES, whatever characters they have. */
-const CHUNK = 2_000
 
 /** A chunk is sent again so often; each is stored once. */
 const ATTEMPTS = 4
@@ -19,6 +23,16 @@ export interface Rejected {
   readonly code: string
   readonly rejection: CodeRejection
   readonly reason: string
+}
+
+/** The bytes of a file as they come; not every browser lets a stream be iterated. */
+async function* bytesOf(file: File): AsyncGenerator<Uint8Array> {
+  const reader = file.stream().getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    yield value
+  }
 }
 
 /** `sending` the file, `sent` and waiting for the decision, `finishing`, `finished`, `aborted`. */
@@ -34,6 +48,8 @@ export class Import {
   report = $state.raw<CodeImport>()
   rejected = $state.raw<ReadonlyArray<Rejected>>([])
   failure = $state.raw<Failure>()
+  /** Why the file is no list of codes; then all of it is given up. */
+  flaw = $state.raw<{ readonly line: number; readonly reason: string }>()
   #importId = 0
 
   constructor(campaignId: number) {
@@ -54,7 +70,7 @@ export class Import {
     }
   }
 
-  async #append(lines: ReadonlyArray<Line>, chunkIndex: number): Promise<void> {
+  async #append(lines: ReadonlyArray<CodeLine>, chunkIndex: number): Promise<void> {
     const { codeImport, rejected } = await this.#repeated(() =>
       coupons.appendCodes({
         campaignId: this.campaignId,
@@ -71,10 +87,11 @@ export class Import {
     ].slice(0, MAX_LISTED)
   }
 
-  /** Sends a file. Afterwards its codes are stored and not yet in the pool. */
+  /** Sends a file of CSV or NDJSON. Afterwards its codes are stored and not yet in the pool. */
   async send(file: File): Promise<void> {
     this.stage = "sending"
     this.failure = undefined
+    this.flaw = undefined
     this.read = 0
     this.size = file.size
     this.rejected = []
@@ -83,29 +100,19 @@ export class Import {
     try {
       const started = await this.#repeated(() => coupons.startImport({ campaignId: this.campaignId, requestId }))
       this.#importId = started.codeImport?.importId ?? 0
-      const { end, push } = make()
-      let waiting: Array<Line> = []
+      const lines = readCodes(bytesOf(file), { format: formatOfName(file.name), column: undefined })
       let chunk = 0
-      const flush = async (least: number) => {
-        while (waiting.length >= least && waiting.length > 0) {
-          const lines = waiting.slice(0, CHUNK)
-          waiting = waiting.slice(CHUNK)
-          await this.#append(lines, chunk++)
-        }
+      for await (const { bytes, codes } of inChunks(lines, usualLimits)) {
+        await this.#append(codes, chunk++)
+        this.read = bytes
       }
-      const decoder = new TextDecoder()
-      const reader = file.stream().getReader()
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) break
-        this.read += value.length
-        waiting.push(...push(decoder.decode(value, { stream: true })))
-        await flush(CHUNK)
-      }
-      waiting.push(...push(decoder.decode()), ...end())
-      await flush(1)
       this.stage = "sent"
     } catch (cause) {
+      if (cause instanceof CodeFileFlaw) {
+        this.flaw = { line: cause.line, reason: cause.reason }
+        // A part of the file may not look like the whole of it.
+        return this.abort()
+      }
       this.failure = failureOf(cause)
       this.stage = this.#importId === 0 ? "idle" : "sent"
     }
@@ -134,6 +141,7 @@ export class Import {
       this.stage = "aborted"
     } catch (cause) {
       this.failure = failureOf(cause)
+      this.stage = "sent"
     }
   }
 }

@@ -1,12 +1,19 @@
-import * as Data from "effect/Data"
+// For the command and for the pages of the console: it imports nothing, and a browser has all that it uses.
 
 /** A file cannot be read as codes from this line on. */
-export class CodeFileFlaw extends Data.TaggedError("CodeFileFlaw")<{
+export class CodeFileFlaw extends Error {
+  readonly _tag = "CodeFileFlaw"
   /** From 1. */
   readonly line: number
   /** The end of a sentence that begins with the line. */
   readonly reason: string
-}> {}
+
+  constructor({ line, reason }: { readonly line: number; readonly reason: string }) {
+    super(`line ${line} ${reason}`)
+    this.line = line
+    this.reason = reason
+  }
+}
 
 /** A code as the file has it, and in which line. */
 export interface CodeLine {
@@ -23,6 +30,9 @@ export interface CodeLines {
 /** How a file is written. */
 export type CodeFileFormat = "csv" | "ndjson"
 
+/** The format that a file's name says. */
+export const formatOfName = (name: string): CodeFileFormat => /\.(ndjson|jsonl)$/i.test(name) ? "ndjson" : "csv"
+
 /** Longer lines are no codes; the rest of one is not even kept. */
 export const MAX_LINE = 65_536
 
@@ -30,6 +40,21 @@ export const MAX_LINE = 65_536
 const MAX_BYTES = 4
 
 const LINE_FEED = 0x0a
+
+/** What `inChunks` keeps to: codes and bytes of a request that any service with its usual MAX_BODY_BYTES takes. */
+export const usualLimits = { codes: 10_000, bytes: 60_000 } as const
+
+const joined = (a: Uint8Array, b: Uint8Array): Uint8Array => {
+  if (a.length === 0) return b
+  const both = new Uint8Array(a.length + b.length)
+  both.set(a)
+  both.set(b, a.length)
+  return both
+}
+
+/** Of this text as JSON writes it, in UTF-8. */
+const jsonBytes = (text: string): number =>
+  /^[\w-]*$/.test(text) ? text.length + 2 : new TextEncoder().encode(JSON.stringify(text)).length
 
 const tooLong = (line: number): CodeFileFlaw =>
   new CodeFileFlaw({ line, reason: `has more than ${MAX_LINE.toLocaleString("en-US")} characters` })
@@ -121,7 +146,7 @@ export async function* readCodes(
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
   let line = 0
   /** The beginning of a line whose end has not come yet. */
-  let pending: Buffer = Buffer.alloc(0)
+  let pending: Uint8Array = new Uint8Array(0)
   let bytes = 0
 
   const isUtf8 = (text: Uint8Array): boolean => {
@@ -169,10 +194,11 @@ export async function* readCodes(
 
   for await (const chunk of chunks) {
     bytes += chunk.length
-    const joined = pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([pending, chunk])
-    const end = joined.lastIndexOf(LINE_FEED) + 1
-    pending = joined.subarray(end)
-    const codes = codesIn(joined.subarray(0, end))
+    const read = joined(pending, chunk)
+    const end = read.lastIndexOf(LINE_FEED) + 1
+    // A copy: the chunk may be written again.
+    pending = read.slice(end)
+    const codes = codesIn(read.subarray(0, end))
     if (pending.length > MAX_LINE * MAX_BYTES) throw tooLong(line + 1)
     if (codes.length > 0) yield { codes, bytes }
   }
@@ -191,7 +217,7 @@ export async function* inChunks(
     bytes = part.bytes
     for (const one of part.codes) {
       // As JSON writes it: with quotes and a comma, and at most six bytes a unit.
-      const length = Buffer.byteLength(JSON.stringify(one.code)) + 1
+      const length = jsonBytes(one.code) + 1
       if (codes.length > 0 && (codes.length >= limits.codes || size + length > limits.bytes)) {
         yield { codes, bytes }
         codes = []
