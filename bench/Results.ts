@@ -1,6 +1,7 @@
 import { poolFigures, type Pools } from "./codes/pools.ts"
 import { redemptionFigures, type RedemptionRates } from "./codes/redemptions.ts"
 import { exportFigures, type Exports } from "./delivery/exports.ts"
+import { consoleFigures, type Consoles } from "./delivery/consoles.ts"
 import { watcherFigures, type Watchers } from "./delivery/watchers.ts"
 import { webhookFigures, type Webhooks } from "./delivery/webhooks.ts"
 import { envoyFigures, type BehindEnvoy } from "./envoy.ts"
@@ -44,6 +45,7 @@ export interface Results {
   exports?: Measured & Exports
   webhooks?: Measured & Webhooks
   watchers?: Measured & Watchers
+  consoles?: Measured & Consoles
   redemptions?: Measured & RedemptionRates
   pools?: Measured & Pools
   start?: Measured & { readonly distributed: number; readonly embedded: number }
@@ -265,6 +267,7 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
   if (results.exports !== undefined) table.push(...exportFigures(results.exports))
   if (results.webhooks !== undefined) table.push(...webhookFigures(results.webhooks))
   if (results.watchers !== undefined) table.push(...watcherFigures(results.watchers))
+  if (results.consoles !== undefined) table.push(...consoleFigures(results.consoles))
   if (results.redemptions !== undefined) table.push(...redemptionFigures(results.redemptions))
   if (results.pools !== undefined) table.push(...poolFigures(results.pools))
   if (start !== undefined) {

@@ -10,6 +10,7 @@ import { hasWrk } from "./Load.ts"
 import { campaignSize, echoLoop, openLoop, relayLag, startTimes } from "./others.ts"
 import { pools } from "./codes/pools.ts"
 import { redemptions } from "./codes/redemptions.ts"
+import { consoles } from "./delivery/consoles.ts"
 import { exports } from "./delivery/exports.ts"
 import { watchers } from "./delivery/watchers.ts"
 import { webhooks } from "./delivery/webhooks.ts"
@@ -24,7 +25,7 @@ import { startStage } from "./Stage.ts"
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "..")
 const PARTS = [
   ...["rates", "rejections", "embedded", "latency", "size", "relay", "start", "overload", "envoy"] as const,
-  ...["exports", "webhooks", "watchers", "redemptions", "pools"] as const
+  ...["exports", "webhooks", "watchers", "consoles", "redemptions", "pools"] as const
 ]
 
 const usage = `npm run bench [-- options]     starts its own servers and writes docs/internals/benchmarks.md
@@ -216,6 +217,10 @@ try {
     if (only === undefined ? !quick : wanted("watchers")) {
       const about = measured()
       keep({ watchers: { ...about, ...await watchers(stage, { ...few, count: quick ? 200 : 1_000 }) } })
+    }
+    if (only === undefined ? !quick : wanted("consoles")) {
+      const about = measured()
+      keep({ consoles: { ...about, ...await consoles(stage, few) } })
     }
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)

@@ -188,7 +188,7 @@ const READING = [
     "of 256 connections in a closed loop. Node cannot read ten times what it can issue while the load shares its " +
     "cores. So rejections are late, which slows the load down: \"sent\" says how many claims came.",
   "An *export* is one call of ExportCoupons whose client counts what comes and makes nothing of it. A receiver of " +
-    "*webhooks*, and the *watchers*, run in the benchmark's own process, on the same cores.",
+    "*webhooks*, the *watchers* and the *consoles* run in the benchmark's own process, on the same cores.",
   "After every durable run the rows of the ledger are counted. There must be as many as answers of OK, plus at " +
     "most one for each connection, which wrk cuts at the end. If the counts differ, or a request fails, the " +
     "benchmark ends with an error and without a figure."
@@ -197,11 +197,11 @@ const READING = [
 /** The page, in lines of at most 120 columns. `drawn`: the names of the plots that there are. */
 export const page = (results: Results, drawn: ReadonlyArray<string>): string => {
   const { envoy, latency, machine, overload, rates, relay, size, start, versions } = results
-  const { exports, pools, redemptions, watchers, webhooks } = results
+  const { consoles, exports, pools, redemptions, watchers, webhooks } = results
   const plot = (name: string, text: string) => drawn.includes(name) ? [`![${text}](benchmarks/${name}.svg)`] : []
   const parts = Object.entries({
     ...{ rates, latency, size, relay, start, overload, envoy },
-    ...{ exports, webhooks, watchers, redemptions, pools }
+    ...{ exports, webhooks, watchers, consoles, redemptions, pools }
   }).flatMap(([name, part]) => {
     if (part === undefined) return []
     const { at, commit, loadBefore, quick } = part

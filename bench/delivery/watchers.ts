@@ -37,7 +37,7 @@ export const watcherFigures = ({ rounds, watchers }: Watchers): ReadonlyArray<Fi
 const STREAMS = 100
 
 /** Watches a campaign so many times over HTTP/2, by a client that counts messages by their envelopes alone. */
-const watch = async (port: number, campaignId: number, count: number) => {
+export const watch = async (port: number, campaignId: number, count: number) => {
   const sessions: Array<http2.ClientHttp2Session> = []
   const body = Buffer.from(JSON.stringify({ campaignId }))
   const envelope = Buffer.concat([Buffer.alloc(5), body])
