@@ -47,7 +47,7 @@ const KEY = "hostile-test-4b1f0c7e9d2a85631fe0"
 export const CODES = 10_000
 
 /**
- * What an instance takes at most, in bytes, whatever its clients do; SECURITY.md has the same formula. 200 MB are the
+ * What an instance takes at most, in bytes, whatever its clients do; SECURITY.md has the same formula. 220 MB are the
  * process itself with what V8 does not give back at once.
  */
 export const memoryBound = (settings: {
@@ -55,7 +55,7 @@ export const memoryBound = (settings: {
   readonly maxConnections: number
   readonly maxInFlight: number
 }): number =>
-  200e6 + 2 * settings.heldBytes + 2 * settings.maxInFlight * 16e3 + settings.maxConnections * 12e3 + 20e6
+  220e6 + 2 * settings.heldBytes + 2 * settings.maxInFlight * 16e3 + settings.maxConnections * 12e3 + 20e6
 
 const settings = {
   NODE_ENV: "production",

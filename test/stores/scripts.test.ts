@@ -13,7 +13,7 @@ describe("the scripts of the gate", () => {
     // What a script uses of another one stands in front of it.
     const used = [
       text,
-      ...["keep", "own"].filter((name) => new RegExp(`\\b${name}\\(`).test(text) && file !== `${name}.lua`)
+      ...["keep", "own", "unerased"].filter((name) => new RegExp(`\\b${name}\\(`).test(text) && file !== `${name}.lua`)
         .map((name) => Fs.readFileSync(new URL(`${name}.lua`, directory), "utf8"))
     ]
     const code = used.join("\n").replace(/--.*$/gm, "")

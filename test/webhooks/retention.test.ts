@@ -39,7 +39,7 @@ const endpoint: WebhookEndpoint = {
 /** A campaign with an event, and an endpoint that has a cursor before it. */
 const scene = Effect.gen(function*() {
   const { addCampaign, events } = yield* TestLedger.TestLedger
-  const { campaignId } = addCampaign()
+  const { campaignId } = addCampaign({ createdAt: Date.now() })
   const log = yield* EventLog
   yield* log.append([campaignId])
   const before = events(campaignId).length

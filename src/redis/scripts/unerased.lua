@@ -1,11 +1,10 @@
 -- In front of the scripts that add users: a function that leaves out former users of coupons that were erased.
 --
--- KEYS[1] m, the campaign's terms, generation and owner
 -- KEYS[2] i, users with a coupon
 -- ARGV    those of the script, with a block of users at `first` and as many coupon ids after it
 --
--- A coupon that was erased has its number with a minus as its member of the set. Whoever has read it before that comes
--- with its former user. Returns the users that may be added, and whether there is such a member among them.
+-- A coupon that was erased has its number with a minus as its member of the set. What was read before that has its former
+-- user. Returns the users that may be added, and whether there is such a member among them.
 local function unerased(first, count)
   local MOST = 1000 -- unpack() of some 8,000 overflows Lua's stack
   local users, found = {}, false
