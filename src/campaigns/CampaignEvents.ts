@@ -8,11 +8,11 @@ import { eventLogs } from "../agents/events/EventLogMetrics.ts"
 import { EventTails } from "../agents/events/EventTails.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { Campaign, CampaignId } from "../domain/Campaign.ts"
-import { InvalidArgument, Overloaded, RecordNotFound, Unavailable } from "../domain/Failure.ts"
+import { InvalidArgument, Overloaded, type RecordNotFound, Unavailable } from "../domain/Failure.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { CampaignStore } from "../ports/CampaignStore.ts"
 import { type CampaignEvent, EventLog } from "../ports/EventLog.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
+import * as CampaignReads from "./CampaignReads.ts"
 
 export type { CoveringEvent }
 
@@ -69,16 +69,12 @@ const parseSequence = (sequence: bigint): Effect.Effect<number, InvalidArgument>
     : Effect.succeed(Number(sequence))
 
 export const make = Effect.gen(function*() {
-  const { maxWatchers } = yield* AppConfig
+  const { maxWatchers, requestTimeout } = yield* AppConfig
   const log = yield* EventLog
-  const store = yield* CampaignStore
+  const find = CampaignReads.forCalls(yield* CampaignReads.make, requestTimeout)
   const tails = yield* EventTails
   let watchers = 0
   eventLogs.watches.limit.set(maxWatchers)
-
-  const find = (campaignId: CampaignId): Effect.Effect<Campaign, RecordNotFound | Unavailable> =>
-    Effect.flatMap(Effect.mapError(store.find(campaignId), storeDown), (campaign) =>
-      campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
 
   const place = Effect.acquireRelease(
     Effect.suspend(() => {
@@ -108,7 +104,7 @@ export const make = Effect.gen(function*() {
       Effect.gen(function*() {
         const after = afterSequence === undefined ? undefined : yield* parseSequence(afterSequence)
         yield* place
-        yield* find(campaignId)
+        // Neither is a read for each watch: those that open together share them.
         const tail = yield* Effect.mapError(tails.open(campaignId), storeDown)
         // The campaign is read after its log, so it lacks nothing that the log has up to there.
         const sequence = tail.head()
@@ -138,4 +134,4 @@ export const make = Effect.gen(function*() {
   })
 })
 
-export const layer = Layer.effect(CampaignEvents, make)
+export const layer = Layer.scoped(CampaignEvents, make)

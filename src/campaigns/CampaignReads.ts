@@ -1,7 +1,9 @@
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Batcher from "../claim/Batcher.ts"
 import type { Campaign, CampaignId } from "../domain/Campaign.ts"
+import { RecordNotFound, Unavailable } from "../domain/Failure.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 
@@ -34,3 +36,14 @@ export const make: Effect.Effect<CampaignReads, never, CampaignStore | Scope.Sco
   })
   return { find: (campaignId, expiresAt) => batcher.submit(campaignId, undefined, expiresAt) }
 })
+
+/** As `find`, for calls that may take so long from now on. */
+export const forCalls = (reads: CampaignReads, timeout: Duration.Duration) => {
+  const millis = Duration.toMillis(timeout)
+  return (campaignId: CampaignId): Effect.Effect<Campaign, RecordNotFound | Unavailable> =>
+    Effect.suspend(() => reads.find(campaignId, performance.now() + millis)).pipe(
+      Effect.mapError((cause) => new Unavailable({ retryAfterSeconds: 1, cause })),
+      Effect.flatMap((campaign) =>
+        campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
+    )
+}

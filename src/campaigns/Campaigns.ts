@@ -134,7 +134,7 @@ export const make = Effect.gen(function*() {
   const store = yield* CampaignStore
   const ledger = yield* Ledger
   const lookup = yield* CouponLookup
-  const reads = yield* CampaignReads.make
+  const find = CampaignReads.forCalls(yield* CampaignReads.make, config.requestTimeout)
   const pages = CouponPages.make(ledger.listCoupons)
   const phases = yield* PhaseWatch
   const rebuilder = yield* GateRebuilder
@@ -144,13 +144,6 @@ export const make = Effect.gen(function*() {
   /** Records the phase before a change, if it was just reached, and the phase after it. */
   const watched = <E>(campaignId: CampaignId, change: Effect.Effect<Campaign, E>): Effect.Effect<Campaign, E> =>
     Effect.zipRight(phases.look(campaignId), Effect.zipLeft(change, phases.look(campaignId)))
-
-  const find = (campaignId: CampaignId) =>
-    Effect.suspend(() => reads.find(campaignId, performance.now() + requestMillis)).pipe(
-      Effect.mapError(storeDown),
-      Effect.flatMap((campaign) =>
-        campaign === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(campaign))
-    )
 
   return Campaigns.of({
     create: (order, actor) =>

@@ -14,13 +14,14 @@ import {
 } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import type { UniversalClientFn } from "@connectrpc/connect/protocol"
 import {
-  type Clients, type Http, makeClients, makeClientsInProcess, makeHttp, path, protocols, refusal
+  type Clients, type Http, makeClients, makeClientsInProcess, makeHttp, path, type Protocol, protocols, refusal
 } from "./clients.ts"
 import { erasure } from "./erasure.ts"
 import { expiry } from "./expiry.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { redemption } from "./redemption.ts"
 import { revocation } from "./revocation.ts"
+import { watches } from "./watches.ts"
 
 /** A service to hold against its contract: one instance, or several on the same stores. */
 export interface Subject {
@@ -156,6 +157,11 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
     })
     // A start that failed has said so already.
     afterAll(() => (subject as Subject | undefined)?.stop())
+
+    const clientsOf = (protocol: Protocol, urls: ReadonlyArray<string>): Clients =>
+      subject.inProcess === undefined
+        ? makeClients(protocol, urls)
+        : makeClientsInProcess(protocol, urls[0]!, subject.inProcess.send)
 
     const open = async (fields: Record<string, unknown> = {}): Promise<number> => {
       const reply = await http.post("CreateCampaign", {
@@ -735,6 +741,7 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
     expiry({ http: () => http, open, issue })
     revocation({ http: () => http, open, issue })
     erasure({ http: () => http, open, issue })
+    watches({ http: () => http, open, issue, connect: () => clientsOf("gRPC", subject.urls().slice(0, 1)) })
 
     /** More coupons than one message of an export holds, of as many users, made by the first protocol that asks. */
     const LARGE = 1_234
@@ -751,10 +758,7 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
     describe.each(protocols)("%s", (protocol) => {
       let clients: Clients
       beforeAll(() => {
-        const { inProcess, urls } = subject
-        clients = inProcess === undefined
-          ? makeClients(protocol, urls())
-          : makeClientsInProcess(protocol, urls()[0]!, inProcess.send)
+        clients = clientsOf(protocol, subject.urls())
       })
       afterAll(() => clients.close())
 

@@ -9,6 +9,7 @@ import * as EventNews from "../../src/agents/events/EventNews.ts"
 import * as EventTails from "../../src/agents/events/EventTails.ts"
 import * as CampaignEvents from "../../src/campaigns/CampaignEvents.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
+import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { makeRandom } from "../faults/Random.ts"
@@ -101,6 +102,43 @@ describe("a watch of a campaign", () => {
       expect(yield* Effect.flip(watch(campaignId, -1n))).toMatchObject({ _tag: "InvalidArgument" })
       for (const scope of scopes.slice(1)) yield* Scope.close(scope, Exit.void)
       expect(yield* Effect.flip(watch(2_147_483_647, undefined))).toMatchObject({ _tag: "RecordNotFound" })
+    }).pipe(Effect.provide(world)))
+
+  it.scoped("opens a thousand at once with few reads of the ledger, and each receives what comes", () =>
+    Effect.gen(function*() {
+      const control = yield* TestLedger.TestLedger
+      const [log, store] = [yield* EventLog, yield* CampaignStore]
+      const reads: Array<string> = []
+      /** Counts a read, which has its answer in a later turn, as from a ledger over a network. */
+      const counted = <A, E>(name: string, read: Effect.Effect<A, E>) =>
+        Effect.suspend(() => {
+          reads.push(name)
+          return Effect.zipRight(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))), read)
+        })
+      const own = instance.pipe(
+        Layer.provide(Layer.succeed(EventLog, { ...log, head: (id) => counted("head", log.head(id)) })),
+        Layer.provide(Layer.succeed(CampaignStore, { ...store, find: (id) => counted("find", store.find(id)) })),
+        Layer.provide(AppConfig.layerTest({ MAX_WATCHERS: "1000" }))
+      )
+      const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, yield* Layer.build(own))
+      const { campaignId } = control.addCampaign()
+      yield* issue(campaignId, 1, 1)
+      const open = Effect.replicateEffect(watch(campaignId, undefined), 1_000, { concurrency: "unbounded" })
+
+      control.down = true
+      expect(yield* Effect.scoped(Effect.flip(open))).toMatchObject({ _tag: "Unavailable" })
+      control.down = false
+      reads.length = 0
+      const all = yield* open
+      expect(reads.filter((name) => name === "head")).toHaveLength(1)
+      expect(reads.length).toBeLessThan(10)
+      const first = yield* Effect.all(all)
+      expect(new Set(first.map(brief))).toEqual(new Set(["Snapshot 2"]))
+      yield* issue(campaignId, 2, 1)
+      const messages = yield* Effect.forEach(all, (next) => Effect.fork(next))
+      yield* TestClock.adjust("2 seconds")
+      const events = yield* Effect.forEach(messages, Fiber.join)
+      expect(new Set(events.map(brief))).toEqual(new Set(["3-3 coupon.issued 2-2"]))
     }).pipe(Effect.provide(world)))
 
   // E4.

@@ -1,6 +1,8 @@
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -140,9 +142,23 @@ export const make = Effect.gen(function*() {
     return Effect.zipRight(Effect.zipRight(Effect.ignore(step), pause), follow)
   })
 
+  /** Heads that are being read. A thousand readers that come together cause one read, not one each. */
+  const heads = new Map<CampaignId, Deferred.Deferred<number, LedgerUnavailable>>()
+  const headOf = (campaignId: CampaignId): Effect.Effect<number, LedgerUnavailable> =>
+    Effect.suspend(() => {
+      const known = heads.get(campaignId)
+      if (known !== undefined) return Deferred.await(known)
+      const head = Deferred.unsafeMake<number, LedgerUnavailable>(FiberId.none)
+      heads.set(campaignId, head)
+      return Effect.onExit(log.head(campaignId), (exit) => {
+        heads.delete(campaignId)
+        return Deferred.done(head, exit)
+      })
+    })
+
   const join = (campaignId: CampaignId) =>
     Effect.gen(function*() {
-      const head = tails.has(campaignId) ? 0 : yield* log.head(campaignId)
+      const head = tails.has(campaignId) ? 0 : yield* headOf(campaignId)
       const known = tails.get(campaignId)
       const tail = known ?? { events: [], head, readers: 0, dirty: false, waiting: new Set() }
       tail.readers++
