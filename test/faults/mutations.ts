@@ -289,6 +289,21 @@ export const mutations = [
     }]
   },
   {
+    name: "forgottenBeforeGate",
+    what: "the ledger forgets who was erased before the gate has taken the user out",
+    patches: [{
+      file: "agents/ErasureWatch.ts",
+      from: "const followed = yield* gate.erase(",
+      to: `yield* erasures.followed(campaignId, coupons.map(({ couponId }) => couponId))
+      const followed = yield* gate.erase(`
+    }]
+  },
+  {
+    name: "erasedComesBack",
+    what: "a confirmation of before an erasure adds the former user to the gate again",
+    patches: [{ file: "redis/scripts/confirm.lua", from: "elseif m[2] then", to: "elseif false then" }]
+  },
+  {
     name: "eventOutsideTransaction",
     what: "events are appended outside of the relay's transaction, without the lock of their head",
     patches: [{

@@ -6,6 +6,7 @@ import { gateKey, query } from "../support/privateServers.ts"
 import { foreignSession, holdingRow } from "../support/foreignSession.ts"
 import { isGroupCommit } from "../support/groupCommit.ts"
 import { cursorBeforeAnswer, leaseNotFenced, watchOfTheTail } from "./events/eventScenarios.ts"
+import { erasureScenarios } from "./erasureScenarios.ts"
 import { fill } from "./judge.ts"
 import type { MutationName } from "./mutations.ts"
 import { redemptionScenarios } from "./redemptionScenarios.ts"
@@ -327,7 +328,8 @@ export const scenarios: Readonly<Record<MutationName, Scenario>> = {
       for (let userId = 1; userId <= 10; userId++) await insist(stage, userId % 2 === 0 ? a : b, campaignId, userId)
     }
   },
-  ...redemptionScenarios
+  ...redemptionScenarios,
+  ...erasureScenarios
 }
 
 /** 12 users at once, without a gate: all but the first share a batch. */
