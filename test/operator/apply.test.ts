@@ -227,10 +227,10 @@ codes: { pattern: VIP-########-C, alphabet: crockford32 }
     const good = "name: Never\ncouponLimit: 1\nstartTime: 2027-01-01T00:00:00Z\n"
     const cases: ReadonlyArray<readonly [text: string, message: RegExp]> = [
       [`${good}---\n${good}`, /two campaigns have the name Never/],
-      [`${good}---\nname: b\ncolour: red\n`, /document 2: colour is no field/],
-      [`${good}---\nname: b\n`, /couponLimit and startTime must be given/],
+      [`${good}---\nname: Neverland\ncolour: red\n`, /document 2: colour is no field/],
+      [`${good}---\nname: Neverland\n`, /couponLimit and startTime must be given/],
       [`${good}---\ncouponLimit: 5\n`, /name is missing/],
-      [`${good}---\nname: b\nstartTime: noon\n`, /startTime must be a time in RFC 3339/],
+      [`${good}---\nname: Neverland\nstartTime: noon\n`, /startTime must be a time in RFC 3339/],
       [`${good}codes: { alphabet: latin }\n`, /codes alphabet must be hangul/],
       [`${good}codes: { pattern: ABC }\n`, /codes pattern/],
       [`${good}couponValidity: { after: 30 days }\n`, /couponValidity after must be a duration in ISO 8601/],
