@@ -118,17 +118,14 @@ export const make = Effect.gen(function*() {
             isFirst = false
             return Effect.succeed({ _tag: "Snapshot", campaign, sequence })
           }
-          return Effect.mapError(tail.next(cursor), storeDown).pipe(
-            Effect.map((event): WatchMessage => {
+          return Effect.mapBoth(tail.next(cursor, BOOKMARK), {
+            onFailure: storeDown,
+            onSuccess: (event): WatchMessage => {
+              if (event === undefined) return { _tag: "Bookmark", sequence: cursor, serverTime: serverTime() }
               cursor = event.sequence
               return { _tag: "Event", event }
-            }),
-            Effect.timeoutTo({
-              duration: BOOKMARK,
-              onSuccess: (message): WatchMessage => message,
-              onTimeout: (): WatchMessage => ({ _tag: "Bookmark", sequence: cursor, serverTime: serverTime() })
-            })
-          )
+            }
+          })
         })
       })
   })

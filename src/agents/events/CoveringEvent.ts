@@ -6,6 +6,13 @@ export interface CoveringEvent extends CampaignEvent {
   readonly firstSequence: number
 }
 
+/** Ranges of coupons that follow one another, as one. */
+export const covering = (first: CampaignEvent, last: CampaignEvent): CoveringEvent => ({
+  ...last,
+  firstNumber: first.firstNumber,
+  firstSequence: first.sequence
+})
+
 /** The first of these events; a range together with the ranges that follow it at once. There is at least one event. */
 export const coalesced = (events: ReadonlyArray<CampaignEvent>): CoveringEvent => {
   const first = events[0]!
@@ -14,5 +21,5 @@ export const coalesced = (events: ReadonlyArray<CampaignEvent>): CoveringEvent =
     if (first.type !== "coupon.issued" || event.type !== "coupon.issued") break
     last = event
   }
-  return { ...last, firstNumber: first.firstNumber, firstSequence: first.sequence }
+  return covering(first, last)
 }

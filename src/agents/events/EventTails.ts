@@ -1,15 +1,17 @@
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { CampaignId } from "../../domain/CampaignId.ts"
 import { type CampaignEvent, EventLog } from "../../ports/EventLog.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
-import { coalesced, type CoveringEvent } from "./CoveringEvent.ts"
+import { coalesced, covering, type CoveringEvent } from "./CoveringEvent.ts"
 import { EventNews } from "./EventNews.ts"
 
 /** One reader's view of a campaign's log. */
@@ -17,10 +19,13 @@ export interface EventTail {
   /** The last sequence that this instance has read. */
   readonly head: () => number
   /**
-   * The next event after this sequence, waiting for one; what has come together meanwhile may be one event. Fails only
-   * while the reader is so far behind that the ledger is asked.
+   * The next event after this sequence, waiting for one so long (`undefined`: none came); what has come together
+   * meanwhile may be one event. Fails only while the reader is so far behind that the ledger is asked.
    */
-  readonly next: (afterSequence: number) => Effect.Effect<CoveringEvent, LedgerUnavailable>
+  readonly next: (
+    afterSequence: number,
+    patience: Duration.Duration
+  ) => Effect.Effect<CoveringEvent | undefined, LedgerUnavailable>
 }
 
 /**
@@ -35,22 +40,31 @@ export class EventTails extends Context.Tag("coupon/agents/EventTails")<EventTai
 /** How long an event of another instance may go unnoticed: one statement for all logs that are watched. */
 const POLL = Duration.millis(250)
 
-/** Events of a log that are kept for its readers; those behind them ask the ledger, so many at a time. */
+/**
+ * Events of a log that are kept for its readers: so many, and of a busy one those of so long, by the ledger's clock.
+ * Readers behind them ask the ledger, so many at a time.
+ */
 const KEPT = 512
+const KEPT_MILLIS = 10_000
 const PAGE = 512
 const READS = 4
 
 /**
- * Readers that go on in one turn, and how often there is one. A thousand readers share 1,000 messages a second, each of
- * which covers what came since the last: to encode and write one costs 50 µs, and claims share the process.
+ * Readers that go on in one turn, and how often there is one. A thousand readers share 400 messages a second, each of
+ * which covers what came since the last: to encode and write one takes the time of several claims.
  */
-const TURN_SIZE = 10
-const TURN = Duration.millis(10)
+const TURN_SIZE = 8
+const TURN = Duration.millis(20)
+
+/** A reader that has got all there is gets what comes next no sooner than this. */
+const PACE_MILLIS = 500
 
 interface Tail {
   /** In the order of their sequences, which are those up to `head`. */
   readonly events: Array<CampaignEvent>
   head: number
+  /** Events from this sequence on are ranges of coupons. */
+  rangesFrom: number
   readers: number
   /** There may be more in the ledger. */
   dirty: boolean
@@ -107,8 +121,11 @@ export const make = Effect.gen(function*() {
         Effect.sync(() => void (tail.dirty = true)))
       if (events.length === 0) return
       tail.events.push(...events)
-      tail.head = events.at(-1)!.sequence
-      if (tail.events.length > KEPT) tail.events.splice(0, tail.events.length - KEPT)
+      const last = events.at(-1)!
+      tail.head = last.sequence
+      for (const { sequence, type } of events) if (type !== "coupon.issued") tail.rangesFrom = sequence + 1
+      const tooOld = tail.events.findIndex(({ at }) => at > last.at - KEPT_MILLIS)
+      tail.events.splice(0, Math.min(tooOld, Math.max(0, tail.events.length - KEPT)))
       for (const wake of [...tail.waiting]) wake()
       if (events.length === PAGE) yield* advance(campaignId, tail)
     })
@@ -160,7 +177,8 @@ export const make = Effect.gen(function*() {
     Effect.gen(function*() {
       const head = tails.has(campaignId) ? 0 : yield* headOf(campaignId)
       const known = tails.get(campaignId)
-      const tail = known ?? { events: [], head, readers: 0, dirty: false, waiting: new Set() }
+      const tail = known ??
+        { events: [], head, rangesFrom: head + 1, readers: 0, dirty: false, waiting: new Set() }
       tail.readers++
       tails.set(campaignId, tail)
       if (!isFollowing) {
@@ -192,26 +210,41 @@ export const make = Effect.gen(function*() {
       tail.head > afterSequence ? Effect.void : Effect.zipRight(moved(tail), beyond(tail, afterSequence))
     )
 
-  /** What is kept of the log after a sequence; `undefined`: not all of it is. */
-  const kept = (tail: Tail, afterSequence: number): ReadonlyArray<CampaignEvent> | undefined => {
-    const first = tail.events[0]
-    if (first === undefined || first.sequence > afterSequence + 1) return undefined
-    return tail.events.filter(({ sequence }) => sequence > afterSequence)
+  /** The next event after a sequence that `head` is beyond; `undefined`: it is not kept. */
+  const kept = ({ events, rangesFrom }: Tail, afterSequence: number): CoveringEvent | undefined => {
+    // A log has no gaps.
+    const event = events[afterSequence + 1 - (events[0]?.sequence ?? Infinity)]
+    if (event === undefined) return undefined
+    return event.sequence >= rangesFrom
+      ? covering(event, events.at(-1)!)
+      : coalesced(events.slice(events.indexOf(event)))
   }
+
+  const fromLedger = (campaignId: CampaignId, afterSequence: number) =>
+    Effect.map(reads.withPermits(1)(log.read(campaignId, afterSequence, PAGE)), (events) =>
+      events.length === 0 ? undefined : coalesced(events))
 
   return EventTails.of({
     open: (campaignId) =>
       Effect.map(
         Effect.acquireRelease(join(campaignId), (tail) => leave(campaignId, tail)),
         (tail) => {
-          const next: EventTail["next"] = (afterSequence) =>
+          let notBefore = 0
+          const next: EventTail["next"] = (afterSequence, patience) =>
             Effect.gen(function*() {
-              yield* beyond(tail, afterSequence)
+              const pause = notBefore - (yield* Clock.currentTimeMillis)
+              if (pause > 0) yield* Effect.sleep(pause)
+              if (tail.head <= afterSequence) {
+                const left = Duration.millis(Duration.toMillis(patience) - Math.max(0, pause))
+                const came = yield* Effect.timeoutOption(beyond(tail, afterSequence), left)
+                if (Option.isNone(came)) return undefined
+              }
               yield* turn
-              const events = kept(tail, afterSequence) ??
-                (yield* reads.withPermits(1)(log.read(campaignId, afterSequence, PAGE)))
+              const event = kept(tail, afterSequence) ?? (yield* fromLedger(campaignId, afterSequence))
               // Retention has removed what was there.
-              return events.length === 0 ? yield* next(Math.max(afterSequence, tail.head)) : coalesced(events)
+              if (event === undefined) return yield* next(Math.max(afterSequence, tail.head), patience)
+              if (event.sequence >= tail.head) notBefore = (yield* Clock.currentTimeMillis) + PACE_MILLIS
+              return event
             })
           return { head: () => tail.head, next }
         }

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect"
 import type * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { AppConfig } from "../../config/AppConfig.ts"
@@ -66,7 +66,7 @@ export const make = (
   Effect.gen(function*() {
     const config = yield* AppConfig
     const startup = yield* Startup
-    const runExit = Runtime.runPromiseExit(yield* Effect.runtime<never>())
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const addressOf = ClientAddress.makeAddressOf(config.trustedNetworks)
 
     /** Admits the caller and begins the stream, and from then on looks at the caller's rights. */
@@ -107,14 +107,30 @@ export const make = (
         const { response, route, signal } = call
         const startedAt = performance.now()
         const scope = Effect.runSync(Scope.make())
-        const ended = Effect.runSync(Deferred.make<never, IssueFailure>())
-        const end = (failure: IssueFailure) => Deferred.unsafeDone(ended, Exit.fail(failure))
+        let ended: IssueFailure | undefined
+        let stop: ((failure: IssueFailure) => void) | undefined
+        const end = (failure: IssueFailure) => {
+          ended ??= failure
+          stop?.(ended)
+        }
         /** What comes of a step, unless the stream ends first, which then waits for no store. */
         const settled = <A>(step: Effect.Effect<A, IssueFailure>) =>
-          runExit(Effect.raceFirst(Effect.disconnect(step), Deferred.await(ended)))
+          new Promise<Exit.Exit<A, IssueFailure>>((resolve) => {
+            if (ended !== undefined) return resolve(Exit.fail(ended))
+            const fiber = runFork(step)
+            stop = (failure) => {
+              stop = undefined
+              fiber.unsafeInterruptAsFork(FiberId.none)
+              resolve(Exit.fail(failure))
+            }
+            fiber.addObserver((exit) => {
+              stop = undefined
+              resolve(exit)
+            })
+          })
 
         let isGone = false
-        const release = () => void runExit(Scope.close(scope, Exit.void))
+        const release = () => void runFork(Scope.close(scope, Exit.void))
         // By no other way does it come to light that an answer is over that waits for its reader.
         const closed = () => {
           isGone = true
