@@ -45,12 +45,14 @@ const OF_CLIENTS = {
  * stream that was reset for a while longer than the proxy does, so it allows more than the 100 of envoy/envoy.yaml.
  */
 const UNBOUNDED = 1_000_000_000
+const PROXY_STREAMS = 10 * MAX_STREAMS
+/** Of a body that is not read, as `Bodies` leaves some, so much arrives. */
+const PROXY_STREAM_WINDOW = 8_192
 const OF_PROXIES = {
-  streams: 10 * MAX_STREAMS,
-  // Of a body that is not read, as `Bodies` leaves some, so much arrives.
-  streamWindow: 8_192,
+  streams: PROXY_STREAMS,
+  streamWindow: PROXY_STREAM_WINDOW,
   // As much for each stream: else one client's bodies, in all of them, would hold up those of others.
-  sessionWindow: 10 * MAX_STREAMS * 8_192,
+  sessionWindow: PROXY_STREAMS * PROXY_STREAM_WINDOW,
   // In MB. Beyond it Node refuses new streams, also those of clients that read their answers; HELD_BYTES bounds more.
   maxSessionMemory: 100,
   streamResetBurst: UNBOUNDED,

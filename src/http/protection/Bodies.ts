@@ -55,7 +55,6 @@ type Late = readonly [chunk: Buffer | null, encoding: BufferEncoding | undefined
 interface StreamMeter extends Meter {
   readonly client: number
   readonly proxied: boolean
-  hasWaited: boolean
   /** What arrived while there was no room: at most the stream's window. `null`: its end. */
   readonly late: Array<Late>
 }
@@ -146,6 +145,10 @@ export const make = (options: {
     timer = undefined
     for (const stream of waiting) {
       const meter = stream[METER]!
+      if (stream.destroyed) {
+        waiting.delete(stream)
+        continue
+      }
       if (!hasRoom(meter, () => meter.client, onEndOf(stream))) continue
       waiting.delete(stream)
       const [first, ...more] = meter.late.splice(0)
@@ -161,11 +164,8 @@ export const make = (options: {
   }
 
   const wait = (stream: Metered, ...late: Late) => {
-    const meter = stream[METER]!
-    meter.late.push(late)
+    stream[METER]!.late.push(late)
     waiting.add(stream)
-    if (!meter.hasWaited) stream.once("close", () => waiting.delete(stream))
-    meter.hasWaited = true
     goOnLater()
   }
 
@@ -194,7 +194,7 @@ export const make = (options: {
     IncomingMessage: Bounded,
     guard: (stream, client, proxied) => {
       const metered = stream as Metered
-      metered[METER] = { received: 0, chunks: 0, held: 0, client, proxied, hasWaited: false, late: [] }
+      metered[METER] = { received: 0, chunks: 0, held: 0, client, proxied, late: [] }
       metered.push = push
     }
   }
