@@ -317,8 +317,8 @@ export const mutations = [
     what: "a watch begins with what its instance keeps of the log, though events before that are missing",
     patches: [{
       file: "agents/events/EventTails.ts",
-      from: "const event = events[afterSequence + 1 - (events[0]?.sequence ?? Infinity)]",
-      to: "const event = events[Math.max(0, afterSequence + 1 - (events[0]?.sequence ?? Infinity))]"
+      from: "const place = afterSequence + 1 - (events[0]?.sequence ?? Infinity)",
+      to: "const place = Math.max(0, afterSequence + 1 - (events[0]?.sequence ?? Infinity))"
     }]
   },
   {

@@ -13,13 +13,10 @@ export const covering = (first: CampaignEvent, last: CampaignEvent): CoveringEve
   firstSequence: first.sequence
 })
 
-/** The first of these events; a range together with the ranges that follow it at once. There is at least one event. */
-export const coalesced = (events: ReadonlyArray<CampaignEvent>): CoveringEvent => {
-  const first = events[0]!
-  let last = first
-  for (const event of events.slice(1)) {
-    if (first.type !== "coupon.issued" || event.type !== "coupon.issued") break
-    last = event
-  }
-  return covering(first, last)
+/** The event at this place; a range together with the ranges that follow it at once. */
+export const coalesced = (events: ReadonlyArray<CampaignEvent>, place = 0): CoveringEvent => {
+  const first = events[place]!
+  let last = place
+  if (first.type === "coupon.issued") while (events[last + 1]?.type === "coupon.issued") last++
+  return covering(first, events[last]!)
 }

@@ -213,11 +213,10 @@ export const make = Effect.gen(function*() {
   /** The next event after a sequence that `head` is beyond; `undefined`: it is not kept. */
   const kept = ({ events, rangesFrom }: Tail, afterSequence: number): CoveringEvent | undefined => {
     // A log has no gaps.
-    const event = events[afterSequence + 1 - (events[0]?.sequence ?? Infinity)]
+    const place = afterSequence + 1 - (events[0]?.sequence ?? Infinity)
+    const event = events[place]
     if (event === undefined) return undefined
-    return event.sequence >= rangesFrom
-      ? covering(event, events.at(-1)!)
-      : coalesced(events.slice(events.indexOf(event)))
+    return event.sequence >= rangesFrom ? covering(event, events.at(-1)!) : coalesced(events, place)
   }
 
   const fromLedger = (campaignId: CampaignId, afterSequence: number) =>
