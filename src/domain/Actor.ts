@@ -1,3 +1,4 @@
+import * as ActReason from "./audit/ActReason.ts"
 import type { Principal } from "./Principal.ts"
 
 /** Where a request came from. All are worked out when they are first asked for, and then stay the same. */
@@ -37,12 +38,12 @@ export const named = (name: string): Actor => ({
   reason: undefined
 })
 
-/** The caller of a request. */
-export const of = ({ keyId, name, role }: Principal, source: RequestSource): Actor => ({
+/** The caller of a request. `reason`: what the request itself says, unless its header says why. */
+export const of = ({ keyId, name, role }: Principal, source: RequestSource, reason = ""): Actor => ({
   name,
   keyId,
   role,
   address: source.address() || undefined,
   requestId: source.requestId() || undefined,
-  reason: source.reason()
+  reason: source.reason() ?? ActReason.normalize(reason)
 })

@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { CouponService, EraseUserResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import * as Actor from "../../domain/Actor.ts"
-import * as ActReason from "../../domain/audit/ActReason.ts"
 import { type CampaignId, parseCampaignId } from "../../domain/CampaignId.ts"
 import { parseUserId } from "../../domain/Coupon.ts"
 import { InvalidArgument } from "../../domain/Failure.ts"
@@ -30,8 +29,7 @@ export const eraseUser: Route = Routes.make({
       const userId = yield* parseUserId(input.userId)
       const { reason } = yield* parseDetails({ reason: input.reason })
       const afterCampaign = yield* decodeToken(input.pageToken)
-      const sent = Actor.of(principal, source)
-      const actor = { ...sent, reason: sent.reason ?? ActReason.normalize(reason) }
+      const actor = Actor.of(principal, source, reason)
       return yield* erasure.erase({ userId, afterCampaign, reason, actor })
     }),
   respond: ({ coupons, next }) =>

@@ -15,7 +15,6 @@ import {
   UndoRedemptionResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import * as Actor from "../../domain/Actor.ts"
-import * as ActReason from "../../domain/audit/ActReason.ts"
 import { parseCampaignId } from "../../domain/CampaignId.ts"
 import { parseUserId } from "../../domain/Coupon.ts"
 import { InvalidArgument } from "../../domain/Failure.ts"
@@ -116,8 +115,7 @@ const revokeCoupon = Routes.make({
       const key = yield* parseNamed(input.coupon)
       const requestId = input.requestId === "" ? randomUUID() : yield* parseRequestId(input.requestId)
       const { reason } = yield* parseDetails({ reason: input.reason })
-      const sent = Actor.of(principal, source)
-      const actor = { ...sent, reason: sent.reason ?? ActReason.normalize(reason) }
+      const actor = Actor.of(principal, source, reason)
       return yield* revocations.revoke({ campaignId, key, requestId, reason, returnSlot: input.returnSlot, actor })
     }),
   respond: (done) => create(RevokeCouponResponseSchema, answer(done))
