@@ -11,7 +11,7 @@ import {
   GetCampaignResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { campaignId, show, withOperator, withPublic } from "../commands/Commands.ts"
+import { campaignId, countOf, listLimit, show, withOperator, withPublic } from "../commands/Commands.ts"
 import { allowPastEnd, end, limit, name, start } from "./CampaignOptions.ts"
 import { factsOf, tableOf } from "./CampaignText.ts"
 import * as CodeOptions from "./CodeOptions.ts"
@@ -280,13 +280,13 @@ const history = Command.make(
   "history",
   {
     campaignId,
-    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    limit: listLimit,
     ...Connection.options
   },
   ({ campaignId, limit, ...given }) =>
     withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
-        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        yield* countOf("--limit", limit)
         const events = yield* client.Phases({ campaignId, limit })
         yield* show(json, events, () =>
           events.length === 0 ? "nothing was recorded yet" : Output.table(

@@ -1,9 +1,7 @@
 import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import type { TimelineEntry } from "../../contract/OperatorRpcs.ts"
-import { usage } from "../CliFailure.ts"
-import { campaignId, show, withOperator } from "../commands/Commands.ts"
+import { campaignId, countOf, listLimit, show, withOperator } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import { changeText } from "../commands/LogCommand.ts"
 import * as Output from "../Output.ts"
@@ -21,13 +19,13 @@ export const timeline = Command.make(
   "timeline",
   {
     campaignId,
-    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    limit: listLimit,
     ...Connection.options
   },
   ({ campaignId, limit, ...given }) =>
     withOperator(given, (client, { json, times }) =>
       Effect.gen(function*() {
-        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        yield* countOf("--limit", limit)
         const { before, entries } = yield* client.Timeline({ campaignId, limit })
         yield* show(json, entries, () =>
           Output.table(["at", "who", "what", "change", "reason"], entries.map(cellsOf(times))))

@@ -1,4 +1,5 @@
 import * as Args from "@effect/cli/Args"
+import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -23,6 +24,16 @@ export const parseUserId = (text: string): Effect.Effect<bigint, CliFailure> =>
   /^[1-9]\d{0,18}$/.test(text) && BigInt(text) < 2n ** 63n
     ? Effect.succeed(BigInt(text))
     : Effect.fail(usage("<user-id> must be an integer from 1 to 9223372036854775807"))
+
+/** How many of something a command lists; `countOf` checks it. */
+export const listLimit = Options.integer("limit").pipe(
+  Options.withDescription("how many, 1 to 1000"),
+  Options.withDefault(50)
+)
+
+/** The number that an option gives, if it is one of those that the service takes. */
+export const countOf = (option: string, value: number): Effect.Effect<number, CliFailure> =>
+  value >= 1 && value <= 1_000 ? Effect.succeed(value) : Effect.fail(usage(`${option} must be 1 to 1000`))
 
 const clientOptions = ({ key, reason, timeoutMillis, url }: Connection.Connection): ClientOptions => ({
   url,

@@ -6,7 +6,7 @@ import * as Stream from "effect/Stream"
 import type { OperatorClient } from "../../client/OperatorClient.ts"
 import type { AuditLink, AuditRecord, ChainEvent } from "../../contract/OperatorRpcs.ts"
 import { CliFailure, cutShort, ofOperatorCall, usage } from "../CliFailure.ts"
-import { show, withOperator } from "./Commands.ts"
+import { countOf, listLimit, show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 import type { Times } from "../values/Times.ts"
@@ -138,7 +138,7 @@ const millis = (times: Times, option: string, text: string) =>
 export const log = Command.make(
   "log",
   {
-    limit: Options.integer("limit").pipe(Options.withDescription("how many, 1 to 1000"), Options.withDefault(50)),
+    limit: listLimit,
     campaign: Options.integer("campaign").pipe(Options.withDescription("only acts on this campaign"), Options.optional),
     before: Options.integer("before").pipe(Options.withDescription("only acts with a smaller id"), Options.optional),
     who: Options.text("who").pipe(Options.withDescription("only acts of this name"), Options.optional),
@@ -163,7 +163,7 @@ export const log = Command.make(
     withOperator(given, (client, connection) =>
       Effect.gen(function*() {
         const { json, times } = connection
-        if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+        yield* countOf("--limit", limit)
         if ([all, on, check].filter((one) => one).length > 1) {
           return yield* usage("--verify, --follow and --export exclude each other")
         }

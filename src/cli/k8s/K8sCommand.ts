@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as DurationText from "../../base/DurationText.ts"
 import { parseRfc3339 } from "../../domain/Time.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { campaignId, withPublic } from "../commands/Commands.ts"
+import { campaignId, countOf, withPublic } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 import { chartValues, cronTrigger, scaledObject } from "./ScaledObject.ts"
@@ -21,9 +21,6 @@ const millis = (option: string, text: string, most: Duration.DurationInput): Eff
     ? Effect.succeed(Duration.toMillis(given))
     : Effect.fail(usage(`${option} must be a duration up to ${Duration.format(most)}, such as 15m or 1h`))
 }
-
-const count = (option: string, value: number): Effect.Effect<number, CliFailure> =>
-  value >= 1 && value <= 1_000 ? Effect.succeed(value) : Effect.fail(usage(`${option} must be 1 to 1000`))
 
 const named = (option: string, value: string): Effect.Effect<string, CliFailure> =>
   NAME.test(value)
@@ -87,9 +84,9 @@ const scaled = Command.make(
           forMillis,
           deployment: yield* named("--deployment", deployment),
           namespace: Option.isNone(namespace) ? undefined : yield* named("--namespace", namespace.value),
-          replicas: yield* count("--replicas", replicas),
-          minReplicas: yield* count("--min-replicas", minReplicas),
-          maxReplicas: yield* count("--max-replicas", most),
+          replicas: yield* countOf("--replicas", replicas),
+          minReplicas: yield* countOf("--min-replicas", minReplicas),
+          maxReplicas: yield* countOf("--max-replicas", most),
           cpuUtilization: cpu
         }
         const { name, startTime } = yield* client.getCampaign({ campaignId, pageSize: 1 })

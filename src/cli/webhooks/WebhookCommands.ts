@@ -20,7 +20,7 @@ import {
   WebhookStatus
 } from "../../contract/gen/coupon/v1/webhook_pb.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { show, withWebhooks } from "../commands/Commands.ts"
+import { countOf, show, withWebhooks } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 import * as Json from "../values/Json.ts"
@@ -302,7 +302,7 @@ const attemptRow = ({ show: time }: Times) => (one: WebhookAttempt) => [
 const attempts = Command.make("attempts", { id: webhookId, limit, ...Connection.options }, ({ id, limit, ...given }) =>
   withWebhooks(given, (client, { json, times }) =>
     Effect.gen(function*() {
-      if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+      yield* countOf("--limit", limit)
       const { attempts } = yield* client.listWebhookAttempts({ id, pageSize: limit })
       yield* show(json, attempts.map((one) => Json.ofMessage(WebhookAttemptSchema, one)), () =>
         attempts.length === 0 ? "there were no attempts" : Output.table(
@@ -314,7 +314,7 @@ const attempts = Command.make("attempts", { id: webhookId, limit, ...Connection.
 const parked = Command.make("parked", { id: webhookId, limit, ...Connection.options }, ({ id, limit, ...given }) =>
   withWebhooks(given, (client, { json, times }) =>
     Effect.gen(function*() {
-      if (limit < 1 || limit > 1_000) return yield* usage("--limit must be 1 to 1000")
+      yield* countOf("--limit", limit)
       const { deliveries } = yield* client.listParkedDeliveries({ id, pageSize: limit })
       yield* show(json, deliveries.map((one) => Json.ofMessage(ParkedDeliverySchema, one)), () =>
         deliveries.length === 0 ? "nothing is set aside" : Output.table(
