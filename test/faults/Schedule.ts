@@ -88,13 +88,21 @@ const all = Object.keys(faultKinds) as Array<FaultKind>
 /** Pause between the starts of two faults, on average: many overlap with the one before. */
 const EVERY_MILLIS = 1_300
 
+/** Pause between the starts of two faults of a run that has one of every kind in its time. */
+export const oneOfEach = (seconds: number): number => (seconds * 1_000) / all.length
+
 /**
  * The faults of a run, which its seed and length decide. A long run has every kind; of short ones, consecutive seeds
  * take turns, so that some runs together have all.
  */
-export const schedule = (seed: number, seconds: number, nodes: number): ReadonlyArray<Fault> => {
+export const schedule = (
+  seed: number,
+  seconds: number,
+  nodes: number,
+  everyMillis: number = EVERY_MILLIS
+): ReadonlyArray<Fault> => {
   const random = makeRandom(seed)
-  const count = Math.max(1, Math.floor((seconds * 1_000) / EVERY_MILLIS))
+  const count = Math.max(1, Math.floor((seconds * 1_000) / everyMillis))
   const kinds = Array.from({ length: count }, (_, k) => all[(seed * count + k) % all.length]!)
   // A turn of seeds decides which; chance decides the order.
   for (let k = kinds.length - 1; k > 0; k--) {
@@ -105,7 +113,7 @@ export const schedule = (seed: number, seconds: number, nodes: number): Readonly
   }
   return kinds.map((kind, k) => ({
     kind,
-    at: Math.round((k + random.next()) * EVERY_MILLIS),
+    at: Math.round((k + random.next()) * everyMillis),
     millis: random.integer(...lengths[kind]),
     node: random.integer(0, nodes - 1),
     store: random.pick(["sql", "redis"] as const)

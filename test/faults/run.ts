@@ -34,6 +34,10 @@ export interface RunOptions {
    * promises: 12 s.
    */
   readonly patienceMillis?: number
+  /** Pause between the starts of two faults, on average; unless given, the schedule's own. */
+  readonly everyMillis?: number
+  /** Clients under faults; 40 unless given. */
+  readonly clients?: number
 }
 
 /** What a run showed. */
@@ -84,10 +88,19 @@ const DELIVERY_SHARE = 15 / 12
 /** Users of a worn campaign, before the run. */
 const FIRST_EARLIER_USER = 500_000_000
 
-const campaignsOf = (seconds: number) => ({
-  limits: seconds >= 30 ? [12_000, 4_000, 400, 200] : [3_000, 1_000, 200, 100],
-  // Long since under way, so that a rebuild takes many pages.
-  worn: seconds >= 30 ? { limit: 100_000, taken: 94_000 } : { limit: 20_000, taken: 18_000 },
+/**
+ * The limits of fresh campaigns, and one that is long since under way, so that a rebuild takes many pages. Few clients
+ * leave more to the fill phase, so their campaigns are smaller.
+ */
+const sizesOf = (seconds: number, clients: number) => {
+  if (seconds >= 30) return { limits: [12_000, 4_000, 400, 200], worn: { limit: 100_000, taken: 94_000 } }
+  return clients < CLIENTS
+    ? { limits: [2_000, 500, 200, 100], worn: { limit: 8_000, taken: 7_000 } }
+    : { limits: [3_000, 1_000, 200, 100], worn: { limit: 20_000, taken: 18_000 } }
+}
+
+const campaignsOf = (seconds: number, clients: number) => ({
+  ...sizesOf(seconds, clients),
   // The smallest sell out early: what is said then is checked under faults too.
   weights: [25, 20, 15, 15, 25],
   /** Paused, resumed and raised all the time. */
@@ -159,10 +172,11 @@ const carryOut = async (
 
 /** One run: load and faults, then healing, the fill phase, and the verdict. */
 export const run = async (
-  { database, leastOks, patienceMillis = 12_000, say, seconds, seed }: RunOptions
+  { clients: clientCount = CLIENTS, database, everyMillis, leastOks, patienceMillis = 12_000, say, seconds, seed }:
+    RunOptions
 ): Promise<RunResult> => {
   const needed = leastOks ?? Math.min(1_000, 40 * seconds)
-  const plan = schedule(seed, seconds, NODES.length)
+  const plan = schedule(seed, seconds, NODES.length, everyMillis)
   const servers = await startServers(database)
   const rig = await startRig(servers, { nodes: NODES, preload: ["jumpyClock.ts"] }).catch(async (error: unknown) => {
     await servers.stop()
@@ -176,7 +190,7 @@ export const run = async (
   let historyFile: string | undefined
   let readers: EventReaders | undefined
   try {
-    const { changing, limits, weights, worn } = campaignsOf(seconds)
+    const { changing, limits, weights, worn } = campaignsOf(seconds, clientCount)
     const wornId = await openWornCampaign(rig.databaseUrl, worn.limit, worn.taken, FIRST_EARLIER_USER)
     const fresh = await Promise.all(limits.map((limit, k) =>
       // One of them hands out own codes.
@@ -200,7 +214,7 @@ export const run = async (
     readers = await startEventReaders(served, campaignIds, [...fresh.slice(2), changingId], seed)
     const start = performance.timeOrigin + performance.now()
     const demands = campaignIds.map((campaignId, k) => ({ campaignId, weight: weights[k] ?? changing.weight }))
-    const clients = startClients(load, rig.urls, demands, CLIENTS, seed)
+    const clients = startClients(load, rig.urls, demands, clientCount, seed)
     const operator = startOperator(rig.urls, changingId, changing.step, seed)
     const tilled = fresh.map((campaignId, k) => ({ campaignId, limit: limits[k]!, returns: k >= 2 }))
     const tills = startTills(rig.urls, load.history, tilled, seed)
