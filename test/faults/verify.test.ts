@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { deferral, impatient, loadFor, startFor } from "../e2e/scenario.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { bundle, nodeProgram, startInstance } from "../support/Instance.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { availableDatabases, type DatabaseKind, databaseOn, gateKey, query, startRedis } from "../support/servers.ts"
 
 /** Runs a program with these settings alone. */
@@ -114,7 +115,8 @@ const deployment = async (kind: DatabaseKind, defer: (release: () => unknown) =>
   }
 }
 
-for (const kind of availableDatabases()) {
+// The statements are the same on both; a real MySQL where there is one.
+for (const kind of inLongProfile(availableDatabases(), availableDatabases().slice(-1))) {
   describe(`the verification of a deployment on ${kind} and Redis`, () => {
     const releases: Array<() => unknown> = []
     // Each test leaves it as it found it.
@@ -203,18 +205,26 @@ for (const kind of availableDatabases()) {
 
     it("finds redemptions that contradict their states, the log or the limit (R1, R2, R4, R5)", async () => {
       const { changed, env, first, second, sql } = made
-      const finds = async (violation: string) => {
+      const finds = async (...violations: ReadonlyArray<string>) => {
         const { code, text } = await verify(env)
-        expect(text).toContain(violation)
+        for (const violation of violations) expect(text).toContain(violation)
         expect(code).toBe(1)
       }
       await changed(["campaigns", "coupon_states", "redemptions"], async () => {
         await sql(`UPDATE redemptions SET action = 'REDEEM' WHERE campaign_id = ${first} AND sequence = 2`)
-        await finds(`R1 campaign ${first}: 1 coupons are redeemed more than once`)
+        await sql(`UPDATE campaigns SET coupon_limit = 1 WHERE id = ${second}`)
+        await finds(
+          `R1 campaign ${first}: 1 coupons are redeemed more than once`,
+          `R5 campaign ${second}: the limit is 1 with 1 returned, the last change made it 2 with 1`
+        )
         await sql(`UPDATE redemptions SET action = 'UNDO' WHERE campaign_id = ${first} AND sequence = 2`)
 
         await sql(`UPDATE coupon_states SET state = 'REVOKED' WHERE campaign_id = ${first} AND coupon_id = 2`)
-        await finds(`R4 campaign ${first}: 1 coupons have a state`)
+        await sql(`UPDATE campaigns SET coupon_limit = 2, returned = 2 WHERE id = ${second}`)
+        await finds(
+          `R4 campaign ${first}: 1 coupons have a state`,
+          `R5 campaign ${second}: returned is 2, 1 revocations have returned their slot`
+        )
         await sql(`DELETE FROM coupon_states WHERE campaign_id = ${first} AND coupon_id = 2`)
         await finds(`R4 campaign ${first}: 1 coupons have a state`)
         await sql(`DELETE FROM redemptions WHERE campaign_id = ${first} AND sequence = 4`)
@@ -230,11 +240,6 @@ for (const kind of availableDatabases()) {
             "ALTER TABLE redemptions DROP KEY redemptions_request, ADD PRIMARY KEY (campaign_id, request_id)"
           )
         }
-
-        await sql(`UPDATE campaigns SET coupon_limit = 1 WHERE id = ${second}`)
-        await finds(`R5 campaign ${second}: the limit is 1 with 1 returned, the last change made it 2 with 1`)
-        await sql(`UPDATE campaigns SET coupon_limit = 2, returned = 2 WHERE id = ${second}`)
-        await finds(`R5 campaign ${second}: returned is 2, 1 revocations have returned their slot`)
       })
     })
 
