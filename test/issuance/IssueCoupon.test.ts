@@ -51,7 +51,8 @@ const tagOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>) =>
 const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(condition, { schedule: Schedule.spaced("2 millis"), until: (met) => met })
 
-describe("IssueCoupon", () => {
+// Each in a world of its own; they wait for deadlines side by side.
+describe.concurrent("IssueCoupon", () => {
   it.scopedLive("issues exactly as many coupons as there are, one a user, and says so to the rest", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
@@ -404,7 +405,7 @@ describe("IssueCoupon without its gate", () => {
     }).pipe(Effect.provide(worldWith(outage))))
 })
 
-describe("the agents", () => {
+describe.concurrent("the agents", () => {
   it.scopedLive("relay: confirms what was committed and settles it; a lost gate is rebuilt from the ledger", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger
