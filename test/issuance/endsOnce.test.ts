@@ -15,6 +15,7 @@ import * as EventStream from "../../src/ports/EventStream.ts"
 import * as MemoryGate from "../../src/memory/MemoryGate.ts"
 import { routes } from "../../src/rpc/CouponRoutes.ts"
 import * as Dispatcher from "../../src/rpc/dispatch/Dispatcher.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { echo } from "../transport/Stub.ts"
 import { claim } from "./claim.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
@@ -42,9 +43,11 @@ interface Sequence {
 
 /** The shortest that the configuration takes. */
 const REQUEST_MILLIS = 100
-const SEQUENCES = 2_000
+const SEQUENCES = inLongProfile(2_000, 500)
 /** That many run at a time: they share the process, as claims do, and nothing else. */
-const AT_A_TIME = 100
+const AT_A_TIME = 50
+/** So often others are drawn while an answer is missing, as it may be where a busy machine is late. */
+const DRAWS = 8
 
 const click = fc.record({
   user: fc.integer({ min: 1, max: 3 }),
@@ -163,7 +166,7 @@ const world = (scripts: Map<CampaignId, Script>) =>
     Layer.orDie
   )
 
-const play = (gateFails: boolean, seed: number) =>
+const play = (gateFails: boolean, seed: number, seen: Set<string>) =>
   Effect.gen(function*() {
     const scripts = new Map<CampaignId, Script>()
     const all = fc.sample(sequences(gateFails), { numRuns: SEQUENCES, seed })
@@ -286,7 +289,7 @@ const play = (gateFails: boolean, seed: number) =>
         until: (left) => left === 0
       })
     }).pipe(
-      Effect.zipRight(Effect.map(TestLedger, (ledger) => judge(scripts, ledger, gateFails))),
+      Effect.zipRight(Effect.map(TestLedger, (ledger) => judge(scripts, ledger, gateFails, seen))),
       Effect.provide(world(scripts)),
       Effect.scoped,
       Effect.flatMap((verdict) => Effect.sync(verdict))
@@ -294,8 +297,13 @@ const play = (gateFails: boolean, seed: number) =>
   })
 
 /** Reads the books once the world is closed, which waits for every commit. */
-const judge = (scripts: Map<CampaignId, Script>, ledger: TestLedger["Type"], gateFails: boolean) => () => {
-  const seen = new Map<string, number>()
+const judge = (
+  scripts: Map<CampaignId, Script>,
+  ledger: TestLedger["Type"],
+  gateFails: boolean,
+  seen: Set<string>
+) =>
+() => {
   for (const [campaignId, { forks, late, sequence, outcomes }] of scripts) {
     if (sequence.clicks.length === 0) continue
     const context = JSON.stringify({ sequence, outcomes })
@@ -310,7 +318,7 @@ const judge = (scripts: Map<CampaignId, Script>, ledger: TestLedger["Type"], gat
       expect(clicked, `every click but those that left was answered: ${context}`).toHaveLength(own.length - left)
       for (const { answers } of clicked) {
         expect(answers, `exactly one answer: ${context}`).toHaveLength(1)
-        seen.set(answers[0]!, (seen.get(answers[0]!) ?? 0) + 1)
+        seen.add(answers[0]!)
       }
       const answers = own.flatMap((of) => of.answers)
       expect(answers.filter((tag) => tag === "OK").length, `one OK a user: ${context}`).toBeLessThanOrEqual(1)
@@ -320,18 +328,25 @@ const judge = (scripts: Map<CampaignId, Script>, ledger: TestLedger["Type"], gat
       }
     }
   }
-  // A schedule that never draws an answer proves nothing about it.
-  const expected = [
-    "OK", "CouponAlreadyClaimed", "OutcomeUnknown", "DeadlineExceeded", "Unavailable", "CampaignEnded",
-    "CampaignPaused", "CouponSoldOut"
-  ]
-  expect([...seen.keys()].sort()).toEqual(expect.arrayContaining(expected))
-  expect([...seen.keys()]).not.toContain("Defect")
+  expect([...seen]).not.toContain("Defect")
 }
+
+/** A schedule that never draws one of these proves nothing about it. */
+const EXPECTED = [
+  "OK", "CouponAlreadyClaimed", "OutcomeUnknown", "DeadlineExceeded", "Unavailable", "CampaignEnded",
+  "CampaignPaused", "CouponSoldOut"
+]
 
 describe("a claim ends exactly once", () => {
   it.live.each([["a gate that answers", false], ["a gate that fails at times", true]] as const)(
     `over ${SEQUENCES} interleavings of clicks, timeouts and outages, with %s`,
-    ([, gateFails]) => play(gateFails, Math.floor(Math.random() * 2 ** 31))
+    ([, gateFails]) =>
+      Effect.gen(function*() {
+        const seen = new Set<string>()
+        for (let draw = 0; draw < DRAWS && !EXPECTED.every((answer) => seen.has(answer)); draw++) {
+          yield* play(gateFails, Math.floor(Math.random() * 2 ** 31), seen)
+        }
+        expect([...seen].sort()).toEqual(expect.arrayContaining(EXPECTED))
+      })
   )
 })
