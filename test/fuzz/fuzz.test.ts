@@ -9,12 +9,12 @@ import {
 } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, protocols } from "../contract/clients.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
+import { inLongProfile } from "../support/profile.ts"
 import type { Asked } from "./Mutator.ts"
 import { mutate, randomOf } from "./Mutator.ts"
 import { overHttp1, overHttp2, type Answer } from "./send.ts"
 
-/** 5,000 in CI; the long profile sets 100,000. */
-const REQUESTS = Number(process.env["COUPON_FUZZ_REQUESTS"] ?? 5_000)
+const REQUESTS = Number(process.env["COUPON_FUZZ_REQUESTS"] ?? inLongProfile(20_000, 2_000))
 const SEED = Number(process.env["COUPON_FUZZ_SEED"] ?? Date.now() % 2 ** 32)
 const SIDE_BY_SIDE = 16
 const ADMIN = "fuzz-admin-key-0123456789abcdef0123456789"
