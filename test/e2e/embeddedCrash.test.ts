@@ -21,7 +21,7 @@ describe("an embedded instance", () => {
     const load = loadFor(defer)
     let instance: Instance = await startFor(defer, { DATA_DIR: dataDir })
     const urls = () => [instance.url]
-    const campaignIds = [await load.openCampaign(instance.url, 3_000), await load.openCampaign(instance.url, 100)]
+    const campaignIds = [await load.openCampaign(instance.url, 1_500), await load.openCampaign(instance.url, 100)]
     const running = load.keepClaiming(urls, newcomers(campaignIds, 1), 20)
     defer(running.stop)
     const moreOk = (count: number) => {
@@ -30,12 +30,12 @@ describe("an embedded instance", () => {
         .toBeGreaterThanOrEqual(count)
     }
     for (let time = 0; time < 2; time++) {
-      await moreOk(200)
+      await moreOk(100)
       await instance.kill()
       await checkInvariants({ dataDir }, load.history, { atRest: false })
       instance = await startFor(defer, { DATA_DIR: dataDir })
     }
-    await moreOk(200)
+    await moreOk(100)
     await running.stop()
     await fillUp(load, urls, campaignIds)
     await checkInvariants({ dataDir }, load.history)
