@@ -3,6 +3,7 @@ import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
 import { afterEach, describe, expect, it } from "vitest"
 import { bundle, startInstance, type Instance } from "../support/Instance.ts"
+import { inLongProfile } from "../support/profile.ts"
 
 const LIMIT = 256
 
@@ -60,11 +61,12 @@ describe.runIf(process.platform === "linux")("the limit of open files", () => {
     sockets.clear()
   })
 
-  const crowds: ReadonlyArray<readonly [whose: string, from: (n: number) => string, refused: string]> = [
-    ["one client", () => "127.0.0.66", "connection_share"],
-    ["as many clients", (n) => `127.0.1.${n}`, "idle_connection"]
-  ]
-  for (const [kind, hello] of [["silent", undefined], ["idle HTTP/2", HTTP2_HELLO]] as const) {
+  const one = ["one client", () => "127.0.0.66", "connection_share"] as const
+  const many = ["as many clients", (n: number) => `127.0.1.${n}`, "idle_connection"] as const
+  for (const [kind, hello, crowds] of [
+    ["silent", undefined, inLongProfile([one, many], [one])],
+    ["idle HTTP/2", HTTP2_HELLO, inLongProfile([one, many], [many])]
+  ] as const) {
     for (const [whose, from, refused] of crowds) {
       it(`as many ${kind} connections of ${whose} as files: all others are served`, async () => {
         const instance = await startInstance({}, { openFiles: LIMIT })
