@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { startProxy } from "../support/FaultProxy.ts"
-import { privateDatabases, startDatabase, startRedis } from "../support/servers.ts"
+import { availableDatabases, databaseOn, privateDatabases, startDatabase, startRedis } from "../support/servers.ts"
 import { tally } from "./load.ts"
 import { deferral, loadFor, startFor } from "./scenario.ts"
 
@@ -58,10 +58,10 @@ describe("starting", () => {
   })
 
   it("waits for a ledger, too, that goes away after it was reached and before the API keys were read", async () => {
-    const [database, redis] = await Promise.all([startDatabase(kind!), startRedis()])
-    defer(database.stop)
+    const [database, redis] = await Promise.all([databaseOn(availableDatabases()[0]!), startRedis()])
+    defer(database.drop)
     defer(redis.stop)
-    const proxy = await startProxy(database.port)
+    const proxy = await startProxy(Number(new URL(database.url).port))
     defer(proxy.stop)
     const reading = proxy.holdRequests((bytes) => bytes.includes("JOIN api_keys"))
     const instance = await startFor(defer, { MYSQL_URL: proxy.url(database.url), REDIS_URL: redis.url }, {
@@ -84,8 +84,8 @@ describe("starting", () => {
   })
 
   it("of several instances on an empty database migrates it once, and all of them serve", async () => {
-    const [database, redis] = await Promise.all([startDatabase(kind!), startRedis()])
-    defer(database.stop)
+    const [database, redis] = await Promise.all([databaseOn(availableDatabases()[0]!), startRedis()])
+    defer(database.drop)
     defer(redis.stop)
     const env = { MYSQL_URL: database.url, REDIS_URL: redis.url }
     const instances = await Promise.all([1, 2, 3].map(() => startFor(defer, env)))
