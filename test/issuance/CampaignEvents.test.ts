@@ -14,7 +14,11 @@ import { EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { makeRandom } from "../faults/Random.ts"
 import { batchOf, users } from "../ports/ledger.exercise.ts"
+import { inLongProfile } from "../support/profile.ts"
 import * as TestLedger from "./TestLedger.ts"
+
+const WATCHES = inLongProfile(1_000, 200)
+const VISITS = inLongProfile(30, 12)
 
 /** Two instances on one ledger, each with tails and news of its own. */
 const world = Layer.provideMerge(TestLedger.layer, AppConfig.layerTest({ MAX_WATCHERS: "3" }))
@@ -104,7 +108,7 @@ describe("a watch of a campaign", () => {
       expect(yield* Effect.flip(watch(2_147_483_647, undefined))).toMatchObject({ _tag: "RecordNotFound" })
     }).pipe(Effect.provide(world)))
 
-  it.scoped("opens a thousand at once with few reads of the ledger, and each receives what comes", () =>
+  it.scoped("opens many at once with few reads of the ledger, and each receives what comes", () =>
     Effect.gen(function*() {
       const control = yield* TestLedger.TestLedger
       const [log, store] = [yield* EventLog, yield* CampaignStore]
@@ -123,7 +127,7 @@ describe("a watch of a campaign", () => {
       const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, yield* Layer.build(own))
       const { campaignId } = control.addCampaign()
       yield* issue(campaignId, 1, 1)
-      const open = Effect.replicateEffect(watch(campaignId, undefined), 1_000, { concurrency: "unbounded" })
+      const open = Effect.replicateEffect(watch(campaignId, undefined), WATCHES, { concurrency: "unbounded" })
 
       control.down = true
       expect(yield* Effect.scoped(Effect.flip(open))).toMatchObject({ _tag: "Unavailable" })
@@ -161,7 +165,7 @@ describe("a watch of a campaign", () => {
         expect({ seed, firstNumber }).toEqual({ seed, firstNumber: last + 1 })
         last = lastNumber
       }
-      for (let visit = 0; visit < 30; visit++) {
+      for (let visit = 0; visit < VISITS; visit++) {
         const at = random.pick(both)
         const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, at)
         const scope = yield* Scope.make()
