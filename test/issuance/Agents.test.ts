@@ -100,7 +100,7 @@ describe("agents", () => {
       const world = Layer.provide(Agents.layer, nouns).pipe(Layer.provide(counted(() => calls++)))
       yield* Effect.scoped(Effect.gen(function*() {
         const { states } = Context.get(yield* Layer.build(world), Agents.Agents)
-        yield* TestClock.adjust("2 minutes")
+        yield* TestClock.adjust("65 seconds")
         const names = states().filter(({ lastRunAt }) => lastRunAt !== undefined).map(({ name }) => name)
         expect(names).toEqual([
           "relay", "reaper", "reconciler", "phase_watch", "start_watch", "erasure_watch", "sale_history",
@@ -119,14 +119,14 @@ describe("agents", () => {
   it.scoped("reconcile every known campaign when the gate's connection was replaced", () =>
     Effect.gen(function*() {
       const world = Layer.provide(Agents.layer, nouns).pipe(
-        Layer.provide(counted(() => {}, Stream.concat(Stream.fromEffect(Effect.sleep("1 minute")), Stream.never)))
+        Layer.provide(counted(() => {}, Stream.concat(Stream.fromEffect(Effect.sleep("5 seconds")), Stream.never)))
       )
       const { states } = Context.get(yield* Layer.build(world), Agents.Agents)
       const ranAt = () => states().find(({ name }) => name === "reconnect_reconciler")?.lastRunAt
-      yield* TestClock.adjust("59 seconds")
+      yield* TestClock.adjust("4 seconds")
       expect(ranAt()).toBeUndefined()
       yield* TestClock.adjust("1 second")
-      expect(ranAt()).toBe(60_000)
+      expect(ranAt()).toBe(5_000)
     }))
 })
 
