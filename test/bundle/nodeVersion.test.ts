@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
 import { bundle, nodeProgram } from "../support/Instance.ts"
 import { temporaryDirectory } from "../support/guardian.ts"
+import { inLongProfile } from "../support/profile.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -33,7 +34,7 @@ describe("the bundled programs", () => {
   })
 
   it.each(programs)("%s says on an older Node which one it needs, and nothing else", (name, status) => {
-    for (const version of ["18.20.8", "20.20.2", "22.11.0", "23.0.0"]) {
+    for (const version of inLongProfile(["18.20.8", "20.20.2", "22.11.0", "23.0.0"], ["22.11.0", "23.0.0"])) {
       const run = runAs(version, `dist/app/${name}.js`)
       expect(run).toEqual({
         status,
@@ -46,7 +47,7 @@ describe("the bundled programs", () => {
   })
 
   it.each(programs)("%s runs on the oldest that will do, and on later ones", (name) => {
-    for (const version of ["22.12.0", "23.1.0", "24.0.0", "26.3.0"]) {
+    for (const version of inLongProfile(["22.12.0", "23.1.0", "24.0.0", "26.3.0"], ["22.12.0", "23.1.0"])) {
       expect(runAs(version, `dist/app/${name}.js`)).toEqual({
         status: 0,
         stdout: expect.stringMatching(/./),
