@@ -51,25 +51,25 @@ const serves = (port: number) =>
 describe("slow clients over HTTP/1.1 are ended", () => {
   const head =
     `POST ${ISSUE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${issue.length}\r\n`
-  it.each([
-    ["say nothing", ""],
-    ["stop within the first line", "POST /coup"],
-    ["stop within the headers", head],
-    ["stop within the body", `${head}\r\n{"campaign`],
-    ["stop within an HTTP/2 preface", "PRI * HTTP"],
-    ["never ask again", `${head}\r\n${issue}`]
-  ])("who %s", async (_, opening) => {
-    const client = await connect(hasty.port)
-    client.socket.write(opening)
-    await until(client.closed)
-    await serves(hasty.port)
-  })
-
-  it("who trickle headers for ever", async () => {
-    const client = await connect(hasty.port)
-    client.socket.write(head)
-    const drip = setInterval(() => client.socket.write("X: y\r\n"), 20)
-    await until(client.closed)
+  const openings = {
+    "say nothing": "",
+    "stop within the first line": "POST /coup",
+    "stop within the headers": head,
+    "stop within the body": `${head}\r\n{"campaign`,
+    "stop within an HTTP/2 preface": "PRI * HTTP",
+    "never ask again": `${head}\r\n${issue}`
+  }
+  it("who stop anywhere, or trickle headers for ever", async () => {
+    const stopped = await Promise.all(Object.entries(openings).map(async ([what, opening]) => {
+      const client = await connect(hasty.port)
+      client.socket.write(opening)
+      return [what, client] as const
+    }))
+    const trickling = await connect(hasty.port)
+    trickling.socket.write(head)
+    const drip = setInterval(() => trickling.socket.write("X: y\r\n"), 20)
+    const open = [...stopped, ["trickle", trickling] as const]
+    await expect.poll(() => open.filter(([, { closed }]) => !closed()).map(([what]) => what)).toEqual([])
     clearInterval(drip)
     await serves(hasty.port)
   })
@@ -309,16 +309,20 @@ describe("over HTTP/2, what does not come to a request is ended", () => {
     await patient.close()
   })
 
-  it.each([
-    ["a frame without its payload", [PREFACE, SETTINGS, frame(4, 0, 0, Buffer.alloc(60)).subarray(0, 20)], undefined],
-    ["pings alone", [PREFACE, SETTINGS], frame(6, 0, 0, Buffer.alloc(8))],
-    ["a frame, byte by byte", [PREFACE, SETTINGS, frame(0, 0, 0, Buffer.alloc(16_000)).subarray(0, 9)], Buffer.alloc(1)]
-  ])("%s", async (_, opening, again) => {
-    const client = await connect(hasty.port)
-    client.socket.write(Buffer.concat(opening))
-    const drip = setInterval(() => again !== undefined && client.socket.write(again), 20)
-    await until(client.closed)
-    clearInterval(drip)
+  it("a frame without its payload, pings alone, and a frame byte by byte", async () => {
+    const parts = {
+      "without its payload": [frame(4, 0, 0, Buffer.alloc(60)).subarray(0, 20), undefined],
+      "pings alone": [Buffer.alloc(0), frame(6, 0, 0, Buffer.alloc(8))],
+      "byte by byte": [frame(0, 0, 0, Buffer.alloc(16_000)).subarray(0, 9), Buffer.alloc(1)]
+    } as const
+    const open = await Promise.all(Object.entries(parts).map(async ([what, [opening, again]]) => {
+      const client = await connect(hasty.port)
+      client.socket.write(Buffer.concat([PREFACE, SETTINGS, opening]))
+      const drip = setInterval(() => again !== undefined && client.socket.write(again), 20)
+      return { what, client, drip }
+    }))
+    await expect.poll(() => open.filter(({ client }) => !client.closed()).map(({ what }) => what)).toEqual([])
+    for (const { drip } of open) clearInterval(drip)
     await serves(hasty.port)
   })
 

@@ -9,6 +9,7 @@ import { CouponService } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import * as LongCalls from "../../src/http/protection/LongCalls.ts"
 import * as StreamCalls from "../../src/rpc/streams/StreamCalls.ts"
 import type { UseCases } from "../../src/rpc/Startup.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { coupon, echo, start, until } from "../transport/Stub.ts"
 import { startSecured } from "./Secured.ts"
 
@@ -72,7 +73,8 @@ it("ends before its connection is cut", () => {
   expect(StreamCalls.STREAM_MILLIS).toBeLessThan(LongCalls.EXPIRY_MILLIS)
 })
 
-describe.each(Object.keys(protocols))("a stream by %s", (protocol) => {
+// How each protocol writes what a stream ends with, `test/contract/contract.ts` has, too.
+describe.each(inLongProfile(Object.keys(protocols), ["Connect JSON", "gRPC"]))("a stream by %s", (protocol) => {
   const transport = protocols[protocol]!
 
   it("is for VIEWERs", async () => {

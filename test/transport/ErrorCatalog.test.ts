@@ -1,4 +1,4 @@
-import { createClient, Code, ConnectError } from "@connectrpc/connect"
+import { type Client, createClient, Code, ConnectError } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node"
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect"
 import * as Effect from "effect/Effect"
@@ -13,6 +13,7 @@ import { issuedCoupon, redeemedCoupon, revokedCoupon } from "../../src/domain/re
 import * as CouponDetail from "../../src/contract/CouponDetail.ts"
 import { decode, table, tagOf, type WireFailure } from "../../src/contract/FailureTable.ts"
 import { CouponSchema, CouponService, CouponState } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
+import { inLongProfile } from "../support/profile.ts"
 import type { Running } from "./Stub.ts"
 import { coupon, ending, ISSUE, issuing, json, request, start } from "./Stub.ts"
 
@@ -207,11 +208,17 @@ const timings = {
   "later": (failure: IssueFailure) => Effect.zipRight(Effect.yieldNow(), Effect.fail(failure))
 }
 
-describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (protocol) => {
-  const clientOf = () => createClient(CouponService, protocols[protocol]())
+const all = Object.keys(protocols) as Array<keyof typeof protocols>
+/** One of each way to write an error: the others write the same, over another connection or in another format. */
+const some: typeof all = ["Connect JSON", "Connect proto", "gRPC", "gRPC-Web"]
+
+describe.each(inLongProfile(all, some))("%s", (protocol) => {
+  let client: Client<typeof CouponService>
+  beforeAll(() => {
+    client = createClient(CouponService, protocols[protocol]())
+  })
 
   it.each(Object.values(contract))("$message", async ({ code, failure, message, retryAfter }) => {
-    const client = clientOf()
     const calls = [
       () => client.issueCoupon({ campaignId: 1, userId: 1n }),
       () => client.getCampaign({ campaignId: 1 }),
@@ -243,7 +250,7 @@ describe.each(Object.keys(protocols) as Array<keyof typeof protocols>)("%s", (pr
 
   it("tells nothing of a defect, and logs it", async () => {
     exit = Effect.die(new Error("the secret reason"))
-    const error = await failing(() => clientOf().issueCoupon({ campaignId: 1, userId: 1n }))
+    const error = await failing(() => client.issueCoupon({ campaignId: 1, userId: 1n }))
     expect([error.code, error.rawMessage, error.details]).toEqual([Code.Internal, "INTERNAL_SERVER_ERROR", []])
     expect(decoded(error)).toMatchObject({ _tag: "InternalServerError" })
     expect(server.logs.join()).toContain("the secret reason")

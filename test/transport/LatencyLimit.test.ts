@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import * as LatencyLimit from "../../src/rpc/admission/LatencyLimit.ts"
+import { inLongProfile } from "../support/profile.ts"
 
 const MOST = 10_000
 const TARGET = 100
@@ -50,7 +51,7 @@ describe("the limit by latency", () => {
     expect(soon).toBeLessThan(1.5 * TARGET)
     // Neither drifts up in a rush that lasts nor starves.
     for (let i = 0; i < 10; i++) {
-      const latency = run(60, { offered: MOST, rate })
+      const latency = run(inLongProfile(60, 10), { offered: MOST, rate })
       expect(latency).toBeGreaterThan(TARGET / 2)
       expect(latency).toBeLessThan(1.5 * TARGET)
     }
