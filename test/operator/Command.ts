@@ -8,7 +8,7 @@ import { liveServices as defaultServices } from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import { main } from "../../src/cli/Main.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
-import { nodeProgram } from "../support/Instance.ts"
+import { bundled, nodeProgram } from "../support/Instance.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
 
@@ -20,7 +20,7 @@ export interface Ended {
 
 /** The `coupon` command as a process of its own, with nothing of the tests' environment but PATH and HOME. */
 export const startCommand = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
-  const child = spawn(nodeProgram, ["src/cli.ts", ...args], {
+  const child = spawn(nodeProgram, [bundled("cli"), ...args], {
     cwd: root,
     env: {
       PATH: process.env["PATH"],

@@ -24,7 +24,7 @@ describe("coupon, on a service that runs", () => {
     instance = await startInstance()
     run = coupon(instance.url)
   })
-  afterAll(() => (instance as Instance | undefined)?.stop())
+  afterAll(() => (instance as Instance | undefined)?.kill())
 
   const open = async (...args: ReadonlyArray<string>): Promise<string> => {
     const { code, out } = await run("campaign", "create", "--json", "--name", "여름", ...args)

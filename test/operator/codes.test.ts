@@ -16,7 +16,7 @@ describe("coupon codes", () => {
   })
   afterAll(async () => {
     rmSync(directory, { recursive: true, force: true })
-    await (instance as Instance | undefined)?.stop()
+    await (instance as Instance | undefined)?.kill()
   })
 
   const file = (name: string, content: string | Uint8Array): string => {
@@ -80,7 +80,7 @@ describe("coupon codes", () => {
 
   it("import goes on where it stopped", async () => {
     const id = await openPool()
-    const path = file("long.csv", Array.from({ length: 120_000 }, (_, k) => `CODE-${k}`).join("\n"))
+    const path = file("long.csv", Array.from({ length: 40_000 }, (_, k) => `CODE-${k}`).join("\n"))
     const killed = startCommand(["codes", "import", id, path], { COUPON_URL: instance.url })
     const receivedSoFar = async () => {
       const { out } = await run("codes", "status", id, "--json")
@@ -92,7 +92,7 @@ describe("coupon codes", () => {
     await killed.ended
     expect((await run("codes", "status", id)).out).toMatch(/^ *1 +OPEN /m)
     const { out } = await run("codes", "import", id, path, "--json", "--timeout", "60s")
-    expect(JSON.parse(out)).toMatchObject({ importId: 1, received: 120_000, accepted: 120_000 })
+    expect(JSON.parse(out)).toMatchObject({ importId: 1, received: 40_000, accepted: 40_000 })
     expect((await run("verify", id)).code).toBe(0)
   })
 

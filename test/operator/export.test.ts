@@ -103,7 +103,7 @@ describe("coupon, for those who read coupons", () => {
   })
   afterAll(async () => {
     clients?.close()
-    await (instance as Instance | undefined)?.stop()
+    await (instance as Instance | undefined)?.kill()
     removeDirectory(directory)
   })
 

@@ -71,7 +71,7 @@ describe("--json", () => {
   })
   afterAll(async () => {
     server.close()
-    await (instance as Instance | undefined)?.stop()
+    await (instance as Instance | undefined)?.kill()
     removeDirectory(directory)
   })
 

@@ -35,7 +35,7 @@ describe("keys with limits, on the operator plane", () => {
       expect(await admin("issue", String(campaignId), "7")).toMatchObject({ code: 0 })
     }
   })
-  afterAll(() => (instance as Instance | undefined)?.stop())
+  afterAll(() => (instance as Instance | undefined)?.kill())
 
   const as = (key: string) => coupon(instance.url, { COUPON_API_KEY: key })
   const admin = (...args: ReadonlyArray<string>) => as(BOOTSTRAP)(...args)

@@ -25,7 +25,7 @@ describe("coupon log", () => {
   beforeAll(async () => {
     instance = await startInstance({ ADMIN_API_KEY: BOOTSTRAP })
   })
-  afterAll(() => (instance as Instance | undefined)?.stop())
+  afterAll(() => (instance as Instance | undefined)?.kill())
 
   const lines = (out: string) => out.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Act)
   const acts = async () => JSON.parse((await as(BOOTSTRAP)("log", "--json")).out) as ReadonlyArray<Act>

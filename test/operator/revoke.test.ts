@@ -12,7 +12,7 @@ describe("coupon revoke", () => {
     instance = await startInstance({ ADMIN_API_KEY: BOOTSTRAP })
     run = coupon(instance.url, { COUPON_API_KEY: BOOTSTRAP })
   })
-  afterAll(() => (instance as Instance | undefined)?.stop())
+  afterAll(() => (instance as Instance | undefined)?.kill())
 
   const soldOut = async (limit: number): Promise<string> => {
     const made = await run("campaign", "create", "--json", "--name", "여름", "--limit", String(limit))

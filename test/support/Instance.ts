@@ -4,6 +4,7 @@ import * as Path from "node:path"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { removeDirectory, spawnGuarded, temporaryDirectory } from "./guardian.ts"
+import { isInRun } from "./onceARun.ts"
 
 /** The real program, running as a process of its own. */
 export interface Instance {
@@ -38,12 +39,19 @@ const started =
   })
     .scripts.start.replace(/^.*\bnode /, "").split(" ")
 
-let isBuilt = false
+// `globalSetup.ts` has built it, once a run; where sources are watched they may have changed since.
+let isBuilt = isInRun() && process.env["VITEST_MODE"] === "RUN"
 /** What `npm start` and the image run, built first if it is older than its sources. */
 export const bundle = (): ReadonlyArray<string> => {
   if (!isBuilt) execFileSync(nodeProgram, ["scripts/build.mjs"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] })
   isBuilt = true
   return started
+}
+
+/** Another program of the bundle, for Node: it starts in a fifth of the time that its source takes. */
+export const bundled = (name: "cli" | "migrate" | "verify"): string => {
+  bundle()
+  return Path.join(root, `dist/app/${name}.js`)
 }
 
 /**

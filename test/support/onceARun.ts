@@ -10,6 +10,9 @@ export const shareRun = (directory: string): void => {
   process.env[VARIABLE] = directory
 }
 
+/** Whether this process belongs to a test run, whose set-up is done. */
+export const isInRun = (): boolean => process.env[VARIABLE] !== undefined
+
 const PATIENCE_MILLIS = 120_000
 
 /**
