@@ -22,7 +22,7 @@ describe("the operator plane, once a key is configured", () => {
   beforeAll(async () => {
     instance = await startInstance({ ADMIN_API_KEY: BOOTSTRAP })
   })
-  afterAll(() => (instance as Instance | undefined)?.stop())
+  afterAll(() => (instance as Instance | undefined)?.kill())
 
   /** Every call of the plane, over the wire. */
   const calls: Record<
@@ -50,22 +50,23 @@ describe("the operator plane, once a key is configured", () => {
     Timeline: (client) => client.Timeline({ campaignId: 1_000_000, limit: 1 })
   }
 
-  /** `OK`, or the code of the refusal. */
-  const outcome = (key: string | undefined, call: Call): Promise<string> => {
+  /** Of each call `OK`, or the code of the refusal. */
+  const outcomes = (key: string | undefined): Promise<ReadonlyArray<readonly [call: string, outcome: string]>> => {
     const options = {
       url: instance.url,
       key: key === undefined ? undefined : Redacted.make(key),
       timeoutMillis: 20_000
     }
-    return Effect.runPromise(
-      Effect.scoped(Effect.flatMap(OperatorClient.make(options), calls[call])).pipe(
-        Effect.match({
-          onFailure: ({ _tag }) =>
-            Object.hasOwn(publicTags, _tag) ? table[publicTags[_tag as keyof typeof publicTags]].message : _tag,
-          onSuccess: () => "OK"
-        })
-      )
-    )
+    const all = Effect.flatMap(OperatorClient.make(options), (client) =>
+      Effect.forEach(Object.entries(calls), ([name, call]) =>
+        Effect.match(call(client), {
+          onFailure: ({ _tag }) => [
+            name,
+            Object.hasOwn(publicTags, _tag) ? table[publicTags[_tag as keyof typeof publicTags]].message : _tag
+          ] as const,
+          onSuccess: () => [name, "OK"] as const
+        })))
+    return Effect.runPromise(Effect.scoped(all))
   }
 
   /** Makes a key as the command prints it: the secret is all of standard output. */
@@ -77,7 +78,7 @@ describe("the operator plane, once a key is configured", () => {
 
   it("rejects calls without a key, or with a wrong one, and says what to do", async () => {
     for (const key of [undefined, "cpn_0123456789abcdef_0123456789012345678901234567890123456789012"]) {
-      for (const call of Object.keys(calls)) expect(await outcome(key, call as Call), call).toBe("UNAUTHENTICATED")
+      expect(await outcomes(key)).toEqual(Object.keys(calls).map((call) => [call, "UNAUTHENTICATED"]))
     }
     const { code, err, out } = await as(undefined)("verify")
     expect({ code, out }).toEqual({ code: exitCodes.ACCESS.code, out: "" })
@@ -118,9 +119,7 @@ describe("the operator plane, once a key is configured", () => {
           ? "RECORD_NOT_FOUND"
           : "OK"
       ])
-      const seen = []
-      for (const call of Object.keys(calls)) seen.push([call, await outcome(secret, call as Call)])
-      expect(seen).toEqual(expected)
+      expect(await outcomes(secret)).toEqual(expected)
     })
   }
 

@@ -38,7 +38,7 @@ describe("webhooks by the command", () => {
   })
   afterAll(async () => {
     server.close()
-    await (instance as Instance | undefined)?.stop()
+    await (instance as Instance | undefined)?.kill()
   })
 
   const run = (...args: ReadonlyArray<string>) => coupon(instance.url)(...args)
@@ -73,9 +73,18 @@ describe("webhooks by the command", () => {
 
     const rotated = await run("webhook", "rotate-secret", id, "--overlap", "1h")
     expect(rotated.out.trim()).not.toBe(secret)
-    expect(await run("webhook", "replay", id, "--campaign", campaignId)).toMatchObject({ code: 0 })
-    await expect.poll(() => received.length).toBe(2)
-    for (const valid of [secret, rotated.out.trim()]) expect(verified(valid, received[1]!)).toBeDefined()
+    const isBy = (valid: string, one: Received) => {
+      try {
+        return verified(valid, one) !== undefined
+      } catch {
+        return false
+      }
+    }
+    // What is sent in the second after it was rotated may be signed as before.
+    await expect.poll(async () => {
+      expect(await run("webhook", "replay", id, "--campaign", campaignId)).toMatchObject({ code: 0 })
+      return received.slice(1).some((one) => [secret, rotated.out.trim()].every((valid) => isBy(valid, one)))
+    }, { interval: 200 }).toBe(true)
 
     expect(await json("webhook", "update", id, "--disable", "--campaigns", campaignId)).toMatchObject({
       status: "DISABLED",
