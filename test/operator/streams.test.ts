@@ -55,8 +55,8 @@ describe("a running stream of the operator plane", () => {
     expect(await admin("keys", "revoke", doomed.id)).toMatchObject({ code: 0 })
     expect(await Effect.runPromise(Fiber.join(streams))).toEqual(["Unauthenticated", "Unauthenticated"])
     const { admin: ofAdmin, other: ofOther } = samples
-    await expect.poll(() => samples.admin, { timeout: 30_000 }).toBeGreaterThan(ofAdmin + 1)
-    await expect.poll(() => samples.other, { timeout: 30_000 }).toBeGreaterThan(ofOther + 1)
+    const more = () => Math.min(samples.admin - ofAdmin, samples.other - ofOther)
+    await expect.poll(more, { timeout: 30_000 }).toBeGreaterThan(1)
     await Effect.runPromise(Fiber.interrupt(lasting))
   })
 
@@ -70,7 +70,7 @@ describe("a running stream of the operator plane", () => {
     const elsewhere = await keyOf("moved")
     const narrowed = await keyOf("narrowed")
     const kept = await keyOf("kept", "--expires", "+1d", "--networks", "127.0.0.0/8,::1")
-    const expiring = await keyOf("expiring", "--expires", "+20s")
+    const expiring = await keyOf("expiring", "--expires", "+8s")
     const samples = { elsewhere: 0, narrowed: 0, expiring: 0, kept: 0 }
     const streams = Effect.runFork(Effect.all([
       watch(there, elsewhere.secret, () => samples.elsewhere++),
@@ -78,7 +78,7 @@ describe("a running stream of the operator plane", () => {
       watch(there, expiring.secret, () => samples.expiring++)
     ], { concurrency: 3 }))
     const lasting = Effect.runFork(watch(there, kept.secret, () => samples.kept++))
-    await expect.poll(() => Math.min(...Object.values(samples)), { timeout: 30_000 }).toBeGreaterThan(1)
+    await expect.poll(() => Math.min(...Object.values(samples)), { timeout: 30_000 }).toBeGreaterThan(0)
     expect(await admin("keys", "limit", elsewhere.id, "--networks", "203.0.113.0/24")).toMatchObject({ code: 0 })
     expect(await admin("keys", "limit", narrowed.id, "--campaigns", "1")).toMatchObject({ code: 0 })
     // The second may call again, and sees what it may see now.

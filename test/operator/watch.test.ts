@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { addressesOf } from "../../src/cli/AllInstances.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { coupon, startCommand } from "./Command.ts"
 
 type Choose = (ports: ReadonlyArray<number>, turn: number) => number
@@ -47,7 +48,7 @@ describe("coupon watch, with several instances behind one address", () => {
   beforeAll(async () => {
     instances = await Promise.all([1, 2, 3].map(() => startInstance()))
   })
-  afterAll(() => Promise.all(instances.map((instance) => instance.stop())))
+  afterAll(() => Promise.all(instances.map((instance) => instance.kill())))
 
   // A seeded generator: the order of a balancer that chooses at random, the same in every run.
   let seed = 17
@@ -57,8 +58,8 @@ describe("coupon watch, with several instances behind one address", () => {
   }
   const inTurn: Choose = (all, turn) => all[turn % all.length]!
 
-  const choices = [["in turn", inTurn], ["at random", random]] as const
-  it.each(choices)("shows each as often as asked for (%s)", async (_, choose) => {
+  const choices: ReadonlyArray<readonly [name: string, choose: Choose]> = [["in turn", inTurn], ["at random", random]]
+  it.each(inLongProfile(choices, choices.slice(1)))("shows each as often as asked for (%s)", async (_, choose) => {
     const balancer = await startBalancer(ports, choose)
     try {
       const { code, out } = await coupon(balancer.url)("watch", "--json", "--count", "2")

@@ -144,7 +144,7 @@ describe("delivery", () => {
       const each = yield* endpoint({ mode: "EACH" })
       const range = yield* endpoint({ mode: "RANGE" })
       issue(1, 3)
-      issue(1, 2_000)
+      issue(1, 600)
       const delivery = yield* instance
       yield* until([delivery], Effect.sync(() =>
         [each, range].every(({ id }) => cursor(id, 1)?.position.sequence === 2)))
@@ -152,7 +152,7 @@ describe("delivery", () => {
       expect(ids(of(range))).toEqual(["1-1", "1-2"])
       expect(of(range).flatMap(eventsOf).map(({ data }) => data)).toEqual([
         { campaignId: 1, firstNumber: 1, lastNumber: 3, count: 3 },
-        { campaignId: 1, firstNumber: 4, lastNumber: 2_003, count: 2_000 }
+        { campaignId: 1, firstNumber: 4, lastNumber: 603, count: 600 }
       ])
       expect(ids(of(each).slice(0, 5))).toEqual(["1-1-1", "1-1-2", "1-1-3", "1-2-4", "1-2-5"])
       expect(of(each)[0]!.contentType).toMatch(/^application\/cloudevents\+json/)
@@ -421,9 +421,9 @@ describe("instances", () => {
       const { cursor, issue } = yield* MemoryWebhooks.MemoryStore
       const receivers = yield* Receivers
       const made = yield* endpoint({ mode: "RANGE", concurrency: 2 })
-      const campaigns = [1, 2, 3, 4]
+      const campaigns = [1, 2, 3]
       let n = 0
-      receivers.answer = () => Effect.as(Effect.sleep("1 millis"), ++n % 17 === 0 ? answered(500) : ok)
+      receivers.answer = () => Effect.as(Effect.sleep("1 millis"), ++n % 4 === 0 ? answered(500) : ok)
       const scopes = yield* Effect.replicateEffect(Scope.make(), 3)
       const deliveries = yield* Effect.forEach(scopes, (scope) => Scope.extend(instance, scope))
       for (let round = 0; round < 20; round++) {
