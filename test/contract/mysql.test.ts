@@ -1,3 +1,0 @@
-import { distributedContract } from "./distributed.ts"
-
-distributedContract("mysql", 1, "off")
