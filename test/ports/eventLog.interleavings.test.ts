@@ -17,6 +17,7 @@ import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.t
 import * as LibSqlEventLog from "../../src/sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
 import { makeStatements } from "../../src/sql/libsql/Statements.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { makeRandom } from "../faults/Random.ts"
 import { batchId, batchOf, campaigns, createCampaign, draft, users } from "./ledger.exercise.ts"
 
@@ -30,7 +31,7 @@ const world = Layer.mergeAll(LibSqlCampaignStore.layer, LibSqlLedger.layer, LibS
 
 const RELAYS = 3
 const STEPS = 60
-const SEQUENCES = 60
+const SEQUENCES = inLongProfile(60, 20)
 const PAST = Date.UTC(2025, 5, 26)
 
 /** A relay between its steps: the rows that it took, and then what it found the log to lack. */

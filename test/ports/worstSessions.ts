@@ -1,3 +1,4 @@
+import { inLongProfile } from "../support/profile.ts"
 import type { DatabaseKind } from "../support/servers.ts"
 
 /** A session's state at its worst: what `init_connect` makes of it, and a question with the answer that shows it. */
@@ -15,7 +16,7 @@ const variable = (name: string, literal: string, shown: unknown = literal, only?
   ...only === undefined ? {} : { only }
 })
 
-export const worsts: ReadonlyArray<Worst> = [
+const worsts: ReadonlyArray<Worst> = [
   { set: "SET NAMES latin1", ask: "@@session.character_set_client", shown: "latin1" },
   variable("character_set_client", "'latin1'", "latin1"),
   variable("character_set_results", "'latin1'", "latin1"),
@@ -70,10 +71,16 @@ export const worsts: ReadonlyArray<Worst> = [
   variable("session_track_system_variables", "'*'", "*")
 ]
 
-/** Several at once; those of which one contradicts another are left out. */
+/** Whether it contradicts another one. */
+const isApart = ({ set }: Worst): boolean =>
+  /^USE|^START|EMPTY|ORACLE|SERIALIZABLE|UNCOMMITTED|max_statement_time|max_execution/.test(set)
+
+/** Several at once. */
 export const together = (kind: DatabaseKind): string =>
-  worsts.filter(({ only, set }) =>
-    (only ?? kind) === kind &&
-    !/^USE|^START|EMPTY|ORACLE|SERIALIZABLE|UNCOMMITTED|max_statement_time|max_execution/.test(set)
-  )
-    .map(({ set }) => set).join("; ")
+  worsts.filter((worst) => (worst.only ?? kind) === kind && !isApart(worst)).map(({ set }) => set).join("; ")
+
+/** Those that are tested alone: all of them, or those that `together` leaves out. */
+export const alone = (kind: DatabaseKind): ReadonlyArray<Worst> => {
+  const all = worsts.filter(({ only }) => (only ?? kind) === kind)
+  return inLongProfile(all, all.filter(isApart))
+}
