@@ -11,6 +11,7 @@ import * as GateKeys from "../../src/redis/GateKeys.ts"
 import { keysOf } from "../../src/redis/GateKeys.ts"
 import * as RedisClient from "../../src/redis/RedisClient.ts"
 import * as RedisGate from "../../src/redis/RedisGate.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { startRedis } from "../support/servers.ts"
 import { play, type Spy, type Step, steps } from "./gate.model.ts"
 
@@ -96,10 +97,11 @@ describe("the gate against a model of the ledger", () => {
   })
 
   test("MemoryGate", async () => {
-    await modelCheck(await memory.runPromise(Gate), undefined, 3_000)
+    await modelCheck(await memory.runPromise(Gate), undefined, inLongProfile(3_000, 1_000))
   }, 120_000)
 
   test("RedisGate", async () => {
-    await modelCheck(await redis!.runPromise(Gate), spyOn(await redis!.runPromise(RedisClient.RedisClient)), 2_000)
+    const spy = spyOn(await redis!.runPromise(RedisClient.RedisClient))
+    await modelCheck(await redis!.runPromise(Gate), spy, inLongProfile(2_000, 600))
   }, 120_000)
 })

@@ -3,6 +3,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { parseArgs } from "node:util"
+import { inLongProfile } from "../support/profile.ts"
 
 /** One exhaustive search: a model of this folder, its constants, and what is broken in it, if anything. */
 export interface Check {
@@ -42,20 +43,16 @@ const doubt = (name: string, constants: Check["constants"]): Check => ({
 })
 const rebuild = (name: string, constants: Check["constants"]): Check => ({ model: "rebuild", name, constants })
 
-/** What `npm test` searches. */
-export const checks: ReadonlyArray<Check> = [
-  doubt("three batches, one death of a connection", { DEATHS: 1 }),
-  doubt("two batches, two deaths, room for both users", { BATCHES: 2, LIMIT: 2, DEATHS: 2 }),
+/** What `npm test` searches: each kind of trouble once. */
+const someChecks: ReadonlyArray<Check> = [
   doubt("two batches, a death, two aborted transactions, a dead relay", {
     BATCHES: 2,
     DEATHS: 1,
     ABORTS: 2,
     RELAY_DEATHS: 1
   }),
-  rebuild("two losses of memory", { ...holder, FLUSHES: 2 }),
   rebuild("a loss of memory after sold out", { ...soldOut, FLUSHES: 1 }),
   rebuild("three claims, a dead instance, a sweep, Redis away for a claim", { ...rush, DEATHS: 1, AWAY: 1, SWEEPS: 1 }),
-  rebuild("a lost tail", { ...holder, TAILS: 1 }),
   rebuild("a lost tail beside a reconciliation, one claim", { ...one, TAILS: 1, RECONCILES: 1 }),
   rebuild("a loss of memory, Redis away for a claim, a dead relay", {
     ...holder,
@@ -63,9 +60,19 @@ export const checks: ReadonlyArray<Check> = [
     AWAY: 1,
     RELAY_DEATHS: 1
   }),
-  rebuild("a loss of memory while the terms change, one claim", { ...one, FLUSHES: 1, CHANGES: 1 }),
+  rebuild("a loss of memory while the terms change, one claim", { ...one, FLUSHES: 1, CHANGES: 1 })
+]
+
+const allChecks: ReadonlyArray<Check> = [
+  ...someChecks,
+  doubt("three batches, one death of a connection", { DEATHS: 1 }),
+  doubt("two batches, two deaths, room for both users", { BATCHES: 2, LIMIT: 2, DEATHS: 2 }),
+  rebuild("two losses of memory", { ...holder, FLUSHES: 2 }),
+  rebuild("a lost tail", { ...holder, TAILS: 1 }),
   rebuild("a lost tail while the terms change, one claim", { ...one, TAILS: 1, CHANGES: 1 })
 ]
+
+export const checks = inLongProfile(allChecks, someChecks)
 
 /** More of everything at once: minutes, and about 1 GB. */
 export const largeChecks: ReadonlyArray<Check> = [
@@ -98,40 +105,46 @@ const brokenRebuild = (mutant: string, name: string, constants: Check["constants
   mutant
 })
 
-/** The protocol, broken in one place each. */
-export const mutants: ReadonlyArray<Check> = [
-  brokenDoubt("DOUBT_IS_FAILURE", "a lost connection is taken for a failure"),
+/** The protocol, broken in one place each. `npm test` breaks each of its devices once: */
+const someMutants: ReadonlyArray<Check> = [
   brokenDoubt("NO_VOID", "the coupons are read without a VOID marker"),
-  brokenDoubt("READ_BEFORE_VOID", "the coupons are read before the VOID marker is there"),
   brokenDoubt("MARKER_IGNORED", "the batch overwrites a VOID marker"),
-  brokenDoubt("MARKER_AFTER_COMMIT", "the marker is written by a transaction of its own"),
-  brokenDoubt("VOID_PURGED", "VOID markers are deleted while a batch is under way"),
   brokenDoubt("RETRY_IN_DOUBT", "a batch in doubt is sent again", { ABORTS: 1 }),
   brokenDoubt("NO_ROW_LOCK", "the campaign is read without a lock"),
+  brokenRebuild("NO_FENCE", "chunks are taken whatever the generation", { ...holder, FLUSHES: 1 }),
+  brokenRebuild("LATCH_TRUSTED", "the latch asks for membership alone", { ...soldOut, FLUSHES: 1 }),
+  brokenRebuild("RELEASE_ANY", "a release deletes whatever is there", { ...rush, DEATHS: 1, SWEEPS: 1 }),
+  brokenRebuild("SETTLE_FIRST", "the relay settles before it confirms", holder),
+  brokenRebuild("NO_RECONCILER", "there is no reconciler", { ...holder, TAILS: 1 }),
+  brokenRebuild("NO_REAPER", "there is no reaper", { ...holder, DEATHS: 1 }),
+  brokenRebuild("NO_VERSION_CHECK", "the reconciler compares counts alone", { ...one, TAILS: 1, CHANGES: 1 })
+]
+
+const allMutants: ReadonlyArray<Check> = [
+  ...someMutants,
+  brokenDoubt("DOUBT_IS_FAILURE", "a lost connection is taken for a failure"),
+  brokenDoubt("READ_BEFORE_VOID", "the coupons are read before the VOID marker is there"),
+  brokenDoubt("MARKER_AFTER_COMMIT", "the marker is written by a transaction of its own"),
+  brokenDoubt("VOID_PURGED", "VOID markers are deleted while a batch is under way"),
   brokenDoubt("ROW_COUNT_LIES", "a dead connection makes the batch count no rows"),
   brokenDoubt("SETTLE_FIRST", "the relay settles before it publishes"),
-  brokenRebuild("NO_FENCE", "chunks are taken whatever the generation", { ...holder, FLUSHES: 1 }),
   brokenRebuild("SWAP_IN", "the set is built aside and swapped in", { ...holder, FLUSHES: 1, AWAY: 1 }),
   brokenRebuild("NO_SENTINEL", "a set that is gone counts as empty", { ...holder, FLUSHES: 1 }),
   brokenRebuild("SENTINEL_LAST", "the sentinel is added only when all pages are fed", { ...holder, FLUSHES: 1 }),
-  brokenRebuild("LATCH_TRUSTED", "the latch asks for membership alone", { ...soldOut, FLUSHES: 1 }),
-  brokenRebuild("RELEASE_ANY", "a release deletes whatever is there", { ...rush, DEATHS: 1, SWEEPS: 1 }),
   brokenRebuild("EVENT_IF_ADDED", "hydration publishes nothing, and confirm only those it adds", {
     ...holder,
     FLUSHES: 1
   }),
-  brokenRebuild("SETTLE_FIRST", "the relay settles before it confirms", holder),
   brokenRebuild("ISSUED_AT_RESERVE", "a reservation counts as a coupon", holder),
   brokenRebuild("FULL_IS_SOLD_OUT", "reservations count as sold", rush),
   brokenRebuild("TALLY_LAST", "the reconciler looks at the gate before the ledger and not after", {
     ...holder,
     RECONCILES: 1
   }),
-  brokenRebuild("NO_RECONCILER", "there is no reconciler", { ...holder, TAILS: 1 }),
-  brokenRebuild("NO_REAPER", "there is no reaper", { ...holder, DEATHS: 1 }),
-  brokenRebuild("NO_VERSION_CHECK", "the reconciler compares counts alone", { ...one, TAILS: 1, CHANGES: 1 }),
   brokenRebuild("TERMS_READ_ONCE", "hydration reads the terms once", { ...holder, CHANGES: 1 })
 ]
+
+export const mutants = inLongProfile(allMutants, someMutants)
 
 const runs = (program: string, ...args: ReadonlyArray<string>): boolean =>
   spawnSync(program, args, { stdio: "ignore" }).status === 0
@@ -225,7 +238,7 @@ if (import.meta.main) {
   const { values } = parseArgs({ options: { large: { type: "boolean" }, mutants: { type: "boolean" } } })
   const reason = obstacle()
   if (reason !== undefined) throw new Error(reason)
-  for (const check of values.mutants ? mutants : values.large ? largeChecks : checks) {
+  for (const check of values.mutants ? allMutants : values.large ? largeChecks : allChecks) {
     const verdict = await search(check)
     const isRight = (verdict.violation !== undefined) === (check.mutant !== undefined)
     if (!isRight) process.exitCode = 1
