@@ -10,7 +10,7 @@ import { formats } from "../../src/cli/exporting/CouponText.ts"
 import { CouponSchema } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { makeClients, type Clients } from "../contract/clients.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
-import { startInstance, type Instance } from "../support/Instance.ts"
+import { bundled, startInstance, type Instance } from "../support/Instance.ts"
 import { until } from "../transport/Stub.ts"
 import { coupon, startCommand } from "./Command.ts"
 
@@ -76,7 +76,7 @@ describe("the texts of an export", () => {
 })
 
 describe("coupon, for those who read coupons", () => {
-  const COUPONS = 2_345
+  const COUPONS = 1_345
   let directory: string
   let instance: Instance
   let clients: Clients
@@ -194,7 +194,7 @@ describe("coupon, for those who read coupons", () => {
     const lines = all.out().split("\n").slice(0, -1)
     expect(lines.map((line) => formats.csv.read(line)!.number)).toEqual(upTo(COUPONS, 1_001))
     const env = { ...process.env, COUPON_URL: instance.url }
-    const pipe = `"$0" src/cli.ts export ${id} --format ndjson | head -n 2`
+    const pipe = `"$0" ${bundled("cli")} export ${id} --format ndjson | head -n 2`
     const head = spawnSync("sh", ["-c", pipe, process.execPath], { encoding: "utf8", env })
     expect(head.stderr).toBe("")
     expect(head.stdout.split("\n").slice(0, 2).map((line) => formats.ndjson.read(line)!.number)).toEqual([1, 2])
@@ -228,7 +228,7 @@ describe("coupon, for those who read coupons", () => {
     }
     expect(listed.coupons.map(({ number }) => number)).toEqual([COUPONS, COUPONS - 1, COUPONS - 2])
     expect(listed.more).toBe(true)
-    expect(JSON.parse((await run("list", String(id), "--limit", "2000", "--json")).out)).toMatchObject({ more: true })
+    expect(JSON.parse((await run("list", String(id), "--limit", "1200", "--json")).out)).toMatchObject({ more: true })
     expect((await run("list", "--user", "7")).out).toMatch(new RegExp(`^ *${id} +\\d+ +7 +\\S{10} `, "m"))
     expect((await run("list", String(id), "--user", "999999")).out).toBe("there are no such coupons\n")
     expect(await run("list")).toMatchObject({ code: exitCodes.USAGE.code })

@@ -2,18 +2,11 @@ import { execFileSync } from "node:child_process"
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest"
 import { checkInvariants } from "../invariants/invariants.ts"
 import { newcomers } from "../e2e/load.ts"
-import { clock, deferral, fillUp, freshDatabase, impatient, loadFor, since } from "../e2e/scenario.ts"
+import { clock, deferral, fillUp, impatient, loadFor, since } from "../e2e/scenario.ts"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { nodeProgram, startInstance, type Instance } from "../support/Instance.ts"
 import { inLongProfile } from "../support/profile.ts"
-import {
-  privateDatabases,
-  query,
-  startDatabase,
-  startRedis,
-  type DatabaseKind,
-  type DatabaseServer
-} from "../support/servers.ts"
+import { availableDatabases, databaseOn, query, startRedis, type DatabaseKind } from "../support/servers.ts"
 import { build, unavailable } from "./previousRelease.ts"
 
 if (unavailable !== undefined) console.warn(`skipped: ${unavailable}`)
@@ -68,17 +61,17 @@ describe("the previous release, on the schema of this one", () => {
 
   const suite = (kind: DatabaseKind) => {
     describe(`in ${kind}, with Redis`, () => {
-      let server: DatabaseServer
-      beforeAll(async () => {
-        if (unavailable === undefined) server = await startDatabase(kind)
-      })
-      afterAll(() => (server as DatabaseServer | undefined)?.stop())
+      const freshDatabase = async () => {
+        const { drop, url } = await databaseOn(kind)
+        defer(drop)
+        return url
+      }
 
       it("serves beside it under load, restarts after a crash, and serves alone after a roll-back", async (context) => {
         needsPrevious(context)
         const redis = await startRedis()
         defer(redis.stop)
-        const databaseUrl = await freshDatabase(server.url)
+        const databaseUrl = await freshDatabase()
         const env = { MYSQL_URL: databaseUrl, REDIS_URL: redis.url }
         const { load, moreOk, serving, urls } = scene()
         const old = await start("previous", env)
@@ -132,7 +125,7 @@ describe("the previous release, on the schema of this one", () => {
         needsPrevious(context)
         const redis = await startRedis()
         defer(redis.stop)
-        const databaseUrl = await freshDatabase(server.url)
+        const databaseUrl = await freshDatabase()
         // The previous one has its events in the gate, whatever the setting says.
         const env = { MYSQL_URL: databaseUrl, REDIS_URL: redis.url, EVENT_STREAM: "off" }
         const { load } = scene()
@@ -158,7 +151,7 @@ describe("the previous release, on the schema of this one", () => {
     })
   }
   // Both kinds have the same migrations, and the previous one sends both the same statements.
-  inLongProfile(privateDatabases(), privateDatabases().slice(-1)).forEach(suite)
+  inLongProfile(availableDatabases(), availableDatabases().slice(-1)).forEach(suite)
 
   it("in the embedded file, takes turns with it", async (context) => {
     needsPrevious(context)
