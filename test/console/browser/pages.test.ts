@@ -14,23 +14,32 @@ const paths = ["", "campaigns/1", "campaigns/2", "support?by=user&q=11", "codes"
 describe("every page", () => {
   let browser: Browser
   let instance: Instance
+  let webhookId = ""
 
   beforeAll(async () => {
     buildConsole()
     ;[browser, instance] = await Promise.all([
       startBrowser(),
-      startInstance({ SECRETS_KEY: `k1:${Buffer.alloc(32, 1).toString("base64")}`, ISSUE_BATCH_SIZE: "32" })
+      startInstance({
+        SECRETS_KEY: `k1:${Buffer.alloc(32, 1).toString("base64")}`,
+        ISSUE_BATCH_SIZE: "32",
+        WEBHOOK_ALLOW_HTTP: "on",
+        WEBHOOK_ALLOWED_NETWORKS: "127.0.0.0/8"
+      })
     ])
     const { url } = instance
     await openCampaign(url, { name: HOSTILE })
     await openCampaign(url, { name: EMOJI, couponLimit: "2" })
     await openCampaign(url, { name: "여름 쿠폰", codeSource: "CODE_SOURCE_POOL" })
     for (const user of [11, 12]) for (const id of [1, 2]) await claim(url, id, user)
-    await fetch(`${url}/coupon.v1.WebhookService/CreateWebhook`, {
+    const made = await fetch(`${url}/coupon.v1.WebhookService/CreateWebhook`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ url: "https://shop.example/hook", description: HOSTILE })
+      // Nothing listens there: its deliveries fail.
+      body: JSON.stringify({ url: "http://127.0.0.1:9/hook", description: HOSTILE })
     })
+    const { webhook } = await made.json() as { readonly webhook: { readonly id: string } }
+    webhookId = webhook.id
   })
   afterAll(async () => {
     await browser?.close()
@@ -41,7 +50,7 @@ describe("every page", () => {
     { locale: "en-US", colorScheme: "light", viewport: { width: 1280, height: 800 } },
     { locale: "ko-KR", colorScheme: "dark", viewport: PHONE }
   ] as const)("is accessible, fits and has no flaw ($locale, $viewport.width px)", async (options) => {
-    for (const path of paths) {
+    for (const path of [...paths, `webhooks/${webhookId}`]) {
       const tab = await openTab(browser, `${instance.url}/console/${path}`, options)
       const { page } = tab
       await page.getByRole("heading", { level: 1 }).waitFor()
@@ -211,6 +220,23 @@ describe("every page", () => {
     await page.getByText("Line 2 of the file is no JSON").waitFor()
     await page.getByText("The import was given up; the pool is as it was.").waitFor()
     await page.getByText("0 of 5 codes issued").waitFor()
+    expect(tab.flaws).toEqual([])
+    await tab.close()
+  })
+
+  it("disables a webhook and deletes it, which leads back to the list", async () => {
+    const tab = await openTab(browser, `${instance.url}/console/webhooks/${webhookId}`)
+    const { page } = tab
+    const dialog = page.getByRole("dialog")
+    await page.getByRole("button", { name: "Disable" }).click()
+    await dialog.getByLabel("Reason (optional)").fill("moves to another host")
+    await dialog.getByRole("button", { name: "Disable" }).click()
+    await page.getByRole("button", { name: "Enable" }).waitFor()
+    await page.getByRole("button", { name: "Delete" }).click()
+    await dialog.getByLabel("Type 127.0.0.1:9 to confirm").fill("127.0.0.1:9")
+    await dialog.getByRole("button", { name: "Delete" }).click()
+    await page.getByRole("heading", { name: "Webhooks", level: 1 }).waitFor()
+    await dialog.waitFor({ state: "detached" })
     expect(tab.flaws).toEqual([])
     await tab.close()
   })
