@@ -20,10 +20,11 @@ const show = (value: unknown): string => {
 /** Every setting in effect, in the order of the documentation. */
 export const effectiveSettings = (config: AppConfig["Type"]): ReadonlyArray<typeof EffectiveSetting.Type> =>
   Object.entries(settings).map(([key, setting]) => {
-    const set = config[key as keyof typeof settings]
+    const set: unknown = config[key as keyof typeof settings]
     // HOST's default depends on other settings: the effective value is `listenHost`.
+    const isUnset = Option.isOption(set) && Option.isNone(set)
     const [value, isDefault] = key === "host"
-      ? [config.listenHost, Option.isNone(config.host)]
-      : [show(set), show(set) === setting.default]
+      ? [config.listenHost, isUnset]
+      : [show(set), isUnset || show(set) === setting.default]
     return { name: setting.name, value, default: setting.default, isDefault, description: setting.description }
   })
