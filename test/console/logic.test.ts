@@ -1,9 +1,12 @@
 import * as FastCheck from "fast-check"
 import { describe, expect, it } from "vitest"
+import { CampaignStatus } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { saleCounts, type SaleSecond } from "../../src/domain/sale/SaleSecond.ts"
 import { changes } from "../../console/src/logic/Changes.ts"
+import { closedAt } from "../../console/src/logic/ClosedAt.ts"
 import { clockText, durationText, partsOf } from "../../console/src/logic/Countdown.ts"
 import { csvOf } from "../../console/src/logic/Csv.ts"
+import * as Format from "../../console/src/logic/Format.ts"
 import { funnelOf } from "../../console/src/logic/Funnel.ts"
 import { fromInput, toInput } from "../../console/src/logic/LocalTime.ts"
 import * as Outcomes from "../../console/src/logic/Outcomes.ts"
@@ -171,6 +174,17 @@ describe("the chart", () => {
 })
 
 describe("the record of a sale", () => {
+  it("is closed by its end, or by an operator before that", () => {
+    const updatedAt = "2026-11-30T03:00:00Z"
+    const endTime = "2026-11-30T04:00:00Z"
+    expect(closedAt({ endTime: "", status: CampaignStatus.PAUSED, updatedAt })).toBe(undefined)
+    expect(closedAt({ endTime, status: CampaignStatus.ACTIVE, updatedAt })).toBe(Date.parse(endTime))
+    expect(closedAt({ endTime: "", status: CampaignStatus.ENDED, updatedAt })).toBe(Date.parse(updatedAt))
+    expect(closedAt({ endTime, status: CampaignStatus.ENDED, updatedAt })).toBe(Date.parse(updatedAt))
+    const late = "2026-11-30T05:00:00Z"
+    expect(closedAt({ endTime, status: CampaignStatus.ENDED, updatedAt: late })).toBe(Date.parse(endTime))
+  })
+
   it("begins and ends where the sale did, with few points", () => {
     const ranges = Array.from({ length: 5_000 }, (_, index) => ({ at: index * 10, issued: (index + 1) * 3 }))
     const curve = curveOf(ranges)
@@ -200,6 +214,15 @@ describe("changes and times", () => {
       { name: "endTime", before: undefined, after: "–" }
     ])
     expect(changes({ a: 1 }, null)).toEqual([])
+  })
+
+  it("say a duration in words, and keep what is none", () => {
+    const [english, korean] = [Format.make("en-US", "UTC"), Format.make("ko-KR", "UTC")]
+    expect(english.duration("P30D")).toBe("30 days")
+    expect(english.duration("P1M")).toBe("1 month")
+    expect(english.duration("P1DT2H5M")).toBe("1 day 2 hours 5 minutes")
+    expect(korean.duration("P30D")).toBe("30일")
+    for (const none of ["", "P", "PT", "P1DT", "30 days"]) expect(english.duration(none)).toBe(none)
   })
 
   it("come back from the inputs of the browser to the second", () => {

@@ -14,7 +14,14 @@ export interface Format {
   /** With the date, and the time zone's offset, because operators sit in several. */
   readonly dateTime: (epochMillis: number) => string
   readonly bytes: (bytes: number) => string
+  /** A duration of ISO 8601: `30 days` of `P30D`. Another text stays as it is. */
+  readonly duration: (iso: string) => string
 }
+
+/** The parts of a duration of ISO 8601, in their order. */
+const DURATION =
+  /^P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/
+const DURATION_UNITS = ["year", "month", "week", "day", "hour", "minute", "second"] as const
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -46,6 +53,8 @@ export const make = (locale: string, timeZone?: string): Format => {
       maximumFractionDigits: decimals
     }).format(value)
   }
+  const spelled = (value: number, name: string) =>
+    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "long" }).format(value)
   const shown = (format: Intl.DateTimeFormat, at: number) => Number.isFinite(at) ? format.format(at) : "–"
   return {
     count: (value) => counts.format(value),
@@ -70,6 +79,13 @@ export const make = (locale: string, timeZone?: string): Format => {
     bytes: (bytes) =>
       bytes < 1_000_000 ? unit(bytes / 1_000, "kilobyte") : bytes < 1e9
         ? unit(bytes / 1e6, "megabyte")
-        : unit(bytes / 1e9, "gigabyte")
+        : unit(bytes / 1e9, "gigabyte"),
+    duration: (iso) => {
+      const [, ...parts] = DURATION.exec(iso) ?? []
+      const words = DURATION_UNITS.flatMap((name, index) =>
+        parts[index] === undefined ? [] : [spelled(Number(parts[index]), name)]
+      )
+      return words.length === 0 ? iso : words.join(" ")
+    }
   }
 }

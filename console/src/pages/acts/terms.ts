@@ -1,5 +1,5 @@
-import { CodeAlphabet, CodeCheck, CodeSource } from "$contract/gen/coupon/v1/coupon_pb.ts"
-import { fromInput } from "../../logic/LocalTime.ts"
+import { CodeAlphabet, CodeCheck, CodeSource, type CouponValidity } from "$contract/gen/coupon/v1/coupon_pb.ts"
+import { fromInput, toInput } from "../../logic/LocalTime.ts"
 import * as m from "../../paraglide/messages.js"
 
 export const MAX_LIMIT = 10_000_000
@@ -16,8 +16,8 @@ export interface Terms {
   characters: string
   pattern: string
   check: CodeCheck
-  /** `until`: at a time; `days`: each so long after its issue. */
-  validity: "unlimited" | "until" | "days"
+  /** `until`: at a time; `days`: each so long after its issue; `kept`: as it is, which the form has no fields for. */
+  validity: "unlimited" | "until" | "days" | "kept"
   validUntil: string
   validDays: string
 }
@@ -37,7 +37,7 @@ export const alphabetNames = {
 export const MAX_DAYS = 36_500
 
 const isValiditySound = ({ validDays, validity, validUntil }: Terms): boolean => {
-  if (validity === "unlimited") return true
+  if (validity === "unlimited" || validity === "kept") return true
   if (validity === "until") return fromInput(validUntil) !== ""
   return /^[1-9]\d{0,4}$/.test(validDays) && Number(validDays) <= MAX_DAYS
 }
@@ -49,6 +49,19 @@ export const validityOf = ({ validDays, validity, validUntil }: Terms) => ({
   // A coupon of so many days ends with a day of those who use it.
   endOfDayZone: validity === "days" ? Intl.DateTimeFormat().resolvedOptions().timeZone : ""
 })
+
+/** What the form says of a campaign's validity. */
+export const validityTerms = (
+  validity: CouponValidity | undefined
+): Pick<Terms, "validity" | "validUntil" | "validDays"> => {
+  const { after = "", endOfDayZone = "", until = "" } = validity ?? {}
+  const { validDays, validUntil } = emptyTerms
+  if (until !== "") return { validity: "until", validUntil: toInput(Date.parse(until)), validDays }
+  if (after === "") return { validity: "unlimited", validUntil, validDays }
+  const [, days] = /^P([1-9]\d{0,4})D$/.exec(after) ?? []
+  const isOurs = days !== undefined && endOfDayZone === Intl.DateTimeFormat().resolvedOptions().timeZone
+  return isOurs ? { validity: "days", validUntil, validDays: days } : { validity: "kept", validUntil, validDays }
+}
 
 /** The terms that a form begins with. */
 export const emptyTerms = {
