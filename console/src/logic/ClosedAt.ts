@@ -1,8 +1,8 @@
 import { type Campaign, CampaignStatus } from "../../../src/contract/gen/coupon/v1/coupon_pb.ts"
 
 /**
- * When a campaign closes or closed, in epoch milliseconds: at its end, or when an operator ended it. A campaign that was
- * ended does not change any more. `undefined`: it has no end.
+ * When a campaign closes or closed, in epoch milliseconds: at its end, or when an operator ended it. A campaign that
+ * was ended does not change any more. `undefined`: it has no end.
  */
 export const closedAt = (
   { endTime, status, updatedAt }: Pick<Campaign, "endTime" | "status" | "updatedAt">

@@ -6,6 +6,7 @@ const texts: Readonly<Record<string, () => string>> = {
   "campaign.pause": m.audit_act_campaign_pause,
   "campaign.resume": m.audit_act_campaign_resume,
   "campaign.end": m.audit_act_campaign_end,
+  "campaign.return": m.audit_act_campaign_return,
   "gate.rebuild": m.audit_act_gate_rebuild,
   "key.create": m.audit_act_key_create,
   "key.revoke": m.audit_act_key_revoke,
@@ -20,12 +21,19 @@ const texts: Readonly<Record<string, () => string>> = {
   "webhook.delete": m.audit_act_webhook_delete,
   "webhook.test": m.audit_act_webhook_test,
   "webhook.disable": m.audit_act_webhook_disable,
+  "webhook.rotate_secret": m.audit_act_webhook_rotate,
+  "webhook.replay": m.audit_act_webhook_replay,
+  "webhook.retry_parked": m.audit_act_webhook_retry,
+  "webhook.skip": m.audit_act_webhook_skip,
   "codes.import.start": m.audit_act_codes_start,
   "codes.import.finish": m.audit_act_codes_finish,
   "codes.import.abort": m.audit_act_codes_abort,
   "backup.create": m.audit_act_backup,
   "act.refuse": m.audit_act_refused
 }
+
+/** The acts that this version knows, by the names that the audit log has. */
+export const knownActs: ReadonlyArray<string> = Object.keys(texts)
 
 /** What an act of the audit log was, in words; an act of a later version by its own name. */
 export const actText = (action: string): string => texts[action]?.() ?? action
