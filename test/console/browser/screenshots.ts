@@ -99,6 +99,8 @@ const stopSmall = rush(url, small, 60)
 const stopNoon = rush(url, noon, 240)
 const busyTab = openTab(browser, `${url}/console/campaigns/${noon}`, { ...desktop, ...english, ...light })
 await pause(25_000)
+// On a slow machine it takes longer.
+while ((await call(url, "GetCampaign", { campaignId: small }))["phase"] !== "CAMPAIGN_PHASE_SOLD_OUT") await pause(500)
 stopSmall()
 const busy = await busyTab
 await shoot(busy.page, "busy")
@@ -145,6 +147,8 @@ await take(browser, `${url}/console/codes`, "codes", { ...phone, ...korean, ...l
     await page.getByRole("button", { name: /풀에 추가/ }).waitFor()
   }
 })
+const reason = encodeURIComponent("협력사 물량이 늘어 한도를 올림")
+await call(url, "UpdateCampaign", { campaignId: soon, couponLimit: "4000" }, { "x-coupon-reason": reason })
 await take(browser, `${url}/console/audit`, "audit", { ...desktop, ...korean, ...light }, { seconds: 2 })
 await take(browser, `${url}/console/system`, "system", { ...desktop, ...english, ...dark }, { seconds: 3 })
 
