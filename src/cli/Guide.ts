@@ -146,7 +146,11 @@ export const entries: ReadonlyArray<Entry> = [
     text: "replaces a key by a new one; its secret is all of standard output",
     role: "ADMIN"
   },
-  { usage: "keys revoke KEY", text: "ends the validity of a key", role: "ADMIN" },
+  {
+    usage: "keys revoke KEY [--yes]",
+    text: "ends the validity of a key; asks for the name of the last ADMIN key",
+    role: "ADMIN"
+  },
   {
     usage: "webhook create TARGET [--types A,B] [--campaigns 1,2] [--mode M] [--on-failure F]",
     text: "makes a webhook; M is each, batch or range, F is retry or park; its secret is all of standard output",

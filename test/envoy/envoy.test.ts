@@ -261,7 +261,7 @@ describe("Envoy", () => {
         await instances.at(2).stop()
         await envoy.until([all()[0]!])
         instances.at(0).pause()
-        const asked = [run("keys", "revoke", "0123456789abcdef"), run("settings")]
+        const asked = [run("keys", "revoke", "0123456789abcdef", "--yes"), run("settings")]
         await expect.poll(() => envoy.admin("/stats?filter=cluster.operators.upstream_rq_active$"))
           .toContain("upstream_rq_active: 2")
         await instances.at(0).kill()

@@ -147,6 +147,21 @@ describe("the operator plane, once a key is configured", () => {
     expect(await admin("keys", "revoke", id)).toMatchObject({ code: 0 })
     expect(await run("rebuild", String(campaignId))).toMatchObject({ code: exitCodes.ACCESS.code })
     expect(await admin("keys", "revoke", "unknown")).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+
+    // ADMIN_API_KEY is another way in, so the last ADMIN key may go; it alone is asked for.
+    const last = JSON.parse((await admin("keys", "create", "--name", "only", "--role", "ADMIN", "--json")).out) as {
+      readonly id: string
+    }
+    const keys = JSON.parse((await admin("keys", "list", "--json")).out) as ReadonlyArray<
+      { readonly id: string; readonly role: string; readonly revokedAt: string | null }
+    >
+    for (const key of keys.filter(({ id, revokedAt, role }) => role === "ADMIN" && id !== last.id && !revokedAt)) {
+      expect(await admin("keys", "revoke", key.id)).toMatchObject({ code: 0 })
+    }
+    const asks = `key ${last.id} only is the last ADMIN key: without it only ADMIN_API_KEY can administer: ` +
+      "give --yes if that is meant"
+    expect(await admin("keys", "revoke", last.id)).toMatchObject({ code: exitCodes.USAGE.code, err: `${asks}\n` })
+    expect(await admin("keys", "revoke", last.id, "--yes")).toMatchObject({ code: 0 })
     expect(await admin("keys", "create", "--name", "bootstrap", "--role", "ADMIN")).toMatchObject({
       code: exitCodes.USAGE.code
     })

@@ -413,7 +413,7 @@ describe("coupon, where the service is not as it should be", () => {
       const run = coupon(url)
       expect(await run("issue", "1", "1")).toMatchObject({ code: exitCodes.UNKNOWN.code })
       expect(await run("get", "1", "1")).toMatchObject({ code: exitCodes.UNAVAILABLE.code })
-      expect(await run("keys", "revoke", "x")).toMatchObject({ code: exitCodes.UNKNOWN.code })
+      expect(await run("keys", "revoke", "x", "--yes")).toMatchObject({ code: exitCodes.UNKNOWN.code })
     } finally {
       close()
     }

@@ -83,7 +83,21 @@ describe("a line that is wrong", () => {
       "campaign",
       "coupon campaign needs one of its commands: create, get, list, history, timeline, update, pause, resume, end"
     ],
-    ["campaign get", "Missing argument <campaign-id> (coupon campaign get --help)"],
+    ["campaign get", "<campaign-id> is missing (coupon campaign get --help)"],
+    ["campaign create", "--name is missing; --limit is missing (coupon campaign create --help)"],
+    ["campaign create --name x --limit", "--limit needs a value (coupon campaign create --help)"],
+    [
+      "campaign create --name x --limt 5",
+      "there is no option --limt; did you mean --limit? (coupon campaign create --help)"
+    ],
+    [
+      "campaign create --nam x --limit 5",
+      "there is no option --nam; did you mean --name? (coupon campaign create --help)"
+    ],
+    [
+      "keys create --name x --role BOSS",
+      "--role must be one of ISSUER, REDEEMER, VIEWER, OPERATOR, ADMIN, and is 'BOSS' (coupon keys create --help)"
+    ],
     ["campaign get x", "<campaign-id> must be an integer, and is 'x' (coupon campaign get --help)"],
     ["campaign update 1 --limit x", "--limit must be an integer, and is 'x' (coupon campaign update --help)"],
     ["campaign get 1 2", "'2' is one argument too many (coupon campaign get --help)"],

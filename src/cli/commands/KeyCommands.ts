@@ -8,10 +8,12 @@ import * as Option from "effect/Option"
 import * as DurationText from "../../base/DurationText.ts"
 import type { Key } from "../../contract/OperatorRpcs.ts"
 import { roles } from "../../domain/Role.ts"
+import type { OperatorClient } from "../../client/OperatorClient.ts"
 import { type CliFailure, usage } from "../CliFailure.ts"
 import { show, withOperator } from "./Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as KeyAdvice from "../KeyAdvice.ts"
+import * as Confirmation from "../line/Confirmation.ts"
 import * as Output from "../Output.ts"
 import type { Times } from "../values/Times.ts"
 
@@ -176,16 +178,35 @@ const rotate = Command.make(
       }))
 ).pipe(Command.withDescription("replaces an API key by a new one of the same name, role and limits; prints its secret"))
 
+/** Asks before the last ADMIN key is revoked. Without an ADMIN_API_KEY there is nothing to ask: it is rejected then. */
+const confirmLast = (client: OperatorClient["Type"], { id, json, times }: {
+  readonly id: string
+  readonly json: boolean
+  readonly times: Times
+}) =>
+  Effect.gen(function*() {
+    const now = Date.now()
+    const admins = (yield* client.ListKeys()).filter((key) =>
+      key.role === "ADMIN" && stateOf(key, now, times) === "valid")
+    const [last] = admins
+    if (last?.id !== id || admins.length > 1) return
+    const settings = yield* client.Settings()
+    if (!settings.some(({ isDefault, name }) => name.startsWith("ADMIN_API_KEY") && !isDefault)) return
+    const what = `key ${id} ${last.name} is the last ADMIN key: without it only ADMIN_API_KEY can administer`
+    yield* Confirmation.confirm({ what, word: last.name, yes: false, json })
+  })
+
 const revoke = Command.make(
   "revoke",
-  { id: keyId, ...Connection.acting },
-  ({ id, ...given }) =>
-    withOperator(given, (client, { json }) =>
-      Effect.zipRight(
-        client.RevokeKey({ id }),
-        show(json, { id, revoked: true }, () =>
+  { id: keyId, yes: Confirmation.yes, ...Connection.acting },
+  ({ id, yes, ...given }) =>
+    withOperator(given, (client, { json, times }) =>
+      Effect.gen(function*() {
+        if (!yes) yield* confirmLast(client, { id, json, times })
+        yield* client.RevokeKey({ id })
+        yield* show(json, { id, revoked: true }, () =>
           `key ${id} is revoked: at once here, within 10 s at every other instance`)
-      ))
+      }))
 ).pipe(Command.withDescription("ends the validity of an API key"))
 
 export const keys = Command.make("keys").pipe(

@@ -26,14 +26,48 @@ const holderOf = (value: string, { command, words }: CommandWords.Named, args: R
 /** Arguments moves them behind what else there is, so that they are first only where there is nothing else. */
 const OF_EVERY_COMMAND: ReadonlySet<string> = new Set(["--url", "--key", "--timeout", "--tz", "--json"])
 
-/** What is wrong with the line in our words, from those of `@effect/cli`. */
-const inOurWords = (text: string, named: CommandWords.Named, args: ReadonlyArray<string>): string => {
+/** Names the option that takes one of these, and what was given for it. */
+const choiceOf = (choices: string, { command }: CommandWords.Named, args: ReadonlyArray<string>): string => {
+  const taken = choices.replaceAll(", ", " | ")
+  const holders = [...Pages.partsOf(command).options, ...Pages.partsOf(command).args]
+    .filter(({ usage }) => usage.endsWith(` ${taken}`)).map(({ name }) => name)
+  const wrong = args.flatMap((arg, k) => {
+    const [name, ...after] = arg.split("=")
+    const value = after.length > 0 ? after.join("=") : args[k + 1]
+    if (value === undefined || !holders.includes(name!) || choices.split(", ").includes(value)) return []
+    return [`${name} must be one of ${choices}, and is '${value}'`]
+  })
+  return wrong[0] ?? `one of ${choices} is needed`
+}
+
+/** One sentence of `@effect/cli` in our words, which name the option or the argument. */
+const sentence = (text: string, named: CommandWords.Named, args: ReadonlyArray<string>): string => {
   const [, value, kind] = /^'(.*)' is not an? (.+)$/s.exec(text) ?? []
   if (value !== undefined) {
-    const holder = holderOf(value, named, args) ?? "a value"
-    return `${holder} must be ${kind === "integer" ? "an integer" : `of the kind ${kind}`}, and is '${value}'`
+    const holder = holderOf(value, named, args)
+    // The option that follows was taken for the value.
+    if (holder !== undefined && value.startsWith("--")) return `${holder} needs a value`
+    const wanted = kind === "integer" ? "an integer" : `of the kind ${kind}`
+    return `${holder ?? "a value"} must be ${wanted}, and is '${value}'`
   }
-  return text
+  const [, choices] = /^Expected one of the following cases: (.+)$/s.exec(text) ?? []
+  if (choices !== undefined) return choiceOf(choices, named, args)
+  const patterns: ReadonlyArray<readonly [RegExp, string]> = [
+    [/^Expected to find option: '(.+)'$/, "$1 is missing"],
+    [/^Expected a value following option: '(.+)'$/, "$1 needs a value"],
+    [/^The flag '(.+)' is not recognized\. Did you mean '(.+)'\?$/, "there is no option $1; did you mean $2?"],
+    [/^Missing argument (<.+>)( with choices .+)?$/, "$1 is missing"]
+  ]
+  const known = patterns.find(([pattern]) => pattern.test(text))
+  return known === undefined ? text : text.replace(known[0], known[1])
+}
+
+/** What is wrong with the line, from the words of `@effect/cli`, which has a paragraph for each mistake. */
+const inOurWords = (text: string, named: CommandWords.Named, args: ReadonlyArray<string>): string => {
+  const sentences = text.split(/\n{2,}/).map((one) => sentence(one.trim(), named, args)).filter((one) => one !== "")
+  // The name that was meant for a missing option says it all.
+  const meant = sentences.find((one) => one.startsWith("there is no option "))
+  return meant ?? [...new Set(sentences)].join("; ")
 }
 
 /**
