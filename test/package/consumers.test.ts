@@ -145,6 +145,31 @@ describe("the tarball", () => {
   })
 })
 
+describe("npm pack in the checkout", () => {
+  interface Manifest {
+    readonly exports: Readonly<Record<string, unknown>>
+    readonly files: ReadonlyArray<string>
+    readonly scripts: Readonly<Record<string, string>>
+  }
+  const read = (file: string) => JSON.parse(Fs.readFileSync(Path.join(root, file), "utf8")) as Manifest
+
+  it("packs the same package, from where it is made", async () => {
+    const { fromRoot } = await import(Path.join(root, "scripts/pack.mjs")) as {
+      readonly fromRoot: (manifest: Manifest, scripts: Manifest["scripts"]) => Manifest
+    }
+    const scripts = { prepack: "node scripts/pack.mjs begin", postpack: "node scripts/pack.mjs end" }
+    expect(read("package.json")).toMatchObject({ scripts })
+    const packed = fromRoot(read("dist/package/package.json"), read("package.json").scripts)
+    expect(packed.scripts).toEqual(scripts)
+    const named = [...packed.files, ...JSON.stringify(packed.exports).match(/\.\/dist[^"]+/g) ?? []]
+    expect(named.length).toBe(packed.files.length + 5 * 2)
+    for (const file of named) {
+      expect(file).toContain("dist/package/")
+      expect(Fs.existsSync(Path.join(root, file)), file).toBe(true)
+    }
+  })
+})
+
 describe("a program that has installed the tarball", () => {
   let instance: Instance
   beforeAll(async () => {
