@@ -16,8 +16,9 @@ const PAIRS = [
     `docs/tutorial/${page}.md`
   ),
   ...[
-    ...["backup", "capacity", "console", "deployment", "events", "export", "kubernetes", "redemption", "retention"],
-    ...["runbook", "stores", "troubleshooting", "upgrade", "webhooks", "zones"]
+    ...["apply", "backup", "capacity", "cdc", "clients", "clients/go", "clients/java", "clients/python"],
+    ...["console", "deployment", "events", "export", "kubernetes"],
+    ...["redemption", "retention", "runbook", "stores", "troubleshooting", "upgrade", "webhooks", "zones"]
   ].map((page) => `docs/guides/${page}.md`),
   "docs/reference/errors.md"
 ]
