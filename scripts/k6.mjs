@@ -32,7 +32,8 @@ const usage = () => {
     "plainly a test."
 }
 if (values.help === true || scenario === undefined || !scenarios.includes(scenario)) {
-  console.error(usage())
+  const mistake = values.help === true || scenario === undefined ? "" : `there is no scenario ${scenario}\n\n`
+  console.error(mistake + usage())
   process.exit(values.help === true || scenario === undefined ? 0 : 1)
 }
 const terminator = tokens.find(({ kind }) => kind === "option-terminator")

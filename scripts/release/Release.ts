@@ -34,7 +34,8 @@ const places: Readonly<Record<string, ReadonlyArray<readonly [before: string, af
   "src/config/Version.ts": [["VERSION = \"", "\""]],
   "deploy/helm/Chart.yaml": [["\nversion: ", "\n"], ["\nappVersion: ", "\n"]],
   "deploy/helm/tests/chart_test.yaml": [["coupon-issuance:", "\""]],
-  "docs/guides/kubernetes.md": [["coupon-issuance:", " "], ["coupon-issuance:", "\n"]]
+  "docs/guides/kubernetes.md": [["coupon-issuance:", " "], ["coupon-issuance:", "\n"]],
+  "docs/ko/guides/kubernetes.md": [["coupon-issuance:", " "], ["coupon-issuance:", "\n"]]
 }
 
 export const versionFiles: ReadonlyArray<string> = Object.keys(places)

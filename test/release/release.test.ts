@@ -24,6 +24,10 @@ describe("a release's version", () => {
       expect(next, file).not.toMatch(new RegExp(`coupon-issuance[^\\n]{0,20}${version.replaceAll(".", "\\.")}`))
       expect(withVersion(file, next, "9.8.7", version), file).toBe(read(file))
     }
+    const pages = Fs.readdirSync(Path.join(root, "docs"), { encoding: "utf8", recursive: true })
+      .filter((file) => file.endsWith(".md")).map((file) => Path.join("docs", file))
+    const named = pages.filter((file) => read(file).includes(`coupon-issuance:${version}`))
+    expect(named.filter((file) => !versionFiles.includes(file))).toEqual([])
     expect(() => withVersion("package.json", "{}", version, "9.8.7")).toThrow("does not have")
   })
 })
@@ -68,7 +72,8 @@ describe.skipIf(!hasGit)("npm run release", () => {
     Fs.writeFileSync(
       Path.join(folder, "scripts/package.mjs"),
       `import { execFileSync } from "node:child_process"
-execFileSync("npm", ["pack", "--silent", "--pack-destination", process.argv[process.argv.indexOf("--pack") + 1]])
+const folder = process.argv[process.argv.indexOf("--pack") + 1]
+execFileSync("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", folder])
 `
     )
     git("init", "--quiet")
