@@ -14,6 +14,7 @@ import * as HttpSource from "../dispatch/HttpSource.ts"
 import { guarded } from "../Guarded.ts"
 import type { Request, Response } from "../Request.ts"
 import { Startup } from "../Startup.ts"
+import * as Rechecks from "./Rechecks.ts"
 import * as StreamProgress from "./StreamProgress.ts"
 import type { AboutCampaign, Next, StreamRoute } from "./StreamRoute.ts"
 
@@ -49,9 +50,6 @@ export interface StreamCalls {
 /** A stream ends after this, a little before its connection would be cut (`http/protection/LongCalls`). */
 export const STREAM_MILLIS = 595_000
 
-/** How often the caller's rights are looked at again, as in the operator plane. */
-const RECHECK = "1 second"
-
 /** The caller may go on at another instance, or at this one by another call. */
 const elsewhere = new Unavailable({ retryAfterSeconds: 1 })
 
@@ -68,6 +66,7 @@ export const make = (
     const startup = yield* Startup
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const addressOf = ClientAddress.makeAddressOf(config.trustedNetworks)
+    const rechecks = yield* Rechecks.make
 
     /** Admits the caller and begins the stream, and from then on looks at the caller's rights. */
     const begin = (
@@ -85,17 +84,12 @@ export const make = (
         const caller = { authorization, source, call: route.method.name, touches: input.campaignId }
         const principal = yield* useCases.guard.admit(caller, route.access)
         const next = yield* route.open(useCases, input, { principal, source, timeoutMillis, metadata: undefined })
-        const recheck = Effect.zipRight(
-          Effect.sleep(RECHECK),
-          Effect.filterOrFail(
-            useCases.guard.recheck(caller, route.access, principal),
-            (isSame) => isSame,
-            () => elsewhere
-          )
+        const look = Effect.filterOrFail(
+          useCases.guard.recheck(caller, route.access, principal),
+          (isSame) => isSame,
+          () => elsewhere
         )
-        yield* Effect.forkScoped(
-          Effect.catchAll(Effect.forever(recheck), (failure) => Effect.sync(() => end(failure)))
-        )
+        yield* rechecks.add(look, end)
         return next
       }).pipe(Effect.timeoutFail({
         duration: config.requestTimeout,
