@@ -101,17 +101,19 @@ describe.runIf(process.platform === "linux")("a log that cannot be written", () 
     reader.destroy()
     await expect.poll(() => reader.closed).toBe(true)
     await service.speak(campaignId)
-    await expect.poll(service.dropped).toBe(SPOKEN)
+    // An agent may speak meanwhile.
+    await expect.poll(service.dropped).toBeGreaterThanOrEqual(SPOKEN)
     const claims = Array.from({ length: 20 }, (_, k) => service.rpc("IssueCoupon", { campaignId, userId: k + 1 }))
     for (const answer of await Promise.all(claims)) expect(answer).toMatchObject({ message: "OK" })
 
     text = ""
     const other = read()
     await service.speak(campaignId)
-    await expect.poll(() => text.split("\n").length).toBe(SPOKEN + 1)
+    await expect.poll(() => text.split("\n").length).toBeGreaterThan(SPOKEN)
     const annotationsOf = (line: string) => (JSON.parse(line) as { readonly annotations: object }).annotations
     const [first, second] = text.split("\n").slice(0, 2).map(annotationsOf)
-    expect(first).toMatchObject({ campaignId, unwritten: SPOKEN })
+    expect(first).toMatchObject({ unwritten: await service.dropped() })
+    expect(text).toContain(`"campaignId":${campaignId}`)
     expect(second).not.toHaveProperty("unwritten")
     expect(await service.stop()).toBe(0)
     await expect.poll(() => text.match(/"message":"stopped"/g)).toHaveLength(1)
@@ -144,10 +146,12 @@ describe.runIf(process.platform === "linux")("a log that cannot be written", () 
   it("an audit that cannot be printed is not a good one, unless its reader had enough", () => {
     const DATA_DIR = temporaryDirectory("data")
     directories.push(DATA_DIR)
+    // As the image has it, which starts in a third of the time.
+    const audit = bundle().at(-1)!.replace(/main\.js$/, "audit.js")
     const exitCode = (script: string) =>
-      spawnSync("bash", ["-c", `${script}; exit \${PIPESTATUS[0]}`, nodeProgram, "src/audit.ts"], {
+      spawnSync("bash", ["-c", `${script}; exit \${PIPESTATUS[0]}`, nodeProgram, audit], {
         cwd: root,
-        env: { PATH: process.env["PATH"], DATA_DIR }
+        env: { PATH: process.env["PATH"], DATA_DIR, NODE_COMPILE_CACHE: ".cache/compile" }
       }).status
     expect(exitCode(`"$0" "$1" >/dev/null`)).toBe(0)
     expect(exitCode(`"$0" "$1" >/dev/full`)).toBe(2)

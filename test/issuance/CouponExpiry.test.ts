@@ -20,6 +20,7 @@ import * as EventStream from "../../src/ports/EventStream.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
 import { Redemptions } from "../../src/ports/Redemptions.ts"
 import * as Issuance from "../../src/UseCases.ts"
+import { inLongProfile } from "../support/profile.ts"
 import { claim } from "./claim.ts"
 import * as TestLedgerLayer from "./TestLedger.ts"
 import { TestLedger } from "./TestLedger.ts"
@@ -186,6 +187,6 @@ describe("an expiry that was promised", () => {
         vi.setSystemTime(Date.UTC(2026, 9, 20))
         return Effect.runPromise(run(plan))
       }),
-      { numRuns: 400 }
+      { numRuns: inLongProfile(400, 150) }
     ))
 })

@@ -1,6 +1,7 @@
 import * as Http from "node:http"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { startInstance, type Instance } from "../support/Instance.ts"
+import { inLongProfile } from "../support/profile.ts"
 import {
   privateDatabases,
   startDatabase,
@@ -16,7 +17,7 @@ interface Line {
   readonly traceId?: string
 }
 
-const REQUESTS = 5_000
+const REQUESTS = inLongProfile(5_000, 1_500)
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 describe("the log while MySQL is away", () => {

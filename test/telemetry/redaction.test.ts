@@ -5,6 +5,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
 import * as Redaction from "../../src/config/Redaction.ts"
 import { parse } from "../../src/config/StoreUrl.ts"
+import { inLongProfile } from "../support/profile.ts"
 
 const jwt = `eyJ${"a".repeat(20)}.${"b".repeat(20)}.${"c".repeat(20)}`
 
@@ -62,7 +63,7 @@ describe("redaction", () => {
       const config = await Effect.runPromise(AppConfig.load({ MYSQL_URL: url, REDIS_URL: "redis://redis" }))
       expect(Redaction.make(config)(`${user}: cannot connect to ${url.trim()}: ECONNREFUSED`))
         .toBe(`${user}: cannot connect to mysql://<redacted>@db:3306/coupon: ECONNREFUSED`)
-    }), { numRuns: 500 })
+    }), { numRuns: inLongProfile(500, 100) })
   })
 
   it("has none of them among the settings that an operator sees, nor in a refusal of the settings", async () => {
