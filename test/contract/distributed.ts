@@ -1,6 +1,6 @@
-import { describe, it } from "vitest"
 import { startCluster } from "../e2e/cluster.ts"
-import { availableDatabases, databaseOn, startRedis, type DatabaseKind } from "../support/servers.ts"
+import { isLongProfile } from "../support/profile.ts"
+import { databaseOn, startRedis, type DatabaseKind } from "../support/servers.ts"
 import { contract, type Subject } from "./contract.ts"
 
 /** Instances on a fresh database and a Redis of their own: campaign ids begin at 1, so its keys cannot be shared. */
@@ -30,10 +30,9 @@ const start = async (kind: DatabaseKind, size: number, eventStream: "off" | "red
   }
 }
 
-/** The contract on a database of that kind and Redis; skipped, visibly, where this run has no such server. */
+/** The contract on a database of that kind and Redis. */
 export const distributedContract = (kind: DatabaseKind, size: number, eventStream: "off" | "redis"): void => {
   const instances = size === 1 ? "one instance" : `${size} instances`
   const name = `the contract, ${instances} on ${kind} and Redis, event stream ${eventStream}`
-  if (availableDatabases().includes(kind)) contract(name, () => start(kind, size, eventStream))
-  else describe(name, () => it.skip(`no ${kind} server in this run`, () => {}))
+  contract(name, () => start(kind, size, eventStream), true, isLongProfile)
 }

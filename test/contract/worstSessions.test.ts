@@ -1,5 +1,6 @@
 import { startCluster } from "../e2e/cluster.ts"
 import { together } from "../ports/worstSessions.ts"
+import { isLongProfile } from "../support/profile.ts"
 import { privateDatabases, query, startDatabase, startRedis } from "../support/servers.ts"
 import { contract } from "./contract.ts"
 
@@ -19,7 +20,7 @@ contract(`the contract on ${kind}, whose sessions begin with the worst of every 
       `SET GLOBAL init_connect = '${text}'`
     )
     const databaseUrl = database.url.replace("coupon:coupon@", "plain:plain@")
-    const cluster = await startCluster({ databaseUrl, redisUrl: redis.url }, 1)
+    const cluster = await startCluster({ databaseUrl, redisUrl: redis.url }, 1, { EVENT_STREAM: "off" })
     return {
       ...cluster,
       stop: async () => {
@@ -31,4 +32,4 @@ contract(`the contract on ${kind}, whose sessions begin with the worst of every 
     await release()
     throw error
   }
-})
+}, true, isLongProfile)
