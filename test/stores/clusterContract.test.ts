@@ -1,4 +1,5 @@
 import { startCluster } from "../e2e/cluster.ts"
+import { isLongProfile } from "../support/profile.ts"
 import { availableDatabases, databaseOn } from "../support/servers.ts"
 import { contract } from "../contract/contract.ts"
 import { startRedisCluster } from "./topologies.ts"
@@ -25,4 +26,4 @@ contract(`the contract, one instance on ${kind} and a Redis cluster`, async () =
       await release()
     }
   }
-})
+}, true, isLongProfile)

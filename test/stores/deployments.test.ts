@@ -11,7 +11,7 @@ const kind = availableDatabases()[0]!
 const defer = deferral()
 
 /** On a slow machine too, the test has to find out what became of the coupons. */
-const calm = { ...impatient, LATENCY_TARGET: "1s" }
+const calm = { ...impatient, LATENCY_TARGET: "1s", AUDIT_INTERVAL: "300 millis" }
 
 const freshDatabase = async () => {
   const database = await databaseOn(kind)
@@ -57,14 +57,13 @@ const twoDeployments = async (env: Readonly<Record<string, string>> = {}) => {
   const [staging, production] = [await freshDatabase(), await freshDatabase()]
   const start = (databaseUrl: string) =>
     startFor(defer, { ...calm, ...env, MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
-  const one = await start(staging)
+  const [one, two] = await Promise.all([start(staging), start(production)])
   const [load, others] = [loadFor(defer), loadFor(defer)]
   expect(await load.openCampaign(one.url, 50)).toBe(1)
   expect(await claimAll(load, one.url, 1, 1, 50)).toEqual({ OK: 50 })
   expect(await claimAll(load, one.url, 1, 51, 60)).toEqual({ COUPON_SOLD_OUT: 10 })
   await settled(staging)
   const keys = await keysIn(redis.url)
-  const two = await start(production)
   expect(await others.openCampaign(two.url, 300)).toBe(1)
   return { redis, staging, production, one, two, load, others, keys }
 }

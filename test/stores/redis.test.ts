@@ -19,13 +19,16 @@ const freshDatabase = async () => {
 /** More than a test hands out, however long a failover takes. */
 const ENDLESS = 1_000_000
 
+/** Who claim at a time, as long as a test goes on: enough that some are under way in each instance at any moment. */
+const USERS = 12
+
 /** Campaigns to be filled in the end, on several nodes of a cluster; some of their coupons are given away at once. */
 const openSmall = async (load: LoadGenerator, url: string): Promise<ReadonlyArray<number>> => {
   const campaignIds: Array<number> = []
-  for (let k = 0; k < 4; k++) campaignIds.push(await load.openCampaign(url, 100))
+  for (let k = 0; k < 4; k++) campaignIds.push(await load.openCampaign(url, 40))
   await load.claimAll(
     [url],
-    campaignIds.flatMap((campaignId) => Array.from({ length: 50 }, (_, user) => ({ campaignId, userId: user + 1 }))),
+    campaignIds.flatMap((campaignId) => Array.from({ length: 20 }, (_, user) => ({ campaignId, userId: user + 1 }))),
     20
   )
   return campaignIds
@@ -49,27 +52,27 @@ describe("Redis behind sentinels", () => {
     const load = loadFor(defer)
     const campaignIds = [await load.openCampaign(urls()[0]!, ENDLESS), await load.openCampaign(urls()[1]!, ENDLESS)]
     const small = await openSmall(load, urls()[0]!)
-    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 40)
+    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), USERS)
     defer(users.stop)
-    await moreOk(load, 200)
+    await moreOk(load, 80)
 
     // What the primary confirms from now on reaches no replica.
     const [primary, ...replicas] = redis.servers
     for (const replica of replicas) replica.pause()
     await primary!.command("CLIENT", "KILL", "TYPE", "replica")
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     const killedAt = clock()
     await primary!.kill()
     for (const replica of replicas) replica.resume()
     await eventually("another primary", redis.primaryPort, (port) => port !== primary!.port)
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     for (const { logs } of instances) {
       await eventually("connected again", logs, (text) =>
         text.includes("reached Redis again"))
     }
     // The old primary comes back with nothing, and as a replica.
     await primary!.restart()
-    await moreOk(load, 200)
+    await moreOk(load, 80)
     await users.stop()
 
     // The gate was away, not wrong: claims rejected meanwhile were answered with Retry-After.
@@ -114,9 +117,9 @@ describe("a Redis cluster", () => {
     const campaignIds: Array<number> = []
     for (let k = 0; k < 4; k++) campaignIds.push(await load.openCampaign(urls()[k % 2]!, ENDLESS))
     const small = await openSmall(load, urls()[0]!)
-    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 40)
+    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), USERS)
     defer(users.stop)
-    await moreOk(load, 300)
+    await moreOk(load, 100)
 
     // There and back, with the script unknown at the target the second time.
     const slot = await slotOf(redis.nodes[0]!.url, campaignIds[0]!)
@@ -124,18 +127,18 @@ describe("a Redis cluster", () => {
     const other = redis.nodes.find((node) => node !== owner)!
     await redis.moveSlot(slot, other)
     expect((await redis.ownerOf(slot)).port).toBe(other.port)
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     for (const node of redis.nodes) await node.command("SCRIPT", "FLUSH")
     await redis.moveSlot(slot, owner)
-    await moreOk(load, 300)
+    await moreOk(load, 100)
 
     // Its campaigns go to the ledger alone, the others do not notice; it comes back without its memory.
     const victim = await redis.ownerOf(await slotOf(redis.nodes[0]!.url, campaignIds[1]!))
     await victim.kill()
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     await victim.restart()
     await redis.inOrder()
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     await users.stop()
 
     const outcomes = Object.keys(tally(load.history))
@@ -154,15 +157,15 @@ describe("a Redis cluster", () => {
     const campaignIds: Array<number> = []
     for (let k = 0; k < 3; k++) campaignIds.push(await load.openCampaign(instance.url, ENDLESS))
     const small = await openSmall(load, urls()[0]!)
-    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), 30)
+    const users = load.keepClaiming(urls, newcomers(campaignIds, 1), USERS)
     defer(users.stop)
-    await moreOk(load, 200)
+    await moreOk(load, 80)
 
     const victim = await redis.ownerOf(await slotOf(redis.nodes[0]!.url, campaignIds[0]!))
     const replica = redis.replicas[redis.nodes.indexOf(victim)]!
     replica.pause()
     await victim.command("CLIENT", "KILL", "TYPE", "replica")
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     const killedAt = clock()
     await victim.kill()
     replica.resume()
@@ -172,7 +175,7 @@ describe("a Redis cluster", () => {
       instance.logs,
       (text) => text.includes("the gate disagrees with the ledger: Lost")
     )
-    await moreOk(load, 300)
+    await moreOk(load, 100)
     await users.stop()
 
     const outcomes = Object.keys(tally(since(load.history, killedAt)))
