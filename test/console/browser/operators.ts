@@ -1,0 +1,139 @@
+import type { Browser, Page } from "playwright-core"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Instance, startInstance } from "../../support/Instance.ts"
+import { call, openCampaign, openTab } from "./Browser.ts"
+
+const ADMIN = "an-admin-key-of-the-tests-of-the-console"
+const bearer = { authorization: `Bearer ${ADMIN}` }
+
+const signIn = async (page: Page, key: string): Promise<void> => {
+  await page.getByLabel("API key").fill(key)
+  await page.getByRole("button", { name: "Sign in" }).click()
+}
+
+/** What operators of several roles see and do. */
+export const operators = (browserOf: () => Browser): void => {
+  describe("operators of several roles", () => {
+    let instance: Instance
+    let campaignId: number
+
+    beforeAll(async () => {
+      instance = await startInstance({ ADMIN_API_KEY: ADMIN })
+      campaignId = await openCampaign(instance.url, {}, bearer)
+    })
+    afterAll(() => instance.kill())
+
+    it("sign in by a key, see what they may do, and sign out", async () => {
+      const tab = await openTab(browserOf(), `${instance.url}/console/`)
+      const { page } = tab
+      await signIn(page, "wrong")
+      await page.getByRole("alert").getByText("The key is not valid").waitFor()
+      await signIn(page, ADMIN)
+      await page.getByRole("button", { name: "New campaign" }).waitFor()
+      // The cookie is out of the reach of scripts, and the key is kept nowhere.
+      expect(await page.evaluate("document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)"))
+        .not.toContain(ADMIN.slice(0, 8))
+
+      // A key of a lower role, made on the page; its secret is shown once.
+      await page.getByRole("link", { name: "API keys" }).click()
+      await page.getByRole("button", { name: "New API key" }).click()
+      const dialog = page.getByRole("dialog")
+      await dialog.getByLabel("Name").fill("watcher")
+      await dialog.getByLabel("Role").selectOption("VIEWER")
+      await dialog.getByRole("button", { name: "New API key" }).click()
+      const secret = await dialog.locator("code").innerText()
+      await dialog.getByRole("button", { name: "Close" }).last().click()
+
+      const viewer = await openTab(browserOf(), `${instance.url}/console/campaigns/${campaignId}`)
+      await signIn(viewer.page, secret)
+      await viewer.page.getByRole("heading", { name: "Sale", level: 1 }).waitFor()
+      await viewer.page.getByRole("button", { name: "Verify" }).waitFor()
+      for (const name of ["Pause", "Edit", "End for good", "Rebuild gate"]) {
+        expect(await viewer.page.getByRole("button", { name }).count()).toBe(0)
+      }
+      expect(await viewer.page.getByRole("link", { name: "API keys" }).count()).toBe(0)
+      // What is not shown is refused all the same.
+      const refused = await viewer.page.evaluate(async (id) => {
+        const reply = await fetch("/coupon.v1.CouponService/PauseCampaign", {
+          method: "POST",
+          headers: { "content-type": "application/json", "x-coupon-console": "1" },
+          body: JSON.stringify({ campaignId: id })
+        })
+        return reply.status
+      }, campaignId)
+      expect(refused).toBe(403)
+
+      // The session ends with its key, under the page.
+      await page.getByRole("button", { name: "Revoke watcher" }).click()
+      await dialog.getByLabel("Type watcher to confirm").fill("watcher")
+      await dialog.getByRole("button", { name: "Revoke" }).click()
+      await viewer.page.getByText("The session has ended. Sign in again.").waitFor()
+      expect(viewer.flaws).toEqual([])
+      await viewer.close()
+
+      await page.getByRole("button", { name: "Sign out" }).click()
+      await page.getByLabel("API key").waitFor()
+      await page.reload()
+      await page.getByLabel("API key").waitFor()
+      expect(tab.flaws).toEqual([])
+      await tab.close()
+    })
+
+    it("do not lock themselves out: the last ADMIN key stays", async () => {
+      const open = await startInstance()
+      try {
+        const tab = await openTab(browserOf(), `${open.url}/console/keys`)
+        const { page } = tab
+        await page.getByRole("button", { name: "New API key" }).click()
+        const dialog = page.getByRole("dialog")
+        await dialog.getByLabel("Name").fill("only")
+        await dialog.getByLabel("Role").selectOption("ADMIN")
+        await dialog.getByRole("button", { name: "New API key" }).click()
+        const secret = await dialog.locator("code").innerText()
+        await page.reload()
+        await signIn(page, secret)
+        await page.getByRole("button", { name: "Revoke only" }).click()
+        await dialog.getByLabel("Type only to confirm").fill("only")
+        await dialog.getByRole("button", { name: "Revoke" }).click()
+        await dialog.getByRole("alert").getByText("Make another ADMIN key first").waitFor()
+        expect(tab.flaws).toEqual([])
+        await tab.close()
+      } finally {
+        await open.kill()
+      }
+    })
+
+    it("do not overwrite each other", async () => {
+      const tab = await openTab(browserOf(), `${instance.url}/console/campaigns/${campaignId}`)
+      const { page } = tab
+      await signIn(page, ADMIN)
+      await page.getByRole("button", { name: "Edit" }).click()
+      const dialog = page.getByRole("dialog")
+      await dialog.getByLabel("Name").fill("Summer sale")
+      // Another operator is faster.
+      await call(instance.url, "UpdateCampaign", { campaignId, couponLimit: "250" }, bearer)
+      await dialog.getByRole("button", { name: "Save" }).click()
+      await dialog.getByText("Someone else has changed it meanwhile").waitFor()
+      await dialog.getByText("Limit (coupons) 100 → 250").waitFor()
+      await dialog.getByRole("button", { name: "Go on from how it is now" }).click()
+      // What the other one has set is taken over, and what was typed here stays.
+      expect(await dialog.getByLabel("Limit (coupons)").inputValue()).toBe("250")
+      expect(await dialog.getByLabel("Name").inputValue()).toBe("Summer sale")
+      await dialog.getByLabel("some days after issue").check()
+      await dialog.getByLabel("Days, to the end of the last one").fill("14")
+      await dialog.getByText("Changed: Name, Coupons are valid.").waitFor()
+      await dialog.getByLabel("Reason (optional)").fill("재고가 늘어 이름을 바꿈")
+      await dialog.getByRole("button", { name: "Save" }).click()
+      await page.getByRole("heading", { name: "Summer sale", level: 1 }).waitFor()
+      const now = await call(instance.url, "GetCampaign", { campaignId }, bearer)
+      expect([now["name"], now["couponLimit"]]).toEqual(["Summer sale", "250"])
+      expect(now["couponValidity"]).toMatchObject({ after: "P14D", endOfDayZone: "Asia/Seoul" })
+      await page.getByText("14 days from issue, to the end of the day in Asia/Seoul").waitFor()
+      // The reason is in the audit log.
+      await page.getByRole("link", { name: "Audit log" }).click()
+      await page.getByRole("row").filter({ hasText: "Summer sale" }).getByText("재고가 늘어 이름을 바꿈").waitFor()
+      expect(tab.flaws).toEqual([])
+      await tab.close()
+    })
+  })
+}
