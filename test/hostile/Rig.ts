@@ -132,18 +132,18 @@ const makeTills = async (port: number, agent: http.Agent, campaignId: number): P
 }
 
 /** Creates both campaigns and fills one of them. */
-const prepare = async (instance: Instance): Promise<Pick<Victim, "sale" | "full" | "tills">> => {
+const prepare = async (instance: Instance, codes: number): Promise<Pick<Victim, "sale" | "full" | "tills">> => {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
   const create = async (name: string, couponLimit: number) => {
     const draft = JSON.stringify({ name, couponLimit, startTime: "2025-01-01T00:00:00Z" })
     return (JSON.parse(await call(instance.port, agent, "CreateCampaign", draft)) as { readonly campaignId: number })
       .campaignId
   }
-  const full = await create("full", CODES)
+  const full = await create("full", codes)
   const sale = await create("sale", 1_000_000)
   let user = 0
   await Promise.all(Array.from({ length: 64 }, async () => {
-    while (user < CODES) {
+    while (user < codes) {
       await call(instance.port, agent, "IssueCoupon", JSON.stringify({ campaignId: full, userId: ++user }))
     }
   }))
@@ -185,17 +185,18 @@ const distributed = async (kind: DatabaseKind): Promise<Stores> => {
   }
 }
 
-/** `envoy`: Envoy's program, if clients come through it. */
+/** `envoy`: Envoy's program, if clients come through it. `codes`: how many the full campaign has. */
 export const make = async (options: {
   readonly database: DatabaseKind | undefined
   readonly envoy: string | undefined
   readonly env?: Readonly<Record<string, string>>
+  readonly codes?: number
 }): Promise<Rig> => {
   const own = options.database === undefined ? embedded() : undefined
   const stores = own ?? await distributed(options.database!)
   const given = { ...settings, ...options.env }
   const first = await startInstance({ ...given, ...own === undefined ? stores.env() : { DATA_DIR: own.filled } })
-  const prepared = await prepare(first).finally(() => first.stop())
+  const prepared = await prepare(first, options.codes ?? CODES).finally(() => first.stop())
   return {
     name: `${options.database ?? "embedded"}${options.envoy === undefined ? "" : ", through Envoy"}`,
     start: async (env = {}) => {

@@ -16,6 +16,9 @@ export interface Target {
   readonly done: ReadonlyArray<string>
 }
 
+/** What an attacker's process says first, when its attack begins. */
+export const BEGUN = "begun\n"
+
 /** What came back, with its status: how often each answer did. */
 export type Answers = Readonly<Record<string, number>>
 

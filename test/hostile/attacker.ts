@@ -9,6 +9,7 @@ const attack = attacks.find((one) => one.name === name)
 if (attack === undefined) throw new Error(`no such attack: ${name}`)
 process.on("uncaughtException", () => {})
 
+process.stdout.write(Wire.BEGUN)
 const wire = Wire.make(JSON.parse(target!) as Wire.Target)
 await attack.run(wire).catch(() => {})
 await wire.hold()

@@ -6,7 +6,7 @@ import { spawnGuarded } from "../support/guardian.ts"
 import type { Attack } from "./attacks.ts"
 import * as Honest from "./Honest.ts"
 import type { Rig, Victim } from "./Rig.ts"
-import type { Answers, Target } from "./Wire.ts"
+import { type Answers, BEGUN, type Target } from "./Wire.ts"
 
 /** What an attack did to an instance and to an honest client beside it. */
 export interface Trial {
@@ -57,18 +57,28 @@ interface Outcome {
   readonly answers: Answers
 }
 
-const attackFrom = async (name: string, target: Target): Promise<Outcome> => {
+/** Starts the attack; resolves with its outcome when it is over. `begun`: when it begins, or has failed to. */
+const attackFrom = (name: string, target: Target) => {
   const child = spawnGuarded(nodeProgram, [Path.join(import.meta.dirname, "attacker.ts"), name, JSON.stringify(target)])
   let output = ""
-  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => output += chunk)
   child.stderr?.resume()
   const late = setTimeout(() => child.kill("SIGKILL"), (target.seconds + 20) * 1_000)
-  await new Promise((resolve) => child.once("close", resolve))
-  clearTimeout(late)
-  return output === "" ? NOTHING : JSON.parse(output) as Outcome
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()))
+  const said = new Promise<void>((resolve) =>
+    child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      output += chunk
+      if (output.startsWith(BEGUN)) resolve()
+    }))
+  const outcome = closed.then((): Outcome => {
+    clearTimeout(late)
+    const answer = output.slice(BEGUN.length)
+    return answer === "" ? NOTHING : JSON.parse(answer) as Outcome
+  })
+  return { begun: Promise.race([said, closed]), outcome }
 }
 
 const NOTHING: Outcome = { bytes: 0, answers: {} }
+const CALM_OUTCOME = { begun: Promise.resolve(), outcome: Promise.resolve(NOTHING) }
 
 const levelsAbove = /"logLevel":"(?:WARN|ERROR|FATAL)"/g
 
@@ -92,13 +102,13 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
   const sampling = setInterval(() => most = Math.max(most, rssOf(instance.pid)), 50)
   const { done, stolen } = victim.tills
   const target = { port: victim.port, from: HOSTILE_FROM, campaignId: victim.full, seconds: seconds + 1, done, stolen }
-  const attacking = attack === undefined ? Promise.resolve(NOTHING) : attackFrom(attack.name, target)
-  // Its process takes some 300 ms to start.
+  const attacking = attack === undefined ? CALM_OUTCOME : attackFrom(attack.name, target)
+  await attacking.begun
   await pause(1_000)
   const [cpuBefore, start] = [cpuOf(instance.pid), performance.now()]
   const honest = await Honest.run(where, seconds)
   const cpu = Math.max(0, cpuOf(instance.pid) - cpuBefore) / (performance.now() - start) * 1_000
-  const { answers, bytes } = await attacking
+  const { answers, bytes } = await attacking.outcome
   clearInterval(sampling)
   return {
     attack: attack?.name ?? CALM,
@@ -139,4 +149,4 @@ export const share = ({ inTime, sent }: Honest.Tally): number => inTime / sent
 /** Whether an honest client got nine tenths of what it gets without an attacker. */
 export const isServed = ({ honest }: Trial, calm: Trial): boolean =>
   (["claims", "health", "operators"] as const).every((kind) => share(honest[kind]) >= 0.9 * share(calm.honest[kind])) &&
-  (honest.tills.sent === 0 || share(honest.tills) >= 0.9)
+  (honest.tills.sent === 0 || share(honest.tills) >= 0.9 * share(calm.honest.claims))
