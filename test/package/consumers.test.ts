@@ -62,7 +62,7 @@ const nodeOf = async (line: number): Promise<{ readonly node: string } | { reado
 }
 
 /** Lines of Node besides the project's own: the oldest that is served, and those between. */
-const others = await Promise.all(inLongProfile([20, 22], [20]).map(async (line) => [line, await nodeOf(line)] as const))
+const others = await Promise.all([20, 22].map(async (line) => [line, await nodeOf(line)] as const))
 const lines = [...others, [24, { node: nodeProgram }]] as const
 
 let tarball: string
