@@ -13,6 +13,7 @@ import { type CampaignEvent, EventLog } from "../../ports/EventLog.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 import { coalesced, covering, type CoveringEvent } from "./CoveringEvent.ts"
 import { EventNews } from "./EventNews.ts"
+import * as ReaderTurns from "./ReaderTurns.ts"
 
 /** One reader's view of a campaign's log. */
 export interface EventTail {
@@ -40,6 +41,9 @@ export class EventTails extends Context.Tag("coupon/agents/EventTails")<EventTai
 /** How long an event of another instance may go unnoticed: one statement for all logs that are watched. */
 const POLL = Duration.millis(250)
 
+/** After a read of logs nothing is read for so long: a fast sale appends a hundred times a second. */
+const REST = Duration.millis(50)
+
 /**
  * Events of a log that are kept for its readers: so many, and of a busy one those of so long, by the ledger's clock.
  * Readers behind them ask the ledger, so many at a time.
@@ -48,13 +52,6 @@ const KEPT = 512
 const KEPT_MILLIS = 10_000
 const PAGE = 512
 const READS = 4
-
-/**
- * Readers that go on in one turn, and how often there is one. A thousand readers share 400 messages a second, each of
- * which covers what came since the last: to encode and write one takes the time of several claims.
- */
-const TURN_SIZE = 8
-const TURN = Duration.millis(20)
 
 /** A reader that has got all there is gets what comes next no sooner than this. */
 const PACE_MILLIS = 500
@@ -77,6 +74,7 @@ export const make = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const reads = yield* Effect.makeSemaphore(READS)
   const wakes = yield* Queue.sliding<void>(1)
+  const turns = ReaderTurns.make()
   const tails = new Map<CampaignId, Tail>()
 
   yield* news.listen((campaignIds) => {
@@ -88,30 +86,6 @@ export const make = Effect.gen(function*() {
       isWatched = true
     }
     if (isWatched) Queue.unsafeOffer(wakes, undefined)
-  })
-
-  /** Readers that have something to send, in the order in which they asked. */
-  const line: Array<() => void> = []
-  let isTurning = false
-  const turns: Effect.Effect<void> = Effect.suspend(() => {
-    for (const go of line.splice(0, TURN_SIZE)) go()
-    if (line.length === 0) {
-      isTurning = false
-      return Effect.void
-    }
-    return Effect.zipRight(Effect.sleep(TURN), turns)
-  })
-  const turn = Effect.async<void>((resume) => {
-    const go = () => resume(Effect.void)
-    line.push(go)
-    if (!isTurning) {
-      isTurning = true
-      Effect.runFork(Effect.forkIn(Effect.zipRight(Effect.sleep(Duration.millis(1)), turns), scope))
-    }
-    return Effect.sync(() => {
-      const place = line.indexOf(go)
-      if (place >= 0) line.splice(place, 1)
-    })
   })
 
   const advance = (campaignId: CampaignId, tail: Tail): Effect.Effect<void, LedgerUnavailable> =>
@@ -155,7 +129,7 @@ export const make = Effect.gen(function*() {
       isFollowing = false
       return Effect.void
     }
-    const pause = Effect.raceFirst(Queue.take(wakes), Effect.sleep(POLL))
+    const pause = Effect.zipRight(Effect.sleep(REST), Effect.raceFirst(Queue.take(wakes), Effect.sleep(POLL)))
     return Effect.zipRight(Effect.zipRight(Effect.ignore(step), pause), follow)
   })
 
@@ -238,7 +212,7 @@ export const make = Effect.gen(function*() {
                 const came = yield* Effect.timeoutOption(beyond(tail, afterSequence), left)
                 if (Option.isNone(came)) return undefined
               }
-              yield* turn
+              yield* turns.next
               const event = kept(tail, afterSequence) ?? (yield* fromLedger(campaignId, afterSequence))
               // Retention has removed what was there.
               if (event === undefined) return yield* next(Math.max(afterSequence, tail.head), patience)

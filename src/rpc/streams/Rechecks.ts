@@ -8,21 +8,40 @@ const PERIOD_MILLIS = 1_000
 
 /** Looks again, for as long as a call lasts, whether its caller may make it. */
 export interface Rechecks {
-  /** Until the scope closes, or the look fails, which `end` is given. */
+  /**
+   * Until the scope closes, or a look fails, which `end` is given. Calls whose look cannot differ have the same `key`:
+   * one of them is looked at for all.
+   */
   readonly add: (
+    key: string,
     look: Effect.Effect<unknown, IssueFailure>,
     end: (failure: IssueFailure) => void
   ) => Effect.Effect<void, never, Scope.Scope>
 }
 
+interface Looked {
+  readonly look: Effect.Effect<unknown, IssueFailure>
+  readonly ends: Set<(failure: IssueFailure) => void>
+}
+
 /** One timer and one fiber look at all calls: a thousand of each would take the time of claims. */
 export const make: Effect.Effect<Rechecks> = Effect.gen(function*() {
   const runFork = Runtime.runFork(yield* Effect.runtime<never>())
-  const looks = new Set<Effect.Effect<void>>()
+  const calls = new Map<string, Looked>()
   let timer: NodeJS.Timeout | undefined
   let isLooking = false
 
-  const all = Effect.suspend(() => Effect.forEach([...looks], (look) => look, { discard: true }))
+  const again = ([key, looked]: readonly [string, Looked]) =>
+    Effect.matchCause(looked.look, {
+      onSuccess: () => undefined,
+      onFailure: (cause) => {
+        // A defect is no reason to end a call.
+        if (cause._tag !== "Fail") return
+        if (calls.get(key) === looked) calls.delete(key)
+        for (const end of looked.ends) end(cause.error)
+      }
+    })
+  const all = Effect.suspend(() => Effect.forEach([...calls], again, { discard: true }))
   const start = () => {
     timer ??= setInterval(() => {
       // The last one may wait for a store.
@@ -32,34 +51,26 @@ export const make: Effect.Effect<Rechecks> = Effect.gen(function*() {
     }, PERIOD_MILLIS).unref()
   }
   const stop = () => {
-    if (looks.size > 0) return
+    if (calls.size > 0) return
     clearInterval(timer)
     timer = undefined
   }
 
   return {
-    add: (look, end) =>
+    add: (key, look, end) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => {
-          const one: Effect.Effect<void> = Effect.suspend(() => {
-            if (!looks.has(one)) return Effect.void
-            return Effect.matchCause(look, {
-              onSuccess: () => undefined,
-              onFailure: (cause) => {
-                // A defect is no reason to end a call.
-                if (cause._tag !== "Fail") return
-                looks.delete(one)
-                end(cause.error)
-              }
-            })
-          })
-          looks.add(one)
+          const known = calls.get(key)
+          const looked = known ?? { look, ends: new Set() }
+          if (known === undefined) calls.set(key, looked)
+          looked.ends.add(end)
           start()
-          return one
+          return looked
         }),
-        (one) =>
+        (looked) =>
           Effect.sync(() => {
-            looks.delete(one)
+            looked.ends.delete(end)
+            if (looked.ends.size === 0 && calls.get(key) === looked) calls.delete(key)
             stop()
           })
       ))

@@ -89,7 +89,9 @@ export const make = (
           (isSame) => isSame,
           () => elsewhere
         )
-        yield* rechecks.add(look, end)
+        // All that the guard looks at.
+        const seen = [authorization, source.address(), input.campaignId, route.access, principal.limitsVersion]
+        yield* rechecks.add(JSON.stringify(seen), look, end)
         return next
       }).pipe(Effect.timeoutFail({
         duration: config.requestTimeout,
