@@ -8,6 +8,9 @@ import * as Honest from "./Honest.ts"
 import type { Rig, Victim } from "./Rig.ts"
 import { type Answers, BEGUN, type Target } from "./Wire.ts"
 
+/** From this length on a trial measures an attack from its first byte on. */
+const LONG_SECONDS = 6
+
 /** What an attack did to an instance and to an honest client beside it. */
 export interface Trial {
   readonly attack: string
@@ -104,7 +107,8 @@ const against = async (victim: Victim, attack: Attack | undefined, seconds: numb
   const target = { port: victim.port, from: HOSTILE_FROM, campaignId: victim.full, seconds: seconds + 1, done, stolen }
   const attacking = attack === undefined ? CALM_OUTCOME : attackFrom(attack.name, target)
   await attacking.begun
-  await pause(1_000)
+  // What the first moment costs would be most of a short trial; a long one has all of it.
+  if (seconds < LONG_SECONDS) await pause(1_000)
   const [cpuBefore, start] = [cpuOf(instance.pid), performance.now()]
   const honest = await Honest.run(where, seconds)
   const cpu = Math.max(0, cpuOf(instance.pid) - cpuBefore) / (performance.now() - start) * 1_000
