@@ -45,11 +45,11 @@ const POLL = Duration.millis(250)
 const REST = Duration.millis(50)
 
 /**
- * Events of a log that are kept for its readers: so many, and of a busy one those of so long, by the ledger's clock.
- * Readers behind them ask the ledger, so many at a time.
+ * Events of a log that are kept for its readers: so many, and of a busy one those of so long, by the ledger's clock,
+ * which is longer than a thousand readers wait for their turns. Readers behind them ask the ledger, so many at a time.
  */
 const KEPT = 512
-const KEPT_MILLIS = 10_000
+const KEPT_MILLIS = 30_000
 const PAGE = 512
 const READS = 4
 
