@@ -6,7 +6,7 @@ import { type Figure, ratios } from "../Results.ts"
 import { createCampaign, type Stage, until } from "../Stage.ts"
 import { watch } from "./watchers.ts"
 
-/** Issues a second in one round, by the number of open consoles: those of `COUNTS`, one right after the other. */
+/** Issues a second in one round, by the number of open consoles: the mean of two runs each. */
 type Round = Readonly<Record<number, number>>
 
 export interface Consoles {
@@ -18,6 +18,9 @@ export interface Consoles {
 }
 
 const COUNTS = [0, 1, 100] as const
+
+/** A hundred messages a second are few: it takes some rounds until what sends them is compiled. */
+const WARM_ROUNDS = 3
 
 export const consoleFigures = ({ bytesPerSecond, counts, rounds }: Consoles): ReadonlyArray<Figure> => {
   const of = (count: number) => rounds.map((round) => round[count]!)
@@ -73,7 +76,10 @@ const read = async (port: number, campaignId: number, count: number) => {
   }
 }
 
-/** Rounds of a closed loop with consoles open on its campaign: none, one and a hundred, in an order that turns. */
+/**
+ * Rounds of a closed loop with consoles open on its campaign: none, one and a hundred, and back. So what the machine
+ * becomes during a round weighs on each alike.
+ */
 export const consoles = async (
   stage: Stage,
   { rounds, say, seconds }: {
@@ -86,22 +92,23 @@ export const consoles = async (
   try {
     const found: Array<Round> = []
     const rates: Array<number> = []
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 0; round < rounds + WARM_ROUNDS; round++) {
       const sample: Record<number, number> = {}
-      for (let turn = 0; turn < COUNTS.length; turn++) {
-        const count = COUNTS[(round + turn) % COUNTS.length]!
+      for (const count of [...COUNTS, ...COUNTS.toReversed()]) {
         const campaignId = await createCampaign(instance.url)
         const open = count === 0
           ? []
           : [await read(instance.port, campaignId, count), await watch(instance.port, campaignId, count)] as const
         const before = open[0]?.bytes() ?? 0
-        sample[count] = (await durableRun(stage, instance, 128, seconds, campaignId)).perSecond
-        if (count === Math.max(...COUNTS) && round > 0) rates.push(((open[0]?.bytes() ?? 0) - before) / seconds)
+        const { perSecond } = await durableRun(stage, instance, 128, seconds, campaignId)
+        sample[count] = (sample[count] ?? 0) + perSecond / 2
+        if (count === Math.max(...COUNTS) && round >= WARM_ROUNDS) {
+          rates.push(((open[0]?.bytes() ?? 0) - before) / seconds)
+        }
         for (const one of open) one.close()
       }
       say(`open consoles: ${COUNTS.map((count) => `${count}: ${Math.round(sample[count]!)}/s`).join(", ")}`)
-      // The first round warms up.
-      if (round > 0) found.push(sample)
+      if (round >= WARM_ROUNDS) found.push(sample)
     }
     return { counts: COUNTS, rounds: found, bytesPerSecond: median(rates) }
   } finally {
