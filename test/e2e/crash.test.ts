@@ -229,7 +229,7 @@ const suite = (kind: DatabaseKind): void => {
     })
 
     it("is not what SIGTERM is, also when the database answers no more: the exit code is 0, in time", async () => {
-      const settings = { ...patient, MYSQL_REPLY_TIMEOUT: "1 second", SHUTDOWN_TIMEOUT: "2 seconds" }
+      const settings = { ...patient, MYSQL_REPLY_TIMEOUT: "1 second", SHUTDOWN_TIMEOUT: "4 seconds" }
       const { conclude, proxy, victim } = await pair(settings)
       const campaignId = await load.openCampaign(witness.url, 5)
       const holding = proxy.holdReplies(isGroupCommit)
