@@ -39,8 +39,7 @@ const migrate = async (kind: DatabaseKind): Promise<Migrated> => {
 
 /**
  * For tests of a file that come one after another: a database with all tables and no rows, the same one each time.
- * Migrating one for each test would take most of
- * their time. A test puts back what it changes besides rows.
+ * Migrating one for each test would take most of their time. A test puts back what it changes besides rows.
  */
 export const migratedDatabases = () => {
   const made = new Map<DatabaseKind, Promise<Migrated>>()
