@@ -35,6 +35,9 @@ export interface EventPage {
 export const MAX_EVENTS = 1_000
 export const EVENTS = 100
 
+/** The longest that coupons wait to be sent together. */
+export const MAX_ISSUED_INTERVAL_SECONDS = 60
+
 /** A watch that has sent nothing for this long sends a bookmark. */
 const BOOKMARK = Duration.seconds(15)
 
@@ -48,12 +51,14 @@ export class CampaignEvents extends Context.Tag("coupon/campaigns/CampaignEvents
   ) => Effect.Effect<EventPage, InvalidArgument | RecordNotFound | Unavailable>
   /**
    * A snapshot, and then all events after this sequence (`undefined`: after the snapshot's), for ever: each call of the
-   * effect that it returns waits for the next message. Ranges of coupons that came together may be one event. Fails
-   * with `Overloaded` while `MAX_WATCHERS` watch.
+   * effect that it returns waits for the next message. Ranges of coupons that came together may be one event: those
+   * that come within `issuedIntervalSeconds` (0 to `MAX_ISSUED_INTERVAL_SECONDS`) after such an event, unless they are
+   * few. Fails with `Overloaded` while `MAX_WATCHERS` watch.
    */
   readonly watch: (
     campaignId: CampaignId,
-    afterSequence: bigint | undefined
+    afterSequence: bigint | undefined,
+    issuedIntervalSeconds: number
   ) => Effect.Effect<
     Effect.Effect<WatchMessage, Unavailable>,
     InvalidArgument | RecordNotFound | Unavailable | Overloaded,
@@ -67,6 +72,13 @@ const parseSequence = (sequence: bigint): Effect.Effect<number, InvalidArgument>
   sequence < 0n || sequence > BigInt(Number.MAX_SAFE_INTEGER)
     ? Effect.fail(new InvalidArgument({ field: "afterSequence", reason: "must be a sequence, or 0 for all events" }))
     : Effect.succeed(Number(sequence))
+
+const parseInterval = (seconds: number): Effect.Effect<Duration.Duration, InvalidArgument> =>
+  seconds >= 0 && seconds <= MAX_ISSUED_INTERVAL_SECONDS
+    ? Effect.succeed(Duration.seconds(seconds))
+    : Effect.fail(
+      new InvalidArgument({ field: "issuedIntervalSeconds", reason: `must be 0 to ${MAX_ISSUED_INTERVAL_SECONDS}` })
+    )
 
 export const make = Effect.gen(function*() {
   const { maxWatchers, requestTimeout } = yield* AppConfig
@@ -100,12 +112,13 @@ export const make = Effect.gen(function*() {
         return { events, lastSequence }
       }),
 
-    watch: (campaignId, afterSequence) =>
+    watch: (campaignId, afterSequence, issuedIntervalSeconds) =>
       Effect.gen(function*() {
         const after = afterSequence === undefined ? undefined : yield* parseSequence(afterSequence)
+        const issuedInterval = yield* parseInterval(issuedIntervalSeconds)
         yield* place
         // Neither is a read for each watch: those that open together share them.
-        const tail = yield* Effect.mapError(tails.open(campaignId), storeDown)
+        const tail = yield* Effect.mapError(tails.open(campaignId, issuedInterval), storeDown)
         // The campaign is read after its log, so it lacks nothing that the log has up to there.
         const sequence = tail.head()
         const campaign = yield* find(campaignId)

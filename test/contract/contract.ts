@@ -872,13 +872,16 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
       })
 
       it("watches a campaign, and goes on after a sequence", async () => {
-        const draft = { name: "c", couponLimit: 4n, startTime: OPEN }
+        const draft = { name: "c", couponLimit: 12n, startTime: OPEN }
         const { campaignId } = await clients.next().createCampaign(draft)
         for (const userId of [1n, 2n]) await clients.next().issueCoupon({ campaignId, userId })
         /** Events of a watch, one for each sequence, until this holds; and its first message. */
-        const watched = async (afterSequence: bigint | undefined, until: (event: CampaignEvent) => boolean) => {
+        const watched = async (
+          how: { readonly afterSequence?: bigint; readonly issuedIntervalSeconds?: number },
+          until: (event: CampaignEvent) => boolean
+        ) => {
           const leaving = new AbortController()
-          const request = afterSequence === undefined ? { campaignId } : { campaignId, afterSequence }
+          const request = { campaignId, ...how }
           const events: Array<CampaignEvent> = []
           let snapshot: WatchSnapshot | undefined
           try {
@@ -896,11 +899,12 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
           }
           return { events, snapshot: snapshot! }
         }
-        const all = watched(0n, ({ type }) => type === "campaign.sold_out")
-        const later = watched(undefined, ({ type }) => type === "campaign.sold_out")
-        for (const userId of [3n, 4n]) await clients.next().issueCoupon({ campaignId, userId })
+        const all = watched({ afterSequence: 0n }, ({ type }) => type === "campaign.sold_out")
+        // It gets the event at once, however long coupons are gathered.
+        const later = watched({ issuedIntervalSeconds: 60 }, ({ type }) => type === "campaign.sold_out")
+        for (let userId = 3n; userId <= 12n; userId++) await clients.next().issueCoupon({ campaignId, userId })
         for (const { events, snapshot } of [await all, await later]) {
-          expect(snapshot.campaign).toMatchObject({ id: campaignId, name: "c", couponLimit: 4n })
+          expect(snapshot.campaign).toMatchObject({ id: campaignId, name: "c", couponLimit: 12n })
           let last = events[0]!.firstSequence - 1n
           for (const { firstSequence, sequence } of events) {
             expect(firstSequence).toBe(last + 1n)
@@ -912,15 +916,19 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
         const numbers = events.filter(({ type }) => type === "coupon.issued").flatMap((event) =>
           Array.from({ length: event.lastNumber - event.firstNumber + 1 }, (_, k) => event.firstNumber + k)
         )
-        expect(numbers).toEqual([1, 2, 3, 4])
+        expect(numbers).toEqual(Array.from({ length: 12 }, (_, k) => k + 1))
         const end = events.at(-1)!
-        expect((await watched(end.sequence - 1n, () => true)).events).toEqual([end])
+        expect((await watched({ afterSequence: end.sequence - 1n }, () => true)).events).toEqual([end])
         const none = clients.next().watchCampaign({ campaignId: 2_147_483_647 })
         expect(await refusal(none[Symbol.asyncIterator]().next()))
           .toEqual({ code: Code.NotFound, message: "RECORD_NOT_FOUND" })
-        const wrong = clients.next().watchCampaign({ campaignId, afterSequence: -1n })
-        expect(await refusal(wrong[Symbol.asyncIterator]().next()))
-          .toEqual({ code: Code.InvalidArgument, message: expect.stringMatching(/^INVALID_ARGUMENT: afterSequence /) })
+        for (const wrong of [{ afterSequence: -1n }, { issuedIntervalSeconds: 61 }]) {
+          const refused = clients.next().watchCampaign({ campaignId, ...wrong })
+          expect(await refusal(refused[Symbol.asyncIterator]().next())).toEqual({
+            code: Code.InvalidArgument,
+            message: expect.stringMatching(`^INVALID_ARGUMENT: ${Object.keys(wrong)[0]} `)
+          })
+        }
       })
 
       it("carries every failure", async () => {

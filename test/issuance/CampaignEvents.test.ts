@@ -60,7 +60,7 @@ describe("a watch of a campaign", () => {
       const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, one)
       const { campaignId } = (yield* TestLedger.TestLedger).addCampaign()
       yield* issue(campaignId, 1, 3)
-      const next = yield* watch(campaignId, undefined)
+      const next = yield* watch(campaignId, undefined, 0)
       expect(yield* soon(next)).toMatchObject({ _tag: "Snapshot", sequence: 2, campaign: { issuedCount: 3 } })
       yield* issue(campaignId, 4, 2)
       expect(brief(yield* soon(next))).toBe("3-3 coupon.issued 4-5")
@@ -83,7 +83,7 @@ describe("a watch of a campaign", () => {
       for (let k = 0; k < 700; k++) yield* issue(campaignId, 1 + k, 1)
       control.change(campaignId, { name: "b" })
       yield* issue(campaignId, 701, 1)
-      const next = yield* watch(campaignId, 0n)
+      const next = yield* watch(campaignId, 0n, 0)
       const messages: Array<string> = []
       for (let k = 0; k < 6; k++) messages.push(brief(yield* soon(next)))
       // The ledger is read a page at a time.
@@ -99,13 +99,14 @@ describe("a watch of a campaign", () => {
       const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, one)
       const { campaignId } = (yield* TestLedger.TestLedger).addCampaign()
       const scopes = yield* Effect.replicateEffect(Scope.make(), 3)
-      for (const scope of scopes) yield* Scope.extend(watch(campaignId, undefined), scope)
-      expect(yield* Effect.flip(watch(campaignId, undefined))).toMatchObject({ _tag: "Overloaded" })
+      for (const scope of scopes) yield* Scope.extend(watch(campaignId, undefined, 0), scope)
+      expect(yield* Effect.flip(watch(campaignId, undefined, 0))).toMatchObject({ _tag: "Overloaded" })
       yield* Scope.close(scopes[0]!, Exit.void)
-      yield* watch(campaignId, undefined)
-      expect(yield* Effect.flip(watch(campaignId, -1n))).toMatchObject({ _tag: "InvalidArgument" })
+      yield* watch(campaignId, undefined, 0)
+      expect(yield* Effect.flip(watch(campaignId, -1n, 0))).toMatchObject({ field: "afterSequence" })
+      expect(yield* Effect.flip(watch(campaignId, 0n, 61))).toMatchObject({ field: "issuedIntervalSeconds" })
       for (const scope of scopes.slice(1)) yield* Scope.close(scope, Exit.void)
-      expect(yield* Effect.flip(watch(2_147_483_647, undefined))).toMatchObject({ _tag: "RecordNotFound" })
+      expect(yield* Effect.flip(watch(2_147_483_647, undefined, 0))).toMatchObject({ _tag: "RecordNotFound" })
     }).pipe(Effect.provide(world)))
 
   it.scoped("opens many at once with few reads of the ledger, and each receives what comes", () =>
@@ -127,7 +128,7 @@ describe("a watch of a campaign", () => {
       const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, yield* Layer.build(own))
       const { campaignId } = control.addCampaign()
       yield* issue(campaignId, 1, 1)
-      const open = Effect.replicateEffect(watch(campaignId, undefined), WATCHES, { concurrency: "unbounded" })
+      const open = Effect.replicateEffect(watch(campaignId, undefined, 0), WATCHES, { concurrency: "unbounded" })
 
       control.down = true
       expect(yield* Effect.scoped(Effect.flip(open))).toMatchObject({ _tag: "Unavailable" })
@@ -169,10 +170,11 @@ describe("a watch of a campaign", () => {
         const at = random.pick(both)
         const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, at)
         const scope = yield* Scope.make()
-        const next = yield* Scope.extend(watch(campaignId, BigInt(cursor)), scope)
+        const interval = random.pick([0, 1, CampaignEvents.MAX_ISSUED_INTERVAL_SECONDS])
+        const next = yield* Scope.extend(watch(campaignId, BigInt(cursor), interval), scope)
         for (let k = random.integer(0, 4); k > 0; k--) {
           for (let batch = random.integer(0, 3); batch > 0; batch--) {
-            const count = random.integer(1, 3)
+            const count = random.integer(1, 8)
             yield* issue(campaignId, issued + 1, count)
             issued += count
           }
@@ -185,7 +187,7 @@ describe("a watch of a campaign", () => {
         yield* Scope.close(scope, Exit.void)
       }
       const { watch } = yield* Effect.provide(CampaignEvents.CampaignEvents, both[0])
-      const next = yield* watch(campaignId, BigInt(cursor))
+      const next = yield* watch(campaignId, BigInt(cursor), 0)
       while (cursor < (yield* log.head(campaignId))) see(yield* soon(next))
       expect({ seed, last }).toEqual({ seed, last: issued })
     }).pipe(Effect.provide(world)))

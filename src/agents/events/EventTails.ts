@@ -34,27 +34,41 @@ export interface EventTail {
  * a sequence, and one that is slow gets the ranges that it missed as one.
  */
 export class EventTails extends Context.Tag("coupon/agents/EventTails")<EventTails, {
-  /** Follows a log until the scope closes. */
-  readonly open: (campaignId: CampaignId) => Effect.Effect<EventTail, LedgerUnavailable, Scope.Scope>
+  /**
+   * Follows a log until the scope closes. For `issuedInterval` after an event of coupons the reader gets no other one,
+   * unless it has at most `FEW` of them; zero: at the pace of every reader. Other events never wait for it.
+   */
+  readonly open: (
+    campaignId: CampaignId,
+    issuedInterval: Duration.Duration
+  ) => Effect.Effect<EventTail, LedgerUnavailable, Scope.Scope>
 }>() {}
 
 /** How long an event of another instance may go unnoticed: one statement for all logs that are watched. */
 const POLL = Duration.millis(250)
 
-/** After a read of logs nothing is read for so long: a fast sale appends a hundred times a second. */
+/**
+ * After a read of logs nothing is read for so long: a fast sale appends a hundred times a second. The longer one is for
+ * the time in which every reader has an interval.
+ */
 const REST = Duration.millis(50)
+const LONG_REST = Duration.millis(250)
 
 /**
  * Events of a log that are kept for its readers: so many, and of a busy one those of so long, by the ledger's clock,
- * which is longer than a thousand readers wait for their turns. Readers behind them ask the ledger, so many at a time.
+ * which is longer than the longest interval of a reader, and than a thousand readers wait for their turns after it.
+ * Readers behind them ask the ledger, so many at a time.
  */
 const KEPT = 512
-const KEPT_MILLIS = 30_000
+const KEPT_MILLIS = 90_000
 const PAGE = 512
 const READS = 4
 
 /** A reader that has got all there is gets what comes next no sooner than this. */
 const PACE_MILLIS = 500
+
+/** So many coupons wait for no interval: what a slow sale has at each pace costs nothing beside claims. */
+const FEW = 5
 
 interface Tail {
   /** In the order of their sequences, which are those up to `head`. */
@@ -65,6 +79,7 @@ interface Tail {
   readers: number
   /** There may be more in the ledger. */
   dirty: boolean
+  /** Called after each move. */
   readonly waiting: Set<() => void>
 }
 
@@ -76,6 +91,8 @@ export const make = Effect.gen(function*() {
   const wakes = yield* Queue.sliding<void>(1)
   const turns = ReaderTurns.make()
   const tails = new Map<CampaignId, Tail>()
+  /** Readers without an interval, of all tails. */
+  let impatient = 0
 
   yield* news.listen((campaignIds) => {
     let isWatched = false
@@ -100,7 +117,7 @@ export const make = Effect.gen(function*() {
       for (const { sequence, type } of events) if (type !== "coupon.issued") tail.rangesFrom = sequence + 1
       const tooOld = tail.events.findIndex(({ at }) => at > last.at - KEPT_MILLIS)
       tail.events.splice(0, Math.min(tooOld, Math.max(0, tail.events.length - KEPT)))
-      for (const wake of [...tail.waiting]) wake()
+      for (const look of [...tail.waiting]) look()
       if (events.length === PAGE) yield* advance(campaignId, tail)
     })
 
@@ -120,6 +137,7 @@ export const make = Effect.gen(function*() {
       ([campaignId, tail]) => advance(campaignId, tail),
       { concurrency: READS, discard: true }
     )
+    return hasNews
   })
 
   /** Follows the logs for as long as one of them is watched. The connection logs that the ledger is away. */
@@ -129,8 +147,12 @@ export const make = Effect.gen(function*() {
       isFollowing = false
       return Effect.void
     }
-    const pause = Effect.zipRight(Effect.sleep(REST), Effect.raceFirst(Queue.take(wakes), Effect.sleep(POLL)))
-    return Effect.zipRight(Effect.zipRight(Effect.ignore(step), pause), follow)
+    const pause = (hasNews: boolean) =>
+      Effect.zipRight(
+        Effect.suspend(() => Effect.sleep(hasNews && impatient === 0 ? LONG_REST : REST)),
+        Effect.raceFirst(Queue.take(wakes), Effect.sleep(POLL))
+      )
+    return Effect.zipRight(Effect.flatMap(Effect.orElseSucceed(step, () => false), pause), follow)
   })
 
   /** Heads that are being read. A thousand readers that come together cause one read, not one each. */
@@ -147,13 +169,14 @@ export const make = Effect.gen(function*() {
       })
     })
 
-  const join = (campaignId: CampaignId) =>
+  const join = (campaignId: CampaignId, isImpatient: boolean) =>
     Effect.gen(function*() {
       const head = tails.has(campaignId) ? 0 : yield* headOf(campaignId)
       const known = tails.get(campaignId)
       const tail = known ??
         { events: [], head, rangesFrom: head + 1, readers: 0, dirty: false, waiting: new Set() }
       tail.readers++
+      if (isImpatient) impatient++
       tails.set(campaignId, tail)
       if (!isFollowing) {
         isFollowing = true
@@ -163,26 +186,24 @@ export const make = Effect.gen(function*() {
       return tail
     })
 
-  const leave = (campaignId: CampaignId, tail: Tail) =>
+  const leave = (campaignId: CampaignId, tail: Tail, isImpatient: boolean) =>
     Effect.sync(() => {
+      if (isImpatient) impatient--
       if (--tail.readers === 0) tails.delete(campaignId)
     })
 
-  const moved = (tail: Tail) =>
+  /** Waits until this holds, which is looked at now and after each move of the tail. */
+  const until = ({ waiting }: Tail, holds: () => boolean) =>
     Effect.async<void>((resume) => {
-      const wake = () => {
-        tail.waiting.delete(wake)
+      const look = () => {
+        if (!holds()) return
+        waiting.delete(look)
         resume(Effect.void)
       }
-      tail.waiting.add(wake)
-      return Effect.sync(() => void tail.waiting.delete(wake))
+      waiting.add(look)
+      look()
+      return Effect.sync(() => void waiting.delete(look))
     })
-
-  /** A reader that comes from another instance may be ahead of the tail, also when that moves. */
-  const beyond = (tail: Tail, afterSequence: number): Effect.Effect<void> =>
-    Effect.suspend(() =>
-      tail.head > afterSequence ? Effect.void : Effect.zipRight(moved(tail), beyond(tail, afterSequence))
-    )
 
   /** The next event after a sequence that `head` is beyond; `undefined`: it is not kept. */
   const kept = ({ events, rangesFrom }: Tail, afterSequence: number): CoveringEvent | undefined => {
@@ -193,35 +214,56 @@ export const make = Effect.gen(function*() {
     return event.sequence >= rangesFrom ? covering(event, events.at(-1)!) : coalesced(events, place)
   }
 
+  /** What has come after a sequence is coupons alone, and more than a few. */
+  const isMany = (tail: Tail, afterSequence: number): boolean => {
+    if (afterSequence + 1 < tail.rangesFrom) return false
+    const event = kept(tail, afterSequence)
+    return event !== undefined && event.lastNumber - event.firstNumber >= FEW
+  }
+
   const fromLedger = (campaignId: CampaignId, afterSequence: number) =>
     Effect.map(reads.withPermits(1)(log.read(campaignId, afterSequence, PAGE)), (events) =>
       events.length === 0 ? undefined : coalesced(events))
 
-  return EventTails.of({
-    open: (campaignId) =>
-      Effect.map(
-        Effect.acquireRelease(join(campaignId), (tail) => leave(campaignId, tail)),
-        (tail) => {
-          let notBefore = 0
-          const next: EventTail["next"] = (afterSequence, patience) =>
-            Effect.gen(function*() {
-              const pause = notBefore - (yield* Clock.currentTimeMillis)
-              if (pause > 0) yield* Effect.sleep(pause)
-              if (tail.head <= afterSequence) {
-                const left = Duration.millis(Duration.toMillis(patience) - Math.max(0, pause))
-                const came = yield* Effect.timeoutOption(beyond(tail, afterSequence), left)
-                if (Option.isNone(came)) return undefined
-              }
-              yield* turns.next
-              const event = kept(tail, afterSequence) ?? (yield* fromLedger(campaignId, afterSequence))
-              // Retention has removed what was there.
-              if (event === undefined) return yield* next(Math.max(afterSequence, tail.head), patience)
-              if (event.sequence >= tail.head) notBefore = (yield* Clock.currentTimeMillis) + PACE_MILLIS
-              return event
-            })
-          return { head: () => tail.head, next }
+  const nextOf = (campaignId: CampaignId, tail: Tail, intervalMillis: number): EventTail["next"] => {
+    let notBefore = 0
+    let manyNotBefore = 0
+    const next: EventTail["next"] = (afterSequence, patience) =>
+      Effect.gen(function*() {
+        const pause = Math.max(0, notBefore - (yield* Clock.currentTimeMillis))
+        if (pause > 0) yield* Effect.sleep(pause)
+        // A reader that comes from another instance may be ahead of the tail, also when that moves.
+        const hasCome = () => tail.head > afterSequence
+        const interval = manyNotBefore - (yield* Clock.currentTimeMillis)
+        const isDue = interval <= 0 ? hasCome : () => hasCome() && !isMany(tail, afterSequence)
+        if (!isDue()) {
+          const due = interval <= 0
+            ? until(tail, isDue)
+            : Effect.raceFirst(until(tail, isDue), Effect.zipRight(Effect.sleep(interval), until(tail, hasCome)))
+          const came = yield* Effect.timeoutOption(due, Duration.millis(Duration.toMillis(patience) - pause))
+          if (Option.isNone(came)) return undefined
         }
+        yield* turns.next
+        const event = kept(tail, afterSequence) ?? (yield* fromLedger(campaignId, afterSequence))
+        // Retention has removed what was there.
+        if (event === undefined) return yield* next(Math.max(afterSequence, tail.head), patience)
+        const takenAt = yield* Clock.currentTimeMillis
+        if (event.sequence >= tail.head) notBefore = takenAt + PACE_MILLIS
+        if (event.type === "coupon.issued") manyNotBefore = takenAt + intervalMillis
+        return event
+      })
+    return next
+  }
+
+  return EventTails.of({
+    open: (campaignId, issuedInterval) => {
+      const intervalMillis = Duration.toMillis(issuedInterval)
+      const isImpatient = intervalMillis === 0
+      return Effect.map(
+        Effect.acquireRelease(join(campaignId, isImpatient), (tail) => leave(campaignId, tail, isImpatient)),
+        (tail) => ({ head: () => tail.head, next: nextOf(campaignId, tail, intervalMillis) })
       )
+    }
   })
 })
 

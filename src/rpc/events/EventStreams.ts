@@ -45,8 +45,8 @@ const messageOf = (message: WatchMessage) => {
 export const watchCampaign = StreamRoute.make({
   method: CouponService.method.watchCampaign,
   access: "VIEWER",
-  open: ({ events }, { afterSequence, campaignId }) =>
-    Effect.flatMap(parseCampaignId(campaignId), (id) => events.watch(id, afterSequence)),
+  open: ({ events }, { afterSequence, campaignId, issuedIntervalSeconds }) =>
+    Effect.flatMap(parseCampaignId(campaignId), (id) => events.watch(id, afterSequence, issuedIntervalSeconds)),
   respond: (message: WatchMessage) => create(WatchCampaignResponseSchema, { message: messageOf(message) }),
   sizeOf: () => MESSAGE_BYTES
 })

@@ -29,6 +29,9 @@ export interface Watcher {
 const STREAM_MILLIS = [100, 2_500] as const
 const RETRY_MILLIS = 50
 
+/** For how long it lets coupons be gathered. */
+const INTERVAL_SECONDS = [0, 0, 1] as const
+
 /** What says that the watch itself is wrong, whatever the fault. */
 const WRONG: ReadonlySet<Code> = new Set([Code.NotFound, Code.InvalidArgument, Code.OutOfRange])
 
@@ -70,7 +73,8 @@ export const startWatcher = (urls: () => ReadonlyArray<string>, campaignId: numb
     const had = events.length
     try {
       const client = createClient(CouponService, transportTo(url, turn))
-      for await (const { message } of client.watchCampaign({ campaignId, afterSequence: BigInt(last) }, { signal })) {
+      const from = { campaignId, afterSequence: BigInt(last), issuedIntervalSeconds: random.pick(INTERVAL_SECONDS) }
+      for await (const { message } of client.watchCampaign(from, { signal })) {
         // A reader that has left reads no more of the stream.
         if (signal.aborted) break
         if (message.case !== "event") continue
