@@ -10,6 +10,9 @@ const KEEP_MILLIS = 60_000
 
 const MOST_EVENTS = 100
 
+/** Coupons of a busy sale come no more often: the live state has their number each second, for all pages in one. */
+const ISSUED_INTERVAL_SECONDS = 10
+
 /** There is an event or a bookmark within 15 s. */
 const SILENCE_MILLIS = 25_000
 
@@ -17,7 +20,7 @@ const SILENCE_MILLIS = 25_000
 export class CampaignWatch {
   readonly connection = new Connection()
   campaign = $state.raw<Campaign>()
-  /** By its events, which are ahead of the campaign's last snapshot. */
+  /** The most that its events, its snapshots and the live state have said. */
   issued = $state.raw(0)
   points = $state.raw<ReadonlyArray<Point>>([])
   /** Its latest events but those of coupons, the newest first. */
@@ -34,7 +37,8 @@ export class CampaignWatch {
     return rateOf(this.points, clock.now)
   }
 
-  #count(issued: number, at: number): void {
+  /** So many were issued by then, by the server's clock. One that comes late changes nothing. */
+  count(issued: number, at: number): void {
     if (issued < this.issued) return
     this.issued = issued
     this.points = added(this.points, { at, issued }, KEEP_MILLIS)
@@ -42,7 +46,7 @@ export class CampaignWatch {
 
   #event(event: CampaignEvent): void {
     this.#sequence = event.sequence
-    if (event.type === "coupon.issued") return this.#count(event.lastNumber, Date.parse(event.at))
+    if (event.type === "coupon.issued") return this.count(event.lastNumber, Date.parse(event.at))
     this.events = [event, ...this.events].slice(0, MOST_EVENTS)
     // Its settings or its phase are others now. A new snapshot has all of them; the events follow on from here.
     if (event.type.startsWith("campaign.")) void this.refresh()
@@ -52,7 +56,7 @@ export class CampaignWatch {
   set(campaign: Campaign): void {
     if (this.campaign !== undefined && campaign.version < this.campaign.version) return
     this.campaign = campaign
-    this.#count(Number(campaign.currentCoupon), clock.server.at(Date.now()))
+    this.count(Number(campaign.currentCoupon), clock.server.at(Date.now()))
   }
 
   async refresh(): Promise<void> {
@@ -67,7 +71,7 @@ export class CampaignWatch {
     return this.connection.follow(async (signal, received) => {
       const after = this.#sequence === undefined ? {} : { afterSequence: this.#sequence }
       const messages = coupons.watchCampaign(
-        { campaignId: this.campaignId, ...after },
+        { campaignId: this.campaignId, ...after, issuedIntervalSeconds: ISSUED_INTERVAL_SECONDS },
         { signal, timeoutMs: 0 }
       )
       for await (const { message } of messages) {

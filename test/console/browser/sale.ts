@@ -1,7 +1,7 @@
 import type { Browser } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Instance, startInstance } from "../../support/Instance.ts"
-import { claim, openTab } from "./Browser.ts"
+import { claim, openCampaign, openTab } from "./Browser.ts"
 
 /** A sale on its page, by the browser that is given when the tests run. */
 export const sale = (browserOf: () => Browser): void => {
@@ -24,7 +24,7 @@ export const sale = (browserOf: () => Browser): void => {
       await page.getByRole("button", { name: "New campaign" }).click()
       const dialog = page.getByRole("dialog")
       await dialog.getByLabel("Name").fill("Noon sale")
-      await dialog.getByLabel("Limit (coupons)").fill("3")
+      await dialog.getByLabel("Limit (coupons)").fill("4")
       await dialog.getByLabel("Start", { exact: true }).fill("2025-06-25T00:00:00")
       await dialog.getByLabel("Pattern").fill("NOON-####-####-####")
       await dialog.getByText(/^NOON-.{4}-.{4}-.{4}$/).first().waitFor()
@@ -42,6 +42,12 @@ export const sale = (browserOf: () => Browser): void => {
       expect(first["code"]).toMatch(/^NOON-/)
       await issued.getByText("1", { exact: true }).waitFor()
       process.stdout.write(`a claim was on the page after ${Math.round(performance.now() - began)} ms\n`)
+      expect(tab.requests.filter((path) => path.includes("Campaign"))).toEqual([])
+      // The next one as well: a few coupons are not gathered.
+      const again = performance.now()
+      await claim(url, 1, 10_000_002)
+      await issued.getByText("2", { exact: true }).waitFor()
+      process.stdout.write(`the next one was on it after ${Math.round(performance.now() - again)} ms\n`)
       expect(tab.requests.filter((path) => path.includes("Campaign"))).toEqual([])
       // The latest coupons have masked users, and no codes.
       const latest = page.getByRole("region", { name: "Latest coupons" })
@@ -72,10 +78,10 @@ export const sale = (browserOf: () => Browser): void => {
       // The page of the record is the same one, also when it is opened later.
       await page.reload()
       await page.getByText("Sold out after").waitFor()
-      expect(await issued.innerText()).toBe("3")
+      expect(await issued.innerText()).toBe("4")
       const funnel = page.getByRole("region", { name: "Claims, from arrival to delivery" })
       await funnel.getByText("counted since").waitFor()
-      for (const [step, count] of Object.entries({ Arrived: "5", Admitted: "5", Committed: "3", Delivered: "3" })) {
+      for (const [step, count] of Object.entries({ Arrived: "6", Admitted: "6", Committed: "4", Delivered: "4" })) {
         await funnel.getByRole("listitem").filter({ hasText: step }).getByText(count, { exact: true }).waitFor()
       }
       const outcomes = page.getByRole("region", { name: "Answers by kind" })
@@ -92,12 +98,12 @@ export const sale = (browserOf: () => Browser): void => {
       const { page } = tab
       const dialog = page.getByRole("dialog")
       await page.getByRole("button", { name: "Raise limit" }).click()
-      await dialog.getByLabel("New limit").fill("5")
+      await dialog.getByLabel("New limit").fill("6")
       await dialog.getByText("2 more coupons").waitFor()
       await dialog.getByRole("button", { name: "Raise limit" }).click()
-      await page.getByText("of 5", { exact: true }).waitFor()
+      await page.getByText("of 6", { exact: true }).waitFor()
       expect((await claim(url, 1, 4))["message"]).toBe("OK")
-      await page.getByTestId("issued").getByText("4", { exact: true }).waitFor()
+      await page.getByTestId("issued").getByText("5", { exact: true }).waitFor()
 
       await page.getByRole("button", { name: "Verify" }).click()
       await dialog.getByText("All invariants hold.").waitFor()
@@ -105,7 +111,7 @@ export const sale = (browserOf: () => Browser): void => {
 
       await page.getByRole("button", { name: "Rebuild gate" }).click()
       await dialog.getByRole("button", { name: "Rebuild gate" }).click()
-      await dialog.getByText(/Rebuilt from 4 coupons/).waitFor()
+      await dialog.getByText(/Rebuilt from 5 coupons/).waitFor()
       await dialog.getByRole("button", { name: "Close" }).last().click()
 
       await page.getByRole("button", { name: "End for good" }).click()
@@ -115,6 +121,30 @@ export const sale = (browserOf: () => Browser): void => {
       expect((await claim(url, 1, 5))["message"]).toBe("CAMPAIGN_ENDED")
       // What can be done no more is not shown.
       expect(await page.getByRole("button", { name: "Pause" }).count()).toBe(0)
+      expect(tab.flaws).toEqual([])
+      await tab.close()
+    })
+
+    it("shows the coupons of a busy sale each second, however seldom the watch has them", async () => {
+      const { url } = instance
+      const campaignId = await openCampaign(url, { couponLimit: "1000" })
+      const tab = await openTab(browserOf(), `${url}/console/`)
+      const { page } = tab
+      const asked: Array<string> = []
+      // For longer than the test waits for anything.
+      await page.route("**/coupon.v1.CouponService/WatchCampaign", async (route) => {
+        const body = route.request().postData() ?? ""
+        asked.push(body)
+        await route.continue({ postData: body.replace('"issuedIntervalSeconds":10', '"issuedIntervalSeconds":60') })
+      })
+      await page.goto(`${url}/console/campaigns/${campaignId}`)
+      const issued = page.getByTestId("issued")
+      await issued.getByText("0", { exact: true }).waitFor()
+      expect(asked.map((body) => body.includes('"issuedIntervalSeconds":10'))).toEqual([true])
+      for (const [first, total] of [[1, "100"], [101, "200"]] as const) {
+        await Promise.all(Array.from({ length: 100 }, (_, k) => claim(url, campaignId, first + k)))
+        await issued.getByText(total, { exact: true }).waitFor()
+      }
       expect(tab.flaws).toEqual([])
       await tab.close()
     })
