@@ -36,10 +36,20 @@ export const watcherFigures = ({ rounds, watchers }: Watchers): ReadonlyArray<Fi
 /** Streams of a connection. */
 const STREAMS = 100
 
-/** Watches a campaign so many times over HTTP/2, by a client that counts messages by their envelopes alone. */
-export const watch = async (port: number, campaignId: number, count: number) => {
+/**
+ * Watches a campaign so many times over HTTP/2, by a client that counts messages by their envelopes alone.
+ * `issuedIntervalSeconds`: how long coupons are gathered for each; 0 as long as for every watch.
+ */
+export const watch = async (
+  port: number,
+  { campaignId, count, issuedIntervalSeconds }: {
+    readonly campaignId: number
+    readonly count: number
+    readonly issuedIntervalSeconds: number
+  }
+) => {
   const sessions: Array<http2.ClientHttp2Session> = []
-  const body = Buffer.from(JSON.stringify({ campaignId }))
+  const body = Buffer.from(JSON.stringify({ campaignId, issuedIntervalSeconds }))
   const envelope = Buffer.concat([Buffer.alloc(5), body])
   envelope.writeUInt32BE(body.length, 1)
   let messages = 0
@@ -102,7 +112,7 @@ export const watchers = async (
     const found: Array<Round> = []
     for (let round = 0; round <= rounds; round++) {
       const campaignId = await createCampaign(instance.url)
-      const watching = await watch(instance.port, campaignId, count)
+      const watching = await watch(instance.port, { campaignId, count, issuedIntervalSeconds: 0 })
       const before = watching.messages()
       const watched = await durableRun(stage, instance, 128, seconds, campaignId)
       const messagesPerSecond = (watching.messages() - before) / seconds
