@@ -10,21 +10,26 @@ import { type CampaignSettings, settingsOf } from "../../src/domain/Campaign.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Ledger } from "../../src/ports/Ledger.ts"
+import { Redemptions } from "../../src/ports/Redemptions.ts"
 import type { EventCandidate } from "../../src/sql/events/EventCandidates.ts"
 import { appendStatements, findCandidates } from "../../src/sql/events/SqlEventLog.ts"
 import * as LibSql from "../../src/sql/libsql/LibSql.ts"
 import * as LibSqlCampaignStore from "../../src/sql/libsql/LibSqlCampaignStore.ts"
 import * as LibSqlEventLog from "../../src/sql/libsql/LibSqlEventLog.ts"
 import * as LibSqlLedger from "../../src/sql/libsql/LibSqlLedger.ts"
+import * as LibSqlRedemptions from "../../src/sql/libsql/LibSqlRedemptions.ts"
 import { makeStatements } from "../../src/sql/libsql/Statements.ts"
 import { inLongProfile } from "../support/profile.ts"
 import { makeRandom } from "../faults/Random.ts"
 import { batchId, batchOf, campaigns, createCampaign, draft, users } from "./ledger.exercise.ts"
+import { item } from "./redemptions.exercise.ts"
 
 const directory = mkdtempSync(Path.join(tmpdir(), "coupon-interleavings-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-const world = Layer.mergeAll(LibSqlCampaignStore.layer, LibSqlLedger.layer, LibSqlEventLog.layer).pipe(
+const world = Layer.mergeAll(
+  LibSqlCampaignStore.layer, LibSqlLedger.layer, LibSqlEventLog.layer, LibSqlRedemptions.layer
+).pipe(
   Layer.provideMerge(LibSql.layer),
   Layer.provide(AppConfig.layerTest({ DATA_DIR: directory }))
 )
@@ -42,19 +47,22 @@ interface Relay {
 
 /**
  * One campaign, whose relays read and commit whenever it suits them, or die in between. `withOlder`: relays of a
- * program without logs settle events, too. Returns what the log says, and what was committed, in short.
+ * program without logs settle events, too. Returns what the log says, and what was committed, in short, and what
+ * was redeemed and undone, which the log has in the same order.
  */
 const play = (seed: number, withOlder: boolean) =>
   Effect.gen(function*() {
     const driver = yield* LibSql.LibSqlDriver
     const ledger = yield* Ledger
     const log = yield* EventLog
+    const redemptions = yield* Redemptions
     const { read } = makeStatements(driver)
     const random = makeRandom(seed)
     const below = (n: number) => random.integer(0, n - 1)
     const dialect = { text: LibSqlEventLog.eventLogDialect(driver), time: Number }
     const { campaignId } = yield* createCampaign(draft({ couponLimit: 6 }))
     const committed: Array<string> = ["v1"]
+    const redeemed: Array<string> = []
     const relays: Array<Relay | undefined> = Array.from({ length: RELAYS }, () => undefined)
     let issued = 0
 
@@ -86,6 +94,17 @@ const play = (seed: number, withOlder: boolean) =>
       if (to.endTime !== undefined && from.endTime === undefined) committed.push("over")
     })
 
+    /** Some coupons, of which some are redeemed already, or not yet, and so are refused. */
+    const redeem = Effect.gen(function*() {
+      const action = below(3) === 0 ? "UNDO" : "REDEEM"
+      const coupons = Array.from({ length: issued }, (_, k) => k + 1).filter(() => below(2) === 0)
+      const items = coupons.map((couponId) => item(couponId, { action }))
+      const answers = yield* redemptions.commit({ batchId: batchId(), campaignId, items })
+      for (const answer of answers) {
+        if (answer._tag === "Done") redeemed.push(`${action} #${answer.redemption.couponId}`)
+      }
+    })
+
     const waiting = Effect.map(
       read(`SELECT batch_id FROM outbox WHERE kind <> 'VOID' AND campaign_id = ${campaignId}`),
       (rows) => rows.map((row) => String(row.batch_id))
@@ -114,7 +133,8 @@ const play = (seed: number, withOlder: boolean) =>
 
     for (let step = 0; step < STEPS; step++) {
       const die = below(40)
-      if (die < 10) yield* issue
+      if (die < 7) yield* issue
+      else if (die < 10) yield* redeem
       else if (die < 16) yield* change
       else if (die < 34) yield* relay
       else if (die < 37) relays[below(RELAYS)] = undefined
@@ -125,7 +145,14 @@ const play = (seed: number, withOlder: boolean) =>
     const events = yield* log.read(campaignId, 0, 1_000)
     expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, k) => k + 1))
     expect(yield* log.head(campaignId)).toBe(events.length)
-    const logged = events.flatMap(({ firstNumber, lastNumber, payload, type }) =>
+    const types = { "coupon.redeemed": "REDEEM", "coupon.redemption_undone": "UNDO" } as Record<string, string>
+    const acts = events.filter(({ type }) => type in types)
+    for (const { payload, sequence } of acts) {
+      const coupon = events.find(({ lastNumber }) => lastNumber >= Number(payload["number"]))
+      expect(coupon!.sequence).toBeLessThan(sequence)
+    }
+    expect(acts.map(({ payload, type }) => `${types[type]} #${String(payload["number"])}`)).toEqual(redeemed)
+    const logged = events.filter(({ type }) => !(type in types)).flatMap(({ firstNumber, lastNumber, payload, type }) =>
       type === "coupon.issued"
         ? Array.from({ length: lastNumber - firstNumber + 1 }, (_, k) => `#${firstNumber + k}`)
         : type === "campaign.sold_out"
@@ -134,17 +161,20 @@ const play = (seed: number, withOlder: boolean) =>
         ? ["over"]
         : [`v${String(payload.version)}`]
     )
-    return { logged, committed }
+    return { logged, committed, redeemed }
   })
 
 describe("the event log, with relays that stop anywhere", () => {
   it.live(`has what was committed, once, in that order, in ${SEQUENCES} interleavings`, () =>
     Effect.gen(function*() {
+      let acts = 0
       for (let k = 0; k < SEQUENCES; k++) {
         const seed = Math.floor(Math.random() * 2 ** 31)
-        const { committed, logged } = yield* play(seed, false)
+        const { committed, logged, redeemed } = yield* play(seed, false)
         expect({ seed, logged }).toEqual({ seed, logged: committed })
+        acts += redeemed.length
       }
+      expect(acts).toBeGreaterThan(SEQUENCES)
     }).pipe(Effect.provide(world)), 120_000)
 
   it.live(`has each coupon and change once, in ${SEQUENCES} interleavings with relays of an older program`, () =>

@@ -3,27 +3,29 @@ import * as Layer from "effect/Layer"
 import { EventLog } from "../../ports/EventLog.ts"
 import * as SqlEventLog from "../events/SqlEventLog.ts"
 import { unavailable } from "../SqlFailure.ts"
-import type { EventLogDialect } from "../text/EventLogText.ts"
+import { type EventLogDialect, STEP_COLUMNS } from "../text/EventLogText.ts"
 import { integer } from "../text/Literals.ts"
 import { untilKnown } from "../UntilKnown.ts"
 import type { Driver } from "./Driver.ts"
 import { LibSqlDriver } from "./LibSql.ts"
 import { libsqlText, makeStatements, runBatch } from "./Statements.ts"
 
+const joined = (json: string, others: ReadonlyArray<string>): string =>
+  `(SELECT key AS n, ${[...STEP_COLUMNS, ...others].map((name, place) => `value ->> ${place} AS ${name}`).join(", ")}
+  FROM json_each(${libsqlText(json)})
+) AS e JOIN campaign_event_heads AS h ON h.campaign_id = e.campaign_id
+LEFT JOIN redemption_log_heads AS d ON d.campaign_id = h.campaign_id
+LEFT JOIN code_log_heads AS k ON k.campaign_id = h.campaign_id`
+
 /** By the driver's clock, which is the ledger's. */
 export const eventLogDialect = ({ now }: Pick<Driver, "now">): EventLogDialect => ({
   now: () => integer(now()),
   greater: "MAX",
+  least: "MIN",
   time: integer,
   jsonTime: (time) => time,
-  candidates: (json) =>
-    `(SELECT key AS n, value ->> 0 AS campaign_id, value ->> 1 AS version, value ->> 2 AS reaches,
-  value ->> 3 AS ended, value ->> 4 AS type, value ->> 5 AS first_id, value ->> 6 AS last_id, value ->> 7 AS payload,
-  value ->> 8 AS at, value ->> 9 AS redemption, value ->> 10 AS imported, value ->> 11 AS low
-  FROM json_each(${libsqlText(json)})
-) AS e JOIN campaign_event_heads AS h ON h.campaign_id = e.campaign_id
-LEFT JOIN redemption_log_heads AS d ON d.campaign_id = h.campaign_id
-LEFT JOIN code_log_heads AS k ON k.campaign_id = h.campaign_id`,
+  candidates: (json) => joined(json, ["type", "first_id", "last_id", "payload", "at"]),
+  steps: (json) => joined(json, ["size"]),
   moveHeads: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence, last_id = excluded.last_id, " +
     "version = excluded.version, ended_version = excluded.ended_version, moved_at = excluded.moved_at",
   moveRedemptions: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence",

@@ -6,7 +6,7 @@ import type { CampaignId } from "../../domain/CampaignId.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import * as SqlEventLog from "../events/SqlEventLog.ts"
 import { unavailable } from "../SqlFailure.ts"
-import type { EventLogDialect } from "../text/EventLogText.ts"
+import { type EventLogDialect, STEP_COLUMNS } from "../text/EventLogText.ts"
 import { integer } from "../text/Literals.ts"
 import { mysqlText, timeFromSql, timeToSql } from "./Literals.ts"
 import { script } from "./Script.ts"
@@ -15,33 +15,37 @@ import * as Transactions from "./Transactions.ts"
 /** In UTC whatever the session's time zone, for reads do not set it. */
 const NOW = "UTC_TIMESTAMP(6)"
 
-/**
- * The heads are looked up by the rows of the array, never scanned: their locks are those of their transaction alone.
- * `VALUES()`, because MariaDB knows no other way.
- */
+const STEPS = STEP_COLUMNS.map((name, place) =>
+  `${name} ${name === "version" || name === "ended" ? "BIGINT" : "INT"} PATH '$[${place}]'`
+)
+
+/** The heads are looked up by the rows of the array, never scanned: a transaction locks its own alone. */
+const joined = (json: string, others: string): string =>
+  `JSON_TABLE(${mysqlText(json)}, '$[*]' COLUMNS (
+  n FOR ORDINALITY,
+  ${STEPS.join(",\n  ")},
+  ${others}
+)) AS e STRAIGHT_JOIN campaign_event_heads AS h FORCE INDEX (PRIMARY) ON h.campaign_id = e.campaign_id
+LEFT JOIN redemption_log_heads AS d FORCE INDEX (PRIMARY) ON d.campaign_id = h.campaign_id
+LEFT JOIN code_log_heads AS k FORCE INDEX (PRIMARY) ON k.campaign_id = h.campaign_id`
+
+/** With `VALUES()`, because MariaDB knows no other way. */
 export const eventLogDialect: EventLogDialect = {
   now: () => NOW,
   greater: "GREATEST",
+  least: "LEAST",
   time: (time) => `CAST(${timeToSql(time)} AS DATETIME(6))`,
   jsonTime: (time) => new Date(time).toISOString().slice(0, 23).replace("T", " "),
   candidates: (json) =>
-    `JSON_TABLE(${mysqlText(json)}, '$[*]' COLUMNS (
-  n FOR ORDINALITY,
-  campaign_id INT PATH '$[0]',
-  version BIGINT PATH '$[1]',
-  reaches INT PATH '$[2]',
-  ended BIGINT PATH '$[3]',
-  type VARCHAR(40) CHARACTER SET ascii COLLATE ascii_bin PATH '$[4]',
-  first_id INT PATH '$[5]',
-  last_id INT PATH '$[6]',
-  payload VARCHAR(8000) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[7]',
-  at DATETIME(6) PATH '$[8]',
-  redemption INT PATH '$[9]',
-  imported INT PATH '$[10]',
-  low INT PATH '$[11]'
-)) AS e STRAIGHT_JOIN campaign_event_heads AS h FORCE INDEX (PRIMARY) ON h.campaign_id = e.campaign_id
-LEFT JOIN redemption_log_heads AS d FORCE INDEX (PRIMARY) ON d.campaign_id = h.campaign_id
-LEFT JOIN code_log_heads AS k FORCE INDEX (PRIMARY) ON k.campaign_id = h.campaign_id`,
+    joined(
+      json,
+      `type VARCHAR(40) CHARACTER SET ascii COLLATE ascii_bin PATH '$[7]',
+  first_id INT PATH '$[8]',
+  last_id INT PATH '$[9]',
+  payload VARCHAR(8000) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[10]',
+  at DATETIME(6) PATH '$[11]'`
+    ),
+  steps: (json) => joined(json, "size INT PATH '$[7]'"),
   moveHeads: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence), last_id = VALUES(last_id), " +
     "version = VALUES(version), ended_version = VALUES(ended_version), moved_at = VALUES(moved_at)",
   moveRedemptions: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence)",

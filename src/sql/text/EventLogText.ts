@@ -9,15 +9,18 @@ export interface EventLogDialect {
   /** The ledger's clock, as an expression. */
   readonly now: () => string
   readonly greater: "GREATEST" | "MAX"
+  readonly least: "LEAST" | "MIN"
   /** A time as the table has it, and as an element of JSON. */
   readonly time: (time: EpochMillis) => string
   readonly jsonTime: (time: EpochMillis) => string | number
   /**
-   * Each element of a JSON array of arrays as a row `e` (columns n, campaign_id, version, reaches, ended, type,
-   * first_id, last_id, payload, at, redemption, imported, low, in that order), joined with its campaign's row `h` of
-   * `campaign_event_heads`, and with the rows `d` of `redemption_log_heads` and `k` of `code_log_heads` if there are.
+   * Each element of a JSON array of arrays as a row `e` (columns n, then `STEP_COLUMNS`, then type, first_id, last_id,
+   * payload, at), joined with its campaign's row `h` of `campaign_event_heads`, and with the rows `d` of
+   * `redemption_log_heads` and `k` of `code_log_heads` if there are.
    */
   readonly candidates: (json: string) => string
+  /** The same of steps: their columns are `STEP_COLUMNS` and then size. */
+  readonly steps: (json: string) => string
   /** Turns an INSERT of rows of heads into an update of the rows that are there. */
   readonly moveHeads: string
   /** The same for rows of `redemption_log_heads`, and of `code_log_heads`. */
@@ -29,15 +32,31 @@ export interface EventLogDialect {
 
 const list = (campaignIds: ReadonlyArray<CampaignId>): string => campaignIds.map(integer).join(",")
 
-const json = (candidates: ReadonlyArray<EventCandidate>, dialect: EventLogDialect): string =>
+/** How far a candidate brings its log forward; all are numbers. */
+export const STEP_COLUMNS = ["campaign_id", "version", "reaches", "ended", "redemption", "imported", "low"] as const
+
+const stepOf = ({ campaignId, ended, imported, low, reaches, redemption, version }: EventCandidate) =>
+  [campaignId, version, reaches, ended, redemption, imported, low]
+
+const candidatesJson = (candidates: ReadonlyArray<EventCandidate>, dialect: EventLogDialect): string =>
   JSON.stringify(candidates.map((candidate) => {
-    const { at, campaignId, ended, firstNumber, lastNumber, payload, reaches, type, version } = candidate
-    return [
-      ...[campaignId, version, reaches, ended, type, firstNumber, lastNumber],
-      Object.keys(payload).length === 0 ? null : JSON.stringify(payload),
-      ...[dialect.jsonTime(at), candidate.redemption, candidate.imported, candidate.low]
-    ]
+    const { at, firstNumber, lastNumber, payload, type } = candidate
+    const text = Object.keys(payload).length === 0 ? null : JSON.stringify(payload)
+    return [...stepOf(candidate), type, firstNumber, lastNumber, text, dialect.jsonTime(at)]
   }))
+
+/** The candidates as steps of their logs: redemptions in a row are one step, of their size. */
+const stepsJson = (candidates: ReadonlyArray<EventCandidate>): string => {
+  const steps: Array<{ readonly last: EventCandidate; readonly size: number }> = []
+  for (const candidate of candidates) {
+    const before = steps.at(-1)
+    const follows = before !== undefined && before.last.redemption > 0 &&
+      before.last.campaignId === candidate.campaignId && candidate.redemption === before.last.redemption + 1
+    if (follows) steps[steps.length - 1] = { last: candidate, size: before.size + 1 }
+    else steps.push({ last: candidate, size: 1 })
+  }
+  return JSON.stringify(steps.map(({ last, size }) => [...stepOf(last), size]))
+}
 
 /** What brings the log forward, under the lock of its head. */
 const ADVANCES = "(e.version > h.version OR e.reaches > h.last_id " +
@@ -52,42 +71,44 @@ export const appendText = (
   candidates: ReadonlyArray<EventCandidate>,
   dialect: EventLogDialect
 ): ReadonlyArray<string> => {
-  const { greater, moveHeads, now } = dialect
-  const source = dialect.candidates(json(candidates, dialect))
+  const { greater, least, moveHeads, now } = dialect
+  const steps = dialect.steps(stepsJson(candidates))
   const further = (logged: string, of: string) => `${greater}(MAX(h.${logged}), MAX(e.${of}))`
   return [
     `INSERT INTO campaign_events (campaign_id, sequence, type, first_id, last_id, payload, at)
 SELECT h.campaign_id, h.sequence + ROW_NUMBER() OVER (PARTITION BY h.campaign_id ORDER BY e.n), e.type,
   CASE WHEN e.last_id = 0 THEN 0 ELSE ${greater}(e.first_id, h.last_id + 1) END, e.last_id, e.payload, e.at
-FROM ${source}
+FROM ${dialect.candidates(candidatesJson(candidates, dialect))}
 WHERE ${ADVANCES}`,
+    // Of redemptions in a row another instance may have appended the first ones.
     `INSERT INTO campaign_event_heads (campaign_id, sequence, last_id, version, ended_version, moved_at)
-SELECT h.campaign_id, MAX(h.sequence) + COUNT(*), ${further("last_id", "reaches")}, ${further("version", "version")},
-  ${further("ended_version", "ended")}, ${now()}
-FROM ${source}
+SELECT h.campaign_id,
+  MAX(h.sequence) + SUM(CASE WHEN e.size = 1 THEN 1 ELSE ${least}(e.size, e.redemption - COALESCE(d.sequence, 0)) END),
+  ${further("last_id", "reaches")}, ${further("version", "version")}, ${further("ended_version", "ended")}, ${now()}
+FROM ${steps}
 WHERE ${ADVANCES}
 GROUP BY h.campaign_id
 ${moveHeads}`,
-    ...(candidates.some(({ redemption }) => redemption > 0) ? [loggedRedemptions(source, dialect)] : []),
-    ...(candidates.some(({ imported, low }) => imported + low > 0) ? [loggedCodes(source, dialect)] : [])
+    ...(candidates.some(({ redemption }) => redemption > 0) ? [loggedRedemptions(steps, dialect)] : []),
+    ...(candidates.some(({ imported, low }) => imported + low > 0) ? [loggedCodes(steps, dialect)] : [])
   ]
 }
 
 /** How far the logs have redemptions after that. The last statement, since the others need to know how far they had. */
-const loggedRedemptions = (source: string, { moveRedemptions }: EventLogDialect): string =>
+const loggedRedemptions = (steps: string, { moveRedemptions }: EventLogDialect): string =>
   `INSERT INTO redemption_log_heads (campaign_id, sequence)
 SELECT h.campaign_id, MAX(e.redemption)
-FROM ${source}
+FROM ${steps}
 WHERE e.redemption > COALESCE(d.sequence, 0)
 GROUP BY h.campaign_id
 ${moveRedemptions}`
 
 /** What the logs have of pools after that. */
-const loggedCodes = (source: string, { greater, moveCodes }: EventLogDialect): string =>
+const loggedCodes = (steps: string, { greater, moveCodes }: EventLogDialect): string =>
   `INSERT INTO code_log_heads (campaign_id, code_count, low_count)
 SELECT h.campaign_id, ${greater}(MAX(COALESCE(k.code_count, 0)), MAX(e.imported)),
   ${greater}(MAX(COALESCE(k.low_count, 0)), MAX(e.low))
-FROM ${source}
+FROM ${steps}
 WHERE e.imported > COALESCE(k.code_count, 0) OR e.low > COALESCE(k.low_count, 0)
 GROUP BY h.campaign_id
 ${moveCodes}`
