@@ -362,6 +362,19 @@ it("REQUEST_TIMEOUT ends a read as UNAVAILABLE and a write as OUTCOME_UNKNOWN", 
   await slow.close()
 })
 
+it("REQUEST_TIMEOUT ends an act whose caller was not admitted yet as UNAVAILABLE: nothing was begun", async () => {
+  const failed: Array<string> = []
+  const guard: typeof echo.guard = {
+    ...echo.guard,
+    admit: () => Effect.never,
+    actFailed: (_, __, reason) => void failed.push(reason)
+  }
+  const slow = await start({ useCases: () => ({ ...echo, guard }), environment: { REQUEST_TIMEOUT: "100 millis" } })
+  const reply = await request(slow.port, { path: CREATE, headers: json, body: "{\"name\":\"a\",\"couponLimit\":1}" })
+  expect([reply.status, JSON.parse(reply.body).message, failed]).toEqual([503, "UNAVAILABLE", []])
+  await slow.close()
+})
+
 describe("timeouts and versions", () => {
   it("hands the caller's timeout to the claim", async () => {
     asked = []

@@ -1,10 +1,11 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { IssueFailure } from "../../domain/Failure.ts"
 import { noSource } from "../../domain/Actor.ts"
 import { DeadlineExceeded, OutcomeUnknown, Unavailable } from "../../domain/Failure.ts"
-import { anonymous } from "../../domain/Principal.ts"
+import { anonymous, type Principal } from "../../domain/Principal.ts"
 import * as HttpSource from "./HttpSource.ts"
 import type { Request } from "../Request.ts"
 import type { Call } from "./Call.ts"
@@ -20,66 +21,84 @@ const timedOut: Record<Exclude<Bound, "itself">, () => IssueFailure> = {
   write: () => new OutcomeUnknown()
 }
 
+/** A call, for a fiber of its own, and what ends it if it takes too long. */
+export interface BoundedCall {
+  readonly work: CallEffect
+  /** The shorter of both timeouts, in milliseconds; `undefined`: the call ends by itself. */
+  readonly millis: number | undefined
+  /** What the call is answered with after that. Called at most once, and not after the work has ended. */
+  readonly onTimeout: () => IssueFailure
+}
+
 /** Makes effects of calls. `timeoutMillis` is the caller's own timeout, as far as a timer can hold it. */
 export interface CallEffects {
-  /** Runs the call within both timeouts. A call that throws is a defect. */
-  readonly open: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
+  /** The call within both timeouts. A call that throws is a defect. */
+  readonly open: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => BoundedCall
   /** As `open`, if the guard admits the caller. Public calls without a key or token skip this cost. */
-  readonly guarded: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => CallEffect
+  readonly guarded: (useCases: UseCases, call: Call, timeoutMillis: number | undefined) => BoundedCall
+}
+
+/**
+ * Runs a call to its end, and calls `done` once, with its exit or with what its timeout makes of it. Where the work
+ * cannot be interrupted it goes on, and delays no answer. `Effect.timeoutFail` of an `Effect.disconnect` does the same
+ * by four more fibers, which cost more than most reads.
+ */
+export const runToEnd = (
+  { millis, onTimeout, work }: BoundedCall,
+  fork: (work: CallEffect) => Fiber.RuntimeFiber<unknown, IssueFailure>,
+  done: (exit: Exit.Exit<unknown, IssueFailure>) => void
+): void => {
+  if (Exit.isExit(work)) return done(work as Exit.Exit<unknown, IssueFailure>)
+  const fiber = fork(work)
+  if (millis === undefined) return fiber.addObserver(done)
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    const failure = onTimeout()
+    fiber.unsafeInterruptAsFork(FiberId.none)
+    done(Exit.fail(failure))
+  }, millis)
+  fiber.addObserver((exit) => {
+    clearTimeout(timer)
+    if (!isLate) done(exit)
+  })
 }
 
 /** `addressOf`: the client's address, as `RequestSource.address` has it. */
 export const make = (requestTimeoutMillis: number, addressOf: (request: Request) => string): CallEffects => {
-  /** Applies the shorter timeout. What the work cannot be interrupted in goes on, and delays no answer. */
-  const bounded = (
-    bound: Exclude<Bound, "itself">,
-    work: CallEffect,
-    timeoutMillis: number | undefined
-  ): CallEffect => {
-    const callers = timeoutMillis !== undefined && timeoutMillis <= requestTimeoutMillis
-    const millis = callers ? timeoutMillis : requestTimeoutMillis
-    const onTimeout = callers ? () => new DeadlineExceeded() : timedOut[bound]
-    // `Effect.timeoutFail` of an `Effect.disconnect` does the same by four fibers, which cost more than most reads.
-    return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(work)), (fiber) =>
-      Effect.async<unknown, IssueFailure>((resume) => {
-        const giveUp = () => fiber.unsafeInterruptAsFork(FiberId.none)
-        const timer = setTimeout(() => {
-          giveUp()
-          resume(Effect.fail(onTimeout()))
-        }, millis)
-        fiber.addObserver((exit) => {
-          clearTimeout(timer)
-          resume(exit)
-        })
-        return Effect.sync(() => {
-          clearTimeout(timer)
-          giveUp()
-        })
-      }))
-  }
-
   const paced = PacedCalls.make()
 
   const within = (useCases: UseCases, { client, input, route }: Call, context: CallContext): CallEffect => {
     try {
       const called = route.call(useCases, input, context)
-      const work = route.paced ? paced.run(client, called) : called
-      return route.bound === "itself" || Exit.isExit(work) ? work : bounded(route.bound, work, context.timeoutMillis)
+      return route.paced ? paced.run(client, called) : called
     } catch (defect) {
       return Exit.die(defect)
     }
   }
 
-  const open = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect =>
-    within(useCases, call, {
-      principal: anonymous,
-      source: noSource,
-      timeoutMillis,
-      metadata: call.metadata
-    })
+  const bounded = (
+    bound: Bound,
+    work: CallEffect,
+    timeoutMillis: number | undefined,
+    onTimeout: (failure: IssueFailure) => IssueFailure
+  ): BoundedCall => {
+    if (bound === "itself") return { work, millis: undefined, onTimeout: timedOut.read }
+    const callers = timeoutMillis !== undefined && timeoutMillis <= requestTimeoutMillis
+    return {
+      work,
+      millis: callers ? timeoutMillis : requestTimeoutMillis,
+      onTimeout: () => onTimeout(callers ? new DeadlineExceeded() : timedOut[bound]())
+    }
+  }
 
-  const guarded = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): CallEffect => {
-    const { access, isPublic } = call.route
+  const open = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): BoundedCall => {
+    const context = { principal: anonymous, source: noSource, timeoutMillis, metadata: call.metadata }
+    return bounded(call.route.bound, within(useCases, call, context), timeoutMillis, (failure) => failure)
+  }
+
+  const guarded = (useCases: UseCases, call: Call, timeoutMillis: number | undefined): BoundedCall => {
+    const { access, bound, isPublic } = call.route
     const source = HttpSource.make(call.request, call.response, addressOf)
     if (!isPublic) {
       // Now, while the connection is there: the audit log names both.
@@ -94,12 +113,26 @@ export const make = (requestTimeoutMillis: number, addressOf: (request: Request)
       call: call.route.method.name,
       touches: call.route.touches(call.input)
     }
-    return Effect.flatMap(useCases.guard.admit(caller, access, userId), (principal) => {
-      const work = within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata })
+    let admitted: Principal | undefined
+    let hasFailed = false
+    /** Records that an administrative act failed, once. */
+    const failed = (principal: Principal, { _tag }: IssueFailure) => {
       const isAct = !isPublic || (access === "REDEEM" && principal.role !== "NONE")
-      return !isAct || call.route.bound !== "write"
-        ? work
-        : Effect.tapError(work, ({ _tag }) => Effect.sync(() => useCases.guard.actFailed(caller, principal, _tag)))
+      if (isAct && bound === "write" && !hasFailed) useCases.guard.actFailed(caller, principal, _tag)
+      hasFailed = true
+    }
+    const work = Effect.flatMap(useCases.guard.admit(caller, access, userId), (principal) => {
+      admitted = principal
+      const called = within(useCases, call, { principal, source, timeoutMillis, metadata: call.metadata })
+      return bound === "write"
+        ? Effect.tapError(called, (failure) => Effect.sync(() => failed(principal, failure)))
+        : called
+    })
+    return bounded(bound, work, timeoutMillis, (failure) => {
+      // Nothing was begun for a caller that was not admitted yet.
+      if (admitted === undefined) return failure._tag === "OutcomeUnknown" ? timedOut.read() : failure
+      failed(admitted, failure)
+      return failure
     })
   }
 

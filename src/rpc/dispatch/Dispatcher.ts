@@ -131,10 +131,12 @@ export const make: Effect.Effect<Dispatcher, never, AppConfig | Startup> = Effec
       if (traced !== undefined) traced.end(nameOf(exit), exit)
       settle(call, startedAt, exit)
     }
-    const runToEnd = (work: Effect.Effect<unknown, IssueFailure>) => {
-      if (Exit.isExit(work)) ended(work as Outcome)
-      else run(traced === undefined ? work : Effect.withParentSpan(work, traced.span)).addObserver(ended)
-    }
+    const runToEnd = (bounded: CallEffect.BoundedCall) =>
+      CallEffect.runToEnd(
+        bounded,
+        (work) => run(traced === undefined ? work : Effect.withParentSpan(work, traced.span)),
+        ended
+      )
     calls.began(route, client)
     const needsGuard = !route.isPublic || route.access === "REDEEM" || call.authorization !== undefined ||
       !useCases.guard.publicIsOpen
