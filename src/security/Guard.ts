@@ -232,8 +232,10 @@ export const make = Effect.gen(function*() {
     caller: Caller
   ): Effect.Effect<Principal, Refusal> => {
     if (credential !== undefined) return withKey(credential, right, caller)
-    const reason = `this call needs an API key with the rights of ${holdersOf(right)}; ${SEND_KEY}`
-    const missing = refuse(new Unauthenticated({ reason }), "missing")
+    const missing = Effect.suspend(() => {
+      const reason = `this call needs an API key with the rights of ${holdersOf(right)}; ${SEND_KEY}`
+      return refuse(new Unauthenticated({ reason }), "missing")
+    })
     if (!config.mayOpenAdministration) return missing
     return Effect.flatMap(Effect.mapError(keys.configured, storeAway), (configured) =>
       configured ? missing : Effect.succeed(anonymousAdmin))

@@ -316,9 +316,11 @@ export const make = Effect.gen(function*() {
       }),
 
     // Open administration is checked again: another instance may have closed it.
-    configured: Effect.suspend(() =>
+    configured: Effect.flatMap(monotonicMillis, (now) =>
       Option.isSome(bootstrap) || snapshot.closed
         ? Effect.succeed(true)
+        : now - snapshot.at <= UNKNOWN_MILLIS
+        ? Effect.succeed(false)
         : Effect.map(noOlderThan(UNKNOWN_MILLIS), ({ closed }) => closed)),
 
     upkeep: Effect.gen(function*() {
