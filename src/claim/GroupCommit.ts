@@ -16,7 +16,7 @@ import * as Batcher from "./Batcher.ts"
 import { Gate, type Reservation } from "../ports/Gate.ts"
 import { Ledger } from "../ports/Ledger.ts"
 import type {
-  ClaimBatch, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
+  ClaimBatch, ClaimVerdict, CommitInDoubt, LedgerUnavailable, ResolvedVerdict
 } from "../ports/Ledger.ts"
 import { OutboxRelay } from "../agents/outbox/OutboxRelay.ts"
 import { SaleCounts } from "../agents/sale/SaleCounts.ts"
@@ -56,9 +56,13 @@ export class GroupCommit extends Context.Tag("coupon/issuance/GroupCommit")<Grou
 }>() {}
 
 
-const fromResolved = (cause: unknown) => (verdict: ResolvedVerdict): CommitOutcome => {
+const isOutcome = (verdict: ClaimVerdict): verdict is Exclude<ClaimVerdict, { readonly _tag: "NotIssued" }> =>
+  verdict._tag !== "NotIssued"
+
+const fromVerdict = (cause: unknown) => (verdict: ClaimVerdict | ResolvedVerdict): CommitOutcome => {
   switch (verdict._tag) {
     case "Issued":
+    case "Rejected":
       return verdict
     case "HeldAlready":
       return { _tag: "Rejected", reason: new CouponAlreadyClaimed({ coupon: verdict.coupon }) }
@@ -118,7 +122,7 @@ export const make = Effect.gen(function*() {
           notIssued: verdicts.filter((verdict) => verdict._tag === "NotIssued").length
         }))
       ),
-      Effect.map((verdicts) => verdicts.map(fromResolved(failure.cause))),
+      Effect.map((verdicts) => verdicts.map(fromVerdict(failure.cause))),
       Effect.orDie,
       Effect.flatMap((outcomes) => {
         const issued = outcomes.find((outcome) => outcome._tag === "Issued")
@@ -147,9 +151,10 @@ export const make = Effect.gen(function*() {
     return ledger.issue(batch).pipe(
       Effect.flatMap((verdicts): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
         const issued = verdicts.find((verdict) => verdict._tag === "Issued")
+        const outcomes = verdicts.every(isOutcome) ? verdicts : verdicts.map(fromVerdict("the user was erased"))
         return issued?.validity === undefined
-          ? Effect.succeed(verdicts)
-          : dated(verdicts, expiry.ofIssued(issued.coupon, issued.validity), stepAside)
+          ? Effect.succeed(outcomes)
+          : dated(outcomes, expiry.ofIssued(issued.coupon, issued.validity), stepAside)
       }),
       Effect.catchTags({
         CommitInDoubt: (failure) => inDoubt(batch, failure, stepAside),

@@ -40,7 +40,10 @@ export interface ClaimBatch {
   readonly claims: ReadonlyArray<Claim>
 }
 
-/** The ledger's answer to one claim: the coupon that this batch committed, or the reason there is none. */
+/**
+ * The ledger's answer to one claim: the coupon that this batch committed, or the reason there is none. `NotIssued`: the
+ * user held a coupon at the commit and was erased right after it. The claim did nothing and never will.
+ */
 export type ClaimVerdict =
   | {
     readonly _tag: "Issued"
@@ -49,6 +52,7 @@ export type ClaimVerdict =
     readonly validity: number | undefined
   }
   | { readonly _tag: "Rejected"; readonly reason: ClaimRejection }
+  | { readonly _tag: "NotIssued" }
 
 /** The answer to one claim of an in-doubt batch: `NotIssued` means it did not happen and never can. */
 export type ResolvedVerdict =

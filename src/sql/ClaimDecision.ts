@@ -44,6 +44,8 @@ export interface CommitFacts {
 
 const rejected = (reason: ClaimRejection): ClaimVerdict => ({ _tag: "Rejected", reason })
 
+const notIssued: ClaimVerdict = { _tag: "NotIssued" }
+
 /**
  * The verdicts when they follow from the commit alone, without reading what the users hold: every claim was issued (ids
  * follow the order of arrival), the campaign does not exist, or it has not started. Else `undefined`.
@@ -79,10 +81,14 @@ export const decide = (
   const verdicts = claims.map((claim): ClaimVerdict => {
     const coupon = byUser.get(claim.userId)
     const isOwn = coupon !== undefined && coupon.id > issuedBefore && coupon.id <= issuedBefore + facts.inserted
-    return isOwn ? { _tag: "Issued", coupon, validity: facts.campaign?.validity } : rejected(rejection(facts, coupon))
+    if (isOwn) return { _tag: "Issued", coupon, validity: facts.campaign?.validity }
+    const reason = rejection(facts, coupon)
+    return reason === undefined ? notIssued : rejected(reason)
   })
-  const issued = verdicts.reduce((count, verdict) => verdict._tag === "Issued" ? count + 1 : count, 0)
-  if (issued !== facts.inserted) {
+  const issued = verdicts.filter(({ _tag }) => _tag === "Issued").length
+  // A user without a coupon may have been erased since.
+  const without = claims.filter(({ userId }) => !byUser.has(userId)).length
+  if (issued > facts.inserted || issued + without < facts.inserted) {
     throw new Error(`the batch inserted ${facts.inserted} coupons, but ${issued} of its users hold them`)
   }
   return verdicts
@@ -103,7 +109,11 @@ export const verdictsOn = (
   )
 }
 
-const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | undefined): ClaimRejection => {
+/** `undefined`: nothing spoke against the claim but a coupon that its user held and does not hold any more. */
+const rejection = (
+  { campaign, inserted, now }: CommitFacts,
+  coupon: Coupon | undefined
+): ClaimRejection | undefined => {
   if (campaign === undefined) return new RecordNotFound()
   if (now < campaign.startTime) return new CampaignNotStarted()
   if (coupon !== undefined) return new CouponAlreadyClaimed({ coupon })
@@ -112,8 +122,7 @@ const rejection = ({ campaign, inserted, now }: CommitFacts, coupon: Coupon | un
   if (campaign.status === "PAUSED") return new CampaignPaused()
   const issued = campaign.issuedCount + inserted
   if (issued >= campaign.couponLimit) return new CouponSoldOut()
-  if (isPool(campaign.codes) && issued >= campaign.codeCount) return new CodesExhausted()
-  throw new Error("the ledger rejected a claim although the campaign is open, has coupons left and the user holds none")
+  return isPool(campaign.codes) && issued >= campaign.codeCount ? new CodesExhausted() : undefined
 }
 
 /**

@@ -105,6 +105,30 @@ describe.concurrent("IssueCoupon", () => {
       expect(ledger.batches.map((batch) => batch.claims.map(({ userId }) => userId))).toEqual([[1n], [5n, 4n]])
     }).pipe(Effect.provide(world())))
 
+  it.scopedLive("rejects a claim whose user was erased right after the commit, and issues the rest of its batch", () =>
+    Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      const { campaignId } = ledger.addCampaign({ couponLimit: 3 })
+      const hold = yield* Deferred.make<void>()
+      ledger.onIssue = () => Effect.as(Deferred.await(hold), "commit")
+      const first = yield* Effect.fork(claim(campaignId, 1))
+      yield* until(Effect.sync(() => ledger.batches.length === 1))
+      ledger.onIssue = () => Effect.succeed("firstErased")
+      const erased = yield* Effect.fork(Effect.flip(claim(campaignId, 2)))
+      const gate = yield* Gate
+      yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 2))
+      const other = yield* Effect.fork(claim(campaignId, 3))
+      yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 3))
+      yield* Deferred.succeed(hold, undefined)
+      yield* Fiber.join(first)
+      expect((yield* Fiber.join(erased))._tag).toBe("Unavailable")
+      expect(yield* Fiber.join(other)).toEqual(ledger.coupons(campaignId)[1])
+      expect(ledger.batches.map(({ claims }) => claims.length)).toEqual([1, 2])
+      yield* Effect.flatMap(OutboxRelay, (relay) => relay.settle)
+      // The slot of the rejected claim was given back.
+      yield* until(Effect.map(gate.inspect(campaignId), ({ pending }) => pending === 0))
+    }).pipe(Effect.provide(world())))
+
   it.scopedLive("refuses in the documented order: not found, not started, ended, paused", () =>
     Effect.gen(function*() {
       const ledger = yield* TestLedger

@@ -62,8 +62,11 @@ import { revocationAct } from "../../src/sql/redemptions/RevocationText.ts"
 import * as MemoryWebhooks from "../webhooks/MemoryWebhooks.ts"
 import { changeAct, creationAct, settingsState } from "../../src/sql/text/CampaignText.ts"
 
-/** How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright. */
-export type Fate = "commit" | "doubtCommitted" | "doubtLost" | "unavailable"
+/**
+ * How the next `issue` ends: as it should, or in doubt after or without having committed, or refused outright.
+ * `firstErased`: the first user of the batch held a coupon at the commit and was erased right after it.
+ */
+export type Fate = "commit" | "doubtCommitted" | "doubtLost" | "unavailable" | "firstErased"
 
 /** What tests see and set of the ledger in memory. */
 export class TestLedger extends Context.Tag("test/TestLedger")<TestLedger, {
@@ -491,6 +494,9 @@ const make = Effect.sync(() => {
         const fate = yield* control.onIssue(batch)
         if (fate === "unavailable") return yield* new LedgerUnavailable({ cause: "test" })
         if (fate === "doubtLost" || voided.has(batch.batchId)) return yield* new CommitInDoubt({ cause: "test" })
+        if (fate === "firstErased") {
+          return [{ _tag: "NotIssued" as const }, ...decide({ ...batch, claims: batch.claims.slice(1) })]
+        }
         const verdicts = decide(batch)
         return fate === "commit" ? verdicts : yield* new CommitInDoubt({ cause: "test" })
       }),

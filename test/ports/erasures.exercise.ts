@@ -161,6 +161,8 @@ export const exercise = <E>(
         ], { concurrency: "unbounded" })
         expect([...first, ...copies].filter((verdict) => verdict === "Erased")).toHaveLength(count)
         expect([...first, ...copies].filter((verdict) => verdict === "Absent")).toHaveLength(count)
+        // A claim finds the coupon, or its number free, or held it at the commit and not any more.
+        for (const tags of claims) expect(["CouponAlreadyClaimed", "Issued", "NotIssued"]).toContain(tags[0])
         const again = claims.filter(([tag]) => tag === "Issued").length
         const coupons = yield* ledger.listCoupons(campaignId, 0, count * 3)
         expect(coupons.slice(0, count).map(({ userId }) => userId)).toEqual(ids.map(erasedUser))

@@ -48,9 +48,9 @@ export const campaigns = Effect.serviceFunctions(CampaignStore)
 export const createCampaign = (draft: CampaignDraft, { actor = "test", changeId = batchId() } = {}) =>
   campaigns.create({ changeId, actor: named(actor), draft, request: undefined })
 
-/** `Issued`, or why not. */
+/** `Issued`, `NotIssued`, or why not. */
 export const tagsOf = (verdicts: ReadonlyArray<ClaimVerdict>): ReadonlyArray<string> =>
-  verdicts.map((verdict) => verdict._tag === "Issued" ? "Issued" : verdict.reason._tag)
+  verdicts.map((verdict) => verdict._tag === "Rejected" ? verdict.reason._tag : verdict._tag)
 
 /** Users from `first` on. */
 export const users = (first: number, count: number): ReadonlyArray<bigint> =>
@@ -314,6 +314,7 @@ export const exercise = <E>(name: string, layer: Layer.Layer<CampaignStore | Led
         expect(holders.size).toBe(700)
         for (const verdict of verdicts) {
           if (verdict._tag === "Issued") expect(holders.get(verdict.coupon.userId)).toEqual(verdict.coupon)
+          else if (verdict._tag === "NotIssued") expect.unreachable("no user was erased")
           else if (verdict.reason._tag === "CouponAlreadyClaimed") {
             expect(holders.get(verdict.reason.coupon.userId)).toEqual(verdict.reason.coupon)
           } else expect(verdict.reason._tag).toBe("CouponSoldOut")

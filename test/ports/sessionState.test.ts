@@ -46,7 +46,7 @@ type Rows = ReadonlyArray<Record<string, unknown>>
 
 const codesOf = (verdicts: ReadonlyArray<ClaimVerdict>) =>
   verdicts.map((verdict) =>
-    verdict._tag === "Issued" ? [Number(verdict.coupon.userId), verdict.coupon.code] : [verdict.reason._tag]
+    verdict._tag === "Issued" ? [Number(verdict.coupon.userId), verdict.coupon.code] : [verdict._tag]
   )
 
 for (const kind of privateDatabases()) {
