@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -8,6 +7,7 @@ import { liveServices as defaultServices } from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import { main } from "../../src/cli/Main.ts"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
+import { spawnGuarded } from "../support/guardian.ts"
 import { bundled, nodeProgram } from "../support/Instance.ts"
 
 const root = Path.resolve(Path.dirname(fileURLToPath(import.meta.url)), "../..")
@@ -20,20 +20,19 @@ export interface Ended {
 
 /** The `coupon` command as a process of its own, with nothing of the tests' environment but PATH and HOME. */
 export const startCommand = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
-  const child = spawn(nodeProgram, [bundled("cli"), ...args], {
+  const child = spawnGuarded(nodeProgram, [bundled("cli"), ...args], {
     cwd: root,
     env: {
       PATH: process.env["PATH"],
       HOME: process.env["HOME"],
       NODE_COMPILE_CACHE: Path.join(root, ".cache/compile"),
       ...env
-    },
-    stdio: ["ignore", "pipe", "pipe"]
+    }
   })
   let out = ""
   let err = ""
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (out += chunk))
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (err += chunk))
+  child.stdout!.setEncoding("utf8").on("data", (chunk: string) => (out += chunk))
+  child.stderr!.setEncoding("utf8").on("data", (chunk: string) => (err += chunk))
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once("error", reject)
     child.once("close", (code) => resolve({ code, out, err }))
