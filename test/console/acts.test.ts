@@ -19,3 +19,23 @@ it("each act that the service records has words in the console, and no other one
   expect(recorded).toContain("webhook.rotate_secret")
   expect(worded).toEqual(recorded)
 })
+
+/** The fields of an interface of the service. */
+const fieldsOf = (file: string, name: string): ReadonlyArray<string> => {
+  const [, body] = new RegExp(`interface ${name} \\{\n(.*?)\n\\}`, "s").exec(
+    Fs.readFileSync(Path.join(root, "src", file), "utf8")
+  )!
+  return Array.from(body!.matchAll(/^ {2}readonly (\w+)\??:/gm), ([, field]) => field!)
+}
+
+it("each setting of a campaign or a webhook that the audit log has is named in the console", () => {
+  const words = Fs.readFileSync(Path.join(root, "console/src/words/fieldTexts.ts"), "utf8")
+  const [, texts = ""] = /^const names.*?\{\n(.*?)\n\}/ms.exec(words) ?? []
+  const named = Array.from(texts.matchAll(/^ {2}(\w+): (?:m\.|\(\) =>)/gm), ([, field]) => field)
+  const recorded = [
+    ...fieldsOf("sql/text/CampaignText.ts", "SettingsState"),
+    ...fieldsOf("domain/webhooks/Webhook.ts", "WebhookDefinition")
+  ]
+  expect(recorded).toEqual(expect.arrayContaining(["couponLimit", "undoWindow", "onFailure"]))
+  expect(named).toEqual(expect.arrayContaining(recorded))
+})

@@ -2,10 +2,11 @@ import * as FastCheck from "fast-check"
 import { describe, expect, it } from "vitest"
 import { CampaignStatus } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { saleCounts, type SaleSecond } from "../../src/domain/sale/SaleSecond.ts"
-import { changes } from "../../console/src/logic/Changes.ts"
+import { changes, lineOf } from "../../console/src/logic/Changes.ts"
 import { closedAt } from "../../console/src/logic/ClosedAt.ts"
 import { clockText, durationText, partsOf } from "../../console/src/logic/Countdown.ts"
 import { csvOf } from "../../console/src/logic/Csv.ts"
+import { changeTexts, type FieldWords } from "../../console/src/logic/FieldText.ts"
 import * as Format from "../../console/src/logic/Format.ts"
 import { funnelOf } from "../../console/src/logic/Funnel.ts"
 import { fromInput, toInput } from "../../console/src/logic/LocalTime.ts"
@@ -207,13 +208,48 @@ describe("files", () => {
 describe("changes and times", () => {
   it("lists what an act changed, without the version", () => {
     expect(changes({ version: 1, couponLimit: 10, name: "a" }, { version: 2, couponLimit: 20, name: "a" })).toEqual([
-      { name: "couponLimit", before: "10", after: "20" }
+      { name: "couponLimit", before: 10, after: 20 }
     ])
     expect(changes(null, { id: "x", endTime: null })).toEqual([
       { name: "id", before: undefined, after: "x" },
-      { name: "endTime", before: undefined, after: "–" }
+      { name: "endTime", before: undefined, after: null }
     ])
-    expect(changes({ a: 1 }, null)).toEqual([])
+    // What was removed, and a field that is left out where it has its default.
+    expect(changes({ a: 1 }, null)).toEqual([{ name: "a", before: 1, after: undefined }])
+    expect(changes({ undoWindow: "PT1H" }, {})).toEqual([{ name: "undoWindow", before: "PT1H", after: undefined }])
+    expect(changes(null, null)).toEqual([])
+  })
+
+  it("say an act in words, with times of the page's zone, and what they do not know by its own name", () => {
+    const names = new Map([["couponLimit", "한도(장)"], ["startTime", "시작"], ["undoWindow", "사용 취소"]])
+    const words: FieldWords = {
+      name: (field) => names.get(field) ?? field,
+      value: (field, value) =>
+        field === "status" && value === "PAUSED" ? "일시중지" : field === "endTime" && value === null ? "없음" : undefined,
+      absent: (field) => field === "undoWindow" ? "기본값" : undefined,
+      yes: "예",
+      no: "아니요"
+    }
+    const korean = Format.make("ko-KR", "Asia/Seoul")
+    const lines = (before: unknown, after: unknown) => changeTexts(before, after, words, korean).map(lineOf)
+    const before = { couponLimit: 3_000, startTime: "2026-11-30T03:00:00Z", status: "ACTIVE", undoWindow: "PT1H" }
+    expect(lines(before, { couponLimit: 4_000, startTime: "2026-11-30T03:30:00.000Z", status: "PAUSED" })).toEqual([
+      "한도(장): 3,000 → 4,000",
+      "시작: 2026. 11. 30. 12:00:00 GMT+9 → 2026. 11. 30. 12:30:00 GMT+9",
+      "status: ACTIVE → 일시중지",
+      "사용 취소: 1시간 → 기본값"
+    ])
+    // Of what is made or removed, the facts.
+    expect(lines(null, { undoWindow: "PT1H", endTime: null })).toEqual(["사용 취소: 1시간", "endTime: 없음"])
+    expect(lines({ undoWindow: "PT1H" }, null)).toEqual(["사용 취소: 1시간"])
+    // Of a later version, or by an operator's hand.
+    const odd = { startTime: "noon", later: "2026-11-30T03:00:00Z", couponLimit: "many", n: 12_345, toString: 1 }
+    expect(lines(null, odd)).toEqual([
+      "시작: noon", "later: 2026-11-30T03:00:00Z", "한도(장): many", "n: 12345", "toString: 1"
+    ])
+    expect(lines(null, { discard: true, ids: [1, 2], none: [], coupon: { number: 5, startTime: null } })).toEqual([
+      "discard: 예", "ids: 1, 2", "none: –", "coupon: number 5, 시작 –"
+    ])
   })
 
   it("say a duration in words, and keep what is none", () => {

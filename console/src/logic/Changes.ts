@@ -1,28 +1,37 @@
-const textOf = (value: unknown): string => {
-  if (value === null || value === undefined || value === "") return "–"
-  return typeof value === "object" ? JSON.stringify(value) : String(value)
-}
-
-/** A value that an act changed. `before` is `undefined` where there was none. */
+/** A value that an act changed. `undefined`: there was none, or there is none any more. */
 export interface Change {
   readonly name: string
+  readonly before: unknown
+  readonly after: unknown
+}
+
+/** The same as it is shown. */
+export interface ChangeText {
+  /** The field's own name. */
+  readonly name: string
+  readonly label: string
   readonly before: string | undefined
   readonly after: string
 }
 
+/** What stands for a value that is empty. */
+export const NO_VALUE = "–"
+
+type Fields = Readonly<Record<string, unknown>>
+
+const valueOf = (fields: Fields, name: string): unknown => Object.hasOwn(fields, name) ? fields[name] : undefined
+
+const fieldsOf = (state: unknown): Fields => typeof state === "object" && state !== null ? state as Fields : {}
+
 /** The fields that an act changed; those that it did not are left out, and so is the version, which always grows. */
 export const changes = (before: unknown, after: unknown): ReadonlyArray<Change> => {
-  if (typeof after !== "object" || after === null) return []
-  const old = (typeof before === "object" && before !== null ? before : {}) as Readonly<Record<string, unknown>>
-  return Object.entries(after).flatMap(([name, value]) => {
-    const was = old[name]
-    if (name === "version" || JSON.stringify(was) === JSON.stringify(value)) return []
-    return [{ name, before: was === undefined ? undefined : textOf(was), after: textOf(value) }]
+  const [old, now] = [fieldsOf(before), fieldsOf(after)]
+  return Object.keys({ ...now, ...old }).flatMap((name) => {
+    const [was, is] = [valueOf(old, name), valueOf(now, name)]
+    return name === "version" || JSON.stringify(was) === JSON.stringify(is) ? [] : [{ name, before: was, after: is }]
   })
 }
 
-/** The same as text: `couponLimit 10 → 20`. */
-export const changesOf = (before: unknown, after: unknown): ReadonlyArray<string> =>
-  changes(before, after).map((one) =>
-    one.before === undefined ? `${one.name} ${one.after}` : `${one.name} ${one.before} → ${one.after}`
-  )
+/** `Limit: 10 → 20` */
+export const lineOf = ({ after, before, label }: Omit<ChangeText, "name">): string =>
+  before === undefined ? `${label}: ${after}` : `${label}: ${before} → ${after}`

@@ -3,7 +3,9 @@ import * as m from "../paraglide/messages.js"
 import { settings } from "../state/settings.svelte.ts"
 
 /** How long a campaign's coupons can be redeemed, in words. */
-export const validityText = (validity: CouponValidity | undefined): string => {
+export const validityText = (
+  validity: Partial<Pick<CouponValidity, "after" | "endOfDayZone" | "until">> | undefined
+): string => {
   const { after = "", endOfDayZone = "", until = "" } = validity ?? {}
   const { format } = settings
   if (until !== "") return `${m.sale_valid_until()} ${format.dateTime(Date.parse(until))}`
