@@ -103,7 +103,8 @@ export const call = async (
   body: unknown,
   headers: Readonly<Record<string, string>> = {}
 ): Promise<Record<string, unknown>> => {
-  const reply = await fetch(`${url}/coupon.v1.CouponService/${method}`, {
+  const service = /Webhook|Parked/.test(method) ? "WebhookService" : "CouponService"
+  const reply = await fetch(`${url}/coupon.v1.${service}/${method}`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify(body)

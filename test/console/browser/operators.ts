@@ -1,7 +1,7 @@
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Instance, startInstance } from "../../support/Instance.ts"
-import { call, openCampaign, openTab } from "./Browser.ts"
+import { call, openCampaign, openTab, overflowOf, violationsOf } from "./Browser.ts"
 
 const ADMIN = "an-admin-key-of-the-tests-of-the-console"
 const bearer = { authorization: `Bearer ${ADMIN}` }
@@ -63,6 +63,28 @@ export const operators = (browserOf: () => Browser): void => {
       }, campaignId)
       expect(refused).toBe(403)
 
+      // A session ends under its page, and its key signs in again.
+      await page.reload()
+      const end = page.getByRole("button", { name: "End the session of watcher" })
+      await end.waitFor()
+      const size = page.viewportSize()!
+      await page.setViewportSize({ width: 360, height: 740 })
+      // Its tables scroll, and the page does not.
+      expect(await overflowOf(page)).toBeLessThanOrEqual(0)
+      await end.click()
+      await dialog.waitFor()
+      expect(await violationsOf(page)).toEqual([])
+      await page.setViewportSize(size)
+      await dialog.getByText("Its key stays valid").waitFor()
+      await dialog.getByLabel("Reason (optional)").fill("left alone in the office")
+      await dialog.getByRole("button", { name: "End session" }).click()
+      await viewer.page.getByText("The session has ended. Sign in again.").waitFor()
+      await signIn(viewer.page, secret)
+      await viewer.page.getByRole("heading", { name: "Sale", level: 1 }).waitFor()
+      await page.getByRole("link", { name: "Audit log" }).click()
+      await page.getByRole("row").filter({ hasText: "session.end" }).getByText("left alone in the office").waitFor()
+      await page.getByRole("link", { name: "API keys" }).click()
+
       // The session ends with its key, under the page.
       await page.getByRole("button", { name: "Revoke watcher" }).click()
       await dialog.getByLabel("Type watcher to confirm").fill("watcher")
@@ -114,7 +136,7 @@ export const operators = (browserOf: () => Browser): void => {
       await call(instance.url, "UpdateCampaign", { campaignId, couponLimit: "250" }, bearer)
       await dialog.getByRole("button", { name: "Save" }).click()
       await dialog.getByText("Someone else has changed it meanwhile").waitFor()
-      await dialog.getByText("Limit (coupons) 100 → 250").waitFor()
+      await dialog.getByText("Limit (coupons): 100 → 250").waitFor()
       await dialog.getByRole("button", { name: "Go on from how it is now" }).click()
       // What the other one has set is taken over, and what was typed here stays.
       expect(await dialog.getByLabel("Limit (coupons)").inputValue()).toBe("250")
@@ -128,7 +150,11 @@ export const operators = (browserOf: () => Browser): void => {
       const now = await call(instance.url, "GetCampaign", { campaignId }, bearer)
       expect([now["name"], now["couponLimit"]]).toEqual(["Summer sale", "250"])
       expect(now["couponValidity"]).toMatchObject({ after: "P14D", endOfDayZone: "Asia/Seoul" })
-      await page.getByText("14 days from issue, to the end of the day in Asia/Seoul").waitFor()
+      await page.getByText("14 days from issue, to the end of the day in Asia/Seoul").first().waitFor()
+      // The timeline says both in words.
+      const timeline = page.getByRole("region", { name: "Timeline" })
+      await timeline.getByText("Limit (coupons): 100 → 250", { exact: true }).waitFor()
+      await timeline.getByText(/^Coupons are valid: without an end → 14 days from issue/).waitFor()
       // The reason is in the audit log.
       await page.getByRole("link", { name: "Audit log" }).click()
       await page.getByRole("row").filter({ hasText: "Summer sale" }).getByText("재고가 늘어 이름을 바꿈").waitFor()

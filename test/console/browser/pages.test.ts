@@ -1,4 +1,4 @@
-import type { Browser } from "playwright-core"
+import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Instance, startInstance } from "../../support/Instance.ts"
 import {
@@ -41,24 +41,31 @@ describe("every page", () => {
       })
     ])
     const { url } = instance
+    // Nothing listens there: its deliveries fail, and are set aside.
+    const hook = {
+      url: "http://127.0.0.1:9/hook",
+      description: HOSTILE,
+      onFailure: "WEBHOOK_ON_FAILURE_PARK",
+      maxAttempts: 1
+    }
+    const { webhook } = await call(url, "CreateWebhook", hook) as { readonly webhook: { readonly id: string } }
+    webhookId = webhook.id
     await openCampaign(url, { name: HOSTILE })
     await openCampaign(url, { name: EMOJI, couponLimit: "2" })
     await openCampaign(url, { name: "여름 쿠폰", codeSource: "CODE_SOURCE_POOL" })
     for (const user of [11, 12]) for (const id of [1, 2]) await claim(url, id, user)
-    const made = await fetch(`${url}/coupon.v1.WebhookService/CreateWebhook`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      // Nothing listens there: its deliveries fail.
-      body: JSON.stringify({ url: "http://127.0.0.1:9/hook", description: HOSTILE })
-    })
-    const { webhook } = await made.json() as { readonly webhook: { readonly id: string } }
-    webhookId = webhook.id
     tab = await openTab(browser, `${instance.url}/console/`)
   })
   afterAll(async () => {
     await browser?.close()
     await instance?.stop()
   })
+
+  /** The reason that the audit log keeps of the latest act of a kind, as its page shows it. */
+  const reasonIs = async (page: Page, action: string, reason: string): Promise<void> => {
+    await page.goto(`${instance.url}/console/audit?action=${action}`)
+    await page.locator("tbody tr").first().getByText(`Reason: ${reason}`).waitFor()
+  }
 
   describe("is accessible and fits", () => {
     let tab: Tab
@@ -225,6 +232,13 @@ describe("every page", () => {
     await page.getByText("Rejected codes (2)").click()
     await page.getByRole("cell", { name: "no code", exact: true }).waitFor()
     await page.getByRole("button", { name: "Add 2 codes to the pool" }).click()
+    const dialog = page.getByRole("dialog")
+    await dialog.getByText("2 codes of the file were rejected").waitFor()
+    expect(await violationsOf(page)).toEqual([])
+    const add = dialog.getByRole("button", { name: /^Add \d codes? to the pool$/ })
+    expect(await add.isDisabled()).toBe(true)
+    await dialog.getByLabel("Type 3 to confirm").fill("3")
+    await add.click()
     await page.getByText("2 codes are in the pool.").waitFor()
     await page.getByText("0 of 2 codes issued").waitFor()
 
@@ -236,6 +250,9 @@ describe("every page", () => {
     for (const [name, text, done] of more) {
       await page.getByLabel("Drop a file here").setInputFiles({ name, mimeType: "", buffer: Buffer.from(text) })
       await page.getByRole("button", { name: /^Add \d codes to the pool$/ }).click()
+      await dialog.getByLabel("Type 3 to confirm").fill("3")
+      await dialog.getByLabel("Reason (optional)").fill(`${name} of a partner`)
+      await add.click()
       await page.getByText(done).waitFor()
     }
     await page.getByText("0 of 5 codes issued").waitFor()
@@ -244,6 +261,84 @@ describe("every page", () => {
     await page.getByText("Line 2 of the file is no JSON").waitFor()
     await page.getByText("The import was given up; the pool is as it was.").waitFor()
     await page.getByText("0 of 5 codes issued").waitFor()
+    await reasonIs(page, "codes.import.finish", "more.ndjson of a partner")
+    expect(tab.flaws).toEqual([])
+  })
+
+  it("gives an import up, from the file's report and from the list, once that is confirmed", async () => {
+    const { page } = tab
+    const dialog = page.getByRole("dialog")
+    const { codeImports } = await call(instance.url, "ListImports", { campaignId: 3 }) as {
+      readonly codeImports?: ReadonlyArray<unknown>
+    }
+    let latest = codeImports?.length ?? 0
+    for (const where of ["report", "list"] as const) {
+      await page.goto(`${instance.url}/console/codes?campaign=3`)
+      const buffer = Buffer.from("WRONG-1\nWRONG-2\n")
+      await page.getByLabel("Drop a file here").setInputFiles({ name: "codes.txt", mimeType: "text/plain", buffer })
+      await page.getByRole("button", { name: "Add 2 codes to the pool" }).waitFor()
+      latest++
+      // The list has what an earlier visit has left open.
+      if (where === "list") await page.reload()
+      const name = where === "list" ? `Give up import ${latest}` : "Give up"
+      await page.getByRole("button", { name, exact: true }).click()
+      await dialog.getByText(`Import ${latest} is given up and its 2 codes are removed`).waitFor()
+      const giveUp = dialog.getByRole("button", { name: "Give up" })
+      expect(await giveUp.isDisabled()).toBe(true)
+      await dialog.getByLabel("Reason (optional)").fill(`wrong file, by the ${where}`)
+      expect(await violationsOf(page)).toEqual([])
+      await dialog.getByLabel(`Type ${latest} to confirm`).fill(String(latest))
+      await giveUp.click()
+      await dialog.waitFor({ state: "detached" })
+      await page.getByRole("row").filter({ hasText: "given up" }).first().getByRole("cell", {
+        name: String(latest),
+        exact: true
+      }).first().waitFor()
+      await reasonIs(page, "codes.import.abort", `wrong file, by the ${where}`)
+    }
+    expect(tab.flaws).toEqual([])
+  })
+
+  it("sends a webhook an example, and again what was set aside, each for a reason", async () => {
+    const { page } = tab
+    const dialog = page.getByRole("dialog")
+    const parked = async () => (await call(instance.url, "ListParkedDeliveries", { id: webhookId }))["deliveries"]
+    // Each look is a call; the test's own time bounds them.
+    for (let found = await parked(); found === undefined;) found = await parked()
+    await page.goto(`${instance.url}/console/webhooks/${webhookId}`)
+    const acts = [
+      ["Send", "with an example of coupon.issued", "webhook.test", "is it up?"],
+      ["Send again", "may receive it twice", "webhook.retry_parked", "one to begin with"],
+      ["Send all again", "may receive them twice", "webhook.retry_parked", "the receiver is back"]
+    ] as const
+    for (const [name, what, action, reason] of acts) {
+      await page.goto(`${instance.url}/console/webhooks/${webhookId}`)
+      await page.getByRole("button", { name, exact: true }).first().click()
+      await dialog.getByText(what).waitFor()
+      expect(await violationsOf(page)).toEqual([])
+      await dialog.getByLabel("Reason (optional)").fill(reason)
+      await dialog.getByRole("button", { name, exact: true }).click()
+      await dialog.waitFor({ state: "detached" })
+      const answer = action === "webhook.test" ? "failed" : "are sent again"
+      await page.getByRole("status").filter({ hasText: answer }).waitFor()
+      await reasonIs(page, action, reason)
+    }
+    expect(tab.flaws).toEqual([])
+  })
+
+  it("says in words what the audit log holds, and keeps what is recorded at hand", async () => {
+    const { page } = tab
+    await page.goto(`${instance.url}/console/audit`)
+    const created = page.locator("tbody tr").filter({ hasText: HOSTILE }).filter({ hasText: "created the campaign" })
+    await created.getByText("Limit (coupons):").waitFor()
+    await created.getByText("06/25/2025 09:00:00 GMT+9").waitFor()
+    const lines = await page.locator("tbody ul li").allInnerTexts()
+    expect(lines.length).toBeGreaterThan(10)
+    // Each begins with a name in words; that of a field would begin small.
+    expect(lines.filter((line) => !/^[A-Z]/.test(line) || /\d{4}-\d\d-\d\dT/.test(line))).toEqual([])
+    await created.getByText("As it is recorded").click()
+    await created.getByText("\"couponLimit\": 100").waitFor()
+    expect(await violationsOf(page)).toEqual([])
     expect(tab.flaws).toEqual([])
   })
 

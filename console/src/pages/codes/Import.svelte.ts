@@ -8,7 +8,7 @@ import {
 } from "$client/CodeFile.ts"
 import { type CodeImport, CodeImportState, type CodeRejection } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import { freshRequestId } from "../../api/requestId.ts"
-import { coupons } from "../../api/transport.ts"
+import { coupons, withReason } from "../../api/transport.ts"
 import { failureOf } from "../../api/failureTexts.ts"
 import type { Failure } from "../../api/Failure.ts"
 
@@ -35,8 +35,8 @@ async function* bytesOf(file: File): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** `sending` the file, `sent` and waiting for the decision, `finishing`, `finished`, `aborted`. */
-export type Stage = "idle" | "sending" | "sent" | "finishing" | "finished" | "aborted"
+/** `sending` the file, `sent` and waiting for the decision, `finished`, `aborted`. */
+export type Stage = "idle" | "sending" | "sent" | "finished" | "aborted"
 
 /** The import of a file: its chunks one after another, then a report, then the operator's decision. */
 export class Import {
@@ -50,10 +50,14 @@ export class Import {
   failure = $state.raw<Failure>()
   /** Why the file is no list of codes; then all of it is given up. */
   flaw = $state.raw<{ readonly line: number; readonly reason: string }>()
-  #importId = 0
 
   constructor(campaignId: number) {
     this.campaignId = campaignId
+  }
+
+  /** 0 before the service has begun it. */
+  get #importId(): number {
+    return this.report?.importId ?? 0
   }
 
   async #repeated<A>(call: () => Promise<A>): Promise<A> {
@@ -67,6 +71,20 @@ export class Import {
         if (!isPassing || attempt >= ATTEMPTS) throw cause
         await new Promise((resolve) => setTimeout(resolve, Math.max(1, retryAfterSeconds) * 1_000))
       }
+    }
+  }
+
+  #failed(cause: unknown): void {
+    this.failure = failureOf(cause)
+    this.stage = this.#importId === 0 ? "idle" : "sent"
+  }
+
+  /** Without a reason: the file was at fault, and no operator has decided. */
+  async #abandon(): Promise<void> {
+    try {
+      await this.abort("")
+    } catch (cause) {
+      this.#failed(cause)
     }
   }
 
@@ -99,7 +117,7 @@ export class Import {
     const requestId = freshRequestId()
     try {
       const started = await this.#repeated(() => coupons.startImport({ campaignId: this.campaignId, requestId }))
-      this.#importId = started.codeImport?.importId ?? 0
+      this.report = started.codeImport
       const lines = readCodes(bytesOf(file), { format: formatOfName(file.name), column: undefined })
       let chunk = 0
       for await (const { bytes, codes } of inChunks(lines, usualLimits)) {
@@ -111,45 +129,32 @@ export class Import {
       if (cause instanceof CodeFileFlaw) {
         this.flaw = { line: cause.line, reason: cause.reason }
         // A part of the file may not look like the whole of it.
-        return this.abort()
+        return this.#abandon()
       }
-      this.failure = failureOf(cause)
-      this.stage = this.#importId === 0 ? "idle" : "sent"
+      this.#failed(cause)
     }
   }
 
-  /** Takes the codes into the pool, all at once. */
-  async finish(): Promise<void> {
-    this.stage = "finishing"
+  /** Takes the codes into the pool, all at once. Throws if that fails. */
+  async finish(reason: string): Promise<void> {
+    const request = { campaignId: this.campaignId, importId: this.#importId, allowRejected: true }
+    this.report = (await this.#repeated(() => coupons.finishImport(request, withReason(reason)))).codeImport
     this.failure = undefined
-    try {
-      const answer = await this.#repeated(() =>
-        coupons.finishImport({ campaignId: this.campaignId, importId: this.#importId, allowRejected: true })
-      )
-      this.report = answer.codeImport
-      this.stage = "finished"
-    } catch (cause) {
-      this.failure = failureOf(cause)
-      this.stage = "sent"
-    }
+    this.stage = "finished"
   }
 
-  async abort(): Promise<void> {
+  /** Throws if that fails. */
+  async abort(reason: string): Promise<void> {
+    await abortImport(this.campaignId, this.#importId, reason)
     this.failure = undefined
-    try {
-      await abortImport(this.campaignId, this.#importId)
-      this.stage = "aborted"
-    } catch (cause) {
-      this.failure = failureOf(cause)
-      this.stage = "sent"
-    }
+    this.stage = "aborted"
   }
 }
 
 /** Gives an import up, some thousands of codes a call. */
-export const abortImport = async (campaignId: number, importId: number): Promise<void> => {
+export const abortImport = async (campaignId: number, importId: number, reason: string): Promise<void> => {
   for (;;) {
-    const { codeImport } = await coupons.abortImport({ campaignId, importId })
+    const { codeImport } = await coupons.abortImport({ campaignId, importId }, withReason(reason))
     if (codeImport === undefined || codeImport.state === CodeImportState.ABORTED) return
   }
 }
