@@ -1,12 +1,13 @@
 import type { CampaignId } from "../domain/Campaign.ts"
-import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { UserId } from "../domain/Coupon.ts"
 import * as CouponCode from "../domain/CouponCode.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 
 /** A set-associative cache of coupons by campaign and user. */
 export interface CouponCache {
-  readonly find: (campaignId: CampaignId, userId: UserId) => Coupon | undefined
+  readonly find: (campaignId: CampaignId, userId: UserId) => IssuedCoupon | undefined
   /** Keeps a coupon, in place of the oldest of those that share its set if there are `WAYS` of them. */
-  readonly remember: (coupon: Coupon) => void
+  readonly remember: (coupon: IssuedCoupon) => void
   /** Drops all coupons of a campaign; looks at every slot. */
   readonly forget: (campaignId: CampaignId) => void
   /** Drops coupons, by their numbers within each campaign; looks at every slot. */
@@ -38,7 +39,7 @@ const setOf = (campaignId: CampaignId, low: number, high: number, mask: number):
 }
 
 /**
- * Makes a cache of `4 · 2^setBits` coupons of 53 bytes each. They are in typed arrays until they are asked for: coupons
+ * Makes a cache of `4 · 2^setBits` coupons of 61 bytes each. They are in typed arrays until they are asked for: coupons
  * in a Map would outlive V8's young generation and die in the old one.
  */
 export const make = (setBits: number): CouponCache => {
@@ -46,13 +47,15 @@ export const make = (setBits: number): CouponCache => {
   const slots = WAYS * (mask + 1)
   const fields = new Int32Array(slots * FIELDS)
   const issuedAt = new Float64Array(slots)
+  /** NaN: the coupon has no expiry, or none that is known. */
+  const expiresAt = new Float64Array(slots)
   const codes = new Uint16Array(slots * CouponCode.LENGTH)
   const texts = Buffer.from(codes.buffer)
   /**
    * Coupons that were asked for. A user who asks again is likely to go on, and the reply is cached with the object. And
    * those whose codes have another length than the default format's.
    */
-  const asked = new Array<Coupon | undefined>(slots).fill(undefined)
+  const asked = new Array<IssuedCoupon | undefined>(slots).fill(undefined)
   /** Of each set, the slot that is replaced next. */
   const oldest = new Uint8Array(mask + 1)
 
@@ -73,7 +76,9 @@ export const make = (setBits: number): CouponCache => {
       const known = asked[slot]
       if (known !== undefined) return known
       const code = texts.toString("utf16le", slot * CODE_BYTES, (slot + 1) * CODE_BYTES)
-      return asked[slot] = { campaignId, id: fields[slot * FIELDS + 3]!, userId, code, issuedAt: issuedAt[slot]! }
+      const coupon = { campaignId, id: fields[slot * FIELDS + 3]!, userId, code, issuedAt: issuedAt[slot]! }
+      const expiry = expiresAt[slot]!
+      return asked[slot] = Number.isNaN(expiry) ? coupon : { ...coupon, expiresAt: expiry }
     },
     remember: (coupon) => {
       const { campaignId, code, id, issuedAt: at, userId } = coupon
@@ -93,6 +98,7 @@ export const make = (setBits: number): CouponCache => {
       fields[first + 2] = high
       fields[first + 3] = id
       issuedAt[slot] = at
+      expiresAt[slot] = coupon.expiresAt ?? NaN
       if (!isPacked) return
       for (let i = 0; i < CouponCode.LENGTH; i++) codes[slot * CouponCode.LENGTH + i] = code.charCodeAt(i)
     },

@@ -2,7 +2,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { CampaignId } from "../domain/Campaign.ts"
-import type { Coupon, UserId } from "../domain/Coupon.ts"
+import type { UserId } from "../domain/Coupon.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { WallClock } from "../base/WallClock.ts"
 import * as CouponCache from "./CouponCache.ts"
@@ -13,8 +14,8 @@ import * as CouponCache from "./CouponCache.ts"
  */
 export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<HeldCoupons, {
   /** `undefined` also while the campaign has not started: not started comes before already claimed. */
-  readonly find: (campaignId: CampaignId, userId: UserId) => Coupon | undefined
-  readonly remember: (coupon: Coupon) => void
+  readonly find: (campaignId: CampaignId, userId: UserId) => IssuedCoupon | undefined
+  readonly remember: (coupon: IssuedCoupon) => void
   /** The ledger no longer has what it had. */
   readonly forget: (campaignId: CampaignId) => void
   /** Their users were erased. */
@@ -27,7 +28,7 @@ export class HeldCoupons extends Context.Tag("coupon/issuance/HeldCoupons")<Held
   readonly campaigns: () => ReadonlyArray<CampaignId>
 }>() {}
 
-/** 2^13 sets: the latest 32,768 coupons or so, 1.5 MB. */
+/** 2^13 sets: the latest 32,768 coupons or so, 2 MB. */
 const SET_BITS = 13
 
 export const make = (setBits: number, now = (): EpochMillis => Date.now()): HeldCoupons["Type"] => {

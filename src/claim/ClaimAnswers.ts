@@ -1,5 +1,4 @@
 import * as Exit from "effect/Exit"
-import type { Coupon } from "../domain/Coupon.ts"
 import {
   CampaignEnded,
   CampaignNotStarted,
@@ -13,6 +12,7 @@ import {
   Unavailable
 } from "../domain/Failure.ts"
 import type { ClaimFailure } from "../domain/Failure.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 
 // How a claim ends without a new coupon. Built once, as exits: creating an error takes its stack trace, which costs
 // more than the rest of a rejection.
@@ -27,7 +27,7 @@ export const deadlineExceeded = Exit.fail(new DeadlineExceeded())
 export const outcomeUnknown = Exit.fail(new OutcomeUnknown())
 
 /** Without a stack trace, which costs 3 µs and shows nothing: this is an expected answer. */
-export const alreadyClaimed = (coupon: Coupon): Exit.Exit<never, CouponAlreadyClaimed> => {
+export const alreadyClaimed = (coupon: IssuedCoupon): Exit.Exit<never, CouponAlreadyClaimed> => {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
   const failure = new CouponAlreadyClaimed({ coupon })
@@ -36,7 +36,7 @@ export const alreadyClaimed = (coupon: Coupon): Exit.Exit<never, CouponAlreadyCl
 }
 
 /** The coupon that the user holds by the end of this claim, as far as it shows. */
-export const heldBy = (exit: Exit.Exit<Coupon, ClaimFailure>): Coupon | undefined =>
+export const heldBy = (exit: Exit.Exit<IssuedCoupon, ClaimFailure>): IssuedCoupon | undefined =>
   exit._tag === "Success"
     ? exit.value
     : exit.cause._tag === "Fail" && exit.cause.error._tag === "CouponAlreadyClaimed"

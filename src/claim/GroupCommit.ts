@@ -150,7 +150,7 @@ export const make = Effect.gen(function*() {
     }
     return ledger.issue(batch).pipe(
       Effect.flatMap((verdicts): Effect.Effect<ReadonlyArray<CommitOutcome>> => {
-        const issued = verdicts.find((verdict) => verdict._tag === "Issued")
+        const issued = verdicts.findLast((verdict) => verdict._tag === "Issued")
         const outcomes = verdicts.every(isOutcome) ? verdicts : verdicts.map(fromVerdict("the user was erased"))
         return issued?.validity === undefined
           ? Effect.succeed(outcomes)

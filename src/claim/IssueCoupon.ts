@@ -13,6 +13,7 @@ import type { UserId } from "../domain/Coupon.ts"
 import { Unavailable } from "../domain/Failure.ts"
 import type { ClaimFailure } from "../domain/Failure.ts"
 import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
+import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import { Reconciler } from "../agents/Reconciler.ts"
 import * as Batcher from "./Batcher.ts"
 import {
@@ -91,6 +92,7 @@ const tentativePause = Backoff.make({ firstMillis: 2, lastMillis: 64 })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig
+  const expiry = yield* CouponExpiry
   const reconciler = yield* Reconciler
   const gate = yield* Gate
   const groupCommit = yield* GroupCommit
@@ -308,7 +310,13 @@ export const make = Effect.gen(function*() {
         const outcome = exit.value
         if (outcome._tag === "Rejected") {
           route.rejected(campaignId)
-          return settle(claim, Exit.fail(outcome.reason))
+          const { reason } = outcome
+          return settle(
+            claim,
+            reason._tag === "CouponAlreadyClaimed"
+              ? alreadyClaimed(expiry.ifRemembered(reason.coupon))
+              : Exit.fail(reason)
+          )
         }
         route.issued(campaignId)
         held.remember(outcome.coupon)
@@ -326,8 +334,8 @@ export const make = Effect.gen(function*() {
     const { campaignId, expiresAt, userId } = claim
     lookup.begin(campaignId, userId, expiresAt, (exit) => {
       if (exit._tag === "Success") {
-        const coupon = exit.value
-        if (coupon !== undefined) {
+        if (exit.value !== undefined) {
+          const coupon = expiry.ifRemembered(exit.value)
           held.remember(coupon)
           return settle(claim, alreadyClaimed(coupon))
         }

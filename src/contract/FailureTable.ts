@@ -1,11 +1,10 @@
 import type { Code } from "@connectrpc/connect"
 import * as Data from "effect/Data"
-import type { Coupon } from "../domain/Coupon.ts"
-import type { KnownCoupon } from "../domain/redemption/Redemption.ts"
+import type { IssuedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import * as Failures from "../domain/Failure.ts"
 
 /** `CouponAlreadyClaimed` as a client decodes it from the error's detail. */
-export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: Coupon }> {}
+export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: IssuedCoupon }> {}
 
 /** `CouponRedeemed` as a client decodes it from the error's detail. */
 export class CouponRedeemed extends Data.TaggedError("CouponRedeemed")<{ readonly coupon: KnownCoupon }> {}
@@ -37,7 +36,7 @@ export interface Carried {
   /** The Retry-After header or trailer, in seconds. */
   readonly retryAfterSeconds: number
   /** The error's detail `coupon.v1.Coupon`. */
-  readonly coupon: Coupon | KnownCoupon | undefined
+  readonly coupon: IssuedCoupon | KnownCoupon | undefined
 }
 
 /** One failure: its code and message, what it carries, and how a client reads it back. */
@@ -47,7 +46,7 @@ export interface Entry<F> {
   readonly reason?: (failure: F) => string
   /** Seconds, not yet rounded. */
   readonly retryAfter?: (failure: F) => number
-  readonly coupon?: (failure: F) => Coupon | KnownCoupon
+  readonly coupon?: (failure: F) => IssuedCoupon | KnownCoupon
   /** `undefined`: the answer lacks what this failure has to carry. */
   readonly decode: (carried: Carried) => F | undefined
 }

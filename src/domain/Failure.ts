@@ -1,7 +1,6 @@
 import * as Data from "effect/Data"
-import type { Coupon } from "./Coupon.ts"
 import { InvalidArgument } from "./InvalidArgument.ts"
-import type { KnownCoupon } from "./redemption/Redemption.ts"
+import type { IssuedCoupon, KnownCoupon } from "./redemption/Redemption.ts"
 
 export { InvalidArgument }
 
@@ -12,7 +11,7 @@ export class RecordNotFound extends Data.TaggedError("RecordNotFound") {}
 export class CampaignNotStarted extends Data.TaggedError("CampaignNotStarted") {}
 
 /** The user holds a coupon of this campaign already: the failure carries it, in case the first reply was lost. */
-export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: Coupon }> {}
+export class CouponAlreadyClaimed extends Data.TaggedError("CouponAlreadyClaimed")<{ readonly coupon: IssuedCoupon }> {}
 
 /** The campaign's end has passed, or an operator ended it. */
 export class CampaignEnded extends Data.TaggedError("CampaignEnded") {}

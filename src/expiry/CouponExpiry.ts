@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import type { CampaignId } from "../domain/CampaignId.ts"
 import type { Coupon } from "../domain/Coupon.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 import { expiresAt, type ValidityHistory } from "../domain/validity/ValidityHistory.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import { Redemptions } from "../ports/Redemptions.ts"
@@ -20,9 +21,11 @@ export class CouponExpiry extends Context.Tag("coupon/expiry/CouponExpiry")<Coup
   ) => Effect.Effect<ReadonlyArray<EpochMillis | undefined>, LedgerUnavailable>
   /**
    * The same of a coupon that was just issued, by the version of the campaign's newest validity at its commit: nothing
-   * is read if that one is remembered. All coupons of a commit have one expiry.
+   * is read if that one is remembered. All coupons of a commit have one expiry; ask for the last of them.
    */
   readonly ofIssued: (coupon: Coupon, validity: number) => Effect.Effect<EpochMillis | undefined, LedgerUnavailable>
+  /** The coupon with its expiry where that follows from what is remembered; nothing is read. */
+  readonly ifRemembered: (coupon: IssuedCoupon) => IssuedCoupon
 }>() {}
 
 /** Campaigns whose validities are remembered. */
@@ -69,14 +72,23 @@ export const make = Effect.gen(function*() {
   return CouponExpiry.of({
     ofIssued: (coupon, validity) =>
       Effect.suspend(() => {
-        const history = known.get(coupon.campaignId)
-        const isRight = history !== undefined &&
-          (history.changes.at(-1)?.version === validity || reaches(history, coupon))
+        let history = known.get(coupon.campaignId)
+        // No validity came between what was read and this coupon, so the history is that of this coupon, too.
+        if (history !== undefined && !reaches(history, coupon) && history.changes.at(-1)?.version === validity) {
+          known.set(coupon.campaignId, history = { ...history, issued: coupon.id })
+        }
         return Effect.map(
-          isRight ? Effect.succeed(history) : historyOf(coupon),
+          history !== undefined && reaches(history, coupon) ? Effect.succeed(history) : historyOf(coupon),
           (of) => of === undefined ? undefined : expiresAt(of, coupon)
         )
       }),
+    ifRemembered: (coupon) => {
+      if (coupon.expiresAt !== undefined) return coupon
+      const history = known.get(coupon.campaignId)
+      if (history === undefined || !reaches(history, coupon)) return coupon
+      const at = expiresAt(history, coupon)
+      return at === undefined ? coupon : { ...coupon, expiresAt: at }
+    },
     of: (coupons) =>
       Effect.suspend(() => {
         const histories = new Map<CampaignId, ValidityHistory>()

@@ -26,6 +26,19 @@ describe("the cache of coupons", () => {
     }
   })
 
+  it("gives back when a coupon expires, also of a slot whose coupon did not", () => {
+    const cache = CouponCache.make(0)
+    for (const code of [CouponCode.generate(), "SUMMER-0011-ABCD"]) {
+      for (const expiresAt of [1_790_000_000_456, undefined, 0]) {
+        const { expiresAt: _, ...plain } = { ...coupon(1, 1n), code, expiresAt }
+        cache.remember({ ...plain, expiresAt })
+        const found = cache.find(1, 1n)
+        expect(found).toEqual(expiresAt === undefined ? plain : { ...plain, expiresAt })
+        expect(cache.find(1, 1n)).toBe(found)
+      }
+    }
+  })
+
   it("holds the latest coupons of a set, whose oldest gives way", () => {
     const cache = CouponCache.make(0)
     const given = [1, 2, 3, 4, 5].map((id) => coupon(1, BigInt(id), id))

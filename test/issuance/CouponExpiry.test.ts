@@ -5,6 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { afterEach, beforeEach, vi } from "vitest"
+import { HeldCoupons } from "../../src/agents/HeldCoupons.ts"
 import { CouponRedemptions } from "../../src/campaigns/CouponRedemptions.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { named } from "../../src/domain/Actor.ts"
@@ -78,6 +79,63 @@ describe("a coupon's time", () => {
     }).pipe(Effect.provide(world)))
 })
 
+describe("the answer to a user who claims again", () => {
+  /** The world, with the reads of validities counted. */
+  const counting = (reads: Array<number>) =>
+    Issuance.layer.pipe(
+      Layer.provideMerge(Layer.mergeAll(MemoryGate.layer, EventStream.layerOff)),
+      Layer.provideMerge(Layer.effect(
+        Redemptions,
+        Effect.map(Redemptions, (redemptions) =>
+          Redemptions.of({
+            ...redemptions,
+            validities: (ids) => Effect.suspend(() => {
+              reads.push(...ids)
+              return redemptions.validities(ids)
+            })
+          }))
+      )),
+      Layer.provideMerge(TestLedgerLayer.layer),
+      Layer.provideMerge(AppConfig.layerTest({ RELAY_INTERVAL: "10 seconds", AUDIT_INTERVAL: "60 seconds" })),
+      Layer.orDie
+    )
+
+  it.scopedLive("says when the coupon expires, and nothing is read for that", () => {
+    const reads: Array<number> = []
+    return Effect.gen(function*() {
+      const issuedAt = Date.parse("2026-11-30T12:00:00Z")
+      vi.setSystemTime(issuedAt)
+      const ledger = yield* TestLedger
+      ledger.addCampaign({ validity: validity("P30D") })
+      for (const user of [1, 2, 3]) yield* claim(1, user)
+      expect(reads).toEqual([1])
+      const again = Effect.forEach([1, 2, 3], (user) => Effect.flip(claim(1, user)))
+      const held = [1, 2, 3].map((id) => ({
+        _tag: "CouponAlreadyClaimed", coupon: { id, expiresAt: issuedAt + 30 * 86_400_000 }
+      }))
+      expect(yield* again).toMatchObject(held)
+      // As it is at an instance that sees these coupons for the first time, and has issued later ones.
+      const { clear } = yield* HeldCoupons
+      clear()
+      expect(yield* again).toMatchObject(held)
+      expect(reads).toEqual([1])
+    }).pipe(Effect.provide(counting(reads)))
+  })
+
+  it.scopedLive("says nothing of it where that would take a read", () => {
+    const reads: Array<number> = []
+    return Effect.gen(function*() {
+      const ledger = yield* TestLedger
+      ledger.addCampaign({ validity: validity("P30D") })
+      yield* claim(1, 1)
+      const expiry = yield* CouponExpiry.make
+      const [coupon] = ledger.coupons(1)
+      expect(expiry.ifRemembered(coupon!)).toBe(coupon)
+      expect(reads).toEqual([1])
+    }).pipe(Effect.provide(counting(reads)))
+  })
+})
+
 const policies: ReadonlyArray<CouponValidity | undefined> = [
   undefined,
   validity("PT1H"),
@@ -87,7 +145,8 @@ const policies: ReadonlyArray<CouponValidity | undefined> = [
 ]
 
 type Step =
-  | { readonly _tag: "Claim"; readonly count: number }
+  /** `dated`: the instance that committed them, and says when they expire; `undefined`: one that is not looked at. */
+  | { readonly _tag: "Claim"; readonly count: number; readonly dated: number | undefined }
   | { readonly _tag: "Set"; readonly policy: number }
   | { readonly _tag: "Rename" }
   | { readonly _tag: "Wait"; readonly millis: number }
@@ -97,7 +156,11 @@ type Step =
 
 const steps: FastCheck.Arbitrary<ReadonlyArray<Step>> = FastCheck.array(
   FastCheck.oneof(
-    FastCheck.record({ _tag: FastCheck.constant("Claim" as const), count: FastCheck.integer({ min: 1, max: 3 }) }),
+    FastCheck.record({
+      _tag: FastCheck.constant("Claim" as const),
+      count: FastCheck.integer({ min: 1, max: 3 }),
+      dated: FastCheck.constantFrom(undefined, 0, 1)
+    }),
     FastCheck.record({ _tag: FastCheck.constant("Set" as const), policy: FastCheck.nat(policies.length - 1) }),
     FastCheck.constant<Step>({ _tag: "Rename" }),
     FastCheck.record({ _tag: FastCheck.constant("Wait" as const), millis: FastCheck.nat(40 * 86_400_000) }),
@@ -144,11 +207,23 @@ const run = (plan: ReadonlyArray<Step>) =>
       switch (step._tag) {
         case "Claim": {
           const claims = Array.from({ length: step.count }, () => ({ userId: BigInt(++users), code: `code ${users}` }))
-          yield* ledger.issue({ batchId: String(users).padStart(32, "0"), campaignId, claims })
+          const verdicts = yield* ledger.issue({ batchId: String(users).padStart(32, "0"), campaignId, claims })
           const zone = policy?._tag === "After" ? policy.zone : undefined
           const rules = zone === undefined ? undefined : rulesOfZone(zone.name)
           for (const { issuedAt } of control.coupons(campaignId).slice(promised.length)) {
             promised.push(policy === undefined ? undefined : expiryOf(policy, rules, issuedAt))
+          }
+          const issued = verdicts.findLast((verdict) => verdict._tag === "Issued")
+          if (issued?.validity !== undefined && step.dated !== undefined) {
+            const { coupon, validity } = issued
+            looks.push(yield* Effect.fork(Effect.map(instances[step.dated]!.ofIssued(coupon, validity), (time) => {
+              expect(time).toBe(promised[coupon.id - 1])
+            })))
+          }
+          for (const { ifRemembered } of instances) {
+            for (const coupon of control.coupons(campaignId)) {
+              expect([undefined, promised[coupon.id - 1]]).toContain(ifRemembered(coupon).expiresAt)
+            }
           }
           break
         }

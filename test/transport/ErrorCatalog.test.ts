@@ -42,7 +42,7 @@ const contract: { readonly [Tag in IssueFailure["_tag"]]: Expected } = {
     message: "CAMPAIGN_NOT_STARTED"
   },
   CouponAlreadyClaimed: {
-    failure: new Failures.CouponAlreadyClaimed({ coupon }),
+    failure: new Failures.CouponAlreadyClaimed({ coupon: { ...coupon, expiresAt: Date.UTC(2030, 0) } }),
     code: Code.AlreadyExists,
     message: "COUPON_ALREADY_CLAIMED"
   },

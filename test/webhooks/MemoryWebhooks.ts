@@ -364,7 +364,8 @@ const make = () => {
   const expiry = CouponExpiry.of({
     of: (coupons) =>
       Effect.succeed(coupons.map(({ id, issuedAt }) => id % 2 === 0 ? undefined : issuedAt + 3_600_000)),
-    ofIssued: () => Effect.succeed(undefined)
+    ofIssued: () => Effect.succeed(undefined),
+    ifRemembered: (coupon) => coupon
   })
   return Context.add(Context.add(context, Ledger, ledger), CouponExpiry, expiry)
 }

@@ -551,7 +551,7 @@ export type Coupon = Message<"coupon.v1.Coupon"> & {
 
   /**
    * From when on it cannot be redeemed, by the ledger's clock. It never changes. Absent: it does not expire; or it is
-   * not looked up, as in COUPON_ALREADY_CLAIMED.
+   * not known without a look-up, as may be in COUPON_ALREADY_CLAIMED.
    *
    * @generated from field: optional string expires_at = 11;
    */
