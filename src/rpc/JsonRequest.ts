@@ -168,6 +168,11 @@ export const decodeJson = <Desc extends DescMessage>(
       const cause = error instanceof Error ? error.cause : undefined
       if (!isFieldError(cause)) throw error
       const field = cause.field()
+      if (field.kind === "oneof") {
+        const given = field.fields.filter(({ jsonName, name }) => (object[jsonName] ?? object[name]) !== undefined)
+        const [first, ...others] = given.map(({ jsonName }) => jsonName)
+        throw refuse(first ?? field.name, `must be absent with ${others.join(" and ")}`)
+      }
       if (field.kind !== "field") throw error
       throw refuse(field.jsonName, reason(field, object[field.jsonName] ?? object[field.name], cause.message))
     }

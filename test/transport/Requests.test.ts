@@ -19,6 +19,7 @@ import type { Running } from "./Stub.ts"
 import { campaign, coupon, echo, ISSUE, json, request, start } from "./Stub.ts"
 
 const CREATE = "/coupon.v1.CouponService/CreateCampaign"
+const REDEEM = "/coupon.v1.CouponService/RedeemCoupon"
 const GET_CAMPAIGN = "/coupon.v1.CouponService/GetCampaign"
 const GET_COUPON = "/coupon.v1.CouponService/GetCoupon"
 const LIST = "/coupon.v1.CouponService/ListCampaigns"
@@ -152,6 +153,8 @@ describe("JSON", () => {
     [ISSUE, new Uint8Array([0x22, 0xff, 0x22]), "body is not valid UTF-8"],
     [ISSUE, "{\"campaignId\":1,\"campaignId\":1,\"userId\":1}", "body must not repeat a key"],
     [ISSUE, "{\"campaignId\":1,\"campaign_id\":1,\"userId\":1}", "campaignId must be given once"],
+    [REDEEM, "{\"campaignId\":1,\"code\":\"a\",\"userId\":1}", "code must be absent with userId"],
+    [REDEEM, "{\"campaignId\":1,\"user_id\":1,\"code\":\"a\"}", "code must be absent with userId"],
     [ISSUE, "{}", "campaignId must be a positive 32-bit integer"],
     [ISSUE, "{\"campaignId\":1}", "userId must be a positive 64-bit integer"],
     [ISSUE, "{\"campaignId\":0,\"userId\":1}", "campaignId must be a positive 32-bit integer"],
