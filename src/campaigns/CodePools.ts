@@ -5,6 +5,7 @@ import type { Actor } from "../domain/Actor.ts"
 import type { CampaignId } from "../domain/Campaign.ts"
 import { changeBy } from "../domain/ChangeRecord.ts"
 import { Conflict, InvalidArgument, OutcomeUnknown, RecordNotFound, Unavailable } from "../domain/Failure.ts"
+import { CampaignStore } from "../ports/CampaignStore.ts"
 import { type ChunkResult, type CodeImport, CodeImports, type ImportKey, MAX_CHUNK_CODES } from
   "../ports/CodeImports.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
@@ -64,7 +65,7 @@ export class CodePools extends Context.Tag("coupon/campaigns/CodePools")<CodePoo
     limit: number
   ) => Effect.Effect<
     { readonly imports: ReadonlyArray<CodeImport>; readonly nextBeforeId: number | undefined },
-    Unavailable
+    RecordNotFound | Unavailable
   >
 }>() {}
 
@@ -76,14 +77,17 @@ const fromStore = <A>(
       ? new OutcomeUnknown()
       : new Unavailable({ retryAfterSeconds: 1, cause: failure.cause }))
 
+const storeDown = ({ cause }: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause })
+
 const invalid = (field: string, reason: string) => new InvalidArgument({ field, reason })
 
 export const make = Effect.gen(function*() {
   const store = yield* CodeImports
+  const campaigns = yield* CampaignStore
 
   const find: CodePools["Type"]["find"] = (key) =>
     Effect.flatMap(
-      Effect.mapError(store.find(key), ({ cause }) => new Unavailable({ retryAfterSeconds: 1, cause })),
+      Effect.mapError(store.find(key), storeDown),
       (found) => found === undefined ? Effect.fail(new RecordNotFound()) : Effect.succeed(found)
     )
 
@@ -161,13 +165,14 @@ export const make = Effect.gen(function*() {
     find,
 
     list: (campaignId, beforeId, limit) =>
-      store.list(campaignId, beforeId, limit + 1).pipe(
-        Effect.mapError(({ cause }) => new Unavailable({ retryAfterSeconds: 1, cause })),
-        Effect.map((found) => {
-          const imports = found.slice(0, limit)
-          return { imports, nextBeforeId: found.length > limit ? imports.at(-1)!.importId : undefined }
-        })
-      )
+      Effect.gen(function*() {
+        const found = yield* Effect.mapError(store.list(campaignId, beforeId, limit + 1), storeDown)
+        if (found.length === 0 && (yield* Effect.mapError(campaigns.find(campaignId), storeDown)) === undefined) {
+          return yield* new RecordNotFound()
+        }
+        const imports = found.slice(0, limit)
+        return { imports, nextBeforeId: found.length > limit ? imports.at(-1)!.importId : undefined }
+      })
   })
 })
 

@@ -389,7 +389,10 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
           ["AppendCodes", { ...chunk, importId: 2 }, /^RECORD_NOT_FOUND$/],
           ["FinishImport", key, /^INVALID_ARGUMENT: allowRejected must be set to go without 2 of 4 codes/],
           ["StartImport", { campaignId, requestId: "" }, /^INVALID_ARGUMENT: requestId must be 1 to 64 characters/],
+          // A database may end a text at a NUL: this must not be the import "r-1".
+          ["StartImport", { campaignId, requestId: "r-1\0a" }, /^INVALID_ARGUMENT: requestId must be text without/],
           ["StartImport", { campaignId: 2_147_483_647, requestId: "r" }, /^RECORD_NOT_FOUND$/],
+          ["ListImports", { campaignId: 2_147_483_647 }, /^RECORD_NOT_FOUND$/],
           ["ListImports", { campaignId, pageToken: "x" }, /^INVALID_ARGUMENT: pageToken /]
         ]
         for (const [method, body, message] of refusals) {

@@ -16,6 +16,7 @@ import {
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import * as Actor from "../../domain/Actor.ts"
 import { type CampaignId, parseCampaignId } from "../../domain/Campaign.ts"
+import * as DisplayName from "../../domain/DisplayName.ts"
 import { InvalidArgument } from "../../domain/Failure.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import type { CodeImport, ImportKey, ImportState, RejectReason } from "../../ports/CodeImports.ts"
@@ -66,9 +67,12 @@ const parseKey = (
 
 const parseRequestId = (text: string): Either.Either<string, InvalidArgument> => {
   const { length } = Array.from(text)
-  return length >= 1 && length <= MAX_REQUEST_ID && text.isWellFormed() && text.trim() === text
-    ? Either.right(text)
-    : reject("requestId", `must be 1 to ${MAX_REQUEST_ID} characters, and not begin or end with spaces`)
+  if (length < 1 || length > MAX_REQUEST_ID || text.trim() !== text) {
+    return reject("requestId", `must be 1 to ${MAX_REQUEST_ID} characters, and not begin or end with spaces`)
+  }
+  // libSQL would store the text before a NUL alone, which names another import.
+  const flaw = DisplayName.flawOf(text)
+  return flaw === undefined ? Either.right(text) : reject("requestId", flaw)
 }
 
 const startImport = Routes.make({
