@@ -1,4 +1,6 @@
+import { execFileSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as Path from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -41,6 +43,8 @@ describe("coupon codes", () => {
     expect(shown.out).toMatch(/^for a limit of +1,099,511 coupons at most$/m)
     const json = await run("codes", "preview", "--alphabet", "digits", "--count", "2", "--json")
     expect(JSON.parse(json.out)).toMatchObject({ length: 10, space: 1e10, coupons: 10_000, check: "NONE" })
+    const composed = await run("codes", "preview", "--characters", "\u1100\u1161")
+    expect(composed.err).toMatch(/^pattern and alphabet must not hold the characters of/)
     const wrong = await run("codes", "preview", "--pattern", "SUMMER")
     expect(wrong).toMatchObject({ code: exitCodes.USAGE.code, out: "" })
     expect(wrong.err).toContain("--pattern must have a #")
@@ -113,6 +117,7 @@ describe("coupon codes", () => {
     expect(JSON.parse(skipped.out)).toMatchObject({ state: "FINISHED", accepted: 2, received: 4 })
     const dryAgain = await importing(id, file("dry.csv", "X\nC\n"), "--dry-run")
     expect(dryAgain.out).toMatch(/^a dry run: nothing was added; 1 code rejected/)
+    expect(dryAgain.out).toMatch(/^state +ABORTED$/m)
     expect((await run("codes", "status", id)).out).toMatch(/^codes in the pool +2$/m)
   })
 
@@ -131,6 +136,15 @@ describe("coupon codes", () => {
     expect((await run("codes", "status", id)).out).toMatch(/^ *1 +ABORTED +/m)
   })
 
+  it("import reads a pipe, which has no digest, once", async () => {
+    const id = await openPool()
+    const pipe = Path.join(directory, "codes.pipe")
+    execFileSync("mkfifo", [pipe])
+    const imported = importing(id, pipe)
+    await writeFile(pipe, "A\n")
+    expect(await imported).toMatchObject({ code: 0, out: expect.stringMatching(/^1 code was added/) as string })
+  })
+
   it("abort gives an import up", async () => {
     const id = await openPool()
     await importing(id, file("left.csv", "A\nA\n"))
@@ -139,7 +153,10 @@ describe("coupon codes", () => {
     const again = await importing(id, file("left.csv", "A\nA\n"), "--skip-rejected")
     expect(again).toMatchObject({ code: 0 })
     expect((await run("codes", "status", id)).out).toMatch(/^ *2 +FINISHED +2 +1 +1/m)
-    expect((await run("codes", "abort", id, "2")).code).toBe(exitCodes.PRECONDITION.code)
+    const finished = await run("codes", "abort", id, "2")
+    expect(finished.code).toBe(exitCodes.PRECONDITION.code)
+    expect(finished.err).toBe("import 2 is finished: its codes are in the pool\n")
+    expect((await run("codes", "import", id, directory)).err).toBe(`${directory} is a directory\n`)
     expect((await run("codes", "import", id, Path.join(directory, "none.csv"))).code).toBe(exitCodes.USAGE.code)
     const drawn = await run("campaign", "create", "--json", "--name", "d", "--limit", "1")
     const other = String((JSON.parse(drawn.out) as { readonly campaignId: number }).campaignId)

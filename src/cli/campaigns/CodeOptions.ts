@@ -64,7 +64,9 @@ export const parse = (given: Given): Either.Either<CodeFormat, CliFailure> =>
     characters: text(given.characters),
     pattern: text(given.pattern),
     check: Option.match(given.check, { onNone: () => undefined, onSome: (word) => checks[word] })
-  }).pipe(Either.mapLeft(({ field, reason }) => usage(`${field.replace(/^codeFormat\.?/, "--")} ${reason}`.trim())))
+  }).pipe(Either.mapLeft(({ field, reason }) =>
+    usage(`${field === "codeFormat" ? "pattern and alphabet" : field.replace("codeFormat.", "--")} ${reason}`)
+  ))
 
 /** The fields of a request. The service checks them: the command may be older than its rules. */
 export const toWire = (given: Given): { readonly codeFormat?: WireFormat } =>

@@ -50,6 +50,9 @@ const stateWord = (state: CodeImportState): string =>
 
 const grouped = (count: bigint | number): string => count.toLocaleString("en-US")
 
+const addedWords = ({ accepted }: CodeImport): string =>
+  accepted === 1n ? "1 code was" : `${grouped(accepted)} codes were`
+
 export const importFacts = (of: CodeImport, { show: at }: Times): string =>
   Output.facts({
     campaign: of.campaignId,
@@ -244,11 +247,15 @@ export const importCodes = Command.make(
     withPublic(given, (client, { json, times }) =>
       Effect.gen(function*() {
         const isStandard = file === STANDARD_INPUT
-        const size = isStandard ? undefined : statSync(file, { throwIfNoEntry: false })?.size
-        if (!isStandard && size === undefined) return yield* usage(`there is no file ${file}`)
+        const found = isStandard ? undefined : statSync(file, { throwIfNoEntry: false })
+        if (!isStandard && found === undefined) return yield* usage(`there is no file ${file}`)
+        if (found?.isDirectory() === true) return yield* usage(`${file} is a directory`)
+        // A pipe, such as <(zcat codes.csv.gz), can be read only once, so it has no digest.
+        const isFile = found?.isFile() === true
+        const size = isFile ? found.size : undefined
         const name = Option.isSome(requestId)
           ? requestId.value
-          : isStandard ? `cli:${randomUUID()}` : yield* nameOf(file)
+          : isFile ? yield* nameOf(file) : `cli:${randomUUID()}`
         const started = yield* begin(client, campaignId, dryRun ? `dry-run:${randomUUID()}` : name)
         if (started.state === CodeImportState.FINISHED) {
           return yield* show(json, importJson(started), () =>
@@ -281,9 +288,9 @@ export const importCodes = Command.make(
         const rejected = rejects.count()
         const lost = rejected === 0 ? "" : `${Output.counted(rejected, "code")} rejected, see ${rejects.path}`
         if (dryRun) {
-          yield* abortWhole(client, started)
-          yield* show(json, importJson(sent), () =>
-            [`a dry run: nothing was added${lost === "" ? "" : `; ${lost}`}`, importFacts(sent, times)].join("\n"))
+          const aborted = yield* abortWhole(client, started)
+          yield* show(json, importJson(aborted), () =>
+            [`a dry run: nothing was added${lost === "" ? "" : `; ${lost}`}`, importFacts(aborted, times)].join("\n"))
           return
         }
         if (sent.received === 0n) {
@@ -305,8 +312,8 @@ export const importCodes = Command.make(
         )
         const finished = yield* present(codeImport)
         yield* show(json, importJson(finished), () =>
-          [`${grouped(finished.accepted)} codes were added to the pool`, ...lost === "" ? [] : [lost],
-            importFacts(finished, times)].join("\n"))
+          [`${addedWords(finished)} added to the pool`, ...lost === "" ? [] : [lost], importFacts(finished, times)]
+            .join("\n"))
       }))
 ).pipe(Command.withDescription("imports own codes into a campaign's pool, all of them or none; safe to repeat"))
 
@@ -353,7 +360,16 @@ export const abort = Command.make(
     withPublic(given, (client, { json }) =>
       Effect.gen(function*() {
         const of = create(CodeImportSchema, { campaignId, importId })
-        const aborted = yield* Effect.ensuring(abortWhole(client, of), Output.progressDone)
+        const aborted = yield* Effect.ensuring(abortWhole(client, of), Output.progressDone).pipe(
+          Effect.catchTag("Conflict", () =>
+            Effect.fail(
+              new CliFailure({
+                exit: "PRECONDITION",
+                code: "CONFLICT",
+                message: `import ${importId} is finished: its codes are in the pool`
+              })
+            ))
+        )
         yield* show(json, importJson(aborted), () => "the import was given up; nothing is left of it")
       }))
 ).pipe(Command.withDescription("gives an import up that is not finished, and removes what was sent"))
