@@ -4,7 +4,7 @@ import type { CallFailure } from "../client/CouponClient.ts"
 import type { OperatorCallFailure } from "../client/OperatorClient.ts"
 import { publicTags } from "../contract/OperatorErrors.ts"
 import { type FailureTag, table, textOf } from "../contract/FailureTable.ts"
-import { formatRfc3339 } from "../domain/Time.ts"
+import { type EpochMillis, formatRfc3339 } from "../domain/Time.ts"
 import type { Exit } from "./ExitCode.ts"
 
 /** Why a command did not do what was asked: printed on standard error, and shown by the exit code. */
@@ -32,7 +32,7 @@ const exits: { readonly [Tag in Answered]: { readonly exit: Exit; readonly hint?
   CodesExhausted: { exit: "PRECONDITION" },
   CampaignPaused: { exit: "PRECONDITION", hint: "`coupon campaign resume` resumes it" },
   CouponSoldOut: { exit: "PRECONDITION", hint: "`coupon campaign update --limit` raises the limit" },
-  CouponRedeemed: { exit: "PRECONDITION", hint: "`coupon get` shows when and where it was redeemed" },
+  CouponRedeemed: { exit: "PRECONDITION" },
   CouponExpired: { exit: "PRECONDITION" },
   CouponRevoked: { exit: "PRECONDITION" },
   Conflict: {
@@ -106,6 +106,8 @@ export const ofNoAnswer = (failure: NoAnswer): CliFailure => {
   }
 }
 
+const at = (time: EpochMillis | undefined): string => time === undefined ? "" : `: at ${formatRfc3339(time)}`
+
 /** How a failed call of the public API ends a command. */
 export const ofCall = (failure: CallFailure | CliFailure): CliFailure => {
   switch (failure._tag) {
@@ -116,9 +118,19 @@ export const ofCall = (failure: CallFailure | CliFailure): CliFailure => {
     case "UnexpectedAnswer":
       return ofNoAnswer(failure)
     case "CouponAlreadyClaimed": {
-      const { code, issuedAt, userId } = failure.coupon
-      return answered(failure._tag, `${textOf(failure)}: user ${userId} holds ${code} since ${formatRfc3339(issuedAt)}`)
+      const { code, expiresAt, issuedAt, userId } = failure.coupon
+      const until = expiresAt === undefined ? "" : ` until ${formatRfc3339(expiresAt)}`
+      const since = formatRfc3339(issuedAt)
+      return answered(failure._tag, `${textOf(failure)}: user ${userId} holds ${code} since ${since}${until}`)
     }
+    case "CouponRedeemed": {
+      const { redeemedAt, terminalId } = failure.coupon
+      return answered(failure._tag, `${textOf(failure)}${at(redeemedAt)}${terminalId === "" ? "" : `, ${terminalId}`}`)
+    }
+    case "CouponExpired":
+      return answered(failure._tag, textOf(failure) + at(failure.coupon.expiresAt))
+    case "CouponRevoked":
+      return answered(failure._tag, textOf(failure) + at(failure.coupon.revokedAt))
     default:
       return answered(failure._tag, textOf(failure))
   }

@@ -1,3 +1,5 @@
+import * as net from "node:net"
+import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
@@ -33,7 +35,7 @@ describe("coupon revoke", () => {
     expect(await run("revoke", id, "--user", "1", "--request-id", "r", "--yes")).toEqual(done)
     const again = await run("revoke", id, "--user", "1", "--yes")
     expect(again.code).toBe(exitCodes.PRECONDITION.code)
-    expect(again.err).toContain("COUPON_REVOKED")
+    expect(again.err).toMatch(/^COUPON_REVOKED: at 2\d{3}-\S+Z$/m)
     expect((await run("issue", id, "2")).err).toContain("COUPON_SOLD_OUT")
     const log = await run("log", "--campaign", id)
     expect(log.out).toContain("coupon.revoke")
@@ -56,6 +58,21 @@ describe("coupon revoke", () => {
     expect(verified.code, verified.out).toBe(0)
   })
 
+  it("is named with its coupon and reason among the campaign's events, as other acts are", async () => {
+    const id = await soldOut(3)
+    await run("redeem", id, "--user", "2", "--terminal", "till-7")
+    await run("undo", id, "--user", "2", "--reason", "wrong order")
+    await run("revoke", id, "--user", "3", "--yes")
+    const acts = async () =>
+      (await run("events", id)).out.split("\n").filter((line) => /coupon\.re/.test(line))
+        .map((line) => line.replace(/^ *\d+ {2}\S+Z +/, "").replace(/ +/, " "))
+    await expect.poll(acts, { timeout: 20_000 }).toEqual([
+      "coupon.redeemed coupon 2, till-7",
+      "coupon.redemption_undone coupon 2, wrong order",
+      "coupon.revoked coupon 3"
+    ])
+  })
+
   it("is for operators", async () => {
     const id = await soldOut(1)
     for (const role of ["ISSUER", "REDEEMER", "VIEWER"]) {
@@ -66,5 +83,59 @@ describe("coupon revoke", () => {
     const key = (await run("keys", "create", "--name", "op", "--role", "OPERATOR")).out.trim()
     const done = await coupon(instance.url, { COUPON_API_KEY: key })("revoke", id, "--user", "1", "--yes")
     expect(done.code, done.err).toBe(0)
+  })
+})
+
+describe("coupon redeem", () => {
+  let instance: Instance
+  let run: ReturnType<typeof coupon>
+  beforeAll(async () => {
+    instance = await startInstance()
+    run = coupon(instance.url)
+  })
+  afterAll(() => (instance as Instance | undefined)?.kill())
+
+  const issued = async (): Promise<string> => {
+    const made = await run("campaign", "create", "--json", "--name", "r", "--limit", "1")
+    const id = String((JSON.parse(made.out) as { readonly campaignId: number }).campaignId)
+    expect((await run("issue", id, "1")).code).toBe(0)
+    return id
+  }
+
+  /** An address at which so many of the first answers are lost. */
+  const losing = async (answers: number) => {
+    let lost = answers
+    const proxy = net.createServer((socket) => {
+      const upstream = net.connect(instance.port, "127.0.0.1")
+      for (const one of [socket, upstream]) {
+        one.on("error", () => {}).on("close", () => (socket.destroy(), upstream.destroy()))
+      }
+      socket.pipe(upstream)
+      upstream.on("data", (chunk: Buffer) => lost-- > 0 ? socket.destroy() : socket.write(chunk))
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
+    return { close: () => proxy.close(), url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` }
+  }
+
+  it("asks again by the same request id until it has an answer", async () => {
+    const id = await issued()
+    const { close, url } = await losing(2)
+    const done = await coupon(url)("redeem", id, "--user", "1", "--json")
+    expect(done).toMatchObject({ code: 0, err: "" })
+    expect(JSON.parse(done.out)).toMatchObject({ coupon: { state: "REDEEMED" }, redemption: { sequence: 1 } })
+    close()
+  })
+
+  it("says by which request id to ask again if it gets none, and that one has the answer", async () => {
+    const id = await issued()
+    const { close, url } = await losing(Infinity)
+    const open = await coupon(url)("redeem", id, "--user", "1", "--terminal", "till-7")
+    expect(open).toMatchObject({ code: exitCodes.UNKNOWN.code, out: "" })
+    const [, requestId] = /repeat it with --request-id (\S+)$/m.exec(open.err) ?? []
+    expect(await run("redeem", id, "--user", "1", "--request-id", requestId!)).toMatchObject({ code: 0 })
+    const other = await run("redeem", id, "--user", "1")
+    expect(other.code).toBe(exitCodes.PRECONDITION.code)
+    expect(other.err).toMatch(/^COUPON_REDEEMED: at 2\d{3}-\S+Z, till-7$/m)
+    close()
   })
 })

@@ -8,7 +8,7 @@ import { parseRfc3339 } from "../../domain/Time.ts"
 import { sameValidity } from "../../domain/validity/CouponValidity.ts"
 import { parseUndoWindow } from "../../domain/validity/UndoWindow.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
-import { createSafely } from "../campaigns/SafeCreation.ts"
+import { untilKnown } from "../SafeRepetition.ts"
 import * as CampaignFile from "./CampaignFile.ts"
 
 /** A field that differs: what it is, and what the file says. */
@@ -164,7 +164,7 @@ const create = (client: Client, wanted: CampaignFile.FileCampaign, allowPastEnd:
     ...validityToWire(couponValidity),
     ...windowToWire(undoWindow)
   }
-  return createSafely(client, request, "the same file").pipe(
+  return untilKnown(client.createCampaign(request), "the same file").pipe(
     Effect.mapError((failure) =>
       failure._tag === "Conflict"
         ? new CliFailure({

@@ -13,7 +13,7 @@ import * as Json from "../values/Json.ts"
 import type { Times } from "../values/Times.ts"
 import { allowPastEnd, end, limit, name, start } from "./CampaignOptions.ts"
 import * as CodeOptions from "./CodeOptions.ts"
-import { createSafely } from "./SafeCreation.ts"
+import { untilKnown } from "../SafeRepetition.ts"
 import * as ValidityOptions from "./ValidityOptions.ts"
 
 /** What was made, and when it opens: `Summer: 1000 coupons, opens in 59 min 58 s, at 2025-06-25T12:00:00+09:00`. */
@@ -66,9 +66,8 @@ export const create = Command.make(
           ...{ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id, ...codes },
           ...yield* ValidityOptions.toWire(given, times)
         }
-        const reply = yield* createSafely(
-          client,
-          request,
+        const reply = yield* untilKnown(
+          client.createCampaign(request),
           `--request-id '${id}' --start ${startTime}${endTime === "" ? "" : ` --end ${endTime}`}` +
             ValidityOptions.repetition(request.couponValidity)
         )

@@ -21,11 +21,23 @@ const follow = Options.boolean("follow").pipe(
   Options.withDescription("waits for more, until it is ended; goes on when an instance leaves")
 )
 
+/** Of what was done to one coupon, or to a pool; `undefined`: the event is none of these. */
+const facts = (payload: Readonly<Record<string, unknown>>): string | undefined => {
+  const { codeCount, codes, left, number, reason, terminalId } = payload
+  if (typeof number === "number") {
+    return [`coupon ${number}`, terminalId, reason].filter((word) => typeof word === "string" && word !== "").join(", ")
+  }
+  if (typeof codes === "number") return `${codes} of ${String(codeCount)} codes`
+  return typeof left === "number" ? `${left} of ${String(codeCount)} codes left` : undefined
+}
+
 /** What an event says, in a few words. */
 const details = ({ firstNumber, lastNumber, payload = {}, type }: CampaignEvent): string => {
   if (type === "coupon.issued") {
     return firstNumber === lastNumber ? `coupon ${firstNumber}` : `coupons ${firstNumber} to ${lastNumber}`
   }
+  const words = facts(payload)
+  if (words !== undefined) return words
   const { changed, version } = payload
   const names = Array.isArray(changed) ? changed : []
   const changes = names.map((name) => `${String(name)}: ${JSON.stringify(payload[String(name)])}`)

@@ -2,6 +2,8 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import type { CallFailure } from "../../client/CouponClient.ts"
+import { CliFailure, ofCall } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Confirmation from "../line/Confirmation.ts"
 import { parseUserId, show, withPublic } from "../commands/Commands.ts"
@@ -11,6 +13,15 @@ const reason = Options.text("reason").pipe(
   Options.withDescription("why, such as the number of a ticket; the audit log keeps it"),
   Options.withDefault("")
 )
+
+/** A coupon is erased once its claim has certainly been answered. */
+const fresh = (failure: CallFailure) =>
+  Effect.fail(
+    new CliFailure({
+      ...ofCall(failure),
+      hint: "a coupon was issued to the user just now, or a store is down: try again after some seconds"
+    })
+  )
 
 /** Goes through all campaigns, some a call. */
 export const eraseUser = Command.make(
@@ -25,7 +36,7 @@ export const eraseUser = Command.make(
         let erased = 0
         let pageToken = ""
         do {
-          const page = yield* client.eraseUser({ userId, reason, pageToken })
+          const page = yield* Effect.catchTag(client.eraseUser({ userId, reason, pageToken }), "Unavailable", fresh)
           erased += page.erased
           pageToken = page.nextPageToken
         } while (pageToken !== "")

@@ -8,9 +8,11 @@ import { randomUUID } from "node:crypto"
 import {
   type Coupon, RedeemCouponResponseSchema, type Redemption, RevokeCouponResponseSchema, UndoRedemptionResponseSchema
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import type { CallFailure } from "../../client/CouponClient.ts"
 import { type CliFailure, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
+import { untilKnown } from "../SafeRepetition.ts"
 import * as Json from "../values/Json.ts"
 import * as Confirmation from "../line/Confirmation.ts"
 import { campaignId, parseUserId, show, withPublic } from "../commands/Commands.ts"
@@ -55,7 +57,11 @@ const print = <Desc extends DescMessage>(
       request: redemption?.requestId
     }))
 
-const request = (id: Option.Option<string>): string => Option.getOrElse(id, () => randomUUID())
+/** Sends an act until its outcome is known, and names the request by which it can be repeated where it is not. */
+const act = <A>(id: Option.Option<string>, send: (requestId: string) => Effect.Effect<A, CallFailure>) => {
+  const requestId = Option.getOrElse(id, () => randomUUID())
+  return untilKnown(send(requestId), `--request-id ${Output.printable(requestId)}`)
+}
 
 export const redeem = Command.make(
   "redeem",
@@ -72,10 +78,8 @@ export const redeem = Command.make(
     withPublic(given, (client, connection) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
-        const reply = yield* client.redeemCoupon({
-          campaignId, coupon, orderRef, terminalId,
-          requestId: request(requestId)
-        })
+        const reply = yield* act(requestId, (id) =>
+          client.redeemCoupon({ campaignId, coupon, orderRef, terminalId, requestId: id }))
         yield* print(RedeemCouponResponseSchema, reply, reply, connection)
       }))
 ).pipe(Command.withDescription("redeems a coupon; safe to repeat with the same --request-id"))
@@ -87,7 +91,8 @@ export const undo = Command.make(
     withPublic({ ...given, reason }, (client, connection) =>
       Effect.gen(function*() {
         const coupon = yield* keyOf(code, user)
-        const reply = yield* client.undoRedemption({ campaignId, coupon, reason, requestId: request(requestId) })
+        const reply = yield* act(requestId, (id) =>
+          client.undoRedemption({ campaignId, coupon, reason, requestId: id }))
         yield* print(UndoRedemptionResponseSchema, reply, reply, connection)
       }))
 ).pipe(Command.withDescription("undoes the redemption of a coupon, within its window"))
@@ -112,10 +117,8 @@ export const revoke = Command.make(
         const coupon = yield* keyOf(code, user)
         const what = "a coupon is revoked for good"
         yield* Confirmation.confirm({ what, word: String(coupon.value), yes, json: connection.json })
-        const reply = yield* client.revokeCoupon({
-          campaignId, coupon, reason, returnSlot,
-          requestId: request(requestId)
-        })
+        const reply = yield* act(requestId, (id) =>
+          client.revokeCoupon({ campaignId, coupon, reason, returnSlot, requestId: id }))
         yield* print(RevokeCouponResponseSchema, reply, reply, connection)
       }))
 ).pipe(Command.withDescription("revokes a coupon for good; safe to repeat with the same --request-id"))

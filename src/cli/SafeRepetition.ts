@@ -1,12 +1,10 @@
-import type { MessageInitShape } from "@bufbuild/protobuf"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Backoff from "../../base/Backoff.ts"
-import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
-import type { CreateCampaignRequestSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
-import { CliFailure, ofCall } from "../CliFailure.ts"
+import * as Backoff from "../base/Backoff.ts"
+import type { CallFailure } from "../client/CouponClient.ts"
+import { CliFailure, ofCall } from "./CliFailure.ts"
 
-/** How often a creation is sent at most: its id makes repeating it safe. */
+/** How often a call is sent at most: its request id makes repeating it safe. */
 const ATTEMPTS = 4
 
 const pause = Backoff.make({ firstMillis: 200, lastMillis: 2_000 })
@@ -16,18 +14,14 @@ const mayBeDone = (failure: CallFailure): boolean =>
   failure._tag === "OutcomeUnknown" || ("mayBeDone" in failure && failure.mayBeDone)
 
 /**
- * Sends a creation until its outcome is known. If an attempt may have been done and none succeeded, the failure says
- * how to go on: the next one may be answered that nothing was done, which is true of that one alone.
+ * Sends a call that has a request id until its outcome is known. If an attempt may have been done and none succeeded,
+ * the failure says how to go on: the next one may be answered that nothing was done, which is true of that one alone.
  */
-export const createSafely = (
-  client: CouponClient["Type"],
-  request: MessageInitShape<typeof CreateCampaignRequestSchema>,
-  repetition: string
-) =>
+export const untilKnown = <A>(call: Effect.Effect<A, CallFailure>, repetition: string) =>
   Effect.gen(function*() {
     let isOpen = false
     for (let attempt = 1;; attempt++) {
-      const sent = yield* Effect.either(client.createCampaign(request))
+      const sent = yield* Effect.either(call)
       if (Either.isRight(sent)) return sent.right
       const failure = sent.left
       isOpen ||= mayBeDone(failure)
