@@ -40,7 +40,7 @@ const details = ({ firstNumber, lastNumber, payload = {}, type }: CampaignEvent)
   if (words !== undefined) return words
   const { changed, version } = payload
   const names = Array.isArray(changed) ? changed : []
-  const changes = names.map((name) => `${String(name)}: ${JSON.stringify(payload[String(name)])}`)
+  const changes = names.map((name) => `${String(name)}: ${JSON.stringify(payload[String(name)] ?? null)}`)
   return [...(version === undefined ? [] : [`version ${JSON.stringify(version)}`]), ...changes].join(", ")
 }
 
