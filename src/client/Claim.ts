@@ -1,18 +1,18 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type { Coupon } from "../domain/Coupon.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 import type { CallFailure } from "./Calls.ts"
 import { repetitionOf } from "./Repetition.ts"
 
 /** What a claim comes to when the service decides it. */
 export type ClaimOutcome = Data.TaggedEnum<{
-  /** The user has got this coupon. It is durable. */
-  Claimed: { readonly coupon: Coupon }
+  /** The user has got this coupon. It is durable. Without `expiresAt` it does not expire. */
+  Claimed: { readonly coupon: IssuedCoupon }
   /**
-   * The user holds this coupon. `mayBeNew`: a call before this one had no answer, and may be what issued it; otherwise
-   * the user held it before the claim.
+   * The user holds this coupon; if `expiresAt` is absent, `getCoupon` says whether it expires. `mayBeNew`: a call
+   * before this one had no answer, and may be what issued it; otherwise the user held it before the claim.
    */
-  AlreadyHeld: { readonly coupon: Coupon; readonly mayBeNew: boolean }
+  AlreadyHeld: { readonly coupon: IssuedCoupon; readonly mayBeNew: boolean }
   /** All coupons are issued. A higher limit opens the campaign again. */
   SoldOut: {}
   /** The pool has no code left, and the limit is not reached. */
@@ -61,8 +61,8 @@ export type ClaimFailure = Exclude<CallFailure, { readonly _tag: Decided }>
  * coupons of a campaign.
  */
 export const claim = (
-  send: Effect.Effect<Coupon, CallFailure>,
-  retrying: (call: Effect.Effect<Coupon, CallFailure>) => Effect.Effect<Coupon, CallFailure>
+  send: Effect.Effect<IssuedCoupon, CallFailure>,
+  retrying: (call: Effect.Effect<IssuedCoupon, CallFailure>) => Effect.Effect<IssuedCoupon, CallFailure>
 ): Effect.Effect<ClaimOutcome, ClaimFailure> =>
   Effect.suspend(() => {
     let mayBeNew = false

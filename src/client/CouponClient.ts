@@ -5,14 +5,12 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as CouponDetail from "../contract/CouponDetail.ts"
 import { type CampaignEvent, CouponService, type WatchCampaignResponse } from "../contract/gen/coupon/v1/coupon_pb.ts"
-import type { Coupon } from "../domain/Coupon.ts"
-import { parseRfc3339 } from "../domain/Time.ts"
+import type { IssuedCoupon } from "../domain/redemption/Redemption.ts"
 import { type CallFailure, methodsOf, transportOf } from "./Calls.ts"
 import { claim, type ClaimFailure, type ClaimOutcome } from "./Claim.ts"
 import { UnexpectedAnswer } from "./ClientFailure.ts"
@@ -85,7 +83,7 @@ interface Compounds {
   readonly coupons: (request: {
     readonly campaignId: number
     readonly afterNumber?: number | undefined
-  }) => Stream.Stream<Coupon, CallFailure>
+  }) => Stream.Stream<IssuedCoupon, CallFailure>
 }
 
 /**
@@ -170,11 +168,10 @@ export const fromTransport = (
     retrying,
     claim: ({ campaignId, userId }) =>
       claim(
-        Effect.flatMap(rpcs.issueCoupon({ campaignId, userId }), ({ code, issuedAt, number }) =>
-          Either.match(parseRfc3339("issuedAt", issuedAt), {
-            onLeft: () => Effect.fail(unreadable(url)),
-            onRight: (at) => Effect.succeed<Coupon>({ campaignId, id: number, userId, code, issuedAt: at })
-          })),
+        Effect.flatMap(rpcs.issueCoupon({ campaignId, userId }), (reply) => {
+          const coupon = CouponDetail.ofIssued({ campaignId, userId }, reply)
+          return coupon === undefined ? Effect.fail(unreadable(url)) : Effect.succeed(coupon)
+        }),
         retrying
       ),
     watch,
@@ -184,7 +181,7 @@ export const fromTransport = (
     coupons: ({ afterNumber = 0, campaignId }) =>
       Stream.suspend(() => {
         let last = afterNumber
-        return resumed<Coupon>({
+        return resumed<IssuedCoupon>({
           goesOn: false,
           open: () =>
             rpcs.exportCoupons({ campaignId, afterNumber: last }).pipe(

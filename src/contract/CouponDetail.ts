@@ -4,7 +4,9 @@ import * as Either from "effect/Either"
 import { reversed } from "./Reversed.ts"
 import type { CouponState as DomainState, IssuedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { formatRfc3339, parseRfc3339 } from "../domain/Time.ts"
-import { type Coupon as CouponMessage, CouponSchema, CouponState } from "./gen/coupon/v1/coupon_pb.ts"
+import {
+  type Coupon as CouponMessage, CouponSchema, CouponState, type IssueCouponResponse
+} from "./gen/coupon/v1/coupon_pb.ts"
 
 const states = {
   ISSUED: CouponState.ISSUED,
@@ -47,6 +49,17 @@ export const ofMessage = (message: CouponMessage): IssuedCoupon | KnownCoupon | 
   const redeemedAt = Either.getOrUndefined(parseRfc3339("redeemedAt", message.redeemedAt ?? ""))
   const revokedAt = Either.getOrUndefined(parseRfc3339("revokedAt", message.revokedAt ?? ""))
   return { ...coupon, state, expiresAt, redeemedAt, terminalId, revokedAt }
+}
+
+/** The coupon of an answer to IssueCoupon; `undefined`: its time cannot be read. */
+export const ofIssued = (
+  { campaignId, userId }: Pick<IssuedCoupon, "campaignId" | "userId">,
+  { code, expiresAt, issuedAt, number }: Pick<IssueCouponResponse, "code" | "expiresAt" | "issuedAt" | "number">
+): IssuedCoupon | undefined => {
+  const at = Either.getOrUndefined(parseRfc3339("issuedAt", issuedAt))
+  if (at === undefined) return undefined
+  const coupon = { campaignId, id: number, userId, code, issuedAt: at }
+  return expiresAt === undefined ? coupon : { ...coupon, expiresAt: Date.parse(expiresAt) }
 }
 
 /**

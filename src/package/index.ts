@@ -24,7 +24,7 @@ export { layer as layerWebhooks, WebhookClient } from "../client/WebhookClient.t
 export { type NoAnswer } from "../client/ClientFailure.ts"
 export type { FailureMessage, WireFailure } from "../contract/FailureTable.ts"
 export type { Coupon } from "../domain/Coupon.ts"
-export type { KnownCoupon } from "../domain/redemption/Redemption.ts"
+export type { IssuedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 
 /**
  * The failures of calls, each a class with a tag. Calls fail with them, and tests make them.

@@ -43,6 +43,13 @@ describe("a claim", () => {
       const claimed = yield* claim(open, 1n)
       expect(claimed).toMatchObject({ _tag: "Claimed", coupon: { campaignId: open, id: 1, userId: 1n } })
       expect(yield* claim(open, 1n)).toEqual({ ...claimed, _tag: "AlreadyHeld", mayBeNew: false })
+      const { campaignId: dated } = yield* client.createCampaign({
+        name: "d", couponLimit: 1n, startTime: OPEN, couponValidity: { after: "P30D" }
+      })
+      const issued = yield* claim(dated, 1n)
+      const { coupon } = yield* client.getCoupon({ campaignId: dated, userId: 1n })
+      expect(issued).toMatchObject({ _tag: "Claimed", coupon: { expiresAt: Date.parse(coupon!.expiresAt!) } })
+      expect(yield* claim(dated, 1n)).toEqual({ ...issued, _tag: "AlreadyHeld", mayBeNew: false })
       yield* client.pauseCampaign({ campaignId: open })
       expect(yield* claim(open, 2n)).toEqual({ _tag: "Paused" })
       yield* client.resumeCampaign({ campaignId: open })
