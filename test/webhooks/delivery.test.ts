@@ -263,6 +263,54 @@ describe("delivery", () => {
       expect(receivers.got[4]!.body).toBe(receivers.got[0]!.body)
     }))
 
+  tests("counts what was set aside and is taken after all as a good delivery",
+    Effect.gen(function*() {
+      const { issue } = yield* MemoryWebhooks.MemoryStore
+      const receivers = yield* Receivers
+      const records = yield* WebhookRecords
+      const endpoints = yield* WebhookEndpoints
+      const made = yield* endpoint({ onFailure: "PARK", maxAttempts: 1, mode: "RANGE" })
+      issue(1, 1)
+      receivers.answer = () => Effect.succeed(answered(500))
+      const delivery = yield* instance
+      const list = records.parked({ endpointId: made.id, afterId: 0, limit: 9 })
+      const isFailing = Effect.map(endpoints.all, ([one]) => one!.failingSince !== undefined)
+      yield* until([delivery], Effect.zipWith(list, isFailing, (all, failing) => all.length === 1 && failing))
+      receivers.answer = () => Effect.succeed(ok)
+      yield* records.retry({ ...changeBy(named("ops")), endpointId: made.id, ids: undefined })
+      yield* until([delivery], Effect.map(list, (all) => all.length === 0))
+      expect(yield* isFailing).toBe(false)
+    }))
+
+  tests("disables an endpoint that answers 410 to what was set aside, and sends it nothing more",
+    Effect.gen(function*() {
+      const { acts, issue } = yield* MemoryWebhooks.MemoryStore
+      const receivers = yield* Receivers
+      const records = yield* WebhookRecords
+      const endpoints = yield* WebhookEndpoints
+      const made = yield* endpoint({ onFailure: "PARK", maxAttempts: 1, mode: "EACH" })
+      issue(1, 3)
+      receivers.answer = () => Effect.succeed(answered(500))
+      const delivery = yield* instance
+      const list = records.parked({ endpointId: made.id, afterId: 0, limit: 9 })
+      yield* until([delivery], Effect.map(list, (all) => all.length === 3))
+      receivers.answer = () => Effect.succeed(answered(410))
+      receivers.got.length = 0
+      yield* records.retry({ ...changeBy(named("ops")), endpointId: made.id, ids: undefined })
+      const isDisabled = Effect.map(endpoints.all, ([one]) => one!.status === "DISABLED")
+      yield* until([delivery], Effect.zipWith(list, isDisabled, (all, disabled) =>
+        disabled && all.filter(({ isDue }) => isDue).length === 2))
+      expect(receivers.got).toHaveLength(1)
+      expect(acts.filter((action) => action === "webhook.disable")).toHaveLength(1)
+      // Enabled again, it gets the others.
+      receivers.answer = () => Effect.succeed(ok)
+      const [from] = yield* endpoints.all
+      const to = { ...from!, status: "ENABLED" as const, reason: "", disabledAt: undefined }
+      yield* endpoints.change({ ...changeBy(named("ops")), action: "webhook.update", from: from!, to })
+      yield* until([delivery], Effect.map(list, (all) => all.length === 1))
+      expect(ids(receivers.got.slice(1))).toEqual(["1-1-2", "1-1-3"])
+    }))
+
   tests("goes past what retention has removed, with a row in the audit log and a count, and on from there",
     Effect.gen(function*() {
       const store = yield* MemoryWebhooks.MemoryStore

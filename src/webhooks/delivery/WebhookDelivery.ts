@@ -145,6 +145,10 @@ const makeOn = (box: SecretBox.SecretBox) =>
     const keyOf = (endpointId: WebhookId, campaignId: CampaignId) => `${endpointId}:${campaignId}`
     const isEnabled = ({ status }: WebhookEndpoint) => status === "ENABLED"
     const enabled = () => [...known.values()].filter(isEnabled)
+    const enabledOf = (id: WebhookId) => {
+      const endpoint = known.get(id)
+      return endpoint !== undefined && isEnabled(endpoint) ? endpoint : undefined
+    }
     const lanesOf = (id: WebhookId) => [...lanes.values()].filter(({ endpoint }) => endpoint.id === id).length
 
     const start = (endpoint: WebhookEndpoint, held: HeldCursor, leasedAt: number) =>
@@ -354,10 +358,9 @@ const makeOn = (box: SecretBox.SecretBox) =>
 
     const parked = Effect.gen(function*() {
       for (const id of yield* records.dueParked) {
-        const endpoint = known.get(id)
-        if (endpoint === undefined || !isEnabled(endpoint) || parkedLanes.has(id)) continue
+        if (enabledOf(id) === undefined || parkedLanes.has(id)) continue
         parkedLanes.add(id)
-        const lane = ParkedLane.run({ ...services, records }, endpoint, owner)
+        const lane = ParkedLane.run({ ...services, records, health, enabled: enabledOf }, id, owner)
         yield* Effect.forkIn(
           Effect.ensuring(Effect.ignoreLogged(lane), Effect.sync(() => parkedLanes.delete(id))),
           scope
