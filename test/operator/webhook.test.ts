@@ -95,8 +95,15 @@ describe("webhooks by the command", () => {
     expect((await run("webhook", "parked", id)).out).toBe("nothing is set aside\n")
     expect(await run("webhook", "retry", id)).toMatchObject({ code: exitCodes.USAGE.code })
     expect(await json("webhook", "retry", id, "--all")).toMatchObject({ count: 0 })
+    expect(await run("webhook", "update", id, "--enable", "--expected-version", "999")).toMatchObject({
+      code: exitCodes.PRECONDITION.code,
+      err: expect.stringContaining("coupon webhook get") as string
+    })
     expect(await run("webhook", "delete", id)).toMatchObject({ code: 0 })
-    expect(await run("webhook", "get", id)).toMatchObject({ code: exitCodes.NOT_FOUND.code })
+    expect(await run("webhook", "get", id)).toMatchObject({
+      code: exitCodes.NOT_FOUND.code,
+      err: expect.stringContaining("coupon webhook list") as string
+    })
   })
 
   it("watch shows what a webhook has not taken", async () => {
@@ -155,6 +162,36 @@ describe("webhooks by the command", () => {
     const { code, out } = await listening.ended
     expect(code).toBe(exitCodes.INTERRUPTED.code)
     expect(out).toMatch(/coupon\.issued +1 in msg_\S+: 500 Internal Server Error/)
+  })
+
+  it("listen sends the events as the log has them, also those that a watch sends as one", async () => {
+    const campaignId = String((await json("campaign", "create", "--name", "exact", "--limit", "9"))["campaignId"])
+    const logged = async () => {
+      const { out } = await run("events", campaignId, "--json")
+      return out.trim().split("\n").map((line) => JSON.parse(line) as { sequence: number; lastNumber?: number })
+    }
+    // Each in a range of its own.
+    for (let user = 1; user <= 3; user++) {
+      await run("issue", campaignId, String(user))
+      await expect.poll(async () => (await logged()).at(-1)?.lastNumber).toBe(user)
+    }
+    expect(await logged()).toHaveLength(4)
+    const secret = `whsec_${randomBytes(32).toString("base64")}`
+    for (const [mode, expected] of [["batch", ["1", "2-1", "3-2", "4-3"]], ["range", ["1", "2", "3", "4"]]] as const) {
+      received.length = 0
+      const listening = startCommand(
+        ["listen", "--forward-to", hook, "--campaign", campaignId, "--after", "0", "--mode", mode, "--secret", secret],
+        { COUPON_URL: instance.url }
+      )
+      const idsOf = (one: Received) => (verified(secret, one) as ReadonlyArray<{ id: string }>).map(({ id }) => id)
+      const ids = () => received.flatMap(idsOf)
+      await expect.poll(() => ids().length, { timeout: 20_000 }).toBe(expected.length)
+      expect(ids()).toEqual(expected.map((id) => `${campaignId}-${id}`))
+      // The coupons were a single event of the watch.
+      expect(received).toHaveLength(2)
+      listening.kill("SIGINT")
+      await listening.ended
+    }
   })
 
   it("listen refuses what is no URL and no secret", async () => {

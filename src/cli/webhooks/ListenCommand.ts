@@ -15,7 +15,7 @@ import { withPublic } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 
-/** Events of one request in the mode `batch`, as the service sends them. */
+/** Events of one request in the modes `batch` and `range`, as the service sends them. */
 const MOST_EVENTS = 500
 
 /** How long a receiver may take for all of its answer, as with the service. */
@@ -33,32 +33,56 @@ const loggedOf = (event: CampaignEvent): CloudEvents.LoggedEvent => ({
   at: Date.parse(event.at)
 })
 
-/** The events of coupons that a range stands for. */
-const couponsOf = (client: CouponClient["Type"], event: CampaignEvent) =>
-  client.exportCoupons({ campaignId: event.campaignId, afterNumber: event.firstNumber - 1 }).pipe(
+/** Events of the log that one call reads. */
+const PAGE = 1_000
+
+/** The events that a watch has sent as one, as the log has them: ids and sequences of what is sent come from these. */
+const loggedEvents = (
+  client: CouponClient["Type"],
+  event: CampaignEvent
+): Stream.Stream<ReadonlyArray<CampaignEvent>, CallFailure> => {
+  if (event.firstSequence === event.sequence) return Stream.make([event])
+  const { campaignId, firstSequence, sequence } = event
+  return Stream.paginateEffect(firstSequence - 1n, (afterSequence) =>
+    Effect.map(client.listEvents({ campaignId, afterSequence, pageSize: PAGE }), ({ events }) => {
+      const some = events.filter((one) => one.sequence <= sequence)
+      const last = some.at(-1)?.sequence ?? sequence
+      return [some, last < sequence ? Option.some(last) : Option.none()]
+    }))
+}
+
+/** The events of the coupons that ranges stand for, which follow one another. */
+const couponsOf = (client: CouponClient["Type"], ranges: ReadonlyArray<CampaignEvent>) => {
+  const [first, last] = [ranges[0], ranges.at(-1)]
+  if (first === undefined || last === undefined) return Stream.empty
+  let at = 0
+  return client.exportCoupons({ campaignId: first.campaignId, afterNumber: first.firstNumber - 1 }).pipe(
     Stream.mapConcat(({ coupons }) => coupons),
-    Stream.takeWhile(({ number }) => number <= event.lastNumber),
-    Stream.map((coupon) =>
-      CloudEvents.ofCoupon(loggedOf(event), {
-        campaignId: event.campaignId,
+    Stream.takeWhile(({ number }) => number <= last.lastNumber),
+    Stream.map((coupon) => {
+      while (ranges[at]!.lastNumber < coupon.number) at++
+      return CloudEvents.ofCoupon(loggedOf(ranges[at]!), {
+        campaignId: first.campaignId,
         id: coupon.number,
         userId: coupon.userId,
         code: coupon.code,
         issuedAt: Date.parse(coupon.issuedAt),
         expiresAt: coupon.expiresAt === undefined ? undefined : Date.parse(coupon.expiresAt)
-      }))
+      })
+    })
   )
+}
 
-/** The bodies of the requests that an event makes in a mode. */
+/** The bodies of the requests that an event of a watch makes in a mode. */
 const bodiesOf = (
   client: CouponClient["Type"],
   mode: Mode,
   event: CampaignEvent
 ): Stream.Stream<{ readonly id: string; readonly body: CloudEvents.Body; readonly count: number }, CallFailure> => {
-  const logged = loggedOf(event)
-  const events = mode !== "range" && CloudEvents.isRange(logged)
-    ? couponsOf(client, event)
-    : Stream.make(CloudEvents.ofEvent(logged))
+  const events = Stream.flatMap(loggedEvents(client, event), (some) =>
+    mode !== "range" && CloudEvents.isRange(loggedOf(event))
+      ? couponsOf(client, some)
+      : Stream.fromIterable(some.map((one) => CloudEvents.ofEvent(loggedOf(one)))))
   return mode === "each"
     ? Stream.map(events, (one) => ({ id: `msg_${one.id}`, body: CloudEvents.single(one), count: 1 }))
     : Stream.map(Stream.grouped(events, MOST_EVENTS), (chunk) => {
