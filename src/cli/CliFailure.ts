@@ -136,6 +136,19 @@ export const ofCall = (failure: CallFailure | CliFailure): CliFailure => {
   }
 }
 
+/** Where webhooks are meant, the hints about campaigns would mislead. */
+const webhookHints: { readonly [Tag in Answered]?: string } = {
+  RecordNotFound: "check the ids; `coupon webhook list` shows all webhooks, `coupon campaign list` all campaigns",
+  Conflict: "it was changed meanwhile: look with `coupon webhook get`, then repeat with its version"
+}
+
+/** How a failed call about webhooks ends a command. */
+export const ofWebhookCall = (failure: CallFailure | CliFailure): CliFailure => {
+  const ended = ofCall(failure)
+  const hint = (webhookHints as { readonly [tag: string]: string | undefined })[failure._tag]
+  return hint === undefined ? ended : new CliFailure({ ...ended, message: ended.message, hint })
+}
+
 /** How a failed call of the operator plane ends a command. */
 export const ofOperatorCall = (failure: OperatorCallFailure | CliFailure): CliFailure => {
   switch (failure._tag) {

@@ -200,6 +200,13 @@ describe("coupon, for those who read coupons", () => {
     expect(head.stdout.split("\n").slice(0, 2).map((line) => formats.ndjson.read(line)!.number)).toEqual([1, 2])
   })
 
+  it("says of a campaign that does not exist what to do, in one line", async () => {
+    expect(await run("export", "2147483647", "--to", fresh())).toMatchObject({
+      code: exitCodes.NOT_FOUND.code,
+      err: "RECORD_NOT_FOUND\ncheck the ids; `coupon campaign list` shows all campaigns\n"
+    })
+  })
+
   it("leaves whole lines behind at Ctrl-C, and goes on after kill -9", async () => {
     for (const [signal, code] of [["SIGINT", exitCodes.INTERRUPTED.code], ["SIGKILL", null]] as const) {
       const file = fresh()

@@ -9,7 +9,7 @@ import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
 import type { WebhookClient } from "../../client/WebhookClient.ts"
 import type { OperatorCallFailure, OperatorClient } from "../../client/OperatorClient.ts"
 import type { AllInstances } from "../AllInstances.ts"
-import { type CliFailure, ofCall, ofOperatorCall, usage } from "../CliFailure.ts"
+import { type CliFailure, ofCall, ofOperatorCall, ofWebhookCall, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 
@@ -68,7 +68,7 @@ export const withWebhooks = <A>(
     const connection = yield* Connection.parse(given)
     const { make } = yield* Effect.promise(() => import("../../client/WebhookClient.ts"))
     return yield* use(make(clientOptions(connection)), connection)
-  }).pipe(Effect.mapError(ofCall))
+  }).pipe(Effect.mapError(ofWebhookCall))
 
 /** Gives a handler the client of the operator plane. Failures of its calls become exit codes here. */
 export const withOperator = <A>(

@@ -71,8 +71,8 @@ const run = (
       if (number > before) attempt = 1
       if (!isPassing(ended.left) || attempt >= ATTEMPTS) {
         const failure = ofCall(ended.left)
-        const hint = `${count(number)} coupons are written; to go on, run it again` +
-          (failure.hint === undefined ? "" : `\n${failure.hint}`)
+        const written = number === 0 ? [] : [`${count(number)} coupons are written; to go on, run it again`]
+        const hint = [...written, ...failure.hint === undefined ? [] : [failure.hint]].join("; ")
         return yield* new CliFailure({ ...failure, message: failure.message, hint })
       }
       yield* Effect.sleep(pause(attempt))
