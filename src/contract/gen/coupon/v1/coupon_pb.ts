@@ -2087,8 +2087,9 @@ export type CampaignEvent = Message<"coupon.v1.CampaignEvent"> & {
   sequence: bigint;
 
   /**
-   * coupon.issued, campaign.created, campaign.updated, campaign.paused, campaign.resumed, campaign.ended or
-   * campaign.sold_out. Later versions add types: pass over those that you do not know.
+   * coupon.issued, coupon.redeemed, coupon.redemption_undone, coupon.revoked, campaign.created, campaign.updated,
+   * campaign.paused, campaign.resumed, campaign.ended, campaign.sold_out, codes.imported or codes.low. Later versions
+   * add types: pass over those that you do not know.
    *
    * @generated from field: string type = 3;
    */
