@@ -2,6 +2,7 @@ import * as FastCheck from "fast-check"
 import { describe, expect, it } from "vitest"
 import { CampaignStatus } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
 import { saleCounts, type SaleSecond } from "../../src/domain/sale/SaleSecond.ts"
+import * as Attention from "../../console/src/logic/Attention.ts"
 import { changes, lineOf } from "../../console/src/logic/Changes.ts"
 import { closedAt } from "../../console/src/logic/ClosedAt.ts"
 import { clockText, durationText, partsOf } from "../../console/src/logic/Countdown.ts"
@@ -16,6 +17,27 @@ import { busiestSecond, curveOf, MAX_POINTS as CURVE_POINTS } from "../../consol
 import * as Sale from "../../console/src/logic/Sale.ts"
 import * as Series from "../../console/src/logic/Series.ts"
 import * as ServerClock from "../../console/src/logic/ServerClock.ts"
+
+describe("what needs attention of webhooks", () => {
+  const webhook = { id: "w", host: "shop.example", backlog: 7, lagMillis: 0, state: "ENABLED" as const }
+  const of = (fields: object) => Attention.ofWebhook({ ...webhook, ...fields })
+
+  it("is that one fails or is late, with what waits and for how long, or that one is disabled", () => {
+    expect(of({ lagMillis: Attention.WEBHOOK_LAG_MILLIS })).toEqual([])
+    const { backlog, host, id } = webhook
+    expect(of({ lagMillis: 60_001 })).toEqual([{ _tag: "WebhookLate", id, host, backlog, lagMillis: 60_001 }])
+    expect(of({ lagMillis: 9, state: "FAILING" }))
+      .toEqual([{ _tag: "WebhookFailing", id, host, backlog, lagMillis: 9 }])
+    expect(of({ lagMillis: 60_001, state: "DISABLED" })).toEqual([{ _tag: "WebhookDisabled", id, host }])
+  })
+
+  it("is later than what is urgent", () => {
+    const late = of({ lagMillis: 60_001 })
+    const disabled = of({ state: "DISABLED" })
+    expect(Attention.sorted([...late, ...disabled])).toEqual([...disabled, ...late])
+    expect([...late, ...disabled].map(Attention.isUrgent)).toEqual([false, true])
+  })
+})
 
 describe("the server's clock", () => {
   it("is within the shortest delay of the messages, whatever the skew of the local one", () => {

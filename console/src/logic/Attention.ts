@@ -1,4 +1,5 @@
-import type { Advice } from "$contract/OperatorRpcs.ts"
+import type { Advice } from "../../../src/contract/OperatorRpcs.ts"
+import type { WebhookState } from "../../../src/contract/Overview.ts"
 
 /** Something that an operator should look at, the worst first. */
 export type Attention =
@@ -10,7 +11,13 @@ export type Attention =
   | { readonly _tag: "BacklogGrows"; readonly events: number; readonly oldestAgeMillis: number }
   | { readonly _tag: "CommitsInDoubt"; readonly count: number }
   | { readonly _tag: "WebhookDisabled"; readonly id: string; readonly host: string }
-  | { readonly _tag: "WebhookFailing"; readonly id: string; readonly host: string; readonly backlog: number }
+  | {
+    readonly _tag: "WebhookFailing" | "WebhookLate"
+    readonly id: string
+    readonly host: string
+    readonly backlog: number
+    readonly lagMillis: number
+  }
   | { readonly _tag: "PoolLow"; readonly campaignId: number; readonly name: string; readonly left: number }
   | { readonly _tag: "AgentFailed"; readonly instance: string; readonly agent: string; readonly message: string }
   | { readonly _tag: "Shedding"; readonly perSecond: number }
@@ -19,8 +26,8 @@ export type Attention =
 
 const order: ReadonlyArray<Attention["_tag"]> = [
   "StoreDown", "NotReady", "InstanceMissing", "VerificationFailed", "GateBroken", "CommitsInDoubt", "BacklogGrows",
-  "WebhookDisabled", "PoolLow", "Shedding", "WebhookFailing", "AgentFailed", "Advised",
-  "KeyExpires"
+  "WebhookDisabled", "PoolLow", "Shedding", "WebhookFailing", "WebhookLate", "AgentFailed",
+  "Advised", "KeyExpires"
 ]
 
 /** Whether it needs someone now, or can wait until the sale is over. */
@@ -40,3 +47,15 @@ export const POOL_LOW_SHARE = 0.1
 
 /** An agent that has been due for this long does not run. */
 export const AGENT_LAG_MILLIS = 30_000
+
+/** A webhook is behind for a moment in each sale. Older than this, its receiver does not keep up. */
+export const WEBHOOK_LAG_MILLIS = 60_000
+
+/** What is wrong with a webhook. */
+export const ofWebhook = (
+  { backlog, host, id, lagMillis, state }: typeof WebhookState.Type
+): ReadonlyArray<Attention> => {
+  if (state === "DISABLED") return [{ _tag: "WebhookDisabled", id, host }]
+  if (state === "FAILING") return [{ _tag: "WebhookFailing", id, host, backlog, lagMillis }]
+  return lagMillis > WEBHOOK_LAG_MILLIS ? [{ _tag: "WebhookLate", id, host, backlog, lagMillis }] : []
+}

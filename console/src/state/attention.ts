@@ -41,11 +41,7 @@ const sharedOf = ({ campaigns, commitsInDoubt, isGateUp, outbox, perSecond, webh
     ...campaigns.flatMap(({ campaignId, gate, name }): All =>
       gate === "Broken" || gate === "Foreign" ? [{ _tag: "GateBroken", campaignId, name, gate }] : []
     ),
-    ...webhooks.flatMap(({ backlog, host, id, state }): All => {
-      if (state === "ENABLED") return []
-      if (state === "DISABLED") return [{ _tag: "WebhookDisabled", id, host }]
-      return [{ _tag: "WebhookFailing", id, host, backlog }]
-    }),
+    ...webhooks.flatMap(Attention.ofWebhook),
     ...shed > 0 ? [{ _tag: "Shedding", perSecond: shed } as const] : []
   ]
 }
