@@ -11,6 +11,7 @@ import * as ProtocolGrpc from "@connectrpc/connect/protocol-grpc"
 import * as ProtocolGrpcWeb from "@connectrpc/connect/protocol-grpc-web"
 import { Agent } from "node:http"
 import { CouponSchema, CouponService, type Coupon } from "../../src/contract/gen/coupon/v1/coupon_pb.ts"
+import { WebhookService } from "../../src/contract/gen/coupon/v1/webhook_pb.ts"
 
 /** How a client may speak to the one port. */
 export const protocols = [
@@ -21,6 +22,8 @@ export type Protocol = typeof protocols[number]
 /** Clients of one service, one an instance, that take turns. */
 export interface Clients {
   readonly next: () => Client<typeof CouponService>
+  /** The same for webhooks. */
+  readonly nextWebhooks: () => Client<typeof WebhookService>
   readonly close: () => void
 }
 
@@ -49,10 +52,15 @@ export const makeClients = (protocol: Protocol, urls: ReadonlyArray<string>): Cl
         return createGrpcWebTransport(h2(baseUrl))
     }
   }
-  const clients = urls.map((url) => createClient(CouponService, transport(url)))
+  const clients = urls.map((url) => {
+    const shared = transport(url)
+    return { coupons: createClient(CouponService, shared), webhooks: createClient(WebhookService, shared) }
+  })
   let turn = 0
+  const next = () => clients[turn++ % clients.length]!
   return {
-    next: () => clients[turn++ % clients.length]!,
+    next: () => next().coupons,
+    nextWebhooks: () => next().webhooks,
     close: () => {
       agent.destroy()
       for (const session of sessions) session.abort()
@@ -79,8 +87,9 @@ const transportInProcess = (protocol: Protocol, baseUrl: string, send: Universal
 
 /** Clients of a service in this process. */
 export const makeClientsInProcess = (protocol: Protocol, baseUrl: string, send: UniversalClientFn): Clients => {
-  const client = createClient(CouponService, transportInProcess(protocol, baseUrl, send))
-  return { next: () => client, close: () => {} }
+  const transport = transportInProcess(protocol, baseUrl, send)
+  const [coupons, webhooks] = [createClient(CouponService, transport), createClient(WebhookService, transport)]
+  return { next: () => coupons, nextWebhooks: () => webhooks, close: () => {} }
 }
 
 /** A failure as a typed client sees it; `coupon` is the error's detail. */

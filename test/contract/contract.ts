@@ -22,6 +22,7 @@ import { lifecycle } from "./lifecycle.ts"
 import { redemption } from "./redemption.ts"
 import { revocation } from "./revocation.ts"
 import { watches } from "./watches.ts"
+import { webhooks } from "./webhooks.ts"
 
 /** A service to hold against its contract: one instance, or several on the same stores. */
 export interface Subject {
@@ -30,6 +31,8 @@ export interface Subject {
   /** Stops every instance and starts them again on the same stores. */
   readonly restart: () => Promise<void>
   /** A service in this process: how its requests are sent. It does not outlive a restart. */
+  /** It has `webhookSettings`; otherwise it has no SECRETS_KEY. */
+  readonly hasWebhooks?: boolean
   readonly inProcess?: { readonly send: UniversalClientFn; readonly fetch: typeof globalThis.fetch }
   readonly stop: () => Promise<void>
 }
@@ -749,6 +752,14 @@ export const contract = (name: string, start: () => Promise<Subject>, durable = 
     expiry({ http: () => http, open, issue })
     revocation({ http: () => http, open, issue })
     erasure({ http: () => http, open, issue })
+    webhooks({
+      http: () => http,
+      open,
+      issue,
+      spoken,
+      isOn: () => subject.hasWebhooks === true,
+      connect: (protocol) => clientsOf(protocol, subject.urls())
+    })
     // The watches of one instance share what it reads from its stores.
     if (onEveryPath) {
       watches({ http: () => http, open, issue, connect: () => clientsOf("gRPC", subject.urls().slice(0, 1)) })

@@ -2,6 +2,7 @@ import { startCluster } from "../e2e/cluster.ts"
 import { isLongProfile } from "../support/profile.ts"
 import { databaseOn, startRedis, type DatabaseKind } from "../support/servers.ts"
 import { contract, type Subject } from "./contract.ts"
+import { webhookSettings } from "./webhooks.ts"
 
 /** Instances on a fresh database and a Redis of their own: campaign ids begin at 1, so its keys cannot be shared. */
 const start = async (kind: DatabaseKind, size: number, eventStream: "off" | "redis"): Promise<Subject> => {
@@ -14,7 +15,7 @@ const start = async (kind: DatabaseKind, size: number, eventStream: "off" | "red
   const cluster = await startCluster(
     { databaseUrl: database.url, redisUrl: redis.url },
     size,
-    { EVENT_STREAM: eventStream }
+    { EVENT_STREAM: eventStream, ...webhookSettings }
   ).catch(
     async (error: unknown) => {
       await release()
@@ -23,6 +24,7 @@ const start = async (kind: DatabaseKind, size: number, eventStream: "off" | "red
   )
   return {
     ...cluster,
+    hasWebhooks: true,
     stop: async () => {
       await cluster.stop()
       await release()

@@ -3,6 +3,7 @@ import { together } from "../ports/worstSessions.ts"
 import { isLongProfile } from "../support/profile.ts"
 import { privateDatabases, query, startDatabase, startRedis } from "../support/servers.ts"
 import { contract } from "./contract.ts"
+import { webhookSettings } from "./webhooks.ts"
 
 /** A real MySQL where there is one: test/ports/sessionState.test.ts has each variable on each server. */
 const kind = privateDatabases().at(-1)!
@@ -20,9 +21,13 @@ contract(`the contract on ${kind}, whose sessions begin with the worst of every 
       `SET GLOBAL init_connect = '${text}'`
     )
     const databaseUrl = database.url.replace("coupon:coupon@", "plain:plain@")
-    const cluster = await startCluster({ databaseUrl, redisUrl: redis.url }, 1, { EVENT_STREAM: "off" })
+    const cluster = await startCluster({ databaseUrl, redisUrl: redis.url }, 1, {
+      EVENT_STREAM: "off",
+      ...webhookSettings
+    })
     return {
       ...cluster,
+      hasWebhooks: true,
       stop: async () => {
         await cluster.stop()
         await release()

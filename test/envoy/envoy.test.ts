@@ -32,6 +32,7 @@ describe("Envoy", () => {
     await envoy.until(instances.ports)
     return {
       urls: () => [envoy.url],
+      hasWebhooks: true,
       restart: async () => {
         await Promise.all(instances.ports.map((_, k) => instances.at(k).stop()))
         await envoy.until([])

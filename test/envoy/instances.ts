@@ -1,3 +1,4 @@
+import { webhookSettings } from "../contract/webhooks.ts"
 import type { Stores } from "../invariants/Snapshot.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
 import { availableDatabases, databaseOn, freePort, startRedis } from "../support/servers.ts"
@@ -20,7 +21,12 @@ export const startInstances = async (): Promise<Instances> => {
   while (ports.length < 3) ports.push(await freePort())
   const running: Array<Instance> = []
   const start = async (k: number) =>
-    running[k] = await startInstance({ MYSQL_URL: database.url, REDIS_URL: redis.url, PORT: String(ports[k]) })
+    running[k] = await startInstance({
+      MYSQL_URL: database.url,
+      REDIS_URL: redis.url,
+      PORT: String(ports[k]),
+      ...webhookSettings
+    })
   const stop = async () => {
     await Promise.all(running.map((instance) => instance.stop()))
     await database.drop()

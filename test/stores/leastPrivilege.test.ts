@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { coupon } from "../operator/Command.ts"
 import { contract } from "../contract/contract.ts"
+import { webhookSettings } from "../contract/webhooks.ts"
 import { startCluster } from "../e2e/cluster.ts"
 import { deferral } from "../e2e/scenario.ts"
 import { nodeProgram, startInstance } from "../support/Instance.ts"
@@ -69,7 +70,11 @@ const suite = (on: NonNullable<typeof kind>) => {
   contract(`the contract, one instance with least privileges on ${on} and Redis by TLS`, async () => {
     await stores.grant()
     const { MYSQL_URL, REDIS_URL, ...env } = stores.env
-    return startCluster({ databaseUrl: MYSQL_URL!, redisUrl: REDIS_URL! }, 1, env)
+    const cluster = await startCluster({ databaseUrl: MYSQL_URL!, redisUrl: REDIS_URL! }, 1, {
+      ...env,
+      ...webhookSettings
+    })
+    return { ...cluster, hasWebhooks: true }
   }, true, isLongProfile)
 
   describe("the user of the service, after the contract", () => {
