@@ -109,6 +109,9 @@ describe("a line that is wrong", () => {
     ["--completions tcsh", "--completions must be one of bash, sh, zsh, fish"],
     ["k8s scaled-objects 1", "there is no command coupon k8s scaled-objects; did you mean coupon k8s scaled-object?"],
     ["campaign get 1 --tz Mars", "--tz must be a zone of the IANA database, such as Asia/Seoul or UTC"],
+    ["list --campaign 1", "there is no option --campaign (coupon list --help)"],
+    ["list --limt=5", "there is no option --limt; did you mean --limit? (coupon list --help)"],
+    ["list --desc", "give a campaign, or --user, or both"],
     ["campaign get 1 --code", "there is no option --code; did you mean --codes? (coupon campaign get --help)"]
   ]
 

@@ -40,13 +40,22 @@ const choiceOf = (choices: string, { command }: CommandWords.Named, args: Readon
   return wrong[0] ?? `one of ${choices} is needed`
 }
 
+const noOption = (option: string, { command }: CommandWords.Named): string => {
+  const near = nearest(option, Pages.partsOf(command).options.map(({ name }) => name))
+  return `there is no option ${option}${near === undefined ? "" : `; did you mean ${near}?`}`
+}
+
 /** One sentence of `@effect/cli` in our words, which name the option or the argument. */
 const sentence = (text: string, named: CommandWords.Named, args: ReadonlyArray<string>): string => {
   const [, value, kind] = /^'(.*)' is not an? (.+)$/s.exec(text) ?? []
   if (value !== undefined) {
     const holder = holderOf(value, named, args)
     // The option that follows was taken for the value.
-    if (holder !== undefined && value.startsWith("--")) return `${holder} needs a value`
+    if (holder !== undefined && value.startsWith("--")) {
+      const [option] = value.split("=") as [string]
+      const isOption = Pages.partsOf(named.command).options.some(({ name }) => name === option)
+      return isOption || holder.startsWith("--") ? `${holder} needs a value` : noOption(option, named)
+    }
     const wanted = kind === "integer" ? "an integer" : `of the kind ${kind}`
     return `${holder ?? "a value"} must be ${wanted}, and is '${value}'`
   }
@@ -97,7 +106,5 @@ export const check = (
     const [unknown] = directive._tag === "UserDefined" ? directive.leftover : []
     if (unknown === undefined) return
     if (!unknown.startsWith("-")) return yield* wrong(`'${unknown}' is one argument too many`)
-    const options = Pages.partsOf(named.command).options.map(({ name }) => name)
-    const near = nearest(unknown, options)
-    return yield* wrong(`there is no option ${unknown}${near === undefined ? "" : `; did you mean ${near}?`}`)
+    return yield* wrong(noOption(unknown, named))
   })
