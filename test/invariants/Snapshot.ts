@@ -240,25 +240,27 @@ const openMySql = async (databaseUrl: string, redisUrl: string | undefined): Pro
   const connection = await MySql.createConnection({ uri: databaseUrl, supportBigNumbers: true, bigNumberStrings: true })
   const rows = async (sql: string, values: ReadonlyArray<number> = []) =>
     (await connection.query(sql, [...values]))[0] as Array<Row>
+  const has = async (table: string) =>
+    (await rows(
+      `SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '${table}'`
+    )).length > 0
   /** A ledger of before the migration has no such table, and its gate no prefix. */
-  const keyPrefix = async () => {
-    const [table] = await rows(
-      "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'deployment'"
-    )
-    return table === undefined
-      ? ""
-      : String((await rows("SELECT redis_key_prefix AS prefix FROM deployment"))[0]!["prefix"])
-  }
-  const gate = redisUrl === undefined ? undefined : openGate(redisUrl, await keyPrefix())
-  const hasLogs = (await rows(
-    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'campaign_event_heads'"
-  )).length > 0
-  const hasRedemptions = (await rows(
-    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'coupon_states'"
-  )).length > 0
-  const hasValidities = (await rows(
-    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'coupon_validities'"
-  )).length > 0
+  const keyPrefix = async () =>
+    await has("deployment")
+      ? String((await rows("SELECT redis_key_prefix AS prefix FROM deployment"))[0]!["prefix"])
+      : ""
+  const look = async () => ({
+    prefix: await keyPrefix(),
+    hasLogs: await has("campaign_event_heads"),
+    hasRedemptions: await has("coupon_states"),
+    hasValidities: await has("coupon_validities")
+  })
+  const { hasLogs, hasRedemptions, hasValidities, prefix } = await look().catch((error: unknown) => {
+    connection.destroy()
+    throw error
+  })
+  // Last: a connection to Redis that is never closed tries again for good, and keeps this process alive.
+  const gate = redisUrl === undefined ? undefined : openGate(redisUrl, prefix)
   return {
     campaignIds: async () => (await rows(CAMPAIGNS)).map((row) => Number(row["id"])),
     ledger: async (campaignId) => {
