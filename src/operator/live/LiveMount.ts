@@ -2,11 +2,13 @@ import type { ServerResponse } from "node:http"
 import { Code } from "@connectrpc/connect"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { AppConfig } from "../../config/AppConfig.ts"
 import { PATH } from "../../contract/Live.ts"
+import { Unavailable } from "../../domain/Failure.ts"
 import { mayTouch } from "../../domain/Principal.ts"
 import type { Handler, Mounts } from "../../http/Mounts.ts"
 import * as Rejection from "../../http/Rejection.ts"
@@ -15,6 +17,7 @@ import { AuditChain } from "../../ports/AuditChain.ts"
 import * as ClientAddress from "../../rpc/admission/ClientAddress.ts"
 import * as HttpSource from "../../rpc/dispatch/HttpSource.ts"
 import { Startup } from "../../rpc/Startup.ts"
+import * as Rechecks from "../../rpc/streams/Rechecks.ts"
 import type { Caller } from "../../security/Guard.ts"
 import * as OperatorAccess from "../admission/OperatorAccess.ts"
 import { OperatorServices } from "../OperatorServices.ts"
@@ -25,6 +28,8 @@ import * as LiveSales from "./LiveSales.ts"
 import * as LiveSamples from "./LiveSamples.ts"
 
 const MOST_BODY_BYTES = 1_024
+
+const limitedAnew = new Unavailable({ retryAfterSeconds: 1 })
 
 const JSON_TYPE = /^application\/json(;|$)/i
 
@@ -56,7 +61,7 @@ export const make: Effect.Effect<
   const run = Runtime.runFork(yield* Effect.runtime<never>())
   const sales = LiveSales.make()
   const readers = LiveReaders.make(sales)
-  const callers = new WeakMap<LiveReaders.Reader, Caller>()
+  const rechecks = yield* Rechecks.make
 
   const detailsOf = (campaignIds: ReadonlySet<number>): Effect.Effect<LiveReaders.Details> =>
     Effect.gen(function*() {
@@ -74,25 +79,26 @@ export const make: Effect.Effect<
       return { auditHead, campaigns: new Map(campaigns) }
     })
 
-  /** Ends the answers of callers who have lost their rights, or have other limits now. */
-  const recheck = Effect.suspend(() => {
-    const guard = startup.current()?.guard
-    return Effect.forEach(readers.all(), (reader) => {
-      const caller = callers.get(reader)
-      if (guard === undefined || caller === undefined) return Effect.void
-      return Effect.match(guard.recheck(caller, "VIEWER", reader.principal), {
-        onFailure: () => readers.end(reader),
-        onSuccess: (isSame) => isSame ? undefined : readers.end(reader)
-      })
-    }, { discard: true })
-  })
+  /** Ends the answer of a caller who has lost its rights, or has other limits now, which it finds out by a new call. */
+  const recheck = (caller: Caller, reader: LiveReaders.Reader) => {
+    const { principal } = reader
+    const look = Effect.suspend(() => {
+      const guard = startup.current()?.guard
+      return guard === undefined ? Effect.succeed(true) : guard.recheck(caller, "VIEWER", principal)
+    })
+    const seen = [caller.authorization, caller.source.address(), principal.limitsVersion]
+    return rechecks.add(
+      JSON.stringify(seen),
+      Effect.filterOrFail(look, (isSame) => isSame, () => limitedAnew),
+      () => readers.end(reader)
+    )
+  }
 
   const watched = () =>
     new Set(Array.from(readers.all(), ({ campaignId }) => campaignId).filter((id) => id !== undefined))
 
   const publish = (gathered: LiveSamples.Gathered) =>
     Effect.gen(function*() {
-      yield* recheck
       readers.write(gathered, yield* detailsOf(watched()))
       sales.settle()
     })
@@ -141,10 +147,14 @@ export const make: Effect.Effect<
           const message = "OVERLOADED: as many read the live state as may at once"
           return Rejection.send(response, 429, Code.ResourceExhausted, message, draining.aborted, 1)
         }
-        callers.set(reader, caller)
+        const scope = Effect.runSync(Scope.make())
+        run(Scope.extend(recheck(caller, reader), scope))
         const leave = () => readers.end(reader)
         draining.addEventListener("abort", leave)
-        response.once("close", () => draining.removeEventListener("abort", leave))
+        response.once("close", () => {
+          draining.removeEventListener("abort", leave)
+          run(Scope.close(scope, Exit.void))
+        })
         ;(response as ServerResponse).writeHead(200, {
           "content-type": "application/x-ndjson",
           "cache-control": "no-store",

@@ -13,6 +13,9 @@ import type { LiveSales } from "./LiveSales.ts"
 export const MOST_READERS = 256
 export const MOST_OF_A_KEY = 128
 
+/** Lines that are written in a turn of the event loop: claims are not to wait for a hundred. */
+const WRITES_A_TURN = 8
+
 /** One open answer. */
 export interface Reader {
   readonly response: Response
@@ -54,6 +57,17 @@ export const make = (sales: Pick<LiveSales, "all" | "news">): LiveReaders => {
     clearTimeout(late.get(reader))
     late.delete(reader)
     reader.response.end()
+  }
+
+  const unwritten: Array<readonly [Reader, Buffer]> = []
+  let isWriting = false
+
+  const writeSome = () => {
+    for (const [reader, line] of unwritten.splice(0, WRITES_A_TURN)) {
+      if (readers.has(reader)) (reader.response as ServerResponse).write(line)
+    }
+    isWriting = unwritten.length > 0
+    if (isWriting) setImmediate(writeSome)
   }
 
   const lineFor = (reader: Reader, gathered: Gathered, details: Details): Buffer => {
@@ -110,9 +124,10 @@ export const make = (sales: Pick<LiveSales, "all" | "news">): LiveReaders => {
         const kind = `${campaignId} ${informed.has(reader)} ${allowed}`
         let line = lines.get(kind)
         if (line === undefined) lines.set(kind, line = lineFor(reader, gathered, details))
-        plain.write(line)
         informed.add(reader)
+        unwritten.push([reader, line])
       }
+      if (!isWriting) writeSome()
     }
   }
 }
