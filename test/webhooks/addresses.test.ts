@@ -67,6 +67,7 @@ describe("URLs", () => {
     ["file:///etc/passwd", /^url must begin with https/],
     ["https://user@shop.example/", /^url must not hold a user/],
     ["https://:word@shop.example/", /^url must not hold a user/],
+    ["https://shop.example:0/", /^url must not have the port 0/],
     ["https://shop.example/#part", /^url must not have a fragment/],
     ["shop.example", /^url must be a URL/],
     ["", /^url must be a URL/],

@@ -20,6 +20,7 @@ export const parse = (text: string, allowHttp: boolean): Either.Either<URL, Inva
     return reject("must begin with https://; WEBHOOK_ALLOW_HTTP=on allows http://, for a network of your own")
   }
   if (url.username !== "" || url.password !== "") return reject("must not hold a user or password")
+  if (url.port === "0") return reject("must not have the port 0")
   if (url.hash !== "") return reject("must not have a fragment")
   return Either.right(url)
 }
