@@ -168,8 +168,10 @@ const strangers = async (stores: Stores, watch: GateWatch): Promise<ReadonlyArra
 
 /** G1 and G2 while faults are going on, by looking again and again. */
 export interface Sampler {
+  /** From now on Redis may lose its tail, at any moment until `lost`: no lag is judged meanwhile. */
+  readonly losing: () => void
   /** From now on a campaign's gate may lag behind its ledger until it was seen not to: it lost its tail. */
-  readonly excuse: () => void
+  readonly lost: () => void
   readonly samples: () => number
   /** Resolves with all violations. */
   readonly stop: () => Promise<ReadonlyArray<string>>
@@ -182,6 +184,7 @@ export const startSampling = (stores: Stores, campaignIds: ReadonlyArray<number>
   const violations: Array<string> = []
   let excused = new Set<number>()
   let losses = 0
+  let isLosing = false
   let samples = 0
   let stopping = false
   const look = async (campaignId: number) => {
@@ -194,7 +197,7 @@ export const startSampling = (stores: Stores, campaignIds: ReadonlyArray<number>
       samples++
       violations.push(...subsetViolations(gate, ledger))
       const lag = lagViolations(later, ledger)
-      if (lossesBefore !== losses) return
+      if (lossesBefore !== losses || isLosing) return
       if (lag.length > 0 && !excused.has(campaignId)) {
         violations.push(...lag.map((text) => `${text} (during the faults)`))
       }
@@ -210,8 +213,13 @@ export const startSampling = (stores: Stores, campaignIds: ReadonlyArray<number>
     }
   })()
   return {
-    excuse: () => {
+    losing: () => {
       losses++
+      isLosing = true
+    },
+    lost: () => {
+      losses++
+      isLosing = false
       excused = new Set(campaignIds)
     },
     samples: () => samples,

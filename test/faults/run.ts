@@ -227,11 +227,11 @@ export const run = async (
 
     const noted = (fault: Fault, came: boolean) => {
       if (came) fired[fault.kind] = (fired[fault.kind] ?? 0) + 1
-      if (fault.kind === "loseTail") sampler.excuse()
+      if (fault.kind === "loseTail") sampler.lost()
       say(`${since()}  ${came ? "over" : "came to nothing"}: ${fault.kind}`)
     }
     const begun = (fault: Fault) => {
-      if (fault.kind === "loseTail") sampler.excuse()
+      if (fault.kind === "loseTail") sampler.losing()
     }
     await carryOut(scene, plan, noted, begun)
     await pause(Math.max(0, seconds * 1_000 - (performance.timeOrigin + performance.now() - start)))
