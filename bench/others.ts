@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises"
+import type { Instance } from "../test/support/Instance.ts"
 import { closedLoop, generate, ISSUE_PATH, type GeneratorResult } from "./Load.ts"
 import { median, quantiles, type Quantiles } from "./Quantiles.ts"
 import { durableRun, freshUsers, ledgerCount, settled, verify } from "./rates.ts"
@@ -90,6 +91,31 @@ export const fillCampaign = async (
   await stage.sql(`UPDATE campaigns SET current_coupon = ${size} WHERE id = ${campaignId}`)
 }
 
+/**
+ * Rebuilds the gate of a campaign that `fillCampaign` has filled, and returns the coupons a second. The gate lacks
+ * these coupons: it starts anew, from the ledger, with the first claim. Claims do not wait for its end.
+ */
+export const rebuildGate = async (
+  stage: Stage,
+  instance: Instance,
+  campaignId: number,
+  size: number
+): Promise<number> => {
+  await stage.redis.del(...["m", "i", "p", "e"].map((key) => `${GATE_PREFIX}{c${campaignId}}:${key}`))
+  const start = performance.now()
+  await until(
+    `a claim with ${size} coupons`,
+    300,
+    async () => await claim(instance.url, campaignId, freshUsers()) === "OK"
+  )
+  await until(
+    `the gate is rebuilt with ${size} coupons`,
+    300,
+    async () => await stage.redis.hget(`${GATE_PREFIX}{c${campaignId}}:m`, "hydrated") === "1"
+  )
+  return size * 1_000 / (performance.now() - start)
+}
+
 export interface CampaignSize {
   readonly small: number
   readonly large: number
@@ -136,21 +162,7 @@ export const campaignSize = async (
       campaigns.set(size, campaignId)
       // Sooner or later the statistics say how large the campaign is, and MySQL may make something else of a query.
       await stage.sql("ANALYZE TABLE coupons")
-      // The gate did not see these coupons: it starts anew, from the ledger, with the first claim. Claims do not wait
-      // for its end.
-      await stage.redis.del(...["m", "i", "p", "e"].map((key) => `${GATE_PREFIX}{c${campaignId}}:${key}`))
-      const start = performance.now()
-      await until(
-        `a claim with ${size} coupons`,
-        300,
-        async () => await claim(instance.url, campaignId, freshUsers()) === "OK"
-      )
-      await until(
-        `the gate is rebuilt with ${size} coupons`,
-        300,
-        async () => await stage.redis.hget(`${GATE_PREFIX}{c${campaignId}}:m`, "hydrated") === "1"
-      )
-      rebuildPerSecond = size * 1_000 / (performance.now() - start)
+      rebuildPerSecond = await rebuildGate(stage, instance, campaignId, size)
       const rate = Math.round(rebuildPerSecond).toLocaleString("en")
       say(`${size.toLocaleString("en")} coupons: the gate was rebuilt with ${rate} a second`)
     }

@@ -1,10 +1,17 @@
 import { residentMiB } from "../Cpu.ts"
 import { generate } from "../Load.ts"
-import { fillCampaign } from "../others.ts"
+import { fillCampaign, rebuildGate } from "../others.ts"
 import { median, type Quantiles } from "../Quantiles.ts"
-import { durableRun } from "../rates.ts"
+import { durableRun, type Sample } from "../rates.ts"
 import { type Figure, ratios } from "../Results.ts"
 import { call, createCampaign, type Stage } from "../Stage.ts"
+
+/** Issues a second in one round, the mean of two runs each: from the pool, with codes that are drawn, with expiry. */
+interface Round {
+  readonly poolPerSecond: number
+  readonly drawnPerSecond: number
+  readonly expiringPerSecond: number
+}
 
 export interface Pools {
   readonly codes: number
@@ -12,12 +19,7 @@ export interface Pools {
   /** Resident memory of the service, MiB: before, and the most during the import. */
   readonly residentBefore: number
   readonly residentMost: number
-  /** Issues a second from the pool and, right after, with codes that are drawn, and then of coupons that expire. */
-  readonly rounds: ReadonlyArray<{
-    readonly poolPerSecond: number
-    readonly drawnPerSecond: number
-    readonly expiringPerSecond: number
-  }>
+  readonly rounds: ReadonlyArray<Round>
   /** FindCoupon at that many calls a second in a campaign of so many coupons. */
   readonly lookUp: { readonly rate: number; readonly coupons: number; readonly latencyMillis: Quantiles }
 }
@@ -104,31 +106,36 @@ export const pools = async (
     if (Number(accepted) !== codes) throw new Error(`${codes} codes were sent, and ${accepted} taken`)
     say(`an import of ${codes} codes: ${Math.round(importPerSecond)}/s, RSS ${Math.round(residentMost)} MiB`)
 
-    const found: Array<Pools["rounds"][number]> = []
+    const kinds = {
+      poolPerSecond: () => durableRun(stage, instance, 128, seconds, campaignId),
+      drawnPerSecond: () => durableRun(stage, instance, 128, seconds),
+      expiringPerSecond: async () => {
+        const dated = await createCampaign(instance.url, 10_000_000, { couponValidity: VALIDITY })
+        return durableRun(stage, instance, 128, seconds, dated)
+      }
+    } satisfies Record<keyof Round, () => Promise<Sample>>
+    const names = Object.keys(kinds) as ReadonlyArray<keyof Round>
+    const found: Array<Round> = []
     let issued = 0
     for (let round = 0; round <= rounds; round++) {
-      const fromPool = await durableRun(stage, instance, 128, seconds, campaignId)
-      issued += fromPool.perSecond * seconds
-      const drawn = await durableRun(stage, instance, 128, seconds)
-      const dated = await createCampaign(instance.url, 10_000_000, { couponValidity: VALIDITY })
-      const expiring = await durableRun(stage, instance, 128, seconds, dated)
-      const ratio = ({ perSecond }: { readonly perSecond: number }) => (perSecond / drawn.perSecond).toFixed(2)
-      say(`from a pool: ${Math.round(fromPool.perSecond)}/s ÷ ${Math.round(drawn.perSecond)}/s = ${ratio(fromPool)}; ` +
-        `with expiry: ${Math.round(expiring.perSecond)}/s = ${ratio(expiring)}`)
+      const sum: Record<keyof Round, number> = { poolPerSecond: 0, drawnPerSecond: 0, expiringPerSecond: 0 }
+      // There and back, so that what the machine becomes during a round weighs on each alike.
+      for (const name of [...names, ...names.toReversed()]) sum[name] += (await kinds[name]()).perSecond / 2
+      issued += 2 * sum.poolPerSecond * seconds
+      const ratio = (perSecond: number) => (perSecond / sum.drawnPerSecond).toFixed(2)
+      say(`from a pool: ${Math.round(sum.poolPerSecond)}/s ÷ ${Math.round(sum.drawnPerSecond)}/s = ` +
+        `${ratio(sum.poolPerSecond)}; with expiry: ${Math.round(sum.expiringPerSecond)}/s = ` +
+        ratio(sum.expiringPerSecond))
       // The first round warms up.
-      if (round > 0) {
-        found.push({
-          poolPerSecond: fromPool.perSecond,
-          drawnPerSecond: drawn.perSecond,
-          expiringPerSecond: expiring.perSecond
-        })
-      }
-      if (issued + 1.5 * fromPool.perSecond * seconds > codes) break
+      if (round > 0) found.push(sum)
+      if (issued + 3 * sum.poolPerSecond * seconds > codes) break
     }
     if (found.length === 0) throw new Error(`a pool of ${codes} codes is too small for two rounds`)
 
     const filled = await createCampaign(instance.url)
     await fillCampaign(stage, filled, coupons, say)
+    // Otherwise the service finds that the gate lacks them, and rebuilds it during the look-ups.
+    await rebuildGate(stage, instance, filled, coupons)
     const step = Math.floor(coupons / LOOK_UPS)
     const rows = await stage.sql(`SELECT code FROM coupons WHERE campaign_id = ${filled} AND id % ${step} = 1`)
     const bodies = rows.slice(0, LOOK_UPS).map(({ code }) => JSON.stringify({ campaignId: filled, code: String(code) }))
@@ -143,7 +150,7 @@ export const pools = async (
       rate,
       bodies
     }
-    await generate({ ...load, seconds: 2 })
+    await generate({ ...load, seconds: 3 * seconds })
     const { latencyMillis, requests, statuses } = await generate({ ...load, seconds: 3 * seconds })
     if (statuses["200"] !== requests) throw new Error(`look-ups were answered ${JSON.stringify(statuses)}`)
     say(`look-ups at ${rate}/s in ${coupons}: p99 ${latencyMillis.p99.toFixed(1)} ms`)
