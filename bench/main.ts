@@ -220,8 +220,7 @@ try {
     }
     if (only === undefined ? !quick : wanted("consoles")) {
       const about = measured()
-      // An aim of 2 % takes more rounds than the others.
-      keep({ consoles: { ...about, ...await consoles(stage, { ...few, rounds: 2 * few.rounds }) } })
+      keep({ consoles: { ...about, ...await consoles(stage, few) } })
     }
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)
