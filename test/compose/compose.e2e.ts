@@ -383,7 +383,7 @@ describe("docker compose up --build --scale backend-app=3", () => {
       }
     })
 
-    it("their user of MySQL changes no table and no coupon", async () => {
+    it("their user of MySQL changes no table, and nothing of a coupon but its user", async () => {
       const connection = await asMySqlUser("coupon", "mysql-password")
       try {
         const [[row]] = await connection.query("SELECT COUNT(*) AS coupons FROM coupons") as unknown as [
@@ -396,8 +396,13 @@ describe("docker compose up --build --scale backend-app=3", () => {
           "ALTER TABLE coupons ADD COLUMN x INT",
           "TRUNCATE TABLE outbox",
           "DELETE FROM coupons",
-          "UPDATE coupons SET user_id = 1"
+          "DELETE FROM redemptions"
         ]) await expect(connection.query(statement), statement).rejects.toMatchObject({ errno: 1142 })
+        // Of a coupon it may change the user, who can be erased, and nothing else.
+        for (const column of ["code = 'x'", "id = 7", "issued_at = NOW(6)"]) {
+          const statement = `UPDATE coupons SET ${column}`
+          await expect(connection.query(statement), statement).rejects.toMatchObject({ errno: 1143 })
+        }
         await expect(connection.query("DROP DATABASE coupon")).rejects.toMatchObject({ errno: 1044 })
       } finally {
         connection.destroy()

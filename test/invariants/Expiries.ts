@@ -15,14 +15,28 @@ export interface ExpiryView {
   }>
 }
 
-/** The expiry of a coupon. Only of validities as the harness sets them: for some seconds. */
+const DAY_MILLIS = 86_400_000
+
+/** Zones of the harness and of the contract, whose clocks are never changed: so far ahead of UTC. */
+const AHEAD_MILLIS: Readonly<Record<string, number>> = { "Asia/Seoul": 9 * 3_600_000 }
+
+/** The expiry of a coupon, by arithmetic of its own; only of validities as the harness and the contract set them. */
 const expiryOf = ({ issuedAt, validities }: ExpiryView, couponId: number): number | undefined => {
   const policy = validities.findLast(({ firstId }) => firstId <= couponId)?.policy
   if (policy === undefined || policy === null) return undefined
-  const { after, zone } = JSON.parse(policy) as { readonly after?: string; readonly zone?: unknown }
-  const seconds = /^PT(\d+)S$/.exec(after ?? "")?.[1]
-  if (seconds === undefined || zone !== undefined) throw new Error(`this check knows no such validity: ${policy}`)
-  return issuedAt.get(couponId)! + Number(seconds) * 1_000
+  const { after = "", until, zone } = JSON.parse(policy) as {
+    readonly until?: number
+    readonly after?: string
+    readonly zone?: { readonly name: string }
+  }
+  if (until !== undefined) return until
+  const [, days, seconds] = /^P(?:(\d+)D|T(\d+)S)$/.exec(after) ?? []
+  const ahead = zone === undefined ? 0 : AHEAD_MILLIS[zone.name]
+  if ((days ?? seconds) === undefined || ahead === undefined) {
+    throw new Error(`this check knows no such validity: ${policy}`)
+  }
+  const reached = issuedAt.get(couponId)! + (days === undefined ? Number(seconds) * 1_000 : Number(days) * DAY_MILLIS)
+  return zone === undefined ? reached : (Math.floor((reached + ahead) / DAY_MILLIS) + 1) * DAY_MILLIS - ahead
 }
 
 /** R6 by the rows alone: nothing is redeemed at or after its expiry, and nothing refused as expired before that. */

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { removeDirectory, temporaryDirectory } from "../support/guardian.ts"
 import { changeViolations, type Change } from "./Changes.ts"
+import { expiryViolations } from "./Expiries.ts"
 import type { Attempt } from "./History.ts"
 import {
   checkInvariants,
@@ -250,5 +251,28 @@ describe("checkInvariants", () => {
     database.exec("DELETE FROM coupons; DELETE FROM campaigns")
     database.close()
     await expect(checkInvariants({ dataDir: dir }, [])).rejects.toThrow("no campaign")
+  })
+})
+
+describe("expiries", () => {
+  const issuedAt = Date.parse("2026-03-01T16:30:00Z")
+  // In Seoul it is 01:30 of 2 March.
+  it.each([
+    ["{\"after\":\"PT2S\"}", issuedAt + 2_000],
+    ["{\"after\":\"P30D\"}", Date.parse("2026-03-31T16:30:00Z")],
+    ["{\"after\":\"P1D\",\"zone\":{\"name\":\"Asia/Seoul\"}}", Date.parse("2026-03-03T15:00:00Z")],
+    ["{\"until\":1790000000000}", 1_790_000_000_000]
+  ])("of %s are at their millisecond", (policy, expiry) => {
+    const redeemed = (at: number, outcome: string) =>
+      expiryViolations({
+        ...ledger(),
+        expiry: {
+          validities: [{ firstId: 1, policy }],
+          issuedAt: new Map([[1, issuedAt]]),
+          requests: [{ requestId: "r", couponId: 1, outcome, at }]
+        }
+      })
+    expect([...redeemed(expiry - 1, "DONE"), ...redeemed(expiry, "EXPIRED")]).toEqual([])
+    expect(names([...redeemed(expiry, "DONE"), ...redeemed(expiry - 1, "EXPIRED")])).toEqual(["R6", "R6"])
   })
 })
