@@ -159,15 +159,20 @@ export const make = Effect.gen(function*() {
     failure = error
   })))
 
-  /** Calls that wait for their turn mostly use the result of another one: its keys, or its failure. */
-  const noOlderThan = (millis: number): Effect.Effect<Snapshot, KeysUnavailable> =>
-    turn.withPermits(1)(Effect.gen(function*() {
+  /** Those that have waited for their turn mostly use the result of another one: its keys, or its failure. */
+  const renewed = (millis: number): Effect.Effect<Snapshot, KeysUnavailable> =>
+    Effect.gen(function*() {
       const now = yield* monotonicMillis
       if (now - snapshot.at <= millis) return snapshot
       if (failure !== undefined && now - failedAt < UNKNOWN_MILLIS) return yield* failure
       yield* load
       return snapshot
-    }))
+    })
+
+  /** Takes a turn only where the keys are older. */
+  const noOlderThan = (millis: number): Effect.Effect<Snapshot, KeysUnavailable> =>
+    Effect.flatMap(monotonicMillis, (now) =>
+      now - snapshot.at <= millis ? Effect.succeed(snapshot) : turn.withPermits(1)(renewed(millis)))
 
   const refreshBehind = Effect.suspend(() => {
     if (refreshing) return Effect.void
@@ -316,11 +321,9 @@ export const make = Effect.gen(function*() {
       }),
 
     // Open administration is checked again: another instance may have closed it.
-    configured: Effect.flatMap(monotonicMillis, (now) =>
+    configured: Effect.suspend(() =>
       Option.isSome(bootstrap) || snapshot.closed
         ? Effect.succeed(true)
-        : now - snapshot.at <= UNKNOWN_MILLIS
-        ? Effect.succeed(false)
         : Effect.map(noOlderThan(UNKNOWN_MILLIS), ({ closed }) => closed)),
 
     upkeep: Effect.gen(function*() {
