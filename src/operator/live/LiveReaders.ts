@@ -59,15 +59,14 @@ export const make = (sales: Pick<LiveSales, "all" | "news">): LiveReaders => {
     reader.response.end()
   }
 
+  /** While there are any, the next of them are about to be written. */
   const unwritten: Array<readonly [Reader, Buffer]> = []
-  let isWriting = false
 
   const writeSome = () => {
     for (const [reader, line] of unwritten.splice(0, WRITES_A_TURN)) {
       if (readers.has(reader)) (reader.response as ServerResponse).write(line)
     }
-    isWriting = unwritten.length > 0
-    if (isWriting) setImmediate(writeSome)
+    if (unwritten.length > 0) setImmediate(writeSome)
   }
 
   const lineFor = (reader: Reader, gathered: Gathered, details: Details): Buffer => {
@@ -109,6 +108,7 @@ export const make = (sales: Pick<LiveSales, "all" | "news">): LiveReaders => {
     },
     write: (gathered, details) => {
       const lines = new Map<string, Buffer>()
+      const isIdle = unwritten.length === 0
       for (const reader of readers) {
         const plain = reader.response as ServerResponse
         // It has not read the line before. This one is left out: the next one replaces it.
@@ -127,7 +127,7 @@ export const make = (sales: Pick<LiveSales, "all" | "news">): LiveReaders => {
         informed.add(reader)
         unwritten.push([reader, line])
       }
-      if (!isWriting) writeSome()
+      if (isIdle) writeSome()
     }
   }
 }
