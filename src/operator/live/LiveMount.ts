@@ -8,7 +8,6 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { AppConfig } from "../../config/AppConfig.ts"
 import { PATH } from "../../contract/Live.ts"
-import { Unavailable } from "../../domain/Failure.ts"
 import { mayTouch } from "../../domain/Principal.ts"
 import type { Handler, Mounts } from "../../http/Mounts.ts"
 import * as Rejection from "../../http/Rejection.ts"
@@ -28,8 +27,6 @@ import * as LiveSales from "./LiveSales.ts"
 import * as LiveSamples from "./LiveSamples.ts"
 
 const MOST_BODY_BYTES = 1_024
-
-const limitedAnew = new Unavailable({ retryAfterSeconds: 1 })
 
 const JSON_TYPE = /^application\/json(;|$)/i
 
@@ -78,21 +75,6 @@ export const make: Effect.Effect<
       const auditHead = Option.match(head, { onNone: () => null, onSome: ({ sequence }) => sequence })
       return { auditHead, campaigns: new Map(campaigns) }
     })
-
-  /** Ends the answer of a caller who has lost its rights, or has other limits now, which it finds out by a new call. */
-  const recheck = (caller: Caller, reader: LiveReaders.Reader) => {
-    const { principal } = reader
-    const look = Effect.suspend(() => {
-      const guard = startup.current()?.guard
-      return guard === undefined ? Effect.succeed(true) : guard.recheck(caller, "VIEWER", principal)
-    })
-    const seen = [caller.authorization, caller.source.address(), principal.limitsVersion]
-    return rechecks.add(
-      JSON.stringify(seen),
-      Effect.filterOrFail(look, (isSame) => isSame, () => limitedAnew),
-      () => readers.end(reader)
-    )
-  }
 
   const watched = () =>
     new Set(Array.from(readers.all(), ({ campaignId }) => campaignId).filter((id) => id !== undefined))
@@ -148,7 +130,9 @@ export const make: Effect.Effect<
           return Rejection.send(response, 429, Code.ResourceExhausted, message, draining.aborted, 1)
         }
         const scope = Effect.runSync(Scope.make())
-        run(Scope.extend(recheck(caller, reader), scope))
+        // It was admitted, so there is a guard.
+        const admitted = { guard: startup.current()!.guard, caller, access: "VIEWER", principal } as const
+        run(Scope.extend(Rechecks.addCaller(rechecks, admitted, () => readers.end(reader)), scope))
         const leave = () => readers.end(reader)
         draining.addEventListener("abort", leave)
         response.once("close", () => {

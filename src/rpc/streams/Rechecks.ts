@@ -1,10 +1,15 @@
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type { IssueFailure } from "../../domain/Failure.ts"
+import { type IssueFailure, Unavailable } from "../../domain/Failure.ts"
+import type { Principal } from "../../domain/Principal.ts"
+import type { Role } from "../../domain/Role.ts"
+import type { Caller, Guard } from "../../security/Guard.ts"
 
 /** How often the caller's rights are looked at again, as in the operator plane. */
 const PERIOD_MILLIS = 1_000
+
+const limitedAnew = new Unavailable({ retryAfterSeconds: 1 })
 
 /** Looks again, for as long as a call lasts, whether its caller may make it. */
 export interface Rechecks {
@@ -17,6 +22,24 @@ export interface Rechecks {
     look: Effect.Effect<unknown, IssueFailure>,
     end: (failure: IssueFailure) => void
   ) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/** As `add`, for a caller that the guard has admitted as `principal`. Other limits end its call, too. */
+export const addCaller = (
+  rechecks: Rechecks,
+  { access, caller, guard, principal }: {
+    readonly guard: Pick<Guard["Type"], "recheck">
+    readonly caller: Caller
+    readonly access: Role
+    readonly principal: Principal
+  },
+  end: (failure: IssueFailure) => void
+): Effect.Effect<void, never, Scope.Scope> => {
+  const { authorization, source, touches } = caller
+  // All that the guard looks at.
+  const key = JSON.stringify([authorization, source.address(), touches, access, principal.limitsVersion])
+  const look = Effect.filterOrFail(guard.recheck(caller, access, principal), (isSame) => isSame, () => limitedAnew)
+  return rechecks.add(key, look, end)
 }
 
 interface Looked {

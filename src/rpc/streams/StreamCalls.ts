@@ -84,14 +84,8 @@ export const make = (
         const caller = { authorization, source, call: route.method.name, touches: input.campaignId }
         const principal = yield* useCases.guard.admit(caller, route.access)
         const next = yield* route.open(useCases, input, { principal, source, timeoutMillis, metadata: undefined })
-        const look = Effect.filterOrFail(
-          useCases.guard.recheck(caller, route.access, principal),
-          (isSame) => isSame,
-          () => elsewhere
-        )
-        // All that the guard looks at.
-        const seen = [authorization, source.address(), input.campaignId, route.access, principal.limitsVersion]
-        yield* rechecks.add(JSON.stringify(seen), look, end)
+        const admitted = { guard: useCases.guard, caller, access: route.access, principal }
+        yield* Rechecks.addCaller(rechecks, admitted, end)
         return next
       }).pipe(Effect.timeoutFail({
         duration: config.requestTimeout,
