@@ -24,10 +24,13 @@ const timedOut: Record<Exclude<Bound, "itself">, () => IssueFailure> = {
 /** A call, for a fiber of its own, and what ends it if it takes too long. */
 export interface BoundedCall {
   readonly work: CallEffect
-  /** The shorter of both timeouts, in milliseconds; `undefined`: the call ends by itself. */
-  readonly millis: number | undefined
-  /** What the call is answered with after that. Called at most once, and not after the work has ended. */
-  readonly onTimeout: () => IssueFailure
+  /** `undefined`: the call ends by itself. */
+  readonly timeout: {
+    /** The shorter of both timeouts. */
+    readonly millis: number
+    /** What the call is answered with after that. Called at most once, and not after the work has ended. */
+    readonly failure: () => IssueFailure
+  } | undefined
 }
 
 /** Makes effects of calls. `timeoutMillis` is the caller's own timeout, as far as a timer can hold it. */
@@ -44,20 +47,20 @@ export interface CallEffects {
  * by four more fibers, which cost more than most reads.
  */
 export const runToEnd = (
-  { millis, onTimeout, work }: BoundedCall,
+  { timeout, work }: BoundedCall,
   fork: (work: CallEffect) => Fiber.RuntimeFiber<unknown, IssueFailure>,
   done: (exit: Exit.Exit<unknown, IssueFailure>) => void
 ): void => {
   if (Exit.isExit(work)) return done(work as Exit.Exit<unknown, IssueFailure>)
   const fiber = fork(work)
-  if (millis === undefined) return fiber.addObserver(done)
+  if (timeout === undefined) return fiber.addObserver(done)
   let isLate = false
   const timer = setTimeout(() => {
     isLate = true
-    const failure = onTimeout()
+    const failure = timeout.failure()
     fiber.unsafeInterruptAsFork(FiberId.none)
     done(Exit.fail(failure))
-  }, millis)
+  }, timeout.millis)
   fiber.addObserver((exit) => {
     clearTimeout(timer)
     if (!isLate) done(exit)
@@ -83,12 +86,15 @@ export const make = (requestTimeoutMillis: number, addressOf: (request: Request)
     timeoutMillis: number | undefined,
     onTimeout: (failure: IssueFailure) => IssueFailure
   ): BoundedCall => {
-    if (bound === "itself") return { work, millis: undefined, onTimeout: timedOut.read }
+    if (bound === "itself") return { work, timeout: undefined }
     const callers = timeoutMillis !== undefined && timeoutMillis <= requestTimeoutMillis
+    const failure = callers ? () => new DeadlineExceeded() : timedOut[bound]
     return {
       work,
-      millis: callers ? timeoutMillis : requestTimeoutMillis,
-      onTimeout: () => onTimeout(callers ? new DeadlineExceeded() : timedOut[bound]())
+      timeout: {
+        millis: callers ? timeoutMillis : requestTimeoutMillis,
+        failure: () => onTimeout(failure())
+      }
     }
   }
 
