@@ -21,8 +21,9 @@ import { rootMessage } from "../base/RootMessage.ts"
 import { EventNews } from "../agents/events/EventNews.ts"
 import { HeldCoupons } from "../agents/HeldCoupons.ts"
 import { CampaignStore, type CreationRequest } from "../ports/CampaignStore.ts"
-import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
+import type { CommitInDoubt } from "../ports/Ledger.ts"
 import * as GateTerms from "./GateTerms.ts"
+import { storeDown } from "./StoreDown.ts"
 
 /** `Unavailable`: nothing was changed, now or later. `OutcomeUnknown`: the ledger could not be asked in time. */
 export type ChangeFailure = RecordNotFound | Conflict | CampaignEnded | Unavailable | OutcomeUnknown
@@ -80,8 +81,6 @@ const contentOf = (
 
 /** The server that knew of the campaign is not the one that was asked for it. */
 const lostSight = new Unavailable({ retryAfterSeconds: 1, cause: "the campaign of a repeated call is not there" })
-
-const storeDown = (failure: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause: failure.cause })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig

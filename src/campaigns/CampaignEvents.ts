@@ -8,11 +8,12 @@ import { eventLogs } from "../agents/events/EventLogMetrics.ts"
 import { EventTails } from "../agents/events/EventTails.ts"
 import { AppConfig } from "../config/AppConfig.ts"
 import type { Campaign, CampaignId } from "../domain/Campaign.ts"
-import { InvalidArgument, Overloaded, type RecordNotFound, Unavailable } from "../domain/Failure.ts"
+import type { Unavailable } from "../domain/Failure.ts"
+import { InvalidArgument, Overloaded, type RecordNotFound } from "../domain/Failure.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { type CampaignEvent, EventLog } from "../ports/EventLog.ts"
-import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import * as CampaignReads from "./CampaignReads.ts"
+import { storeDown } from "./StoreDown.ts"
 
 export type { CoveringEvent }
 
@@ -65,8 +66,6 @@ export class CampaignEvents extends Context.Tag("coupon/campaigns/CampaignEvents
     Scope.Scope
   >
 }>() {}
-
-const storeDown = (cause: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 const parseSequence = (sequence: bigint): Effect.Effect<number, InvalidArgument> =>
   sequence < 0n || sequence > BigInt(Number.MAX_SAFE_INTEGER)

@@ -8,16 +8,17 @@ import { AppConfig } from "../config/AppConfig.ts"
 import type { Campaign, CampaignId, CampaignStatus } from "../domain/Campaign.ts"
 import type { CampaignPhase } from "../domain/CampaignPhase.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
-import { InvalidArgument, Overloaded, RecordNotFound, Unavailable } from "../domain/Failure.ts"
-import type { BatchTimeout } from "../claim/Batcher.ts"
+import type { Unavailable } from "../domain/Failure.ts"
+import { InvalidArgument, Overloaded, RecordNotFound } from "../domain/Failure.ts"
 import { CampaignChanges } from "./CampaignChanges.ts"
 import { CouponLookup } from "../claim/CouponLookup.ts"
 import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { KnownCampaigns } from "../agents/KnownCampaigns.ts"
 import * as CampaignReads from "./CampaignReads.ts"
 import * as CouponPages from "./listing/CouponPages.ts"
+import { storeDown } from "./StoreDown.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
-import { Ledger, type LedgerUnavailable } from "../ports/Ledger.ts"
+import { Ledger } from "../ports/Ledger.ts"
 import { PhaseWatch } from "../agents/PhaseWatch.ts"
 
 /** A campaign with one page of its coupons. */
@@ -124,8 +125,6 @@ const decodePageSize = (pageSize: number, usual: number, most: number): Either.E
   pageSize < 0
     ? Either.left(new InvalidArgument({ field: "pageSize", reason: `must be 0 to ${most}` }))
     : Either.right(pageSize === 0 ? usual : Math.min(pageSize, most))
-
-const storeDown = (cause: LedgerUnavailable | BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig

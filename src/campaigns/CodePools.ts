@@ -10,6 +10,7 @@ import { type ChunkResult, type CodeImport, CodeImports, type ImportKey, MAX_CHU
   "../ports/CodeImports.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { transfers } from "./TransferMetrics.ts"
+import { storeDown } from "./StoreDown.ts"
 
 /** A chunk as it was stored, and the import as it is then. */
 export interface AppendedCodes extends ChunkResult {
@@ -76,8 +77,6 @@ const fromStore = <A>(
     failure._tag === "CommitInDoubt"
       ? new OutcomeUnknown()
       : new Unavailable({ retryAfterSeconds: 1, cause: failure.cause }))
-
-const storeDown = ({ cause }: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 const invalid = (field: string, reason: string) => new InvalidArgument({ field, reason })
 

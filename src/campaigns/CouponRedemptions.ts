@@ -24,6 +24,7 @@ import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { LedgerUnavailable } from "../ports/Ledger.ts"
 import { type RedemptionAnswer, type RedemptionItem, Redemptions } from "../ports/Redemptions.ts"
 import { CouponStates } from "./CouponStates.ts"
+import { storeDown } from "./StoreDown.ts"
 
 /** A coupon as a caller names it: by its code, however it was typed, or by its user. */
 export type CouponKey = { readonly code: string } | { readonly userId: UserId }
@@ -87,8 +88,6 @@ const afterwards: Readonly<Record<RedemptionAction, (coupon: DatedCoupon, act: R
   UNDO: (coupon, { at }) => issuedCoupon(coupon, coupon.expiresAt, at),
   REVOKE: (coupon, act) => revokedCoupon(coupon, coupon.expiresAt, act)
 }
-
-const storeDown = (cause: LedgerUnavailable | Batcher.BatchTimeout) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 export const make = Effect.gen(function*() {
   const config = yield* AppConfig

@@ -4,17 +4,19 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Campaign, CampaignId } from "../domain/Campaign.ts"
 import type { Coupon, UserId } from "../domain/Coupon.ts"
-import { InvalidArgument, type Overloaded, RecordNotFound, Unavailable } from "../domain/Failure.ts"
+import type { Unavailable } from "../domain/Failure.ts"
+import { InvalidArgument, type Overloaded, RecordNotFound } from "../domain/Failure.ts"
 import type { DatedCoupon, KnownCoupon } from "../domain/redemption/Redemption.ts"
 import { CouponExpiry } from "../expiry/CouponExpiry.ts"
 import { normaliseCode } from "../domain/codes/CodeInput.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import {
-  type CouponStretch, type IssueWindow, Ledger, type LedgerUnavailable, MAX_CAMPAIGNS_LOOKED_AT
+  type CouponStretch, type IssueWindow, Ledger, MAX_CAMPAIGNS_LOOKED_AT
 } from "../ports/Ledger.ts"
 import * as CouponExports from "./CouponExports.ts"
 import { type CouponFilter, type CouponQuery, encodeToken, MAX_COUPON_PAGE } from "./listing/CouponQuery.ts"
 import { CouponStates } from "./CouponStates.ts"
+import { storeDown } from "./StoreDown.ts"
 
 /** A page of coupons. */
 export interface CouponList {
@@ -54,8 +56,6 @@ export class Coupons extends Context.Tag("coupon/campaigns/Coupons")<Coupons, {
     Scope.Scope
   >
 }>() {}
-
-const storeDown = (cause: LedgerUnavailable) => new Unavailable({ retryAfterSeconds: 1, cause })
 
 const isIn = ({ before, from }: IssueWindow, { issuedAt }: Coupon): boolean =>
   issuedAt >= (from ?? -Infinity) && issuedAt < (before ?? Infinity)
