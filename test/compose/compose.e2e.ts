@@ -158,10 +158,15 @@ describe("docker compose up --build --scale backend-app=3", () => {
     const small = await load.openCampaign(deployment.url, 300)
     await fillUp(load, urls, [small])
     const stores = await deployment.stores()
-    // Of the contract's campaigns there is no history.
-    await checkInvariants(stores, undefined)
     const reader = await openStores(stores)
     try {
+      // The next claim of a campaign rebuilds the gate that it lost. The contract's have no load that would bring one.
+      const { post } = makeHttp(urls())
+      for (const id of await reader.campaignIds()) {
+        expect((await post("IssueCoupon", { campaignId: id, userId: "1" })).status, `campaign ${id}`).not.toBe(500)
+      }
+      // Of the contract's campaigns there is no history.
+      await checkInvariants(stores, undefined)
       for (const id of [campaignId, small]) expect(historyViolations(await reader.ledger(id), load.history)).toEqual([])
       expect((await reader.ledger(small)).coupons.length).toBe(300)
     } finally {
