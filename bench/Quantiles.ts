@@ -20,3 +20,14 @@ export const median = (values: ReadonlyArray<number>): number => {
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
+
+/** With the standard error of the mean, `error`; `undefined` of a single value. */
+export const mean = (values: ReadonlyArray<number>): { readonly mean: number; readonly error: number | undefined } => {
+  if (values.length === 0) throw new Error("there is nothing to take the mean of")
+  const middle = values.reduce((sum, value) => sum + value, 0) / values.length
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0)
+  return {
+    mean: middle,
+    error: values.length === 1 ? undefined : Math.sqrt(squares / (values.length - 1) / values.length)
+  }
+}

@@ -98,7 +98,7 @@ export const figures = (results: Results): ReadonlyArray<Figure> => {
       const { max, median: middle, min } = ratios(a, b)
       const spread = `${a.length} rounds ${fixed(min, 2)} to ${fixed(max, 2)}`
       const what = `${thousands(median(a))}/s ÷ ${thousands(median(b))}/s, ${spread}`
-            table.push({ name, target, measured: fixed(middle, 2), met: met(middle), detail: what })
+      table.push({ name, target, measured: fixed(middle, 2), met: met(middle), detail: what })
     }
     for (const [connections, least, aim] of [[128, 0.4, "0.50"], [512, 0.5, "0.60"]] as const) {
       ratio(

@@ -38,8 +38,8 @@ const usage = `npm run bench [-- options]     starts its own servers and writes 
   --full            the large campaign has 9 M coupons instead of 1 M, and the import 10 M codes: some minutes more
   --out directory   where the report goes (docs/internals)
   --profile         instead of all that: where the microseconds of Node go, into benchmarks/profile.md
-    --report          measures nothing: writes the page again from benchmarks.json
-  
+  --report          measures nothing: writes the page again from benchmarks.json
+
 MYSQL_URL names a MySQL to use instead of a private one; MYSQLD the program of a private one that is not on the PATH.`
 
 const { values: options } = parseArgs({
@@ -48,8 +48,8 @@ const { values: options } = parseArgs({
     full: { type: "boolean", default: false },
     overload: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
-        report: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
+    report: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
     only: { type: "string" },
     rounds: { type: "string" },
     seconds: { type: "string" },
@@ -220,7 +220,7 @@ try {
     }
     if (only === undefined ? !quick : wanted("consoles")) {
       const about = measured()
-      keep({ consoles: { ...about, ...await consoles(stage, few) } })
+      keep({ consoles: { ...about, ...await consoles(stage, { ...few, rounds: quick ? 1 : 12 }) } })
     }
     console.log(`\n${table(results)}\n`)
     say(`written to ${Path.relative(root, Path.join(out, "benchmarks.md"))}`)
