@@ -13,6 +13,7 @@ import {
   type DatabaseServer,
   type RedisServer
 } from "../support/privateServers.ts"
+import { deadlockArgs, type Deadlocks, makeDeadlockCounter } from "./Deadlocks.ts"
 
 /**
  * Deadlines of the service shortened in proportion, so that a run meets more of them in its time. A reply may still
@@ -72,19 +73,26 @@ export interface Servers {
   readonly database: DatabaseServer
   readonly redis: RedisServer
   readonly redisDir: string
+  /** Deadlocks of the database so far. */
+  readonly deadlocks: () => Deadlocks
   readonly stop: () => Promise<void>
 }
 
 export const startServers = async (kind: DatabaseKind): Promise<Servers> => {
   const redisDir = temporaryDirectory("faults-redis")
+  const deadlocks = makeDeadlockCounter()
   const [database, redis] = await Promise.all([
-    startDatabase(kind, { args: [`--max-connections=${MAX_CONNECTIONS}`] }),
+    startDatabase(kind, {
+      args: [`--max-connections=${MAX_CONNECTIONS}`, ...deadlockArgs[kind]],
+      log: deadlocks.read
+    }),
     startRedis({ args: ["--dir", redisDir] })
   ])
   return {
     database,
     redis,
     redisDir,
+    deadlocks: deadlocks.found,
     stop: async () => {
       await Promise.all([database.stop(), redis.stop()])
       removeDirectory(redisDir)

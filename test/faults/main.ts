@@ -59,7 +59,7 @@ const databaseOf = (): DatabaseKind => {
 }
 
 const summary = (result: RunResult): string => {
-  const { changes, events, inDoubt, violations, watched } = result
+  const { changes, deadlocks, events, inDoubt, violations, watched } = result
   const faults = Object.values(result.fired).reduce((sum, n) => sum + n, 0)
   return `seed ${result.seed} on ${result.database}: ` +
     `${violations.length === 0 ? "passed" : `${violations.length} VIOLATIONS`}; ` +
@@ -67,7 +67,8 @@ const summary = (result: RunResult): string => {
     `in doubt ${inDoubt.issued} issued, ${inDoubt.notIssued} not; ${watched.reservations} reservations watched, ` +
     `${changes.acknowledged} of ${changes.attempted} changes acknowledged, ` +
     `${watched.samples} samples; ${events.received} events received, ${events.streams} streams, ` +
-    `of failing receivers ${JSON.stringify(events.treated)}; recovered in ${result.recoveryMillis} ms`
+    `of failing receivers ${JSON.stringify(events.treated)}; deadlocks ${JSON.stringify(deadlocks)}; ` +
+    `recovered in ${result.recoveryMillis} ms`
 }
 
 const main = async (): Promise<boolean> => {

@@ -8,6 +8,7 @@ import type { Treatment } from "./events/Receivers.ts"
 import type { Attempt } from "../invariants/History.ts"
 import { query, type DatabaseKind } from "../support/privateServers.ts"
 import { askAgain, startClients } from "./Clients.ts"
+import type { Deadlocks } from "./Deadlocks.ts"
 import { watchGate } from "./GateWatch.ts"
 import { inject, InstanceLost, resourcesOf, type Scene } from "./inject.ts"
 import { fill, openClaims, shortestHistory, startSampling, verdict } from "./judge.ts"
@@ -64,6 +65,8 @@ export interface RunResult {
     readonly received: number
     readonly streams: number
   }
+  /** Deadlocks in the database, which end nothing but cost an attempt each. */
+  readonly deadlocks: Deadlocks
   /** From the end of the last fault until every instance had given a definite answer. */
   readonly recoveryMillis: number
   /** What was wrong; empty: the run passed. */
@@ -331,6 +334,7 @@ export const run = async (
       changes: { attempted: changes.length, acknowledged: changes.filter(({ outcome }) => outcome === "OK").length },
       watched: { reservations: watch.reservations(), samples: sampler.samples() },
       events,
+      deadlocks: servers.deadlocks(),
       recoveryMillis,
       violations,
       historyFile

@@ -77,6 +77,8 @@ const supervise = async (kind: string, dir: string, launch: {
   readonly args: (port: number) => ReadonlyArray<string>
   /** Resolves if the server answers, rejects otherwise. */
   readonly probe: (port: number) => Promise<unknown>
+  /** Receives what it prints. */
+  readonly log?: ((text: string) => void) | undefined
 }): Promise<Omit<PrivateServer, "url">> => {
   interface Running {
     readonly child: ChildProcess
@@ -102,7 +104,9 @@ const supervise = async (kind: string, dir: string, launch: {
       log: ""
     }
     const keep = (chunk: Buffer) => {
-      current.log = (current.log + chunk.toString()).slice(-8_000)
+      const text = chunk.toString()
+      current.log = (current.log + text).slice(-8_000)
+      launch.log?.(text)
     }
     child.stdout?.on("data", keep)
     child.stderr?.on("data", keep)
@@ -356,7 +360,7 @@ const initialise = async (kind: DatabaseKind, command: string, dir: string): Pro
  */
 export const startDatabase = async (
   kind: DatabaseKind,
-  options: { readonly args?: ReadonlyArray<string> } = {}
+  options: { readonly args?: ReadonlyArray<string>; readonly log?: (text: string) => void } = {}
 ): Promise<DatabaseServer> => {
   const program = databasePrograms()[kind]
   if (program === undefined) {
@@ -372,6 +376,7 @@ export const startDatabase = async (
   const address = (port: number) => `mysql://coupon:coupon@127.0.0.1:${port}/coupon`
   const server = await supervise(kind, dir, {
     command: program.command,
+    log: options.log,
     args: (port) => [
       ...[
         "--no-defaults", `--datadir=${Path.join(dir, "data")}`, `--tmpdir=${dir}`, `--port=${port}`,
