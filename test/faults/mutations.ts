@@ -308,8 +308,12 @@ export const mutations = [
     what: "events are appended outside of the relay's transaction, without the lock of their head",
     patches: [{
       file: "sql/mysql/MySqlEventLog.ts",
-      from: "ORDER BY campaign_id FOR UPDATE`\n]",
-      to: "ORDER BY campaign_id`,\n  \"COMMIT\"\n]"
+      from: "ORDER BY campaign_id FOR UPDATE`",
+      to: "ORDER BY campaign_id`"
+    }, {
+      file: "sql/mysql/MySqlEventLog.ts",
+      from: "campaign_id = VALUES(campaign_id)`\n  ]",
+      to: "campaign_id = VALUES(campaign_id)`,\n    \"COMMIT\"\n  ]"
     }]
   },
   {

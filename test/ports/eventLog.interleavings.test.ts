@@ -122,7 +122,7 @@ const play = (seed: number, withOlder: boolean) =>
         relays[k] = { taken, candidates: found }
       } else {
         const statements = [
-          ...appendStatements(candidates, dialect.text, LibSqlEventLog.noLock),
+          ...appendStatements(candidates, dialect.text, LibSqlEventLog.lockHeads(driver)),
           // Of those that it took some are settled, and some are left for later.
           settle(taken.filter(() => below(4) > 0))
         ]

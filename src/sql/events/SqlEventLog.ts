@@ -47,11 +47,18 @@ export interface SqlEventLogDialect {
    * may be repeated.
    */
   readonly commit: (
-    statements: (
-      lock: (campaignIds: ReadonlyArray<CampaignId>) => ReadonlyArray<string>
-    ) => ReadonlyArray<string>
+    statements: (lock: LockHeads) => ReadonlyArray<string>
   ) => Effect.Effect<void, LedgerUnavailable>
 }
+
+/**
+ * The statements that take the locks of the heads of these campaigns, in the order of their ids whoever takes them. Of
+ * the campaigns in `missing` some may have no head yet; they get one.
+ */
+export type LockHeads = (
+  campaignIds: ReadonlyArray<CampaignId>,
+  missing: ReadonlyArray<CampaignId>
+) => ReadonlyArray<string>
 
 const optional = <A>(value: unknown, of: (value: unknown) => A): A | undefined =>
   value === null || value === undefined ? undefined : of(value)
@@ -225,22 +232,16 @@ export const findCandidates = (
 export const campaignsOf = (candidates: ReadonlyArray<EventCandidate>): ReadonlyArray<CampaignId> =>
   [...new Set(candidates.map(({ campaignId }) => campaignId))].toSorted((a, b) => a - b)
 
-/**
- * The statements by which a transaction that holds the locks of their heads appends candidates; first the rows of
- * campaigns that have no head yet.
- */
+/** The statements by which a transaction takes the locks of their heads and appends candidates. */
 export const appendStatements = (
   candidates: ReadonlyArray<EventCandidate>,
   text: Text.EventLogDialect,
-  lock: (campaignIds: ReadonlyArray<CampaignId>) => ReadonlyArray<string>
+  lock: LockHeads
 ): ReadonlyArray<string> => {
   if (candidates.length === 0) return []
+  // Campaigns without a head are older than the log, or made by a program that does not know it.
   const created = candidates.filter(({ version }) => version === 1)
-  return [
-    ...(created.length === 0 ? [] : [Text.missingHeads(campaignsOf(created), text)]),
-    ...lock(campaignsOf(candidates)),
-    ...Text.appendText(candidates, text)
-  ]
+  return [...lock(campaignsOf(candidates), campaignsOf(created)), ...Text.appendText(candidates, text)]
 }
 
 /** What all ledgers do alike with the log. */
@@ -353,7 +354,7 @@ export const make = (dialect: SqlEventLogDialect): EventLog["Type"] => {
           )
           if (count === 0) continue
           const last = Number(first[count - 1]!.sequence)
-          yield* commit((lock) => [...lock([campaignId]), ...Text.removeText(campaignId, last)])
+          yield* commit((lock) => [...lock([campaignId], []), ...Text.removeText(campaignId, last)])
           removed += count
         }
         return { removed, nextAfterId: isFull ? lastId : undefined }

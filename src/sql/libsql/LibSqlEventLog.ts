@@ -29,12 +29,15 @@ export const eventLogDialect = ({ now }: Pick<Driver, "now">): EventLogDialect =
   moveHeads: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence, last_id = excluded.last_id, " +
     "version = excluded.version, ended_version = excluded.ended_version, moved_at = excluded.moved_at",
   moveRedemptions: "ON CONFLICT (campaign_id) DO UPDATE SET sequence = excluded.sequence",
-  moveCodes: "ON CONFLICT (campaign_id) DO UPDATE SET code_count = excluded.code_count, low_count = excluded.low_count",
-  insertIgnore: "INSERT OR IGNORE"
+  moveCodes: "ON CONFLICT (campaign_id) DO UPDATE SET code_count = excluded.code_count, low_count = excluded.low_count"
 })
 
-/** A transaction has the file to itself. */
-export const noLock = (): ReadonlyArray<string> => []
+/** A transaction has the file to itself: no locks, only the heads that are missing. */
+export const lockHeads = ({ now }: Pick<Driver, "now">): SqlEventLog.LockHeads => (_, missing) =>
+  missing.length === 0 ? [] : [
+    `INSERT OR IGNORE INTO campaign_event_heads (campaign_id, moved_at)
+SELECT id, ${integer(now())} FROM campaigns WHERE id IN (${missing.map(integer).join(",")})`
+  ]
 
 const MAX_ATTEMPTS = 4
 
@@ -50,7 +53,7 @@ export const make: Effect.Effect<EventLog["Type"], never, LibSqlDriver> = Effect
     passLocks: () => Effect.void,
     commit: (statements) =>
       Effect.uninterruptible(untilKnown(
-        runBatch(driver, () => [...statements(noLock)], () => undefined),
+        runBatch(driver, () => [...statements(lockHeads(driver))], () => undefined),
         { attempts: MAX_ATTEMPTS }
       )).pipe(
         Effect.asVoid,

@@ -12,7 +12,7 @@ import { couponColumns, makeRows, type Row } from "../Rows.ts"
 import { appendStatements, campaignsOf, findCandidates } from "../events/SqlEventLog.ts"
 import { untilKnown } from "../UntilKnown.ts"
 import { LibSqlDriver } from "./LibSql.ts"
-import { eventLogDialect, noLock } from "./LibSqlEventLog.ts"
+import { eventLogDialect, lockHeads } from "./LibSqlEventLog.ts"
 import { runBatch } from "./Statements.ts"
 
 const rowsOf = makeRows(Number)
@@ -44,7 +44,7 @@ export const make: Effect.Effect<Outbox["Type"], never, SqlClient | LibSqlDriver
       const candidates = yield* findCandidates(logOf, { read: run, settled: new Set<CampaignId>() }, campaignIds)
       const settled = [...published, ...settledRedemptions(redemptions, candidates).map(({ id }) => id)]
       const statements = [
-        ...appendStatements(candidates, dialect, noLock),
+        ...appendStatements(candidates, dialect, lockHeads(driver)),
         ...(settled.length === 0 ? [] : [{
           sql: "DELETE FROM outbox WHERE batch_id IN (SELECT value FROM json_each(?))",
           args: [JSON.stringify(settled)]

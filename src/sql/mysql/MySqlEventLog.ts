@@ -2,7 +2,6 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AppConfig } from "../../config/AppConfig.ts"
-import type { CampaignId } from "../../domain/CampaignId.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import * as SqlEventLog from "../events/SqlEventLog.ts"
 import { unavailable } from "../SqlFailure.ts"
@@ -49,15 +48,24 @@ export const eventLogDialect: EventLogDialect = {
   moveHeads: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence), last_id = VALUES(last_id), " +
     "version = VALUES(version), ended_version = VALUES(ended_version), moved_at = VALUES(moved_at)",
   moveRedemptions: "ON DUPLICATE KEY UPDATE sequence = VALUES(sequence)",
-  moveCodes: "ON DUPLICATE KEY UPDATE code_count = VALUES(code_count), low_count = VALUES(low_count)",
-  insertIgnore: "INSERT IGNORE"
+  moveCodes: "ON DUPLICATE KEY UPDATE code_count = VALUES(code_count), low_count = VALUES(low_count)"
 }
 
-/** Takes the locks of these heads, always in the same order. */
-export const lockHeads = (campaignIds: ReadonlyArray<CampaignId>): ReadonlyArray<string> => [
-  "SELECT campaign_id FROM campaign_event_heads FORCE INDEX (PRIMARY) " +
-  `WHERE campaign_id IN (${campaignIds.map(integer).join(",")}) ORDER BY campaign_id FOR UPDATE`
-]
+/**
+ * In one statement, also where heads are made. INSERT IGNORE before it would lock those that are there for reading, and
+ * two such locks that are to become exclusive are a deadlock.
+ */
+export const lockHeads: SqlEventLog.LockHeads = (campaignIds, missing) => {
+  const ids = campaignIds.map(integer).join(",")
+  return [
+    missing.length === 0
+      ? "SELECT campaign_id FROM campaign_event_heads FORCE INDEX (PRIMARY) " +
+        `WHERE campaign_id IN (${ids}) ORDER BY campaign_id FOR UPDATE`
+      : `INSERT INTO campaign_event_heads (campaign_id, moved_at)
+SELECT id, ${NOW} FROM campaigns FORCE INDEX (PRIMARY) WHERE id IN (${ids}) ORDER BY id
+ON DUPLICATE KEY UPDATE campaign_id = VALUES(campaign_id)`
+  ]
+}
 
 export const make: Effect.Effect<EventLog["Type"], never, SqlClient | AppConfig> = Effect.gen(function*() {
   const { read, run, settings } = Transactions.make(yield* SqlClient, yield* AppConfig)

@@ -19,13 +19,25 @@ import * as Transactions from "./Transactions.ts"
 import { appendStatements, campaignsOf, findCandidates } from "../events/SqlEventLog.ts"
 import { eventLogDialect, lockHeads } from "./MySqlEventLog.ts"
 import { unavailable } from "../SqlFailure.ts"
-import { batchKey, timeFromSql } from "./Literals.ts"
+import { literal, timeFromSql } from "./Literals.ts"
 
 const rowsOf = makeRows(timeFromSql)
 
 const logOf = { text: eventLogDialect, time: timeFromSql }
 
 type Needs = SqlClient | AppConfig | RecentBatches
+
+/**
+ * Deletes rows that this transaction holds. They are looked up by the ids of the array: `batch_id IN (…)` becomes a
+ * scan where the table is small or its statistics are old, and a scan waits for the rows that other relays hold, with
+ * the heads of logs locked that those are about to wait for.
+ */
+const deletion = (ids: ReadonlyArray<string>): ReadonlyArray<string> =>
+  ids.length === 0 ? [] : [
+    `DELETE o FROM JSON_TABLE(${literal(JSON.stringify(ids))}, '$[*]' COLUMNS (
+  id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin PATH '$'
+)) AS s STRAIGHT_JOIN outbox AS o FORCE INDEX (PRIMARY) ON o.batch_id = UNHEX(s.id)`
+  ]
 
 export const make: Effect.Effect<Outbox["Type"], never, Needs> = Effect.gen(function*() {
   const sql = yield* SqlClient
@@ -73,9 +85,9 @@ WHERE kind IN ('ISSUED', 'CHANGED')${exceptText(except)} LIMIT ${integer(limit)}
             const finding = { read: rowsBy, settled: new Set<CampaignId>() }
             const candidates = yield* findCandidates(logOf, finding, campaignIds)
             const logged = settledRedemptions(redemptions, candidates)
-            const settled = [...published, ...logged.map(({ id }) => id)].map(batchKey)
-            const deletion = settled.length === 0 ? [] : [`DELETE FROM outbox WHERE batch_id IN (${settled.join(",")})`]
-            yield* run([...appendStatements(candidates, logOf.text, lockHeads), ...deletion, "COMMIT"].join(";\n"))
+            const settled = [...published, ...logged.map(({ id }) => id)]
+            const appended = appendStatements(candidates, logOf.text, lockHeads)
+            yield* run([...appended, ...deletion(settled), "COMMIT"].join(";\n"))
             return { settled: settled.length, appended: campaignsOf(candidates) }
           })
         const work = Effect.gen(function*() {

@@ -65,10 +65,6 @@ export const followedText = (campaignId: number, couponIds: ReadonlyArray<number
 WHERE campaign_id = ${integer(campaignId)} AND coupon_id IN (${couponIds.map(integer).join(",")})`
 
 /** The oldest coupons that the gate has followed, erased before a time. */
-export const purgeText = (before: string, limit: number): string =>
-  `DELETE FROM erased_coupons WHERE (campaign_id, coupon_id) IN (
-  SELECT old.campaign_id, old.coupon_id FROM (
-    SELECT campaign_id, coupon_id FROM erased_coupons WHERE at < ${before} AND user_id IS NULL
-    ORDER BY at LIMIT ${integer(limit)}
-  ) AS old
-)`
+export const oldText = (before: string, limit: number): string =>
+  `SELECT campaign_id, coupon_id FROM erased_coupons WHERE at < ${before} AND user_id IS NULL
+ORDER BY at LIMIT ${integer(limit)}`

@@ -26,8 +26,6 @@ export interface EventLogDialect {
   /** The same for rows of `redemption_log_heads`, and of `code_log_heads`. */
   readonly moveRedemptions: string
   readonly moveCodes: string
-  /** Inserts rows of heads; none where there is one. */
-  readonly insertIgnore: "INSERT IGNORE" | "INSERT OR IGNORE"
 }
 
 const list = (campaignIds: ReadonlyArray<CampaignId>): string => campaignIds.map(integer).join(",")
@@ -112,11 +110,6 @@ FROM ${steps}
 WHERE e.imported > COALESCE(k.code_count, 0) OR e.low > COALESCE(k.low_count, 0)
 GROUP BY h.campaign_id
 ${moveCodes}`
-
-/** The heads of campaigns that have none: they are older than the log, or made by a program that does not know it. */
-export const missingHeads = (campaignIds: ReadonlyArray<CampaignId>, { insertIgnore, now }: EventLogDialect): string =>
-  `${insertIgnore} INTO campaign_event_heads (campaign_id, moved_at)
-SELECT id, ${now()} FROM campaigns WHERE id IN (${list(campaignIds)})`
 
 /** The log of a campaign that is being made, in its transaction: its head, and its first event. */
 export const createdText = (campaignId: string, now: string, payload: string): ReadonlyArray<string> => [

@@ -20,7 +20,7 @@ const cursorOf = (row: Row): WebhookCursor => ({
 
 /** The cursors, in either dialect. */
 export const make = (dialect: WebhookDialect): WebhookCursors["Type"] => {
-  const { act, eventTime, forUpdate, insertIgnore, now, read, text, transact } = dialect
+  const { act, eventTime, forUpdate, inOrder, insertIgnore, now, read, text, transact } = dialect
 
   const keyOf = ({ campaignId, endpointId }: Pick<WebhookCursor, "campaignId" | "endpointId">) =>
     `campaign_id = ${integer(campaignId)} AND endpoint_id = ${text(endpointId)}`
@@ -31,6 +31,19 @@ export const make = (dialect: WebhookDialect): WebhookCursors["Type"] => {
     `sequence = ${integer(sequence)}, number = ${integer(number)}`
   const FREE = "owner = NULL, lease_until = 0"
   const SOUND = "failures = 0, end_sequence = NULL, end_number = NULL, due_at = 0"
+
+  /**
+   * What comes before `begin`: the locks of the endpoint, under which its cursors are made, and of those cursors that
+   * are there, in the order of their campaigns. Without them `begin` would lock these for reading, and two such locks
+   * that are to become exclusive are a deadlock.
+   */
+  const locks = (endpointId: string, campaignIds: ReadonlyArray<number>): ReadonlyArray<string> =>
+    forUpdate === "" ? [] : [
+      `SELECT id FROM webhook_endpoints WHERE id = ${text(endpointId)}${forUpdate}`,
+      `SELECT token FROM webhook_cursors${inOrder} WHERE endpoint_id = ${text(endpointId)} AND campaign_id IN (${
+        campaignIds.map(integer).join(",")
+      }) ORDER BY campaign_id${forUpdate}`
+    ]
 
   /** Before the first event at or after `since`; a campaign without one begins where its log ends. */
   const begin = (endpointId: string, campaignId: number, since: number) => {
@@ -64,7 +77,7 @@ AND (SELECT live.n FROM (SELECT COUNT(*) AS n FROM webhook_cursors WHERE endpoin
         return Effect.map(
           repeatable(transact(
             [
-              `SELECT id FROM webhook_endpoints WHERE id = ${id}${forUpdate}`,
+              ...locks(endpointId, campaigns.map(({ campaignId }) => campaignId)),
               ...campaigns.map(({ campaignId, since }) => begin(endpointId, campaignId, since)),
               ...claims
             ],
@@ -90,7 +103,7 @@ WHERE c.endpoint_id = ${id} AND c.campaign_id IN (${ids})`
         const these = held.map((one) => `(${heldOf(one)})`).join(" OR ")
         return Effect.map(
           repeatable(transact(
-            [`UPDATE webhook_cursors SET lease_until = ${now()} + ${integer(leaseMillis)} WHERE ${these}`],
+            [`UPDATE webhook_cursors${inOrder} SET lease_until = ${now()} + ${integer(leaseMillis)} WHERE ${these}`],
             `SELECT campaign_id, endpoint_id, token FROM webhook_cursors WHERE ${these}`
           )),
           (rows) => {
@@ -217,8 +230,8 @@ WHERE e.status = 'ENABLED'`
         const key = keyOf({ campaignId, endpointId })
         const after = { id: endpointId, afterSequence: sequence }
         return Effect.asVoid(transact([
+          ...locks(endpointId, [campaignId]),
           begin(endpointId, campaignId, 0),
-          `SELECT token FROM webhook_cursors WHERE ${key}${forUpdate}`,
           `UPDATE webhook_cursors SET sequence = COALESCE((SELECT CASE WHEN removed_sequence > ${integer(sequence)}
   THEN removed_sequence ELSE ${integer(sequence)} END FROM campaign_event_heads WHERE campaign_id = ${
             integer(campaignId)

@@ -16,6 +16,8 @@ export interface WebhookDialect {
   readonly insertIgnore: "INSERT IGNORE" | "INSERT OR IGNORE"
   /** At the end of a SELECT that locks its rows. */
   readonly forUpdate: "" | " FOR UPDATE"
+  /** After a table: its rows are looked at, and so locked, in the order of their keys. */
+  readonly inOrder: "" | " FORCE INDEX (PRIMARY)"
   readonly read: (text: string) => Effect.Effect<ReadonlyArray<Row>, LedgerUnavailable>
   /** Runs statements as one transaction, and returns the rows of its last one, a SELECT. */
   readonly transact: (

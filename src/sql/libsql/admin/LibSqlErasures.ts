@@ -38,6 +38,9 @@ export const make: Effect.Effect<Erasures["Type"], never, LibSqlDriver> = Effect
   return SqlErasures.make({
     read,
     write: (text) => Effect.tryPromise({ try: () => driver.execute(text), catch: unavailable }),
+    deletion: (keys) =>
+      "DELETE FROM erased_coupons WHERE (campaign_id, coupon_id) IN " +
+      `(SELECT value ->> 0, value ->> 1 FROM json_each('${keys}'))`,
     earlier: (millis) => integer(driver.now() - millis),
     erase: (erasure) =>
       untilKnown(

@@ -30,6 +30,7 @@ const makeDialect = Effect.gen(function*() {
     text: literal,
     insertIgnore: "INSERT OR IGNORE",
     forUpdate: "",
+    inOrder: "",
     read: (text) => Effect.mapError(sql.unsafe<Row>(text), unavailable),
     transact: (statements, last) =>
       Effect.tryPromise({

@@ -55,6 +55,13 @@ export const make: Effect.Effect<Erasures["Type"], never, SqlClient | AppConfig>
     read,
     write: (text) =>
       Effect.catchTag(run(script(...settings, text)), "CommitInDoubt", ({ cause }) => Effect.fail(unavailable(cause))),
+    // Looked up by the rows of the array, read without a lock before: a condition would lock what it reads as well.
+    deletion: (keys) =>
+      `DELETE e FROM JSON_TABLE('${keys}', '$[*]' COLUMNS (
+  campaign_id INT PATH '$[0]',
+  coupon_id INT PATH '$[1]'
+)) AS k STRAIGHT_JOIN erased_coupons AS e FORCE INDEX (PRIMARY)
+ON e.campaign_id = k.campaign_id AND e.coupon_id = k.coupon_id`,
     earlier: (millis) => `UTC_TIMESTAMP(6) - INTERVAL ${integer(millis)} * 1000 MICROSECOND`,
     erase: (erasure) =>
       Effect.map(

@@ -25,6 +25,7 @@ const makeDialect = Effect.gen(function*() {
     text: mysqlText,
     insertIgnore: "INSERT IGNORE",
     forUpdate: " FOR UPDATE",
+    inOrder: " FORCE INDEX (PRIMARY)",
     read,
     transact: (statements, last) =>
       run(script(...settings, "START TRANSACTION", ...statements, named("last", last), "COMMIT")).pipe(
