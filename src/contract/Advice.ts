@@ -94,6 +94,10 @@ export const texts = {
       "half as much again",
     hint: "SET PERSIST innodb_log_writer_threads = OFF, unless hundreds of other sessions commit at once"
   },
+  webhooks_off: {
+    text: "webhooks are off, as SECRETS_KEY is not set; enabled ones that get no events: {value}",
+    hint: "set SECRETS_KEY as it was when they were made: they go on where they stopped"
+  },
   eviction: {
     text: "Redis's maxmemory_policy is {value}: it may evict holders, and the gate is rebuilt again and again",
     hint: "set maxmemory-policy to noeviction"
@@ -173,11 +177,12 @@ const APART_MILLIS = 1_000
 const apart = (id: AdviceId, millis: number): ReadonlyArray<typeof Advice.Type> =>
   Math.abs(millis) > APART_MILLIS ? [advice(id, { value: DurationText.measured(Math.abs(millis)) })] : []
 
-/** Of access, of the stores' clocks, and of the session variables of the ledger. */
-export const ofInfo = ({ gate, ledger, open }: Facts): ReadonlyArray<typeof Advice.Type> => {
+/** Of access, of webhooks, of the stores' clocks, and of the session variables of the ledger. */
+export const ofInfo = ({ gate, ledger, open, waitingWebhooks = 0 }: Facts): ReadonlyArray<typeof Advice.Type> => {
   const aheadOf = (store: { readonly now: number; readonly askedAt: number }) => store.now - store.askedAt
   return [
     ...open ? [advice("open")] : [],
+    ...waitingWebhooks > 0 ? [advice("webhooks_off", { value: String(waitingWebhooks) })] : [],
     ...ledger === null ? [] : apart("ledger_clock", aheadOf(ledger)),
     ...ledger === null || gate === null ? [] : apart("gate_clock", aheadOf(gate) - aheadOf(ledger)),
     ...(ledger?.session ?? []).flatMap(({ name, required, value }) =>

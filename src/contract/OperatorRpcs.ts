@@ -93,7 +93,9 @@ export const Info = Schema.Struct({
   /** Keys that expire within 14 days. An older instance does not send it, nor one whose ledger is away. */
   expiringKeys: Schema.optional(Schema.Array(
     Schema.Struct({ id: Schema.String, name: Schema.String, expiresAt: Millis })
-  ))
+  )),
+  /** Enabled webhooks that get no events because webhooks are off; an older instance does not send it. */
+  waitingWebhooks: Schema.optional(Count)
 })
 
 /** A setting in effect, written as its variable. `value` is `***` if it may hold a secret, and empty if it is unset. */

@@ -20,6 +20,7 @@ import { Startup } from "../rpc/Startup.ts"
 import { ApiKeys, type KeyConflict, KeyRejected, type LastAdminKey } from "../security/ApiKeys.ts"
 import { Sessions } from "../security/sessions/Sessions.ts"
 import { anonymousAdmin, type Principal } from "../domain/Principal.ts"
+import { WebhookEndpoints } from "../ports/webhooks/WebhookEndpoints.ts"
 import { VERSION } from "../config/Version.ts"
 import * as Backup from "./Backup.ts"
 import * as Verification from "./Verification.ts"
@@ -65,14 +66,20 @@ const factsOf = <E>(store: {
     return { now, askedAt: Math.round((sentAt + Date.now()) / 2), settings, session: session.map(sessionRow) }
   }).pipe(Effect.disconnect, Effect.timeout("1 second"), Effect.option, Effect.map(Option.getOrNull))
 
-/** Keys that expire soon; none while the ledger does not answer. */
+/** Rows of the ledger; none while it does not answer. */
+const rowsOf = <A, E>(rows: Effect.Effect<ReadonlyArray<A>, E>): Effect.Effect<ReadonlyArray<A>> =>
+  rows.pipe(Effect.disconnect, Effect.timeout("1 second"), Effect.orElseSucceed(() => []))
+
+/** Keys that expire soon. */
 const expiringOf = ({ expiring }: ApiKeys["Type"]) =>
-  expiring.pipe(
-    Effect.map((keys) => keys.map(({ id, limits, name }) => ({ id, name, expiresAt: limits.expiresAt! }))),
-    Effect.disconnect,
-    Effect.timeoutTo({ duration: "1 second", onTimeout: () => [], onSuccess: (keys) => keys }),
-    Effect.orElseSucceed(() => [])
-  )
+  Effect.map(rowsOf(expiring), (keys) =>
+    keys.map(({ id, limits, name }) => ({ id, name, expiresAt: limits.expiresAt! })))
+
+/** How many enabled webhooks get no events. */
+const waitingOf = ({ all }: WebhookEndpoints["Type"], { secretsKey }: AppConfig["Type"]) =>
+  Option.isSome(secretsKey)
+    ? Effect.succeed(0)
+    : Effect.map(rowsOf(all), (endpoints) => endpoints.filter(({ status }) => status === "ENABLED").length)
 
 /** What the failures of keys are on the wire. */
 const creationFailures = {
@@ -174,6 +181,9 @@ export const layer = (stopped: Effect.Effect<void>) =>
       const { principal: { campaigns, keyId, name, role } } = yield* Caller
       const context = services.current()
       const expiring = context === undefined ? [] : yield* expiringOf(Context.get(context, ApiKeys))
+      const waitingWebhooks = context === undefined
+        ? 0
+        : yield* waitingOf(Context.get(context, WebhookEndpoints), config)
       const [ledger, gate] = context === undefined ? [null, null] : yield* Effect.all(
         [factsOf(Context.get(context, LedgerFacts)), factsOf(Context.get(context, GateFacts))],
         { concurrency: 2 }
@@ -194,7 +204,8 @@ export const layer = (stopped: Effect.Effect<void>) =>
         open: keyId === undefined && name === anonymousAdmin.name,
         caller: { name, role },
         // The holder of a key for some campaigns need not know of the others.
-        expiringKeys: expiring.filter(({ id }) => campaigns === undefined || id === keyId)
+        expiringKeys: expiring.filter(({ id }) => campaigns === undefined || id === keyId),
+        waitingWebhooks
       }
     })
 

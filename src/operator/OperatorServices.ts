@@ -15,6 +15,7 @@ import type { InstanceBoard } from "../ports/operation/InstanceBoard.ts"
 import type { LedgerBackup } from "../ports/operation/LedgerBackup.ts"
 import type { Outbox } from "../ports/Outbox.ts"
 import type { StoreHealth } from "../ports/StoreHealth.ts"
+import type { WebhookEndpoints } from "../ports/webhooks/WebhookEndpoints.ts"
 import type { WebhookDelivery } from "../webhooks/delivery/WebhookDelivery.ts"
 import type { ApiKeys } from "../security/ApiKeys.ts"
 import type { Sessions } from "../security/sessions/Sessions.ts"
@@ -40,6 +41,7 @@ export type Ports =
   | Sessions
   | StoreHealth
   | WebhookDelivery
+  | WebhookEndpoints
 
 /** What the operator plane needs of the running service. */
 export class OperatorServices extends Context.Tag("coupon/operator/OperatorServices")<OperatorServices, {

@@ -99,6 +99,17 @@ it("warns of clocks that are apart, of open administration, and fails what the l
   expect(Advice.ofInfo({ ...info, ledger: { ...facts.ledger, now: 3_000, session: [] }, gate: null })).toEqual([])
 })
 
+it("warns of enabled webhooks that get no events because webhooks are off", () => {
+  expect(Advice.ofInfo({ ...info, waitingWebhooks: 2 })).toEqual([
+    expect.objectContaining({
+      id: "webhooks_off",
+      verdict: "warn",
+      text: expect.stringContaining("no events: 2") as string
+    })
+  ])
+  expect(Advice.ofInfo({ ...info, waitingWebhooks: 0 })).toEqual([])
+})
+
 it("has its texts in the console, in English as here and in Korean with the same values", () => {
   const messages = (language: string) =>
     JSON.parse(readFileSync(`console/messages/${language}/advice.json`, "utf8")) as Record<string, string>

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import * as Path from "node:path"
 import { Webhook } from "standardwebhooks"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
@@ -13,6 +16,28 @@ interface Received {
   readonly headers: http.IncomingHttpHeaders
   readonly text: string
 }
+
+it("doctor and the console's advice say that webhooks are off while enabled ones wait", async () => {
+  const DATA_DIR = mkdtempSync(Path.join(tmpdir(), "coupon-off-"))
+  const network = { WEBHOOK_ALLOW_HTTP: "on", WEBHOOK_ALLOWED_NETWORKS: "127.0.0.0/8" }
+  try {
+    const on = await startInstance({ DATA_DIR, SECRETS_KEY: `k1:${randomBytes(32).toString("base64")}`, ...network })
+    expect((await coupon(on.url)("doctor")).out).not.toContain("webhooks")
+    for (const port of [9, 10]) await coupon(on.url)("webhook", "create", `http://127.0.0.1:${port}`)
+    const [, disabled] = JSON.parse((await coupon(on.url)("webhook", "list", "--json")).out) as Array<{ id: string }>
+    await coupon(on.url)("webhook", "update", disabled!.id, "--disable")
+    await on.kill()
+
+    const off = await startInstance({ DATA_DIR })
+    expect(await coupon(off.url)("doctor")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^WARN {2}webhooks: .*SECRETS_KEY is not set.* no events: 1$/m) as string
+    })
+    await off.kill()
+  } finally {
+    rmSync(DATA_DIR, { recursive: true, force: true })
+  }
+})
 
 describe("webhooks by the command", () => {
   let instance: Instance

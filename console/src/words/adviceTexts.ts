@@ -27,6 +27,7 @@ const texts: {
   sync_binlog: { what: m.advice_sync_binlog, advice: m.advice_sync_binlog_do },
   doublewrite: { what: m.advice_doublewrite, advice: m.advice_doublewrite_do },
   log_writer: { what: m.advice_log_writer, advice: m.advice_log_writer_do },
+  webhooks_off: { what: m.advice_webhooks_off, advice: m.advice_webhooks_off_do },
   eviction: { what: m.advice_eviction, advice: m.advice_eviction_do }
 }
 

@@ -80,11 +80,14 @@ const safety = ({ key, url }: Connection.Connection): ReadonlyArray<Check> => {
     : []
 }
 
+/** What is advised under this id, as checks of this name. */
+const advice = (info: typeof Info.Type, id: Advice.AdviceId, name: string): ReadonlyArray<Check> =>
+  Advice.ofInfo(info).filter((one) => one.id === id).map(({ hint, text, verdict }) => ({ name, verdict, text, hint }))
+
 /** What is advised under this id, as checks with the name of `otherwise`, which is the result if nothing is. */
 const advised = (info: typeof Info.Type, id: Advice.AdviceId, otherwise: Check): ReadonlyArray<Check> => {
-  const found = Advice.ofInfo(info).filter((one) => one.id === id)
-  return found.length === 0 ? [otherwise] : found.map(({ hint, text, verdict }) =>
-    ({ name: otherwise.name, verdict, text, hint }))
+  const found = advice(info, id, otherwise.name)
+  return found.length === 0 ? [otherwise] : found
 }
 
 /**
@@ -207,6 +210,7 @@ const look = (connection: Connection.Connection, client: OperatorClient["Type"])
           "use the command of the same version: npx coupon-issuance in its checkout, or in its image"
         ),
       ...advised(info, "open", ok("access", `you are ${info.caller.name}, with the role ${info.caller.role}`)),
+      ...advice(info, "webhooks_off", "webhooks"),
       ...(info.expiringKeys ?? []).map((key) => warn("keys", KeyAdvice.text(key, info.now))),
       ...clocks(info, sentAt, roundTrip),
       ...sessions(info)
