@@ -159,8 +159,13 @@ export const ofOperatorCall = (failure: OperatorCallFailure | CliFailure): CliFa
     case "UnexpectedAnswer":
       return ofNoAnswer(failure)
     case "NotFound":
-      // It may be a key, so the hint about campaigns would mislead.
-      return new CliFailure({ exit: "NOT_FOUND", code: table.RecordNotFound.message, message: failure.message })
+      // It may be a key: the hint about campaigns alone would mislead.
+      return new CliFailure({
+        exit: "NOT_FOUND",
+        code: table.RecordNotFound.message,
+        message: failure.message,
+        hint: "check the id; `coupon campaign list` shows all campaigns, `coupon keys list` all keys"
+      })
     case "Conflict":
       // Of keys: the hint about versions of campaigns would mislead.
       return new CliFailure({

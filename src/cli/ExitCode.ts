@@ -10,7 +10,7 @@ export const exitCodes = {
     meaning: "an option, an argument or a field breaks its rule, or `apply --dry-run` would change something; " +
       "nothing was done"
   },
-  NOT_FOUND: { code: 3, meaning: "no such campaign, coupon or key" },
+  NOT_FOUND: { code: 3, meaning: "no such campaign, coupon, key, import, webhook or delivery" },
   PRECONDITION: {
     code: 4,
     meaning: "the state forbids it: already claimed, sold out, paused, ended, not started, changed meanwhile"

@@ -149,6 +149,10 @@ describe("coupon codes", () => {
     const id = await openPool()
     await importing(id, file("left.csv", "A\nA\n"))
     expect(await run("codes", "abort", id, "1")).toMatchObject({ code: 0 })
+    expect(await run("codes", "abort", id, "99")).toMatchObject({
+      code: exitCodes.NOT_FOUND.code,
+      err: expect.stringContaining(`coupon codes status ${id}`) as string
+    })
     // The same file begins another one.
     const again = await importing(id, file("left.csv", "A\nA\n"), "--skip-rejected")
     expect(again).toMatchObject({ code: 0 })

@@ -120,6 +120,11 @@ describe("webhooks by the command", () => {
     expect((await run("webhook", "parked", id)).out).toBe("nothing is set aside\n")
     expect(await run("webhook", "retry", id)).toMatchObject({ code: exitCodes.USAGE.code })
     expect(await json("webhook", "retry", id, "--all")).toMatchObject({ count: 0 })
+    for (const [unknown, what] of [[["7", "7"], "one of"], [["7", "8"], "2 of"]] as const) {
+      const { code, err, out } = await run("webhook", "retry", id, ...unknown)
+      expect([code, out]).toEqual([exitCodes.NOT_FOUND.code, ""])
+      expect(err).toMatch(new RegExp(`not set aside ${what} these deliveries\n.*coupon webhook parked`))
+    }
     expect(await run("webhook", "update", id, "--enable", "--expected-version", "999")).toMatchObject({
       code: exitCodes.PRECONDITION.code,
       err: expect.stringContaining("coupon webhook get") as string
@@ -129,6 +134,28 @@ describe("webhooks by the command", () => {
       code: exitCodes.NOT_FOUND.code,
       err: expect.stringContaining("coupon webhook list") as string
     })
+  })
+
+  it("retry sends what is set aside, and fails for what is not", async () => {
+    await run("webhook", "create", hook, "--types", "coupon.issued", "--on-failure", "park", "--max-attempts", "1")
+    const [{ id }] = await json("webhook", "list") as unknown as [{ readonly id: string }]
+    const campaignId = String((await json("campaign", "create", "--name", "parked", "--limit", "9"))["campaignId"])
+    const parked = async () => await json("webhook", "parked", id) as unknown as ReadonlyArray<{ readonly id: string }>
+    status = 500
+    try {
+      await run("issue", campaignId, "1")
+      await expect.poll(async () => (await parked()).length, { timeout: 20_000 }).toBe(1)
+    } finally {
+      status = 204
+    }
+    const [delivery] = await parked()
+    expect(await run("webhook", "retry", id, delivery!.id, "999999")).toMatchObject({
+      code: exitCodes.NOT_FOUND.code,
+      out: "1 is sent again\n",
+      err: expect.stringContaining("one of these deliveries") as string
+    })
+    await expect.poll(async () => (await parked()).length, { timeout: 20_000 }).toBe(0)
+    expect(await run("webhook", "delete", id)).toMatchObject({ code: 0 })
   })
 
   it("watch shows what a webhook has not taken", async () => {

@@ -24,6 +24,7 @@ import {
   CodeImportState,
   CodeRejection
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
+import { table } from "../../contract/FailureTable.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
@@ -361,14 +362,25 @@ export const abort = Command.make(
       Effect.gen(function*() {
         const of = create(CodeImportSchema, { campaignId, importId })
         const aborted = yield* Effect.ensuring(abortWhole(client, of), Output.progressDone).pipe(
-          Effect.catchTag("Conflict", () =>
-            Effect.fail(
-              new CliFailure({
-                exit: "PRECONDITION",
-                code: "CONFLICT",
-                message: `import ${importId} is finished: its codes are in the pool`
-              })
-            ))
+          Effect.catchTags({
+            Conflict: () =>
+              Effect.fail(
+                new CliFailure({
+                  exit: "PRECONDITION",
+                  code: "CONFLICT",
+                  message: `import ${importId} is finished: its codes are in the pool`
+                })
+              ),
+            RecordNotFound: () =>
+              Effect.fail(
+                new CliFailure({
+                  exit: "NOT_FOUND",
+                  code: table.RecordNotFound.message,
+                  message: `${table.RecordNotFound.message}: campaign ${campaignId} has no import ${importId}`,
+                  hint: `\`coupon codes status ${campaignId}\` shows its imports`
+                })
+              )
+          })
         )
         yield* show(json, importJson(aborted), () => "the import was given up; nothing is left of it")
       }))

@@ -19,6 +19,7 @@ import {
   WebhookSchema,
   WebhookStatus
 } from "../../contract/gen/coupon/v1/webhook_pb.ts"
+import { table } from "../../contract/FailureTable.ts"
 import { CliFailure, usage } from "../CliFailure.ts"
 import { countOf, show, withWebhooks } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
@@ -330,6 +331,16 @@ const parked = Command.make("parked", { id: webhookId, limit, ...Connection.opti
         ))
     }))).pipe(Command.withDescription("lists what was set aside after --max-attempts, the oldest first"))
 
+/** Deliveries were named that the webhook has not set aside. */
+const notSetAside = (id: string, missing: number) =>
+  new CliFailure({
+    exit: "NOT_FOUND",
+    code: table.RecordNotFound.message,
+    message: `${table.RecordNotFound.message}: webhook ${id} has not set aside ` +
+      (missing === 1 ? "one of these deliveries" : `${missing} of these deliveries`),
+    hint: `\`coupon webhook parked ${id}\` lists what is set aside; what was delivered meanwhile is not there any more`
+  })
+
 const retry = Command.make(
   "retry",
   {
@@ -343,8 +354,11 @@ const retry = Command.make(
       Effect.gen(function*() {
         if (all === deliveries.length > 0) return yield* usage("give deliveries, or --all")
         if (deliveries.some((one) => !/^[1-9]\d{0,17}$/.test(one))) return yield* usage("<delivery> must be a number")
-        const { count } = yield* client.retryParkedDeliveries({ id, all, deliveryIds: deliveries.map(BigInt) })
-        yield* show(json, { id, count }, () => `${count} are sent again`)
+        const deliveryIds = [...new Set(deliveries)].map(BigInt)
+        const { count } = yield* client.retryParkedDeliveries({ id, all, deliveryIds })
+        const words = count === 1 ? "1 is sent again" : `${count} are sent again`
+        if (all || count > 0) yield* show(json, { id, count }, () => words)
+        if (!all && count < deliveryIds.length) yield* notSetAside(id, deliveryIds.length - count)
       }))
 ).pipe(Command.withDescription("sends again what was set aside"))
 
