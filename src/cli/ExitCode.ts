@@ -13,7 +13,8 @@ export const exitCodes = {
   NOT_FOUND: { code: 3, meaning: "no such campaign, coupon, key, import, webhook or delivery" },
   PRECONDITION: {
     code: 4,
-    meaning: "the state forbids it: already claimed, sold out, paused, ended, not started, changed meanwhile"
+    meaning: "the state forbids it: already claimed, sold out, paused, ended, not started, changed meanwhile, or " +
+      "codes of an import are rejected"
   },
   ACCESS: { code: 5, meaning: "no valid key, or one whose role is too low" },
   UNAVAILABLE: {

@@ -116,8 +116,14 @@ describe("coupon codes", () => {
     const skipped = await importing(id, path, "--skip-rejected", "--json")
     expect(JSON.parse(skipped.out)).toMatchObject({ state: "FINISHED", accepted: 2, received: 4 })
     const dryAgain = await importing(id, file("dry.csv", "X\nC\n"), "--dry-run")
+    expect(dryAgain.code).toBe(exitCodes.PRECONDITION.code)
     expect(dryAgain.out).toMatch(/^a dry run: nothing was added; 1 code rejected/)
+    expect(dryAgain.err).toContain(`1 code rejected, see ${rejects}`)
     expect(dryAgain.out).toMatch(/^state +ABORTED$/m)
+    // A dry run ends as the import would.
+    expect((await importing(id, file("dry.csv", "X\nC\n"), "--dry-run", "--skip-rejected")).code).toBe(0)
+    expect(await importing(id, file("good.csv", "X\nY\n"), "--dry-run")).toMatchObject({ code: 0, err: "" })
+    expect((await importing(id, file("empty.csv", ""), "--dry-run")).code).toBe(exitCodes.USAGE.code)
     expect((await run("codes", "status", id)).out).toMatch(/^codes in the pool +2$/m)
   })
 

@@ -230,7 +230,7 @@ export const importCodes = Command.make(
       Options.withDescription("the column of CSV, or the field of JSON, that the code is in; unless given, code"),
       Options.optional
     ),
-    dryRun: Options.boolean("dry-run").pipe(Options.withDescription("send and check all of it, and add nothing")),
+    dryRun: Options.boolean("dry-run").pipe(Options.withDescription("send and check all of it, add nothing, and end as the import would")),
     skipRejected: Options.boolean("skip-rejected").pipe(
       Options.withDescription("add the other codes although some were rejected")
     ),
@@ -288,25 +288,27 @@ export const importCodes = Command.make(
         yield* rejects.close
         const rejected = rejects.count()
         const lost = rejected === 0 ? "" : `${Output.counted(rejected, "code")} rejected, see ${rejects.path}`
+        if (sent.received === 0n) {
+          yield* abortWhole(client, started)
+          return yield* usage(`${isStandard ? "standard input" : file} holds no code`)
+        }
         if (dryRun) {
           const aborted = yield* abortWhole(client, started)
           yield* show(json, importJson(aborted), () =>
             [`a dry run: nothing was added${lost === "" ? "" : `; ${lost}`}`, importFacts(aborted, times)].join("\n"))
-          return
-        }
-        if (sent.received === 0n) {
-          yield* abortWhole(client, started)
-          return yield* usage(`${isStandard ? "standard input" : file} holds no code`)
         }
         if (rejected > 0 && !skipRejected) {
           return yield* new CliFailure({
             exit: "PRECONDITION",
             code: "REJECTED",
             message: `${lost}; nothing was added to the pool`,
-            hint: "repeat the command with --skip-rejected to add the others, or give the import up: " +
-              `\`coupon codes abort ${campaignId} ${sent.importId}\``
+            hint: dryRun
+              ? "without --dry-run it would end like this, too, unless --skip-rejected adds the other codes"
+              : "repeat the command with --skip-rejected to add the others, or give the import up: " +
+                `\`coupon codes abort ${campaignId} ${sent.importId}\``
           })
         }
+        if (dryRun) return
         const { importId } = sent
         const { codeImport } = yield* until(
           client.finishImport({ campaignId, importId, dryRun: false, allowRejected: skipRejected })
