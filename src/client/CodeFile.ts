@@ -59,9 +59,16 @@ const jsonBytes = (text: string): number =>
 const tooLong = (line: number): CodeFileFlaw =>
   new CodeFileFlaw({ line, reason: `has more than ${MAX_LINE.toLocaleString("en-US")} characters` })
 
-/** The fields of a line of CSV (RFC 4180). A quoted field ends in its line. */
-const fieldsOf = (text: string, line: number): ReadonlyArray<string> => {
-  if (!text.includes("\"")) return text.split(",")
+/** What may stand between fields: RFC 4180 has the comma; spreadsheets of some languages write the others. */
+const separators = [",", ";", "\t"] as const
+type Separator = typeof separators[number]
+
+const OTHER_SEPARATOR = "seems to have fields between semicolons or tabs: name the columns in the first line, " +
+  "that of the codes `code`; or put codes that hold a semicolon in quotes (\")"
+
+/** The fields of a line of CSV (RFC 4180, but for its separator). A quoted field ends in its line. */
+const fieldsOf = (text: string, line: number, separator: Separator): ReadonlyArray<string> => {
+  if (!text.includes("\"")) return text.split(separator)
   const flaw = (reason: string) => new CodeFileFlaw({ line, reason })
   const fields: Array<string> = []
   let at = 0
@@ -77,21 +84,63 @@ const fieldsOf = (text: string, line: number): ReadonlyArray<string> => {
         field += "\""
         at++
       }
-      if (at < text.length && text[at] !== ",") throw flaw("has text after a quote (\") that ends a field")
+      if (at < text.length && text[at] !== separator) {
+        const isOther = separators.some((other) => other === text[at])
+        throw flaw(isOther ? OTHER_SEPARATOR : "has text after a quote (\") that ends a field")
+      }
       fields.push(field)
     } else {
-      const comma = text.indexOf(",", at)
-      const end = comma < 0 ? text.length : comma
+      const found = text.indexOf(separator, at)
+      const end = found < 0 ? text.length : found
       const field = text.slice(at, end)
       if (field.includes("\"")) throw flaw("has a quote (\") within a field that is not quoted")
       fields.push(field)
       at = end
     }
     if (at >= text.length) return fields
-    // After the comma; a line that ends with one has an empty last field.
+    // After the separator; a line that ends with one has an empty last field.
     at++
     if (at === text.length) return [...fields, ""]
   }
+}
+
+/** How the lines of a file are read. */
+interface Columns {
+  readonly separator: Separator
+  /** Of the code among the fields. */
+  readonly position: number
+  /** The first line names the columns, and has no code. */
+  readonly isNamed: boolean
+  /** The first line has several fields, so the separator is no guess. */
+  readonly isSure: boolean
+}
+
+/** Fields by a separator that may not be the file's; none if quotes show that it is not. */
+const triedFields = (text: string, line: number, separator: Separator): ReadonlyArray<string> => {
+  try {
+    return fieldsOf(text, line, separator)
+  } catch {
+    return []
+  }
+}
+
+/** What the first line says. One that names no column may still show by its fields that tabs separate them. */
+const columnsOf = (
+  text: string,
+  line: number,
+  column: string | undefined,
+  among: ReadonlyArray<Separator>
+): Columns => {
+  const name = (column ?? "code").toLowerCase()
+  for (const separator of among) {
+    const fields = triedFields(text, line, separator)
+    const position = fields.findIndex((field) => field.trim().toLowerCase() === name)
+    if (position >= 0) return { separator, position, isNamed: true, isSure: fields.length > 1 }
+  }
+  if (column !== undefined) throw new CodeFileFlaw({ line, reason: `names no column ${JSON.stringify(column)}` })
+  const counts = (separator: Separator) => among.includes(separator) && triedFields(text, line, separator).length > 1
+  const separator = counts(",") ? "," : counts("\t") ? "\t" : among[0]!
+  return { separator, position: 0, isNamed: false, isSure: counts(separator) }
 }
 
 /** Takes the code out of each line, in their order; `undefined`: the line has none. */
@@ -99,22 +148,32 @@ type TakeCode = (text: string, line: number) => string | undefined
 
 /**
  * `column`: its name in the first line. Without one, a first line with a field `code` names the columns, and otherwise
- * the first field of each line is the code.
+ * the first field of each line is the code. A line `sep=;` in front, as spreadsheets have it, gives the separator.
  */
 const csv = (column: string | undefined): TakeCode => {
-  let position: number | undefined
+  let among: ReadonlyArray<Separator> = separators
+  let columns: Columns | undefined
   return (text, line) => {
-    const fields = fieldsOf(text, line)
-    if (position === undefined) {
-      const named = fields.findIndex((field) => field.trim().toLowerCase() === (column ?? "code").toLowerCase())
-      if (named < 0 && column !== undefined) {
-        throw new CodeFileFlaw({ line, reason: `names no column ${JSON.stringify(column)}` })
-      }
-      position = Math.max(0, named)
-      if (named >= 0) return undefined
+    if (text.includes("\r")) {
+      throw new CodeFileFlaw({ line, reason: "has a carriage return within it: lines end with LF or CRLF" })
     }
+    if (columns === undefined) {
+      const given = separators.find((separator) => text.toLowerCase() === `sep=${separator}`)
+      if (given !== undefined) {
+        among = [given]
+        return undefined
+      }
+      columns = columnsOf(text, line, column, among)
+      if (columns.isNamed) return undefined
+    }
+    const { isSure, position, separator } = columns
+    const fields = fieldsOf(text, line, separator)
     const code = fields[position]
     if (code === undefined) throw new CodeFileFlaw({ line, reason: `has ${fields.length} fields, and no code` })
+    const isQuoted = text.startsWith("\"")
+    if (!isSure && among.length > 1 && !isQuoted && /[;\t]/.test(code)) {
+      throw new CodeFileFlaw({ line, reason: OTHER_SEPARATOR })
+    }
     return code
   }
 }
@@ -135,8 +194,8 @@ const ndjson = (field: string): TakeCode => (text, line) => {
 
 /**
  * Reads the codes of a file, as many at a time as come with one chunk of its bytes: what is held does not grow with the
- * file. A byte-order mark, CRLF, and empty lines are taken. Throws `CodeFileFlaw` for what is not UTF-8, for NULs, long
- * lines and whatever its format does not allow.
+ * file. A byte-order mark, CRLF, and empty lines are taken; semicolons or tabs between fields are found. Throws
+ * `CodeFileFlaw` for what is not UTF-8, for NULs, long lines and whatever its format does not allow.
  */
 export async function* readCodes(
   chunks: AsyncIterable<Uint8Array>,

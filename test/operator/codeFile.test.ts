@@ -46,6 +46,17 @@ describe("a file of codes", () => {
     ["empty fields", "code,x\n,1\nA,\n", "csv", undefined, lines([2, ""], [3, "A"])],
     ["spaces, which the service rejects", " A \n", "csv", undefined, lines([1, " A "])],
     ["codes beyond ASCII", "여름-🎟️\n", "csv", undefined, lines([1, "여름-🎟️"])],
+    ["semicolons", "id;Code;x\n1;A,1;\n2;\"B;\"\"2\";y\n", "csv", undefined, lines([2, "A,1"], [3, "B;\"2"])],
+    ["semicolons and quotes", "\ufeff\"id\";\"code\"\r\n\"1\";\"A\"\r\n", "csv", undefined, lines([2, "A"])],
+    ["semicolons, and a column by name", "a;voucher\n1;A\n", "csv", "voucher", lines([2, "A"])],
+    ["tabs", "id\tcode\n1\tA;1\n", "csv", undefined, lines([2, "A;1"])],
+    ["tabs without a header", "A;1\tx\n\"B\"\ty\nC\n", "csv", undefined, lines([1, "A;1"], [2, "B"], [3, "C"])],
+    ["its separator in front", "sep=;\nA;x\n\"B;1\";y\n", "csv", undefined, lines([2, "A"], [3, "B;1"])],
+    ["its separator in front of a header", "SEP=\t\r\nx\tcode\r\n1\tA\r\n", "csv", undefined, lines([3, "A"])],
+    ["a separator that leaves semicolons to codes", "sep=,\nA;1\n", "csv", undefined, lines([2, "A;1"])],
+    ["codes with semicolons, in quotes", "\"A;1\"\n\"B;2\"\n", "csv", undefined, lines([1, "A;1"], [2, "B;2"])],
+    ["codes with semicolons between commas", "code,x\nA;1,y\n", "csv", undefined, lines([2, "A;1"])],
+    ["commas, and a tab in another field", "A,x\ty\n", "csv", undefined, lines([1, "A"])],
     ["strings of JSON", "\"A\"\n\"B\\u0041\"\n", "ndjson", undefined, lines([1, "A"], [2, "BA"])],
     ["objects of JSON", "{\"code\":\"A\",\"x\":1}\n{\"code\":\"B\"}", "ndjson", undefined, lines([1, "A"], [2, "B"])],
     ["a field of JSON by name", "{\"v\":\"A\"}\n", "ndjson", "v", lines([1, "A"])],
@@ -67,6 +78,13 @@ describe("a file of codes", () => {
     ["A\n\"B\"x,1\n", "csv", /^line 2 has text after a quote/],
     ["A\nB\"x\n", "csv", /^line 2 has a quote .* within a field/],
     ["id,code\n1,A\n2\n", "csv", /^line 3 has 1 fields, and no code/],
+    ["A;x\nB;y\n", "csv", /^line 1 seems to have fields between semicolons or tabs/],
+    ["A\nB;y\n", "csv", /^line 2 seems to have fields between semicolons/],
+    ["A\nB\ty\n", "csv", /^line 2 seems to have fields between semicolons or tabs/],
+    ["code\nA;x\n", "csv", /^line 2 seems to have fields between semicolons/],
+    ["\"A\";\"x\"\n", "csv", /^line 1 seems to have fields between semicolons/],
+    ["id;code\n1;A\n2\n", "csv", /^line 3 has 1 fields, and no code/],
+    ["A\rB\rC\r", "csv", /^line 1 has a carriage return within it/],
     ["\"A\"\nB\n", "ndjson", /^line 2 is no JSON/],
     ["\"A\"\n{\"code\":7}\n", "ndjson", /^line 2 must be a string, or an object whose "code" is one/],
     ["null\n", "ndjson", /^line 1 must be a string/]
@@ -77,6 +95,7 @@ describe("a file of codes", () => {
 
   it("is refused where it lacks the column", async () => {
     expect(await flawOf("a,b\n1,2\n", "csv", { column: "code" })).toBe("line 1 names no column \"code\"")
+    expect(await flawOf("a;b\n1;2\n", "csv", { column: "code" })).toBe("line 1 names no column \"code\"")
   })
 
   it("is refused for a line of 10 MB before all of it is read", async () => {

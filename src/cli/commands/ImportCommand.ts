@@ -230,7 +230,9 @@ export const importCodes = Command.make(
       Options.withDescription("the column of CSV, or the field of JSON, that the code is in; unless given, code"),
       Options.optional
     ),
-    dryRun: Options.boolean("dry-run").pipe(Options.withDescription("send and check all of it, add nothing, and end as the import would")),
+    dryRun: Options.boolean("dry-run").pipe(
+      Options.withDescription("send and check all of it, add nothing, and end as the import would")
+    ),
     skipRejected: Options.boolean("skip-rejected").pipe(
       Options.withDescription("add the other codes although some were rejected")
     ),
