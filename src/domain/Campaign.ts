@@ -11,6 +11,7 @@ import {
   type CouponValidity, endsEarlier, hasPassed, parseValidity, sameValidity, untilBeforeEnd, untilHasPassed,
   type ValidityInput
 } from "./validity/CouponValidity.ts"
+import * as RequestId from "./requests/RequestId.ts"
 import { DEFAULT_UNDO_WINDOW_MILLIS, parseUndoWindow } from "./validity/UndoWindow.ts"
 
 export * from "./CampaignId.ts"
@@ -102,7 +103,6 @@ export type ExpectedVersion = number | undefined
 
 export const MAX_NAME_LENGTH = 100
 export const MAX_COUPON_LIMIT = 10_000_000
-export const MAX_REQUEST_ID_LENGTH = 64
 
 const reject = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
 
@@ -162,12 +162,6 @@ const endHasPassed = new InvalidArgument({
   reason: "has passed already: the campaign would be over; set allowPastEnd if that is meant"
 })
 
-/** An empty id is none. Length is counted in Unicode code points. */
-const parseRequestId = (requestId: string): Either.Either<string | undefined, InvalidArgument> =>
-  Array.from(requestId).length > MAX_REQUEST_ID_LENGTH
-    ? reject("requestId", `must be at most ${MAX_REQUEST_ID_LENGTH} characters`)
-    : Either.right(requestId === "" ? undefined : requestId)
-
 /**
  * Validates the fields of a new campaign as a client sent them. Fails with the first field that breaks its rule. An end
  * before `now` is rejected unless `allowPastEnd` is set.
@@ -190,7 +184,7 @@ export const parseOrder = (input: {
     const validity = input.couponValidity === undefined ? undefined : yield* parseValidity(input.couponValidity)
     const undoWindowMillis = yield* parseUndoWindow(input.undoWindow ?? "")
     const draft = yield* parseExpiry({ name, couponLimit, ...window, codes, validity, undoWindowMillis })
-    const requestId = yield* parseRequestId(input.requestId)
+    const requestId = input.requestId === "" ? undefined : yield* RequestId.parse(input.requestId)
     const tooLate = !input.allowPastEnd && isOver(draft.endTime, now)
       ? endHasPassed
       : hasPassed(validity, now)

@@ -121,8 +121,11 @@ export const redemption = ({ http, issue, open }: Lent): void => {
       expect(await message({ code: "x".repeat(2_000) })).toEqual([404, "RECORD_NOT_FOUND"])
       expect(await message({ code: "" })).toEqual(invalid("code must not be empty"))
       expect(await message({ code: undefined })).toEqual(invalid("code or userId must be there"))
-      expect(await message({ requestId: "" })).toEqual(invalid("requestId must not be empty"))
-      expect(await message({ requestId: "x".repeat(65) })).toEqual(invalid("requestId must be at most 64 characters"))
+      for (const requestId of ["", "x".repeat(65), "\u{1f39f}".repeat(65)]) {
+        expect(await message({ requestId })).toEqual(invalid("requestId must be 1 to 64 characters"))
+      }
+      expect(await message({ requestId: "r\u0000" }))
+        .toEqual(invalid("requestId must be text without control characters"))
       expect(await message({ terminalId: "a\u0000" }))
         .toEqual(invalid("terminalId must be text without control characters"))
       expect(await message({ occurredAt: "yesterday" }))

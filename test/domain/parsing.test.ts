@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import * as ActReason from "../../src/domain/audit/ActReason.ts"
 import { parseOrder, parsePatch } from "../../src/domain/Campaign.ts"
 import * as DisplayName from "../../src/domain/DisplayName.ts"
+import * as RequestId from "../../src/domain/requests/RequestId.ts"
 import { formatRfc3339, parseRfc3339 } from "../../src/domain/Time.ts"
 import { nearest } from "../../src/base/Nearest.ts"
 
@@ -26,6 +27,27 @@ describe("a name", () => {
   ]
   it.each(flawed)("must not be %j", (name, flaw) => {
     expect(DisplayName.flawOf(name)).toMatch(flaw)
+  })
+})
+
+describe("a request id", () => {
+  const widest = "\u{1f39f}".repeat(RequestId.MAX_REQUEST_ID_LENGTH)
+
+  it("has one bound, in code points, whatever it names", () => {
+    for (const parse of [RequestId.parse, RequestId.parseText]) {
+      expect(parse(widest)).toEqual(Either.right(widest))
+      expect(parse(" a ")).toEqual(Either.right(" a "))
+      for (const text of ["", `${widest}a`]) {
+        expect(Either.flip(parse(text))).toMatchObject({
+          right: { field: "requestId", reason: "must be 1 to 64 characters" }
+        })
+      }
+    }
+  })
+
+  it("holds no control character where the ledger stores it as text", () => {
+    expect(RequestId.parse("a\0b")).toEqual(Either.right("a\0b"))
+    expect(Either.isLeft(RequestId.parseText("a\0b"))).toBe(true)
   })
 })
 

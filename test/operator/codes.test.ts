@@ -151,6 +151,11 @@ describe("coupon codes", () => {
     expect(await imported).toMatchObject({ code: 0, out: expect.stringMatching(/^1 code was added/) as string })
   })
 
+  it("import takes a name of 64 characters, of four bytes each", async () => {
+    const named = await importing(await openPool(), file("a.csv", "A\n"), "--request-id", "\u{1f39f}".repeat(64))
+    expect(named).toMatchObject({ code: 0, err: "" })
+  })
+
   it("abort gives an import up", async () => {
     const id = await openPool()
     await importing(id, file("left.csv", "A\nA\n"))

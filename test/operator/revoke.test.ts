@@ -1,5 +1,6 @@
 import * as net from "node:net"
 import type { AddressInfo } from "node:net"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { exitCodes } from "../../src/cli/ExitCode.ts"
 import { startInstance, type Instance } from "../support/Instance.ts"
@@ -39,6 +40,26 @@ describe("coupon revoke", () => {
     expect((await run("issue", id, "2")).err).toContain("COUPON_SOLD_OUT")
     const log = await run("log", "--campaign", id)
     expect(log.out).toContain("coupon.revoke")
+  })
+
+  it("has one rule of request ids with create, redeem, undo and imports", async () => {
+    const id = await soldOut(1)
+    const file = fileURLToPath(import.meta.url)
+    const commands = [
+      ["revoke", id, "--user", "1", "--yes"], ["redeem", id, "--user", "1"], ["undo", id, "--user", "1"],
+      ["campaign", "create", "--name", "n", "--limit", "1"], ["codes", "import", id, file]
+    ]
+    for (const command of commands) {
+      for (const wrong of ["", "x".repeat(65)]) {
+        expect(await run(...command, "--request-id", wrong), command[0]!).toMatchObject({
+          code: exitCodes.USAGE.code,
+          err: expect.stringContaining("--request-id must be 1 to 64 characters") as string
+        })
+      }
+    }
+    const widest = "\u{1f39f}".repeat(64)
+    expect((await run("redeem", id, "--user", "1", "--request-id", widest)).code).toBe(0)
+    expect((await run("campaign", "create", "--name", "n", "--limit", "1", "--request-id", widest)).code).toBe(0)
   })
 
   it("shows campaigns without slots that were returned, and takes limits likewise", async () => {

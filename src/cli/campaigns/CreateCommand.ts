@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import { randomUUID } from "node:crypto"
 import { CreateCampaignResponseSchema } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import { usage } from "../CliFailure.ts"
-import { show, withPublic } from "../commands/Commands.ts"
+import { requestIdOf, show, withPublic } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 import * as Json from "../values/Json.ts"
@@ -60,8 +60,7 @@ export const create = Command.make(
           return yield* usage("--pool excludes --pattern, --alphabet, --characters and --check")
         }
         const codes = { ...CodeOptions.toWire(given), codeSource: CodeOptions.sourceOf(pool) }
-        const id = Option.getOrElse(requestId, () => randomUUID())
-        if (id === "") return yield* usage("--request-id must have 1 to 64 characters")
+        const id = yield* requestIdOf(requestId, randomUUID)
         const request = {
           ...{ name, couponLimit: BigInt(limit), startTime, endTime, allowPastEnd, requestId: id, ...codes },
           ...yield* ValidityOptions.toWire(given, times)

@@ -3,6 +3,7 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as RequestId from "../../domain/requests/RequestId.ts"
 import * as ActReason from "../../domain/audit/ActReason.ts"
 import type { ClientOptions } from "../../client/ClientOptions.ts"
 import type { CallFailure, CouponClient } from "../../client/CouponClient.ts"
@@ -24,6 +25,13 @@ export const parseUserId = (text: string): Effect.Effect<bigint, CliFailure> =>
   /^[1-9]\d{0,18}$/.test(text) && BigInt(text) < 2n ** 63n
     ? Effect.succeed(BigInt(text))
     : Effect.fail(usage("<user-id> must be an integer from 1 to 9223372036854775807"))
+
+/** The request id that an option gives, or a new one. */
+export const requestIdOf = (given: Option.Option<string>, fresh: () => string): Effect.Effect<string, CliFailure> =>
+  Option.match(given, {
+    onNone: () => Effect.sync(fresh),
+    onSome: (text) => Effect.mapError(RequestId.parse(text), ({ reason }) => usage(`--request-id ${reason}`))
+  })
 
 /** How many of something a command lists; `countOf` checks it. */
 export const listLimit = Options.integer("limit").pipe(

@@ -30,7 +30,7 @@ import * as Connection from "../Connection.ts"
 import * as Output from "../Output.ts"
 import * as Json from "../values/Json.ts"
 import type { Times } from "../values/Times.ts"
-import { campaignId, show, withPublic } from "./Commands.ts"
+import { campaignId, requestIdOf, show, withPublic } from "./Commands.ts"
 
 const STANDARD_INPUT = "-"
 
@@ -256,9 +256,9 @@ export const importCodes = Command.make(
         // A pipe, such as <(zcat codes.csv.gz), can be read only once, so it has no digest.
         const isFile = found?.isFile() === true
         const size = isFile ? found.size : undefined
-        const name = Option.isSome(requestId)
-          ? requestId.value
-          : isFile ? yield* nameOf(file) : `cli:${randomUUID()}`
+        const name = Option.isNone(requestId) && isFile
+          ? yield* nameOf(file)
+          : yield* requestIdOf(requestId, () => `cli:${randomUUID()}`)
         const started = yield* begin(client, campaignId, dryRun ? `dry-run:${randomUUID()}` : name)
         if (started.state === CodeImportState.FINISHED) {
           return yield* show(json, importJson(started), () =>

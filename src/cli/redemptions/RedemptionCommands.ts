@@ -15,7 +15,7 @@ import * as Output from "../Output.ts"
 import { untilKnown } from "../SafeRepetition.ts"
 import * as Json from "../values/Json.ts"
 import * as Confirmation from "../line/Confirmation.ts"
-import { campaignId, parseUserId, show, withPublic } from "../commands/Commands.ts"
+import { campaignId, parseUserId, requestIdOf, show, withPublic } from "../commands/Commands.ts"
 
 const code = Args.text({ name: "code" }).pipe(Args.withDescription("the coupon's code"), Args.optional)
 const user = Options.text("user").pipe(
@@ -58,10 +58,9 @@ const print = <Desc extends DescMessage>(
     }))
 
 /** Sends an act until its outcome is known, and names the request by which it can be repeated where it is not. */
-const act = <A>(id: Option.Option<string>, send: (requestId: string) => Effect.Effect<A, CallFailure>) => {
-  const requestId = Option.getOrElse(id, () => randomUUID())
-  return untilKnown(send(requestId), `--request-id ${Output.printable(requestId)}`)
-}
+const act = <A>(id: Option.Option<string>, send: (requestId: string) => Effect.Effect<A, CallFailure>) =>
+  Effect.flatMap(requestIdOf(id, randomUUID), (requestId) =>
+    untilKnown(send(requestId), `--request-id ${Output.printable(requestId)}`))
 
 export const redeem = Command.make(
   "redeem",

@@ -44,12 +44,6 @@ const text = (field: string, value: string, most: number): Either.Either<string,
   return flaw === undefined ? Either.right(value) : Either.left(new InvalidArgument({ field, reason: flaw }))
 }
 
-/** The caller's own name for a request. It is compared byte by byte, and stands for that request for good. */
-export const parseRequestId = (value: string): Either.Either<string, InvalidArgument> =>
-  value === ""
-    ? Either.left(new InvalidArgument({ field: "requestId", reason: "must not be empty" }))
-    : text("requestId", value, MAX_ID)
-
 /** Validates what a request says besides its coupon. */
 export const parseDetails = (input: {
   readonly terminalId?: string

@@ -16,8 +16,8 @@ import {
 } from "../../contract/gen/coupon/v1/coupon_pb.ts"
 import * as Actor from "../../domain/Actor.ts"
 import { type CampaignId, parseCampaignId } from "../../domain/Campaign.ts"
-import * as DisplayName from "../../domain/DisplayName.ts"
 import { InvalidArgument } from "../../domain/Failure.ts"
+import * as RequestId from "../../domain/requests/RequestId.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import type { CodeImport, ImportKey, ImportState, RejectReason } from "../../ports/CodeImports.ts"
 import type { Route } from "../Route.ts"
@@ -52,7 +52,6 @@ const toWire = (of: CodeImport) =>
     updatedAt: formatRfc3339(of.updatedAt)
   })
 
-const MAX_REQUEST_ID = 64
 const MAX_INT_32 = 2_147_483_647
 
 const reject = (field: string, reason: string) => Either.left(new InvalidArgument({ field, reason }))
@@ -65,15 +64,10 @@ const parseKey = (
       ? Either.right({ campaignId, importId: input.importId })
       : reject("importId", "must be a positive 32-bit integer"))
 
-const parseRequestId = (text: string): Either.Either<string, InvalidArgument> => {
-  const { length } = Array.from(text)
-  if (length < 1 || length > MAX_REQUEST_ID || text.trim() !== text) {
-    return reject("requestId", `must be 1 to ${MAX_REQUEST_ID} characters, and not begin or end with spaces`)
-  }
-  // libSQL would store the text before a NUL alone, which names another import.
-  const flaw = DisplayName.flawOf(text)
-  return flaw === undefined ? Either.right(text) : reject("requestId", flaw)
-}
+/** MySQL compares the names of imports without the spaces at their ends. */
+const parseRequestId = (text: string): Either.Either<RequestId.RequestId, InvalidArgument> =>
+  Either.flatMap(RequestId.parseText(text), (id) =>
+    id.trim() === id ? Either.right(id) : reject("requestId", "must not begin or end with spaces"))
 
 const startImport = Routes.make({
   method: CouponService.method.startImport,

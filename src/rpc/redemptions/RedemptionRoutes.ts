@@ -19,8 +19,9 @@ import { parseCampaignId } from "../../domain/CampaignId.ts"
 import { parseUserId } from "../../domain/Coupon.ts"
 import { InvalidArgument } from "../../domain/Failure.ts"
 import {
-  parseDetails, parseRequestId, type Redemption, type RedemptionAction as DomainAction
+  parseDetails, type Redemption, type RedemptionAction as DomainAction
 } from "../../domain/redemption/Redemption.ts"
+import * as RequestId from "../../domain/requests/RequestId.ts"
 import { formatRfc3339 } from "../../domain/Time.ts"
 import { eraseUser } from "./EraseUserRoute.ts"
 import type { Route } from "../Route.ts"
@@ -84,7 +85,7 @@ const redeemCoupon = Routes.make({
     Effect.gen(function*() {
       const campaignId = yield* parseCampaignId(input.campaignId)
       const key = yield* parseNamed(input.coupon)
-      const requestId = yield* parseRequestId(input.requestId)
+      const requestId = yield* RequestId.parseText(input.requestId)
       const redemption = redemptions.redeem(campaignId, key, requestId, yield* parseDetails(input))
       return yield* guard.redeeming(principal, source, "code" in key ? "code" : "user", redemption)
     }),
@@ -99,7 +100,7 @@ const undoRedemption = Routes.make({
     Effect.gen(function*() {
       const campaignId = yield* parseCampaignId(input.campaignId)
       const key = yield* parseNamed(input.coupon)
-      const requestId = yield* parseRequestId(input.requestId)
+      const requestId = yield* RequestId.parseText(input.requestId)
       return yield* redemptions.undo(campaignId, key, requestId, yield* parseDetails({ reason: input.reason }))
     }),
   respond: (done) => create(UndoRedemptionResponseSchema, answer(done))
@@ -113,7 +114,7 @@ const revokeCoupon = Routes.make({
     Effect.gen(function*() {
       const campaignId = yield* parseCampaignId(input.campaignId)
       const key = yield* parseNamed(input.coupon)
-      const requestId = input.requestId === "" ? randomUUID() : yield* parseRequestId(input.requestId)
+      const requestId = input.requestId === "" ? randomUUID() : yield* RequestId.parseText(input.requestId)
       const { reason } = yield* parseDetails({ reason: input.reason })
       const actor = Actor.of(principal, source, reason)
       return yield* revocations.revoke({ campaignId, key, requestId, reason, returnSlot: input.returnSlot, actor })

@@ -616,8 +616,8 @@ export type RedeemCouponRequest = Message<"coupon.v1.RedeemCouponRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The caller's own name for this request, 1 to 64 characters, e.g. a UUID. Within the campaign it stands for this
-   * request for good.
+   * The caller's own name for this request, 1 to 64 characters, none a control character, e.g. a UUID. Within the
+   * campaign it stands for this request for good.
    *
    * @generated from field: string request_id = 4;
    */
@@ -1565,7 +1565,8 @@ export type StartImportRequest = Message<"coupon.v1.StartImportRequest"> & {
   campaignId: number;
 
   /**
-   * The caller's own name for the import, 1 to 64 characters, e.g. a UUID.
+   * The caller's own name for the import, 1 to 64 characters, none a control character, and no space at its ends, e.g.
+   * a UUID.
    *
    * @generated from field: string request_id = 2;
    */
