@@ -4,6 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Agents from "./agents/Agents.ts"
 import * as CampaignChanges from "./campaigns/CampaignChanges.ts"
 import * as CampaignEvents from "./campaigns/CampaignEvents.ts"
+import * as CampaignReads from "./campaigns/CampaignReads.ts"
 import * as Campaigns from "./campaigns/Campaigns.ts"
 import * as CodePools from "./campaigns/CodePools.ts"
 import * as Coupons from "./campaigns/Coupons.ts"
@@ -53,7 +54,13 @@ export const layer = Layer.mergeAll(
   Layer.provideMerge(CouponRedemptions.layer),
   Layer.provideMerge(CouponStates.layer),
   Layer.provideMerge(
-    Layer.mergeAll(RedemptionCommit.layer, CampaignChanges.layer, GroupCommit.layer, CouponLookup.layer)
+    Layer.mergeAll(
+      RedemptionCommit.layer,
+      CampaignChanges.layer,
+      CampaignReads.layer,
+      GroupCommit.layer,
+      CouponLookup.layer
+    )
   ),
   Layer.provideMerge(Agents.layer),
   Layer.provideMerge(Layer.mergeAll(EventTails.layer, ErasureWatch.layer)),

@@ -82,7 +82,7 @@ const parseInterval = (seconds: number): Effect.Effect<Duration.Duration, Invali
 export const make = Effect.gen(function*() {
   const { maxWatchers, requestTimeout } = yield* AppConfig
   const log = yield* EventLog
-  const find = CampaignReads.forCalls(yield* CampaignReads.make, requestTimeout)
+  const find = CampaignReads.forCalls(yield* CampaignReads.CampaignReads, requestTimeout)
   const tails = yield* EventTails
   let watchers = 0
   eventLogs.watches.limit.set(maxWatchers)
@@ -143,4 +143,4 @@ export const make = Effect.gen(function*() {
   })
 })
 
-export const layer = Layer.scoped(CampaignEvents, make)
+export const layer = Layer.effect(CampaignEvents, make)

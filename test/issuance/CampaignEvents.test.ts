@@ -8,6 +8,7 @@ import * as TestClock from "effect/TestClock"
 import * as EventNews from "../../src/agents/events/EventNews.ts"
 import * as EventTails from "../../src/agents/events/EventTails.ts"
 import * as CampaignEvents from "../../src/campaigns/CampaignEvents.ts"
+import * as CampaignReads from "../../src/campaigns/CampaignReads.ts"
 import * as AppConfig from "../../src/config/AppConfig.ts"
 import { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
@@ -23,7 +24,9 @@ const VISITS = inLongProfile(30, 12)
 /** Two instances on one ledger, each with tails and news of its own. */
 const world = Layer.provideMerge(TestLedger.layer, AppConfig.layerTest({ MAX_WATCHERS: "3" }))
 
-const instance = Layer.provide(CampaignEvents.layer, EventTails.layer).pipe(Layer.provideMerge(EventNews.layer))
+const instance = Layer.provide(CampaignEvents.layer, Layer.merge(EventTails.layer, CampaignReads.layer)).pipe(
+  Layer.provideMerge(EventNews.layer)
+)
 
 const instances = Effect.gen(function*() {
   const build = Layer.build(Layer.fresh(instance))
