@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Actor from "../domain/Actor.ts"
 import { Startup } from "../rpc/Startup.ts"
+import * as Rechecks from "../rpc/streams/Rechecks.ts"
 import * as Guard from "../security/Guard.ts"
 import type { Rejection } from "../contract/OperatorErrors.ts"
 import { Overloaded, PermissionDenied, Unauthenticated, Unavailable } from "../contract/OperatorErrors.ts"
@@ -37,23 +38,13 @@ const rejectionOf = (
   }
 }
 
-/** How often a stream's key is looked at again. Keys are at most 7 s old then, of the 10 that a revocation may take. */
-const RECHECK = "1 second"
-
-/** What the stream returned, it returned by other limits. Another call is answered by those that are in effect. */
+/** `Rechecks.limitedAnew` in the operator plane's terms. */
 const limitedAnew = new Unavailable({ message: "the limits of this key were changed", retryAfterSeconds: 1 })
-
-/** Fails once the caller has lost its rights, or has other limits; never succeeds. */
-const whileAdmitted = <E>(recheck: Effect.Effect<boolean, E>): Effect.Effect<never, E | Unavailable> =>
-  Effect.forever(Effect.zipRight(
-    Effect.sleep(RECHECK),
-    Effect.filterOrFail(recheck, (isSame) => isSame, () => limitedAnew)
-  ))
 
 /** Admits a call by the same guard as all protocols, and provides the `Caller`, whose name the audit log records. */
 export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup> = Layer.effect(
   Authorization,
-  Effect.map(Effect.zip(Startup, OperatorSources), ([startup, sources]) =>
+  Effect.map(Effect.all([Startup, OperatorSources, Rechecks.make]), ([startup, sources, rechecks]) =>
     Authorization.of(({ clientId, headers, next, payload, rpc }) => {
       // Without the annotation a call would be open to all, so the strictest role is required.
       const required = Option.getOrElse(Context.getOption(rpc.annotations, RequiredRole), () => "ADMIN" as const)
@@ -73,7 +64,10 @@ export const layer: Layer.Layer<Authorization, never, OperatorSources | Startup>
           const work = RpcSchema.isStreamSchema(rpc.successSchema)
             ? Effect.raceFirst(
               admitted,
-              whileAdmitted(Effect.mapError(guard.recheck(caller, required, principal), rejected))
+              Effect.mapError(
+                Rechecks.whileAdmitted(rechecks, { guard, caller, access: required, principal }),
+                (rejection) => rejection === Rechecks.limitedAnew ? limitedAnew : rejected(rejection)
+              )
             )
             : admitted
           if (required === "VIEWER") return work

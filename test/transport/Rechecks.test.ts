@@ -2,15 +2,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { type IssueFailure, Unauthenticated, Unavailable } from "../../src/domain/Failure.ts"
+import { Unauthenticated, Unavailable } from "../../src/domain/Failure.ts"
 import * as Rechecks from "../../src/rpc/streams/Rechecks.ts"
+import type { Rejection } from "../../src/security/Guard.ts"
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }))
 afterEach(() => void vi.useRealTimers())
 
 /** One caller, whose right can be taken away. */
 const caller = () => {
-  let failure: IssueFailure | undefined
+  let failure: Rejection | undefined
   let looks = 0
   return {
     look: Effect.suspend(() => {
@@ -18,12 +19,12 @@ const caller = () => {
       return failure === undefined ? Effect.void : Effect.fail(failure)
     }),
     looks: () => looks,
-    fail: (next: IssueFailure | undefined) => void (failure = next)
+    fail: (next: Rejection | undefined) => void (failure = next)
   }
 }
 
 /** A call of a stream: how it ended, and how it leaves. */
-const call = (rechecks: Rechecks.Rechecks, key: string, look: Effect.Effect<unknown, IssueFailure>) => {
+const call = (rechecks: Rechecks.Rechecks, key: string, look: Effect.Effect<unknown, Rejection>) => {
   const scope = Effect.runSync(Scope.make())
   const ends: Array<string> = []
   Effect.runSync(Scope.extend(rechecks.add(key, look, ({ _tag }) => ends.push(_tag)), scope))

@@ -1,15 +1,17 @@
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import { type IssueFailure, Unavailable } from "../../domain/Failure.ts"
+import { Unavailable } from "../../domain/Failure.ts"
 import type { Principal } from "../../domain/Principal.ts"
 import type { Role } from "../../domain/Role.ts"
-import type { Caller, Guard } from "../../security/Guard.ts"
+import type { Caller, Guard, Rejection } from "../../security/Guard.ts"
 
-/** How often the caller's rights are looked at again, as in the operator plane. */
+/** How often rights are looked at again. Keys are at most 7 s old then, of the 10 that a revocation may take. */
 const PERIOD_MILLIS = 1_000
 
-const limitedAnew = new Unavailable({ retryAfterSeconds: 1 })
+/** What the call returned, it returned by other limits. Another call is answered by those that are in effect. */
+export const limitedAnew = new Unavailable({ retryAfterSeconds: 1 })
 
 /** Looks again, for as long as a call lasts, whether its caller may make it. */
 export interface Rechecks {
@@ -19,21 +21,24 @@ export interface Rechecks {
    */
   readonly add: (
     key: string,
-    look: Effect.Effect<unknown, IssueFailure>,
-    end: (failure: IssueFailure) => void
+    look: Effect.Effect<unknown, Rejection>,
+    end: (failure: Rejection) => void
   ) => Effect.Effect<void, never, Scope.Scope>
 }
 
-/** As `add`, for a caller that the guard has admitted as `principal`. Other limits end its call, too. */
+/** A caller that the guard has admitted as `principal`. */
+export interface Admitted {
+  readonly guard: Pick<Guard["Type"], "recheck">
+  readonly caller: Caller
+  readonly access: Role
+  readonly principal: Principal
+}
+
+/** As `add`, for a caller whom the guard has admitted. Other limits end its call, too, with `limitedAnew`. */
 export const addCaller = (
   rechecks: Rechecks,
-  { access, caller, guard, principal }: {
-    readonly guard: Pick<Guard["Type"], "recheck">
-    readonly caller: Caller
-    readonly access: Role
-    readonly principal: Principal
-  },
-  end: (failure: IssueFailure) => void
+  { access, caller, guard, principal }: Admitted,
+  end: (failure: Rejection) => void
 ): Effect.Effect<void, never, Scope.Scope> => {
   const { authorization, source, touches } = caller
   // All that the guard looks at.
@@ -42,9 +47,17 @@ export const addCaller = (
   return rechecks.add(key, look, end)
 }
 
+/** As `addCaller`: fails once the caller may not make the call any more, or has other limits; never succeeds. */
+export const whileAdmitted = (rechecks: Rechecks, admitted: Admitted): Effect.Effect<never, Rejection> =>
+  Effect.scoped(Effect.gen(function*() {
+    const lost = yield* Deferred.make<never, Rejection>()
+    yield* addCaller(rechecks, admitted, (failure) => Deferred.unsafeDone(lost, Effect.fail(failure)))
+    return yield* Deferred.await(lost)
+  }))
+
 interface Looked {
-  readonly look: Effect.Effect<unknown, IssueFailure>
-  readonly ends: Set<(failure: IssueFailure) => void>
+  readonly look: Effect.Effect<unknown, Rejection>
+  readonly ends: Set<(failure: Rejection) => void>
 }
 
 /** One timer and one fiber look at all calls: a thousand of each would take the time of claims. */
