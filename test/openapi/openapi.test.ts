@@ -15,7 +15,12 @@ interface Document {
   readonly paths: { readonly [path: string]: { readonly get?: Operation; readonly post?: Operation } }
   readonly components: {
     readonly responses: { readonly [name: string]: { readonly description: string } }
-    readonly schemas: { readonly [name: string]: { readonly required?: ReadonlyArray<string> } }
+    readonly schemas: {
+      readonly [name: string]: {
+        readonly required?: ReadonlyArray<string>
+        readonly properties?: { readonly [field: string]: { readonly description?: string } }
+      }
+    }
   }
 }
 
@@ -53,6 +58,15 @@ describe("/openapi.json", () => {
     expect(Object.fromEntries(ours.map(([path, methods]) => [path, Object.keys(methods).sort()]))).toEqual(
       Object.fromEntries(expected)
     )
+  })
+
+  it("says of each page what a larger size than the most means", () => {
+    const sizes = Object.entries(document.components.schemas).flatMap(([name, { properties }]) =>
+      properties?.["pageSize"] === undefined ? [] : [[name, properties["pageSize"].description] as const])
+    expect(sizes.length).toBeGreaterThan(5)
+    for (const [name, description] of sizes) {
+      expect(description, name).toMatch(/more than 1,000 means 1,000\.$|and more than that mean the most\.$/)
+    }
   })
 
   it("has every failure of the service", () => {

@@ -1001,7 +1001,7 @@ export type GetRedemptionsRequest = Message<"coupon.v1.GetRedemptionsRequest"> &
   afterSequence: number;
 
   /**
-   * 1 to 1,000; 0 means 100.
+   * How many acts to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 5;
    */
@@ -1416,7 +1416,7 @@ export type ListCampaignsRequest = Message<"coupon.v1.ListCampaignsRequest"> & {
   namePrefix: string;
 
   /**
-   * How many campaigns to return: 1 to 1,000; 0 means 100.
+   * How many campaigns to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -1798,7 +1798,7 @@ export type ListImportsRequest = Message<"coupon.v1.ListImportsRequest"> & {
   campaignId: number;
 
   /**
-   * How many imports to return: 1 to 1,000; 0 means 100.
+   * How many imports to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -1901,7 +1901,7 @@ export type ListCouponsRequest = Message<"coupon.v1.ListCouponsRequest"> & {
   userId: bigint;
 
   /**
-   * How many coupons to return: 1 to 1,000; 0 means 100.
+   * How many coupons to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -2155,7 +2155,7 @@ export type ListEventsRequest = Message<"coupon.v1.ListEventsRequest"> & {
   afterSequence: bigint;
 
   /**
-   * How many events to return: 1 to 1,000; 0 means 100.
+   * How many events to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 3;
    */

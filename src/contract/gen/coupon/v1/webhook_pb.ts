@@ -662,7 +662,7 @@ export type ListWebhookAttemptsRequest = Message<"coupon.v1.ListWebhookAttemptsR
   campaignId: number;
 
   /**
-   * At most 1,000; 0: 100.
+   * How many attempts to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -835,7 +835,7 @@ export type ListParkedDeliveriesRequest = Message<"coupon.v1.ListParkedDeliverie
   id: string;
 
   /**
-   * At most 1,000; 0: 100.
+   * How many deliveries to return, at most 1,000: 0 means 100, and more than 1,000 means 1,000.
    *
    * @generated from field: int32 page_size = 2;
    */
