@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { LEASE_MILLIS } from "../../src/webhooks/delivery/WebhookDelivery.ts"
+import { LEASE_MILLIS } from "../../src/webhooks/delivery/Lanes.ts"
 import { deferral, loadFor, startFor } from "../e2e/scenario.ts"
 import { makeEndpoint, readLog, webhookSettings } from "../faults/events/EventReaders.ts"
 import { deliveryViolations, missing } from "../faults/events/eventViolations.ts"
