@@ -1,4 +1,4 @@
-import type { Key } from "../contract/OperatorRpcs.ts"
+import type { Key } from "../contract/operator/Keys.ts"
 import { EXPIRES_SOON_MILLIS } from "../domain/Principal.ts"
 import * as Output from "./Output.ts"
 

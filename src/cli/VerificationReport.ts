@@ -1,4 +1,5 @@
-import type { ChainEvent, VerifiedCampaign, Violation } from "../contract/OperatorRpcs.ts"
+import type { ChainEvent } from "../contract/operator/Audit.ts"
+import type { VerifiedCampaign, Violation } from "../contract/operator/Verification.ts"
 import * as Output from "./Output.ts"
 
 const HEADER = ["campaign", "limit", "coupons", "counter", "gate", "holders", "on their way", "reserved", "verdict"]

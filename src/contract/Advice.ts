@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as DurationText from "../base/DurationText.ts"
-import type { Advice, EffectiveSetting, Info } from "./OperatorRpcs.ts"
+import type { Advice, EffectiveSetting, Info } from "./operator/Info.ts"
 
 type Facts = typeof Info.Type
 type Settings = Readonly<Record<string, string>>

@@ -10,7 +10,7 @@ import * as Guard from "../security/Guard.ts"
 import type { Rejection } from "../contract/OperatorErrors.ts"
 import { Overloaded, PermissionDenied, Unauthenticated, Unavailable } from "../contract/OperatorErrors.ts"
 import { storesAway } from "./OperatorFailures.ts"
-import { Authorization, Caller, RequiredRole, TouchedCampaigns } from "../contract/OperatorRpcs.ts"
+import { Authorization, Caller, RequiredRole, TouchedCampaigns } from "../contract/operator/CallAccess.ts"
 import { OperatorSources } from "./OperatorProtocol.ts"
 
 /** The guard's rejection in the operator plane's terms. */

@@ -10,7 +10,7 @@ import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { type BackupFailed, LedgerBackup, type Snapshot } from "../ports/operation/LedgerBackup.ts"
 import { StoreHealth } from "../ports/StoreHealth.ts"
 import { Conflict, Unavailable } from "../contract/OperatorErrors.ts"
-import type { BackupEvent } from "../contract/OperatorRpcs.ts"
+import type { BackupEvent } from "../contract/operator/Backup.ts"
 
 type Event = typeof BackupEvent.Type
 type Failure = Conflict | Unavailable | CommitInDoubt | LedgerUnavailable

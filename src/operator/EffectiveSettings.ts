@@ -4,7 +4,7 @@ import * as Redacted from "effect/Redacted"
 import type { AppConfig } from "../config/AppConfig.ts"
 import { settings } from "../config/Settings.ts"
 import * as DurationText from "../base/DurationText.ts"
-import type { EffectiveSetting } from "../contract/OperatorRpcs.ts"
+import type { EffectiveSetting } from "../contract/operator/Info.ts"
 
 const REDACTED = "***"
 

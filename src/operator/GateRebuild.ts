@@ -11,7 +11,7 @@ import { GateRebuilder } from "../agents/GateRebuilder.ts"
 import { CampaignStore } from "../ports/CampaignStore.ts"
 import type { CommitInDoubt, LedgerUnavailable } from "../ports/Ledger.ts"
 import { NotFound } from "../contract/OperatorErrors.ts"
-import type { RebuildEvent } from "../contract/OperatorRpcs.ts"
+import type { RebuildEvent } from "../contract/operator/Rebuild.ts"
 
 type Event = typeof RebuildEvent.Type
 type Failure = NotFound | CommitInDoubt | SinkUnavailable | LedgerUnavailable

@@ -33,12 +33,9 @@ import {
 import { protections } from "../metrics/ProtectionMetrics.ts"
 import { keyOf } from "./admission/OperatorSlots.ts"
 import { failureOf, type StoreFailure, stopping, storesAway } from "./OperatorFailures.ts"
-import {
-  Caller,
-  OperatorRpcs,
-  type VerifyEvent,
-  type Violation
-} from "../contract/OperatorRpcs.ts"
+import { OperatorRpcs } from "../contract/OperatorRpcs.ts"
+import { Caller } from "../contract/operator/CallAccess.ts"
+import type { VerifyEvent, Violation } from "../contract/operator/Verification.ts"
 import { OperatorServices, type Ports } from "./OperatorServices.ts"
 import * as OverviewSampler from "./OverviewSampler.ts"
 

@@ -1,4 +1,4 @@
-import type * as Contract from "../contract/OperatorRpcs.ts"
+import type * as Contract from "../contract/operator/Verification.ts"
 import type { GateState } from "../ports/Gate.ts"
 import type { CampaignFacts } from "../ports/LedgerFacts.ts"
 import type { OutboxBacklog } from "../ports/Outbox.ts"

@@ -5,7 +5,7 @@ import * as AppConfig from "../../src/config/AppConfig.ts"
 import * as Advice from "../../src/contract/Advice.ts"
 import * as DoctorCommand from "../../src/cli/commands/DoctorCommand.ts"
 import { effectiveSettings } from "../../src/operator/EffectiveSettings.ts"
-import type { Info } from "../../src/contract/OperatorRpcs.ts"
+import type { Info } from "../../src/contract/operator/Info.ts"
 
 const info: typeof Info.Type = {
   service: "coupon-issuance",

@@ -1,4 +1,4 @@
-import type { Advice } from "../../../src/contract/OperatorRpcs.ts"
+import type { Advice } from "../../../src/contract/operator/Info.ts"
 import type { WebhookState } from "../../../src/contract/Overview.ts"
 
 /** Something that an operator should look at, the worst first. */

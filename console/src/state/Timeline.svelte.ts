@@ -1,4 +1,5 @@
-import type { AuditRecord, TimelineEntry as Stored } from "$contract/OperatorRpcs.ts"
+import type { AuditRecord } from "$contract/operator/Audit.ts"
+import type { TimelineEntry as Stored } from "$contract/operator/Timeline.ts"
 import type { CampaignPhase } from "$domain/Phase.ts"
 import type { Failure } from "../api/Failure.ts"
 import { failureOf } from "../api/failureTexts.ts"

@@ -1,5 +1,5 @@
 import type { MissingInstance } from "$contract/Live.ts"
-import type { Advice, Info } from "$contract/OperatorRpcs.ts"
+import type { Advice, Info } from "$contract/operator/Info.ts"
 import type { Overview } from "$contract/Overview.ts"
 import { type Campaign, CampaignPhase, CodeSource } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import * as Attention from "../logic/Attention.ts"

@@ -1,5 +1,5 @@
 import type { AdviceId } from "$contract/Advice.ts"
-import type { Advice } from "$contract/OperatorRpcs.ts"
+import type { Advice } from "$contract/operator/Info.ts"
 import * as m from "../paraglide/messages.js"
 
 type Values = (typeof Advice.Type)["values"]

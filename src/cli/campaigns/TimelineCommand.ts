@@ -1,6 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
-import type { TimelineEntry } from "../../contract/OperatorRpcs.ts"
+import type { TimelineEntry } from "../../contract/operator/Timeline.ts"
 import { campaignId, countOf, listLimit, show, withOperator } from "../commands/Commands.ts"
 import * as Connection from "../Connection.ts"
 import { changeText } from "../commands/LogCommand.ts"

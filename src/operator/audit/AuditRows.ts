@@ -1,4 +1,4 @@
-import type { AuditRecord } from "../../contract/OperatorRpcs.ts"
+import type { AuditRecord } from "../../contract/operator/Audit.ts"
 import type { AuditRecord as Stored } from "../../ports/AuditLog.ts"
 
 /** An act as the operator receives it. */

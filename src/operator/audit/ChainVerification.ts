@@ -2,7 +2,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { ChainEvent } from "../../contract/OperatorRpcs.ts"
+import type { ChainEvent } from "../../contract/operator/Audit.ts"
 import { AuditChain, type ChainHead, type ChainLink } from "../../ports/AuditChain.ts"
 import type { LedgerUnavailable } from "../../ports/Ledger.ts"
 

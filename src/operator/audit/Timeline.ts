@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import type { TimelineEntry, TimelinePage } from "../../contract/OperatorRpcs.ts"
+import type { TimelineEntry, TimelinePage } from "../../contract/operator/Timeline.ts"
 import type { CampaignId } from "../../domain/Campaign.ts"
 import { AuditLog } from "../../ports/AuditLog.ts"
 import { CampaignPhases } from "../../ports/CampaignPhases.ts"

@@ -1,4 +1,4 @@
-import type { Key } from "$contract/OperatorRpcs.ts"
+import type { Key } from "$contract/operator/Keys.ts"
 
 /** What each dialog about a key is given. */
 export interface KeyDialogProps {
