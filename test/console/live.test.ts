@@ -258,8 +258,10 @@ describe.runIf(kind !== undefined)("the live state of several instances", () => 
     const watching = await watch(one.port, { campaignId: id })
     const lines = [await watching.until(() => true)]
     // Each instance posts what it has counted by itself, so the sums reach nine one after the other.
-    while (Object.values(counted(lines)).some((sum) => sum < 9)) lines.push(await watching.until(() => true))
-    expect(counted(lines)).toEqual({ issued: 9, reserved: 9, committed: 9, delivered: 9 })
+    const all = { issued: 9, reserved: 9, committed: 9, delivered: 9 }
+    const isShort = () => Object.keys(all).some((name) => (counted(lines)[name as keyof typeof all] ?? 0) < 9)
+    while (isShort()) lines.push(await watching.until(() => true))
+    expect(counted(lines)).toEqual(all)
     const live = await watching.until(({ instances }) => instances.length === 3)
     const names = live.instances.map(({ instance }) => instance)
     expect(names[0]).toEqual(nameOf(one))
