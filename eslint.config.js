@@ -88,7 +88,8 @@ const directions = {
   },
   sql: {
     inside: ["base", "domain", "config", "ports", "metrics", "security"],
-    packages: /^(effect\/|@effect\/(sql|sql-mysql2|sql-libsql|experimental)(\/|$)|mysql2(\/|$)|@libsql\/client$|node:)/,
+    packages:
+      /^(effect\/|@effect\/(sql(-mysql2|-libsql)?|experimental)(\/|$)|(mysql2|@libsql\/client|libsql)(\/|$)|node:)/,
     because: "the SQL adapters import the ports, the domain and database drivers",
     dialects: ["mysql", "libsql"]
   },

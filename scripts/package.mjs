@@ -98,7 +98,7 @@ const bundle = async (modules) => {
           if (!modules.has(module)) return { path: resolved, sideEffects: false }
           return { path: Path.relative(Path.dirname(BUNDLED), `${module}.js`), external: true }
         })
-        const peers = /^(effect|@bufbuild\/protobuf|@connectrpc\/connect|@libsql\/client)(\/|$)/
+        const peers = /^(effect|@bufbuild\/protobuf|@connectrpc\/connect|@libsql\/client|libsql)(\/|$)/
         onResolve({ filter: peers }, ({ path }) => ({ path, external: true }))
       }
     }],
@@ -132,10 +132,11 @@ const manifest = {
   },
   dependencies: { "@connectrpc/connect-web": range("@connectrpc/connect-web") },
   peerDependencies: Object.fromEntries(
-    ["@bufbuild/protobuf", "@connectrpc/connect", "@libsql/client", "effect"].map((name) => [name, range(name)])
+    ["@bufbuild/protobuf", "@connectrpc/connect", "@libsql/client", "effect", "libsql"]
+      .map((name) => [name, range(name)])
   ),
   // Only for ./testing.
-  peerDependenciesMeta: { "@libsql/client": { optional: true } }
+  peerDependenciesMeta: { "@libsql/client": { optional: true }, libsql: { optional: true } }
 }
 
 const work = mkdtempSync(Path.join(tmpdir(), "coupon-package-"))

@@ -13,13 +13,17 @@ const textOf = (statement: InStatement): string => typeof statement === "string"
 
 const isRead = (statement: InStatement): boolean => /^\s*SELECT\b/i.test(textOf(statement))
 
+/** A write by itself. */
+const isWrite = (statement: InStatement): boolean => /^\s*(?:INSERT|UPDATE|DELETE)\b/i.test(textOf(statement))
+
 /** The guard's reads always run, so that an ADMIN is admitted and can make a backup of the rest. */
 const isForAdmission = (statement: InStatement): boolean =>
   isRead(statement) && /\bFROM (?:api_keys|deployment)\b/i.test(textOf(statement))
 
 /**
  * A driver that runs nothing while `trouble` returns a text, and that looks at its files (`lookAtCommit`) after each
- * write, before the caller receives its result. So what was acknowledged was in its place at that moment.
+ * write, before the caller receives its result. So what was acknowledged was in its place at that moment. A write by
+ * itself is a transaction with a beginning and an end, for the sake of `Driver.connect`.
  */
 export const make = (client: Client, files: {
   readonly now: () => EpochMillis
@@ -35,11 +39,11 @@ export const make = (client: Client, files: {
     if (trouble !== undefined) throw failure(DISPLACED, trouble)
     return result
   }
-  const guarded = (isWrite: boolean) => async <A>(run: () => Promise<A>): Promise<A> => {
+  const guarded = (writes: boolean) => async <A>(run: () => Promise<A>): Promise<A> => {
     refuseInTrouble()
     // The driver does all of its work before it returns.
     const result = await run()
-    return isWrite ? written(result) : result
+    return writes ? written(result) : result
   }
   const read = guarded(false)
   const write = guarded(true)
@@ -48,7 +52,10 @@ export const make = (client: Client, files: {
     execute: (statement) =>
       isForAdmission(statement)
         ? client.execute(statement)
-        : (isRead(statement) ? read : write)(() => client.execute(statement)),
+        : isRead(statement)
+        ? read(() => client.execute(statement))
+        : write(async () =>
+          isWrite(statement) ? (await client.batch([statement], "write"))[0]! : client.execute(statement)),
     batch: (statements, mode) => write(() => client.batch(statements, mode)),
     migrate: (statements) => write(() => client.migrate(statements)),
     executeMultiple: (text) => write(() => client.executeMultiple(text)),

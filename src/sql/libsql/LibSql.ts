@@ -1,7 +1,7 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as LibsqlClient from "@effect/sql-libsql/LibsqlClient"
 import * as SqlClient from "@effect/sql/SqlClient"
-import { createClient, type Client } from "@libsql/client"
+import type { Client } from "@libsql/client"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -9,13 +9,12 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Path from "node:path"
-import { pathToFileURL } from "node:url"
 import { AppConfig } from "../../config/AppConfig.ts"
 import { StoreHealth } from "../../ports/StoreHealth.ts"
 import { WallClock } from "../../base/WallClock.ts"
 import { rootMessage } from "../../base/RootMessage.ts"
 import * as DataDirFiles from "./DataDirFiles.ts"
-import type { Driver } from "./Driver.ts"
+import { connect, type Driver } from "./Driver.ts"
 import * as GuardedDriver from "./GuardedDriver.ts"
 import * as Migrations from "../Migrations.ts"
 
@@ -52,18 +51,11 @@ const unusable = (cause: unknown) => {
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, DataDirUnusable> =>
   Effect.tryPromise({ try: run, catch: unusable })
 
-const open = (url: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope> =>
+const open = (path: string): Effect.Effect<Client, DataDirUnusable, Scope.Scope> =>
   Effect.acquireRelease(
-    // Integers as bigints: user ids have 64 bits. `concurrency` is the driver's own queue, of no use to synchronous
-    // calls.
-    Effect.try({
-      try: () => createClient({ url, intMode: "bigint", concurrency: 0 }),
-      catch: unusable
-    }),
+    Effect.try({ try: () => connect(path), catch: unusable }),
     (client) => Effect.sync(() => client.close())
   )
-
-const openFile = (file: string) => open(pathToFileURL(file).href)
 
 /**
  * Claims the directory for this process, until the scope closes or the process ends in whatever way: the lock is an
@@ -71,7 +63,7 @@ const openFile = (file: string) => open(pathToFileURL(file).href)
  */
 const own = (directory: string): Effect.Effect<void, DataDirInUse | DataDirUnusable, Scope.Scope> =>
   Effect.gen(function*() {
-    const client = yield* openFile(Path.join(directory, DataDirFiles.LOCK))
+    const client = yield* open(Path.join(directory, DataDirFiles.LOCK))
     yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async () => {
@@ -219,7 +211,7 @@ export const layer: Layer.Layer<
   for (const warning of exposed) yield* Effect.logWarning(`DATA_DIR: ${warning}`)
   yield* own(directory)
   yield* Effect.try({ try: () => DataDirFiles.removeSnapshots(directory), catch: unusable })
-  const client = yield* openFile(Path.join(directory, DataDirFiles.DATABASE))
+  const client = yield* open(Path.join(directory, DataDirFiles.DATABASE))
   yield* attempt(async () => {
     await client.execute(`PRAGMA busy_timeout = ${BUSY_MILLIS}`)
     await client.execute("PRAGMA journal_mode = WAL")
