@@ -1,7 +1,7 @@
 import { layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { expect } from "vitest"
+import { expect, vi } from "vitest"
 import { named } from "../../src/domain/Actor.ts"
 import type { CampaignStore } from "../../src/ports/CampaignStore.ts"
 import { CodeImports } from "../../src/ports/CodeImports.ts"
@@ -24,6 +24,12 @@ const filledUp = (campaignId: number, requestId: string, count: number) =>
 
 const issue = (campaignId: number, first: number, count: number) =>
   Effect.flatMap(Ledger, (ledger) => ledger.issue(batchOf(campaignId, users(first, count))))
+
+/** An import has its place among the coupons by its time in milliseconds: those of the same one come before it. */
+const nextMillisecond = Effect.suspend(() => {
+  const before = Date.now()
+  return Effect.promise(() => vi.waitUntil(() => Date.now() > before, { interval: 1 }))
+})
 
 /** Type, and coupons or payload, of all events. */
 const log = (campaignId: number) =>
@@ -49,8 +55,9 @@ export const exercise = <E>(
           "campaign.created", `codes.imported {"importId":1,"codes":1000,"codeCount":1000}`
         ])
         yield* issue(campaignId, 1, 3)
-        yield* Effect.sleep("3 millis")
+        yield* nextMillisecond
         yield* filledUp(campaignId, "two", 500)
+        yield* nextMillisecond
         yield* issue(campaignId, 11, 2)
         const expected = [
           "campaign.created",
