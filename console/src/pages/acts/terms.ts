@@ -1,5 +1,6 @@
 import { CodeAlphabet, CodeCheck, CodeSource, type CouponValidity } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import { fromInput, toInput } from "../../logic/LocalTime.ts"
+import { wholeNumber } from "../../logic/WholeNumber.ts"
 import * as m from "../../paraglide/messages.js"
 
 export const MAX_LIMIT = 10_000_000
@@ -39,13 +40,16 @@ export const MAX_DAYS = 36_500
 const isValiditySound = ({ validDays, validity, validUntil }: Terms): boolean => {
   if (validity === "unlimited" || validity === "kept") return true
   if (validity === "until") return fromInput(validUntil) !== ""
-  return /^[1-9]\d{0,4}$/.test(validDays) && Number(validDays) <= MAX_DAYS
+  return wholeNumber(validDays, 1, MAX_DAYS) !== undefined
 }
+
+/** What the limit's field says; `undefined`: no limit that a campaign may have. */
+export const limitOf = ({ limit }: Terms): number | undefined => wholeNumber(limit, 1, MAX_LIMIT)
 
 /** How long coupons are valid, as the API takes it. Without fields: they do not expire. */
 export const validityOf = ({ validDays, validity, validUntil }: Terms) => ({
   until: validity === "until" ? fromInput(validUntil) : "",
-  after: validity === "days" ? `P${validDays}D` : "",
+  after: validity === "days" ? `P${wholeNumber(validDays, 1, MAX_DAYS)}D` : "",
   // A coupon of so many days ends with a day of those who use it.
   endOfDayZone: validity === "days" ? Intl.DateTimeFormat().resolvedOptions().timeZone : ""
 })
@@ -81,13 +85,12 @@ export const emptyTerms = {
 
 /** The fields that break a rule which the page knows, with the rule. The service knows the rest. */
 export const flawsOf = (terms: Terms): Partial<Record<"name" | "limit" | "start" | "end" | "validity", string>> => {
-  const limit = Number(terms.limit)
   const start = Date.parse(fromInput(terms.start))
   const end = Date.parse(fromInput(terms.end))
   const length = Array.from(terms.name.trim()).length
   return {
     ...length < 1 || length > MAX_NAME ? { name: m.acts_flaw_name() } : {},
-    ...!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT ? { limit: m.acts_flaw_limit() } : {},
+    ...limitOf(terms) === undefined ? { limit: m.acts_flaw_limit() } : {},
     ...Number.isNaN(start) ? { start: m.acts_flaw_start() } : {},
     ...terms.end !== "" && !(end > start) ? { end: m.acts_flaw_end() } : {},
     ...isValiditySound(terms) ? {} : { validity: m.acts_flaw_validity() }

@@ -1,5 +1,6 @@
 import type { Coupon } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import { coupons } from "../../api/transport.ts"
+import { idOf } from "../../logic/WholeNumber.ts"
 
 /** What a coupon is looked up by. */
 export const ways = ["user", "code", "number"] as const
@@ -13,14 +14,12 @@ export interface Query {
 }
 
 const MAX_USER = 2n ** 63n - 1n
-const MAX_NUMBER = 2_147_483_647
 
 /** Whether the text can be what it is meant as. */
 export const isSound = ({ campaignId, text, way }: Query): boolean => {
   if (text === "" || (way !== "user" && campaignId === 0)) return false
   if (way === "code") return true
-  if (!/^[1-9]\d{0,18}$/.test(text)) return false
-  return way === "user" ? BigInt(text) <= MAX_USER : Number(text) <= MAX_NUMBER
+  return way === "user" ? /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= MAX_USER : idOf(text) !== undefined
 }
 
 /** The coupon of a number, the first one after the number before it. */
@@ -47,6 +46,6 @@ export const find = async ({ campaignId, text, way }: Query): Promise<ReadonlyAr
       return coupon === undefined ? [] : [coupon]
     }
     case "number":
-      return byNumber(campaignId, Number(text))
+      return byNumber(campaignId, idOf(text) ?? 0)
   }
 }
