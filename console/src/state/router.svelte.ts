@@ -44,6 +44,8 @@ class Router {
   /** The query, for filters that a link can hold. */
   query = $state.raw(new URLSearchParams(location.search))
 
+  #isArriving = false
+
   #read(): void {
     this.page = pageOf(location.pathname)
     this.query = new URLSearchParams(location.search)
@@ -51,7 +53,10 @@ class Router {
 
   /** Follows the browser's own buttons, and links of the page. */
   start(): () => void {
-    const back = () => this.#read()
+    const back = () => {
+      this.#isArriving = true
+      this.#read()
+    }
     const click = (event: MouseEvent) => {
       if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return
       const link = event.target instanceof Element ? event.target.closest("a") : null
@@ -70,11 +75,19 @@ class Router {
   }
 
   go(path: string): void {
-    if (path !== location.pathname + location.search) history.pushState(null, "", path)
+    const before = location.pathname
+    if (path !== before + location.search) history.pushState(null, "", path)
+    this.#isArriving = true
     this.#read()
     scrollTo(0, 0)
-    // The heading of the new page is what a screen reader has to say, and where the keyboard goes on.
-    requestAnimationFrame(() => document.querySelector<HTMLElement>("h1")?.focus())
+    const heading = location.pathname === before ? document.querySelector<HTMLElement>("h1") : null
+    if (heading !== null) this.arrived(heading)
+  }
+
+  /** For each page's heading: of a page that was gone to, a screen reader says it, and the keyboard goes on from it. */
+  readonly arrived = (heading: HTMLElement): void => {
+    if (this.#isArriving) heading.focus({ preventScroll: true })
+    this.#isArriving = false
   }
 
   /** Keeps filters in the address without a step of the history. */
