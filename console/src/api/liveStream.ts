@@ -1,16 +1,12 @@
 import { type Live, type LiveRequest, PATH } from "$contract/Live.ts"
-import type { FailureMessage } from "$contract/FailureTable.ts"
 import { Failure } from "./Failure.ts"
+import { refusalOf } from "./refusal.ts"
 import { consoleHeader } from "./transport.ts"
 
-/** The failure of an answer that is no stream: JSON with the message, as the API has it. */
+/** The failure of an answer that is no stream. */
 const refusal = async (response: Response): Promise<Failure> => {
-  const retryAfterSeconds = Number(response.headers.get("retry-after") ?? 1)
-  const { message = "" } = await response.json().catch(() => ({})) as { readonly message?: string }
-  const tag = message.split(":", 1)[0]!
-  return /^[A-Z_]+$/.test(tag)
-    ? new Failure(tag as FailureMessage, { retryAfterSeconds })
-    : new Failure("UNEXPECTED_ANSWER", { reason: `HTTP ${response.status}` })
+  const { message } = await response.json().catch(() => ({})) as { readonly message?: string }
+  return refusalOf(response, message)
 }
 
 /** Receives the state of the service, a line a second, until the stream ends. Needs no client but fetch. */

@@ -1,5 +1,6 @@
 import { allows, parse, type Role } from "$domain/Role.ts"
 import { Failure } from "./Failure.ts"
+import { refusalOf } from "./refusal.ts"
 import { consoleHeader, TIMEOUT_MILLIS } from "./transport.ts"
 
 /** What `GET /console/session` answers. */
@@ -31,25 +32,10 @@ const request = async (method: "GET" | "POST" | "DELETE", body?: unknown): Promi
   }
 }
 
-const failed = (response: Response): Failure => {
-  const retryAfterSeconds = Number(response.headers.get("retry-after") ?? 1)
-  switch (response.status) {
-    case 401:
-      return new Failure("UNAUTHENTICATED")
-    case 403:
-      return new Failure("PERMISSION_DENIED")
-    case 429:
-      return new Failure("RATE_LIMITED", { retryAfterSeconds })
-    case 503:
-      return new Failure("UNAVAILABLE", { retryAfterSeconds })
-    default:
-      return new Failure("UNEXPECTED_ANSWER", { reason: `HTTP ${response.status}` })
-  }
-}
-
 class Session {
   facts = $state.raw<SessionFacts>()
   failure = $state.raw<Failure>()
+  signOutFailure = $state.raw<Failure>()
   /** The session ended while the page was open: why the sign-in is shown. */
   ended = $state(false)
 
@@ -69,7 +55,7 @@ class Session {
   async load(): Promise<void> {
     try {
       const response = await request("GET")
-      if (!response.ok) throw failed(response)
+      if (!response.ok) throw refusalOf(response)
       this.facts = await response.json() as SessionFacts
       this.failure = undefined
     } catch (cause) {
@@ -79,13 +65,21 @@ class Session {
 
   async signIn(key: string): Promise<void> {
     const response = await request("POST", { key })
-    if (!response.ok) throw failed(response)
+    if (!response.ok) throw refusalOf(response)
     this.facts = await response.json() as SessionFacts
     this.ended = false
   }
 
+  /** The session may be alive still: the page does not look as if it were not. */
   async signOut(): Promise<void> {
-    await request("DELETE")
+    this.signOutFailure = undefined
+    try {
+      const response = await request("DELETE")
+      if (!response.ok && response.status !== 401) throw refusalOf(response)
+    } catch (cause) {
+      this.signOutFailure = cause instanceof Failure ? cause : new Failure("UNEXPECTED_ANSWER")
+      return
+    }
     this.ended = false
     if (this.facts !== undefined) this.facts = { ...this.facts, signedIn: false }
   }
@@ -94,6 +88,7 @@ class Session {
   expire(): void {
     if (this.facts?.signedIn !== true) return
     this.ended = true
+    this.signOutFailure = undefined
     this.facts = { ...this.facts, signedIn: false }
   }
 }

@@ -9,7 +9,7 @@ export interface Parts {
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
-const DAY = 24 * HOUR
+export const DAY = 24 * HOUR
 
 /** A span taken apart. A part of a second counts as a whole one, so that 0 appears only when the time has come. */
 export const partsOf = (millis: number): Parts => {

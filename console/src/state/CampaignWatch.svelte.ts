@@ -1,5 +1,6 @@
 import type { Campaign, CampaignEvent } from "$contract/gen/coupon/v1/coupon_pb.ts"
 import { coupons } from "../api/transport.ts"
+import { oneAtATime } from "../logic/OneAtATime.ts"
 import { added, type Point, rateOf } from "../logic/Projection.ts"
 import { readCampaign } from "./campaigns.ts"
 import { clock } from "./clock.svelte.ts"
@@ -59,13 +60,14 @@ export class CampaignWatch {
     this.count(Number(campaign.currentCoupon), clock.server.at(Date.now()))
   }
 
-  async refresh(): Promise<void> {
+  /** An answer that is overtaken by a later one would bring the phase before back. */
+  readonly refresh = oneAtATime(async () => {
     try {
       this.set(await readCampaign(this.campaignId))
     } catch {
       // The stream says so too, and reads it again.
     }
-  }
+  })
 
   start(): () => void {
     return this.connection.follow(async (signal, received) => {

@@ -11,6 +11,8 @@ export class Connection {
   /** When the last message came, by the local clock; 0: none has. */
   lastAt = $state.raw(0)
   failure = $state.raw<Failure>()
+  /** How often it came back after it was lost. */
+  returns = $state(0)
 
   /** Follows a stream; the result ends that. One that has said nothing for `silenceMillis` is dead. */
   follow(connect: Follower["connect"], silenceMillis: number): () => void {
@@ -19,6 +21,7 @@ export class Connection {
       silenceMillis,
       failureOf,
       onLive: () => {
+        if (this.state === "lost") this.returns++
         this.state = "live"
         this.lastAt = Date.now()
         this.failure = undefined

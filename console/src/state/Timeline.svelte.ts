@@ -4,6 +4,7 @@ import type { CampaignPhase } from "$domain/Phase.ts"
 import type { Failure } from "../api/Failure.ts"
 import { failureOf } from "../api/failureTexts.ts"
 import { ask } from "../api/operator.ts"
+import { oneAtATime } from "../logic/OneAtATime.ts"
 
 /** What an operator did to a campaign, or a phase that it has reached. */
 export type TimelineEntry =
@@ -23,20 +24,12 @@ export class Timeline {
   isLoaded = $state(false)
   failure = $state.raw<Failure>()
   readonly campaignId: number
-  #reading = false
-  #again = false
 
   constructor(campaignId: number) {
     this.campaignId = campaignId
   }
 
-  async read(): Promise<void> {
-    // One at a time; what comes meanwhile makes one more.
-    if (this.#reading) {
-      this.#again = true
-      return
-    }
-    this.#reading = true
+  readonly read = oneAtATime(async () => {
     try {
       const { entries } = await ask((client) => client.Timeline({ campaignId: this.campaignId, limit: MOST }))
       this.entries = entries.map(entryOf)
@@ -44,12 +37,6 @@ export class Timeline {
       this.failure = undefined
     } catch (cause) {
       this.failure = failureOf(cause)
-    } finally {
-      this.#reading = false
     }
-    if (this.#again) {
-      this.#again = false
-      await this.read()
-    }
-  }
+  })
 }
