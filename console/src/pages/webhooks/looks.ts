@@ -1,10 +1,17 @@
 import { type Webhook, WebhookMode, WebhookOnFailure, WebhookStatus } from "$contract/gen/coupon/v1/webhook_pb.ts"
+import type { WebhookState } from "$contract/Overview.ts"
 import * as m from "../../paraglide/messages.js"
 
-/** The state of a webhook with the tone of its badge. */
-export const lookOf = ({ failingSince, status }: Webhook) => {
-  if (status === WebhookStatus.DISABLED) return { text: m.webhooks_disabled(), tone: "bad", mark: "✕" } as const
-  if (failingSince !== "") return { text: m.webhooks_failing(), tone: "warn", mark: "△" } as const
+type State = (typeof WebhookState.Type)["state"]
+
+const stateOf = ({ failingSince, status }: Webhook): State =>
+  status === WebhookStatus.DISABLED ? "DISABLED" : failingSince === "" ? "ENABLED" : "FAILING"
+
+/** The state of a webhook with the tone of its badge. `now`: what the stream says of it, if it does. */
+export const lookOf = (webhook: Webhook, now: State | undefined) => {
+  const state = now ?? stateOf(webhook)
+  if (state === "DISABLED") return { text: m.webhooks_disabled(), tone: "bad", mark: "✕" } as const
+  if (state === "FAILING") return { text: m.webhooks_failing(), tone: "warn", mark: "△" } as const
   return { text: m.webhooks_enabled(), tone: "good", mark: "●" } as const
 }
 
