@@ -48,6 +48,8 @@ export class Import {
   report = $state.raw<CodeImport>()
   rejected = $state.raw<ReadonlyArray<Rejected>>([])
   failure = $state.raw<Failure>()
+  /** All of the file was sent. A part of it must not look like the whole. */
+  isWhole = $state(false)
   /** Why the file is no list of codes; then all of it is given up. */
   flaw = $state.raw<{ readonly line: number; readonly reason: string }>()
 
@@ -110,6 +112,7 @@ export class Import {
     this.stage = "sending"
     this.failure = undefined
     this.flaw = undefined
+    this.isWhole = false
     this.read = 0
     this.size = file.size
     this.rejected = []
@@ -124,6 +127,7 @@ export class Import {
         await this.#append(codes, chunk++)
         this.read = bytes
       }
+      this.isWhole = true
       this.stage = "sent"
     } catch (cause) {
       if (cause instanceof CodeFileFlaw) {
@@ -149,6 +153,20 @@ export class Import {
     this.failure = undefined
     this.stage = "aborted"
   }
+}
+
+const kept = new Map<number, Import>()
+
+/**
+ * The import of a campaign: the one that was begun in this tab and is not decided, or a new one. It goes on while
+ * another page is shown.
+ */
+export const importOf = (campaignId: number): Import => {
+  const known = kept.get(campaignId)
+  if (known !== undefined && (known.stage === "sending" || known.stage === "sent")) return known
+  const made = new Import(campaignId)
+  kept.set(campaignId, made)
+  return made
 }
 
 /** Gives an import up, some thousands of codes a call. */
