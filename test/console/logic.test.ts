@@ -10,13 +10,78 @@ import { csvOf } from "../../console/src/logic/Csv.ts"
 import { changeTexts, type FieldWords } from "../../console/src/logic/FieldText.ts"
 import * as Format from "../../console/src/logic/Format.ts"
 import { funnelOf } from "../../console/src/logic/Funnel.ts"
+import { isOver } from "../../console/src/logic/KeyState.ts"
 import { fromInput, toInput } from "../../console/src/logic/LocalTime.ts"
 import * as Outcomes from "../../console/src/logic/Outcomes.ts"
 import { added, project, rateOf } from "../../console/src/logic/Projection.ts"
+import { refusalTag } from "../../console/src/logic/RefusalTag.ts"
 import { busiestSecond, curveOf, MAX_POINTS as CURVE_POINTS } from "../../console/src/logic/SaleRecord.ts"
 import * as Sale from "../../console/src/logic/Sale.ts"
 import * as Series from "../../console/src/logic/Series.ts"
+import { oneAtATime } from "../../console/src/logic/OneAtATime.ts"
 import * as ServerClock from "../../console/src/logic/ServerClock.ts"
+import { idOf, idsOf, wholeNumber } from "../../console/src/logic/WholeNumber.ts"
+
+describe("numbers that are typed", () => {
+  it("are whole and in their bounds, with or without commas where they belong", () => {
+    const typed = (text: string) => wholeNumber(text, 1, 10_000_000)
+    expect([" 20000 ", "20,000", "10,000,000", "007"].map(typed)).toEqual([20_000, 20_000, 10_000_000, 7])
+    for (const text of ["", "0", "1e3", "1.0", "0x10", "1,00", "1,0000", ",100", "10000001", "-1", "100,000,000"]) {
+      expect(typed(text), text).toBeUndefined()
+    }
+  })
+
+  it("of campaigns are what the service can have", () => {
+    expect(idOf("2147483647")).toBe(2_147_483_647)
+    expect(idOf("2147483648")).toBeUndefined()
+    expect(idsOf(" 1, 2 3,")).toEqual([1, 2, 3])
+    expect(idsOf("")).toEqual([])
+    expect(idsOf("1, #2")).toBeUndefined()
+  })
+})
+
+describe("keys", () => {
+  it("are over when they are revoked, replaced for long enough, or expired", () => {
+    const key = { endsAt: null, expiresAt: null, revokedAt: null }
+    const over = (fields: object) => isOver({ ...key, ...fields }, 100)
+    expect([{}, { endsAt: 101 }, { expiresAt: 101, endsAt: 102 }].map(over)).toEqual([false, false, false])
+    expect([{ revokedAt: 1 }, { endsAt: 100 }, { expiresAt: 100, endsAt: 102 }].map(over)).toEqual([true, true, true])
+  })
+})
+
+describe("an answer that is none of success", () => {
+  it("is what its message says, and without one of the API what its status says", () => {
+    expect(refusalTag(401, "the API key is unknown, revoked or expired")).toBe("UNAUTHENTICATED")
+    expect([403, 429, 503].map((status) => refusalTag(status)))
+      .toEqual(["PERMISSION_DENIED", "RATE_LIMITED", "UNAVAILABLE"])
+    expect(refusalTag(429, "OVERLOADED: as many read the live state as may at once")).toBe("OVERLOADED")
+    expect(refusalTag(502, "Bad gateway")).toBeUndefined()
+  })
+})
+
+describe("a read", () => {
+  it("runs once at a time, and once more for all that ask meanwhile", async () => {
+    const answers: Array<() => void> = []
+    const read = oneAtATime(() => new Promise<void>((resolve) => answers.push(resolve)))
+    const all = [read(), read(), read()]
+    expect(answers).toHaveLength(1)
+    answers[0]!()
+    await Promise.resolve()
+    await Promise.resolve()
+    expect(answers).toHaveLength(2)
+    answers[1]!()
+    await Promise.all(all)
+    expect(answers).toHaveLength(2)
+  })
+
+  it("that fails is over, and the next one runs", async () => {
+    let runs = 0
+    const read = oneAtATime(() => ++runs === 1 ? Promise.reject(new Error("away")) : Promise.resolve())
+    await expect(read()).rejects.toThrow("away")
+    await read()
+    expect(runs).toBe(2)
+  })
+})
 
 describe("what needs attention of webhooks", () => {
   const webhook = { id: "w", host: "shop.example", backlog: 7, lagMillis: 0, state: "ENABLED" as const }

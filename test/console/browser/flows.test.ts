@@ -1,6 +1,7 @@
 import type { Browser } from "playwright-core"
 import { afterAll, beforeAll } from "vitest"
 import { buildConsole, startBrowser } from "./Browser.ts"
+import { duty } from "./duty.ts"
 import { operators } from "./operators.ts"
 import { outage } from "./outage.ts"
 import { sale } from "./sale.ts"
@@ -15,4 +16,5 @@ afterAll(() => (browser as Browser | undefined)?.close())
 
 sale(() => browser)
 operators(() => browser)
+duty(() => browser)
 outage(() => browser)

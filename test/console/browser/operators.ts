@@ -85,14 +85,35 @@ export const operators = (browserOf: () => Browser): void => {
       await page.getByRole("row").filter({ hasText: "session.end" }).getByText("left alone in the office").waitFor()
       await page.getByRole("link", { name: "API keys" }).click()
 
+      // All of a key at once. Those that begin while the page is open are on it.
+      const second = await openTab(browserOf(), `${instance.url}/console/`)
+      await signIn(second.page, secret)
+      await second.page.getByRole("heading", { name: "Campaigns", level: 1 }).waitFor()
+      await page.getByRole("button", { name: "End all sessions of watcher" }).click()
+      await dialog.getByText("out of all 2 browsers").waitFor()
+      await dialog.getByRole("button", { name: "End all 2" }).click()
+      for (const ended of [viewer.page, second.page]) {
+        await ended.getByText("The session has ended. Sign in again.").waitFor()
+      }
+      await second.close()
+      await signIn(viewer.page, secret)
+      await viewer.page.getByRole("heading", { name: "Sale", level: 1 }).waitFor()
+      await end.waitFor()
+
       // The session ends with its key, under the page.
       await page.getByRole("button", { name: "Revoke watcher" }).click()
       await dialog.getByLabel("Type watcher to confirm").fill("watcher")
       await dialog.getByRole("button", { name: "Revoke" }).click()
       await viewer.page.getByText("The session has ended. Sign in again.").waitFor()
+      await end.waitFor({ state: "detached" })
       expect(viewer.flaws).toEqual([])
       await viewer.close()
 
+      // A session that the service has not ended is not over.
+      await page.route("**/console/session", (route) => route.fulfill({ status: 503, body: "" }))
+      await page.getByRole("button", { name: "Sign out" }).click()
+      await page.getByRole("alert").getByText("A store is down").waitFor()
+      await page.unroute("**/console/session")
       await page.getByRole("button", { name: "Sign out" }).click()
       await page.getByLabel("API key").waitFor()
       await page.reload()
