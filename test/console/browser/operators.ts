@@ -122,6 +122,37 @@ export const operators = (browserOf: () => Browser): void => {
       await tab.close()
     })
 
+    it("at a till repeat an attempt whose answer was lost, and it redeems once", async () => {
+      const { code } = await call(instance.url, "IssueCoupon", { campaignId, userId: "1" }, bearer)
+      const tab = await openTab(browserOf(), `${instance.url}/console/keys`)
+      await signIn(tab.page, ADMIN)
+      await tab.page.getByRole("button", { name: "New API key" }).click()
+      const dialog = tab.page.getByRole("dialog")
+      await dialog.getByLabel("Name").fill("till 7")
+      await dialog.getByLabel("Role").selectOption("REDEEMER")
+      await dialog.getByRole("button", { name: "New API key" }).click()
+      const secret = await dialog.locator("code").innerText()
+      await tab.close()
+
+      const till = await openTab(browserOf(), `${instance.url}/console/support`)
+      const { page } = till
+      await signIn(page, secret)
+      await page.getByLabel("Campaign (number)").fill(String(campaignId))
+      await page.getByLabel("Code").fill(String(code))
+      let calls = 0
+      await page.route("**/RedeemCoupon", async (route) => {
+        const answer = await route.fetch()
+        await (++calls === 1 ? route.abort() : route.fulfill({ response: answer }))
+      })
+      const redeem = page.getByRole("button", { name: "Redeem", exact: true })
+      await redeem.click()
+      await page.getByRole("alert").getByText("The service does not answer").waitFor()
+      await redeem.click()
+      await page.getByRole("status").getByText(String(code)).waitFor()
+      expect(till.flaws).toEqual([])
+      await till.close()
+    })
+
     it("do not lock themselves out: the last ADMIN key stays", async () => {
       const open = await startInstance()
       try {
