@@ -153,7 +153,7 @@ export const duty = (browserOf: () => Browser): void => {
       // The next page of the audit log is of the filter that the first one was of.
       await at("audit?action=campaign.create")
       await page.getByRole("button", { name: "Show more" }).waitFor()
-      await page.getByLabel("Who").fill("nobody")
+      await page.getByLabel("Who").fill("stranger")
       await page.getByRole("button", { name: "Show more" }).click()
       await page.getByRole("cell", { name: "Evening" }).or(page.getByRole("link", { name: "#1", exact: true })).first()
         .waitFor()
