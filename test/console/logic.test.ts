@@ -11,6 +11,7 @@ import { changeTexts, type FieldWords } from "../../console/src/logic/FieldText.
 import * as Format from "../../console/src/logic/Format.ts"
 import { funnelOf } from "../../console/src/logic/Funnel.ts"
 import { isOver } from "../../console/src/logic/KeyState.ts"
+import { lastSeen } from "../../console/src/logic/LastSeen.ts"
 import { fromInput, toInput } from "../../console/src/logic/LocalTime.ts"
 import * as Outcomes from "../../console/src/logic/Outcomes.ts"
 import { added, project, rateOf } from "../../console/src/logic/Projection.ts"
@@ -56,6 +57,16 @@ describe("an answer that is none of success", () => {
       .toEqual(["PERMISSION_DENIED", "RATE_LIMITED", "UNAVAILABLE"])
     expect(refusalTag(429, "OVERLOADED: as many read the live state as may at once")).toBe("OVERLOADED")
     expect(refusalTag(502, "Bad gateway")).toBeUndefined()
+  })
+})
+
+describe("data of two streams", () => {
+  it("is as old as the last message of either, if both are lost", () => {
+    const watch = { state: "lost", lastAt: 100 }
+    expect(lastSeen(watch)).toBe(100)
+    expect(lastSeen(watch, { state: "lost", lastAt: 107 })).toBe(107)
+    expect(lastSeen(watch, { state: "lost", lastAt: 0 })).toBe(100)
+    expect(lastSeen(watch, { state: "live", lastAt: 107 })).toBe(100)
   })
 })
 

@@ -1,4 +1,4 @@
-import type { Key } from "../../../src/contract/OperatorRpcs.ts"
+import type { Key } from "../../../src/contract/operator/Keys.ts"
 
 /** When a key ends, in epoch milliseconds; `Infinity`: never. */
 export const endOf = ({ endsAt, expiresAt }: Pick<typeof Key.Type, "endsAt" | "expiresAt">): number =>
