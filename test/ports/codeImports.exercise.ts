@@ -248,6 +248,41 @@ export const exercise = <E>(
         }
       }))
 
+    it.effect("loses no code of imports that begin while others end", () =>
+      Effect.gen(function*() {
+        const ledger = yield* Ledger
+        const imports = yield* CodeImports
+        const { campaignId } = yield* createCampaign(draft({ codes: { _tag: "Pool" } }))
+        const kept: Array<string> = []
+        /** Begins as soon as the one before has ended, which others wait for, too. */
+        const one = (name: string, isKept: boolean) =>
+          Effect.gen(function*() {
+            const asked = imports.start({ ...record(), campaignId, requestId: name })
+            const started = yield* Effect.repeat(Effect.zipLeft(asked, Effect.yieldNow()), {
+              until: ({ _tag }) => _tag !== "OtherOpen"
+            })
+            if (started._tag !== "Started") throw new Error(started._tag)
+            const key = { campaignId, importId: started.codeImport.importId }
+            const codes = codesOf(3, `${name}-`)
+            expect(yield* imports.append(key, 0, codes)).toMatchObject({ result: { accepted: 3, rejected: [] } })
+            const ended = isKept
+              ? imports.finish({ ...record(), ...key, chunks: 1 })
+              : imports.abort({ ...record(), ...key })
+            expect(yield* ended).toMatchObject({ codeImport: { state: isKept ? "FINISHED" : "ABORTED" } })
+            if (isKept) kept.push(...codes)
+          })
+        yield* Effect.forEach(
+          ["a", "b", "c", "d"],
+          (name) =>
+            Effect.forEach([...Array(8).keys()], (turn) => one(`${name}${turn}`, turn % 3 !== 1), { discard: true }),
+          { concurrency: "unbounded", discard: true }
+        )
+        expect((yield* campaigns.find(campaignId))!.codeCount).toBe(kept.length)
+        yield* ledger.issue(batchOf(campaignId, users(1, kept.length)))
+        const codes = (yield* ledger.listCoupons(campaignId, 0, 1_000)).map(({ code }) => code)
+        expect(codes.toSorted()).toEqual(kept.toSorted())
+      }))
+
     it.effect("P1: coupon n gets code n, by whatever path and in whatever order claims come", () =>
       Effect.gen(function*() {
         const ledger = yield* Ledger

@@ -1,5 +1,6 @@
 import { SqlClient } from "@effect/sql/SqlClient"
 import { it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -190,6 +191,40 @@ describe("the embedded ledger's file", () => {
       expect(yield* pool).toEqual([MAX_CHUNK_CODES, MAX_CHUNK_CODES])
       expect((yield* campaigns.find(campaignId))!.codeCount).toBe(MAX_CHUNK_CODES)
     }).pipe(Effect.provide(ledgerIn(directory("steps")))))
+
+  it.live("begins an import after the codes of one that is finished meanwhile", () =>
+    Effect.gen(function*() {
+      const imports = yield* CodeImports
+      const driver = yield* LibSql.LibSqlDriver
+      const { campaignId } = yield* createCampaign(draft({ codes: { _tag: "Pool" } }))
+      const record = () => ({ changeId: batchId(), actor: named("importer"), campaignId })
+      const first = { campaignId, importId: 1 }
+      yield* imports.start({ ...record(), requestId: "first" })
+      yield* imports.append(first, 0, ["A-1", "A-2"])
+      let finished: Promise<unknown> | undefined
+      const other = yield* Effect.provideService(Layer.build(LibSqlCodeImports.layer), LibSql.LibSqlDriver, {
+        ...driver,
+        // Between two reads of the call that begins the second one.
+        execute: async (statement) => {
+          if (/ FROM code_imports /.test(JSON.stringify(statement))) {
+            await (finished ??= Effect.runPromise(imports.finish({ ...record(), ...first, chunks: 1 })))
+          }
+          return driver.execute(statement)
+        }
+      })
+      const started = yield* Context.get(other, CodeImports).start({ ...record(), requestId: "second" })
+      expect(yield* Effect.promise(() => finished!)).toMatchObject({ _tag: "Ended" })
+      expect(started).toMatchObject({ _tag: "Started", codeImport: { importId: 2 } })
+      const second = { campaignId, importId: 2 }
+      yield* imports.append(second, 0, ["B-1"])
+      expect(yield* imports.abort({ ...record(), ...second })).toMatchObject({ codeImport: { state: "ABORTED" } })
+      const sql = yield* SqlClient
+      const pool = yield* sql.unsafe<object>(`SELECT number, code FROM code_pool WHERE campaign_id = ${campaignId}`)
+      expect(pool.map((row) => Object.values(row).map(String))).toEqual([
+        ["1", expect.stringMatching(/^A-[12]$/)],
+        ["2", expect.stringMatching(/^A-[12]$/)]
+      ])
+    }).pipe(Effect.scoped, Effect.provide(ledgerIn(directory("meanwhile")))))
 
   it.live("keeps what it has when opened again", () =>
     Effect.gen(function*() {

@@ -139,7 +139,7 @@ export const make = (dialect: CodeImportsDialect): CodeImports["Type"] => {
     const id = integer(campaignId)
     const key = makeKey()
     return decided<StartVerdict>(Effect.gen(function*() {
-      const [campaign] = yield* read(`SELECT code_spec, code_count FROM campaigns WHERE id = ${id}`)
+      const [campaign] = yield* read(`SELECT code_spec FROM campaigns WHERE id = ${id}`)
       if (campaign === undefined) return verdict({ _tag: "NoCampaign" })
       const imports = (yield* read(`SELECT * FROM code_imports WHERE campaign_id = ${id} ORDER BY import_id DESC`))
         .map((row) => importOf(row).codeImport)
@@ -153,12 +153,13 @@ export const make = (dialect: CodeImportsDialect): CodeImports["Type"] => {
         _tag: "Write",
         statements: [
           ...lockCampaign(id),
-          // Imports are never removed, so that there are as many as there were means that they are the same.
+          // Imports are never removed, so that there are as many as there were means that they are the same. The last
+          // one may have been finished since the campaign was read: its codes count from here on.
           `INSERT INTO code_imports
   (campaign_id, import_id, request_id, state, first_number, permutation_key, started_at, updated_at)
 SELECT ${id}, ${integer(importId)}, ${text(requestId)}, CASE WHEN o.others = ${integer(imports.length)} THEN 'OPEN' END,
-  ${integer(Number(campaign.code_count) + 1)}, '${key}', ${now()}, ${now()}
-FROM (SELECT COUNT(*) AS others FROM code_imports WHERE campaign_id = ${id}) AS o`,
+  c.code_count + 1, '${key}', ${now()}, ${now()}
+FROM campaigns AS c, (SELECT COUNT(*) AS others FROM code_imports WHERE campaign_id = ${id}) AS o WHERE c.id = ${id}`,
           ...act({ actor, changeId }, {
             action: "codes.import.start",
             campaignId,
