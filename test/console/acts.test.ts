@@ -39,3 +39,12 @@ it("each setting of a campaign or a webhook that the audit log has is named in t
   expect(recorded).toEqual(expect.arrayContaining(["couponLimit", "undoWindow", "onFailure"]))
   expect(named).toEqual(expect.arrayContaining(recorded))
 })
+
+it("a name turns nothing around it in a sentence, whatever marks of direction it has", () => {
+  const folder = Path.join(root, "console/messages")
+  const texts = Fs.readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".json"))
+    .flatMap((path) => Object.values(JSON.parse(Fs.readFileSync(Path.join(folder, path), "utf8")) as object))
+    .filter((text): text is string => typeof text === "string" && text.includes("{name}"))
+  expect(texts.length).toBeGreaterThan(40)
+  expect(texts.filter((text) => text.replaceAll("\u2068{name}\u2069", "").includes("{name}"))).toEqual([])
+})

@@ -44,19 +44,21 @@ class Router {
   /** The query, for filters that a link can hold. */
   query = $state.raw(new URLSearchParams(location.search))
 
+  /** Counts the addresses that were gone to: a page begins anew at each, also where only its filters differ. */
+  visit = $state(0)
+
   #isArriving = false
 
   #read(): void {
+    this.#isArriving = true
+    this.visit++
     this.page = pageOf(location.pathname)
     this.query = new URLSearchParams(location.search)
   }
 
   /** Follows the browser's own buttons, and links of the page. */
   start(): () => void {
-    const back = () => {
-      this.#isArriving = true
-      this.#read()
-    }
+    const back = () => this.#read()
     const click = (event: MouseEvent) => {
       if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return
       const link = event.target instanceof Element ? event.target.closest("a") : null
@@ -75,13 +77,13 @@ class Router {
   }
 
   go(path: string): void {
-    const before = location.pathname
-    if (path !== before + location.search) history.pushState(null, "", path)
-    this.#isArriving = true
-    this.#read()
     scrollTo(0, 0)
-    const heading = location.pathname === before ? document.querySelector<HTMLElement>("h1") : null
-    if (heading !== null) this.arrived(heading)
+    if (path === location.pathname + location.search) {
+      document.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true })
+      return
+    }
+    history.pushState(null, "", path)
+    this.#read()
   }
 
   /** For each page's heading: of a page that was gone to, a screen reader says it, and the keyboard goes on from it. */

@@ -34,6 +34,9 @@ export interface Tab {
   readonly close: () => Promise<void>
 }
 
+/** A name as it stands in sentences: its marks of direction turn nothing around it. */
+export const isolated = (name: string): string => `\u2068${name}\u2069`
+
 /** A tab of its own browser profile. The console is in English unless `options` say otherwise. */
 export const openTab = async (browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Tab> => {
   const context = await browser.newContext({

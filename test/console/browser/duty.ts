@@ -91,6 +91,41 @@ export const duty = (browserOf: () => Browser): void => {
       expect(tab.flaws).toEqual([])
     })
 
+    it("a creation whose answer was lost is not made again with other terms", async () => {
+      await at("")
+      await page.getByRole("button", { name: "New campaign" }).click()
+      await dialog().getByLabel("Name").fill("Lost answer")
+      await dialog().getByLabel("Limit (coupons)").fill("5")
+      await page.route("**/CreateCampaign", async (route) => {
+        await route.fetch()
+        await route.abort()
+      }, { times: 1 })
+      const create = dialog().getByRole("button", { name: "Create campaign" })
+      await create.click()
+      await dialog().getByRole("alert").waitFor()
+      await dialog().getByLabel("Limit (coupons)").fill("6")
+      await create.click()
+      await dialog().getByText("The first attempt has made the campaign after all").waitFor()
+      expect(await dialog().getByRole("alert").count()).toBe(0)
+      await page.keyboard.press("Escape")
+      await page.getByRole("link", { name: "Lost answer" }).waitFor()
+      expect(tab.flaws).toEqual([])
+    })
+
+    it("a link to the page that is open takes its filters away", async () => {
+      await at("audit?actor=nobody")
+      await page.getByText("No act matches").waitFor()
+      expect(await page.getByLabel("Who").inputValue()).toBe("nobody")
+      await page.getByRole("link", { name: "Audit log" }).click()
+      await page.getByRole("row").filter({ hasText: "campaign.create" }).first().waitFor()
+      expect(await page.getByLabel("Who").inputValue()).toBe("")
+      expect(await focused(page)).toBe("H1 Audit log")
+      await page.goBack()
+      await page.getByText("No act matches").waitFor()
+      expect(await page.getByLabel("Who").inputValue()).toBe("nobody")
+      expect(tab.flaws).toEqual([])
+    })
+
     it("an end says how many coupons are left now, not when the page was opened", async () => {
       const campaignId = await openCampaign(instance.url, { name: "Late sale", couponLimit: "10" })
       await at(`campaigns/${campaignId}`)

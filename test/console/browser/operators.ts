@@ -1,7 +1,7 @@
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Instance, startInstance } from "../../support/Instance.ts"
-import { call, openCampaign, openTab, overflowOf, violationsOf } from "./Browser.ts"
+import { call, isolated, openCampaign, openTab, overflowOf, violationsOf } from "./Browser.ts"
 
 const ADMIN = "an-admin-key-of-the-tests-of-the-console"
 const bearer = { authorization: `Bearer ${ADMIN}` }
@@ -65,7 +65,7 @@ export const operators = (browserOf: () => Browser): void => {
 
       // A session ends under its page, and its key signs in again.
       await page.reload()
-      const end = page.getByRole("button", { name: "End the session of watcher" })
+      const end = page.getByRole("button", { name: `End the session of ${isolated("watcher")}` })
       await end.waitFor()
       const size = page.viewportSize()!
       await page.setViewportSize({ width: 360, height: 740 })
@@ -89,7 +89,7 @@ export const operators = (browserOf: () => Browser): void => {
       const second = await openTab(browserOf(), `${instance.url}/console/`)
       await signIn(second.page, secret)
       await second.page.getByRole("heading", { name: "Campaigns", level: 1 }).waitFor()
-      await page.getByRole("button", { name: "End all sessions of watcher" }).click()
+      await page.getByRole("button", { name: `End all sessions of ${isolated("watcher")}` }).click()
       await dialog.getByText("out of all 2 browsers").waitFor()
       await dialog.getByRole("button", { name: "End all 2" }).click()
       for (const ended of [viewer.page, second.page]) {
@@ -101,7 +101,7 @@ export const operators = (browserOf: () => Browser): void => {
       await end.waitFor()
 
       // The session ends with its key, under the page.
-      await page.getByRole("button", { name: "Revoke watcher" }).click()
+      await page.getByRole("button", { name: `Revoke ${isolated("watcher")}` }).click()
       await dialog.getByLabel("Type watcher to confirm").fill("watcher")
       await dialog.getByRole("button", { name: "Revoke" }).click()
       await viewer.page.getByText("The session has ended. Sign in again.").waitFor()
@@ -166,7 +166,7 @@ export const operators = (browserOf: () => Browser): void => {
         const secret = await dialog.locator("code").innerText()
         await page.reload()
         await signIn(page, secret)
-        await page.getByRole("button", { name: "Revoke only" }).click()
+        await page.getByRole("button", { name: `Revoke ${isolated("only")}` }).click()
         await dialog.getByLabel("Type only to confirm").fill("only")
         await dialog.getByRole("button", { name: "Revoke" }).click()
         await dialog.getByRole("alert").getByText("Make another ADMIN key first").waitFor()

@@ -34,18 +34,25 @@ const byNumber = async (campaignId: number, number: number): Promise<ReadonlyArr
   }
 }
 
-/** Fails with RECORD_NOT_FOUND, or is empty, if there is none. */
-export const find = async ({ campaignId, text, way }: Query): Promise<ReadonlyArray<Coupon>> => {
+export interface Found {
+  readonly coupons: ReadonlyArray<Coupon>
+  /** The user has older ones. */
+  readonly isCut: boolean
+}
+
+/** Fails with RECORD_NOT_FOUND, or is empty, if there is none. Of a user, the latest 100. */
+export const find = async ({ campaignId, text, way }: Query): Promise<Found> => {
   switch (way) {
     case "user": {
       const userId = BigInt(text)
-      return (await coupons.listCoupons({ campaignId, userId, pageSize: 100, descending: true })).coupons
+      const page = await coupons.listCoupons({ campaignId, userId, pageSize: 100, descending: true })
+      return { coupons: page.coupons, isCut: page.nextPageToken !== "" }
     }
     case "code": {
       const { coupon } = await coupons.findCoupon({ campaignId, code: text })
-      return coupon === undefined ? [] : [coupon]
+      return { coupons: coupon === undefined ? [] : [coupon], isCut: false }
     }
     case "number":
-      return byNumber(campaignId, idOf(text) ?? 0)
+      return { coupons: await byNumber(campaignId, idOf(text) ?? 0), isCut: false }
   }
 }
