@@ -111,8 +111,8 @@ const read = async (port: number, campaignId: number, count: number) => {
 const LONGER = 3
 
 /**
- * Rounds of a closed loop with consoles open on its campaign: none, one and a hundred, and back, every other round the
- * other way round. So what the machine becomes during a round weighs on each alike.
+ * Rounds of a closed loop with consoles open on its campaign: none, one and a hundred, and back, each round beginning
+ * with the next of them. So what the machine becomes during a round weighs on each alike.
  */
 export const consoles = async (
   stage: Stage,
@@ -129,7 +129,8 @@ export const consoles = async (
     const rates: Array<number> = []
     for (let round = 0; round < wanted + WARM_ROUNDS; round++) {
       const sample: Record<number, Sample> = {}
-      const counts = round % 2 === 0 ? COUNTS : COUNTS.toReversed()
+      const first = round % COUNTS.length
+      const counts = [...COUNTS.slice(first), ...COUNTS.slice(0, first)]
       for (const count of [...counts, ...counts.toReversed()]) {
         const campaignId = await createCampaign(instance.url)
         const open = count === 0
