@@ -113,16 +113,16 @@ export const duty = (browserOf: () => Browser): void => {
     })
 
     it("a link to the page that is open takes its filters away", async () => {
-      await at("audit?actor=nobody")
+      await at("audit?actor=stranger")
       await page.getByText("No act matches").waitFor()
-      expect(await page.getByLabel("Who").inputValue()).toBe("nobody")
+      expect(await page.getByLabel("Who").inputValue()).toBe("stranger")
       await page.getByRole("link", { name: "Audit log" }).click()
       await page.getByRole("row").filter({ hasText: "campaign.create" }).first().waitFor()
       expect(await page.getByLabel("Who").inputValue()).toBe("")
       expect(await focused(page)).toBe("H1 Audit log")
       await page.goBack()
       await page.getByText("No act matches").waitFor()
-      expect(await page.getByLabel("Who").inputValue()).toBe("nobody")
+      expect(await page.getByLabel("Who").inputValue()).toBe("stranger")
       expect(tab.flaws).toEqual([])
     })
 
