@@ -219,7 +219,9 @@ describe("the embedded ledger's file", () => {
       yield* imports.append(second, 0, ["B-1"])
       expect(yield* imports.abort({ ...record(), ...second })).toMatchObject({ codeImport: { state: "ABORTED" } })
       const sql = yield* SqlClient
-      const pool = yield* sql.unsafe<object>(`SELECT number, code FROM code_pool WHERE campaign_id = ${campaignId}`)
+      const pool = yield* sql.unsafe<object>(
+        `SELECT number, code FROM code_pool WHERE campaign_id = ${campaignId} ORDER BY number`
+      )
       expect(pool.map((row) => Object.values(row).map(String))).toEqual([
         ["1", expect.stringMatching(/^A-[12]$/)],
         ["2", expect.stringMatching(/^A-[12]$/)]
