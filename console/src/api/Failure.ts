@@ -37,6 +37,18 @@ export class Failure extends Error {
   }
 }
 
+const passing: ReadonlySet<FailureName> = new Set<FailureName>([
+  "UNAVAILABLE",
+  "OUTCOME_UNKNOWN",
+  "TIMED_OUT",
+  "UNREACHABLE",
+  "OVERLOADED",
+  "RATE_LIMITED"
+])
+
+/** Whether the same call may succeed in a moment. One that changes something has to be safe to repeat. */
+export const isPassing = ({ tag }: Failure): boolean => passing.has(tag)
+
 /** A failure from what connect-es threw. `known`: whether a message is one of the service. */
 export const fromConnect = (cause: unknown, known: (message: string) => message is FailureMessage): Failure => {
   if (cause instanceof Failure) return cause

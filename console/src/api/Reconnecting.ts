@@ -43,6 +43,10 @@ const pause = (millis: number, signal: AbortSignal): Promise<void> =>
     document.addEventListener("visibilitychange", end)
   })
 
+/** The pause before a call is repeated. They double, and vary so that pages spread out. */
+export const pauseAfter = (failures: number, signal: AbortSignal): Promise<void> =>
+  pause(pauseMillis(BACKOFF, failures, Math.random()), signal)
+
 /** Resolves once the page is shown, or `signal` aborts. */
 const shown = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
@@ -71,7 +75,7 @@ const whenHidden = (onHidden: () => void): () => void => {
   }
 }
 
-/** Follows a stream until the result is called. Pauses between attempts double, and vary so that pages spread out. */
+/** Follows a stream until the result is called. */
 export const follow = ({ connect, failureOf, onLive, onLost, onRefused, silenceMillis }: Follower): () => void => {
   const stopped = new AbortController()
   const run = async () => {
@@ -101,7 +105,7 @@ export const follow = ({ connect, failureOf, onLive, onLost, onRefused, silenceM
       if (stopped.signal.aborted) return
       if (failure !== undefined && isFinal(failure)) return onRefused(failure)
       onLost(failure)
-      await pause(pauseMillis(BACKOFF, ++failures, Math.random()), stopped.signal)
+      await pauseAfter(++failures, stopped.signal)
     }
   }
   void run()

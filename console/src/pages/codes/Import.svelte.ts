@@ -10,7 +10,7 @@ import { type CodeImport, CodeImportState, type CodeRejection } from "$contract/
 import { freshRequestId } from "../../api/requestId.ts"
 import { coupons, withReason } from "../../api/transport.ts"
 import { failureOf } from "../../api/failureTexts.ts"
-import type { Failure } from "../../api/Failure.ts"
+import { type Failure, isPassing } from "../../api/Failure.ts"
 
 /** A chunk is sent again so often; each is stored once. */
 const ATTEMPTS = 4
@@ -67,11 +67,9 @@ export class Import {
       try {
         return await call()
       } catch (cause) {
-        const { retryAfterSeconds, tag } = failureOf(cause)
-        const isPassing = tag === "UNAVAILABLE" || tag === "OUTCOME_UNKNOWN" || tag === "TIMED_OUT" ||
-          tag === "UNREACHABLE" || tag === "OVERLOADED" || tag === "RATE_LIMITED"
-        if (!isPassing || attempt >= ATTEMPTS) throw cause
-        await new Promise((resolve) => setTimeout(resolve, Math.max(1, retryAfterSeconds) * 1_000))
+        const failure = failureOf(cause)
+        if (!isPassing(failure) || attempt >= ATTEMPTS) throw cause
+        await new Promise((resolve) => setTimeout(resolve, Math.max(1, failure.retryAfterSeconds) * 1_000))
       }
     }
   }
