@@ -52,7 +52,7 @@ export interface SqlEventLogDialect {
 }
 
 /**
- * The statements that take the locks of the heads of these campaigns, in the order of their ids whoever takes them. Of
+ * The statements that take the locks of the heads of these campaigns, always in the order of their ids. Of
  * the campaigns in `missing` some may have no head yet; they get one.
  */
 export type LockHeads = (
